@@ -1,0 +1,104 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .strictMemorySafety(),
+    .treatAllWarnings(as: .error),
+]
+
+/// Swift Testing's macros expand to code that strict memory safety would flag, so tests do without that one setting.
+let testSettings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .treatAllWarnings(as: .error),
+]
+
+extension Target.Dependency {
+    static let argumentParser = product(name: "ArgumentParser", package: "swift-argument-parser")
+    static let asyncAlgorithms = product(name: "AsyncAlgorithms", package: "swift-async-algorithms")
+    static let collections = product(name: "Collections", package: "swift-collections")
+    static let configuration = product(name: "Configuration", package: "swift-configuration")
+    static let flyingFox = product(name: "FlyingFox", package: "FlyingFox")
+    static let grdb = product(name: "GRDB", package: "GRDB.swift")
+    static let logging = product(name: "Logging", package: "swift-log")
+    static let metrics = product(name: "Metrics", package: "swift-metrics")
+    static let serviceLifecycle = product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+    static let subprocess = product(name: "Subprocess", package: "swift-subprocess")
+    static let system = product(name: "SystemPackage", package: "swift-system")
+    static let unixSignals = product(name: "UnixSignals", package: "swift-service-lifecycle")
+    static let yams = product(name: "Yams", package: "Yams")
+}
+
+func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: dependencies, swiftSettings: testSettings)
+}
+
+let package = Package(
+    name: "pivotd",
+    products: [.executable(name: "pivotd", targets: ["pivotd"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-async-algorithms", from: "1.1.0"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.3.0"),
+        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: ["YAML"]),
+        .package(url: "https://github.com/apple/swift-log", from: "1.6.3"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.7.0"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.5.0"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
+        .package(url: "https://github.com/swhitty/FlyingFox", from: "0.27.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.8.0"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.0"),
+    ],
+    targets: [
+        .systemLibrary(name: "CJansson", pkgConfig: "jansson", providers: [.apt(["libjansson-dev"])]),
+        .systemLibrary(name: "CRabbitMQ", pkgConfig: "librabbitmq", providers: [.apt(["librabbitmq-dev"])]),
+        .systemLibrary(name: "CLibvirt", pkgConfig: "libvirt-qemu", providers: [.apt(["libvirt-dev"])]),
+
+        module("JSON", ["CJansson", .collections]),
+        module("AMQP", ["CRabbitMQ", .logging, .collections]),
+        module("Libvirt", ["CLibvirt", .logging]),
+        module("OsloMessaging", ["JSON", "AMQP", .logging, .collections, .asyncAlgorithms]),
+        module("VolumeSwap", ["JSON", .logging, .collections]),
+        module("Journal", ["JSON", "VolumeSwap", .grdb, .logging]),
+        module("Capture", ["JSON", "OsloMessaging", .logging]),
+        module("Observability", ["JSON", .flyingFox, .logging, .metrics]),
+        module(
+            "Daemon",
+            [
+                "JSON", "AMQP", "Libvirt", "OsloMessaging", "VolumeSwap", "Journal", "Capture", "Observability",
+                .configuration, .yams, .logging, .metrics, .serviceLifecycle, .subprocess, .system,
+            ]),
+        .executableTarget(
+            name: "pivotd",
+            dependencies: [
+                "JSON", "AMQP", "OsloMessaging", "VolumeSwap", "Capture", "Observability", "Daemon", .argumentParser, .logging,
+                .serviceLifecycle, .unixSignals,
+            ],
+            swiftSettings: settings),
+
+        .target(
+            name: "TestSupport", dependencies: ["JSON", "OsloMessaging", "VolumeSwap"], path: "Tests/Support", exclude: ["lab"],
+            swiftSettings: settings),
+        tests("JSONTests", ["JSON"]),
+        tests("AMQPTests", ["AMQP"]),
+        tests("LibvirtTests", ["Libvirt"]),
+        tests("OsloMessagingTests", ["OsloMessaging", "JSON", "TestSupport"]),
+        tests("VolumeSwapTests", ["VolumeSwap", "JSON", "TestSupport"]),
+        tests("JournalTests", ["Journal", "VolumeSwap", "JSON", "TestSupport"]),
+        tests("CaptureTests", ["Capture", "OsloMessaging", "JSON", "TestSupport"]),
+        tests("ObservabilityTests", ["Observability", "JSON"]),
+        tests("DaemonTests", ["Daemon", "VolumeSwap", "OsloMessaging", "JSON", "TestSupport"]),
+    ]
+)
