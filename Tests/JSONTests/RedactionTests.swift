@@ -1,0 +1,47 @@
+import JSON
+import Testing
+
+@Suite struct RedactionTests {
+    @Test func masksSecretsButNotTheirNames() {
+        let data: JSONValue = [
+            "auth_password": "a", "discovery_auth_password": "b", "password": "c", "secret": "d", "auth_token": "e",
+            "keyring": "f",
+            "auth_key": "g", "adminPass": "h", "secret_uuid": "1", "rbd_secret_uuid": "2", "secret_type": "ceph",
+            "auth_username": "u", "target_iqn": "iqn", "encryption_key_id": "3", "auth_method": "CHAP", "empty_password": nil,
+        ]
+        let clean = data.redacted()
+        for key in [
+            "auth_password", "discovery_auth_password", "password", "secret", "auth_token", "keyring", "auth_key", "adminPass",
+        ] {
+            #expect(clean[key] == "***", "\(key)")
+        }
+        for key in [
+            "secret_uuid", "rbd_secret_uuid", "secret_type", "auth_username", "target_iqn", "encryption_key_id", "auth_method",
+            "empty_password",
+        ] {
+            #expect(clean[key] == data[key], "\(key)")
+        }
+    }
+
+    @Test func looksIntoTextsThatAreJSONThemselves() throws {
+        let inner: JSONValue = ["args": ["new": .string((["data": ["auth_password": "hunter2"]] as JSONValue).serialized())]]
+        let twice = JSONValue.string(JSONValue.string(inner.serialized()).serialized())
+        let envelope: JSONValue = ["oslo.version": "2.0", "oslo.message": twice]
+        let clean = envelope.redacted()
+        #expect(!clean.serialized().contains("hunter2"))
+        let message = try JSONValue(parsing: try JSONValue(parsing: clean["oslo.message"]?.stringValue ?? "").stringValue ?? "")
+        let new = try JSONValue(parsing: message["args"]?["new"]?.stringValue ?? "")
+        #expect(new == ["data": ["auth_password": "***"]])
+    }
+
+    @Test func textWithoutSecretsStaysAsItWasWritten() {
+        let value: JSONValue = ["oslo.message": "{ \"b\" : 1.50 }", "other": "{not json"]
+        #expect(value.redacted()["oslo.message"]?.stringValue == "{ \"b\" : 1.50 }")
+        #expect(value.redacted() == value)
+    }
+
+    @Test func whatIsNestedTooDeeplyToReadIsMaskedWhole() {
+        let deep = String(repeating: "[", count: 300) + #"{"password":"x"}"#
+        #expect(JSONValue.string(deep).redacted() == "***")
+    }
+}
