@@ -23,7 +23,7 @@ let testSettings: [SwiftSetting] = [
 extension Target.Dependency {
     static let argumentParser = product(name: "ArgumentParser", package: "swift-argument-parser")
     static let asyncAlgorithms = product(name: "AsyncAlgorithms", package: "swift-async-algorithms")
-    static let collections = product(name: "Collections", package: "swift-collections")
+    static let collections = product(name: "OrderedCollections", package: "swift-collections")
     static let configuration = product(name: "Configuration", package: "swift-configuration")
     static let flyingFox = product(name: "FlyingFox", package: "FlyingFox")
     static let grdb = product(name: "GRDB", package: "GRDB.swift")

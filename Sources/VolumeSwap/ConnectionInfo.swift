@@ -1,0 +1,62 @@
+package import JSON
+import OrderedCollections
+
+/// Cinder's connection_info as it was received. Its printed form is masked.
+package struct ConnectionInfo: Sendable, Hashable, CustomStringConvertible, CustomReflectable {
+    /// Everything, unknown keys included.
+    package let json: JSONObject
+    /// What Cinder's driver returns under `data`.
+    package let data: JSONObject
+    package let driverVolumeType: String
+
+    package init(json value: JSONValue?, argument: String) throws(SwapFailure) {
+        guard let value, !value.isNull else { throw .invalidInput("\(argument): missing") }
+        guard let object = value.objectValue else { throw .invalidInput("\(argument): must be an object") }
+        guard let type = object["driver_volume_type"]?.stringValue, !type.isEmpty else {
+            throw .invalidInput("\(argument).driver_volume_type: missing or not a text")
+        }
+        guard type.utf8.count <= 64 else { throw .invalidInput("\(argument).driver_volume_type: is longer than 64 bytes") }
+        guard let data = object["data"]?.objectValue else { throw .invalidInput("\(argument).data: missing or not an object") }
+        try Self.checkTexts(.object(data), path: "\(argument).data")
+        if let serial = object["serial"], !serial.isNull, serial.stringValue == nil {
+            throw .invalidInput("\(argument).serial: must be a text")
+        }
+        json = object
+        self.data = data
+        driverVolumeType = type
+    }
+
+    /// The volume's id as Cinder knows it.
+    package var volumeID: String? { json["serial"]?.stringValue ?? data["volume_id"]?.stringValue }
+    package var isMultiattach: Bool { json["multiattach"]?.boolValue ?? false }
+    package var isEncrypted: Bool { data["encrypted"]?.boolValue ?? false }
+
+    package var description: String { "ConnectionInfo(\(driverVolumeType), volume \(volumeID ?? "?"))" }
+    package var customMirror: Mirror { Mirror(self, children: ["driver_volume_type": driverVolumeType]) }
+
+    /// A text of `data`, or nil; never an empty one.
+    package func text(_ key: String) -> String? {
+        guard let text = data[key]?.stringValue, !text.isEmpty else { return nil }
+        return text
+    }
+
+    /// No text that reaches libvirt may hold a control character, or be longer than any path or name can be.
+    private static func checkTexts(_ value: JSONValue, path: String) throws(SwapFailure) {
+        switch value {
+        case .string(let text):
+            guard text.utf8.count <= 4096 else { throw .invalidInput("\(path): is longer than 4096 bytes") }
+            guard
+                text.unicodeScalars.allSatisfy({
+                    $0.value >= 0x20 && $0.value != 0x7f && $0.value != 0xfffe && $0.value != 0xffff
+                })
+            else {
+                throw .invalidInput("\(path): holds a control character")
+            }
+        case .object(let object):
+            for (key, item) in object { try checkTexts(item, path: "\(path).\(key.prefix(80))") }
+        case .array(let items):
+            for item in items { try checkTexts(item, path: path) }
+        default: break
+        }
+    }
+}

@@ -1,0 +1,45 @@
+/// One `<disk>` of a domain, as plain values.
+package struct DiskDescription: Sendable, Hashable, Codable {
+    /// `<mirror>`: the other end of a running block copy or active commit.
+    package struct Mirror: Sendable, Hashable, Codable {
+        /// libvirt's job name: `copy`, `active-commit`.
+        package var job: String
+        /// `ready='yes'`, `'abort'` or `'pivot'`; nil while the copy is not in step.
+        package var ready: String?
+        package var location: VolumeLocation
+        package var format: String?
+    }
+
+    /// `vdb`
+    package var target: String
+    /// `disk`, `cdrom`, `floppy`, `lun`
+    package var device: String
+    package var location: VolumeLocation?
+    package var format: String?
+    package var isEncrypted: Bool
+    package var hasSlices: Bool
+    package var isShareable: Bool
+    package var serial: String?
+    package var mirror: Mirror?
+    /// UUIDs of the libvirt secrets that the source uses.
+    package var secretUUIDs: [String]
+    /// All that a swap must not change, element by element in a canonical order: target, bus, address, alias, cache, iotune, …
+    package var keptElements: [String]
+}
+
+/// A domain's configuration as far as a swap looks at it.
+package struct DomainDescription: Sendable, Hashable {
+    package var uuid: String
+    package var name: String
+    package var disks: [DiskDescription]
+    package var hasTPM: Bool
+
+    package init(uuid: String, name: String, disks: [DiskDescription], hasTPM: Bool) {
+        self.uuid = uuid
+        self.name = name
+        self.disks = disks
+        self.hasTPM = hasTPM
+    }
+
+    package func disk(_ target: String) -> DiskDescription? { disks.first { $0.target == target } }
+}

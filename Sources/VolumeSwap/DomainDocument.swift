@@ -1,0 +1,71 @@
+import Foundation
+import FoundationXML
+
+/// A domain's XML as a tree. Never text: what is put in is escaped by the serialiser.
+struct DomainDocument {
+    let document: XMLDocument
+    let root: XMLElement
+
+    init(xml: String) throws(SwapFailure) {
+        do {
+            document = try XMLDocument(xmlString: xml, options: [.nodeLoadExternalEntitiesNever, .nodePreserveWhitespace])
+        } catch {
+            throw .rebaseFailed("the domain's XML could not be read: \(error.localizedDescription)")
+        }
+        guard let root = document.rootElement(), root.name == "domain" else {
+            throw .rebaseFailed("the domain's XML has no <domain> element")
+        }
+        self.root = root
+    }
+
+    var xml: String { document.xmlString(options: [.nodeCompactEmptyElement, .nodePreserveWhitespace]) }
+
+    var diskElements: [XMLElement] { root.first("devices")?.elements(forName: "disk") ?? [] }
+
+    func diskElement(_ target: String) -> XMLElement? {
+        diskElements.first { $0.first("target")?.value("dev") == target }
+    }
+}
+
+extension XMLElement {
+    func first(_ name: String) -> XMLElement? { elements(forName: name).first }
+    func value(_ attribute: String) -> String? { self.attribute(forName: attribute)?.stringValue }
+
+    func set(_ attribute: String, _ value: String) {
+        removeAttribute(forName: attribute)
+        let node = XMLNode(kind: .attribute)
+        node.name = attribute
+        node.stringValue = value
+        addAttribute(node)
+    }
+
+    /// Builds an element; attributes without a value are left out.
+    convenience init(_ name: String, _ attributes: [(String, String?)] = [], _ children: [XMLElement] = []) {
+        self.init(name: name)
+        for (key, value) in attributes {
+            if let value { set(key, value) }
+        }
+        for child in children { addChild(child) }
+    }
+
+    func removeChildren(named names: Set<String>) {
+        for child in children ?? [] where names.contains(child.name ?? "") { child.detach() }
+    }
+
+    func detachedCopy() -> XMLElement? {
+        guard let copy = copy() as? XMLElement else { return nil }
+        copy.detach()
+        return copy
+    }
+
+    /// One text for equal trees: attributes sorted, blank text left out.
+    var canonicalText: String {
+        let attributes = (attributes ?? []).map { "\($0.name ?? "")=\($0.stringValue ?? "")" }.sorted()
+        let inner = (children ?? []).compactMap { child -> String? in
+            if let element = child as? XMLElement { return element.canonicalText }
+            let text = (child.stringValue ?? "").trimmingCharacters(in: .whitespacesAndNewlines)
+            return child.kind == .text && !text.isEmpty ? text : nil
+        }
+        return "<\(name ?? "")\(attributes.map { " \($0)" }.joined())>\(inner.joined())"
+    }
+}

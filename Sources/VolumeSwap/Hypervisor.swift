@@ -1,0 +1,161 @@
+/// What a swap needs of a hypervisor; libvirt's calls under libvirt's names.
+///
+/// Every call names its domain by UUID, so that it survives a re-connection between two calls.
+package protocol Hypervisor: Sendable {
+    /// `libvirt` or `dry-run`: said in every result.
+    var kind: String { get }
+
+    /// `virDomainLookupByUUIDString`, else `virDomainLookupByName`.
+    func lookup(_ instance: InstanceReference) async throws(HypervisorError) -> DomainIdentity
+    func status(_ domain: DomainIdentity) async throws(HypervisorError) -> DomainStatus
+    /// `virDomainGetXMLDesc`, with its secrets.
+    func xml(_ domain: DomainIdentity, _ view: XMLView) async throws(HypervisorError) -> String
+    /// `virDomainDefineXMLFlags`
+    func define(xml: String) async throws(HypervisorError)
+    /// `virDomainUndefineFlags`, NVRAM and vTPM state kept.
+    func undefine(_ domain: DomainIdentity) async throws(HypervisorError)
+    /// pivotd's own metadata element on the live domain; nil removes it.
+    func setRecoveryMetadata(_ domain: DomainIdentity, _ element: String?) async throws(HypervisorError)
+    func recoveryMetadata(_ domain: DomainIdentity) async throws(HypervisorError) -> String?
+
+    /// `virDomainBlockRebase` with COPY | REUSE_EXT.
+    func blockRebase(_ domain: DomainIdentity, disk: String, _ copy: RebaseCopy) async throws(HypervisorError)
+    /// `virDomainBlockCopy` with REUSE_EXT | TRANSIENT_JOB.
+    func blockCopy(_ domain: DomainIdentity, disk: String, _ copy: BlockCopy) async throws(HypervisorError)
+    /// `virDomainGetBlockJobInfo`; nil when no job is on the disk.
+    func blockJobInfo(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> BlockJobInfo?
+    /// `virDomainBlockJobAbort`, with PIVOT or without.
+    func blockJobAbort(_ domain: DomainIdentity, disk: String, pivot: Bool) async throws(HypervisorError)
+    /// `virDomainBlockJobSetSpeed`, bytes/s, 0 is unlimited.
+    func blockJobSetSpeed(_ domain: DomainIdentity, disk: String, bytesPerSecond: Int64) async throws(HypervisorError)
+    /// The size the guest sees, in bytes (`virDomainGetBlockInfo`'s capacity).
+    func capacity(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Int64
+    /// The whole size in bytes of the volume that a running copy writes to, where QEMU tells.
+    func mirrorCapacity(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Int64?
+    /// Lets the live disk use all of its volume: QEMU's `blockdev-reopen` without the slice, then `virDomainBlockResize`.
+    func grow(_ domain: DomainIdentity, disk: String, toBytes: Int64) async throws(HypervisorError)
+    /// Whether `grow` can work here: QEMU 7.0 or later, and the monitor allowed.
+    func growSupport() async throws(HypervisorError) -> GrowSupport
+    /// True when undefining keeps the vTPM's state (libvirt 8.9 or later).
+    func keepsTPMState() async throws(HypervisorError) -> Bool
+
+    /// Every active domain, for the question whether a volume is in use elsewhere.
+    func activeDomains() async throws(HypervisorError) -> [DomainDescription]
+    /// Events of one domain from now on, bounded: `missed` stands for what did not fit.
+    func events(of domain: DomainIdentity) async throws(HypervisorError) -> HypervisorEvents
+
+    /// The UUID of the secret with that usage, if libvirt has one (`virSecretLookupByUsage`).
+    func secret(usageType: String, usage: String) async throws(HypervisorError) -> String?
+    func hasSecret(uuid: String) async throws(HypervisorError) -> Bool
+    /// Defines a secret from XML and sets its value.
+    func makeSecret(xml: String, uuid: String, value: [UInt8]) async throws(HypervisorError)
+    func removeSecret(uuid: String) async throws(HypervisorError)
+
+    /// What the host says of a path; nil when nothing is there.
+    func inspect(path: String) async throws(HypervisorError) -> PathDescription?
+}
+
+package struct DomainIdentity: Sendable, Hashable, Codable {
+    package var uuid: String
+    package var name: String
+
+    package init(uuid: String, name: String) {
+        self.uuid = uuid
+        self.name = name
+    }
+}
+
+package struct DomainStatus: Sendable, Hashable {
+    /// `virDomainIsActive`: running or paused.
+    package var isActive: Bool
+    package var isPersistent: Bool
+    package var hasSnapshots: Bool
+    package var hasCheckpoints: Bool
+    package var hasManagedSave: Bool
+
+    package init(
+        isActive: Bool, isPersistent: Bool, hasSnapshots: Bool = false, hasCheckpoints: Bool = false, hasManagedSave: Bool = false
+    ) {
+        self.isActive = isActive
+        self.isPersistent = isPersistent
+        self.hasSnapshots = hasSnapshots
+        self.hasCheckpoints = hasCheckpoints
+        self.hasManagedSave = hasManagedSave
+    }
+}
+
+package enum XMLView: Sendable {
+    /// What runs.
+    case live
+    /// What is stored for the next start (`VIR_DOMAIN_XML_INACTIVE`).
+    case inactive
+}
+
+/// Arguments of `virDomainBlockRebase`.
+package struct RebaseCopy: Sendable, Hashable {
+    package var path: String
+    /// bytes/s, 0 is unlimited.
+    package var bandwidth: Int64
+    /// VIR_DOMAIN_BLOCK_REBASE_COPY_DEV
+    package var isBlockDevice: Bool
+    /// VIR_DOMAIN_BLOCK_REBASE_COPY_RAW
+    package var isRaw: Bool
+}
+
+/// Arguments of `virDomainBlockCopy`.
+package struct BlockCopy: Sendable, Hashable {
+    package var destinationXML: String
+    /// bytes/s, 0 is unlimited.
+    package var bandwidth: Int64
+    /// Bytes, 0 is QEMU's default.
+    package var granularity: Int64
+    /// Bytes, 0 is QEMU's default.
+    package var bufferSize: Int64
+    package var synchronousWrites: Bool
+}
+
+package struct BlockJobInfo: Sendable, Hashable {
+    /// libvirt's job type: `copy`, `pull`, `commit`, `active-commit`, `backup`.
+    package var type: String
+    /// Bytes, in QEMU's own measure: guest writes add to both.
+    package var cursor: Int64
+    package var end: Int64
+
+    package init(type: String, cursor: Int64, end: Int64) {
+        self.type = type
+        self.cursor = cursor
+        self.end = end
+    }
+
+    package var isCopy: Bool { type == "copy" }
+    package var remaining: Int64 { max(0, end - cursor) }
+}
+
+package enum GrowSupport: Sendable, Hashable {
+    case supported
+    /// The reason, for an operator.
+    case unsupported(String)
+}
+
+package struct PathDescription: Sendable, Hashable {
+    package enum Kind: String, Sendable, Hashable {
+        case file, block, other
+    }
+
+    package var kind: Kind
+    package var bytes: Int64
+    /// The path with every symlink resolved.
+    package var canonicalPath: String
+    /// Each name on the way from the path to `canonicalPath`, directories resolved: `/dev/vg/lv`, `/dev/dm-3`.
+    package var names: [String]
+    /// `st_rdev` of a block device.
+    package var deviceNumber: UInt64?
+
+    package init(kind: Kind, bytes: Int64, canonicalPath: String, names: [String], deviceNumber: UInt64?) {
+        self.kind = kind
+        self.bytes = bytes
+        self.canonicalPath = canonicalPath
+        self.names = names
+        self.deviceNumber = deviceNumber
+    }
+}

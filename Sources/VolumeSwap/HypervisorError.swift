@@ -1,0 +1,31 @@
+/// A refusal or failure of the hypervisor, in its own words.
+package struct HypervisorError: Error, Sendable, Hashable, CustomStringConvertible {
+    package enum Code: String, Sendable, Hashable {
+        /// VIR_ERR_NO_DOMAIN
+        case noDomain
+        /// VIR_ERR_OPERATION_INVALID: among others, the domain is not running.
+        case operationInvalid
+        /// VIR_ERR_BLOCK_COPY_ACTIVE (83): the copy is not ready for a pivot.
+        case notReady
+        /// VIR_ERR_NO_SECRET
+        case noSecret
+        /// VIR_ERR_CONFIG_UNSUPPORTED, VIR_ERR_OPERATION_UNSUPPORTED, VIR_ERR_NO_SUPPORT
+        case unsupported
+        /// The connection to libvirt was lost; the call may or may not have been carried out.
+        case connectionLost
+        case other
+    }
+
+    package var code: Code
+    /// libvirt's virErrorNumber, 0 where the error is not libvirt's.
+    package var number: Int
+    package var message: String
+
+    package init(_ code: Code, number: Int = 0, _ message: String) {
+        self.code = code
+        self.number = number
+        self.message = message
+    }
+
+    package var description: String { number == 0 ? message : "\(message) (libvirt error \(number))" }
+}

@@ -1,0 +1,62 @@
+package import JSON
+import OrderedCollections
+
+/// How a request names its instance: looked up by UUID first, then by name.
+package struct InstanceReference: Sendable, Hashable, Codable, CustomStringConvertible {
+    /// Lower-case UUID text.
+    package var uuid: String?
+    /// The libvirt domain name, such as `instance-0000002a`.
+    package var name: String?
+
+    package init(uuid: String?, name: String?) {
+        self.uuid = uuid?.lowercased()
+        self.name = name
+    }
+
+    /// Reads a UUID text, `{"uuid", "name"}`, or a serialised nova Instance object (`nova_object.data.uuid`).
+    ///
+    /// - Throws: ``SwapFailure`` of kind `invalidInput`.
+    package init(json: JSONValue?) throws(SwapFailure) {
+        switch json {
+        case .string(let text):
+            guard Self.isUUID(text) else { throw .invalidInput("instance: '\(text.prefix(80))' is not a UUID") }
+            self.init(uuid: text, name: nil)
+        case .object(let object):
+            let data = object["nova_object.data"]?.objectValue ?? object
+            let uuid = data["uuid"]?.stringValue
+            let name = data["name"]?.stringValue
+            if let uuid, !Self.isUUID(uuid) { throw .invalidInput("instance: uuid '\(uuid.prefix(80))' is not a UUID") }
+            guard uuid != nil || !(name ?? "").isEmpty else {
+                throw .invalidInput("instance: neither a uuid nor a name is given")
+            }
+            self.init(uuid: uuid, name: name)
+        case nil, .null:
+            throw .invalidInput("instance: missing")
+        default:
+            throw .invalidInput("instance: must be a UUID text or an object with a uuid")
+        }
+    }
+
+    /// The key that orders the tasks of one instance.
+    package var key: String { uuid ?? "name:\(name ?? "")" }
+
+    package var description: String { uuid ?? name ?? "?" }
+
+    static func isUUID(_ text: String) -> Bool {
+        let bytes = Array(text.utf8)
+        guard bytes.count == 36 else { return false }
+        for (index, byte) in bytes.enumerated() {
+            switch index {
+            case 8, 13, 18, 23: if byte != UInt8(ascii: "-") { return false }
+            default:
+                switch byte {
+                case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "f"),
+                    UInt8(ascii: "A")...UInt8(ascii: "F"):
+                    break
+                default: return false
+                }
+            }
+        }
+        return true
+    }
+}

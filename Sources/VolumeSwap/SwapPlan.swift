@@ -1,0 +1,35 @@
+/// What was found out about a swap before it starts; with the phase, all that recovery needs.
+///
+/// Holds the domain's saved configuration, secrets included: it is printed as its outline only.
+package struct SwapPlan: Sendable, Hashable, Codable, CustomStringConvertible, CustomReflectable {
+    package var domain: DomainIdentity
+    package var disk: String
+    package var strategy: SwapStrategy
+    /// The disk's source before the swap, as the live configuration shows it.
+    package var oldLocation: VolumeLocation
+    package var destination: VolumeSource
+    /// The size the guest sees before the swap, bytes.
+    package var oldBytes: Int64
+    /// The size of the new volume, bytes; nil until it is known (network, LUKS and qcow2 volumes).
+    package var newBytes: Int64?
+    /// The size to grow to after the pivot, bytes.
+    package var resizeToBytes: Int64?
+    /// True when QEMU must be shown only the first `oldBytes` of a larger volume.
+    package var usesSlice: Bool
+    package var wasPersistent: Bool
+    /// The persistent configuration before the swap, with its secrets; nil for a transient domain.
+    package var savedXML: String?
+    package var isNewConnected: Bool
+    /// The UUID of a libvirt secret that pivotd made for the new volume.
+    package var madeSecret: String?
+    package var options: SwapOptions
+    /// Everything of the disk that must be the same afterwards.
+    package var keptElements: [String]
+    package var attempts: Int
+    package var warnings: [String]
+
+    package var description: String {
+        "\(disk) of \(domain.name): \(oldLocation) to \(destination.location) by \(strategy.rawValue)"
+    }
+    package var customMirror: Mirror { Mirror(self, children: ["plan": description]) }
+}

@@ -1,0 +1,64 @@
+package import JSON
+import OrderedCollections
+
+/// The arguments of one `swap_volume` call, checked for shape and range.
+package struct SwapRequest: Sendable {
+    package static let bytesPerGiB: Int64 = 1 << 30
+
+    package var instance: InstanceReference
+    package var oldConnection: ConnectionInfo
+    package var newConnection: ConnectionInfo
+    /// The disk's target name in the domain: `vdb`.
+    package var disk: String
+    /// GiB, 0 keeps the old size.
+    package var resizeToGiB: Int64
+    package var oldVolumeID: String?
+    package var newVolumeID: String?
+    package var options: SwapOptions
+
+    /// The size asked for in bytes, nil to keep the old size.
+    package var resizeToBytes: Int64? { resizeToGiB == 0 ? nil : resizeToGiB * Self.bytesPerGiB }
+
+    /// Reads the arguments.
+    ///
+    /// - Throws: ``SwapFailure`` of kind `invalidInput` naming the argument.
+    package init(args: JSONObject, defaults: SwapOptions) throws(SwapFailure) {
+        let known: Set = [
+            "instance", "old_connection_info", "new_connection_info", "mountpoint", "resize_to", "old_volume_id", "new_volume_id",
+            "options",
+        ]
+        if let stray = args.keys.first(where: { !known.contains($0) }) {
+            throw .invalidInput("unknown argument '\(stray.prefix(80))'")
+        }
+        instance = try InstanceReference(json: args["instance"])
+        oldConnection = try ConnectionInfo(json: args["old_connection_info"], argument: "old_connection_info")
+        newConnection = try ConnectionInfo(json: args["new_connection_info"], argument: "new_connection_info")
+        disk = try Self.disk(mountpoint: args["mountpoint"])
+        resizeToGiB = 0
+        if let value = args["resize_to"], !value.isNull {
+            resizeToGiB = try SwapOptions.integer(value, "resize_to", 0...(1 << 32), in: "")
+        }
+        oldVolumeID = try Self.optionalText(args["old_volume_id"], "old_volume_id")
+        newVolumeID = try Self.optionalText(args["new_volume_id"], "new_volume_id")
+        options = try SwapOptions(json: args["options"], defaults: defaults)
+    }
+
+    /// `/dev/vdb` or `vdb` as the target name `vdb`.
+    package static func disk(mountpoint: JSONValue?) throws(SwapFailure) -> String {
+        guard let mountpoint, !mountpoint.isNull else { throw .invalidInput("mountpoint: missing") }
+        guard let text = mountpoint.stringValue else { throw .invalidInput("mountpoint: must be a text such as /dev/vdb") }
+        let name = text.hasPrefix("/dev/") ? String(text.dropFirst(5)) : text
+        let bytes = name.utf8
+        guard (1...32).contains(bytes.count), bytes.allSatisfy({ (97...122).contains($0) || (48...57).contains($0) }) else {
+            throw .invalidInput("mountpoint: '\(text.prefix(80))' is not a disk name such as /dev/vdb")
+        }
+        return name
+    }
+
+    private static func optionalText(_ value: JSONValue?, _ key: String) throws(SwapFailure) -> String? {
+        guard let value, !value.isNull else { return nil }
+        guard let text = value.stringValue else { throw .invalidInput("\(key): must be a text") }
+        guard text.utf8.count <= 255 else { throw .invalidInput("\(key): is longer than 255 bytes") }
+        return text
+    }
+}

@@ -1,0 +1,116 @@
+/// Where a volume's bytes are, as libvirt's `<source>` says it.
+package enum VolumeLocation: Sendable, Hashable, Codable, CustomStringConvertible {
+    /// `<disk type='file'><source file=…/>`
+    case file(String)
+    /// `<disk type='block'><source dev=…/>`
+    case block(String)
+    /// `<disk type='network'><source protocol=… name=…><host …/>`
+    case network(NetworkLocation)
+    /// A source kind that pivotd does not swap to, such as `volume` or `dir`; the text names it.
+    case other(String)
+
+    /// The host path, where there is one.
+    package var path: String? {
+        switch self {
+        case .file(let path), .block(let path): path
+        case .network, .other: nil
+        }
+    }
+
+    package var description: String {
+        switch self {
+        case .file(let path), .block(let path): path
+        case .network(let network): network.description
+        case .other(let text): text
+        }
+    }
+}
+
+/// A disk that QEMU reaches by itself.
+package struct NetworkLocation: Sendable, Hashable, Codable, CustomStringConvertible {
+    package struct Host: Sendable, Hashable, Codable {
+        /// A name or an address, without brackets.
+        package var name: String
+        package var port: Int?
+
+        package init(name: String, port: Int?) {
+            self.name = name
+            self.port = port
+        }
+    }
+
+    /// libvirt's `protocol`: `rbd`, `iscsi`, `nbd`.
+    package var transport: String
+    /// `pool/image`, `iqn/lun`, or the NBD export.
+    package var name: String
+    package var hosts: [Host]
+
+    package init(transport: String, name: String, hosts: [Host]) {
+        self.transport = transport
+        self.name = name
+        self.hosts = hosts
+    }
+
+    package var description: String {
+        let place = hosts.map { host in
+            let name = host.name.contains(":") ? "[\(host.name)]" : host.name
+            return host.port.map { "\(name):\($0)" } ?? name
+        }
+        return "\(transport)://\(place.joined(separator: ","))/\(name)"
+    }
+
+    /// The same disk: protocol and name agree, and so does a host (monitors of one cluster may be listed differently).
+    package func isSame(as other: NetworkLocation) -> Bool {
+        guard transport == other.transport, name == other.name else { return false }
+        guard !hosts.isEmpty, !other.hosts.isEmpty else { return true }
+        let others = other.hosts.map { Self.normalized($0, transport) }
+        return hosts.contains { others.contains(Self.normalized($0, transport)) }
+    }
+
+    private static func normalized(_ host: Host, _ transport: String) -> Host {
+        let standard = ["rbd": 6789, "iscsi": 3260, "nbd": 10809][transport]
+        let name = host.name.lowercased()
+        return Host(name: name == "localhost" ? "127.0.0.1" : name, port: host.port ?? standard)
+    }
+}
+
+/// A reference to a libvirt secret; never its value.
+package struct SecretReference: Sendable, Hashable, Codable {
+    /// libvirt's secret type as the source element names it: `ceph`, `iscsi`, `passphrase`.
+    package var type: String
+    package var uuid: String?
+    package var usage: String?
+
+    package init(type: String, uuid: String? = nil, usage: String? = nil) {
+        self.type = type
+        self.uuid = uuid
+        self.usage = usage
+    }
+}
+
+/// A swap's destination, ready to become `<disk>` XML.
+package struct VolumeSource: Sendable, Hashable, Codable {
+    package struct Auth: Sendable, Hashable, Codable {
+        package var username: String
+        package var secret: SecretReference
+
+        package init(username: String, secret: SecretReference) {
+            self.username = username
+            self.secret = secret
+        }
+    }
+
+    package var location: VolumeLocation
+    /// `raw` or `qcow2`: always named, never probed.
+    package var format: String
+    package var auth: Auth?
+    /// The LUKS passphrase's secret, for an encrypted volume.
+    package var encryption: SecretReference?
+
+    package init(location: VolumeLocation, format: String, auth: Auth? = nil, encryption: SecretReference? = nil) {
+        self.location = location
+        self.format = format
+        self.auth = auth
+        self.encryption = encryption
+    }
+}
