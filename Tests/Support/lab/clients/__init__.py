@@ -1,0 +1,7 @@
+"""Clients that pivotd's authors did not write: stock oslo.messaging, and messages made by hand over py-amqp."""
+
+from .notifications import Notifications
+from .raw import Raw
+from .rpc import Later, Rpc
+
+__all__ = ["Later", "Notifications", "Raw", "Rpc"]

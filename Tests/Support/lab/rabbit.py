@@ -1,0 +1,98 @@
+"""A private RabbitMQ node."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+from .processes import LabError, Workspace, descendants, free_port, port_open, run, send_signal, until
+
+BROKER_PASSWORD = "br0ker-s3cret-pw"
+PROGRAMS = "/usr/lib/rabbitmq/bin"
+
+
+class Rabbit:
+    """A node with its own epmd, cookie, directories and ports; user `pivot`, virtual host `lab`."""
+
+    def __init__(self, workspace: Workspace):
+        self.workspace = workspace
+        self.directory = workspace.directory("rabbit")
+        self.port, self.epmd_port = free_port(), free_port()
+        self.node = f"pivotlab{self.port}@localhost"
+        self.process = self.epmd = None
+        self._configure()
+
+    @property
+    def url(self) -> str:
+        """The transport URL, OpenStack's form."""
+        return f"rabbit://pivot:{BROKER_PASSWORD}@127.0.0.1:{self.port}/lab"
+
+    def _configure(self) -> None:
+        home = self.workspace.directory("rabbit", "home")
+        settings = {
+            "listeners.tcp.local": f"127.0.0.1:{self.port}",
+            "default_user": "pivot",
+            "default_pass": BROKER_PASSWORD,
+            "default_vhost": "lab",
+            "default_user_tags.administrator": "true",
+            "vm_memory_high_watermark.absolute": "2GB",
+            "disk_free_limit.absolute": "50MB",
+        }
+        (self.directory / "rabbitmq.conf").write_text("".join(f"{key} = {value}\n" for key, value in settings.items()))
+        (self.directory / "enabled_plugins").write_text("[].\n")
+        self.env = {
+            **{key: value for key, value in os.environ.items() if not key.startswith("RABBITMQ_")},
+            "HOME": str(home),
+            "RABBITMQ_NODENAME": self.node,
+            "RABBITMQ_DIST_PORT": str(free_port()),
+            "RABBITMQ_MNESIA_BASE": str(self.directory / "mnesia"),
+            "RABBITMQ_LOG_BASE": str(self.directory / "log"),
+            "RABBITMQ_CONFIG_FILE": str(self.directory / "rabbitmq"),
+            "RABBITMQ_CONF_ENV_FILE": "/dev/null",
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.directory / "enabled_plugins"),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1} +sbwt none +S 2:2",
+            "ERL_EPMD_PORT": str(self.epmd_port),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "LC_ALL": "C.UTF-8",
+        }
+
+    def start(self, wait: bool = True) -> Rabbit:
+        """Starts the node; with `wait` it is listening when this returns."""
+        if not self.epmd or not self.epmd.running():
+            argv = ["epmd", "-port", self.epmd_port, "-address", "127.0.0.1"]
+            self.epmd = self.workspace.start("epmd", argv, self.env)
+            until(lambda: port_open(self.epmd_port), 10, "epmd does not listen")
+        self.process = self.workspace.start("rabbit", [f"{PROGRAMS}/rabbitmq-server"], self.env)
+        if wait:
+            self.wait()
+        return self
+
+    def wait(self, timeout: float = 90) -> None:
+        """Waits until the node listens."""
+        until(lambda: port_open(self.port) or not self.process.running(), timeout, lambda: f"RabbitMQ: {self.process.tail()}")
+        if not self.process.running():
+            raise LabError(f"RabbitMQ ended: {self.process.tail()}")
+
+    def kill(self) -> None:
+        """kill -9 of the node."""
+        for pid in descendants(self.process.pid):
+            send_signal(pid, signal.SIGKILL)
+        self.process.stop(signal.SIGKILL)
+        until(lambda: not port_open(self.port), 10, "RabbitMQ's port is still open after kill -9")
+
+    def restart_hard(self, pause: float = 1.0) -> None:
+        """kill -9, `pause` seconds without a broker, and a new start on the same port and data."""
+        self.kill()
+        time.sleep(pause)
+        self.start()
+
+    def control(self, *arguments, timeout: float = 60) -> str:
+        """Runs rabbitmqctl against the node."""
+        return run(f"{PROGRAMS}/rabbitmqctl", "-q", *arguments, env=self.env, timeout=timeout)
+
+    def stop(self) -> None:
+        """Ends node and epmd."""
+        for process in (self.process, self.epmd):
+            if process:
+                process.stop(signal.SIGKILL)

@@ -1,0 +1,46 @@
+"""Volumes behind an NBD server, which nbdkit's filters can make slow or broken."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..processes import MIB, LabError, free_port, port_open, until
+from .volume import Volume
+
+
+class NbdVolumes:
+    """Part of `Volumes`."""
+
+    def nbd(
+        self,
+        size: int = 32 * MIB,
+        fill: bool = False,
+        server: str = "nbdkit",
+        filters: Sequence[str] = (),
+        parameters: Sequence[str] = (),
+    ) -> Volume:
+        """A file behind `nbdkit` or `qemu-nbd` on a TCP port.
+
+        Filters and parameters are nbdkit's: ["delay"] with ["wdelay=5ms"], ["error"] with ["error-pwrite=EIO", "error-file=…"],
+        ["rate"] with ["rate=16M"].
+        """
+        path, volume_id = self.new_file(size, fill)
+        port = free_port()
+        if server == "nbdkit":
+            options = [f"--filter={name}" for name in filters]
+            argv = ["nbdkit", "-f", "-i", "127.0.0.1", "-p", port, "-e", "vol", *options, "file", path, *parameters]
+        else:
+            argv = ["qemu-nbd", "-t", "-e", "8", "-b", "127.0.0.1", "-p", port, "-x", "vol", "-f", "raw", path]
+        process = self.workspace.start(f"nbd-{port}", argv)
+        until(lambda: port_open(port) or not process.running(), 10, "the NBD server does not listen")
+        if not process.running():
+            raise LabError(f"the NBD server ended: {process.tail()}")
+
+        def close() -> None:
+            process.stop()
+            path.unlink(missing_ok=True)
+
+        info = self.info("nbd", volume_id, host="127.0.0.1", port=port, export="vol", export_name="vol", name="vol")
+        source = f"<source protocol='nbd' name='vol'><host name='127.0.0.1' port='{port}' transport='tcp'/></source>"
+        names = ("nbd", str(port))
+        return self.keep(Volume("nbd", size, info, "network", source, names, raw=path, server=process, on_close=close))
