@@ -1,0 +1,56 @@
+import CLibvirt
+import Foundation
+
+extension LibvirtConnection {
+    /// Looks a domain up by its UUID (`virDomainLookupByUUIDString`).
+    ///
+    /// - Throws: `isNoDomain`; `isInvalidArgument` where the text is no UUID.
+    package func domain(uuid: String) async throws(LibvirtError) -> LibvirtDomain {
+        try await domain { unsafe virDomainLookupByUUIDString($0, uuid) }
+    }
+
+    /// Looks a domain up by its name (`virDomainLookupByName`).
+    package func domain(name: String) async throws(LibvirtError) -> LibvirtDomain {
+        try await domain { unsafe virDomainLookupByName($0, name) }
+    }
+
+    /// All domains, or only the active or inactive ones (`virConnectListAllDomains`).
+    package func domains(active: Bool? = nil) async throws(LibvirtError) -> [LibvirtDomain] {
+        let flags: UInt32 =
+            switch active {
+            case .none: 0
+            case .some(true): VIR_CONNECT_LIST_DOMAINS_ACTIVE.rawValue
+            case .some(false): VIR_CONNECT_LIST_DOMAINS_INACTIVE.rawValue
+            }
+        let handle = handle
+        return try await handle.call { (connection) throws(LibvirtError) in
+            var list: UnsafeMutablePointer<virDomainPtr?>?
+            let count = try check(unsafe virConnectListAllDomains(connection, &list, flags))
+            guard let list = unsafe list else { return [] }
+            defer { unsafe free(list) }
+            return unsafe UnsafeBufferPointer(start: list, count: Int(count)).compactMap { pointer in
+                unsafe pointer.map { LibvirtDomain(owning: $0, connection: handle) }
+            }
+        }
+    }
+
+    /// Defines a persistent domain, or changes a present one's stored configuration (`virDomainDefineXMLFlags`).
+    package func defineDomain(xml: String) async throws(LibvirtError) -> LibvirtDomain {
+        try await domain { unsafe virDomainDefineXMLFlags($0, xml, 0) }
+    }
+
+    /// Starts a transient domain (`virDomainCreateXML`).
+    package func createDomain(xml: String) async throws(LibvirtError) -> LibvirtDomain {
+        try await domain { unsafe virDomainCreateXML($0, xml, 0) }
+    }
+
+    @safe private func domain(
+        _ find: @escaping @Sendable (OpaquePointer) -> OpaquePointer?
+    ) async throws(LibvirtError) -> LibvirtDomain {
+        let handle = handle
+        return try await handle.call { (connection) throws(LibvirtError) in
+            guard let pointer = unsafe find(connection) else { throw LibvirtError.last() }
+            return LibvirtDomain(owning: pointer, connection: handle)
+        }
+    }
+}

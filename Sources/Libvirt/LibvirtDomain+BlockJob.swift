@@ -1,0 +1,102 @@
+import CLibvirt
+
+extension LibvirtDomain {
+    /// Starts a pull or, with `copy`, a copy onto a path (`virDomainBlockRebase`).
+    ///
+    /// - Parameters:
+    ///   - disk: target, for example `vdb`.
+    ///   - path: the destination of a copy, or a pull's new base; nil pulls the whole chain.
+    ///   - bandwidth: bytes a second; nil is no limit.
+    package func blockRebase(
+        disk: String, path: String?, bandwidth: UInt64? = nil, flags: BlockRebaseFlags
+    ) async throws(LibvirtError) {
+        let flags = flags.union(.bandwidthBytes)
+        try await call { (domain) throws(LibvirtError) in
+            _ = try check(unsafe virDomainBlockRebase(domain, disk, path, UInt(bandwidth ?? 0), flags.rawValue))
+        }
+    }
+
+    /// Starts a copy onto a destination described by a `<disk>` element (`virDomainBlockCopy`).
+    ///
+    /// - Parameter destinationXML: can name secrets by UUID, never their values.
+    package func blockCopy(
+        disk: String, destinationXML: String, parameters: BlockCopyParameters = .init(), flags: BlockCopyFlags
+    ) async throws(LibvirtError) {
+        try await call { (domain) throws(LibvirtError) in
+            var list = TypedParameters()
+            try list.add(VIR_DOMAIN_BLOCK_COPY_BANDWIDTH, parameters.bandwidth)
+            try list.add(VIR_DOMAIN_BLOCK_COPY_GRANULARITY, parameters.granularity)
+            try list.add(VIR_DOMAIN_BLOCK_COPY_BUF_SIZE, parameters.bufferSize)
+            _ = try check(
+                unsafe virDomainBlockCopy(domain, disk, destinationXML, list.parameters, list.count, flags.rawValue))
+        }
+    }
+
+    /// The job on a disk; nil where there is none (`virDomainGetBlockJobInfo`).
+    package func blockJobInfo(disk: String) async throws(LibvirtError) -> BlockJobInfo? {
+        try await call { (domain) throws(LibvirtError) in
+            var info = virDomainBlockJobInfo()
+            let found = try check(
+                unsafe virDomainGetBlockJobInfo(domain, disk, &info, VIR_DOMAIN_BLOCK_JOB_INFO_BANDWIDTH_BYTES.rawValue))
+            guard found == 1 else { return nil }
+            return BlockJobInfo(
+                type: BlockJobType(code: info.type), bandwidth: UInt64(info.bandwidth), cursor: info.cur, end: info.end)
+        }
+    }
+
+    /// Cancels the job on a disk, or with `pivot` ends it by moving the guest to the copy (`virDomainBlockJobAbort`).
+    ///
+    /// - Throws: `isBlockCopyActive` for a pivot to a copy that is not ready; `isInvalidArgument` or `isOperationInvalid` where
+    ///   the disk has no job.
+    package func blockJobAbort(disk: String, flags: BlockJobAbortFlags = []) async throws(LibvirtError) {
+        try await call { (domain) throws(LibvirtError) in
+            _ = try check(unsafe virDomainBlockJobAbort(domain, disk, flags.rawValue))
+        }
+    }
+
+    /// Limits the running job (`virDomainBlockJobSetSpeed`); 0 is no limit.
+    package func blockJobSetSpeed(disk: String, bytesPerSecond: UInt64) async throws(LibvirtError) {
+        try await call { (domain) throws(LibvirtError) in
+            _ = try check(
+                unsafe virDomainBlockJobSetSpeed(
+                    domain, disk, UInt(bytesPerSecond), VIR_DOMAIN_BLOCK_JOB_SPEED_BANDWIDTH_BYTES.rawValue))
+        }
+    }
+
+    /// Changes the size that the guest sees (`virDomainBlockResize`), in bytes.
+    package func blockResize(disk: String, bytes: UInt64) async throws(LibvirtError) {
+        try await call { (domain) throws(LibvirtError) in
+            _ = try check(unsafe virDomainBlockResize(domain, disk, bytes, VIR_DOMAIN_BLOCK_RESIZE_BYTES.rawValue))
+        }
+    }
+
+    /// The sizes of a disk's image (`virDomainGetBlockInfo`).
+    package func blockInfo(disk: String) async throws(LibvirtError) -> BlockInfo {
+        try await call { (domain) throws(LibvirtError) in
+            var info = virDomainBlockInfo()
+            try check(unsafe virDomainGetBlockInfo(domain, disk, &info, 0))
+            return BlockInfo(capacity: info.capacity, allocation: info.allocation, physical: info.physical)
+        }
+    }
+}
+
+/// The owner of a list of `virTypedParameter`.
+@safe private struct TypedParameters: ~Copyable {
+    private(set) var parameters: virTypedParameterPtr?
+    private(set) var count: Int32 = 0
+    private var capacity: Int32 = 0
+
+    mutating func add(_ name: String, _ value: UInt64?) throws(LibvirtError) {
+        guard let value else { return }
+        try check(unsafe virTypedParamsAddULLong(&parameters, &count, &capacity, name, value))
+    }
+
+    mutating func add(_ name: String, _ value: UInt32?) throws(LibvirtError) {
+        guard let value else { return }
+        try check(unsafe virTypedParamsAddUInt(&parameters, &count, &capacity, name, value))
+    }
+
+    deinit {
+        unsafe virTypedParamsFree(parameters, count)
+    }
+}

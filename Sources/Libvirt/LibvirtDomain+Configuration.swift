@@ -1,0 +1,102 @@
+import CLibvirt
+
+extension LibvirtDomain {
+    /// The configuration as XML (`virDomainGetXMLDesc`); the live one of an active domain unless `inactive` is given.
+    ///
+    /// With `secure` it holds the passwords of graphics and the like: such a text must not be logged.
+    package func xml(flags: DomainXMLFlags = []) async throws(LibvirtError) -> String {
+        try await call { (domain) throws(LibvirtError) in
+            try takeString(unsafe virDomainGetXMLDesc(domain, flags.rawValue))
+        }
+    }
+
+    /// Removes the stored configuration; an active domain becomes transient (`virDomainUndefineFlags`).
+    ///
+    /// - Parameter flags: `keepTPM` only where `LibvirtConnection.supportsKeepTPM()`: an older libvirt refuses the call with it.
+    package func undefine(flags: DomainUndefineFlags = []) async throws(LibvirtError) {
+        try await call { (domain) throws(LibvirtError) in _ = try check(unsafe virDomainUndefineFlags(domain, flags.rawValue)) }
+    }
+
+    /// Whether the domain has a managed save image.
+    package func hasManagedSaveImage() async throws(LibvirtError) -> Bool {
+        try await call { (domain) throws(LibvirtError) in try check(unsafe virDomainHasManagedSaveImage(domain, 0)) == 1 }
+    }
+
+    /// How many snapshots libvirt knows of the domain.
+    package func snapshotCount() async throws(LibvirtError) -> Int {
+        try await call { (domain) throws(LibvirtError) in Int(try check(unsafe virDomainSnapshotNum(domain, 0))) }
+    }
+
+    /// How many checkpoints libvirt knows of the domain.
+    package func checkpointCount() async throws(LibvirtError) -> Int {
+        try await call { (domain) throws(LibvirtError) in
+            Int(try check(unsafe virDomainListAllCheckpoints(domain, nil, 0)))
+        }
+    }
+
+    /// Sets or, with nil, removes the metadata element of a namespace (`virDomainSetMetadata`).
+    ///
+    /// - Parameters:
+    ///   - element: XML of one element, without a prefix of its own.
+    ///   - key: the prefix under which libvirt stores it.
+    ///   - uri: the namespace.
+    ///   - flags: the live or the stored configuration, or both; none for the present one.
+    package func setMetadata(
+        _ element: String?, key: String, uri: String, flags: DomainModificationFlags = []
+    ) async throws(LibvirtError) {
+        try await call { (domain) throws(LibvirtError) in
+            _ = try check(
+                unsafe virDomainSetMetadata(
+                    domain, Int32(VIR_DOMAIN_METADATA_ELEMENT.rawValue), element, key, uri, flags.rawValue))
+        }
+    }
+
+    /// The metadata element of a namespace (`virDomainGetMetadata`); nil where there is none.
+    package func metadata(uri: String, flags: DomainModificationFlags = []) async throws(LibvirtError) -> String? {
+        try await call { (domain) throws(LibvirtError) in
+            do throws(LibvirtError) {
+                return try takeString(
+                    unsafe virDomainGetMetadata(domain, Int32(VIR_DOMAIN_METADATA_ELEMENT.rawValue), uri, flags.rawValue))
+            } catch {
+                guard error.isNoDomainMetadata else { throw error }
+                return nil
+            }
+        }
+    }
+}
+
+/// `virDomainXMLFlags`.
+package struct DomainXMLFlags: OptionSet, Sendable, Hashable {
+    package let rawValue: UInt32
+
+    package init(rawValue: UInt32) { self.rawValue = rawValue }
+
+    package static let secure = Self(rawValue: VIR_DOMAIN_XML_SECURE.rawValue)
+    package static let inactive = Self(rawValue: VIR_DOMAIN_XML_INACTIVE.rawValue)
+    package static let updateCPU = Self(rawValue: VIR_DOMAIN_XML_UPDATE_CPU.rawValue)
+    package static let migratable = Self(rawValue: VIR_DOMAIN_XML_MIGRATABLE.rawValue)
+}
+
+/// `virDomainUndefineFlagsValues`.
+package struct DomainUndefineFlags: OptionSet, Sendable, Hashable {
+    package let rawValue: UInt32
+
+    package init(rawValue: UInt32) { self.rawValue = rawValue }
+
+    package static let managedSave = Self(rawValue: VIR_DOMAIN_UNDEFINE_MANAGED_SAVE.rawValue)
+    package static let snapshotsMetadata = Self(rawValue: VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA.rawValue)
+    package static let removeNVRAM = Self(rawValue: VIR_DOMAIN_UNDEFINE_NVRAM.rawValue)
+    package static let keepNVRAM = Self(rawValue: VIR_DOMAIN_UNDEFINE_KEEP_NVRAM.rawValue)
+    package static let checkpointsMetadata = Self(rawValue: VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA.rawValue)
+    package static let keepTPM = Self(rawValue: VIR_DOMAIN_UNDEFINE_KEEP_TPM.rawValue)
+}
+
+/// `virDomainModificationImpact`.
+package struct DomainModificationFlags: OptionSet, Sendable, Hashable {
+    package let rawValue: UInt32
+
+    package init(rawValue: UInt32) { self.rawValue = rawValue }
+
+    package static let live = Self(rawValue: VIR_DOMAIN_AFFECT_LIVE.rawValue)
+    package static let config = Self(rawValue: VIR_DOMAIN_AFFECT_CONFIG.rawValue)
+}

@@ -1,0 +1,66 @@
+import CLibvirt
+
+/// An error reported by libvirt, copied out of the calling thread's `virError`.
+package struct LibvirtError: Error, Sendable, Hashable, CustomStringConvertible {
+    /// `virErrorLevel`.
+    package enum Level: Sendable, Hashable {
+        case none
+        case warning
+        case error
+    }
+
+    /// `virErrorNumber`, for example 42 (`VIR_ERR_NO_DOMAIN`).
+    package let code: Int32
+    /// `virErrorDomain`: the part of libvirt that raised it, for example 10 (`VIR_FROM_QEMU`).
+    package let domain: Int32
+    /// How severe libvirt calls it.
+    package let level: Level
+    /// libvirt's own text.
+    package let message: String
+
+    /// Makes an error as libvirt would have reported it.
+    package init(code: Int32, domain: Int32, level: Level = .error, message: String) {
+        self.code = code
+        self.domain = domain
+        self.level = level
+        self.message = message
+    }
+
+    package var description: String {
+        "\(message) (\(codeName), domain \(domain))"
+    }
+}
+
+extension LibvirtError {
+    /// Copies `virGetLastError()`, which is thread-local: only right on the thread of the failed call, before anything suspends.
+    static func last() -> LibvirtError {
+        guard let pointer = unsafe virGetLastError() else {
+            return LibvirtError(
+                code: Int32(VIR_ERR_INTERNAL_ERROR.rawValue), domain: Int32(VIR_FROM_NONE.rawValue),
+                message: "libvirt failed without giving a reason")
+        }
+        let error = unsafe pointer.pointee
+        let level: Level =
+            switch unsafe error.level {
+            case VIR_ERR_NONE: .none
+            case VIR_ERR_WARNING: .warning
+            default: .error
+            }
+        return unsafe LibvirtError(
+            code: error.code, domain: error.domain, level: level,
+            message: error.message.map { unsafe String(cString: $0) } ?? "")
+    }
+
+    /// A call on a connection that was closed on this side.
+    static var closed: LibvirtError {
+        LibvirtError(
+            code: Int32(VIR_ERR_INVALID_CONN.rawValue), domain: Int32(VIR_FROM_NONE.rawValue), message: "connection is closed")
+    }
+}
+
+/// Passes a libvirt status on, or throws the calling thread's last error where it is negative.
+@discardableResult
+func check(_ status: Int32) throws(LibvirtError) -> Int32 {
+    guard status >= 0 else { throw LibvirtError.last() }
+    return status
+}

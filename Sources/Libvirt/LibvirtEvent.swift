@@ -1,0 +1,89 @@
+import CLibvirt
+
+/// What libvirt tells about a domain, and what happened to the telling itself.
+package enum LibvirtEvent: Sendable, Hashable {
+    /// A block job changed (`VIR_DOMAIN_EVENT_ID_BLOCK_JOB_2`); `disk` is the target, for example `vdb`.
+    case blockJob(domainUUID: String, disk: String, type: BlockJobType, status: BlockJobStatus)
+    /// A domain changed (`VIR_DOMAIN_EVENT_ID_LIFECYCLE`); `detail` is the `virDomainEvent…DetailType` that goes with `event`.
+    case lifecycle(domainUUID: String, event: LifecycleEvent, detail: Int32)
+    /// QEMU's own event, such as `BLOCK_JOB_COMPLETED` with its `error`; `details` is its data as JSON text, empty where it has none.
+    ///
+    /// `seconds` since the epoch and `micros` of QEMU's clock; `seconds` is -1 where QEMU gave none.
+    case monitor(domainUUID: String, name: String, details: String, seconds: Int64, micros: UInt32)
+    /// The guest met an I/O error (`VIR_DOMAIN_EVENT_ID_IO_ERROR_REASON`); `reason` may be empty, `enospc` is its one fixed value.
+    case ioError(domainUUID: String, source: String, deviceAlias: String, action: IOErrorAction, reason: String)
+    /// The subscriber was too slow: this many events, older than those that follow, are lost. Look at the domain itself.
+    case overflow(dropped: Int)
+    /// The connection ended; nothing follows.
+    case disconnected(CloseReason)
+
+    /// The domain concerned; nil for what concerns all.
+    package var domainUUID: String? {
+        switch self {
+        case .blockJob(let uuid, _, _, _), .lifecycle(let uuid, _, _), .monitor(let uuid, _, _, _, _),
+            .ioError(let uuid, _, _, _, _):
+            uuid
+        case .overflow, .disconnected: nil
+        }
+    }
+}
+
+/// `virDomainEventType`.
+package enum LifecycleEvent: Sendable, Hashable {
+    case defined, undefined, started, suspended, resumed, stopped, shutdown, pmsuspended, crashed
+    /// One that this libvirt has and pivotd does not know.
+    case other(Int32)
+
+    init(code: Int32) {
+        self =
+            switch code {
+            case Int32(VIR_DOMAIN_EVENT_DEFINED.rawValue): .defined
+            case Int32(VIR_DOMAIN_EVENT_UNDEFINED.rawValue): .undefined
+            case Int32(VIR_DOMAIN_EVENT_STARTED.rawValue): .started
+            case Int32(VIR_DOMAIN_EVENT_SUSPENDED.rawValue): .suspended
+            case Int32(VIR_DOMAIN_EVENT_RESUMED.rawValue): .resumed
+            case Int32(VIR_DOMAIN_EVENT_STOPPED.rawValue): .stopped
+            case Int32(VIR_DOMAIN_EVENT_SHUTDOWN.rawValue): .shutdown
+            case Int32(VIR_DOMAIN_EVENT_PMSUSPENDED.rawValue): .pmsuspended
+            case Int32(VIR_DOMAIN_EVENT_CRASHED.rawValue): .crashed
+            default: .other(code)
+            }
+    }
+}
+
+/// `virDomainEventIOErrorAction`: what the guest's error policy did.
+package enum IOErrorAction: Sendable, Hashable {
+    case none, pause, report
+    /// One that this libvirt has and pivotd does not know.
+    case other(Int32)
+
+    init(code: Int32) {
+        self =
+            switch code {
+            case Int32(VIR_DOMAIN_EVENT_IO_ERROR_NONE.rawValue): .none
+            case Int32(VIR_DOMAIN_EVENT_IO_ERROR_PAUSE.rawValue): .pause
+            case Int32(VIR_DOMAIN_EVENT_IO_ERROR_REPORT.rawValue): .report
+            default: .other(code)
+            }
+    }
+}
+
+/// `virConnectCloseReason`: why a connection ended.
+package enum CloseReason: Sendable, Hashable {
+    case error, endOfFile, keepalive
+    /// It was closed on this side.
+    case client
+    /// One that this libvirt has and pivotd does not know.
+    case other(Int32)
+
+    init(code: Int32) {
+        self =
+            switch code {
+            case Int32(VIR_CONNECT_CLOSE_REASON_ERROR.rawValue): .error
+            case Int32(VIR_CONNECT_CLOSE_REASON_EOF.rawValue): .endOfFile
+            case Int32(VIR_CONNECT_CLOSE_REASON_KEEPALIVE.rawValue): .keepalive
+            case Int32(VIR_CONNECT_CLOSE_REASON_CLIENT.rawValue): .client
+            default: .other(code)
+            }
+    }
+}

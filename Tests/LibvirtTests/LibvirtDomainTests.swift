@@ -1,0 +1,84 @@
+import Foundation
+import Libvirt
+import Testing
+
+struct LibvirtDomainTests {
+    @Test func definesStartsAndUndefines() async throws {
+        let connection = try await openTestDriver()
+        let uuid = UUID().uuidString.lowercased()
+        let domain = try await connection.defineDomain(
+            xml: domainXML(name: "life-\(uuid)", uuid: uuid, description: "tom &amp; jerry"))
+        #expect(domain.uuid == uuid)
+        #expect(domain.name == "life-\(uuid)")
+        #expect(try await domain.state().state == .shutoff)
+        #expect(try await domain.isPersistent())
+        #expect(try await !domain.isActive())
+
+        let stopped = await #expect(throws: LibvirtError.self) { try await domain.destroy() }
+        #expect(stopped?.isOperationInvalid == true)
+
+        try await domain.create()
+        #expect(try await domain.state().state == .running)
+        try await domain.suspend()
+        #expect(try await domain.state().state == .paused)
+        try await domain.resume()
+        #expect(try await domain.isActive())
+
+        #expect(try await domain.xml().contains("<description>tom &amp; jerry</description>"))
+        #expect(try await domain.xml(flags: .inactive).contains(uuid))
+        #expect(try await !domain.hasManagedSaveImage())
+        #expect(try await domain.snapshotCount() == 0)
+        #expect(try await domain.checkpointCount() == 0)
+
+        try await domain.destroy()
+        try await domain.undefine(flags: [.snapshotsMetadata, .managedSave])
+        let gone = await #expect(throws: LibvirtError.self) { try await domain.isActive() }
+        #expect(gone?.isNoDomain == true)
+        await connection.close()
+    }
+
+    @Test func undefiningARunningDomainMakesItTransient() async throws {
+        let connection = try await openTestDriver()
+        let uuid = UUID().uuidString.lowercased()
+        let domain = try await connection.defineDomain(xml: domainXML(name: "transient-\(uuid)", uuid: uuid))
+        try await domain.create()
+        let stored = try await domain.xml(flags: .inactive)
+        try await domain.undefine()
+        #expect(try await !domain.isPersistent())
+        #expect(try await domain.isActive())
+        _ = try await connection.defineDomain(xml: stored)
+        #expect(try await domain.isPersistent())
+        try await domain.destroy()
+        try await domain.undefine()
+        await connection.close()
+    }
+
+    @Test func keepsMetadataOfANamespace() async throws {
+        let connection = try await openTestDriver()
+        let uuid = UUID().uuidString.lowercased()
+        let domain = try await connection.defineDomain(xml: domainXML(name: "metadata-\(uuid)", uuid: uuid))
+        let uri = "http://example.org/swap/1"
+        #expect(try await domain.metadata(uri: uri) == nil)
+        try await domain.setMetadata("<swap task='7'/>", key: "x", uri: uri, flags: .config)
+        let element = try #require(try await domain.metadata(uri: uri, flags: .config))
+        #expect(element.contains("task='7'") || element.contains("task=\"7\""))
+        #expect(try await domain.xml(flags: .inactive).contains("<x:swap xmlns:x=\"\(uri)\" task=\"7\"/>"))
+        try await domain.setMetadata(nil, key: "x", uri: uri, flags: .config)
+        #expect(try await domain.metadata(uri: uri, flags: .config) == nil)
+        try await domain.undefine()
+        await connection.close()
+    }
+
+    @Test func runsManyCallsAtOnce() async throws {
+        let connection = try await openTestDriver()
+        try await withThrowingTaskGroup(of: String.self) { group in
+            for _ in 0..<200 {
+                group.addTask { try await connection.domain(name: "test").xml() }
+            }
+            for try await xml in group {
+                #expect(xml.contains("<name>test</name>"))
+            }
+        }
+        await connection.close()
+    }
+}
