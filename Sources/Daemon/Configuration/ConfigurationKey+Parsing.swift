@@ -1,0 +1,70 @@
+import Configuration
+import Observability
+
+/// A value as a layer holds it, before its type is known.
+enum RawValue: Sendable, Equatable {
+    case text(String)
+    case list([String])
+    /// Something that no key takes: a mapping, or a list with anything but scalars in it.
+    case nested
+}
+
+extension ConfigurationKey {
+    /// Reads the value of a layer.
+    ///
+    /// - Returns: nil when it is not what the key allows.
+    func parse(_ value: RawValue) -> ConfigContent? {
+        switch (kind, value) {
+        case (_, .nested): nil
+        case (.list, .list(let members)): members.allSatisfy { !$0.isEmpty } ? .stringArray(members) : nil
+        case (.list, .text(let text)): .stringArray(Self.members(text))
+        case (_, .list): nil
+        case (_, .text(let text)): parse(text)
+        }
+    }
+
+    private func parse(_ text: String) -> ConfigContent? {
+        let content: ConfigContent?
+        switch kind {
+        case .text, .secret, .path, .choice, .listenAddress: content = .string(text)
+        case .boolean: content = Self.boolean(text).map(ConfigContent.bool)
+        case .integer: content = Int(text.trimmingSpaces).map(ConfigContent.int)
+        case .number: content = Double(text.trimmingSpaces).map(ConfigContent.double)
+        case .list: content = .stringArray(Self.members(text))
+        }
+        return content.flatMap { allows($0) ? $0 : nil }
+    }
+
+    /// Whether a value of the right type is within the key's limits.
+    func allows(_ content: ConfigContent) -> Bool {
+        switch (kind, content) {
+        case (.integer(let range), .int(let value)): range.contains(value)
+        case (.number(let range), .double(let value)): value.isFinite && range.contains(value)
+        case (.choice(let choices), .string(let value)): choices.contains(value)
+        case (.listenAddress, .string(let value)): value.isEmpty || ListenAddress(value) != nil
+        case (.secret, .string(let value)): !value.isEmpty
+        case (.text, .string), (.path, .string): true
+        case (.boolean, .bool), (.list, .stringArray): true
+        default: false
+        }
+    }
+
+    private static func boolean(_ text: String) -> Bool? {
+        switch text.trimmingSpaces.lowercased() {
+        case "true", "yes", "on", "1": true
+        case "false", "no", "off", "0": false
+        default: nil
+        }
+    }
+
+    private static func members(_ text: String) -> [String] {
+        text.split(separator: ",").map { String($0).trimmingSpaces }.filter { !$0.isEmpty }
+    }
+}
+
+extension String {
+    fileprivate var trimmingSpaces: String {
+        let isSpace: (Character) -> Bool = { $0 == " " || $0 == "\t" }
+        return String(drop(while: isSpace).reversed().drop(while: isSpace).reversed())
+    }
+}

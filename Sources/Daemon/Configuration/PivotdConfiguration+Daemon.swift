@@ -1,0 +1,36 @@
+package import Logging
+package import Observability
+
+extension PivotdConfiguration {
+    /// The process itself.
+    package struct Daemon: Sendable {
+        package var stateDirectory: String
+        /// nil switches the HTTP server off.
+        package var httpAddress: ListenAddress?
+        package var maxConcurrentSwaps: Int
+        package var drainTimeout: Duration
+        package var progressInterval: Duration
+        package var journalRetention: Duration
+        package var logFormat: LoggingSetup.Format
+        package var logLevel: Logger.Level
+
+        init(reader: inout ConfigurationReader) {
+            stateDirectory = reader.path("state_dir", .daemon, default: "/var/lib/pivotd", "The directory of the journal")
+            httpAddress = ListenAddress(
+                reader.listenAddress(
+                    "http_address", .daemon, default: "127.0.0.1:9177",
+                    "Where /livez, /readyz and /metrics are; empty for nowhere"))
+            maxConcurrentSwaps = reader.integer(
+                "max_concurrent_swaps", .daemon, default: 8, 1...256, "Swaps of different instances that run side by side")
+            drainTimeout = reader.seconds(
+                "drain_timeout_s", .daemon, default: 10, 0...3600, "Seconds within which the worker is gone after SIGTERM")
+            progressInterval = reader.seconds(
+                "progress_interval_s", .daemon, default: 5, 0.1...86_400, "Seconds between two progress notifications of a swap")
+            let hours = reader.integer(
+                "journal_retention_h", .daemon, default: 168, 1...876_000, "Hours for which finished swaps can be asked for")
+            journalRetention = .seconds(hours * 3600)
+            logFormat = reader.choice("log_format", .daemon, default: .text, "How log lines look")
+            logLevel = reader.choice("log_level", .daemon, default: .info, "The least level that is logged")
+        }
+    }
+}

@@ -1,0 +1,36 @@
+extension PivotdConfiguration {
+    /// libvirt and what lies under the volumes.
+    package struct Hypervisor: Sendable {
+        /// A libvirt URI, or `dry-run:`.
+        package var libvirtURI: String
+        package var allowMonitorCommands: Bool
+        package var connectorHelper: String?
+        package var connectorTimeout: Duration
+        package var mountPointBase: String
+        /// Absolute directories (all below) and globs, for paths with their symbolic links resolved.
+        package var allowedPaths: [String]
+
+        init(reader: inout ConfigurationReader) {
+            libvirtURI = reader.text("libvirt_uri", .hypervisor, default: "qemu:///system", "libvirt's URI, or dry-run:")
+            allowMonitorCommands = reader.boolean(
+                "allow_monitor_commands", .hypervisor, default: true,
+                "Use QEMU monitor commands where libvirt has no call: to grow a volume on the move")
+            connectorHelper = reader.optionalPath(
+                "connector_helper", .hypervisor, "An executable that connects volumes which need host attach")
+            connectorTimeout = reader.seconds(
+                "connector_timeout_s", .hypervisor, default: 120, 1...86_400, "Seconds that the connector helper may take")
+            mountPointBase = reader.path(
+                "mount_point_base", .hypervisor, default: "/var/lib/nova/mnt", "Where mounted shares are, as nova lays them out")
+            allowedPaths = reader.list(
+                "allowed_paths", .hypervisor, default: Self.usualPaths,
+                "Where new volumes may be: absolute directories (all below) and globs, after symbolic links are resolved")
+        }
+
+        /// Device links by udev, device mapper (what LVM's /dev/VG/LV leads to), mapped network volumes and nova's mounts.
+        /// Plain disks (/dev/sd*), loop devices and other files of the host are not there: they may be the host's own.
+        private static let usualPaths = [
+            "/dev/disk/by-id", "/dev/disk/by-path", "/dev/disk/by-uuid", "/dev/disk/by-partuuid", "/dev/disk/by-label",
+            "/dev/mapper", "/dev/dm-*", "/dev/rbd*", "/dev/nbd*", "/dev/nvme*n*", "/var/lib/nova/mnt",
+        ]
+    }
+}

@@ -1,0 +1,37 @@
+extension PivotdConfiguration {
+    /// The options of a swap whose request does not name them.
+    package struct SwapDefaults: Sendable {
+        /// MiB/s; 0 for no limit.
+        package var bandwidthMiBPerSecond: Int
+        /// KiB; 0 for QEMU's default.
+        package var granularityKiB: Int
+        /// MiB; 0 for QEMU's default.
+        package var bufferMiB: Int
+        package var synchronousWrites: Bool
+        package var detectZeroes: Bool
+        /// nil for no limit.
+        package var timeout: Duration?
+        /// nil for no limit.
+        package var stallTimeout: Duration?
+
+        init(reader: inout ConfigurationReader) {
+            bandwidthMiBPerSecond = reader.integer(
+                "bandwidth_mib_s", .swap, default: 0, 0...8_388_607, "Bandwidth of a copy in MiB/s; 0 for no limit")
+            granularityKiB = reader.integer(
+                "granularity_kib", .swap, default: 0, 0...65_536,
+                "Granularity of the copy's dirty bitmap in KiB; 0 for QEMU's default")
+            bufferMiB = reader.integer(
+                "buffer_mib", .swap, default: 0, 0...4095, "Data on the way at a time in MiB; 0 for QEMU's default")
+            synchronousWrites = reader.boolean(
+                "synchronous_writes", .swap, default: false, "Send the guest's writes to both volumes, so that a copy converges")
+            detectZeroes = reader.boolean("detect_zeroes", .swap, default: false, "Keep zeroes sparse on the new volume")
+            let timeout = reader.seconds(
+                "timeout_s", .swap, default: 0, 0...31_536_000, "Seconds that a whole swap may take; 0 for no limit")
+            let stallTimeout = reader.seconds(
+                "stall_timeout_s", .swap, default: 300, 0...31_536_000,
+                "Seconds in which the remaining bytes must shrink; 0 for no limit")
+            self.timeout = timeout > .zero ? timeout : nil
+            self.stallTimeout = stallTimeout > .zero ? stallTimeout : nil
+        }
+    }
+}

@@ -1,0 +1,15 @@
+/// What one readiness check found.
+package struct HealthCheck: Sendable, Equatable {
+    /// Short name of what was checked: `broker`, `libvirt`.
+    package let name: String
+    /// Whether it holds.
+    package let isOK: Bool
+    /// Why it does not hold, for an operator; one line.
+    package let detail: String
+
+    package init(_ name: String, ok: Bool, detail: String = "") {
+        self.name = name
+        self.isOK = ok
+        self.detail = detail
+    }
+}

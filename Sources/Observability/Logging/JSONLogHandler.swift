@@ -1,0 +1,54 @@
+package import Logging
+
+/// Log lines for machines: one JSON object each, with `timestamp`, `level`, `logger`, `message` and the metadata beside them.
+package struct JSONLogHandler: LineLogHandler {
+    package let label: String
+    package let output: LogOutput
+    package var logLevel: Logger.Level
+    package var metadata: Logger.Metadata = [:]
+    package var metadataProvider: Logger.MetadataProvider?
+
+    private static let own: Set = ["timestamp", "level", "logger", "message"]
+
+    package init(
+        label: String, level: Logger.Level, output: LogOutput = .standardError, metadataProvider: Logger.MetadataProvider? = nil
+    ) {
+        self.label = label
+        self.logLevel = level
+        self.output = output
+        self.metadataProvider = metadataProvider
+    }
+
+    package func line(
+        _ event: LogEvent, timestamp: String, metadata: [(key: String, value: Logger.Metadata.Value)]
+    ) -> String {
+        var line = "{\"timestamp\":\"\(timestamp)\",\"level\":\"\(event.level.rawValue)\""
+        line += ",\"logger\":\(LogText.json(label)),\"message\":\(LogText.json("\(event.message)"))"
+        for (key, value) in metadata {
+            // A key that is taken must not appear twice: readers differ in which of the two they take.
+            let key = Self.own.contains(key) ? "metadata_\(key)" : key
+            line += ",\(LogText.json(key)):\(Self.json(value))"
+        }
+        return line + "}"
+    }
+
+    private static func json(_ value: Logger.Metadata.Value) -> String {
+        switch value {
+        case .string(let text):
+            return LogText.json(text)
+        case .stringConvertible(let number as any BinaryInteger):
+            return "\(number)"
+        case .stringConvertible(let flag as Bool):
+            return "\(flag)"
+        case .stringConvertible(let number as Double) where number.isFinite:
+            return "\(number)"
+        case .stringConvertible(let other):
+            return LogText.json("\(other)")
+        case .array(let values):
+            return "[" + values.map(json).joined(separator: ",") + "]"
+        case .dictionary(let values):
+            let members = values.sorted { $0.key < $1.key }.map { "\(LogText.json($0.key)):\(json($0.value))" }
+            return "{" + members.joined(separator: ",") + "}"
+        }
+    }
+}

@@ -1,0 +1,37 @@
+package import Logging
+
+/// A handler whose event becomes one line of a ``LogOutput``.
+package protocol LineLogHandler: LogHandler {
+    var output: LogOutput { get }
+    /// The logger's name.
+    var label: String { get }
+
+    /// - Parameter metadata: Everything known at the event, in the order in which it is to be shown.
+    func line(_ event: LogEvent, timestamp: String, metadata: [(key: String, value: Logger.Metadata.Value)]) -> String
+}
+
+extension LineLogHandler {
+    package func log(event: LogEvent) {
+        output.write(line(event, timestamp: LogTimestamp.now(), metadata: ordered(merged(event))))
+    }
+
+    package subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    /// The event's own values win over the provider's, those over the logger's.
+    private func merged(_ event: LogEvent) -> Logger.Metadata {
+        var merged = metadata
+        if let provided = metadataProvider?.get() { merged.merge(provided) { _, new in new } }
+        if let own = event.metadata { merged.merge(own) { _, new in new } }
+        if let error = event.error, merged[LogKey.error] == nil { merged[LogKey.error] = "\(error)" }
+        return merged
+    }
+
+    private func ordered(_ metadata: Logger.Metadata) -> [(key: String, value: Logger.Metadata.Value)] {
+        let first = LogKey.first.compactMap { key in metadata[key].map { (key: key, value: $0) } }
+        let others = metadata.filter { !LogKey.first.contains($0.key) }.sorted { $0.key < $1.key }
+        return first + others.map { (key: $0.key, value: $0.value) }
+    }
+}

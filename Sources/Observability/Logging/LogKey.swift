@@ -1,0 +1,14 @@
+/// The metadata keys of pivotd's log lines.
+package enum LogKey {
+    /// The task of the swap.
+    package static let taskID = "task_id"
+    /// The UUID of the domain.
+    package static let instance = "instance"
+    /// The target of the disk: `vdb`.
+    package static let disk = "disk"
+    /// The error that a line is about.
+    package static let error = "error"
+
+    /// The keys that come before all others in a line, in this order.
+    static let first = [taskID, instance, disk]
+}

@@ -1,0 +1,29 @@
+package import Logging
+
+/// Log lines for people: `2026-01-02T03:04:05.678Z info message task_id=… instance=…`.
+package struct TextLogHandler: LineLogHandler {
+    package let label: String
+    package let output: LogOutput
+    package var logLevel: Logger.Level
+    package var metadata: Logger.Metadata = [:]
+    package var metadataProvider: Logger.MetadataProvider?
+
+    package init(
+        label: String, level: Logger.Level, output: LogOutput = .standardError, metadataProvider: Logger.MetadataProvider? = nil
+    ) {
+        self.label = label
+        self.logLevel = level
+        self.output = output
+        self.metadataProvider = metadataProvider
+    }
+
+    package func line(
+        _ event: LogEvent, timestamp: String, metadata: [(key: String, value: Logger.Metadata.Value)]
+    ) -> String {
+        var line = "\(timestamp) \(event.level.rawValue) \(LogText.escapingControls("\(event.message)"))"
+        for (key, value) in metadata {
+            line += " \(LogText.escapingControls(key))=\(LogText.value("\(value)"))"
+        }
+        return line
+    }
+}

@@ -1,0 +1,67 @@
+import ArgumentParser
+import Daemon
+
+/// The flags that every command takes: one for each setting, and the configuration file.
+///
+/// A flag that is not given is nil: the environment, the file or the default counts then.
+struct ConfigurationOptions: ParsableArguments {
+    @Option(
+        name: .customLong("config"),
+        help: ArgumentHelp(
+            "The configuration file, YAML or JSON (default: \(PivotdConfiguration.defaultFile), which may be missing).",
+            discussion: "Each flag of the groups above is also a key of this file (state_dir) and an environment variable "
+                + "(PIVOTD_STATE_DIR). Flags win over the environment, the environment wins over the file.",
+            valueName: "file"),
+        completion: .file(extensions: ["yaml", "yml", "json"]))
+    var config: String?
+
+    @OptionGroup(title: "Message bus") var bus: BusOptions
+    @OptionGroup(title: "Hypervisor and volumes") var hypervisor: HypervisorOptions
+    @OptionGroup(title: "Defaults of a swap") var swap: SwapDefaultOptions
+    @OptionGroup(title: "Daemon") var daemon: DaemonOptions
+
+    /// The flags given, by the names of their keys.
+    var given: [String: String] {
+        let groups = [["config": config], bus.values, hypervisor.values, swap.values, daemon.values]
+        return groups.reduce(into: [:]) { given, group in
+            given.merge(group.compactMapValues { $0 }) { first, _ in first }
+        }
+    }
+
+    /// All settings, checked, from flags, environment, file and defaults.
+    ///
+    /// - Throws: A usage error that shows every problem.
+    func load() throws -> PivotdConfiguration {
+        do {
+            return try PivotdConfiguration.load(flags: given)
+        } catch {
+            throw ValidationError("the configuration is not right:\n\(error)")
+        }
+    }
+}
+
+extension Option where Value == String? {
+    /// The flag of a setting; its name, type, default and help come from the table of keys.
+    init(key name: String) {
+        let key = PivotdConfiguration.key(name)
+        self.init(
+            name: .customLong(key?.flag ?? name),
+            parsing: .next,
+            help: ArgumentHelp(key.map(Self.help) ?? "", valueName: key?.kind.allowed),
+            completion: key.map(Self.completion) ?? .default)
+    }
+
+    private static func help(_ key: ConfigurationKey) -> String {
+        let value = key.defaultText.isEmpty ? "none" : key.defaultText
+        return "\(key.help) (default: \(value))."
+    }
+
+    private static func completion(_ key: ConfigurationKey) -> CompletionKind {
+        switch key.kind {
+        case .path: .file()
+        case .boolean: .list(["true", "false"])
+        case .choice(let choices): .list(choices)
+        default: .default
+        }
+    }
+}

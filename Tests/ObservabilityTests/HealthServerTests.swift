@@ -1,0 +1,169 @@
+import Foundation
+import Synchronization
+import Testing
+
+@testable import Observability
+
+@Suite(.timeLimit(.minutes(1))) struct HealthServerTests {
+    /// Sends one request over a plain socket and reads until the server closes.
+    static func request(_ text: String, to address: ListenAddress) async throws -> String {
+        try await withCheckedThrowingContinuation { continuation in
+            DispatchQueue.global().async {
+                continuation.resume(with: Result { try exchange(text, address) })
+            }
+        }
+    }
+
+    private static func exchange(_ text: String, _ address: ListenAddress) throws -> String {
+        let descriptor = socket(address.isIPv6 ? AF_INET6 : AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        defer { close(descriptor) }
+        var connected: Int32 = -1
+        if address.isIPv6 {
+            var socketAddress = sockaddr_in6()
+            socketAddress.sin6_family = sa_family_t(AF_INET6)
+            socketAddress.sin6_port = address.port.bigEndian
+            inet_pton(AF_INET6, address.host, &socketAddress.sin6_addr)
+            connected = withUnsafePointer(to: &socketAddress) {
+                $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in6>.size))
+                }
+            }
+        } else {
+            var socketAddress = sockaddr_in()
+            socketAddress.sin_family = sa_family_t(AF_INET)
+            socketAddress.sin_port = address.port.bigEndian
+            inet_pton(AF_INET, address.host, &socketAddress.sin_addr)
+            connected = withUnsafePointer(to: &socketAddress) {
+                $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+                }
+            }
+        }
+        guard connected == 0 else { throw POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO) }
+        _ = Array(text.utf8).withUnsafeBytes { send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+        var answer: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        while case let count = recv(descriptor, &buffer, buffer.count, 0), count > 0 {
+            answer += buffer[..<count]
+        }
+        return String(decoding: answer, as: UTF8.self)
+    }
+
+    static func get(_ path: String, _ address: ListenAddress, method: String = "GET") async throws -> (Int, String, String) {
+        let answer = try await request("\(method) \(path) HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n", to: address)
+        let parts = answer.split(separator: "\r\n\r\n", maxSplits: 1, omittingEmptySubsequences: false)
+        let head = String(parts.first ?? "")
+        let status = head.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0
+        return (status, head, parts.count > 1 ? String(parts[1]) : "")
+    }
+
+    static func serving(
+        _ host: String = "127.0.0.1:0", checks: [@Sendable () async -> HealthCheck] = [],
+        _ body: (ListenAddress) async throws -> Void
+    ) async throws {
+        let server = try HealthServer(
+            address: try #require(ListenAddress(host)), checks: checks, metrics: { "# TYPE a counter\na 1\n" })
+        let run = Task { try await server.run() }
+        do {
+            try await body(try await server.listeningAddress())
+        } catch {
+            run.cancel()
+            throw error
+        }
+        run.cancel()
+        try await run.value
+    }
+
+    @Test func pagesAnswer() async throws {
+        try await Self.serving { address in
+            let (status, head, body) = try await Self.get("/metrics", address)
+            #expect(status == 200)
+            #expect(head.contains("text/plain; version=0.0.4"))
+            #expect(body == "# TYPE a counter\na 1\n")
+            #expect(try await Self.get("/livez", address).2 == "ok\n")
+            #expect(try await Self.get("/livez?verbose", address).0 == 200)
+            #expect(try await Self.get("/readyz", address).0 == 200)
+            #expect(try await Self.get("/", address).0 == 404)
+            #expect(try await Self.get("/metrics/x", address).0 == 404)
+            let post = try await Self.get("/livez", address, method: "POST")
+            #expect(post.0 == 405)
+            #expect(post.1.contains("Allow: GET, HEAD"))
+            let head2 = try await Self.get("/metrics", address, method: "HEAD")
+            #expect(head2.0 == 200)
+            #expect(head2.1.contains("Content-Length: 21"))
+            #expect(head2.2.isEmpty)
+        }
+    }
+
+    @Test func readinessFollowsTheChecks() async throws {
+        let isConnected = Mutex(false)
+        let checks: [@Sendable () async -> HealthCheck] = [
+            { HealthCheck("libvirt", ok: true) },
+            { HealthCheck("broker", ok: isConnected.withLock { $0 }, detail: "refused\nby host") },
+        ]
+        try await Self.serving(checks: checks) { address in
+            let (status, _, body) = try await Self.get("/readyz", address)
+            #expect(status == 503)
+            #expect(body == "broker: refused\\nby host\n")
+            #expect(try await Self.get("/livez", address).0 == 200)
+            isConnected.withLock { $0 = true }
+            #expect(try await Self.get("/readyz", address).0 == 200)
+        }
+    }
+
+    @Test func listensOnIPv6() async throws {
+        try await Self.serving("[::1]:0") { address in
+            #expect(address.isIPv6)
+            let (status, _, _) = try await Self.get("/livez", address)
+            #expect(status == 200)
+        }
+    }
+
+    @Test func saysWhichPortIsInUse() async throws {
+        try await Self.serving { address in
+            let second = try HealthServer(address: address, checks: [], metrics: { "" })
+            let failure = await #expect(throws: HealthServer.Failure.self) { try await second.run() }
+            #expect(failure?.description.contains("\(address)") == true)
+            #expect(failure?.description.contains("in use") == true)
+        }
+    }
+
+    @Test func stopsAtOnceThoughAClientHoldsAConnection() async throws {
+        let server = try HealthServer(
+            address: try #require(ListenAddress("127.0.0.1:0")), checks: [], metrics: { "" })
+        let run = Task { try await server.run() }
+        let address = try await server.listeningAddress()
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        defer { close(descriptor) }
+        var socketAddress = sockaddr_in()
+        socketAddress.sin_family = sa_family_t(AF_INET)
+        socketAddress.sin_port = address.port.bigEndian
+        inet_pton(AF_INET, address.host, &socketAddress.sin_addr)
+        let connected = withUnsafePointer(to: &socketAddress) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+        #expect(connected == 0)
+        #expect(try await Self.get("/livez", address).0 == 200)
+        let start = ContinuousClock.now
+        run.cancel()
+        try await run.value
+        #expect(ContinuousClock.now - start < .seconds(1))
+    }
+
+    @Test(arguments: [
+        ("127.0.0.1:9177", "127.0.0.1:9177"), ("localhost:1", "127.0.0.1:1"), ("[::1]:80", "[::1]:80"),
+        ("0.0.0.0:0", "0.0.0.0:0"),
+    ])
+    func addressesAreRead(text: String, expected: String) {
+        #expect(ListenAddress(text)?.description == expected)
+    }
+
+    @Test(arguments: [
+        "", "9177", ":9177", "127.0.0.1", "127.0.0.1:", "127.0.0.1:99999", "::1:80", "[::1]", "a:1", "1.2.3:4", "1.2.3.256:4",
+    ])
+    func otherTextsAreNoAddresses(text: String) {
+        #expect(ListenAddress(text) == nil)
+    }
+}

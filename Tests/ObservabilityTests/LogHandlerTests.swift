@@ -1,0 +1,94 @@
+import Foundation
+import Logging
+import Testing
+
+@testable import Observability
+
+@Suite struct LogHandlerTests {
+    /// Lines written to a pipe.
+    func lines(_ write: (LogOutput) -> Void) throws -> [String] {
+        let pipe = Pipe()
+        write(LogOutput(descriptor: pipe.fileHandleForWriting.fileDescriptor))
+        try pipe.fileHandleForWriting.close()
+        let text = String(decoding: pipe.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        #expect(text.isEmpty || text.hasSuffix("\n"))
+        return text.split(separator: "\n", omittingEmptySubsequences: false).dropLast().map(String.init)
+    }
+
+    @Test func textLinesCannotBeForged() throws {
+        let lines = try lines { output in
+            var logger = Logger(label: "test") { TextLogHandler(label: $0, level: .info, output: output) }
+            logger[metadataKey: "zone"] = "b"
+            logger[metadataKey: "disk"] = "vdb"
+            logger.info("one\ntwo\u{1B}[31m", metadata: ["task_id": "t 1", "a": "x\"y\\z\r\n", "empty": ""])
+            logger.debug("not shown")
+        }
+        let line = try #require(lines.first)
+        #expect(lines.count == 1)
+        #expect(
+            line.dropFirst(25) == #"info one\ntwo\u{1b}[31m task_id="t 1" disk=vdb a="x\"y\\z\r\n" empty="" zone=b"#)
+    }
+
+    @Test func jsonLinesAreObjects() throws {
+        let lines = try lines { output in
+            let logger = Logger(label: "test") { JSONLogHandler(label: $0, level: .trace, output: output) }
+            logger.warning(
+                "say \"hi\"\n\u{2028}é\u{0}",
+                metadata: [
+                    "instance": "i", "task_id": "t", "message": "mine", "list": ["a", ["k": "v"]], "count": .stringConvertible(3),
+                    "flag": .stringConvertible(true), "ratio": .stringConvertible(Double.nan),
+                ])
+        }
+        let line = try #require(lines.first)
+        let object = try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
+        #expect(object["message"] as? String == "say \"hi\"\n\u{2028}é\u{0}")
+        #expect(object["metadata_message"] as? String == "mine")
+        #expect(object["level"] as? String == "warning")
+        #expect(object["logger"] as? String == "test")
+        #expect(object["count"] as? Int == 3)
+        #expect(object["flag"] as? Bool == true)
+        #expect(object["ratio"] as? String == "nan")
+        #expect((object["list"] as? [Any])?.first as? String == "a")
+        #expect(line.contains(#""task_id":"t","instance":"i","count":3"#))
+        #expect(!line.contains("\u{2028}"))
+    }
+
+    @Test func eventMetadataWinsOverTheProviders() throws {
+        let lines = try lines { output in
+            let provider = Logger.MetadataProvider { ["a": "provider", "b": "provider"] }
+            var logger = Logger(label: "test") {
+                TextLogHandler(label: $0, level: .info, output: output, metadataProvider: provider)
+            }
+            logger[metadataKey: "b"] = "logger"
+            logger[metadataKey: "c"] = "logger"
+            logger.info("m", metadata: ["a": "event"])
+        }
+        #expect(lines.first?.hasSuffix(" m a=event b=provider c=logger") == true)
+    }
+
+    @Test(arguments: [
+        (0, "1970-01-01T00:00:00.000Z"), (951_827_696_789, "2000-02-29T12:34:56.789Z"),
+        (1_767_225_599_999, "2025-12-31T23:59:59.999Z"), (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
+        (-1, "1969-12-31T23:59:59.999Z"),
+    ])
+    func timestampsAreRFC3339(milliseconds: Int64, text: String) {
+        #expect(LogTimestamp.text(millisecondsSince1970: milliseconds) == text)
+    }
+
+    @Test func linesOfManyTasksStayWhole() async throws {
+        let path = NSTemporaryDirectory() + "pivotd-log-" + UUID().uuidString
+        #expect(FileManager.default.createFile(atPath: path, contents: nil))
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        let file = try #require(FileHandle(forWritingAtPath: path))
+        let output = LogOutput(descriptor: file.fileDescriptor)
+        let long = String(repeating: "x", count: 10_000)
+        await withTaskGroup { group in
+            for _ in 0..<8 {
+                group.addTask { for _ in 0..<20 { output.write(long) } }
+            }
+        }
+        let lines = try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n")
+        #expect(lines.count == 160)
+        #expect(lines.allSatisfy { $0 == long })
+    }
+}
