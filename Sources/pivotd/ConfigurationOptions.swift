@@ -23,6 +23,7 @@ struct ConfigurationOptions: ParsableArguments {
     /// The flags given, by the names of their keys.
     var given: [String: String] {
         let groups = [["config": config], bus.values, hypervisor.values, swap.values, daemon.values]
+        assert(groups.dropFirst().flatMap(\.keys).sorted() == PivotdConfiguration.keys.map(\.name).sorted(), "a key has no flag")
         return groups.reduce(into: [:]) { given, group in
             given.merge(group.compactMapValues { $0 }) { first, _ in first }
         }
@@ -44,10 +45,11 @@ extension Option where Value == String? {
     /// The flag of a setting; its name, type, default and help come from the table of keys.
     init(key name: String) {
         let key = PivotdConfiguration.key(name)
+        assert(key != nil, "\(name) is not a key")
         self.init(
             name: .customLong(key?.flag ?? name),
             parsing: .next,
-            help: ArgumentHelp(key.map(Self.help) ?? "", valueName: key?.kind.allowed),
+            help: ArgumentHelp(key.map(Self.help) ?? "", valueName: key?.kind.placeholder),
             completion: key.map(Self.completion) ?? .default)
     }
 

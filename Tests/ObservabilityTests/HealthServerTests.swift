@@ -8,7 +8,8 @@ import Testing
     /// Sends one request over a plain socket and reads until the server closes.
     static func request(_ text: String, to address: ListenAddress) async throws -> String {
         try await withCheckedThrowingContinuation { continuation in
-            DispatchQueue.global().async {
+            // A queue of its own: a wait on the global one would take a thread from Swift's tasks.
+            DispatchQueue(label: "client").async {
                 continuation.resume(with: Result { try exchange(text, address) })
             }
         }

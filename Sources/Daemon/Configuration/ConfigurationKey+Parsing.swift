@@ -16,8 +16,7 @@ extension ConfigurationKey {
     func parse(_ value: RawValue) -> ConfigContent? {
         switch (kind, value) {
         case (_, .nested): nil
-        case (.list, .list(let members)): members.allSatisfy { !$0.isEmpty } ? .stringArray(members) : nil
-        case (.list, .text(let text)): .stringArray(Self.members(text))
+        case (.absolutePaths, .list(let members)): allowed(.stringArray(members))
         case (_, .list): nil
         case (_, .text(let text)): parse(text)
         }
@@ -30,9 +29,13 @@ extension ConfigurationKey {
         case .boolean: content = Self.boolean(text).map(ConfigContent.bool)
         case .integer: content = Int(text.trimmingSpaces).map(ConfigContent.int)
         case .number: content = Double(text.trimmingSpaces).map(ConfigContent.double)
-        case .list: content = .stringArray(Self.members(text))
+        case .absolutePaths: content = .stringArray(Self.members(text))
         }
-        return content.flatMap { allows($0) ? $0 : nil }
+        return content.flatMap(allowed)
+    }
+
+    private func allowed(_ content: ConfigContent) -> ConfigContent? {
+        allows(content) ? content : nil
     }
 
     /// Whether a value of the right type is within the key's limits.
@@ -42,9 +45,10 @@ extension ConfigurationKey {
         case (.number(let range), .double(let value)): value.isFinite && range.contains(value)
         case (.choice(let choices), .string(let value)): choices.contains(value)
         case (.listenAddress, .string(let value)): value.isEmpty || ListenAddress(value) != nil
-        case (.secret, .string(let value)): !value.isEmpty
-        case (.text, .string), (.path, .string): true
-        case (.boolean, .bool), (.list, .stringArray): true
+        case (.secret, .string(let value)), (.text, .string(let value)): !value.isEmpty
+        case (.path, .string(let value)): !value.isEmpty || defaultText.isEmpty
+        case (.absolutePaths, .stringArray(let members)): members.allSatisfy { $0.hasPrefix("/") }
+        case (.boolean, .bool): true
         default: false
         }
     }

@@ -2,17 +2,19 @@
 package struct ConfigurationKey: Sendable, Equatable {
     /// The type of a value and its limits.
     package enum Kind: Sendable, Equatable {
+        /// A text that is not empty.
         case text
-        /// A text that is never shown.
+        /// A text that is not empty and never shown.
         case secret
+        /// A path; empty, which means none, only where the default is none.
         case path
         case boolean
         case integer(ClosedRange<Int>)
         /// Seconds (or the unit the key's name says); fractions are allowed.
         case number(ClosedRange<Double>)
         case choice([String])
-        /// A YAML list; in a flag or an environment variable its members are separated by commas.
-        case list
+        /// Absolute paths and globs: a YAML list; in a flag or an environment variable separated by commas.
+        case absolutePaths
         /// `HOST:PORT`, or empty.
         case listenAddress
     }
@@ -43,10 +45,21 @@ package struct ConfigurationKey: Sendable, Equatable {
 }
 
 extension ConfigurationKey.Kind {
-    /// What a value may be, for help texts and error messages: `integer 1…256`.
+    /// The kind in one word, for the place of a value in help texts: `integer 1…256`, `list`.
+    package var placeholder: String {
+        switch self {
+        case .text, .secret: "text"
+        case .boolean: "bool"
+        case .absolutePaths: "list"
+        case .listenAddress: "host:port"
+        default: allowed
+        }
+    }
+
+    /// What a value may be, for error messages: `integer 1…256`.
     package var allowed: String {
         switch self {
-        case .text: "text"
+        case .text: "text, not empty"
         case .secret: "text, not empty"
         case .path: "path"
         case .boolean: "true or false"
@@ -57,7 +70,7 @@ extension ConfigurationKey.Kind {
                 ? "number from \(Self.short(range.lowerBound))"
                 : "number \(Self.short(range.lowerBound))…\(Self.short(range.upperBound))"
         case .choice(let choices): choices.joined(separator: "|")
-        case .list: "list"
+        case .absolutePaths: "list of absolute paths and globs"
         case .listenAddress: "HOST:PORT, or empty"
         }
     }

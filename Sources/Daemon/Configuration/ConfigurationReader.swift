@@ -12,8 +12,11 @@ struct ConfigurationReader {
         self.config = config
     }
 
-    mutating func text(_ name: String, _ section: ConfigurationKey.Section, default value: String, _ help: String) -> String {
-        string(name, .text, section, value, help)
+    /// - Parameter defaultText: What to show instead of a default that is not the same on every machine.
+    mutating func text(
+        _ name: String, _ section: ConfigurationKey.Section, default value: String, defaultText: String? = nil, _ help: String
+    ) -> String {
+        string(name, .text, section, value, defaultText: defaultText, help)
     }
 
     mutating func secret(_ name: String, _ section: ConfigurationKey.Section, default value: String, _ help: String) -> Secret {
@@ -65,17 +68,19 @@ struct ConfigurationReader {
         return .seconds(checked(key, given, default: Double(value)) { .double($0) })
     }
 
-    mutating func list(
+    mutating func absolutePaths(
         _ name: String, _ section: ConfigurationKey.Section, default value: [String], _ help: String
     ) -> [String] {
-        let key = register(name, .list, section, value.joined(separator: ","), help)
-        return config.stringArray(forKey: ConfigKey([key.name]), default: value)
+        let key = register(name, .absolutePaths, section, value.joined(separator: ","), help)
+        let given = config.stringArray(forKey: ConfigKey([key.name]), default: value)
+        return checked(key, given, default: value) { .stringArray($0) }
     }
 
     private mutating func string(
-        _ name: String, _ kind: ConfigurationKey.Kind, _ section: ConfigurationKey.Section, _ value: String, _ help: String
+        _ name: String, _ kind: ConfigurationKey.Kind, _ section: ConfigurationKey.Section, _ value: String,
+        defaultText: String? = nil, _ help: String
     ) -> String {
-        let key = register(name, kind, section, value, help)
+        let key = register(name, kind, section, defaultText ?? value, help)
         let given = config.string(forKey: ConfigKey([key.name]), isSecret: key.isSecret, default: value)
         return checked(key, given, default: value) { .string($0) }
     }

@@ -29,7 +29,8 @@ extension PivotdConfiguration {
             exchange = reader.text("exchange", .bus, default: "openstack", "The topic exchange of requests and notifications")
             topic = reader.text("topic", .bus, default: "pivotd", "The topic served")
             host = reader.text(
-                "host", .bus, default: HostName.current, "The server name: the queue TOPIC.HOST and publisher_id")
+                "host", .bus, default: HostName.current, defaultText: "the machine's host name",
+                "The server name: the queue TOPIC.HOST and publisher_id")
             prefetch = reader.integer(
                 "prefetch", .bus, default: 100, 1...65_535, "Messages the broker may deliver ahead of their acknowledgement")
             replyRetryTimeout = reader.seconds(

@@ -21,7 +21,7 @@ extension PivotdConfiguration {
                 "connector_timeout_s", .hypervisor, default: 120, 1...86_400, "Seconds that the connector helper may take")
             mountPointBase = reader.path(
                 "mount_point_base", .hypervisor, default: "/var/lib/nova/mnt", "Where mounted shares are, as nova lays them out")
-            allowedPaths = reader.list(
+            allowedPaths = reader.absolutePaths(
                 "allowed_paths", .hypervisor, default: Self.usualPaths,
                 "Where new volumes may be: absolute directories (all below) and globs, after symbolic links are resolved")
         }

@@ -114,6 +114,21 @@ import Testing
         #expect(try load(environment: ["PIVOTD_ALLOWED_PATHS": "/a, /b,"]).hypervisor.allowedPaths == ["/a", "/b"])
     }
 
+    @Test(arguments: ["allowed_paths: [a]", "allowed_paths: [[/a]]", "allowed_paths: {/a: /b}", "allowed_paths: [/a, ~]"])
+    func listsHoldAbsolutePathsOnly(yaml: String) throws {
+        let found = try problems(yaml)
+        #expect(found.count == 1)
+        #expect(found.first?.contains("allowed_paths must be: list of absolute paths and globs; given: ") == true)
+    }
+
+    @Test func emptyTextsAreRefusedWhereTheyMeanNothing() throws {
+        let empty = ["topic", "exchange", "host", "state_dir", "libvirt_uri", "transport_url", "prefetch", "ssl"]
+        let flags = Dictionary(empty.map { ($0, "") }) { $1 }
+        #expect(try problems(flags: flags).count == empty.count)
+        #expect(
+            try problems(flags: ["connector_helper": "", "http_address": "", "ssl_ca_file": "", "allowed_paths": ""]).isEmpty)
+    }
+
     @Test func emptyFilesGiveDefaults() throws {
         for yaml in ["", "# nothing\n", "{}", "null"] {
             #expect(try load(yaml).bus.topic == "pivotd")

@@ -1,0 +1,47 @@
+import Foundation
+
+/// The process's own figures under the names of Prometheus' client libraries, read from /proc at each scrape.
+package enum ProcessMetrics {
+    /// Sample lines in the Prometheus text format, to follow those of ``PrometheusRegistry/text()``.
+    ///
+    /// What /proc does not tell is left out.
+    package static func text() -> String {
+        var text = ""
+        if let stat = contents("/proc/self/stat"), let fields = fields(ofStat: stat), fields.count > 21 {
+            let ticks = Double(sysconf(Int32(_SC_CLK_TCK)))
+            if let user = Double(fields[11]), let system = Double(fields[12]) {
+                text += sample("process_cpu_seconds_total", "counter", (user + system) / ticks)
+            }
+            if let pages = Double(fields[21]) {
+                text += sample("process_resident_memory_bytes", "gauge", pages * Double(sysconf(Int32(_SC_PAGESIZE))))
+            }
+            if let threads = Double(fields[17]) { text += sample("process_threads", "gauge", threads) }
+            if let start = Double(fields[19]), let boot = bootTime() {
+                text += sample("process_start_time_seconds", "gauge", boot + start / ticks)
+            }
+        }
+        if let descriptors = try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd") {
+            text += sample("process_open_fds", "gauge", Double(descriptors.count))
+        }
+        return text
+    }
+
+    /// The fields after the process's name, which may hold blanks and parentheses itself; the first is the state.
+    static func fields(ofStat stat: String) -> [Substring]? {
+        guard let end = stat.lastIndex(of: ")") else { return nil }
+        return stat[stat.index(after: end)...].split { $0 == " " || $0 == "\n" }
+    }
+
+    private static func bootTime() -> Double? {
+        let line = contents("/proc/stat")?.split(separator: "\n").first { $0.hasPrefix("btime ") }
+        return line?.split(separator: " ").last.flatMap { Double($0) }
+    }
+
+    private static func contents(_ path: String) -> String? {
+        try? String(contentsOfFile: path, encoding: .utf8)
+    }
+
+    private static func sample(_ name: String, _ type: String, _ value: Double) -> String {
+        "# TYPE \(name) \(type)\n\(name) \(MetricName.value(value))\n"
+    }
+}
