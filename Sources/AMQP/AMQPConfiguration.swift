@@ -1,0 +1,95 @@
+/// One broker address.
+package struct AMQPEndpoint: Sendable, Hashable, CustomStringConvertible {
+    package var host: String
+    package var port: Int
+
+    package init(host: String, port: Int = 5672) {
+        self.host = host
+        self.port = port
+    }
+
+    package var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+}
+
+/// User name and password for SASL PLAIN; prints as `***` whichever way it is printed.
+package struct AMQPCredentials: Sendable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+    package var username: String
+    package var password: String
+
+    package init(username: String, password: String) {
+        self.username = username
+        self.password = password
+    }
+
+    package var description: String { "***" }
+    package var debugDescription: String { "***" }
+    package var customMirror: Mirror { Mirror(self, children: [], displayStyle: .struct) }
+}
+
+/// TLS settings, as librabbitmq's `amqp_ssl_socket_*` takes them; files are PEM.
+package struct AMQPTLS: Sendable {
+    /// Trusted authorities; nil takes the system's bundle.
+    package var caFile: String?
+    /// Client certificate chain and its key; both or neither.
+    package var certFile: String?
+    package var keyFile: String?
+    package var verifyPeer: Bool
+    package var verifyHostname: Bool
+
+    package init(
+        caFile: String? = nil, certFile: String? = nil, keyFile: String? = nil, verifyPeer: Bool = true,
+        verifyHostname: Bool = true
+    ) {
+        self.caFile = caFile
+        self.certFile = certFile
+        self.keyFile = keyFile
+        self.verifyPeer = verifyPeer
+        self.verifyHostname = verifyHostname
+    }
+}
+
+/// What a connection needs to know before it starts.
+package struct AMQPConfiguration: Sendable {
+    /// Tried in order; after a failure the next one is tried at once, and back-off begins when all have failed.
+    package var endpoints: [AMQPEndpoint]
+    package var credentials: AMQPCredentials
+    package var virtualHost: String
+    /// Heartbeat proposed to the broker (whole seconds, at least 1); a peer silent for twice that long is dead.
+    package var heartbeat: Duration
+    /// Limit for the TCP connection, and again for the TLS and AMQP handshake.
+    package var connectTimeout: Duration
+    /// Limit for one synchronous method (declare, consume, close).
+    package var rpcTimeout: Duration
+    /// Limit for a publish to be confirmed, counted from the call, time blocked by the broker included.
+    package var publishTimeout: Duration
+    package var tls: AMQPTLS?
+    /// Shown in the broker's list of connections.
+    package var connectionName: String
+    package var initialBackoff: Duration
+    package var maxBackoff: Duration
+    /// Bytes; a delivery with a larger body is rejected without requeue.
+    package var bodyLimit: Int
+    /// Publishes in flight; one more throws ``AMQPError/Code/overflow``.
+    package var publishLimit: Int
+
+    package init(
+        endpoints: [AMQPEndpoint], credentials: AMQPCredentials, virtualHost: String = "/", heartbeat: Duration = .seconds(60),
+        connectTimeout: Duration = .seconds(10), rpcTimeout: Duration = .seconds(10), publishTimeout: Duration = .seconds(30),
+        tls: AMQPTLS? = nil, connectionName: String = "", initialBackoff: Duration = .milliseconds(500),
+        maxBackoff: Duration = .seconds(30), bodyLimit: Int = 64 << 20, publishLimit: Int = 16384
+    ) {
+        self.endpoints = endpoints
+        self.credentials = credentials
+        self.virtualHost = virtualHost
+        self.heartbeat = heartbeat
+        self.connectTimeout = connectTimeout
+        self.rpcTimeout = rpcTimeout
+        self.publishTimeout = publishTimeout
+        self.tls = tls
+        self.connectionName = connectionName
+        self.initialBackoff = initialBackoff
+        self.maxBackoff = maxBackoff
+        self.bodyLimit = bodyLimit
+        self.publishLimit = publishLimit
+    }
+}

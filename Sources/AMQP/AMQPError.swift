@@ -1,0 +1,61 @@
+/// A failure of the AMQP layer: local (socket, TLS, time-out) or reported by the broker (with its reply code).
+package struct AMQPError: Error, Sendable, CustomStringConvertible {
+    /// What failed; compare with the static members.
+    package struct Code: Sendable, Hashable, CustomStringConvertible {
+        package let description: String
+
+        /// TCP connection or AMQP handshake failed.
+        package static let connectFailed = Code(description: "connect failed")
+        /// The broker refused the user name, the password or the virtual host.
+        package static let authenticationFailed = Code(description: "authentication failed")
+        /// TLS set-up or verification failed.
+        package static let tls = Code(description: "TLS failed")
+        /// The connection ended: by the broker, by the network, or by a missed heartbeat.
+        package static let connectionClosed = Code(description: "connection closed")
+        /// The broker closed the channel (AMQP channel exception).
+        package static let channelClosed = Code(description: "channel closed")
+        /// No answer within the configured time.
+        package static let timedOut = Code(description: "timed out")
+        /// The broker answered a publish with basic.nack.
+        package static let nacked = Code(description: "nacked")
+        /// There is no connection now.
+        package static let notConnected = Code(description: "not connected")
+        /// The caller's arguments cannot be sent.
+        package static let invalidArgument = Code(description: "invalid argument")
+        /// Too many publishes are in flight.
+        package static let overflow = Code(description: "overflow")
+        /// The broker sent what AMQP does not allow here.
+        package static let protocolViolation = Code(description: "protocol violation")
+    }
+
+    package let code: Code
+    /// One line for an operator; holds the broker's text and never a password.
+    package let message: String
+    /// The AMQP reply code (for example 404 NOT_FOUND or 406 PRECONDITION_FAILED) if the broker sent one.
+    package let replyCode: Int?
+    /// Whether the same call may succeed later without a change of its arguments.
+    package let isRetriable: Bool
+
+    package init(code: Code, message: String, replyCode: Int? = nil, isRetriable: Bool? = nil) {
+        self.code = code
+        self.message = message
+        self.replyCode = replyCode
+        self.isRetriable = isRetriable ?? Self.retriableCodes.contains(code)
+    }
+
+    package var description: String {
+        replyCode.map { "\(code) (\($0)): \(message)" } ?? "\(code): \(message)"
+    }
+
+    private static let retriableCodes: Set<Code> = [
+        .connectFailed, .connectionClosed, .channelClosed, .timedOut, .nacked, .notConnected, .overflow,
+    ]
+
+    /// The same error with the name of what it happened to in front of its message.
+    func prefixed(_ subject: String) -> AMQPError {
+        AMQPError(code: code, message: "\(subject): \(message)", replyCode: replyCode, isRetriable: isRetriable)
+    }
+
+    static let closedByUs = AMQPError(code: .connectionClosed, message: "the connection was closed", isRetriable: false)
+    static let noConnection = AMQPError(code: .notConnected, message: "there is no connection to the broker")
+}

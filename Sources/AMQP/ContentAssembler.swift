@@ -1,0 +1,78 @@
+/// Puts a message together from its method, header and body frames on one channel.
+struct ContentAssembler<Envelope> {
+    enum Outcome {
+        case incomplete
+        case complete(Envelope, AMQPMessage)
+        /// The body, or the header's nesting, is beyond what we accept; all its frames have been read.
+        case refused(Envelope, reason: String)
+    }
+
+    private enum State {
+        case idle
+        case expectingHeader(Envelope)
+        case collecting(Envelope, AMQPProperties, remaining: UInt64)
+        case discarding(Envelope, reason: String, remaining: UInt64)
+    }
+
+    private let bodyLimit: UInt64
+    private var state = State.idle
+    private var body: [UInt8] = []
+
+    init(bodyLimit: Int) { self.bodyLimit = UInt64(max(0, bodyLimit)) }
+
+    /// A method that has content (basic.deliver, basic.return).
+    mutating func begin(_ envelope: Envelope) throws(AMQPError) {
+        guard case .idle = state else { throw Self.outOfStep("method") }
+        state = .expectingHeader(envelope)
+    }
+
+    /// The content header; `properties` is nil if they could not be decoded.
+    mutating func header(bodySize: UInt64, properties: AMQPProperties?) throws(AMQPError) -> Outcome {
+        guard case .expectingHeader(let envelope) = state else { throw Self.outOfStep("content header") }
+        guard let properties else {
+            state = .discarding(envelope, reason: "headers nested too deeply", remaining: bodySize)
+            return finish()
+        }
+        guard bodySize <= bodyLimit else {
+            state = .discarding(envelope, reason: "body of \(bodySize) bytes, limit \(bodyLimit)", remaining: bodySize)
+            return .incomplete
+        }
+        body = []
+        body.reserveCapacity(Int(bodySize))
+        state = .collecting(envelope, properties, remaining: bodySize)
+        return finish()
+    }
+
+    /// A piece of the body.
+    mutating func body(_ fragment: UnsafeRawBufferPointer) throws(AMQPError) -> Outcome {
+        let size = UInt64(fragment.count)
+        switch state {
+        case .collecting(let envelope, let properties, let remaining) where size <= remaining:
+            unsafe body.append(contentsOf: fragment)
+            state = .collecting(envelope, properties, remaining: remaining - size)
+        case .discarding(let envelope, let reason, let remaining) where size <= remaining:
+            state = .discarding(envelope, reason: reason, remaining: remaining - size)
+        default:
+            throw Self.outOfStep("content body")
+        }
+        return finish()
+    }
+
+    private mutating func finish() -> Outcome {
+        switch state {
+        case .collecting(let envelope, let properties, 0):
+            state = .idle
+            defer { body = [] }
+            return .complete(envelope, AMQPMessage(body: body, properties: properties))
+        case .discarding(let envelope, let reason, 0):
+            state = .idle
+            return .refused(envelope, reason: reason)
+        default:
+            return .incomplete
+        }
+    }
+
+    private static func outOfStep(_ what: String) -> AMQPError {
+        AMQPError(code: .protocolViolation, message: "unexpected \(what) frame", isRetriable: true)
+    }
+}

@@ -1,0 +1,126 @@
+internal import Glibc
+internal import Logging
+
+/// What the IO thread works with.
+struct IOContext: Sendable {
+    let configuration: AMQPConfiguration
+    let topology: AMQPTopology
+    let defaultPrefetch: UInt16
+    let core: ConnectionCore
+    let deliveries: DeliveryBuffer
+    let events: AsyncStream<AMQPConnectionEvent>.Continuation
+    let logger: Logger
+
+    func finish() {
+        core.finish()
+        deliveries.finish()
+        events.finish()
+    }
+}
+
+/// The IO thread's life: connect, serve until the connection ends, wait, connect again.
+final class IOLoop {
+    private let context: IOContext
+    private let registry: TopologyRegistry
+    private var backoff: Backoff
+    private var generator = SystemRandomNumberGenerator()
+
+    init(context: IOContext) {
+        self.context = context
+        registry = TopologyRegistry(context.topology)
+        backoff = Backoff(initial: context.configuration.initialBackoff, maximum: context.configuration.maxBackoff)
+    }
+
+    func run() {
+        let endpoints = context.configuration.endpoints
+        var (index, failures) = (0, 0)
+        while !isClosing {
+            let endpoint = endpoints[index]
+            let started = ContinuousClock.now
+            do throws(AMQPError) {
+                try serve(endpoint)
+            } catch {
+                report(error, endpoint: endpoint)
+                // A connection that lasted shows that the broker is well; one that ends at once must not be tried in a hot loop.
+                if ContinuousClock.now - started > max(.seconds(5), context.configuration.initialBackoff * 2) {
+                    backoff.reset()
+                    failures = 0
+                }
+                failures += 1
+                index = (index + 1) % endpoints.count
+                if failures % endpoints.count == 0 { pause(backoff.next(using: &generator)) }
+            }
+        }
+        context.finish()
+    }
+
+    private var isClosing: Bool { context.core.withState(\.isClosing) }
+
+    /// Returns after a clean close; throws what else ended the connection.
+    private func serve(_ endpoint: AMQPEndpoint) throws(AMQPError) {
+        let session = try Session(endpoint: endpoint, configuration: context.configuration)
+        let live = LiveConnection(session: session, context: context, registry: registry)
+        do throws(AMQPError) {
+            try live.establish()
+            context.logger.info("connected to RabbitMQ", metadata: ["endpoint": "\(endpoint)"])
+            try live.pump()
+        } catch {
+            live.abandon(error)
+            throw error
+        }
+        live.abandon(.closedByUs)
+        context.events.yield(.disconnected(.closedByUs))
+    }
+
+    private func report(_ error: AMQPError, endpoint: AMQPEndpoint) {
+        context.events.yield(.disconnected(error))
+        var metadata: Logger.Metadata = ["endpoint": "\(endpoint)", "reason": "\(error.message)"]
+        if let replyCode = error.replyCode { metadata["reply_code"] = "\(replyCode)" }
+        switch error.code {
+        case .authenticationFailed:
+            context.logger.error("RabbitMQ refuses the user name, password or virtual host", metadata: metadata)
+        case .channelClosed:
+            context.logger.error(
+                "RabbitMQ refuses a declaration; compare its options with the existing one or delete that", metadata: metadata)
+        default:
+            context.logger.warning("no connection to RabbitMQ: \(error.code)", metadata: metadata)
+        }
+    }
+
+    /// Waits without a connection, ended early by a close.
+    private func pause(_ delay: Duration) {
+        let end = ContinuousClock.now + delay
+        while !isClosing, ContinuousClock.now < end {
+            Self.refuse(context.core.takeCommands().commands, .noConnection)
+            guard context.core.prepareToSleep(knowsClosing: false) else { continue }
+            wait(for: [context.core.wakeDescriptor], until: end)
+            context.core.drainWakeUps()
+        }
+    }
+
+    /// Answers commands that cannot be carried out any more.
+    static func refuse(_ commands: [Command], _ error: AMQPError) {
+        for command in commands {
+            switch command {
+            case .publish(let publish): publish.reply.resume(returning: .failure(error))
+            case .declare(_, let reply): reply.resume(returning: .failure(error))
+            case .startConsuming(let reply), .stopConsuming(let reply): reply.resume(returning: .success(()))
+            case .acknowledge, .reject: break
+            }
+        }
+    }
+}
+
+/// Sleeps until a descriptor is readable, or `deadline`; nil waits without limit. Returns which ones are readable.
+@discardableResult
+func wait(for descriptors: [Int32], until deadline: ContinuousClock.Instant?) -> [Bool] {
+    var polled = descriptors.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
+    var timeout: Int32 = -1
+    if let deadline {
+        let (seconds, attoseconds) = max(.zero, deadline - .now).components
+        // Rounded up, or the last fraction of a millisecond would be spent in a busy loop.
+        timeout = Int32(clamping: min(seconds, 1_000_000) * 1000 + (attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000)
+    }
+    _ = unsafe poll(&polled, nfds_t(polled.count), timeout)
+    return polled.map { $0.revents != 0 }
+}

@@ -1,0 +1,33 @@
+internal import CRabbitMQ
+internal import Glibc
+
+extension Session {
+    func tlsSocket(_ tls: AMQPTLS) throws(AMQPError) -> OpaquePointer {
+        guard let socket = unsafe amqp_ssl_socket_new(state) else {
+            throw AMQPError(code: .tls, message: "cannot set up OpenSSL")
+        }
+        unsafe amqp_ssl_socket_set_verify_peer(socket, tls.verifyPeer ? 1 : 0)
+        unsafe amqp_ssl_socket_set_verify_hostname(socket, tls.verifyPeer && tls.verifyHostname ? 1 : 0)
+        unsafe _ = amqp_ssl_socket_set_ssl_versions(socket, AMQP_TLSv1_2, AMQP_TLSvLATEST)
+        if let caFile = tls.caFile ?? (tls.verifyPeer ? Self.systemBundle : nil) {
+            guard unsafe amqp_ssl_socket_set_cacert(socket, caFile) == AMQP_STATUS_OK.rawValue else {
+                throw AMQPError(code: .tls, message: "cannot use the CA file \(caFile)")
+            }
+        }
+        switch (tls.certFile, tls.keyFile) {
+        case (let certFile?, let keyFile?):
+            guard unsafe amqp_ssl_socket_set_key(socket, certFile, keyFile) == AMQP_STATUS_OK.rawValue else {
+                throw AMQPError(code: .tls, message: "cannot use the certificate \(certFile) with the key \(keyFile)")
+            }
+        case (nil, nil): break
+        default: throw AMQPError(code: .tls, message: "a client certificate needs both its file and its key's")
+        }
+        return unsafe socket
+    }
+
+    /// librabbitmq 0.11 has no call for OpenSSL's own default paths.
+    private static var systemBundle: String? {
+        ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem"]
+            .first { unsafe access($0, R_OK) == 0 }
+    }
+}

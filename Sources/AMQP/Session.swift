@@ -1,0 +1,155 @@
+internal import CRabbitMQ
+internal import Glibc
+
+/// One established connection of librabbitmq; used by the IO thread alone, and by it from its opening to its end.
+@safe
+final class Session {
+    /// Channels are apart so that a channel exception of one does not end the others' work.
+    enum Channel {
+        static let consume: UInt16 = 1
+        static let publish: UInt16 = 2
+        static let topology: UInt16 = 3
+    }
+
+    let state: amqp_connection_state_t
+    let pool = Pool()
+    let endpoint: AMQPEndpoint
+    let usesTLS: Bool
+    /// As negotiated; zero if the broker wants none.
+    private(set) var heartbeat = Duration.zero
+    private(set) var frameMax = 0
+
+    /// Opens the socket and logs in.
+    init(endpoint: AMQPEndpoint, configuration: AMQPConfiguration) throws(AMQPError) {
+        guard let state = unsafe amqp_new_connection() else {
+            throw AMQPError(code: .overflow, message: "out of memory")
+        }
+        unsafe self.state = state
+        self.endpoint = endpoint
+        usesTLS = configuration.tls != nil
+        try openSocket(configuration)
+        try login(configuration)
+    }
+
+    deinit { unsafe _ = amqp_destroy_connection(state) }
+
+    var descriptor: Int32 { unsafe amqp_get_sockfd(state) }
+    /// Whether a frame can be had without the socket, of which poll knows nothing.
+    var hasBufferedInput: Bool { unsafe amqp_frames_enqueued(state) != 0 || amqp_data_in_buffer(state) != 0 }
+
+    private func openSocket(_ configuration: AMQPConfiguration) throws(AMQPError) {
+        let socket: OpaquePointer?
+        if let tls = configuration.tls {
+            unsafe socket = try tlsSocket(tls)
+        } else {
+            unsafe socket = amqp_tcp_socket_new(state)
+        }
+        guard let socket = unsafe socket else { throw AMQPError(code: .overflow, message: "out of memory") }
+        var timeout = timeval(configuration.connectTimeout)
+        let status = unsafe amqp_socket_open_noblock(socket, endpoint.host, Int32(clamping: endpoint.port), &timeout)
+        guard status == AMQP_STATUS_OK.rawValue else {
+            let isTLS = (AMQP_STATUS_SSL_SET_ENGINE_FAILED.rawValue...AMQP_STATUS_SSL_ERROR.rawValue).contains(status)
+            throw AMQPError(code: isTLS ? .tls : .connectFailed, message: Self.text(status), isRetriable: true)
+        }
+    }
+
+    private func login(_ configuration: AMQPConfiguration) throws(AMQPError) {
+        var handshake = timeval(configuration.connectTimeout)
+        unsafe _ = amqp_set_handshake_timeout(state, &handshake)
+        setTimeout(configuration.rpcTimeout)
+        var properties = unsafe try pool.table(Self.clientProperties(name: configuration.connectionName))
+        defer { pool.recycle() }
+        let seconds = Int32(clamping: max(1, configuration.heartbeat.components.seconds))
+        let reply = unsafe crabbitmq_login_plain(
+            state, configuration.virtualHost, 0, AMQP_DEFAULT_FRAME_SIZE, seconds, &properties,
+            configuration.credentials.username, configuration.credentials.password)
+        do {
+            unsafe try check(reply)
+        } catch {
+            switch error.replyCode {
+            case 403: throw AMQPError(code: .authenticationFailed, message: error.message, replyCode: 403)
+            case 530:
+                let text = "virtual host '\(configuration.virtualHost)': \(error.message)"
+                throw AMQPError(code: .authenticationFailed, message: text, replyCode: 530)
+            default: throw AMQPError(code: .connectFailed, message: error.message, replyCode: error.replyCode)
+            }
+        }
+        heartbeat = .seconds(Int(unsafe amqp_get_heartbeat(state)))
+        frameMax = Int(unsafe amqp_get_frame_max(state))
+        unsafe amqp_maybe_release_buffers(state)
+    }
+
+    private static func clientProperties(name: String) -> [String: AMQPValue] {
+        [
+            "product": "pivotd", "platform": "Swift, librabbitmq", "connection_name": .string(name),
+            "capabilities": .table([
+                "publisher_confirms": true, "consumer_cancel_notify": true, "basic.nack": true, "connection.blocked": true,
+                "authentication_failure_close": true, "exchange_exchange_bindings": true,
+            ]),
+        ]
+    }
+
+    func setTimeout(_ duration: Duration) {
+        var timeout = timeval(duration)
+        unsafe _ = amqp_set_rpc_timeout(state, &timeout)
+    }
+
+    /// Throws what a synchronous method ended with, other than well.
+    func check(_ reply: amqp_rpc_reply_t) throws(AMQPError) {
+        switch unsafe reply.reply_type {
+        case AMQP_RESPONSE_NORMAL: return
+        case AMQP_RESPONSE_SERVER_EXCEPTION: throw unsafe closeError(reply.reply)
+        default: throw unsafe Self.libraryError(reply.library_error)
+        }
+    }
+
+    /// Throws what the last synchronous method ended with.
+    func checkLastReply() throws(AMQPError) { unsafe try check(amqp_get_rpc_reply(state)) }
+
+    func check(status: Int32) throws(AMQPError) {
+        guard status == AMQP_STATUS_OK.rawValue else { throw Self.libraryError(status) }
+    }
+
+    /// The error in the broker's channel.close or connection.close.
+    func closeError(_ method: amqp_method_t) -> AMQPError {
+        guard let decoded = unsafe method.decoded else {
+            return AMQPError(code: .protocolViolation, message: "a close without content", isRetriable: true)
+        }
+        switch unsafe method.id {
+        case AMQP_CHANNEL_CLOSE_METHOD:
+            let close = unsafe decoded.assumingMemoryBound(to: amqp_channel_close_t.self).pointee
+            let code = unsafe Int(close.reply_code)
+            return unsafe AMQPError(
+                code: .channelClosed, message: String(close.reply_text), replyCode: code,
+                isRetriable: ![403, 404, 406].contains(code))
+        case AMQP_CONNECTION_CLOSE_METHOD:
+            let close = unsafe decoded.assumingMemoryBound(to: amqp_connection_close_t.self).pointee
+            return unsafe AMQPError(
+                code: .connectionClosed, message: String(close.reply_text), replyCode: Int(close.reply_code))
+        default:
+            return unsafe AMQPError(code: .protocolViolation, message: "unexpected method \(method.id)", isRetriable: true)
+        }
+    }
+
+    static func libraryError(_ status: Int32) -> AMQPError {
+        let code: AMQPError.Code =
+            switch status {
+            case AMQP_STATUS_TIMEOUT.rawValue: .timedOut
+            case AMQP_STATUS_BAD_AMQP_DATA.rawValue, AMQP_STATUS_UNKNOWN_CLASS.rawValue, AMQP_STATUS_UNKNOWN_METHOD.rawValue:
+                .protocolViolation
+            default: .connectionClosed
+            }
+        return AMQPError(code: code, message: text(status), isRetriable: true)
+    }
+
+    static func text(_ status: Int32) -> String {
+        unsafe amqp_error_string2(status).map { unsafe String(cString: $0) } ?? "librabbitmq status \(status)"
+    }
+}
+
+extension timeval {
+    init(_ duration: Duration) {
+        let (seconds, attoseconds) = duration.components
+        self.init(tv_sec: Int(max(0, seconds)), tv_usec: Int(max(0, attoseconds / 1_000_000_000_000)))
+    }
+}

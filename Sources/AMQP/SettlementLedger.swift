@@ -1,0 +1,46 @@
+/// Which deliveries of the current epoch are still to be settled.
+///
+/// It turns a stale or second acknowledgement into a no-op (the broker would close the channel for it) and merges
+/// acknowledgements into basic.ack's `multiple` where nothing unsettled lies below them.
+struct SettlementLedger {
+    /// The life of the consuming channel that tags belong to; 0 while there is none.
+    private(set) var epoch: UInt64 = 0
+    /// Unsettled tags; true once a settlement waits to be written.
+    private var settling: [UInt64: Bool] = [:]
+
+    var count: Int { settling.count }
+
+    mutating func begin(epoch: UInt64) {
+        self.epoch = epoch
+        settling.removeAll(keepingCapacity: true)
+    }
+
+    mutating func add(_ value: UInt64) { settling[value] = false }
+
+    /// Claims the right to settle; false if the tag is of another epoch, unknown, or claimed already.
+    mutating func claim(_ tag: DeliveryTag) -> Bool {
+        guard tag.epoch == epoch, settling[tag.value] == false else { return false }
+        settling[tag.value] = true
+        return true
+    }
+
+    /// Marks a claimed tag as written by itself; false if its epoch has gone in the meantime.
+    mutating func write(_ tag: DeliveryTag) -> Bool {
+        tag.epoch == epoch && settling.removeValue(forKey: tag.value) != nil
+    }
+
+    struct Acknowledgement: Equatable {
+        let value: UInt64
+        let multiple: Bool
+    }
+
+    /// Marks claimed tags as written and returns the fewest basic.ack that settle exactly them.
+    mutating func write(acknowledged tags: [DeliveryTag]) -> [Acknowledgement] {
+        let values = tags.filter { write($0) }.map(\.value)
+        guard values.count > 1 else { return values.map { Acknowledgement(value: $0, multiple: false) } }
+        let floor = settling.keys.min() ?? .max
+        let below = values.filter { $0 < floor }
+        let merged = below.max().map { [Acknowledgement(value: $0, multiple: below.count > 1)] } ?? []
+        return merged + values.filter { $0 > floor }.map { Acknowledgement(value: $0, multiple: false) }
+    }
+}

@@ -1,0 +1,73 @@
+import Testing
+
+@testable import AMQP
+
+@Suite struct AMQPValueTests {
+    private func roundTrip(_ table: [String: AMQPValue]) throws -> [String: AMQPValue]? {
+        try Pool().roundTrip(table, limit: 128 << 10)
+    }
+
+    @Test func everyKindSurvivesTheCLayer() throws {
+        let table: [String: AMQPValue] = [
+            "void": .void, "true": true, "false": false, "small": -5, "large": .int64(.max), "least": .int64(.min),
+            "unsigned": .uint64(.max), "double": .double(2.5), "decimal": .decimal(scale: 2, value: 314),
+            "string": "grüße", "empty": "", "bytes": .bytes([0, 255, 128]), "no bytes": .bytes([]),
+            "timestamp": .timestamp(1_700_000_000), "array": .array([1, "a", .array([.void])]), "no array": .array([]),
+            "table": .table(["inner": .table([:])]),
+        ]
+        #expect(try roundTrip(table) == table)
+        #expect(try roundTrip([:]) == [:])
+    }
+
+    @Test func deadLetterHeadersSurvive() throws {
+        let death: AMQPValue = .table([
+            "count": 3, "reason": "rejected", "queue": "q", "exchange": "", "time": .timestamp(1),
+            "routing-keys": .array(["q", "r"]),
+        ])
+        #expect(try roundTrip(["x-death": .array([death])]) == ["x-death": .array([death])])
+    }
+
+    @Test func unsignedThatFitsBecomesSigned() throws {
+        #expect(try roundTrip(["n": .uint64(7)]) == ["n": .int64(7)])
+    }
+
+    @Test func nestingIsBoundedBothWays() throws {
+        func nested(_ levels: Int) -> [String: AMQPValue] {
+            ["a": (0..<levels).reduce(AMQPValue.void) { value, _ in .array([value]) }]
+        }
+        #expect(AMQPValue.isEncodable(nested(20)))
+        #expect(try roundTrip(nested(20)) == nested(20))
+        #expect(!AMQPValue.isEncodable(nested(AMQPValue.maximumDepth + 2)))
+        #expect(try roundTrip(nested(AMQPValue.maximumDepth + 2)) == nil)
+    }
+
+    @Test func encodedSizeIsAnUpperBound() throws {
+        let table: [String: AMQPValue] = [
+            "a": "text", "b": .array([1, .double(2), .table(["c": .bytes([1, 2, 3])])]), "d": true,
+        ]
+        let size = AMQPValue.encodedSize(of: table)
+        #expect(try Pool().roundTrip(table, limit: size) == table)
+    }
+
+    @Test func oversizedPropertiesAreRefusedBeforeTheyAreSent() {
+        #expect(throws: AMQPError.self) {
+            try AMQPProperties(messageID: String(repeating: "m", count: 256)).validate(frameMax: 4096)
+        }
+        #expect(throws: AMQPError.self) {
+            try AMQPProperties(headers: ["h": .string(String(repeating: "h", count: 4096))]).validate(frameMax: 4096)
+        }
+        #expect(throws: Never.self) {
+            try AMQPProperties(headers: ["h": .string(String(repeating: "h", count: 3000))]).validate(frameMax: 4096)
+        }
+    }
+
+    @Test func allPropertiesSurviveTheCLayer() throws {
+        let properties = AMQPProperties(
+            contentType: "application/json", contentEncoding: "utf-8", headers: ["a": .table(["b": 1])], deliveryMode: 2,
+            priority: 0, correlationID: "c", replyTo: "r", expiration: "1000", messageID: "m", timestamp: 1, type: "t",
+            userID: "u", appID: "")
+        let pool = Pool()
+        #expect(try AMQPProperties(properties.encode(in: pool)) == properties)
+        #expect(try AMQPProperties(AMQPProperties().encode(in: pool)) == AMQPProperties())
+    }
+}

@@ -1,0 +1,106 @@
+import Testing
+
+@testable import AMQP
+
+@Suite struct ConfirmTrackerTests {
+    private let start = ContinuousClock.now
+
+    private func tracker(_ bodies: [UInt8], mandatory: Bool = true) -> ConfirmTracker<Int> {
+        var tracker = ConfirmTracker<Int>()
+        for (index, body) in bodies.enumerated() {
+            tracker.add(
+                .init(
+                    waiter: index + 1, exchange: "x", routingKey: "k", message: AMQPMessage(body: [body]), mandatory: mandatory,
+                    deadline: start + .seconds(index)))
+        }
+        return tracker
+    }
+
+    @Test func singleAcknowledgementsInAnyOrder() {
+        var tracker = tracker([1, 2, 3])
+        let result1 = tracker.settle(2, multiple: false)
+        #expect(result1.map(\.waiter) == [2])
+        let result2 = tracker.settle(2, multiple: false)
+        #expect(result2.isEmpty)
+        let result3 = tracker.settle(3, multiple: false)
+        #expect(result3.map(\.waiter) == [3])
+        let result4 = tracker.settle(1, multiple: false)
+        #expect(result4.map(\.waiter) == [1])
+        #expect(tracker.isEmpty)
+    }
+
+    @Test func multipleSettlesAllUpToIt() {
+        var tracker = tracker([1, 2, 3, 4, 5])
+        let result5 = tracker.settle(2, multiple: false)
+        #expect(result5.map(\.waiter) == [2])
+        let result6 = tracker.settle(4, multiple: true)
+        #expect(result6.map(\.waiter) == [1, 3, 4])
+        #expect(tracker.count == 1)
+        let result7 = tracker.settle(0, multiple: true)
+        #expect(result7.map(\.waiter) == [5])
+    }
+
+    @Test func unknownSequenceSettlesNothing() {
+        var tracker = tracker([1])
+        let result8 = tracker.settle(2, multiple: false)
+        #expect(result8.isEmpty)
+        let result9 = tracker.settle(9, multiple: true)
+        #expect(result9.map(\.waiter) == [1])
+        let result10 = tracker.settle(1, multiple: true)
+        #expect(result10.isEmpty)
+    }
+
+    @Test func returnBelongsToTheEqualPublish() {
+        var tracker = tracker([1, 2, 1])
+        func markReturned(_ body: UInt8) -> Bool {
+            tracker.markReturned(
+                exchange: "x", routingKey: "k", message: AMQPMessage(body: [body]), replyCode: 312, replyText: "NO_ROUTE")
+        }
+        #expect(markReturned(2))
+        #expect(markReturned(1))
+        #expect(!markReturned(2))
+        #expect(!markReturned(7))
+        let settled = tracker.settle(3, multiple: true)
+        #expect(settled.map { $0.returned?.replyCode } == [312, 312, nil])
+    }
+
+    @Test func optionalPublishesAreNotMatched() {
+        var tracker = tracker([1], mandatory: false)
+        let message = AMQPMessage(body: [1])
+        let isKnown = tracker.markReturned(exchange: "x", routingKey: "k", message: message, replyCode: 312, replyText: "")
+        #expect(!isKnown)
+    }
+
+    @Test func expiryTakesTheOldestAndIgnoresLateConfirms() {
+        var tracker = tracker([1, 2, 3])
+        #expect(tracker.nextDeadline == start)
+        let result11 = tracker.expire(start + .seconds(1))
+        #expect(result11.map(\.waiter) == [1, 2])
+        #expect(tracker.nextDeadline == start + .seconds(2))
+        let result12 = tracker.settle(1, multiple: false)
+        #expect(result12.isEmpty)
+        let result13 = tracker.settle(3, multiple: true)
+        #expect(result13.map(\.waiter) == [3])
+        #expect(tracker.isEmpty && tracker.nextDeadline == nil)
+    }
+
+    @Test func expiryBehindASettledOne() {
+        var tracker = tracker([1, 2, 3])
+        _ = tracker.settle(2, multiple: false)
+        let result14 = tracker.expire(start + .seconds(9))
+        #expect(result14.map(\.waiter) == [1, 3])
+        #expect(tracker.count == 0)
+    }
+
+    @Test func resetReturnsAllInWaitAndStartsAtOne() {
+        var tracker = tracker([1, 2, 3])
+        _ = tracker.settle(1, multiple: false)
+        let result15 = tracker.reset()
+        #expect(result15.map(\.waiter) == [2, 3])
+        #expect(tracker.isEmpty)
+        tracker.add(
+            .init(waiter: 9, exchange: "", routingKey: "", message: AMQPMessage(body: []), mandatory: false, deadline: start))
+        let result16 = tracker.settle(1, multiple: false)
+        #expect(result16.map(\.waiter) == [9])
+    }
+}

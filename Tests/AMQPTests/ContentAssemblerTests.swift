@@ -1,0 +1,61 @@
+import Testing
+
+@testable import AMQP
+
+@Suite struct ContentAssemblerTests {
+    private func body(_ assembler: inout ContentAssembler<String>, _ bytes: [UInt8]) throws -> ContentAssembler<String>.Outcome {
+        try bytes.withUnsafeBytes { fragment throws(AMQPError) in try assembler.body(fragment) }
+    }
+
+    @Test func bodyComesInPieces() throws {
+        var assembler = ContentAssembler<String>(bodyLimit: 10)
+        for round in 0..<2 {
+            try assembler.begin("e\(round)")
+            let properties = AMQPProperties(messageID: "m")
+            guard case .incomplete = try assembler.header(bodySize: 5, properties: properties) else { Issue.record(); return }
+            guard case .incomplete = try body(&assembler, [1, 2]) else { Issue.record(); return }
+            guard case .complete(let envelope, let message) = try body(&assembler, [3, 4, 5]) else { Issue.record(); return }
+            #expect(envelope == "e\(round)")
+            #expect(message == AMQPMessage(body: [1, 2, 3, 4, 5], properties: properties))
+        }
+    }
+
+    @Test func emptyBodyHasNoBodyFrame() throws {
+        var assembler = ContentAssembler<String>(bodyLimit: 10)
+        try assembler.begin("e")
+        guard case .complete(_, let message) = try assembler.header(bodySize: 0, properties: AMQPProperties()) else {
+            Issue.record()
+            return
+        }
+        #expect(message.body.isEmpty)
+    }
+
+    @Test func tooLargeIsReadToItsEndAndRefused() throws {
+        var assembler = ContentAssembler<String>(bodyLimit: 3)
+        try assembler.begin("e")
+        guard case .incomplete = try assembler.header(bodySize: 4, properties: AMQPProperties()) else { Issue.record(); return }
+        guard case .incomplete = try body(&assembler, [1, 2, 3]) else { Issue.record(); return }
+        guard case .refused("e", _) = try body(&assembler, [4]) else { Issue.record(); return }
+        try assembler.begin("next")
+        guard case .complete("next", _) = try assembler.header(bodySize: 0, properties: AMQPProperties()) else {
+            Issue.record()
+            return
+        }
+    }
+
+    @Test func undecodableHeadersAreRefused() throws {
+        var assembler = ContentAssembler<String>(bodyLimit: 3)
+        try assembler.begin("e")
+        guard case .refused("e", _) = try assembler.header(bodySize: 0, properties: nil) else { Issue.record(); return }
+    }
+
+    @Test func framesOutOfStepAreErrors() throws {
+        var assembler = ContentAssembler<String>(bodyLimit: 10)
+        #expect(throws: AMQPError.self) { _ = try assembler.header(bodySize: 1, properties: AMQPProperties()) }
+        #expect(throws: AMQPError.self) { _ = try body(&assembler, [1]) }
+        try assembler.begin("e")
+        #expect(throws: AMQPError.self) { try assembler.begin("f") }
+        _ = try assembler.header(bodySize: 1, properties: AMQPProperties())
+        #expect(throws: AMQPError.self) { _ = try body(&assembler, [1, 2]) }
+    }
+}
