@@ -1,0 +1,117 @@
+package import AMQP
+package import Logging
+
+/// The transport over RabbitMQ.
+///
+/// It has two connections, one that consumes and acknowledges and one that publishes: a broker that blocks publishers no longer
+/// reads from their connection, and acknowledgements must go on.
+package final class AMQPTransport: Transport {
+    /// What has been delivered, for one reader.
+    package struct Inbound: AsyncSequence, Sendable {
+        package typealias Element = InboundMessage
+        package typealias Failure = Never
+
+        let deliveries: AMQPDeliveries
+
+        package struct AsyncIterator: AsyncIteratorProtocol {
+            var base: AMQPDeliveries.AsyncIterator
+
+            package mutating func next() async -> InboundMessage? {
+                await base.next().map(InboundMessage.init(delivery:))
+            }
+
+            package mutating func next(isolation actor: isolated (any Actor)?) async -> InboundMessage? {
+                await base.next(isolation: actor).map(InboundMessage.init(delivery:))
+            }
+        }
+
+        package func makeAsyncIterator() -> AsyncIterator { AsyncIterator(base: deliveries.makeAsyncIterator()) }
+    }
+
+    /// The connection that consumes and acknowledges; open for its events and for further declarations.
+    package let consumer: AMQPConnection
+    /// The connection that publishes.
+    package let publisher: AMQPConnection
+    private static let properties = AMQPProperties(
+        contentType: MessageEnvelope.contentType, contentEncoding: MessageEnvelope.contentEncoding, deliveryMode: 2, priority: 0)
+
+    /// - Parameters:
+    ///   - consuming: declared and consumed on the first connection.
+    ///   - publishing: declared on the second one.
+    ///   - prefetch: messages that may wait here unacknowledged, for each queue.
+    package init(
+        configuration: AMQPConfiguration, consuming: AMQPTopology, publishing: AMQPTopology, prefetch: Int = 256, logger: Logger
+    ) {
+        var publisherConfiguration = configuration
+        publisherConfiguration.connectionName += " (publish)"
+        consumer = AMQPConnection(configuration: configuration, topology: consuming, deliveryBuffer: prefetch, logger: logger)
+        publisher = AMQPConnection(configuration: publisherConfiguration, topology: publishing, logger: logger)
+    }
+
+    package var inbound: Inbound { Inbound(deliveries: consumer.deliveries) }
+    package var isReady: Bool { consumer.isConsuming && publisher.isConnected }
+
+    /// Connects and stays connected until ``close()`` or cancellation.
+    package func run() async throws {
+        try await withThrowingTaskGroup { group in
+            for connection in [consumer, publisher] {
+                group.addTask { try await connection.run() }
+            }
+            try await group.waitForAll()
+        }
+    }
+
+    package func startConsuming() async throws(TransportError) { await consumer.startConsuming() }
+    package func stopConsuming() async { await consumer.stopConsuming() }
+
+    package func acknowledge(_ token: SettlementToken) async { _ = await consumer.acknowledge(token.tag) }
+    package func reject(_ token: SettlementToken) async { _ = await consumer.reject(token.tag, requeue: false) }
+    package func requeue(_ token: SettlementToken) async { _ = await consumer.reject(token.tag, requeue: true) }
+
+    package func publish(_ body: [UInt8], exchange: String, routingKey: String, mandatory: Bool) async throws(TransportError)
+        -> PublishOutcome
+    {
+        do {
+            let message = AMQPMessage(body: body, properties: Self.properties)
+            switch try await publisher.publish(message, exchange: exchange, routingKey: routingKey, mandatory: mandatory) {
+            case .confirmed: return .confirmed
+            case .returned: return .returned
+            }
+        } catch {
+            throw TransportError(error)
+        }
+    }
+
+    package func waitUntilPublishable() async throws(TransportError) {
+        do {
+            try await publisher.waitUntilConnected()
+        } catch let error as AMQPError {
+            throw TransportError(error)
+        } catch {
+            throw TransportError(code: .cancelled, message: "cancelled", isRetriable: false)
+        }
+    }
+
+    /// Closes the consuming connection first, so that what has been answered is acknowledged.
+    package func close() async {
+        await consumer.close()
+        await publisher.close()
+    }
+}
+
+extension SettlementToken {
+    fileprivate var tag: DeliveryTag { DeliveryTag(epoch: epoch, channel: channel, value: value) }
+}
+
+extension TransportError {
+    fileprivate init(_ error: AMQPError) {
+        let code: Code =
+            switch error.code {
+            case .invalidArgument: .invalid
+            case .nacked, .overflow, .channelClosed: .refused
+            case .connectionClosed where !error.isRetriable: .closed
+            default: .disconnected
+            }
+        self.init(code: code, message: error.description, isRetriable: error.isRetriable)
+    }
+}

@@ -1,0 +1,165 @@
+import HeapModule
+import Synchronization
+
+/// Keeps calls alive that take longer than their caller's patience: one timer for all of them.
+///
+/// Mirrors the watchdog of `oslo_messaging/rpc/dispatcher.py`, except that a heartbeat that failed does not end the watch.
+final class CallMonitor: Sendable {
+    private let beat: @Sendable (ReplyAddress) async -> Void
+    private let state = Mutex(State())
+    private let wakeups = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
+
+    /// - Parameter beat: sends one heartbeat.
+    init(beat: @escaping @Sendable (ReplyAddress) async -> Void) {
+        self.beat = beat
+    }
+
+    /// Sends heartbeats until cancelled.
+    func run() async {
+        await withDiscardingTaskGroup { group in
+            for await _ in wakeups.stream {
+                let (due, nextDeadline) = state.withLock { $0.collectDue(at: .now) }
+                for call in due {
+                    group.addTask { await self.send(call) }
+                }
+                guard let nextDeadline else { continue }
+                group.addTask {
+                    try? await Task.sleep(until: nextDeadline, clock: .continuous)
+                    self.wakeups.continuation.yield()
+                }
+            }
+        }
+    }
+
+    /// Nil when the caller wants no heartbeats.
+    func start(_ address: ReplyAddress) -> HeartbeatToken? {
+        guard let interval = address.heartbeatInterval else { return nil }
+        let (id, isEarliest) = state.withLock { $0.add(address, every: interval, at: .now) }
+        if isEarliest { wakeups.continuation.yield() }
+        return HeartbeatToken(id: id)
+    }
+
+    /// After this returns no heartbeat of this token will be sent.
+    func stop(_ token: HeartbeatToken) async {
+        await stop(id: token.id)
+    }
+
+    /// After this returns no heartbeat of any token for this call will be sent.
+    func stopAll(for address: ReplyAddress) async {
+        for id in state.withLock({ $0.ids[CallKey(address)] ?? [] }) { await stop(id: id) }
+    }
+
+    private func stop(id: UInt64) async {
+        await withCheckedContinuation { continuation in
+            let isStopped = state.withLock { $0.stop(id, waiter: continuation) }
+            if isStopped { continuation.resume() }
+        }
+    }
+
+    private func send(_ id: UInt64) async {
+        guard let address = state.withLock({ $0.calls[id]?.address }) else { return }
+        await beat(address)
+        for waiter in state.withLock({ $0.sent(id) }) { waiter.resume() }
+    }
+}
+
+/// Identifies a call that is kept alive with heartbeats.
+package struct HeartbeatToken: Sendable, Hashable {
+    let id: UInt64
+}
+
+private struct CallKey: Hashable {
+    let messageID: String
+    let replyQueue: String
+
+    init(_ address: ReplyAddress) {
+        messageID = address.messageID
+        replyQueue = address.replyQueue
+    }
+}
+
+private struct State {
+    struct Call {
+        let address: ReplyAddress
+        let interval: Duration
+        var isSending = false
+        var isStopped = false
+        /// Those who wait for the heartbeat on its way.
+        var waiters: [CheckedContinuation<Void, Never>] = []
+    }
+
+    struct Deadline: Comparable {
+        let instant: ContinuousClock.Instant
+        let id: UInt64
+
+        static func < (left: Deadline, right: Deadline) -> Bool { left.instant < right.instant }
+    }
+
+    private(set) var calls: [UInt64: Call] = [:]
+    private(set) var ids: [CallKey: [UInt64]] = [:]
+    /// May hold calls that have stopped.
+    private var deadlines = Heap<Deadline>()
+    private var lastID: UInt64 = 0
+    /// When the earliest sleeper wakes the timer.
+    private var armed: ContinuousClock.Instant?
+
+    /// Returns the call's id and whether the timer must be woken to notice it.
+    mutating func add(_ address: ReplyAddress, every interval: Duration, at now: ContinuousClock.Instant) -> (UInt64, Bool) {
+        lastID += 1
+        let deadline = now + interval
+        calls[lastID] = Call(address: address, interval: interval)
+        ids[CallKey(address), default: []].append(lastID)
+        deadlines.insert(Deadline(instant: deadline, id: lastID))
+        return (lastID, armed.map { deadline < $0 } ?? true)
+    }
+
+    /// The calls to send a heartbeat for, and when to look again if nobody is set to wake the timer by then.
+    mutating func collectDue(at now: ContinuousClock.Instant) -> (due: [UInt64], next: ContinuousClock.Instant?) {
+        var due: [UInt64] = []
+        while let first = deadlines.min, first.instant <= now {
+            deadlines.removeMin()
+            guard let call = calls[first.id], !call.isStopped else { continue }
+            // One heartbeat of a call at a time: while the broker is away they must not pile up.
+            if !call.isSending {
+                calls[first.id]?.isSending = true
+                due.append(first.id)
+            }
+            deadlines.insert(Deadline(instant: now + call.interval, id: first.id))
+        }
+        if let armed, armed <= now { self.armed = nil }
+        guard let next = deadlines.min?.instant, armed.map({ next < $0 }) ?? true else { return (due, nil) }
+        armed = next
+        return (due, next)
+    }
+
+    /// True when the call is stopped now; else the waiter is resumed once the heartbeat on its way has been sent.
+    mutating func stop(_ id: UInt64, waiter: CheckedContinuation<Void, Never>) -> Bool {
+        guard let call = calls[id] else { return true }
+        guard !call.isSending else {
+            calls[id]?.isStopped = true
+            calls[id]?.waiters.append(waiter)
+            return false
+        }
+        remove(id)
+        return true
+    }
+
+    /// Notes that a heartbeat has been sent; returns who waited for it.
+    mutating func sent(_ id: UInt64) -> [CheckedContinuation<Void, Never>] {
+        calls[id]?.isSending = false
+        guard let call = calls[id], call.isStopped else { return [] }
+        remove(id)
+        return call.waiters
+    }
+
+    private mutating func remove(_ id: UInt64) {
+        guard let call = calls.removeValue(forKey: id) else { return }
+        let key = CallKey(call.address)
+        ids[key]?.removeAll { $0 == id }
+        if ids[key]?.isEmpty == true { ids[key] = nil }
+        if deadlines.count > 2 * calls.count + 64 {
+            let live = deadlines.unordered.filter { calls[$0.id] != nil }
+            deadlines = Heap(live)
+        }
+    }
+}

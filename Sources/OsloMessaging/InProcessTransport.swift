@@ -1,0 +1,110 @@
+package import AsyncAlgorithms
+import Synchronization
+
+/// A transport without a broker, for replays and tests.
+///
+/// ``deliver(_:properties:exchange:routingKey:redelivered:)`` waits until the reader takes the message, so nothing piles up.
+package final class InProcessTransport: Transport {
+    /// What the other side published.
+    package struct Published: Sendable {
+        package let body: [UInt8]
+        package let exchange: String
+        package let routingKey: String
+        package let mandatory: Bool
+    }
+
+    package enum Settlement: Sendable, Hashable {
+        case acknowledged, rejected, requeued
+    }
+
+    package let inbound = AsyncChannel<InboundMessage>()
+    private let onPublish: @Sendable (Published) async throws(TransportError) -> PublishOutcome
+    private let onSettle: @Sendable (SettlementToken, Settlement) async -> Void
+    private let state = Mutex(State())
+    private let closed = AsyncStream<Never>.makeStream()
+
+    private struct State {
+        var isConsuming = false
+        var isClosed = false
+        var lastToken: UInt64 = 0
+        var unsettled: Set<UInt64> = []
+    }
+
+    /// - Parameters:
+    ///   - onPublish: stands for the broker's side of a publish.
+    ///   - onSettle: is told once about each delivery.
+    package init(
+        onPublish: @escaping @Sendable (Published) async throws(TransportError) -> PublishOutcome = { _ in .confirmed },
+        onSettle: @escaping @Sendable (SettlementToken, Settlement) async -> Void = { _, _ in }
+    ) {
+        self.onPublish = onPublish
+        self.onSettle = onSettle
+    }
+
+    /// Hands a message to the reader and returns when it has taken it, or when the transport is closed.
+    @discardableResult
+    package func deliver(
+        _ body: [UInt8], properties: MessageProperties = .oslo, exchange: String = "", routingKey: String = "",
+        redelivered: Bool = false
+    ) async -> SettlementToken {
+        let value = state.withLock { state in
+            state.lastToken += 1
+            state.unsettled.insert(state.lastToken)
+            return state.lastToken
+        }
+        let token = SettlementToken(epoch: 1, channel: 1, value: value)
+        await inbound.send(
+            InboundMessage(
+                body: body, properties: properties, exchange: exchange, routingKey: routingKey, redelivered: redelivered,
+                settlement: token))
+        return token
+    }
+
+    package var isReady: Bool { state.withLock { $0.isConsuming && !$0.isClosed } }
+
+    package func run() async throws {
+        for await _ in closed.stream {}
+    }
+
+    package func startConsuming() async throws(TransportError) {
+        try state.withLock { state throws(TransportError) in
+            guard !state.isClosed else { throw Self.isClosedError }
+            state.isConsuming = true
+        }
+    }
+
+    package func stopConsuming() async {
+        state.withLock { $0.isConsuming = false }
+    }
+
+    package func acknowledge(_ token: SettlementToken) async { await settle(token, .acknowledged) }
+    package func reject(_ token: SettlementToken) async { await settle(token, .rejected) }
+    package func requeue(_ token: SettlementToken) async { await settle(token, .requeued) }
+
+    private func settle(_ token: SettlementToken, _ settlement: Settlement) async {
+        guard state.withLock({ $0.unsettled.remove(token.value) }) != nil else { return }
+        await onSettle(token, settlement)
+    }
+
+    package func publish(_ body: [UInt8], exchange: String, routingKey: String, mandatory: Bool) async throws(TransportError)
+        -> PublishOutcome
+    {
+        guard !state.withLock({ $0.isClosed }) else { throw Self.isClosedError }
+        return try await onPublish(Published(body: body, exchange: exchange, routingKey: routingKey, mandatory: mandatory))
+    }
+
+    package func waitUntilPublishable() async throws(TransportError) {
+        guard !state.withLock({ $0.isClosed }) else { throw Self.isClosedError }
+    }
+
+    package func close() async {
+        state.withLock { state in
+            state.isClosed = true
+            state.isConsuming = false
+        }
+        inbound.finish()
+        closed.continuation.finish()
+    }
+
+    private static let isClosedError = TransportError(code: .closed, message: "the transport is closed", isRetriable: false)
+}

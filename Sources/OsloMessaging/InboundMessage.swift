@@ -1,0 +1,81 @@
+package import JSON
+import OrderedCollections
+
+/// The properties of a message that matter to a reader.
+package struct MessageProperties: Sendable, Hashable {
+    package var contentType: String?
+    package var contentEncoding: String?
+    package var headers: JSONObject
+    /// 1 transient, 2 persistent.
+    package var deliveryMode: Int?
+    package var priority: Int?
+    package var correlationID: String?
+    package var replyTo: String?
+    /// Milliseconds to live, as decimal text.
+    package var expiration: String?
+    package var messageID: String?
+    /// Seconds since 1970.
+    package var timestamp: Int64?
+    package var type: String?
+    package var userID: String?
+    package var appID: String?
+
+    package init(
+        contentType: String? = nil, contentEncoding: String? = nil, headers: JSONObject = [:], deliveryMode: Int? = nil,
+        priority: Int? = nil, correlationID: String? = nil, replyTo: String? = nil, expiration: String? = nil,
+        messageID: String? = nil, timestamp: Int64? = nil, type: String? = nil, userID: String? = nil, appID: String? = nil
+    ) {
+        self.contentType = contentType
+        self.contentEncoding = contentEncoding
+        self.headers = headers
+        self.deliveryMode = deliveryMode
+        self.priority = priority
+        self.correlationID = correlationID
+        self.replyTo = replyTo
+        self.expiration = expiration
+        self.messageID = messageID
+        self.timestamp = timestamp
+        self.type = type
+        self.userID = userID
+        self.appID = appID
+    }
+
+    /// As kombu sends everything for oslo.messaging: JSON in UTF-8, persistent, priority 0.
+    package static let oslo = MessageProperties(
+        contentType: MessageEnvelope.contentType, contentEncoding: MessageEnvelope.contentEncoding, deliveryMode: 2, priority: 0)
+}
+
+/// Names one delivery to the transport it came from. Settling it twice, or after a reconnect, does nothing.
+package struct SettlementToken: Sendable, Hashable {
+    package let epoch: UInt64
+    package let channel: UInt16
+    package let value: UInt64
+
+    package init(epoch: UInt64, channel: UInt16, value: UInt64) {
+        self.epoch = epoch
+        self.channel = channel
+        self.value = value
+    }
+}
+
+/// A message as a transport delivers it.
+package struct InboundMessage: Sendable {
+    package let body: [UInt8]
+    package let properties: MessageProperties
+    package let exchange: String
+    package let routingKey: String
+    package let redelivered: Bool
+    package let settlement: SettlementToken
+
+    package init(
+        body: [UInt8], properties: MessageProperties, exchange: String, routingKey: String, redelivered: Bool,
+        settlement: SettlementToken
+    ) {
+        self.body = body
+        self.properties = properties
+        self.exchange = exchange
+        self.routingKey = routingKey
+        self.redelivered = redelivered
+        self.settlement = settlement
+    }
+}

@@ -1,0 +1,53 @@
+package import JSON
+import OrderedCollections
+
+/// oslo.messaging's message envelope, version 2.0: `{"oslo.version": "2.0", "oslo.message": "<JSON text>"}`.
+///
+/// Mirrors `serialize_msg` and `deserialize_msg` of `oslo_messaging/_drivers/common.py`.
+package enum MessageEnvelope {
+    package static let version = "2.0"
+    package static let contentType = "application/json"
+    package static let contentEncoding = "utf-8"
+
+    private static let versionKey = "oslo.version"
+    private static let messageKey = "oslo.message"
+
+    /// The body of a message with this content.
+    package static func wrap(_ inner: JSONObject) -> [UInt8] {
+        let envelope: JSONValue = [
+            versionKey: .string(version), messageKey: .string(JSONValue.object(inner).serialized()),
+        ]
+        return envelope.serializedBytes()
+    }
+
+    /// The content of a message body, with or without an envelope. Any minor version of major 2 is read.
+    package static func unwrap(_ body: [UInt8]) throws(EnvelopeError) -> JSONObject {
+        let outer = try object(parsing: body, what: "the body")
+        guard let version = outer[versionKey], let message = outer[messageKey] else { return outer }
+        guard let version = version.stringValue else {
+            throw EnvelopeError(code: .unsupportedVersion, message: "oslo.version is a \(version.typeName), not a string")
+        }
+        guard RPCVersion(version)?.major == 2 else {
+            throw EnvelopeError(
+                code: .unsupportedVersion,
+                message: "envelope version \(version.prefix(16)) is not supported, only \(Self.version)")
+        }
+        guard let text = message.stringValue else {
+            throw EnvelopeError(code: .wrongType, message: "oslo.message is a \(message.typeName), not a string")
+        }
+        return try object(parsing: text.utf8, what: "oslo.message")
+    }
+
+    private static func object(parsing bytes: some Collection<UInt8>, what: String) throws(EnvelopeError) -> JSONObject {
+        let value: JSONValue
+        do {
+            value = try JSONValue(parsing: bytes)
+        } catch {
+            throw EnvelopeError(code: .notJSON, message: "\(what) is not JSON: \(error)")
+        }
+        guard let object = value.objectValue else {
+            throw EnvelopeError(code: .wrongType, message: "\(what) is a JSON \(value.typeName), not an object")
+        }
+        return object
+    }
+}

@@ -1,0 +1,146 @@
+import Foundation
+package import JSON
+package import Logging
+import OrderedCollections
+import Synchronization
+
+/// How urgent a notification is; decides its routing key.
+package enum NotificationPriority: String, Sendable, Hashable, CaseIterable {
+    case info = "INFO"
+    case warn = "WARN"
+    case error = "ERROR"
+
+    /// The part of the routing key after the topic.
+    package var routingKeySuffix: String { rawValue.lowercased() }
+}
+
+/// Emits notifications in oslo.messaging's format 2.0 (driver `messagingv2`).
+///
+/// Mirrors `_notify` of `oslo_messaging/notify/notifier.py`. To emit never waits and never fails: a bounded number of
+/// notifications waits for the broker, and when that is full the new one is dropped and counted.
+package final class Notifier: Sendable {
+    package struct Configuration: Sendable {
+        package var exchange: String
+        package var topic: String
+        package var publisherID: String
+        /// Notifications that may wait for the broker.
+        package var capacity: Int
+
+        package init(
+            exchange: String, topic: String = "versioned_notifications", publisherID: String, capacity: Int = 1024
+        ) {
+            self.exchange = exchange
+            self.topic = topic
+            self.publisherID = publisherID
+            self.capacity = capacity
+        }
+    }
+
+    private struct Pending: Sendable {
+        let body: [UInt8]
+        let routingKey: String
+        let eventType: String
+    }
+
+    private let publisher: any MessagePublisher
+    private let configuration: Configuration
+    private let logger: Logger
+    private let pending: (stream: AsyncStream<Pending>, continuation: AsyncStream<Pending>.Continuation)
+    private let counts = Mutex((sent: 0, dropped: 0))
+
+    package init(publisher: any MessagePublisher, configuration: Configuration, logger: Logger) {
+        self.publisher = publisher
+        self.configuration = configuration
+        self.logger = logger
+        pending = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(configuration.capacity))
+    }
+
+    package var sent: Int { counts.withLock { $0.sent } }
+    package var dropped: Int { counts.withLock { $0.dropped } }
+
+    /// Queues a notification. Secrets in payload and context are masked.
+    ///
+    /// - Parameter context: the request context it belongs to, without the `_context_` prefix.
+    package func emit(eventType: String, priority: NotificationPriority, payload: JSONValue, context: JSONObject = [:]) {
+        let inner = Self.message(
+            eventType: eventType, priority: priority, publisherID: configuration.publisherID, payload: payload, context: context)
+        let result = pending.continuation.yield(
+            Pending(
+                body: MessageEnvelope.wrap(inner), routingKey: "\(configuration.topic).\(priority.routingKeySuffix)",
+                eventType: eventType))
+        if case .enqueued = result { return }
+        drop(eventType, "\(configuration.capacity) notifications wait for the broker already")
+    }
+
+    /// Publishes what was emitted, in order, until cancelled or until ``finish()`` and nothing is left.
+    package func run() async {
+        for await notification in pending.stream {
+            await publish(notification)
+        }
+    }
+
+    /// Takes no more notifications; ``run()`` returns when the queued ones are out.
+    package func finish() {
+        pending.continuation.finish()
+    }
+
+    private func publish(_ notification: Pending) async {
+        while true {
+            do {
+                _ = try await publisher.publish(
+                    notification.body, exchange: configuration.exchange, routingKey: notification.routingKey, mandatory: false)
+                counts.withLock { $0.sent += 1 }
+                return
+            } catch {
+                guard error.isRetriable else { return drop(notification.eventType, error.message) }
+                do {
+                    try await Task.sleep(for: .milliseconds(250))
+                    try await publisher.waitUntilPublishable()
+                } catch {
+                    return drop(notification.eventType, "the broker went away")
+                }
+            }
+        }
+    }
+
+    private func drop(_ eventType: String, _ reason: String) {
+        let dropped = counts.withLock { counts in
+            counts.dropped += 1
+            return counts.dropped
+        }
+        let level: Logger.Level = dropped == 1 || dropped.isMultiple(of: 1000) ? .warning : .debug
+        logger.log(
+            level: level, "notification dropped",
+            metadata: ["event_type": "\(eventType)", "reason": "\(reason)", "dropped": "\(dropped)"])
+    }
+
+    static func message(
+        eventType: String, priority: NotificationPriority, publisherID: String, payload: JSONValue, context: JSONObject,
+        now: Date = Date()
+    ) -> JSONObject {
+        var inner: JSONObject = [
+            "message_id": .string(UUID().uuidString.lowercased()), "publisher_id": .string(publisherID),
+            "event_type": .string(eventType), "priority": .string(priority.rawValue), "payload": payload.redacted(),
+            "timestamp": .string(timestamp(now)), "_unique_id": .string(UniqueID.random()),
+        ]
+        if case .object(let context) = JSONValue.object(context).redacted() {
+            for (key, value) in context { inner[RPCRequest.contextPrefix + key] = value }
+        }
+        return inner
+    }
+
+    /// `str(timeutils.utcnow())`: `2026-01-31 12:00:00.000000`
+    static func timestamp(_ date: Date) -> String {
+        let microseconds = Int64((date.timeIntervalSince1970 * 1_000_000).rounded())
+        let (seconds, fraction) = (microseconds.floorDivided(by: 1_000_000), microseconds.floorRemainder(by: 1_000_000))
+        let whole = Date(timeIntervalSince1970: Double(seconds))
+            .formatted(.iso8601.year().month().day().dateTimeSeparator(.space).time(includingFractionalSeconds: false))
+        let digits = String(fraction)
+        return "\(whole).\(String(repeating: "0", count: 6 - digits.count))\(digits)"
+    }
+}
+
+extension Int64 {
+    fileprivate func floorDivided(by divisor: Int64) -> Int64 { (self - floorRemainder(by: divisor)) / divisor }
+    fileprivate func floorRemainder(by divisor: Int64) -> Int64 { (self % divisor + divisor) % divisor }
+}

@@ -1,0 +1,113 @@
+package import AMQP
+
+/// The exchanges, queues and bindings that oslo.messaging's rabbit driver declares, with the same arguments.
+///
+/// Mirrors `declare_topic_consumer`, `declare_fanout_consumer`, `declare_direct_consumer`, `topic_send` and `notify_send` of
+/// `oslo_messaging/_drivers/impl_rabbit.py`. The broker refuses a second declaration that differs in anything.
+package struct OsloTopology: Sendable, Hashable {
+    /// The control exchange.
+    package let exchange: String
+    package let options: OsloRabbitOptions
+
+    package init(exchange: String, options: OsloRabbitOptions = OsloRabbitOptions()) {
+        self.exchange = exchange
+        self.options = options
+    }
+
+    /// What an RPC server of this topic and host consumes from.
+    ///
+    /// - Parameters:
+    ///   - fanoutID: tells this server's fanout queue from those of others; a fresh one for each start, as oslo does.
+    ///   - prefetch: unacknowledged messages that the broker hands out per queue.
+    package func server(
+        topic: String, host: String, fanoutID: String = UniqueID.random(), prefetch: UInt16 = 0
+    ) -> AMQPTopology {
+        let own = "\(topic).\(host)"
+        let fanoutExchange = "\(topic)_fanout"
+        let fanoutQueue = options.streamFanout ? fanoutExchange : "\(fanoutExchange)_\(fanoutID)"
+        var topology = AMQPTopology(exchanges: [controlExchange])
+        for queue in [topic, own] {
+            topology.queues.append(topicQueue(queue))
+            topology.bindings.append(QueueBinding(queue: queue, exchange: exchange, routingKey: queue))
+            topology.consumers.append(
+                ConsumerDeclaration(queue: queue, prefetch: prefetch, arguments: topicConsumerArguments))
+        }
+        topology.exchanges.append(
+            ExchangeDeclaration(
+                name: fanoutExchange, type: "fanout", durable: options.transientQuorumQueue || options.streamFanout,
+                autoDelete: true))
+        topology.queues.append(
+            QueueDeclaration(
+                name: fanoutQueue, durable: options.transientQuorumQueue || options.streamFanout,
+                arguments: options.streamFanout ? streamArguments : transientArguments))
+        topology.bindings.append(QueueBinding(queue: fanoutQueue, exchange: fanoutExchange, routingKey: topic))
+        topology.consumers.append(
+            ConsumerDeclaration(
+                queue: fanoutQueue, prefetch: prefetch,
+                arguments: options.streamFanout ? ["x-stream-offset": "last"] : topicConsumerArguments))
+        return topology
+    }
+
+    /// What a client consumes its replies from.
+    package func replies(queue: String, prefetch: UInt16 = 0) -> AMQPTopology {
+        AMQPTopology(
+            queues: [
+                QueueDeclaration(name: queue, durable: options.transientQuorumQueue, arguments: transientArguments)
+            ],
+            consumers: [ConsumerDeclaration(queue: queue, prefetch: prefetch, arguments: topicConsumerArguments)])
+    }
+
+    /// What a client declares before it sends requests.
+    package var requests: AMQPTopology { AMQPTopology(exchanges: [controlExchange]) }
+
+    /// What a notifier declares, default queues included, so that nothing is lost while nobody listens yet.
+    package func notifications(topic: String, priorities: [NotificationPriority]) -> AMQPTopology {
+        var topology = AMQPTopology(exchanges: [controlExchange])
+        for priority in priorities {
+            let queue = "\(topic).\(priority.routingKeySuffix)"
+            topology.queues.append(topicQueue(queue))
+            topology.bindings.append(QueueBinding(queue: queue, exchange: exchange, routingKey: queue))
+        }
+        return topology
+    }
+
+    private var controlExchange: ExchangeDeclaration {
+        ExchangeDeclaration(name: exchange, type: "topic", durable: options.isDurable, autoDelete: options.autoDelete)
+    }
+
+    private func topicQueue(_ name: String) -> QueueDeclaration {
+        QueueDeclaration(
+            name: name, durable: options.isDurable, autoDelete: options.autoDelete,
+            arguments: queueArguments(quorum: options.quorumQueue, expires: 0))
+    }
+
+    private var transientArguments: [String: AMQPValue] {
+        queueArguments(quorum: options.transientQuorumQueue, expires: options.transientQueuesTTL)
+    }
+
+    private var streamArguments: [String: AMQPValue] {
+        var arguments: [String: AMQPValue] = ["x-queue-type": "stream"]
+        if options.transientQueuesTTL > 0 { arguments["x-max-age"] = .string("\(options.transientQueuesTTL)s") }
+        return arguments
+    }
+
+    private var topicConsumerArguments: [String: AMQPValue] {
+        options.cancelOnFailover ? ["x-cancel-on-ha-failover": true] : [:]
+    }
+
+    /// Mirrors `_get_queue_arguments`; `expires` in seconds.
+    private func queueArguments(quorum: Bool, expires: Int) -> [String: AMQPValue] {
+        var arguments: [String: AMQPValue] = [:]
+        if options.haQueues { arguments["x-ha-policy"] = "all" }
+        if quorum {
+            arguments["x-queue-type"] = "quorum"
+            let limits = [
+                ("x-delivery-limit", options.quorumDeliveryLimit), ("x-max-in-memory-length", options.quorumMaxMemoryLength),
+                ("x-max-in-memory-bytes", options.quorumMaxMemoryBytes),
+            ]
+            for (name, limit) in limits where limit > 0 { arguments[name] = .int64(Int64(limit)) }
+        }
+        if expires > 0 { arguments["x-expires"] = .int64(Int64(expires) * 1000) }
+        return arguments
+    }
+}

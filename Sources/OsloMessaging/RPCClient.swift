@@ -1,0 +1,152 @@
+package import JSON
+package import Logging
+import OrderedCollections
+import Synchronization
+
+/// Calls methods of an RPC server, as oslo.messaging's `RPCClient` does.
+///
+/// Replies come to a queue of its own, for which the transport was made (``OsloTopology/replies(queue:prefetch:)``).
+package final class RPCClient: Sendable {
+    /// Whom a request goes to.
+    package struct Target: Sendable, Hashable, CustomStringConvertible {
+        package let topic: String
+        /// One host's server; nil for any of the topic.
+        package let host: String?
+
+        package init(topic: String, host: String? = nil) {
+            self.topic = topic
+            self.host = host
+        }
+
+        package var routingKey: String { host.map { "\(topic).\($0)" } ?? topic }
+        package var description: String { routingKey }
+    }
+
+    private let transport: any Transport
+    private let exchange: String
+    private let replyQueue: String
+    private let logger: Logger
+    private let calls = Mutex<[String: PendingCall]>([:])
+
+    package init(transport: any Transport, exchange: String, replyQueue: String, logger: Logger) {
+        self.transport = transport
+        self.exchange = exchange
+        self.replyQueue = replyQueue
+        self.logger = logger
+    }
+
+    /// A name for a reply queue, as oslo makes it.
+    package static func makeReplyQueueName() -> String { "reply_" + UniqueID.random() }
+
+    /// Runs the transport and takes replies until it is closed or the task is cancelled.
+    package func run() async throws {
+        defer { failAll() }
+        try await transport.startConsuming()
+        try await withThrowingTaskGroup { group in
+            group.addTask { try await self.transport.run() }
+            group.addTask { await self.takeReplies(self.transport) }
+            try await group.next()
+            group.cancelAll()
+        }
+    }
+
+    package func close() async {
+        await transport.close()
+        failAll()
+    }
+
+    /// Sends a request and waits for its final reply.
+    ///
+    /// - Parameters:
+    ///   - timeout: for the whole call.
+    ///   - callMonitorTimeout: asks the server for heartbeats; without one for this long the call fails early.
+    /// - Throws: `RemoteFailure` as the server sent it, or `RPCClientError`.
+    package func call(
+        _ method: String, args: JSONObject = [:], target: Target, timeout: Duration, callMonitorTimeout: Duration? = nil,
+        version: String = "1.0", context: JSONObject = [:]
+    ) async throws -> JSONValue {
+        let messageID = UniqueID.random()
+        var inner = Self.request(method, args, version, context)
+        inner["_msg_id"] = .string(messageID)
+        inner["_reply_q"] = .string(replyQueue)
+        inner["_timeout"] = callMonitorTimeout.map(Self.json) ?? .null
+        let call = PendingCall(timeout: timeout, callMonitorTimeout: callMonitorTimeout)
+        calls.withLock { $0[messageID] = call }
+        defer { calls.withLock { $0[messageID] = nil } }
+
+        return try await withThrowingTaskGroup(of: JSONValue?.self) { group in
+            defer { group.cancelAll() }
+            let body = MessageEnvelope.wrap(inner)
+            group.addTask {
+                try await call.expire()
+                return nil
+            }
+            group.addTask {
+                try await self.send(body, to: target)
+                return try await call.value()
+            }
+            while let value = try await group.next() {
+                if let value { return value }
+            }
+            throw RPCClientError.closed
+        }
+    }
+
+    /// Sends a request that has no answer.
+    package func cast(
+        _ method: String, args: JSONObject = [:], target: Target, version: String = "1.0", context: JSONObject = [:]
+    ) async throws(RPCClientError) {
+        try await send(MessageEnvelope.wrap(Self.request(method, args, version, context)), to: target)
+    }
+
+    private static func request(_ method: String, _ args: JSONObject, _ version: String, _ context: JSONObject) -> JSONObject {
+        var inner: JSONObject = [
+            "method": .string(method), "args": .object(args), "version": .string(version),
+            "_unique_id": .string(UniqueID.random()),
+        ]
+        for (key, value) in context { inner[RPCRequest.contextPrefix + key] = value }
+        return inner
+    }
+
+    /// Seconds, as an integer when they are whole.
+    private static func json(_ duration: Duration) -> JSONValue {
+        let seconds = duration.inSeconds
+        return Int64(exactly: seconds).map { .integer($0) } ?? .real(seconds)
+    }
+
+    /// Publishes a request; while the broker is away it waits.
+    private func send(_ body: [UInt8], to target: Target) async throws(RPCClientError) {
+        while true {
+            do {
+                try await transport.waitUntilPublishable()
+                let outcome = try await transport.publish(
+                    body, exchange: exchange, routingKey: target.routingKey, mandatory: true)
+                guard outcome == .confirmed else {
+                    throw RPCClientError.unroutable(target: "\(target) (exchange \(exchange))")
+                }
+                return
+            } catch let error as RPCClientError {
+                throw error
+            } catch let error as TransportError {
+                guard error.isRetriable else { throw .transport(error) }
+                do { try await Task.sleep(for: .milliseconds(250)) } catch { throw .closed }
+            } catch { throw .closed }
+        }
+    }
+
+    private func takeReplies(_ transport: some Transport) async {
+        for await message in transport.inbound {
+            do {
+                let reply = try RPCReply(decoding: message.body)
+                calls.withLock { $0[reply.messageID] }?.receive(reply)
+            } catch {
+                logger.warning("reply cannot be read", metadata: ["reason": "\(error)"])
+            }
+            await transport.acknowledge(message.settlement)
+        }
+    }
+
+    private func failAll() {
+        for call in calls.withLock({ Array($0.values) }) { call.fail(RPCClientError.closed) }
+    }
+}

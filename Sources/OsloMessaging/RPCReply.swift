@@ -1,0 +1,68 @@
+package import JSON
+import OrderedCollections
+
+/// One reply to a call: the final one or a heartbeat before it.
+///
+/// Mirrors `_send_reply` of `oslo_messaging/_drivers/amqpdriver.py`.
+package struct RPCReply: Sendable, Hashable {
+    package enum Content: Sendable, Hashable {
+        /// Still alive, no result yet (`ending` false).
+        case heartbeat
+        case result(JSONValue)
+        case failure(RemoteFailure)
+    }
+
+    package let messageID: String
+    /// `_unique_id`, by which a client drops a reply that was published twice.
+    package let uniqueID: String
+    package let content: Content
+
+    package init(messageID: String, uniqueID: String, content: Content) {
+        self.messageID = messageID
+        self.uniqueID = uniqueID
+        self.content = content
+    }
+
+    /// Whether the caller waits no longer after this reply.
+    package var isFinal: Bool { content != .heartbeat }
+
+    /// The inner message.
+    package var inner: JSONObject {
+        var result = JSONValue.null
+        var failure = JSONValue.null
+        switch content {
+        case .heartbeat: break
+        case .result(let value): result = value
+        case .failure(let error): failure = .string(error.serialized())
+        }
+        return [
+            "result": result, "failure": failure, "ending": .bool(isFinal), "_msg_id": .string(messageID),
+            "_unique_id": .string(uniqueID),
+        ]
+    }
+
+    /// The message body.
+    package func encoded() -> [UInt8] {
+        MessageEnvelope.wrap(inner)
+    }
+
+    /// Reads a reply's body.
+    package init(decoding body: [UInt8]) throws(EnvelopeError) {
+        let inner = try MessageEnvelope.unwrap(body)
+        guard let messageID = inner["_msg_id"]?.stringValue else {
+            throw EnvelopeError(code: .missingKey, message: "a reply without _msg_id")
+        }
+        self.messageID = messageID
+        uniqueID = inner["_unique_id"]?.stringValue ?? ""
+        if let failure = inner["failure"], !failure.isNull {
+            guard let text = failure.stringValue else {
+                throw EnvelopeError(code: .wrongType, message: "failure is a \(failure.typeName), not a string")
+            }
+            content = .failure(RemoteFailure(parsing: text))
+        } else if inner["ending"]?.boolValue == true {
+            content = .result(inner["result"] ?? .null)
+        } else {
+            content = .heartbeat
+        }
+    }
+}

@@ -1,0 +1,90 @@
+package import JSON
+import OrderedCollections
+
+/// One method call or cast as it came over the bus.
+package struct RPCRequest: Sendable, Hashable {
+    package let method: String
+    package let args: JSONObject
+    /// The interface version the client asks for; nil when it names none, which means 1.0.
+    package let version: String?
+    package let namespace: String?
+    /// `_msg_id`: present for a call, absent for a cast.
+    package let messageID: String?
+    package let replyQueue: String?
+    /// `_timeout` in seconds: the caller wants a sign of life within it.
+    package let timeout: Double?
+    /// `_unique_id`: the same for every delivery of one message.
+    package let uniqueID: String?
+    /// The request context: the `_context_*` members without the prefix. Holds credentials.
+    package let context: JSONObject
+    /// The whole inner message, unknown members included. Holds credentials.
+    package let inner: JSONObject
+
+    /// Where the final reply goes; nil for a cast.
+    package let replyAddress: ReplyAddress?
+
+    /// Reads a message body.
+    ///
+    /// - Throws: `EnvelopeError`, with the reply address when that could be read.
+    package init(decoding body: [UInt8]) throws(EnvelopeError) {
+        try self.init(inner: MessageEnvelope.unwrap(body))
+    }
+
+    /// Reads an inner message, the content of `oslo.message`.
+    package init(inner: JSONObject) throws(EnvelopeError) {
+        let timeout = inner["_timeout"]?.doubleValue.flatMap { $0 > 0 ? $0 : nil }
+        let messageID = inner["_msg_id"]?.stringValue.flatMap { $0.isEmpty ? nil : $0 }
+        let replyQueue = inner["_reply_q"]?.stringValue.flatMap { $0.isEmpty ? nil : $0 }
+        var address: ReplyAddress?
+        if let messageID, let replyQueue {
+            address = ReplyAddress(messageID: messageID, replyQueue: replyQueue, timeout: timeout)
+        }
+        self.timeout = timeout
+        self.messageID = messageID
+        self.replyQueue = replyQueue
+        replyAddress = address
+
+        let reader = MemberReader(members: inner, replyAddress: address)
+        guard let method = try reader.string("method") else {
+            throw EnvelopeError(code: .missingKey, message: "the message has no method", replyAddress: address)
+        }
+        self.method = method
+        version = try reader.string("version")
+        namespace = try reader.string("namespace")
+        uniqueID = try reader.string("_unique_id")
+        args = try reader.object("args") ?? [:]
+        if messageID != nil, replyQueue == nil {
+            throw EnvelopeError(code: .missingKey, message: "a call (_msg_id) without _reply_q")
+        }
+        var context = JSONObject()
+        for (key, value) in inner where key.hasPrefix(Self.contextPrefix) {
+            context[String(key.dropFirst(Self.contextPrefix.count))] = value
+        }
+        self.context = context
+        self.inner = inner
+    }
+
+    static let contextPrefix = "_context_"
+}
+
+/// Typed reading of an object's members; null counts as absent.
+private struct MemberReader {
+    let members: JSONObject
+    let replyAddress: ReplyAddress?
+
+    func string(_ key: String) throws(EnvelopeError) -> String? {
+        guard let value = members[key], !value.isNull else { return nil }
+        guard let text = value.stringValue else { throw wrongType(key, value, expected: "a string") }
+        return text
+    }
+
+    func object(_ key: String) throws(EnvelopeError) -> JSONObject? {
+        guard let value = members[key], !value.isNull else { return nil }
+        guard let object = value.objectValue else { throw wrongType(key, value, expected: "an object") }
+        return object
+    }
+
+    private func wrongType(_ key: String, _ value: JSONValue, expected: String) -> EnvelopeError {
+        EnvelopeError(code: .wrongType, message: "\(key) is a \(value.typeName), not \(expected)", replyAddress: replyAddress)
+    }
+}

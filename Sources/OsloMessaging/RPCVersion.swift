@@ -1,0 +1,27 @@
+/// A version of an RPC interface: `MAJOR.MINOR`, a third part is ignored.
+package struct RPCVersion: Sendable, Hashable, CustomStringConvertible {
+    package let major: Int
+    package let minor: Int
+
+    package init(major: Int, minor: Int) {
+        self.major = major
+        self.minor = minor
+    }
+
+    /// Nil when the text is no version.
+    package init?(_ text: some StringProtocol) {
+        let parts = text.split(separator: ".", omittingEmptySubsequences: false)
+        guard (1...3).contains(parts.count), let major = Int(parts[0]), major >= 0 else { return nil }
+        guard let minor = parts.count > 1 ? Int(parts[1]) : 0, minor >= 0 else { return nil }
+        self.init(major: major, minor: minor)
+    }
+
+    /// Whether a server of this version can serve a client that asks for another: same major, minor not greater.
+    ///
+    /// Mirrors `version_is_compatible` of `oslo_messaging/_utils.py`.
+    package func serves(_ requested: RPCVersion) -> Bool {
+        requested.major == major && requested.minor <= minor
+    }
+
+    package var description: String { "\(major).\(minor)" }
+}

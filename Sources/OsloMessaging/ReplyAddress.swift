@@ -1,0 +1,23 @@
+/// Where and how the caller of a method waits for its answer.
+package struct ReplyAddress: Sendable, Hashable, Codable {
+    /// The call's id, `_msg_id`, by which the caller finds it again.
+    package let messageID: String
+    /// The caller's queue, `_reply_q`, reached through the default exchange.
+    package let replyQueue: String
+    /// Seconds after which a caller that hears nothing gives up, `_timeout`; nil when it wants no heartbeats.
+    package let timeout: Double?
+
+    package init(messageID: String, replyQueue: String, timeout: Double? = nil) {
+        self.messageID = messageID
+        self.replyQueue = replyQueue
+        self.timeout = timeout
+    }
+
+    /// How often a heartbeat is due while the call runs: half the caller's timeout, nil for never.
+    ///
+    /// Between 50 ms, so that a careless caller causes no storm, and a day.
+    package var heartbeatInterval: Duration? {
+        guard let timeout, timeout > 0 else { return nil }
+        return .seconds(min(max(timeout / 2, 0.05), 86_400))
+    }
+}

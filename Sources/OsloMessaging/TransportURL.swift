@@ -1,0 +1,50 @@
+/// OpenStack's transport URL: `rabbit://user:password@host:port[,user:password@host:port…]/virtual_host[?query]`.
+///
+/// Mirrors `TransportURL.parse` of `oslo_messaging/transport.py`; `rabbits` and `ssl=1` ask for TLS. Prints without passwords.
+package struct TransportURL: Sendable, Hashable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+    package struct Host: Sendable, Hashable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+        /// Name or address, without the brackets of IPv6.
+        package let name: String
+        package let port: Int
+        package let username: String
+        package let password: String
+
+        package var description: String { "\(username):***@\(name.contains(":") ? "[\(name)]" : name):\(port)" }
+        package var debugDescription: String { description }
+        package var customMirror: Mirror { Mirror(self, children: []) }
+    }
+
+    /// `ssl_*` of the query.
+    package struct TLS: Sendable, Hashable {
+        package var caFile: String?
+        package var certFile: String?
+        package var keyFile: String?
+        package var verifyHostname: Bool
+
+        package init(caFile: String? = nil, certFile: String? = nil, keyFile: String? = nil, verifyHostname: Bool = true) {
+            self.caFile = caFile
+            self.certFile = certFile
+            self.keyFile = keyFile
+            self.verifyHostname = verifyHostname
+        }
+    }
+
+    package let hosts: [Host]
+    package let virtualHost: String
+    /// Nil for plain TCP.
+    package let tls: TLS?
+    /// All of the query, among them options of oslo's rabbit driver.
+    package let query: [String: String]
+
+    package var description: String {
+        "\(tls == nil ? "rabbit" : "rabbits")://\(hosts.map(\.description).joined(separator: ","))/\(virtualHost)"
+    }
+    package var debugDescription: String { description }
+    package var customMirror: Mirror { Mirror(self, children: []) }
+
+    /// What is wrong with a URL; never quotes its credentials.
+    package struct ParseError: Error, Sendable, Hashable, CustomStringConvertible {
+        package let message: String
+        package var description: String { "transport URL: \(message)" }
+    }
+}

@@ -1,0 +1,71 @@
+import JSON
+import OrderedCollections
+import OsloMessaging
+import Testing
+
+@Suite struct RPCRequestTests {
+    private static let inner: JSONObject = [
+        "method": "swap_volume", "args": ["mountpoint": "/dev/vdb"], "version": "1.0", "namespace": nil, "_msg_id": "m1",
+        "_reply_q": "reply_1", "_timeout": 60, "_unique_id": "u1", "_context_user": "admin", "_context_auth_token": "t",
+        "something_new": [1, 2],
+    ]
+
+    @Test func readsAnEnvelope() throws {
+        let request = try RPCRequest(decoding: MessageEnvelope.wrap(Self.inner))
+        #expect(request.method == "swap_volume")
+        #expect(request.args == ["mountpoint": "/dev/vdb"])
+        #expect(request.version == "1.0")
+        #expect(request.namespace == nil)
+        #expect(request.uniqueID == "u1")
+        #expect(request.context == ["user": "admin", "auth_token": "t"])
+        #expect(request.inner["something_new"] == [1, 2])
+        #expect(request.replyAddress == ReplyAddress(messageID: "m1", replyQueue: "reply_1", timeout: 60))
+    }
+
+    @Test func readsABareInnerObjectAndACast() throws {
+        let request = try RPCRequest(decoding: Array(#"{"method": "m"}"#.utf8))
+        #expect(request.method == "m")
+        #expect(request.args.isEmpty)
+        #expect(request.replyAddress == nil)
+        #expect(request.version == nil)
+    }
+
+    @Test(arguments: [
+        ("nonsense", EnvelopeError.Code.notJSON), ("[]", .wrongType), ("{}", .missingKey), (#"{"method": 1}"#, .wrongType),
+        (#"{"oslo.version": "3.0", "oslo.message": "{}"}"#, .unsupportedVersion),
+        (#"{"oslo.version": 2, "oslo.message": "{}"}"#, .unsupportedVersion),
+        (#"{"oslo.version": "2.0", "oslo.message": "{"}"#, .notJSON),
+        (#"{"oslo.version": "2.0", "oslo.message": {}}"#, .wrongType),
+        (#"{"method": "m", "args": []}"#, .wrongType), (#"{"method": "m", "_msg_id": "x"}"#, .missingKey),
+    ])
+    func faultsAreTyped(_ body: String, _ code: EnvelopeError.Code) {
+        let error = #expect(throws: EnvelopeError.self) { try RPCRequest(decoding: Array(body.utf8)) }
+        #expect(error?.code == code)
+    }
+
+    @Test func aLaterMinorEnvelopeIsRead() throws {
+        let body = #"{"oslo.version": "2.1", "oslo.message": "{\"method\": \"m\"}"}"#
+        #expect(try RPCRequest(decoding: Array(body.utf8)).method == "m")
+    }
+
+    @Test func anUnusableCallStillNamesItsCaller() {
+        let body = #"{"args": 1, "_msg_id": "m", "_reply_q": "q", "auth_password": "hunter2"}"#
+        let error = #expect(throws: EnvelopeError.self) { try RPCRequest(decoding: Array(body.utf8)) }
+        #expect(error?.replyAddress == ReplyAddress(messageID: "m", replyQueue: "q"))
+        #expect(error.map { "\($0)".contains("hunter2") } == false)
+    }
+
+    @Test func versionsAreCompatibleWithinAMajor() throws {
+        let served = RPCVersion(major: 1, minor: 2)
+        for (text, isServed) in [("1.0", true), ("1.2", true), ("1.3", false), ("2.0", false), ("0.9", false), ("1.2.7", true)] {
+            #expect(served.serves(try #require(RPCVersion(text))) == isServed, "\(text)")
+        }
+        for text in ["", "x", "1.x", "1.0.0.0", "-1.0"] { #expect(RPCVersion(text) == nil) }
+    }
+
+    @Test func heartbeatsAreDueAtHalfTheTimeout() {
+        #expect(ReplyAddress(messageID: "m", replyQueue: "q", timeout: 60).heartbeatInterval == .seconds(30))
+        #expect(ReplyAddress(messageID: "m", replyQueue: "q").heartbeatInterval == nil)
+        #expect(ReplyAddress(messageID: "m", replyQueue: "q", timeout: 1e300).heartbeatInterval == .seconds(86_400))
+    }
+}

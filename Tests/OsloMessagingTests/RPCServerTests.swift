@@ -1,0 +1,231 @@
+import AsyncAlgorithms
+import JSON
+import OsloMessaging
+import Synchronization
+import Testing
+
+@Suite(.timeLimit(.minutes(1))) struct RPCServerTests {
+    @Test func aCallIsAnsweredAndThenAcknowledged() async throws {
+        let harness = ServerHarness { _ in { .reply(.success(["ok": true])) } }
+        try await harness.run {
+            await harness.transport.deliver(ServerHarness.body(id: "m"))
+            #expect(
+                await harness.events(count: 2) == [
+                    .reply(.result(["ok": true]), messageID: "m"), .settled(1, .acknowledged),
+                ])
+        }
+        #expect(harness.server.counters.snapshot.repliesConfirmed == 1)
+    }
+
+    @Test func aCastGetsNoReply() async throws {
+        let harness = ServerHarness { _ in { .reply(.success(1)) } }
+        try await harness.run {
+            await harness.transport.deliver(ServerHarness.body())
+            #expect(await harness.events(count: 1) == [.settled(1, .acknowledged)])
+        }
+        #expect(harness.events.count == 1)
+    }
+
+    @Test func garbageIsRejectedAndTheServerGoesOn() async throws {
+        let harness = ServerHarness { _ in { .reply(.success(1)) } }
+        try await harness.run {
+            await harness.transport.deliver(Array("garbage".utf8))
+            #expect(await harness.events(count: 1) == [.settled(1, .rejected)])
+            await harness.transport.deliver(Array(#"{"args": 5, "_msg_id": "m", "_reply_q": "q", "method": "work"}"#.utf8))
+            #expect(
+                await harness.events(count: 3).suffix(2) == [
+                    .settled(2, .rejected),
+                    .reply(.failure(NovaFailure().invalidInput(reason: "args is a integer, not an object")), messageID: "m"),
+                ])
+            await harness.transport.deliver(ServerHarness.body(id: "n"))
+            _ = await harness.events(count: 5)
+        }
+        #expect(harness.server.counters.snapshot.rejected == 2)
+        #expect(harness.server.counters.snapshot.decoded == 1)
+    }
+
+    @Test func aStoredRequestIsAcknowledgedWithoutReply() async throws {
+        let harness = ServerHarness { _ in { .stored } }
+        try await harness.run {
+            await harness.transport.deliver(ServerHarness.body(id: "m"))
+            #expect(await harness.events(count: 1) == [.settled(1, .acknowledged)])
+        }
+        #expect(harness.events.count == 1)
+    }
+
+    @Test func aRequestThatCannotBeStoredSuspendsTheServer() async throws {
+        let harness = ServerHarness { _ in { .notStored(reason: "disk full") } }
+        try await harness.run {
+            #expect(await Self.eventually { harness.server.isReady })
+            await harness.transport.deliver(ServerHarness.body(id: "m"))
+            #expect(await harness.events(count: 1) == [.settled(1, .requeued)])
+            #expect(harness.server.state == .suspended(reason: "disk full"))
+            #expect(!harness.server.isReady)
+            await harness.transport.deliver(ServerHarness.body(id: "n"))
+            #expect(await harness.events(count: 2).last == .settled(2, .requeued))
+            try await harness.server.resume()
+            #expect(harness.server.isReady)
+        }
+    }
+
+    @Test(arguments: [
+        (ServerHarness.body("nope", id: "m"), RemoteFailure.noSuchMethod("nope")),
+        (ServerHarness.body("work", id: "m", version: "1.1"), .unsupportedVersion("1.1", method: "work")),
+        (ServerHarness.body("work", id: "m", version: "x"), .unsupportedVersion("x", method: "work")),
+        (ServerHarness.body("work", id: "m", namespace: "n"), .unsupportedVersion("1.0", method: "work")),
+        (
+            ServerHarness.body("oslo_rpc_server_ping", id: "m", version: "2.0"),
+            .unsupportedVersion("2.0", method: "oslo_rpc_server_ping")
+        ),
+    ])
+    func unknownMethodsAndVersionsAreRefusedAsOsloDoes(_ body: [UInt8], _ failure: RemoteFailure) async throws {
+        let harness = ServerHarness { _ in { .reply(.success(1)) } }
+        try await harness.run {
+            await harness.transport.deliver(body)
+            #expect(await harness.events(count: 2).first == .reply(.failure(failure), messageID: "m"))
+        }
+    }
+
+    @Test func pingIsAnswered() async throws {
+        let harness = ServerHarness { _ in { .reply(.success(1)) } }
+        try await harness.run {
+            await harness.transport.deliver(ServerHarness.body("oslo_rpc_server_ping", id: "m", version: nil))
+            #expect(await harness.events(count: 2).first == .reply(.result("pong"), messageID: "m"))
+        }
+    }
+
+    @Test func requestsAreReceivedInOrderAndWorkedOnSideBySide() async throws {
+        let order = Mutex<[String]>([])
+        let gate = AsyncStream<Void>.makeStream()
+        let harness = ServerHarness(limit: 4) { request in
+            order.withLock { $0.append(request.messageID ?? "") }
+            let isFirst = request.messageID == "0"
+            return {
+                if isFirst { for await _ in gate.stream {} }
+                return .reply(.success(1))
+            }
+        }
+        try await harness.run {
+            for index in 0..<50 { await harness.transport.deliver(ServerHarness.body(id: "\(index)")) }
+            _ = await harness.events(count: 98)
+            #expect(!harness.events.contains(.settled(1, .acknowledged)))
+            gate.continuation.finish()
+            _ = await harness.events(count: 100)
+        }
+        #expect(order.withLock { $0 } == (0..<50).map(String.init))
+    }
+
+    @Test func atMostTheLimitIsWorkedOnAtOnce() async throws {
+        let running = Mutex((now: 0, most: 0))
+        let harness = ServerHarness(limit: 3) { _ in
+            {
+                running.withLock { $0 = ($0.now + 1, max($0.most, $0.now + 1)) }
+                try? await Task.sleep(for: .milliseconds(5))
+                running.withLock { $0.now -= 1 }
+                return .reply(.success(1))
+            }
+        }
+        try await harness.run {
+            for _ in 0..<20 { await harness.transport.deliver(ServerHarness.body()) }
+            _ = await harness.events(count: 20)
+        }
+        #expect(running.withLock { $0.most } == 3)
+    }
+
+    @Test func aReturnedReplyIsAcknowledgedAtOnceAndRetried() async throws {
+        let harness = ServerHarness(limit: 1, outcome: { $0 < 3 ? .returned : .confirmed }) { _ in { .reply(.success(1)) } }
+        try await harness.run {
+            await harness.transport.deliver(ServerHarness.body(id: "m"))
+            #expect(
+                await harness.events(count: 2) == [.settled(1, .acknowledged), .reply(.result(1), messageID: "m")])
+        }
+        #expect(harness.server.counters.snapshot.repliesReturned == 3)
+    }
+
+    @Test func aReplyWhoseCallerIsGoneIsGivenUp() async throws {
+        let harness = ServerHarness(outcome: { _ in .returned }) { _ in { .stored } }
+        let address = ReplyAddress(messageID: "m", replyQueue: "q")
+        let outcome = await harness.replies.send(result: .success(1), to: address, uniqueID: "u")
+        guard case .gaveUp = outcome else {
+            Issue.record("\(outcome)")
+            return
+        }
+        let attempts = harness.server.counters.snapshot.repliesReturned
+        #expect(attempts > 3)
+        // The queue is known as gone now: one attempt, no more waiting.
+        guard case .gaveUp = await harness.replies.send(result: .success(1), to: address, uniqueID: "u") else {
+            Issue.record("not given up")
+            return
+        }
+        #expect(harness.server.counters.snapshot.repliesReturned == attempts + 1)
+        #expect(harness.server.counters.snapshot.repliesGivenUp == 2)
+    }
+
+    @Test func aLostBrokerIsWaitedFor() async throws {
+        let lost = TransportError(code: .disconnected, message: "lost", isRetriable: true)
+        let harness = ServerHarness(outcome: { (attempt) throws(TransportError) -> PublishOutcome in
+            if attempt < 5 { throw lost }
+            return .confirmed
+        }) { _ in { .stored } }
+        let address = ReplyAddress(messageID: "m", replyQueue: "q")
+        #expect(await harness.replies.send(result: .success(1), to: address, uniqueID: "u") == .confirmed)
+    }
+
+    @Test func cancellationLeavesAReplyOwed() async throws {
+        let harness = ServerHarness(
+            replyConfiguration: .init(retryTimeout: .seconds(60)), outcome: { _ in .returned }
+        ) { _ in { .stored } }
+        let sending = Task {
+            await harness.replies.send(
+                result: .success(1), to: ReplyAddress(messageID: "m", replyQueue: "q"), uniqueID: "u")
+        }
+        sending.cancel()
+        #expect(await sending.value == .interrupted)
+    }
+
+    @Test func heartbeatsComeUntilTheFinalReplyAndNeverAfter() async throws {
+        let harness = ServerHarness { _ in
+            {
+                try? await Task.sleep(for: .milliseconds(330))
+                return .reply(.success("done"))
+            }
+        }
+        try await harness.run {
+            await harness.transport.deliver(ServerHarness.body(id: "m", timeout: 0.2))
+            let events = await harness.events(count: 5)
+            #expect(
+                events == [
+                    .reply(.heartbeat, messageID: "m"), .reply(.heartbeat, messageID: "m"), .reply(.heartbeat, messageID: "m"),
+                    .reply(.result("done"), messageID: "m"), .settled(1, .acknowledged),
+                ])
+            try await Task.sleep(for: .milliseconds(250))
+            #expect(harness.events.count == 5)
+        }
+        #expect(harness.server.counters.snapshot.heartbeats == 3)
+    }
+
+    @Test func drainingWaitsForWorkAndGivesTheRestBack() async throws {
+        let gate = AsyncStream<Void>.makeStream()
+        let harness = ServerHarness { _ in
+            {
+                for await _ in gate.stream {}
+                return .reply(.success(1))
+            }
+        }
+        try await harness.run {
+            await harness.transport.deliver(ServerHarness.body(id: "m"))
+            async let drained: Void = harness.server.drain()
+            #expect(await Self.eventually { harness.server.state == .draining })
+            await harness.transport.deliver(ServerHarness.body(id: "n"))
+            #expect(await harness.events(count: 1) == [.settled(2, .requeued)])
+            gate.continuation.finish()
+            await drained
+            #expect(harness.events.last == .settled(1, .acknowledged))
+        }
+    }
+
+    private static func eventually(_ condition: () -> Bool) async -> Bool {
+        for _ in 0..<1000 where !condition() { try? await Task.sleep(for: .milliseconds(1)) }
+        return condition()
+    }
+}

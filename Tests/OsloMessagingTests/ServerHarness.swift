@@ -1,0 +1,123 @@
+import AsyncAlgorithms
+import JSON
+import Logging
+import OrderedCollections
+import Synchronization
+
+@testable import OsloMessaging
+
+/// A server over an in-process transport, whose settlements and replies are recorded in order.
+final class ServerHarness: Sendable {
+    enum Event: Sendable, Equatable {
+        case settled(UInt64, InProcessTransport.Settlement)
+        case reply(RPCReply.Content, messageID: String)
+    }
+
+    struct Endpoint: RPCEndpoint {
+        let onReceive: @Sendable (RPCRequest) -> @Sendable () async -> RPCDisposition
+        func receive(_ request: RPCRequest, redelivered: Bool) -> @Sendable () async -> RPCDisposition { onReceive(request) }
+    }
+
+    let transport: InProcessTransport
+    let replies: ReplyPublisher
+    let server: RPCServer
+    private let log: Log
+
+    final class Log: Sendable {
+        private let state = Mutex<(events: [Event], waiters: [(Int, CheckedContinuation<Void, Never>)])>(([], []))
+
+        var events: [Event] { state.withLock { $0.events } }
+
+        func add(_ event: Event) {
+            let due = state.withLock { state in
+                state.events.append(event)
+                let due = state.waiters.filter { $0.0 <= state.events.count }
+                state.waiters.removeAll { $0.0 <= state.events.count }
+                return due
+            }
+            for (_, waiter) in due { waiter.resume() }
+        }
+
+        func wait(for count: Int) async {
+            await withCheckedContinuation { continuation in
+                let isThere = state.withLock { state in
+                    if state.events.count >= count { return true }
+                    state.waiters.append((count, continuation))
+                    return false
+                }
+                if isThere { continuation.resume() }
+            }
+        }
+    }
+
+    /// - Parameter outcome: what the broker says to the n-th publish, from 0.
+    init(
+        methods: Set<String> = ["work"], limit: Int = 16,
+        replyConfiguration: ReplyPublisher.Configuration = .init(
+            retryTimeout: .milliseconds(200), retryInterval: .milliseconds(10)),
+        outcome: @escaping @Sendable (Int) throws(TransportError) -> PublishOutcome = { _ in .confirmed },
+        onReceive: @escaping @Sendable (RPCRequest) -> @Sendable () async -> RPCDisposition
+    ) {
+        let log = Log()
+        let publishes = PublishCount()
+        transport = InProcessTransport(
+            onPublish: { (published) async throws(TransportError) -> PublishOutcome in
+                let outcome = try outcome(publishes.next())
+                if outcome == .confirmed, let reply = try? RPCReply(decoding: published.body) {
+                    log.add(.reply(reply.content, messageID: reply.messageID))
+                }
+                return outcome
+            },
+            onSettle: { token, settlement in log.add(.settled(token.value, settlement)) })
+        let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        replies = ReplyPublisher(publisher: transport, configuration: replyConfiguration, logger: logger)
+        server = RPCServer(
+            transport: transport, endpoint: Endpoint(onReceive: onReceive), replies: replies,
+            configuration: .init(methods: methods, maxConcurrentRequests: limit), logger: logger)
+        self.log = log
+    }
+
+    private final class PublishCount: Sendable {
+        private let count = Mutex(0)
+        func next() -> Int {
+            count.withLock { count in
+                defer { count += 1 }
+                return count
+            }
+        }
+    }
+
+    var events: [Event] { log.events }
+
+    /// Runs the server while `body` does, then closes the transport.
+    func run(_ body: () async throws -> Void) async throws {
+        try await withThrowingTaskGroup { group in
+            group.addTask { try await self.server.run() }
+            group.addTask { await self.replies.run() }
+            try await body()
+            await transport.close()
+            try await group.next()
+            group.cancelAll()
+        }
+    }
+
+    /// Waits until this many events have happened.
+    func events(count: Int) async -> [Event] {
+        await log.wait(for: count)
+        return events
+    }
+
+    static func body(
+        _ method: String = "work", id: String? = nil, timeout: Double? = nil, version: String? = "1.0", namespace: String? = nil
+    ) -> [UInt8] {
+        var inner: JSONObject = ["method": .string(method), "args": [:]]
+        if let version { inner["version"] = .string(version) }
+        if let namespace { inner["namespace"] = .string(namespace) }
+        if let id {
+            inner["_msg_id"] = .string(id)
+            inner["_reply_q"] = "q"
+        }
+        if let timeout { inner["_timeout"] = .real(timeout) }
+        return MessageEnvelope.wrap(inner)
+    }
+}
