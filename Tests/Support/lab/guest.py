@@ -109,7 +109,7 @@ class Guest:
     """A domain of the private libvirtd.
 
     Parameters: `disks` is {target: Volume}; a test that moves a disk keeps it up to date.  `poweroff` makes the guest power
-    itself off after so many seconds.
+    itself off after so many seconds.  With `start` false a persistent domain is only defined.
     """
 
     def __init__(
@@ -122,6 +122,7 @@ class Guest:
         disk_extra: str = "",
         shareable: bool = False,
         poweroff: int | None = None,
+        start: bool = True,
     ):
         self.workspace, self.libvirt, self.disks, self.persistent = workspace, libvirt, dict(disks), persistent
         self.uuid, self.name = str(uuid.uuid4()), f"instance-{random.getrandbits(32):08x}"
@@ -134,11 +135,9 @@ class Guest:
         extra = f"pivot.poweroff={poweroff}" if poweroff else ""
         xml = domain_xml(self.name, self.uuid, elements, self.console.path, delay, extra=extra)
         with libvirt.xml_file(xml) as file:
-            if persistent:
-                libvirt.virsh("define", file, timeout=120)
-                libvirt.virsh("start", self.name, timeout=120)
-            else:
-                libvirt.virsh("create", file, timeout=120)
+            libvirt.virsh("define" if persistent else "create", file, timeout=120)
+        if persistent and start:
+            libvirt.virsh("start", self.name, timeout=120)
 
     def wait_ready(self, timeout: float = 90) -> Guest:
         """Waits until it is up and writes to all its data disks."""

@@ -38,11 +38,12 @@ class Raw:
         self.channel = self.connection.channel()
         self.channel.queue_declare(self.reply_queue, durable=True, auto_delete=False, arguments={"x-expires": 600000})
 
-    def publish(self, body: str | bytes, content_type: str = "application/json", **properties) -> None:
-        """Publishes a body as it is to the worker's queue."""
-        message = amqp.Message(body, content_type=content_type, content_encoding="utf-8", **properties)
+    def publish(self, body: str | bytes, exchange: str | None = None, routing_key: str | None = None) -> None:
+        """Publishes a body as it is, to the worker's own queue unless told otherwise."""
+        message = amqp.Message(body, content_type="application/json", content_encoding="utf-8")
+        where = {"exchange": self.exchange if exchange is None else exchange, "routing_key": routing_key or self.routing_key}
         with self.lock:
-            self.channel.basic_publish(message, exchange=self.exchange, routing_key=self.routing_key)
+            self.channel.basic_publish(message, **where)
 
     def message(self, method: str, arguments: dict, call: bool = True, unique_id: str | None = None, **more) -> dict:
         """An inner message as oslo.messaging would make it; `more` adds keys or replaces them."""

@@ -39,6 +39,12 @@ class LocalVolumes:
             )
         )  # fmt: skip
 
+    def overlay(self, size: int = 32 * MIB) -> Volume:
+        """A qcow2 file over a filled raw one: something to pull from."""
+        volume, (base, _) = self.qcow2(size), self.new_file(size, True)
+        run("qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", base, volume.path)
+        return volume
+
     def nfs(self, size: int = 32 * MIB, fill: bool = False) -> Volume:
         """A file where nova mounts an NFS export: BASE/md5(export)/name (nothing is mounted, the directory is plain)."""
         volume_id, export = str(uuid.uuid4()), "127.0.0.1:/export/lab"

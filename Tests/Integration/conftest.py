@@ -1,0 +1,118 @@
+"""The suite's fixtures: one lab for the session, one pivotd that most tests share, clients and guests."""
+
+from __future__ import annotations
+
+import pytest
+from figures import Figures
+from lab.clients import Notifications, Raw, Rpc
+from lab.daemon import Pivotd, binary
+from lab.lab import Lab
+from lab.rabbit import BROKER_PASSWORD
+from pool import GuestPool
+
+FIGURES = Figures()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--rounds", type=int, default=6, help="rounds of random faults (default 6)")
+    parser.addoption("--seed", type=int, default=None, help="seed of the random faults (default: a fresh one, printed)")
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    if FIGURES.lines:
+        terminalreporter.section("figures (printed, not asserted)")
+        for line in FIGURES.lines:
+            terminalreporter.write_line(line)
+
+
+@pytest.fixture(scope="session")
+def lab():
+    """Broker, libvirt, volumes; all private, all gone at the end."""
+    binary()
+    with Lab() as lab:
+        yield lab
+
+
+@pytest.fixture(scope="session")
+def shared_worker(lab: Lab):
+    """The pivotd that `worker` hands out."""
+    daemon = lab.daemon("pivotd").start()
+    yield daemon
+    assert BROKER_PASSWORD not in daemon.log(), "the broker's password is in the log"
+    if daemon.running():
+        FIGURES.take(daemon)
+        assert daemon.terminate() == 0, "SIGTERM has to end in exit code 0"
+
+
+@pytest.fixture
+def worker(shared_worker: Pivotd) -> Pivotd:
+    """A ready pivotd that tests share; one that died in another test is started again."""
+    if not shared_worker.running():
+        shared_worker.start()
+    return shared_worker
+
+
+@pytest.fixture(scope="session")
+def shared_rpc(lab: Lab):
+    """The client that `rpc` hands out."""
+    client = Rpc(lab.rabbit.url, "pivotd")
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def rpc(worker: Pivotd, shared_rpc: Rpc) -> Rpc:
+    """A stock oslo.messaging client of `worker`."""
+    return shared_rpc
+
+
+@pytest.fixture
+def raw(lab: Lab, worker: Pivotd):
+    """A client of `worker` whose messages are made by hand."""
+    client = Raw(lab.rabbit.url, worker.topic)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def notifications(lab: Lab):
+    """A stock listener to pivotd's notifications."""
+    listener = Notifications(lab.rabbit.url)
+    yield listener
+    listener.close()
+
+
+@pytest.fixture(scope="session")
+def pool(lab: Lab) -> GuestPool:
+    """Guests to take from."""
+    return GuestPool(lab)
+
+
+@pytest.fixture
+def guest(pool: GuestPool):
+    """A persistent guest on a filled volume."""
+    return pool.one()
+
+
+@pytest.fixture(params=["persistent", "transient"])
+def any_guest(request: pytest.FixtureRequest, pool: GuestPool):
+    """A persistent guest, and a transient one."""
+    return pool.one(persistent=request.param == "persistent")
+
+
+@pytest.fixture
+def second_worker(lab: Lab):
+    """Starts a pivotd of the test's own, with these settings: second_worker({...}) -> (daemon, client)."""
+    started: list[tuple[Pivotd, Rpc]] = []
+
+    def start(config: dict | None = None, **options) -> tuple[Pivotd, Rpc]:
+        name = f"worker{len(lab.daemons)}"
+        daemon = lab.daemon(name, config=config, **options).start()
+        started.append((daemon, Rpc(lab.rabbit.url, name)))
+        return started[-1]
+
+    yield start
+    for daemon, client in started:
+        client.close()
+        daemon.stop()
+        assert BROKER_PASSWORD not in daemon.log(), "the broker's password is in the log"

@@ -1,0 +1,130 @@
+"""What the bus may do to a worker: other shapes of messages, garbage, the same message again."""
+
+import json
+import uuid
+
+import pytest
+from expectations import assert_moved, assert_stayed, swap_arguments
+from lab.processes import until
+from steering import FAST, SLOW, swaps_of, wait_for_copy
+
+
+def test_ping(rpc):
+    assert rpc.call("oslo_rpc_server_ping", timeout=10) == "pong"
+
+
+def test_a_message_without_an_envelope(raw):
+    message = raw.send(raw.message("oslo_rpc_server_ping", {}), bare=True)
+    assert raw.final(message["_msg_id"], 10)["result"] == "pong"
+
+
+def test_unknown_keys_are_no_reason_to_refuse(raw):
+    message = raw.send(raw.message("oslo_rpc_server_ping", {}, _context_new_in_2031={"x": [1]}, _whatever=None))
+    assert raw.final(message["_msg_id"], 10)["result"] == "pong"
+
+
+def test_the_host_queue_the_topic_queue_and_the_fanout(worker, raw):
+    """oslo.messaging's topology, every way into it."""
+    topic = {"exchange": "openstack", "routing_key": worker.topic}
+    for where in ({}, topic, {"exchange": f"{worker.topic}_fanout"}):
+        message = raw.message("oslo_rpc_server_ping", {})
+        raw.publish(raw.envelope(message), **where)
+        assert raw.final(message["_msg_id"], 10)["result"] == "pong"
+
+
+@pytest.fixture
+def dead_letters(lab, worker, raw):
+    """A dead-letter exchange for the worker's queues, by policy as an operator would set it; the queue behind it."""
+    exchange = queue = "pivotd.dead-letters"
+    raw.channel.exchange_declare(exchange, "fanout", durable=True, auto_delete=False)
+    raw.channel.queue_declare(queue, durable=True, auto_delete=False)
+    raw.channel.queue_bind(queue, exchange)
+    definition = json.dumps({"dead-letter-exchange": exchange})
+    lab.rabbit.control("set_policy", "-p", "lab", "--apply-to", "queues", "dead", f"^{worker.topic}", definition)
+    yield queue
+    lab.rabbit.control("clear_policy", "-p", "lab", "dead")
+    raw.channel.queue_delete(queue)
+
+
+GARBAGE = {
+    "empty": b"",
+    "binary": bytes(range(256)) * 4,
+    "half a message": b'{"oslo.version": "2.0", "oslo.message": "{',
+    "a number": b"42",
+    "a list": b"[1, 2, 3]",
+    "envelope around nothing": b'{"oslo.version": "2.0", "oslo.message": null}',
+    "envelope around a list": b'{"oslo.version": "2.0", "oslo.message": "[]"}',
+    "envelope of another version": b'{"oslo.version": "9.0", "oslo.message": "{}"}',
+    "no method": b'{"args": {}, "_unique_id": "1"}',
+    "deep": b"[" * 100_000,
+    "long": b'"' + b"x" * (2 << 20) + b'"',
+}
+
+
+def test_garbage_goes_to_the_dead_letters(worker, rpc, raw, dead_letters):
+    for body in GARBAGE.values():
+        raw.publish(body)
+    found: list[bytes] = []
+
+    def all_arrived() -> bool:
+        while message := raw.get(dead_letters):
+            found.append(message.body.encode() if isinstance(message.body, str) else bytes(message.body))
+        return len(found) >= len(GARBAGE)
+
+    until(all_arrived, 20, lambda: f"{len(found)} of {len(GARBAGE)} came")
+    assert sorted(found) == sorted(GARBAGE.values())
+    assert rpc.call("oslo_rpc_server_ping", timeout=10) == "pong"
+    assert worker.running()
+
+
+def test_arguments_that_are_no_arguments(raw):
+    """A call that can be decoded gets its failure as a reply."""
+    for arguments in (None, [], "x", 7):
+        message = raw.send(raw.message("swap_volume", arguments))
+        assert raw.final(message["_msg_id"], 10)["failure"], arguments
+
+
+def identity(reply: dict) -> str:
+    """A whole reply as comparable text."""
+    return json.dumps(reply, sort_keys=True)
+
+
+def test_the_same_message_again_starts_nothing(lab, rpc, raw, guest):
+    """Twice while the swap runs, once after it: one task, and the same answer every time."""
+    new = lab.volumes.file()
+    message = raw.message("swap_volume", swap_arguments(guest, new, options=SLOW))
+    tasks_before = len(swaps_of(rpc, guest))
+    raw.send(message)
+    task = wait_for_copy(rpc, guest)
+    raw.send(message)
+    raw.send(message)
+    rpc.call("set_bandwidth", task_id=task, bandwidth_mib_s=FAST)
+    replies = raw.replies(message["_msg_id"], quiet=2)
+    assert_moved(guest, new)
+
+    raw.send(message)
+    replies += raw.replies(message["_msg_id"], quiet=1)
+    finals = [reply for reply in replies if reply["ending"]]
+    assert len(finals) >= 2 and len({identity(reply) for reply in finals}) == 1
+    assert finals[0]["result"]["task_id"] == task and finals[0]["_unique_id"]
+    assert len(swaps_of(rpc, guest)) == tasks_before + 1
+
+
+def test_a_failed_message_again_fails_the_same(lab, rpc, raw, guest):
+    new = lab.volumes.file(size=guest.disks["vdb"].size // 2)
+    message = raw.message("swap_volume", swap_arguments(guest, new), unique_id=uuid.uuid4().hex)
+    finals = [raw.final(raw.send(message)["_msg_id"]) for _ in range(2)]
+    assert finals[0]["failure"] and identity(finals[0]) == identity(finals[1])
+    assert_stayed(guest, new)
+
+
+def test_the_acknowledgement_does_not_wait_for_the_copy(lab, rpc, worker, guest):
+    new = lab.volumes.file()
+    call = rpc.later("swap_volume", **swap_arguments(guest, new, options=SLOW))
+    task = wait_for_copy(rpc, guest)
+    listing = lab.rabbit.control("list_queues", "-p", "lab", "name", "messages_unacknowledged", "--no-table-headers")
+    unacknowledged = dict(line.split() for line in listing.splitlines() if line.startswith(worker.topic))
+    assert unacknowledged[f"{worker.topic}.{worker.host}"] == "0", unacknowledged
+    rpc.call("set_bandwidth", task_id=task, bandwidth_mib_s=FAST)
+    call.result()
+    assert_moved(guest, new)

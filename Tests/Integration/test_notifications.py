@@ -1,0 +1,46 @@
+"""volume_swap.* as a stock oslo.messaging listener gets them."""
+
+from expectations import assert_moved, assert_stayed, swap_arguments
+from lab.processes import until
+from nova import exception
+from steering import FAST, SLOW, wait_for_copy
+
+
+def wait_for(notifications, event: str, new_volume_id: str):
+    """The notifications about one swap, once this event is among them."""
+
+    def arrived():
+        found = notifications.of(new_volume_id=new_volume_id)
+        return found if event in [one.event_type for one in found] else None
+
+    return until(arrived, 20, lambda: f"no {event} among {notifications.received[-5:]}")
+
+
+def test_start_progress_end(lab, rpc, guest, notifications):
+    new = lab.volumes.file()
+    call = rpc.later("swap_volume", **swap_arguments(guest, new, options=SLOW))
+    task = wait_for_copy(rpc, guest)
+    wait_for(notifications, "volume_swap.progress", new.id)
+    rpc.call("set_bandwidth", task_id=task, bandwidth_mib_s=FAST)
+    call.result()
+    found = wait_for(notifications, "volume_swap.end", new.id)
+    events = [one.event_type for one in found]
+    assert events[0] == "volume_swap.start" and events[-1] == "volume_swap.end"
+    assert set(events[1:-1]) == {"volume_swap.progress"}
+    for one in found:
+        assert one.priority == "info" and one.publisher_id == "pivotd:lab-host"
+        assert one.payload["task_id"] == task and one.payload["instance_uuid"] == guest.uuid
+    progress = [one.at for one in found if one.event_type == "volume_swap.progress"]
+    assert all(later - earlier > 0.8 for earlier, later in zip(progress, progress[1:])), "more often than progress_interval_s"
+    assert_moved(guest, new)
+
+
+def test_error(lab, rpc, guest, notifications):
+    new = lab.volumes.file()
+    call = rpc.later("swap_volume", **swap_arguments(guest, new, options=SLOW))
+    task = wait_for_copy(rpc, guest)
+    rpc.call("abort_swap", task_id=task)
+    assert isinstance(call.error(), exception.VolumeRebaseFailed)
+    error = wait_for(notifications, "volume_swap.error", new.id)[-1]
+    assert error.event_type == "volume_swap.error" and error.priority == "error" and error.payload["task_id"] == task
+    assert_stayed(guest, new)
