@@ -24,6 +24,7 @@ extension Target.Dependency {
     static let argumentParser = product(name: "ArgumentParser", package: "swift-argument-parser")
     static let asyncAlgorithms = product(name: "AsyncAlgorithms", package: "swift-async-algorithms")
     static let collections = product(name: "OrderedCollections", package: "swift-collections")
+    static let deque = product(name: "DequeModule", package: "swift-collections")
     static let configuration = product(name: "Configuration", package: "swift-configuration")
     static let flyingFox = product(name: "FlyingFox", package: "FlyingFox")
     static let grdb = product(name: "GRDB", package: "GRDB.swift")
@@ -70,7 +71,7 @@ let package = Package(
         module("AMQP", ["CRabbitMQ", .logging, .collections]),
         module("Libvirt", ["CLibvirt", .logging]),
         module("OsloMessaging", ["JSON", "AMQP", .logging, .collections, .asyncAlgorithms]),
-        module("VolumeSwap", ["JSON", .logging, .collections]),
+        module("VolumeSwap", ["JSON", .logging, .collections, .deque]),
         module("Journal", ["JSON", "VolumeSwap", .grdb, .logging]),
         module("Capture", ["JSON", "OsloMessaging", .logging]),
         module("Observability", ["JSON", .flyingFox, .logging, .metrics]),

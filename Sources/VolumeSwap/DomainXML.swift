@@ -10,16 +10,10 @@ package enum DomainXML {
     package static func destination(_ source: VolumeSource, sliceBytes: Int64? = nil, detectZeroes: Bool = false)
         throws(SwapFailure) -> String
     {
-        let (type, element) = try sourceElement(source.location)
+        let (type, element) = try sourceElement(source)
         if let sliceBytes {
             let slice = XMLElement("slice", [("type", "storage"), ("offset", "0"), ("size", String(sliceBytes))])
             element.addChild(XMLElement("slices", [], [slice]))
-        }
-        if let auth = source.auth {
-            element.addChild(XMLElement("auth", [("username", auth.username)], [secretElement(auth.secret)]))
-        }
-        if let secret = source.encryption {
-            element.addChild(XMLElement("encryption", [("format", "luks")], [secretElement(secret)]))
         }
         let driver = XMLElement(
             "driver",
@@ -31,24 +25,44 @@ package enum DomainXML {
         return disk.xmlString
     }
 
-    /// A stored configuration whose disk has the source that the live one has, slices left out; all else untouched.
-    package static func stored(_ storedXML: String, disk: String, takingSourceFrom liveXML: String) throws(SwapFailure) -> String
-    {
+    /// A stored configuration whose disk has another source; all else is untouched.
+    package static func settingSource(_ storedXML: String, disk: String, to source: VolumeSource) throws(SwapFailure) -> String {
+        let stored = try DomainDocument(xml: storedXML)
+        guard let target = stored.diskElement(disk) else {
+            throw .rebaseFailed("disk \(disk) is missing from the domain's stored configuration")
+        }
+        let (type, element) = try sourceElement(source)
+        replaceSource(of: target, type: type, format: source.format, by: [element])
+        return stored.xml
+    }
+
+    /// A stored configuration whose disk has the source that the running domain shows, slices left out.
+    package static func takingSource(_ storedXML: String, disk: String, from liveXML: String) throws(SwapFailure) -> String {
         let stored = try DomainDocument(xml: storedXML)
         let live = try DomainDocument(xml: liveXML)
         guard let target = stored.diskElement(disk), let origin = live.diskElement(disk) else {
             throw .rebaseFailed("disk \(disk) is missing from the domain's configuration")
         }
-        target.removeChildren(named: ["source", "auth", "encryption", "backingStore", "mirror"])
-        for name in ["source", "auth", "encryption"] {
-            guard let copy = origin.first(name)?.detachedCopy() else { continue }
-            copy.removeChildren(named: ["slices", "privateData"])
-            copy.removeAttribute(forName: "index")
-            target.addChild(copy)
+        let elements = ["source", "auth", "encryption"].compactMap { origin.first($0)?.detachedCopy() }
+        for element in elements {
+            element.removeChildren(named: ["slices", "privateData"])
+            element.removeAttribute(forName: "index")
         }
-        if let type = origin.value("type") { target.set("type", type) }
-        if let format = origin.first("driver")?.value("type") { target.first("driver")?.set("type", format) }
+        replaceSource(
+            of: target, type: origin.value("type") ?? "file", format: origin.first("driver")?.value("type") ?? "raw", by: elements
+        )
         return stored.xml
+    }
+
+    private static func replaceSource(of disk: XMLElement, type: String, format: String, by elements: [XMLElement]) {
+        disk.removeChildren(named: ["source", "auth", "encryption", "backingStore", "mirror"])
+        for element in elements { disk.addChild(element) }
+        disk.set("type", type)
+        if let driver = disk.first("driver") {
+            driver.set("type", format)
+        } else {
+            disk.addChild(XMLElement("driver", [("name", "qemu"), ("type", format)]))
+        }
     }
 
     /// The element on a live domain that restores its definition when the journal is gone.
@@ -84,7 +98,18 @@ package enum DomainXML {
         return element
     }
 
-    private static func sourceElement(_ location: VolumeLocation) throws(SwapFailure) -> (type: String, XMLElement) {
+    private static func sourceElement(_ source: VolumeSource) throws(SwapFailure) -> (type: String, XMLElement) {
+        let (type, element) = try locationElement(source.location)
+        if let auth = source.auth {
+            element.addChild(XMLElement("auth", [("username", auth.username)], [secretElement(auth.secret)]))
+        }
+        if let secret = source.encryption {
+            element.addChild(XMLElement("encryption", [("format", "luks")], [secretElement(secret)]))
+        }
+        return (type, element)
+    }
+
+    private static func locationElement(_ location: VolumeLocation) throws(SwapFailure) -> (type: String, XMLElement) {
         switch location {
         case .file(let path): return ("file", XMLElement("source", [("file", path)]))
         case .block(let path): return ("block", XMLElement("source", [("dev", path)]))

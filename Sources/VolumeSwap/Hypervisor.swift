@@ -1,9 +1,13 @@
 /// What a swap needs of a hypervisor; libvirt's calls under libvirt's names.
 ///
-/// Every call names its domain by UUID, so that it survives a re-connection between two calls.
+/// Every call names its domain by UUID, so that it survives a re-connection between two calls. A call that only reads waits for a
+/// lost connection and is made again; one that changes something throws `connectionLost`, since it may have been carried out.
 package protocol Hypervisor: Sendable {
     /// `libvirt` or `dry-run`: said in every result.
     var kind: String { get }
+
+    /// Returns when calls can be made: at once, or after the connection came back.
+    func waitUntilConnected() async
 
     /// `virDomainLookupByUUIDString`, else `virDomainLookupByName`.
     func lookup(_ instance: InstanceReference) async throws(HypervisorError) -> DomainIdentity
@@ -41,8 +45,8 @@ package protocol Hypervisor: Sendable {
 
     /// Every active domain, for the question whether a volume is in use elsewhere.
     func activeDomains() async throws(HypervisorError) -> [DomainDescription]
-    /// Events of one domain from now on, bounded: `missed` stands for what did not fit.
-    func events(of domain: DomainIdentity) async throws(HypervisorError) -> HypervisorEvents
+    /// Posts a domain's events to the mailbox until it is closed, over re-connections too. A second call for the same mailbox does nothing.
+    func subscribe(_ events: HypervisorEvents, to domain: DomainIdentity) async throws(HypervisorError)
 
     /// The UUID of the secret with that usage, if libvirt has one (`virSecretLookupByUsage`).
     func secret(usageType: String, usage: String) async throws(HypervisorError) -> String?
@@ -53,6 +57,18 @@ package protocol Hypervisor: Sendable {
 
     /// What the host says of a path; nil when nothing is there.
     func inspect(path: String) async throws(HypervisorError) -> PathDescription?
+}
+
+extension Hypervisor {
+    /// The domain's status, nil when the hypervisor does not know it any more.
+    func statusIfKnown(_ domain: DomainIdentity) async throws(HypervisorError) -> DomainStatus? {
+        do {
+            return try await status(domain)
+        } catch {
+            if error.code == .noDomain { return nil }
+            throw error
+        }
+    }
 }
 
 package struct DomainIdentity: Sendable, Hashable, Codable {

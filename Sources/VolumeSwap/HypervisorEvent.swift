@@ -1,13 +1,15 @@
+import Synchronization
+
 /// What happens to a domain while its disk is copied.
 package enum HypervisorEvent: Sendable, Hashable {
-    /// VIR_DOMAIN_EVENT_ID_BLOCK_JOB_2
-    case blockJob(disk: String, status: BlockJobStatus)
+    /// VIR_DOMAIN_EVENT_ID_BLOCK_JOB_2, and when it arrived.
+    case blockJob(disk: String, status: BlockJobStatus, at: ContinuousClock.Instant)
     /// QEMU's own word on a job that failed (`BLOCK_JOB_COMPLETED` with an error, `BLOCK_JOB_ERROR`).
     case jobError(disk: String, message: String)
     /// The domain is no longer running; the text says how it ended: "shut down by the guest", "crashed".
     case stopped(reason: String)
-    /// Events may have been lost, or the connection was: look at the job again.
-    case missed
+    /// Events may have been lost, or the connection was; or time has passed, or somebody asks for something: look at the job again.
+    case look
 }
 
 package enum BlockJobStatus: Sendable, Hashable {
@@ -18,15 +20,28 @@ package enum BlockJobStatus: Sendable, Hashable {
     case canceled
 }
 
-/// One domain's events: a bounded stream that ends when it is closed.
-package struct HypervisorEvents: Sendable {
+/// The mailbox of one swap: its domain's events, bounded. What does not fit turns into a ``HypervisorEvent/look``.
+package final class HypervisorEvents: Sendable {
     package let stream: AsyncStream<HypervisorEvent>
-    private let onClose: @Sendable () -> Void
+    private let continuation: AsyncStream<HypervisorEvent>.Continuation
+    private let onClose: Mutex<(@Sendable () -> Void)?>
 
-    package init(stream: AsyncStream<HypervisorEvent>, onClose: @escaping @Sendable () -> Void) {
-        self.stream = stream
-        self.onClose = onClose
+    package init(capacity: Int = 64) {
+        (stream, continuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(capacity))
+        onClose = Mutex(nil)
     }
 
-    package func close() { onClose() }
+    /// Never blocks; may be called from libvirt's event thread.
+    package func post(_ event: HypervisorEvent) {
+        // The newest are kept, so a `look` put in after a loss is always read.
+        if case .dropped(let lost) = continuation.yield(event), lost != .look { continuation.yield(.look) }
+    }
+
+    /// What ends the subscription behind this mailbox.
+    package func onClose(_ body: @escaping @Sendable () -> Void) { onClose.withLock { $0 = body } }
+
+    package func close() {
+        continuation.finish()
+        onClose.withLock { $0.take() }?()
+    }
 }

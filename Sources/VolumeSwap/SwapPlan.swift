@@ -26,6 +26,8 @@ package struct SwapPlan: Sendable, Hashable, Codable, CustomStringConvertible, C
     /// Everything of the disk that must be the same afterwards.
     package var keptElements: [String]
     package var attempts: Int
+    /// Why the swap is being rolled back.
+    package var failure: SwapFailure?
     package var warnings: [String]
 
     package var description: String {

@@ -19,7 +19,7 @@ package struct TaskID: Sendable, Hashable, Codable, CustomStringConvertible {
         (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte) || byte == UInt8(ascii: "-")
     }
 
-    private static func fnv1a128(_ source: String) -> String {
+    static func fnv1a128(_ source: String) -> String {
         var hash: UInt128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d
         for byte in source.utf8 { hash = (hash ^ UInt128(byte)) &* 0x0000_0000_0100_0000_0000_0000_0000_013B }
         let digits = String(hash, radix: 16)

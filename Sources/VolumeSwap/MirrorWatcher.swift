@@ -1,0 +1,117 @@
+import Foundation
+import Logging
+
+/// Waits until the mirror is in step: by libvirt's event, with a look at the job now and then as the net under lost events.
+struct MirrorWatcher {
+    let steps: SwapSteps
+    let events: HypervisorEvents
+    /// When the copy was asked for.
+    var copyBegan: ContinuousClock.Instant?
+    /// When READY arrived.
+    private(set) var readyAt: ContinuousClock.Instant?
+
+    init(steps: SwapSteps, events: HypervisorEvents) {
+        self.steps = steps
+        self.events = events
+    }
+
+    /// The time that the copy itself took.
+    var copyTime: Duration? {
+        guard let copyBegan, let readyAt else { return nil }
+        return readyAt - copyBegan
+    }
+
+    mutating func awaitMirror(_ plan: SwapPlan) async -> SwapInput {
+        await steps.subscribe(plan.domain, events)
+        if let refusal = await steps.checkGrownSize(plan) { return .failed(refusal) }
+        let events = events
+        let interval = steps.environment.settings.sampleInterval
+        let ticker = Task {
+            // The pace of progress reports and time-outs, not of the copy: READY comes by event.
+            while (try? await Task.sleep(for: interval)) != nil { events.post(.look) }
+        }
+        defer { ticker.cancel() }
+        return await watch(plan)
+    }
+
+    private mutating func watch(_ plan: SwapPlan) async -> SwapInput {
+        var copy = CopyWatch(stallTimeoutS: plan.options.stallTimeoutS, now: .now)
+        var cause: String?
+        // An adopted copy was in step before anybody listened.
+        if let input = await look(plan, &copy, cause) { return input }
+        for await event in events.stream {
+            switch event {
+            case .blockJob(plan.disk, .ready, let at):
+                readyAt = at
+                if let job = try? await steps.hypervisor.blockJobInfo(plan.domain, disk: plan.disk) {
+                    _ = copy.sample(job, now: .now)
+                }
+                report(plan, copy)
+                return .mirrorReady
+            case .blockJob(plan.disk, .failed, _):
+                return steps.ended(plan, cause: cause ?? "the copy failed; QEMU gave no reason")
+            case .blockJob(plan.disk, .canceled, _):
+                return steps.ended(plan, cause: cause ?? "the copy was cancelled by somebody else")
+            case .blockJob(plan.disk, .completed, _):
+                return await steps.locate(plan, orFail: steps.failure(plan, "the copy ended without a pivot"))
+            case .jobError(plan.disk, let message):
+                cause = message
+            case .stopped(let reason):
+                return await steps.locate(plan, orFail: steps.failure(plan, "the guest went away during the copy: \(reason)"))
+            case .look:
+                if let input = await look(plan, &copy, cause) { return input }
+            case .blockJob, .jobError:
+                break  // another disk of the domain
+            }
+        }
+        return .failed(steps.failure(plan, "the hypervisor's events ended"))
+    }
+
+    /// One look at the job: nil when it goes on.
+    private mutating func look(_ plan: SwapPlan, _ copy: inout CopyWatch, _ cause: String?) async -> SwapInput? {
+        if steps.control.isAbortRequested { return .failed(.abortedByRequest) }
+        if plan.options.timeoutS > 0, steps.age > plan.options.timeoutS {
+            return .failed(steps.failure(plan, "not done after timeout_s, \(plan.options.timeoutS) seconds"))
+        }
+        await applyBandwidth(plan)
+        do {
+            guard let job = try await steps.hypervisor.blockJobInfo(plan.domain, disk: plan.disk) else {
+                return await steps.locate(
+                    plan, orFail: steps.failure(plan, cause ?? "the copy ended without an event that explains it"))
+            }
+            let isMoving = copy.sample(job, now: .now)
+            report(plan, copy)
+            if job.end > 0, job.remaining == 0, try await steps.isMirrorReady(plan) {
+                readyAt = .now
+                return .mirrorReady
+            }
+            if isMoving { return nil }
+            return .failed(
+                steps.failure(
+                    plan,
+                    "stalled: the remaining \(job.remaining) bytes did not shrink for stall_timeout_s, \(plan.options.stallTimeoutS) seconds"
+                ))
+        } catch let error where error.code == .connectionLost {
+            await steps.hypervisor.waitUntilConnected()
+            events.post(.look)
+            return nil
+        } catch {
+            return await steps.locate(plan, orFail: steps.failure(plan, cause ?? error.description))
+        }
+    }
+
+    private func applyBandwidth(_ plan: SwapPlan) async {
+        guard let mibS = steps.control.takeBandwidth() else { return }
+        do {
+            try await steps.hypervisor.blockJobSetSpeed(plan.domain, disk: plan.disk, bytesPerSecond: mibS << 20)
+        } catch {
+            steps.control.warn("set_bandwidth \(mibS) MiB/s: \(error)")
+            steps.logger.warning("bandwidth: \(error)")
+        }
+    }
+
+    private func report(_ plan: SwapPlan, _ copy: CopyWatch) {
+        steps.control.update(copy.progress)
+        steps.environment.observer.progressed(steps.record, plan, copy.progress)
+    }
+}

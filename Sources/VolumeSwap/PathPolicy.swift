@@ -1,0 +1,78 @@
+/// Which host paths may become a destination: `allowed_paths`.
+///
+/// A directory allows everything below it; an entry with `*`, `?` or `[…]` is a glob in which `*` does not cross a `/`.
+package struct PathPolicy: Sendable {
+    private enum Rule: Sendable {
+        case below(String)
+        case glob([Character])
+    }
+
+    private let rules: [Rule]
+
+    package init(_ patterns: [String]) {
+        rules = patterns.flatMap { pattern -> [Rule] in
+            guard pattern.contains(where: { "*?[".contains($0) }) else {
+                return [.below(pattern.hasSuffix("/") ? String(pattern.dropLast()) : pattern)]
+            }
+            return [.glob(Array(pattern)), .glob(Array(pattern + "/**"))]
+        }
+    }
+
+    /// Symlinks are resolved before a path is judged. The names that lead to a block device count too, but only those in /dev:
+    /// nobody but the host makes links there, and LVM's and multipath's devices are known by them.
+    package func allows(_ path: PathDescription) -> Bool {
+        if allows(resolved: path.canonicalPath) { return true }
+        return path.kind == .block && path.names.contains { $0.hasPrefix("/dev/") && allows(resolved: $0) }
+    }
+
+    /// Judges a path with no `.`, `..` or link in it.
+    package func allows(resolved path: String) -> Bool {
+        guard path.hasPrefix("/"), !path.split(separator: "/").contains(where: { $0 == ".." || $0 == "." }) else { return false }
+        return rules.contains { rule in
+            switch rule {
+            case .below(let directory): path == directory || path.hasPrefix(directory + "/")
+            case .glob(let pattern): Self.matches(Array(path)[...], pattern[...])
+            }
+        }
+    }
+
+    private static func matches(_ text: ArraySlice<Character>, _ pattern: ArraySlice<Character>) -> Bool {
+        guard let first = pattern.first else { return text.isEmpty }
+        let rest = pattern.dropFirst()
+        switch first {
+        case "*":
+            if rest.first == "*" { return true }
+            var tail = text
+            while true {
+                if matches(tail, rest) { return true }
+                guard let next = tail.first, next != "/" else { return false }
+                tail = tail.dropFirst()
+            }
+        case "?":
+            guard let next = text.first, next != "/" else { return false }
+            return matches(text.dropFirst(), rest)
+        case "[":
+            guard let end = rest.dropFirst().firstIndex(of: "]"), let next = text.first, next != "/" else { return false }
+            return contains(rest[rest.startIndex..<end], next) && matches(text.dropFirst(), rest[(end + 1)...])
+        default:
+            return text.first == first && matches(text.dropFirst(), rest)
+        }
+    }
+
+    private static func contains(_ characterClass: ArraySlice<Character>, _ character: Character) -> Bool {
+        let negated = characterClass.first == "!" || characterClass.first == "^"
+        let members = Array(negated ? characterClass.dropFirst() : characterClass)
+        var found = false
+        var index = 0
+        while index < members.count {
+            if index + 2 < members.count, members[index + 1] == "-" {
+                found = found || (members[index] <= character && character <= members[index + 2])
+                index += 3
+            } else {
+                found = found || members[index] == character
+                index += 1
+            }
+        }
+        return found != negated
+    }
+}

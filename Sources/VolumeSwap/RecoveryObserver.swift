@@ -1,0 +1,54 @@
+/// Looks at libvirt for ``Recovery``, and restores what a lost journal left behind.
+struct RecoveryObserver {
+    let environment: SwapEnvironment
+
+    private var hypervisor: any Hypervisor { environment.hypervisor }
+
+    func observe(_ plan: SwapPlan) async throws -> SwapObservation {
+        guard let status = try await hypervisor.statusIfKnown(plan.domain) else {
+            return SwapObservation(domain: .missing, live: nil, stored: nil, job: .none)
+        }
+        let stored = status.isPersistent ? try await place(plan, .inactive)?.place : nil
+        guard status.isActive else { return SwapObservation(domain: .stopped, live: nil, stored: stored, job: .none) }
+        let live = try await place(plan, .live)
+        var job = SwapObservation.Job.none
+        if try await hypervisor.blockJobInfo(plan.domain, disk: plan.disk) != nil {
+            job = live?.isMirroredToNew == true ? .ours : .other
+        }
+        return SwapObservation(domain: .active, live: live?.place ?? .other, stored: stored, job: job)
+    }
+
+    private func place(_ plan: SwapPlan, _ view: XMLView) async throws -> (place: SwapObservation.Place, isMirroredToNew: Bool)? {
+        let description = try DomainDescription(xml: try await hypervisor.xml(plan.domain, view))
+        guard let disk = description.disk(plan.disk), let location = disk.location else { return nil }
+        let comparison = LocationComparison(hypervisor: hypervisor)
+        var isMirrored = false
+        if let mirror = disk.mirror { isMirrored = try await comparison.isSame(mirror.location, plan.destination.location) }
+        if try await comparison.isSame(location, plan.destination.location) { return (.new, isMirrored) }
+        return (try await comparison.isSame(location, plan.oldLocation) ? .old : .other, isMirrored)
+    }
+
+    /// Domains that a swap undefined and that no journal knows of: their definition travels with them.
+    ///
+    /// - Parameter isKnown: whether the journal will take care of a task.
+    /// - Returns: the names of the domains that are persistent again.
+    func restoreOrphans(isKnown: (TaskID) -> Bool) async throws -> [String] {
+        var restored: [String] = []
+        for domain in try await hypervisor.activeDomains() {
+            let identity = DomainIdentity(uuid: domain.uuid, name: domain.name)
+            guard let metadata = try await hypervisor.recoveryMetadata(identity),
+                let orphan = DomainXML.recoveryDefinition(metadata: metadata), !isKnown(orphan.task)
+            else { continue }
+            if try await !hypervisor.status(identity).isPersistent {
+                if try await hypervisor.blockJobInfo(identity, disk: orphan.disk)?.isCopy == true {
+                    try await hypervisor.blockJobAbort(identity, disk: orphan.disk, pivot: false)
+                }
+                let live = try await hypervisor.xml(identity, .live)
+                try await hypervisor.define(xml: try DomainXML.takingSource(orphan.definition, disk: orphan.disk, from: live))
+                restored.append(domain.name)
+            }
+            try await hypervisor.setRecoveryMetadata(identity, nil)
+        }
+        return restored
+    }
+}

@@ -1,0 +1,50 @@
+/// Which way a copy is done, and why an explicit wish cannot be met.
+struct StrategyChoice {
+    let plan: SwapPlan
+    let status: DomainStatus
+    let hasTPM: Bool
+
+    /// - Throws: ``SwapFailure``: `invalidInput` where `rebase` cannot say what is asked, `invalidVolume` for a larger volume.
+    func strategy(keepsTPMState: Bool) throws(SwapFailure) -> SwapStrategy {
+        let obstacle = obstacleToRebase(keepsTPMState: keepsTPMState)
+        switch plan.options.strategy {
+        case .copy: return .copy
+        case .rebase:
+            if let obstacle { throw obstacle }
+            return .rebase
+        case nil:
+            return !status.isPersistent && obstacle == nil ? .rebase : .copy
+        }
+    }
+
+    private func obstacleToRebase(keepsTPMState: Bool) -> SwapFailure? {
+        guard plan.destination.location.path != nil else {
+            return .invalidInput(
+                "options.strategy: rebase needs a path, but the new volume is \(plan.destination.location); use copy")
+        }
+        if plan.destination.encryption != nil {
+            return .invalidInput("options.strategy: rebase cannot name an encrypted volume's secret; use copy")
+        }
+        if plan.options.needsBlockCopy {
+            return .invalidInput(
+                "options.strategy: rebase has no granularity_kib, buffer_mib, synchronous_writes or detect_zeroes; use copy")
+        }
+        if plan.destination.format != "raw" {
+            return .invalidInput(
+                "options.strategy: rebase would probe the format of a \(plan.destination.format) volume; use copy")
+        }
+        if plan.usesSlice || plan.resizeToBytes != nil {
+            return .invalidVolume(
+                "the new volume \(plan.destination.location) is larger than the old one: rebase cannot grow a disk; use copy")
+        }
+        guard status.isPersistent else { return nil }
+        let losses = [
+            (status.hasSnapshots, "snapshots"), (status.hasCheckpoints, "checkpoints"),
+            (status.hasManagedSave, "a managed save image"),
+            (hasTPM && !keepsTPMState, "a vTPM, whose state this libvirt would drop"),
+        ]
+        guard let loss = losses.first(where: \.0) else { return nil }
+        return .invalidInput(
+            "options.strategy: rebase undefines the domain for a while, and \(plan.domain.name) has \(loss.1); use copy")
+    }
+}

@@ -1,0 +1,123 @@
+import DequeModule
+import Synchronization
+
+/// Runs one piece of work per key at a time, in the order in which places were taken; keys run side by side up to the limit.
+package final class SwapExecutor: Sendable {
+    /// A place in a key's queue, taken before the work is known to be wanted.
+    package struct Ticket: Sendable, Hashable {
+        let key: String
+        let number: UInt64
+    }
+
+    package typealias Work = @Sendable () async -> Void
+
+    private struct State {
+        var queues: [String: Deque<(number: UInt64, work: Work?)>] = [:]
+        var busy: Set<String> = []
+        /// Keys whose first place has work, in the order in which they became so.
+        var runnable: Deque<String> = []
+        var running = 0
+        var depth = 0
+        var next: UInt64 = 0
+        /// Work beside the queues: it takes no slot.
+        var aside: Deque<Work> = []
+
+        /// A key is runnable once: when nothing of it runs and its first place is filled.
+        mutating func consider(_ key: String) {
+            guard !busy.contains(key), let first = queues[key]?.first, first.work != nil, !runnable.contains(key) else { return }
+            runnable.append(key)
+        }
+    }
+
+    private let limit: Int
+    private let state = Mutex(State())
+    private let signal: AsyncStream<Void>
+    private let wake: AsyncStream<Void>.Continuation
+
+    package init(limit: Int) {
+        self.limit = limit
+        (signal, wake) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+    }
+
+    /// How many places are taken, running ones included.
+    package var depth: Int { state.withLock { $0.depth } }
+    package var running: Int { state.withLock { $0.running } }
+
+    /// Takes the next place of a key.
+    package func reserve(_ key: String) -> Ticket {
+        state.withLock { state in
+            state.next += 1
+            state.depth += 1
+            state.queues[key, default: []].append((state.next, nil))
+            return Ticket(key: key, number: state.next)
+        }
+    }
+
+    /// Fills a place.
+    package func fill(_ ticket: Ticket, _ work: @escaping Work) {
+        state.withLock { state in
+            guard let index = state.queues[ticket.key]?.firstIndex(where: { $0.number == ticket.number }) else { return }
+            state.queues[ticket.key]?[index].work = work
+            state.consider(ticket.key)
+        }
+        wake.yield()
+    }
+
+    /// Gives a place up. False when its work has been started already.
+    @discardableResult
+    package func withdraw(_ ticket: Ticket) -> Bool {
+        let found = state.withLock { state -> Bool in
+            guard let index = state.queues[ticket.key]?.firstIndex(where: { $0.number == ticket.number }) else { return false }
+            state.queues[ticket.key]?.remove(at: index)
+            state.depth -= 1
+            if state.queues[ticket.key]?.isEmpty == true { state.queues[ticket.key] = nil }
+            state.runnable.removeAll { $0 == ticket.key }
+            state.consider(ticket.key)
+            return true
+        }
+        wake.yield()
+        return found
+    }
+
+    /// Runs work at once, outside the queues and the limit: the delivery of an outcome.
+    package func runAside(_ work: @escaping Work) {
+        state.withLock { $0.aside.append(work) }
+        wake.yield()
+    }
+
+    /// Runs until the task is cancelled, then until what runs has returned.
+    package func run() async {
+        await withDiscardingTaskGroup { group in
+            for await _ in signal {
+                while let work = next() { group.addTask { await work() } }
+            }
+            group.cancelAll()
+        }
+    }
+
+    private func next() -> Work? {
+        state.withLock { state in
+            if let aside = state.aside.popFirst() { return aside }
+            guard state.running < limit, let key = state.runnable.popFirst(), let entry = state.queues[key]?.popFirst(),
+                let work = entry.work
+            else { return nil }
+            if state.queues[key]?.isEmpty == true { state.queues[key] = nil }
+            state.running += 1
+            state.busy.insert(key)
+            return { [self] in
+                await work()
+                finished(key)
+            }
+        }
+    }
+
+    private func finished(_ key: String) {
+        state.withLock { state in
+            state.running -= 1
+            state.depth -= 1
+            state.busy.remove(key)
+            state.consider(key)
+        }
+        wake.yield()
+    }
+}

@@ -1,0 +1,128 @@
+/// Looks before anything is touched: what runs, what is asked for, and whether one can become the other.
+struct SwapPreflight {
+    let hypervisor: any Hypervisor
+    let connector: any VolumeConnector
+    let settings: SwapSettings
+    let request: SwapRequest
+
+    /// The machine's first input: `prepared`, `alreadyMoved` or `adopted`. A new volume that was connected is let go of on failure.
+    func run() async throws -> SwapInput {
+        let domain = try await lookup()
+        let status = try await hypervisor.status(domain)
+        guard status.isActive else { throw SwapFailure(.instanceNotRunning, domain.uuid) }
+        let description = try DomainDescription(xml: try await hypervisor.xml(domain, .live))
+        guard let disk = description.disk(request.disk), let current = disk.location else {
+            throw SwapFailure(.diskNotFound, "\(request.disk) of \(domain.name)")
+        }
+        guard disk.device == "disk" || disk.device == "lun" else {
+            throw SwapFailure.invalidVolume("\(request.disk) of \(domain.name) is a \(disk.device), not a disk")
+        }
+        let resolved = try await VolumeResolver(hypervisor: hypervisor, connector: connector, settings: settings)
+            .destination(request.newConnection, volumeID: request.newVolumeID)
+        do {
+            return try await judge(resolved, domain, status, description, disk, current)
+        } catch {
+            await VolumeRelease(hypervisor: hypervisor, connector: connector).release(
+                request.newConnection, resolved.source.location, isConnected: resolved.isConnected,
+                madeSecret: resolved.madeSecret)
+            throw error
+        }
+    }
+
+    private func judge(
+        _ resolved: VolumeResolver.Resolved, _ domain: DomainIdentity, _ status: DomainStatus, _ description: DomainDescription,
+        _ disk: DiskDescription, _ current: VolumeLocation
+    ) async throws -> SwapInput {
+        var plan = SwapPlan(
+            domain: domain, disk: request.disk, strategy: .copy, oldLocation: current, destination: resolved.source,
+            oldBytes: try await hypervisor.capacity(domain, disk: request.disk), newBytes: resolved.bytes,
+            resizeToBytes: request.resizeToBytes, usesSlice: false, wasPersistent: status.isPersistent,
+            savedXML: status.isPersistent ? try await hypervisor.xml(domain, .inactive) : nil,
+            isNewConnected: resolved.isConnected, madeSecret: resolved.madeSecret, options: request.options,
+            keptElements: disk.keptElements, attempts: 1, warnings: [])
+        if try await isSame(current, resolved.source.location) { return .alreadyMoved(plan) }
+        try await checkOld(disk, current)
+        let runningCopy = try await checkJob(disk, plan)
+        try checkSizes(&plan)
+        plan.strategy = try StrategyChoice(plan: plan, status: status, hasTPM: description.hasTPM).strategy(
+            keepsTPMState: try await hypervisor.keepsTPMState())
+        if plan.usesSlice, plan.resizeToBytes != nil, case .unsupported(let why) = try await hypervisor.growSupport() {
+            throw SwapFailure.rebaseFailed("disk \(plan.disk) cannot be grown here: \(why)")
+        }
+        try await checkUseElsewhere(plan, disk)
+        return runningCopy ? .adopted(plan) : .prepared(plan)
+    }
+
+    private func lookup() async throws(SwapFailure) -> DomainIdentity {
+        do {
+            return try await hypervisor.lookup(request.instance)
+        } catch {
+            if error.code == .noDomain { throw SwapFailure(.instanceNotFound, request.instance.description) }
+            throw .rebaseFailed("the domain could not be looked up: \(error)")
+        }
+    }
+
+    private func isSame(_ one: VolumeLocation, _ other: VolumeLocation) async throws -> Bool {
+        try await LocationComparison(hypervisor: hypervisor).isSame(one, other)
+    }
+
+    /// `old_connection_info` must describe what the disk shows.
+    private func checkOld(_ disk: DiskDescription, _ current: VolumeLocation) async throws {
+        let comparison = LocationComparison(hypervisor: hypervisor)
+        guard try await comparison.describes(request.oldConnection, disk, mountPointBase: settings.mountPointBase) else {
+            throw SwapFailure.invalidVolume(
+                "disk \(disk.target) is on \(current), which is neither what old_connection_info describes "
+                    + "(\(comparison.outline(request.oldConnection, mountPointBase: settings.mountPointBase))) nor the new volume"
+            )
+        }
+    }
+
+    /// True when a copy onto the new volume is running. A copy onto something else is left to ``SwapRunner`` to end.
+    private func checkJob(_ disk: DiskDescription, _ plan: SwapPlan) async throws -> Bool {
+        guard let job = try await hypervisor.blockJobInfo(plan.domain, disk: plan.disk) else { return false }
+        guard job.isCopy else {
+            throw SwapFailure.rebaseFailed(
+                "disk \(plan.disk) of \(plan.domain.name) has a \(job.type) job that is not pivotd's: it is left alone")
+        }
+        guard let mirror = disk.mirror else { return false }
+        return try await isSame(mirror.location, plan.destination.location)
+    }
+
+    private func checkSizes(_ plan: inout SwapPlan) throws(SwapFailure) {
+        if let target = plan.resizeToBytes, target < plan.oldBytes {
+            throw .invalidInput(
+                "resize_to: \(target) bytes is less than the disk's present \(plan.oldBytes) bytes; a disk cannot shrink")
+        }
+        if plan.resizeToBytes == plan.oldBytes { plan.resizeToBytes = nil }
+        guard let size = plan.newBytes else { return }
+        guard size >= plan.oldBytes else {
+            throw .invalidVolume(
+                "the new volume \(plan.destination.location) has \(size) bytes, the old one \(plan.oldBytes): too small")
+        }
+        if let target = plan.resizeToBytes, target > size {
+            throw .invalidVolume("the new volume \(plan.destination.location) has \(size) bytes, resize_to asks for \(target)")
+        }
+        plan.usesSlice = size > plan.oldBytes
+    }
+
+    /// Two writers on one volume end in corruption: a volume that another disk of any running domain uses is refused.
+    private func checkUseElsewhere(_ plan: SwapPlan, _ disk: DiskDescription) async throws {
+        let comparison = LocationComparison(hypervisor: hypervisor)
+        for domain in try await hypervisor.activeDomains() {
+            for other in domain.disks where domain.uuid != plan.domain.uuid || other.target != plan.disk {
+                for location in [other.location, other.mirror?.location].compactMap({ $0 }) {
+                    if try await comparison.isSame(location, plan.destination.location) {
+                        throw SwapFailure.invalidVolume(
+                            "the new volume \(plan.destination.location) is in use as disk \(other.target) of \(domain.name)")
+                    }
+                    let isShared = request.oldConnection.isMultiattach || disk.isShareable
+                    if isShared, try await comparison.isSame(location, plan.oldLocation) {
+                        throw SwapFailure.invalidVolume(
+                            "the old volume \(plan.oldLocation) is attached to \(domain.name) too: a volume with more than one writer cannot be moved"
+                        )
+                    }
+                }
+            }
+        }
+    }
+}

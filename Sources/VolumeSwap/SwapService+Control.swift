@@ -1,0 +1,81 @@
+package import JSON
+import OrderedCollections
+import Synchronization
+
+/// How a request names a task: by id, or by instance and disk.
+package enum SwapSelector: Sendable {
+    case task(TaskID)
+    case disk(InstanceReference, String)
+
+    package init(args: JSONObject) throws(SwapFailure) {
+        if let value = args["task_id"], !value.isNull {
+            guard let text = value.stringValue else { throw .invalidInput("task_id: must be a text") }
+            self = .task(TaskID(text))
+            return
+        }
+        guard args["instance"] != nil else {
+            throw .invalidInput("task_id: missing, and there is no instance and mountpoint instead")
+        }
+        self = .disk(try InstanceReference(json: args["instance"]), try SwapRequest.disk(mountpoint: args["mountpoint"]))
+    }
+}
+
+extension SwapService {
+    /// `get_swap`
+    package func status(_ selector: SwapSelector) async throws -> JSONValue {
+        let record = try await find(selector)
+        return json(record)
+    }
+
+    /// `list_swaps`, newest first.
+    package func list(_ query: SwapQuery) async throws(JournalError) -> JSONValue {
+        ["swaps": .array(try await environment.journal.records(query).map(json))]
+    }
+
+    /// `abort_swap`: ends what has not pivoted.
+    ///
+    /// - Returns: the task as `get_swap` shows it.
+    package func abort(_ selector: SwapSelector) async throws -> JSONValue {
+        let record = try await find(selector)
+        guard record.outcome == nil, let entry = active.withLock({ $0[record.id] }) else {
+            throw SwapFailure.invalidInput("task \(record.id) has ended already: it is \(record.phase.publicState)")
+        }
+        guard entry.control.requestAbort() else {
+            throw SwapFailure.invalidInput(
+                "task \(record.id) is \(entry.control.phase.publicState): it has reached its pivot and cannot be aborted")
+        }
+        if executor.withdraw(entry.ticket) { await conclude(record, .failure(.abortedByRequest)) }
+        return try await status(.task(record.id))
+    }
+
+    /// `set_bandwidth`, MiB/s, 0 is unlimited.
+    package func setBandwidth(_ selector: SwapSelector, mibS: Int64) async throws -> JSONValue {
+        let record = try await find(selector)
+        guard record.outcome == nil, let entry = active.withLock({ $0[record.id] }) else {
+            throw SwapFailure.invalidInput("task \(record.id) has ended already: it is \(record.phase.publicState)")
+        }
+        entry.control.requestBandwidth(mibS)
+        return json(record)
+    }
+
+    private func find(_ selector: SwapSelector) async throws -> SwapRecord {
+        switch selector {
+        case .task(let id):
+            guard let record = try await environment.journal.record(id) else {
+                throw SwapFailure.invalidInput("task_id: no task \(id.text.prefix(80))")
+            }
+            return record
+        case .disk(let instance, let disk):
+            let query = SwapQuery(instanceKey: instance.key, disk: disk, limit: 1)
+            guard let record = try await environment.journal.records(query).first else {
+                throw SwapFailure.invalidInput("no swap of disk \(disk) of instance \(instance)")
+            }
+            return record
+        }
+    }
+
+    private func json(_ record: SwapRecord) -> JSONValue {
+        let control = active.withLock { $0[record.id]?.control }
+        return SwapStatus.json(record, control: record.outcome == nil ? control : nil, hypervisor: environment.hypervisor.kind)
+    }
+}

@@ -1,0 +1,16 @@
+/// The worker's settings as far as a swap depends on them.
+package struct SwapSettings: Sendable {
+    package var allowedPaths: PathPolicy
+    /// nova's directory of mounted shares.
+    package var mountPointBase = "/var/lib/nova/mnt"
+    package var defaults = SwapOptions()
+    package var maxConcurrentSwaps = 8
+    /// How long between two looks at a running copy: progress, time-outs, and the net under lost events.
+    package var sampleInterval: Duration = .seconds(1)
+    /// How often a pivot is tried that libvirt calls too early (error 83).
+    package var pivotTries = 20
+    /// Called after a phase was journaled. Debug builds stop here on purpose, to be killed.
+    package var onPhase: @Sendable (SwapPhase) async -> Void = { _ in }
+
+    package init(allowedPaths: PathPolicy) { self.allowedPaths = allowedPaths }
+}

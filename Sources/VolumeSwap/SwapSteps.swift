@@ -1,0 +1,181 @@
+import Foundation
+import Logging
+
+/// The steps of one swap, each a piece of IO with one result for the machine.
+struct SwapSteps {
+    let environment: SwapEnvironment
+    let record: SwapRecord
+    let request: SwapRequest
+    let control: SwapControl
+    let logger: Logger
+
+    var hypervisor: any Hypervisor { environment.hypervisor }
+
+    /// Seconds since the task was started, by any process.
+    var age: Double { Date.now.timeIntervalSince(record.startedAt ?? record.acceptedAt) }
+
+    /// A failure that names the disk, both volumes and the cause.
+    func failure(_ plan: SwapPlan, _ cause: String) -> SwapFailure {
+        .rebaseFailed("disk \(plan.disk), \(plan.oldLocation) to \(plan.destination.location): \(cause)")
+    }
+
+    func prepare() async -> SwapInput {
+        do {
+            let preflight = SwapPreflight(
+                hypervisor: hypervisor, connector: environment.connector, settings: environment.settings, request: request)
+            let input = try await preflight.run()
+            if case .prepared(let plan) = input { environment.observer.started(record, plan) }
+            if case .adopted(let plan) = input { environment.observer.started(record, plan) }
+            return input
+        } catch let failure as SwapFailure {
+            return .failed(failure)
+        } catch {
+            return .failed(.rebaseFailed("disk \(request.disk): \(error)"))
+        }
+    }
+
+    /// Takes the persistent definition away, as `virDomainBlockRebase` demands; a copy of it stays with the live domain.
+    func undefine(_ plan: SwapPlan) async -> SwapInput {
+        guard let savedXML = plan.savedXML else { return .failed(failure(plan, "the domain's configuration was not saved")) }
+        do {
+            let metadata = DomainXML.recoveryMetadata(task: record.id, disk: plan.disk, definition: savedXML)
+            try await settle { () async throws(HypervisorError) in
+                try await hypervisor.setRecoveryMetadata(plan.domain, metadata)
+            } isDone: { () async throws(HypervisorError) in
+                false
+            }
+            try await settle { () async throws(HypervisorError) in
+                try await hypervisor.undefine(plan.domain)
+            } isDone: { () async throws(HypervisorError) in
+                try await !hypervisor.status(plan.domain).isPersistent
+            }
+            return .done
+        } catch {
+            return .failed(failure(plan, "the domain could not be undefined: \(error)"))
+        }
+    }
+
+    func subscribe(_ domain: DomainIdentity, _ events: HypervisorEvents) async {
+        do {
+            try await hypervisor.subscribe(events, to: domain)
+        } catch {
+            // The looks at the job go on without events: slower, not wrong.
+            control.warn("no events from the hypervisor: \(error)")
+            logger.warning("events: \(error)")
+        }
+    }
+
+    /// Ends a stale copy, then starts ours. Events are asked for first.
+    func start(_ plan: SwapPlan, _ events: HypervisorEvents) async -> SwapInput {
+        await subscribe(plan.domain, events)
+        do {
+            if try await hypervisor.blockJobInfo(plan.domain, disk: plan.disk)?.isCopy == true {
+                logger.notice("ending a stale copy job")
+                try await hypervisor.blockJobAbort(plan.domain, disk: plan.disk, pivot: false)
+            }
+            try await settle { () async throws(HypervisorError) in
+                try await startCopy(plan)
+            } isDone: { () async throws(HypervisorError) in
+                try await hypervisor.blockJobInfo(plan.domain, disk: plan.disk) != nil
+            }
+            return .done
+        } catch {
+            return ended(plan, cause: error.description)
+        }
+    }
+
+    private func startCopy(_ plan: SwapPlan) async throws(HypervisorError) {
+        let bandwidth = plan.options.bandwidthMiBs << 20
+        if plan.strategy == .rebase, let path = plan.destination.location.path {
+            let isBlock = if case .block = plan.destination.location { true } else { false }
+            let copy = RebaseCopy(
+                path: path, bandwidth: bandwidth, isBlockDevice: isBlock, isRaw: plan.destination.format == "raw")
+            try await hypervisor.blockRebase(plan.domain, disk: plan.disk, copy)
+            return
+        }
+        let xml: String
+        do {
+            xml = try DomainXML.destination(
+                plan.destination, sliceBytes: plan.usesSlice ? plan.oldBytes : nil, detectZeroes: plan.options.detectZeroes)
+        } catch {
+            throw HypervisorError(.other, error.reason)
+        }
+        let copy = BlockCopy(
+            destinationXML: xml, bandwidth: bandwidth, granularity: plan.options.granularityKiB << 10,
+            bufferSize: plan.options.bufferMiB << 20, synchronousWrites: plan.options.synchronousWrites)
+        try await hypervisor.blockCopy(plan.domain, disk: plan.disk, copy)
+    }
+
+    /// What a job's end means, by its cause.
+    func ended(_ plan: SwapPlan, cause: String) -> SwapInput {
+        if cause.contains("different sizes") { return .sizesDiffer(failure(plan, cause)) }
+        if plan.usesSlice, cause.contains("actual size of the containing file") {
+            return .failed(
+                .invalidVolume("the new volume \(plan.destination.location) is smaller than the old one's \(plan.oldBytes) bytes")
+            )
+        }
+        return .failed(failure(plan, cause))
+    }
+
+    /// The size of a network volume is known once QEMU has opened it: too small for `resize_to` ends the copy early.
+    func checkGrownSize(_ plan: SwapPlan) async -> SwapFailure? {
+        guard let target = plan.resizeToBytes, plan.newBytes == nil,
+            let size = try? await hypervisor.mirrorCapacity(plan.domain, disk: plan.disk), size < target
+        else { return nil }
+        return .invalidVolume("the new volume \(plan.destination.location) has \(size) bytes, resize_to asks for \(target)")
+    }
+
+    func isMirrorReady(_ plan: SwapPlan) async throws(HypervisorError) -> Bool {
+        let xml = try await hypervisor.xml(plan.domain, .live)
+        return (try? DomainDescription(xml: xml))?.disk(plan.disk)?.mirror?.ready == "yes"
+    }
+
+    func pivot(_ plan: SwapPlan) async -> SwapInput {
+        do {
+            try await hypervisor.blockJobAbort(plan.domain, disk: plan.disk, pivot: true)
+            return .done
+        } catch let error where error.code == .notReady {
+            return .notReady
+        } catch let error where error.code == .connectionLost {
+            await hypervisor.waitUntilConnected()
+            // Whether libvirt heard the request shows in what runs; if it did not, it is asked again.
+            let found = await locate(plan, orFail: failure(plan, error.description))
+            if case .foundOnOld = found, (try? await hypervisor.blockJobInfo(plan.domain, disk: plan.disk)) != nil {
+                return .notReady
+            }
+            return found
+        } catch {
+            return await locate(plan, orFail: failure(plan, "the pivot failed: \(error)"))
+        }
+    }
+
+    /// Which volume the domain is on, when a job went away or a pivot's answer was an error.
+    func locate(_ plan: SwapPlan, orFail failure: SwapFailure) async -> SwapInput {
+        do {
+            let status = try await hypervisor.status(plan.domain)
+            // Of a stopped domain the stored configuration tells: libvirt changes it together with the live one at the pivot.
+            let xml = try await hypervisor.xml(plan.domain, status.isActive ? .live : .inactive)
+            let disk = try DomainDescription(xml: xml).disk(plan.disk)
+            guard let location = disk?.location, disk?.mirror == nil else { return .foundOnOld(failure) }
+            let comparison = LocationComparison(hypervisor: hypervisor)
+            return try await comparison.isSame(location, plan.destination.location) ? .foundOnNew : .foundOnOld(failure)
+        } catch {
+            return .foundOnOld(failure)
+        }
+    }
+
+    /// Makes a write that a lost connection leaves in doubt: look whether it was done, else do it again.
+    func settle(
+        _ write: @escaping @Sendable () async throws(HypervisorError) -> Void,
+        isDone: @escaping @Sendable () async throws(HypervisorError) -> Bool
+    ) async throws(HypervisorError) {
+        while true {
+            do {
+                return try await write()
+            } catch let error where error.code == .connectionLost {
+                await hypervisor.waitUntilConnected()
+                if try await isDone() { return }
+            }
+        }
+    }
+}
