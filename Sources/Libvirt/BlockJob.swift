@@ -45,7 +45,7 @@ package struct BlockJobInfo: Sendable, Hashable {
     package let type: BlockJobType
     /// The limit in bytes a second; 0 is none.
     package let bandwidth: UInt64
-    /// Position and end, in units of libvirt's choosing. Both grow while the guest writes; equality does not say that the job is ready.
+    /// Position and end in units of libvirt's choosing. Both grow while the guest writes; equal is not the same as ready.
     package let cursor: UInt64
     package let end: UInt64
 

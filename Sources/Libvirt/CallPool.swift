@@ -2,28 +2,27 @@ import Dispatch
 import Foundation
 import Synchronization
 
-/// Threads for libvirt's blocking calls, started as needed up to a limit and then kept.
+/// Threads for a connection's blocking calls, started as needed up to a limit and kept until the pool is stopped.
 ///
 /// A DispatchQueue would not do: its threads are as many as the machine has cores, and one libvirt call can wait half a minute
 /// for a domain's job lock.
 final class CallPool: Sendable {
-    static let shared = CallPool(limit: 32)
-
     private struct State {
         var jobs: [@Sendable () -> Void] = []
         var threads = 0
         var idle = 0
+        var stopped = false
     }
 
     private let limit: Int
     private let state = Mutex(State())
     private let ready = DispatchSemaphore(value: 0)
 
-    init(limit: Int) {
+    init(limit: Int = 32) {
         self.limit = limit
     }
 
-    /// Runs a job on one of the threads, in order of submission.
+    /// Runs a job on one of the threads, in order of submission; after `stop()` too.
     func submit(_ job: @escaping @Sendable () -> Void) {
         let number: Int? = state.withLock { state in
             state.jobs.append(job)
@@ -40,6 +39,15 @@ final class CallPool: Sendable {
         ready.signal()
     }
 
+    /// Lets the threads end, each as soon as it has nothing to do.
+    func stop() {
+        let idle = state.withLock { state in
+            state.stopped = true
+            return state.idle
+        }
+        for _ in 0..<idle { ready.signal() }
+    }
+
     /// Runs a blocking call and waits for it without blocking the caller's thread.
     ///
     /// A libvirt call cannot be cancelled: a cancelled task gets its result or error like any other.
@@ -47,13 +55,7 @@ final class CallPool: Sendable {
         _ body: @escaping @Sendable () throws(LibvirtError) -> Value
     ) async throws(LibvirtError) -> Value {
         let result: Result<Value, LibvirtError> = await withCheckedContinuation { continuation in
-            submit {
-                do throws(LibvirtError) {
-                    continuation.resume(returning: .success(try body()))
-                } catch {
-                    continuation.resume(returning: .failure(error))
-                }
-            }
+            submit { continuation.resume(returning: Result(catching: body)) }
         }
         return try result.get()
     }
@@ -61,12 +63,41 @@ final class CallPool: Sendable {
     private func work() {
         while true {
             ready.wait()
-            let job = state.withLock { state in
+            let job = state.withLock { state -> (@Sendable () -> Void)? in
                 state.idle -= 1
-                return state.jobs.removeFirst()
+                guard state.jobs.isEmpty else { return state.jobs.removeFirst() }
+                state.threads -= 1
+                return nil
             }
+            guard let job else { return }
             job()
-            state.withLock { $0.idle += 1 }
+            let done = state.withLock { state in
+                guard state.stopped, state.jobs.isEmpty else {
+                    state.idle += 1
+                    return false
+                }
+                state.threads -= 1
+                return true
+            }
+            if done { return }
         }
+    }
+}
+
+/// A continuation that the first of several outcomes resumes.
+final class CallPromise<Value: Sendable>: Sendable {
+    private let continuation: Mutex<CheckedContinuation<Value, Never>?>
+
+    init(_ continuation: CheckedContinuation<Value, Never>) {
+        self.continuation = Mutex(continuation)
+    }
+
+    var isResolved: Bool { continuation.withLock { $0 == nil } }
+
+    func resolve(_ value: Value) {
+        continuation.withLock { continuation in
+            defer { continuation = nil }
+            return continuation
+        }?.resume(returning: value)
     }
 }

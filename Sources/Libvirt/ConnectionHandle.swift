@@ -1,8 +1,9 @@
 import CLibvirt
+import Dispatch
 import Logging
 import Synchronization
 
-/// The owner of a `virConnectPtr` and of the callbacks registered on it.
+/// The owner of a `virConnectPtr`, of the callbacks registered on it and of the threads for its calls.
 ///
 /// Each call holds a libvirt reference for as long as it runs, so that closing never frees what another thread uses.
 final class ConnectionHandle: Sendable {
@@ -25,51 +26,116 @@ final class ConnectionHandle: Sendable {
         }
     }
 
-    let hub: EventHub
+    let hub = EventHub()
+    let pool: CallPool
     private let state: Mutex<State>
+    private let watchdog = Mutex<Watchdog?>(nil)
 
-    /// Opens and registers; blocking.
-    init(uri: String, logger: Logger) throws(LibvirtError) {
+    /// Opens and registers on a thread of a new pool.
+    ///
+    /// - Throws: what libvirt reports; `VIR_ERR_NO_CONNECT` where the other side takes the connection and then does not answer.
+    static func open(
+        uri: String, watched: Bool, within limit: DispatchTimeInterval?, logger: Logger
+    ) async throws(LibvirtError) -> ConnectionHandle {
+        let pool = CallPool()
+        let result: Result<ConnectionHandle, LibvirtError> = await withCheckedContinuation { continuation in
+            let promise = CallPromise(continuation)
+            pool.submit {
+                promise.resolve(
+                    Result { () throws(LibvirtError) in try ConnectionHandle(uri: uri, pool: pool, logger: logger) })
+            }
+            if let limit {
+                DispatchQueue.global().asyncAfter(deadline: .now() + limit) { promise.resolve(.failure(.noAnswer)) }
+            }
+        }
+        switch result {
+        case .success(let handle):
+            if watched { handle.watch() }
+            return handle
+        case .failure(let error):
+            pool.stop()
+            throw error
+        }
+    }
+
+    private init(uri: String, pool: CallPool, logger: Logger) throws(LibvirtError) {
         guard let pointer = unsafe virConnectOpen(uri) else { throw LibvirtError.last() }
-        hub = EventHub()
+        self.pool = pool
         let registrations = unsafe Registration.all(on: pointer, hub: hub, logger: logger)
         state = Mutex(unsafe State(pointer: pointer, registrations: registrations))
-        // 1 is libvirt's answer where the other side lacks keepalive; embedded drivers report an error. Neither matters.
-        if unsafe virConnectSetKeepAlive(pointer, 5, 5) != 0 {
-            logger.debug("libvirt connection without keepalive", metadata: ["uri": "\(uri)"])
-        }
+    }
+
+    /// Closes the connection when the other side gives no sign of life for half a minute.
+    private func watch() {
+        let dog = Watchdog(
+            question: { [weak self] in
+                _ = try? self?.withPointer { (connection) throws(LibvirtError) in
+                    var version: UInt = 0
+                    try check(unsafe virConnectGetLibVersion(connection, &version))
+                }
+            }, silence: { [hub] in hub.close(.keepalive) })
+        watchdog.withLock { $0 = dog }
+        _ = hub.whenClosed { _ in dog.stop() }
     }
 
     deinit {
         let left = state.withLock { $0.take() }
-        CallPool.shared.submit { left.release() }
+        pool.submit { left.release() }
+        pool.stop()
         hub.close(.client)
     }
 
-    /// Runs a blocking call with the pointer on the calling thread.
+    /// Runs a blocking call with the pointer on a thread of the pool; the end of the connection ends the wait too.
     ///
     /// - Throws: `VIR_ERR_INVALID_CONN` after `close()`, else what the call throws.
-    @safe func withPointer<Value>(_ body: (OpaquePointer) throws(LibvirtError) -> Value) throws(LibvirtError) -> Value {
-        let reference = try reference()
-        return unsafe try body(reference.pointer)
-    }
-
-    /// Runs a blocking call with the pointer on a thread of the pool.
     @safe func call<Value: Sendable>(
         _ body: @escaping @Sendable (OpaquePointer) throws(LibvirtError) -> Value
     ) async throws(LibvirtError) -> Value {
-        try await CallPool.shared.run { () throws(LibvirtError) in try self.withPointer(body) }
+        let result: Result<Value, LibvirtError> = await withCheckedContinuation { continuation in
+            let promise = CallPromise(continuation)
+            let waiter = hub.whenClosed { promise.resolve(.failure(.lost($0))) }
+            pool.submit {
+                guard !promise.isResolved else { return }
+                promise.resolve(Result { () throws(LibvirtError) in try self.withPointer(body) })
+                self.hub.forget(waiter)
+            }
+        }
+        return try result.get()
     }
 
-    /// Deregisters the callbacks and drops the connection; blocking. The network connection ends with the last domain and secret.
-    func close() {
-        state.withLock { $0.take() }.release()
+    /// Deregisters the callbacks and drops the connection, waiting at most so long for the other side.
+    ///
+    /// The transport ends with the last domain and secret of the connection.
+    func close(within limit: DispatchTimeInterval) async {
         hub.close(.client)
+        await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+            let promise = CallPromise(continuation)
+            pool.submit {
+                self.state.withLock { $0.take() }.release()
+                promise.resolve(())
+            }
+            DispatchQueue.global().asyncAfter(deadline: .now() + limit) { promise.resolve(()) }
+        }
+    }
+
+    /// Runs a blocking call with the pointer on the calling thread.
+    @safe private func withPointer<Value>(
+        _ body: (OpaquePointer) throws(LibvirtError) -> Value
+    ) throws(LibvirtError) -> Value {
+        let reference = try reference()
+        do throws(LibvirtError) {
+            return unsafe try body(reference.pointer)
+        } catch {
+            if error.isConnectionLost, unsafe virConnectIsAlive(reference.pointer) != 1 {
+                hub.close(error.closeReason)
+            }
+            throw error
+        }
     }
 
     private func reference() throws(LibvirtError) -> ConnectionReference {
         try state.withLock { (state) throws(LibvirtError) in
-            guard let pointer = unsafe state.pointer else { throw LibvirtError.closed }
+            guard let pointer = unsafe state.pointer else { throw LibvirtError.lost(.client) }
             try check(unsafe virConnectRef(pointer))
             return unsafe ConnectionReference(pointer: pointer)
         }
@@ -82,5 +148,30 @@ final class ConnectionHandle: Sendable {
 
     deinit {
         _ = unsafe virConnectClose(pointer)
+    }
+}
+
+extension LibvirtError {
+    /// What a call on an ended connection throws.
+    static func lost(_ reason: CloseReason) -> LibvirtError {
+        guard reason != .client else {
+            return LibvirtError(
+                code: Int32(VIR_ERR_INVALID_CONN.rawValue), domain: Int32(VIR_FROM_NONE.rawValue),
+                message: "connection is closed")
+        }
+        return LibvirtError(
+            code: Int32(VIR_ERR_INTERNAL_ERROR.rawValue), domain: Int32(VIR_FROM_RPC.rawValue),
+            message: "connection to libvirt lost: \(reason)")
+    }
+
+    fileprivate static var noAnswer: LibvirtError {
+        LibvirtError(
+            code: Int32(VIR_ERR_NO_CONNECT.rawValue), domain: Int32(VIR_FROM_RPC.rawValue),
+            message: "libvirt accepts connections and does not answer")
+    }
+
+    /// The close reason that libvirt's client would give for this failure of its transport.
+    fileprivate var closeReason: CloseReason {
+        message.contains("keepalive") ? .keepalive : message.contains("Cannot recv data") ? .endOfFile : .error
     }
 }

@@ -4,7 +4,7 @@ import Synchronization
 final class EventHub: Sendable {
     private struct State {
         var buffers: [UInt64: EventBuffer] = [:]
-        var waiters: [UInt64: CheckedContinuation<CloseReason?, Never>] = [:]
+        var waiters: [UInt64: @Sendable (CloseReason) -> Void] = [:]
         var closed: CloseReason?
         var next: UInt64 = 0
 
@@ -29,7 +29,7 @@ final class EventHub: Sendable {
     /// Ends the connection for all who listen; the first reason counts.
     func close(_ reason: CloseReason) {
         let (buffers, waiters) = state.withLock { state in
-            guard state.closed == nil else { return ([EventBuffer](), [CheckedContinuation<CloseReason?, Never>]()) }
+            guard state.closed == nil else { return ([EventBuffer](), [@Sendable (CloseReason) -> Void]()) }
             state.closed = reason
             defer {
                 state.buffers = [:]
@@ -38,7 +38,7 @@ final class EventHub: Sendable {
             return (Array(state.buffers.values), Array(state.waiters.values))
         }
         buffers.forEach { $0.finish(reason) }
-        waiters.forEach { $0.resume(returning: reason) }
+        waiters.forEach { $0(reason) }
     }
 
     /// Adds a subscriber; one that comes after the end hears of the end at once.
@@ -56,21 +56,38 @@ final class EventHub: Sendable {
         state.withLock { _ = $0.buffers.removeValue(forKey: number) }
     }
 
+    /// Calls the handler with the end's reason, at once where it has come; `forget` takes it back.
+    func whenClosed(_ handler: @escaping @Sendable (CloseReason) -> Void) -> UInt64 {
+        let (number, closed) = state.withLock { state in
+            let number = state.number()
+            if state.closed == nil { state.waiters[number] = handler }
+            return (number, state.closed)
+        }
+        if let closed { handler(closed) }
+        return number
+    }
+
+    func forget(_ number: UInt64) {
+        state.withLock { _ = $0.waiters.removeValue(forKey: number) }
+    }
+
     /// The reason of the end, once there is one; nil when the waiting task was cancelled.
     func waitUntilClosed() async -> CloseReason? {
-        let number = state.withLock { $0.number() }
+        let waiter = Mutex<(promise: CallPromise<CloseReason?>, number: UInt64)?>(nil)
         return await withTaskCancellationHandler {
             await withCheckedContinuation { (continuation: CheckedContinuation<CloseReason?, Never>) in
-                let (done, reason) = state.withLock { state -> (Bool, CloseReason?) in
-                    if let closed = state.closed { return (true, closed) }
-                    if Task.isCancelled { return (true, nil) }
-                    state.waiters[number] = continuation
-                    return (false, nil)
+                let promise = CallPromise(continuation)
+                let number = whenClosed { promise.resolve($0) }
+                waiter.withLock { $0 = (promise, number) }
+                if Task.isCancelled {
+                    forget(number)
+                    promise.resolve(nil)
                 }
-                if done { continuation.resume(returning: reason) }
             }
         } onCancel: {
-            state.withLock { $0.waiters.removeValue(forKey: number) }?.resume(returning: nil)
+            guard let (promise, number) = waiter.withLock({ $0 }) else { return }
+            forget(number)
+            promise.resolve(nil)
         }
     }
 }

@@ -1,29 +1,38 @@
 import CLibvirt
+import Dispatch
 package import Logging
 
 /// A connection to a hypervisor's libvirt driver, remote or embedded.
 ///
-/// Calls block a thread of the pool, never the caller's, and any number may run at once. After `close()` they throw
-/// `VIR_ERR_INVALID_CONN`.
+/// Calls block threads of the connection's own, never the caller's, and any number may run at once. When the connection ends,
+/// calls in flight fail too (`isConnectionLost`): whether they had an effect is not known then.
 package final class LibvirtConnection: Sendable {
     /// The URI it was opened with.
     package let uri: String
     let handle: ConnectionHandle
+    /// Where secrets are: the same connection, but for an embedded hypervisor driver.
+    let secrets: ConnectionHandle
 
-    private init(uri: String, handle: ConnectionHandle) {
+    private init(uri: String, handle: ConnectionHandle, secrets: ConnectionHandle) {
         self.uri = uri
         self.handle = handle
+        self.secrets = secrets
     }
 
-    /// Opens a connection (`virConnectOpen`) with keepalive (5 s, 5 times) where the driver has it, and registers for its events.
+    /// Opens a connection (`virConnectOpen`) and registers for its events; a remote one is asked for a sign of life every 5 s.
     ///
     /// The event loop is started first. An embedded driver's directory belongs to one process at a time.
     package static func open(uri: String, logger: Logger) async throws(LibvirtError) -> LibvirtConnection {
         try LibvirtEventLoop.shared.start()
-        let handle = try await CallPool.shared.run { () throws(LibvirtError) in
-            try ConnectionHandle(uri: uri, logger: logger)
+        // An embedded QEMU driver looks for secrets in the process's secret driver, so that one comes first.
+        guard let secretURI = embeddedSecretURI(for: uri) else {
+            let handle = try await ConnectionHandle.open(uri: uri, watched: true, within: .seconds(30), logger: logger)
+            return LibvirtConnection(uri: uri, handle: handle, secrets: handle)
         }
-        return LibvirtConnection(uri: uri, handle: handle)
+        // It has no other side to watch; its start may take long, since it takes over what runs.
+        let secrets = try await ConnectionHandle.open(uri: secretURI, watched: false, within: nil, logger: logger)
+        let handle = try await ConnectionHandle.open(uri: uri, watched: false, within: nil, logger: logger)
+        return LibvirtConnection(uri: uri, handle: handle, secrets: secrets)
     }
 
     /// The version of the libvirt that serves the connection, as 1,000,000 × major + 1,000 × minor + release.
@@ -84,14 +93,11 @@ package final class LibvirtConnection: Sendable {
         LibvirtEvents(hub: handle.hub, domainUUID: domainUUID, limit: limit)
     }
 
-    /// Deregisters the callbacks and closes. The transport itself ends when the last domain and secret of it is dropped.
+    /// Ends calls and subscriptions, deregisters the callbacks and closes, waiting at most 5 s for the other side.
+    ///
+    /// The transport itself ends when the last domain and secret of it is dropped.
     package func close() async {
-        let handle = handle
-        await withCheckedContinuation { continuation in
-            CallPool.shared.submit {
-                handle.close()
-                continuation.resume()
-            }
-        }
+        await handle.close(within: .seconds(5))
+        if secrets !== handle { await secrets.close(within: .seconds(5)) }
     }
 }

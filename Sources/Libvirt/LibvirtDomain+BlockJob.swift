@@ -46,8 +46,11 @@ extension LibvirtDomain {
 
     /// Cancels the job on a disk, or with `pivot` ends it by moving the guest to the copy (`virDomainBlockJobAbort`).
     ///
-    /// - Throws: `isBlockCopyActive` for a pivot to a copy that is not ready; `isInvalidArgument` or `isOperationInvalid` where
-    ///   the disk has no job.
+    /// Without `async` it returns when the job is over and, after a pivot, both configurations name the copy. The event may come
+    /// just before or after.
+    ///
+    /// - Throws: `isBlockCopyActive` for a pivot to a copy that is not ready; `isInvalidArgument` where the disk has no job;
+    ///   `isOperationInvalid` where the domain does not run.
     package func blockJobAbort(disk: String, flags: BlockJobAbortFlags = []) async throws(LibvirtError) {
         try await call { (domain) throws(LibvirtError) in
             _ = try check(unsafe virDomainBlockJobAbort(domain, disk, flags.rawValue))

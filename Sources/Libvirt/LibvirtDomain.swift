@@ -14,7 +14,7 @@ package final class LibvirtDomain: Sendable {
         uuid = domainUUID(pointer) ?? ""
         name = unsafe virDomainGetName(pointer).map { unsafe String(cString: $0) } ?? ""
         self.connection = connection
-        handle = unsafe DomainHandle(pointer: pointer)
+        handle = unsafe DomainHandle(pointer: pointer, pool: connection.pool)
     }
 
     /// Runs a blocking call with the pointer on a thread of the pool.
@@ -79,11 +79,12 @@ package final class LibvirtDomain: Sendable {
 /// The owner of a `virDomainPtr`.
 @safe private struct DomainHandle: ~Copyable, @unchecked Sendable {
     let pointer: OpaquePointer
+    let pool: CallPool
 
     deinit {
         // It can hold the last reference to a closed connection, and then freeing it waits for the other side.
         let released = unsafe Released(pointer: pointer)
-        CallPool.shared.submit { _ = unsafe virDomainFree(released.pointer) }
+        pool.submit { _ = unsafe virDomainFree(released.pointer) }
     }
 }
 

@@ -50,12 +50,6 @@ extension LibvirtError {
             code: error.code, domain: error.domain, level: level,
             message: error.message.map { unsafe String(cString: $0) } ?? "")
     }
-
-    /// A call on a connection that was closed on this side.
-    static var closed: LibvirtError {
-        LibvirtError(
-            code: Int32(VIR_ERR_INVALID_CONN.rawValue), domain: Int32(VIR_FROM_NONE.rawValue), message: "connection is closed")
-    }
 }
 
 /// Passes a libvirt status on, or throws the calling thread's last error where it is negative.

@@ -6,11 +6,11 @@ package enum LibvirtEvent: Sendable, Hashable {
     case blockJob(domainUUID: String, disk: String, type: BlockJobType, status: BlockJobStatus)
     /// A domain changed (`VIR_DOMAIN_EVENT_ID_LIFECYCLE`); `detail` is the `virDomainEvent…DetailType` that goes with `event`.
     case lifecycle(domainUUID: String, event: LifecycleEvent, detail: Int32)
-    /// QEMU's own event, such as `BLOCK_JOB_COMPLETED` with its `error`; `details` is its data as JSON text, empty where it has none.
+    /// QEMU's own event, such as `BLOCK_JOB_COMPLETED` with its `error`; `details` is its data as JSON text or empty.
     ///
     /// `seconds` since the epoch and `micros` of QEMU's clock; `seconds` is -1 where QEMU gave none.
     case monitor(domainUUID: String, name: String, details: String, seconds: Int64, micros: UInt32)
-    /// The guest met an I/O error (`VIR_DOMAIN_EVENT_ID_IO_ERROR_REASON`); `reason` may be empty, `enospc` is its one fixed value.
+    /// The guest met an I/O error (`VIR_DOMAIN_EVENT_ID_IO_ERROR_REASON`); `reason` is `enospc`, QEMU's text or empty.
     case ioError(domainUUID: String, source: String, deviceAlias: String, action: IOErrorAction, reason: String)
     /// The subscriber was too slow: this many events, older than those that follow, are lost. Look at the domain itself.
     case overflow(dropped: Int)

@@ -27,6 +27,8 @@ package final class LibvirtEventLoop: Sendable {
         try state.withLock { (state) throws(LibvirtError) in
             guard !state.running else { return }
             if !state.registered {
+                // An embedded driver writes its warnings on stderr, amid a log that may be JSON. A variable set outside wins.
+                _ = unsafe setenv("LIBVIRT_DEBUG", "error", 0)
                 try check(virInitialize())
                 // Without a handler libvirt prints every error on stderr.
                 unsafe virSetErrorFunc(nil) { _, _ in }

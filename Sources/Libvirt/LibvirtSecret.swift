@@ -16,12 +16,14 @@ package final class LibvirtSecret: Sendable {
     package let uuid: String
     private let connection: ConnectionHandle
     private let handle: SecretHandle
+    private let removable: Bool
 
     /// Takes the reference over that a libvirt call returned.
-    @safe init(owning pointer: OpaquePointer, connection: ConnectionHandle) {
+    @safe init(owning pointer: OpaquePointer, connection: ConnectionHandle, removable: Bool) {
+        self.removable = removable
         uuid = uuidText { unsafe virSecretGetUUIDString(pointer, $0) } ?? ""
         self.connection = connection
-        handle = unsafe SecretHandle(pointer: pointer)
+        handle = unsafe SecretHandle(pointer: pointer, pool: connection.pool)
     }
 
     /// Sets the value (`virSecretSetValue`).
@@ -60,8 +62,9 @@ package final class LibvirtSecret: Sendable {
         }
     }
 
-    /// Removes the secret.
+    /// Removes the secret, or empties it where the driver cannot (`LibvirtConnection.canUndefineSecrets`).
     package func undefine() async throws(LibvirtError) {
+        guard removable else { return try await setValue([]) }
         try await call { (secret) throws(LibvirtError) in _ = try check(unsafe virSecretUndefine(secret)) }
     }
 
@@ -75,10 +78,11 @@ package final class LibvirtSecret: Sendable {
 /// The owner of a `virSecretPtr`.
 @safe private struct SecretHandle: ~Copyable, @unchecked Sendable {
     let pointer: OpaquePointer
+    let pool: CallPool
 
     deinit {
         let released = unsafe Released(pointer: pointer)
-        CallPool.shared.submit { _ = unsafe virSecretFree(released.pointer) }
+        pool.submit { _ = unsafe virSecretFree(released.pointer) }
     }
 }
 

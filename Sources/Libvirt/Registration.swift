@@ -23,7 +23,7 @@ enum Registration: Sendable {
             let identifier = unsafe register(context.toOpaque())
             guard identifier >= 0 else {
                 unsafe context.release()
-                logger.info("libvirt driver without \(what) events", metadata: ["error": "\(LibvirtError.last())"])
+                logger.debug("libvirt driver without \(what) events", metadata: ["error": "\(LibvirtError.last())"])
                 return nil
             }
             return identifier

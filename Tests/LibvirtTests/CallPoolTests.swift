@@ -22,7 +22,7 @@ struct CallPoolTests {
                 }
             }
             group.addTask {
-                try? await CallPool.shared.run {
+                try? await CallPool(limit: 1).run {
                     for _ in 0..<3 { started.wait() }
                     for _ in 0..<6 { gate.signal() }
                 }
