@@ -1,0 +1,261 @@
+import Dispatch
+import Foundation
+import GRDB
+import Synchronization
+import VolumeSwap
+
+/// The journal's one writer: all that queued up while the last sync ran becomes one transaction with one sync.
+///
+/// Callers are suspended, never blocked; more than `limit` of them wait for room. All SQLite work runs on a serial dispatch queue.
+final class GroupCommit: Sendable {
+    typealias Reply = CheckedContinuation<Result<WriteOutput, JournalError>, Never>
+
+    /// Awaited changes that may be in the queue at once.
+    static let limit = 1024
+    /// How long old bytes may stay in the write-ahead log after a task was settled.
+    static let scrubDelay = DispatchTimeInterval.seconds(1)
+
+    private struct Entry {
+        let write: JournalWrite
+        /// nil for a note.
+        let reply: Reply?
+    }
+
+    private struct State {
+        var entries: [Entry] = []
+        /// Where a task's newest entry is, if that is a note: a further note takes its place, so notes cannot pile up.
+        var notes: [TaskID: Int] = [:]
+        /// Notes of a failed transaction: they go before the next one's entries.
+        var retained: [Entry] = []
+        var awaited = 0
+        var waiters: [CheckedContinuation<Void, Never>] = []
+        var isRunning = false
+        /// Takes no more changes.
+        var isClosed = false
+        /// SQLite must not be called any more.
+        var isPoolClosed = false
+        var isScrubDue = false
+    }
+
+    private let pool: DatabasePool
+    private let path: String
+    private let identity: FileIdentity
+    private let queue = DispatchQueue(label: "pivotd.journal", qos: .userInitiated)
+    private let state = Mutex(State())
+    private let commitCount = Atomic<Int>(0)
+
+    init(pool: DatabasePool, path: String, identity: FileIdentity) {
+        self.pool = pool
+        self.path = path
+        self.identity = identity
+    }
+
+    /// Transactions committed, each with one sync.
+    var commits: Int { commitCount.load(ordering: .relaxed) }
+
+    /// Returns once the change is synced. A cancelled caller waits all the same: what was begun is recorded.
+    func submit(_ write: JournalWrite) async throws(JournalError) -> WriteOutput {
+        await makeRoom()
+        let result = await withCheckedContinuation { (reply: Reply) in enqueue(Entry(write: write, reply: reply)) }
+        return try result.get()
+    }
+
+    func note(_ write: JournalWrite) { enqueue(Entry(write: write, reply: nil)) }
+
+    /// Returns when every change submitted before was tried.
+    func settleQueue() async {
+        guard state.withLock({ $0.isRunning }) else { return }
+        _ = try? await submit(.barrier)
+    }
+
+    /// Moves the write-ahead log into the database and empties it, so that no overwritten byte is left in either.
+    func scrub() async {
+        await withCheckedContinuation { done in
+            queue.async {
+                self.scrubNow()
+                done.resume()
+            }
+        }
+    }
+
+    /// Commits what is queued, refuses what comes later, and empties the write-ahead log.
+    func close() async {
+        // A barrier takes along the notes that a failed transaction left.
+        _ = try? await submit(.barrier)
+        state.withLock { $0.isClosed = true }
+        await withCheckedContinuation { done in
+            queue.async {
+                self.closeNow()
+                done.resume()
+            }
+        }
+    }
+
+    private func closeNow() {
+        let isOpen = state.withLock { state in
+            defer { state.isPoolClosed = true }
+            return !state.isPoolClosed
+        }
+        guard isOpen else { return }
+        commitBatch()
+        checkpoint()
+        try? pool.close()
+    }
+
+    private func makeRoom() async {
+        let isFree = state.withLock { state in
+            guard state.awaited < Self.limit || state.isClosed else { return false }
+            state.awaited += 1
+            return true
+        }
+        if isFree { return }
+        await withCheckedContinuation { waiter in
+            let isFree = state.withLock { state in
+                guard state.awaited >= Self.limit, !state.isClosed else {
+                    state.awaited += 1
+                    return true
+                }
+                state.waiters.append(waiter)
+                return false
+            }
+            if isFree { waiter.resume() }
+        }
+    }
+
+    private func enqueue(_ entry: Entry) {
+        enum Next { case start, wait, refuse }
+        let next = state.withLock { state -> Next in
+            guard !state.isClosed else { return .refuse }
+            if let task = entry.write.task {
+                if entry.reply == nil {
+                    if let index = state.notes[task] {
+                        state.entries[index] = entry
+                        return .wait
+                    }
+                    state.notes[task] = state.entries.count
+                } else {
+                    state.notes[task] = nil
+                }
+            }
+            state.entries.append(entry)
+            if state.isRunning { return .wait }
+            state.isRunning = true
+            return .start
+        }
+        switch next {
+        case .start: queue.async { self.run() }
+        case .wait: break
+        case .refuse:
+            entry.reply?.resume(returning: .failure(.closed(path)))
+            letWaitersIn()
+        }
+    }
+
+    /// For a closed journal: those who wait for room are refused like all others.
+    private func letWaitersIn() {
+        let waiters = state.withLock { state in
+            defer { state.waiters = [] }
+            return state.waiters
+        }
+        for waiter in waiters { waiter.resume() }
+    }
+
+    /// One batch a block, so that a due scrub gets its turn under a constant load.
+    private func run() {
+        commitBatch()
+        let isMore = state.withLock { state in
+            state.isRunning = !state.entries.isEmpty
+            return state.isRunning
+        }
+        if isMore { queue.async { self.run() } }
+    }
+
+    private func commitBatch() {
+        let (batch, waiters) = state.withLock { state in
+            guard !state.entries.isEmpty else { return ([Entry](), [CheckedContinuation<Void, Never>]()) }
+            let batch = state.retained + state.entries
+            state.entries.removeAll(keepingCapacity: true)
+            state.notes.removeAll(keepingCapacity: true)
+            state.retained = []
+            let waiters = Array(state.waiters.prefix(Self.limit))
+            state.waiters.removeFirst(waiters.count)
+            state.awaited = waiters.count
+            return (batch, waiters)
+        }
+        for waiter in waiters { waiter.resume() }
+        guard !batch.isEmpty else { return }
+        do {
+            let results = try commit(batch)
+            for (entry, result) in zip(batch, results) { entry.reply?.resume(returning: result) }
+            if batch.contains(where: { if case .settle = $0.write { true } else { false } }) { scheduleScrub() }
+        } catch {
+            let failure = JournalError(error, path: path)
+            retain(batch.filter { $0.reply == nil })
+            for entry in batch { entry.reply?.resume(returning: .failure(failure)) }
+        }
+    }
+
+    private func commit(_ batch: [Entry]) throws -> [Result<WriteOutput, JournalError>] {
+        let isInPlace = !batch.contains { $0.write.needsFileInPlace } || FileIdentity(path: path) == identity
+        let missing = JournalError(
+            .unusable, "the journal \(path) was deleted or replaced while in use; restart pivotd, nothing is accepted until then")
+        var results: [Result<WriteOutput, JournalError>] = []
+        results.reserveCapacity(batch.count)
+        var isWritten = false
+        try pool.writeWithoutTransaction { db in
+            try db.inTransaction(.immediate) {
+                for entry in batch {
+                    guard isInPlace || !entry.write.needsFileInPlace else {
+                        results.append(.failure(missing))
+                        continue
+                    }
+                    results.append(try entry.write.apply(db, path: path))
+                    if case .barrier = entry.write { continue }
+                    isWritten = true
+                }
+                return .commit
+            }
+        }
+        if isWritten { commitCount.add(1, ordering: .relaxed) }
+        return results
+    }
+
+    /// Keeps the newest note of each task.
+    private func retain(_ notes: [Entry]) {
+        guard !notes.isEmpty else { return }
+        state.withLock { state in
+            for note in notes {
+                state.retained.removeAll { $0.write.task == note.write.task }
+                state.retained.append(note)
+            }
+        }
+    }
+
+    private func scheduleScrub() {
+        let isNew = state.withLock { state in
+            defer { state.isScrubDue = true }
+            return !state.isScrubDue
+        }
+        guard isNew else { return }
+        queue.asyncAfter(deadline: .now() + Self.scrubDelay) { [weak self] in self?.scrubNow() }
+    }
+
+    private func scrubNow() {
+        let isOpen = state.withLock { state in
+            state.isScrubDue = false
+            return !state.isPoolClosed
+        }
+        // A reader may be in the way, or the disk full: later.
+        if isOpen, !checkpoint() { scheduleScrub() }
+    }
+
+    @discardableResult
+    private func checkpoint() -> Bool {
+        do {
+            try pool.writeWithoutTransaction { db in _ = try db.checkpoint(.truncate) }
+            return true
+        } catch {
+            return false
+        }
+    }
+}

@@ -1,0 +1,43 @@
+import GRDB
+import VolumeSwap
+
+extension JournalError {
+    /// SQLite's error as what it means for the journal, with a remedy.
+    init(_ error: any Error, path: String) {
+        if let error = error as? JournalError {
+            self = error
+            return
+        }
+        guard let error = error as? DatabaseError else {
+            self.init(.unavailable, "the journal \(path) failed: \(error)")
+            return
+        }
+        let text = error.message ?? "SQLite error \(error.extendedResultCode.rawValue)"
+        switch error.resultCode {
+        case .SQLITE_FULL:
+            self.init(
+                .unavailable, "the journal \(path) cannot be written: \(text); free some space, nothing is accepted until then")
+        case .SQLITE_IOERR, .SQLITE_READONLY, .SQLITE_CANTOPEN:
+            self.init(
+                .unavailable,
+                "the journal \(path) failed: \(text) (SQLite error \(error.extendedResultCode.rawValue)); check the disk and its "
+                    + "permissions, nothing is accepted until then")
+        case .SQLITE_NOTADB:
+            self.init(.unusable, "\(path) is not a journal (\(text)); move it away, or give another state_dir")
+        case .SQLITE_CORRUPT: self = .damaged(path, text)
+        case .SQLITE_MISUSE:
+            self = .closed(path)
+        default:
+            self.init(.unavailable, "the journal \(path) failed: \(text) (SQLite error \(error.extendedResultCode.rawValue))")
+        }
+    }
+
+    static func damaged(_ path: String, _ reason: String) -> JournalError {
+        JournalError(
+            .unusable,
+            "the journal \(path) is damaged (\(reason)); restore it from a backup, or move it away: domains are then restored from "
+                + "their own metadata, but replies still owed are lost")
+    }
+
+    static func closed(_ path: String) -> JournalError { JournalError(.unavailable, "the journal \(path) is closed") }
+}

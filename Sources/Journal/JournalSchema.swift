@@ -1,0 +1,89 @@
+import Foundation
+import GRDB
+import VolumeSwap
+
+/// The journal's tables, version by version, and the check that a file is a journal at all.
+enum JournalSchema {
+    /// `pivt`, in SQLite's `application_id`.
+    static let applicationID: Int32 = 0x7069_7674
+
+    static var migrator: DatabaseMigrator {
+        var migrator = DatabaseMigrator()
+        migrator.registerMigration("v1") { db in
+            try db.execute(
+                sql: """
+                    CREATE TABLE task (
+                        sequence INTEGER PRIMARY KEY,
+                        id TEXT NOT NULL UNIQUE,
+                        instance_key TEXT NOT NULL,
+                        disk TEXT NOT NULL,
+                        args TEXT NOT NULL,
+                        context TEXT NOT NULL,
+                        reply_to TEXT,
+                        accepted_at REAL NOT NULL,
+                        started_at REAL,
+                        finished_at REAL,
+                        phase TEXT NOT NULL,
+                        plan TEXT,
+                        result TEXT,
+                        failure TEXT,
+                        is_settled INTEGER NOT NULL DEFAULT 0
+                    ) STRICT;
+                    CREATE INDEX task_by_disk ON task (instance_key, disk);
+                    CREATE INDEX task_by_phase ON task (phase);
+                    CREATE INDEX task_unsettled ON task (sequence) WHERE is_settled = 0;
+                    CREATE INDEX task_settled ON task (finished_at) WHERE is_settled = 1;
+                    CREATE TABLE probe (id INTEGER PRIMARY KEY, at REAL NOT NULL) STRICT;
+                    """)
+        }
+        return migrator
+    }
+
+    /// Looks at a file before anything is written to it.
+    ///
+    /// - Throws: ``JournalError`` of code `unusable` for a file that is not a journal, is damaged, or is of a newer version.
+    static func check(path: String) throws(JournalError) {
+        guard let size = try? FileManager.default.attributesOfItem(atPath: path)[.size] as? Int, size > 0 else { return }
+        var configuration = Configuration()
+        configuration.readonly = true
+        configuration.busyMode = .timeout(5)
+        do {
+            let queue = try DatabaseQueue(path: path, configuration: configuration)
+            defer { try? queue.close() }
+            try queue.read { db in try check(db, path: path, size: size) }
+        } catch {
+            throw JournalError(error, path: path)
+        }
+    }
+
+    private static func check(_ db: Database, path: String, size: Int) throws {
+        let identifier = try Int32.fetchOne(db, sql: "PRAGMA application_id") ?? 0
+        let tables = try Int.fetchOne(db, sql: "SELECT count(*) FROM sqlite_master") ?? 0
+        guard identifier == applicationID || (identifier == 0 && tables == 0) else {
+            throw JournalError(
+                .unusable,
+                "\(path) is a database of another program (application_id \(identifier)); move it away, or give another state_dir"
+            )
+        }
+        if try migrator.hasBeenSuperseded(db) {
+            throw JournalError(
+                .unusable,
+                "\(path) was written by a newer pivotd; install that version again, or move the file away when no swap is "
+                    + "unfinished")
+        }
+        // Reading all of it takes about a second for each gigabyte: a larger file is checked page by page as it is used.
+        guard size <= 64 << 20 else { return }
+        let verdict = try String.fetchOne(db, sql: "PRAGMA quick_check(1)") ?? "ok"
+        guard verdict == "ok" else { throw JournalError.damaged(path, verdict) }
+    }
+
+    /// Brings an own or empty file to the present version.
+    static func migrate(_ pool: DatabasePool) throws {
+        try pool.writeWithoutTransaction { db in
+            try db.execute(sql: "PRAGMA application_id = \(applicationID)")
+        }
+        try migrator.migrate(pool)
+        // Puts the application_id into the file itself, for `file` and for the next start.
+        try pool.writeWithoutTransaction { db in _ = try db.checkpoint(.truncate) }
+    }
+}

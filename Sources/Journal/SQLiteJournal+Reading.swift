@@ -1,0 +1,46 @@
+import GRDB
+package import VolumeSwap
+
+extension SQLiteJournal {
+    package func unfinished() async throws(JournalError) -> [SwapRecord] {
+        let sql = """
+            SELECT \(TaskRow.columns) FROM task WHERE is_settled = 0 ORDER BY finished_at IS NOT NULL, sequence
+            """
+        return try await records(sql: sql, arguments: [])
+    }
+
+    package func record(_ id: TaskID) async throws(JournalError) -> SwapRecord? {
+        let path = path
+        return try await read { db in try TaskRow.fetch(db, id: id.text)?.record(path: path) }
+    }
+
+    package func records(_ query: SwapQuery) async throws(JournalError) -> [SwapRecord] {
+        var conditions: [String] = []
+        var arguments: [any DatabaseValueConvertible] = []
+        if let key = query.instanceKey {
+            conditions.append("instance_key IN (?, ?, ?)")
+            arguments += [key, key.lowercased(), "name:\(key)"]
+        }
+        if let disk = query.disk {
+            conditions.append("disk = ?")
+            arguments.append(disk)
+        }
+        if let states = query.states {
+            let phases = SwapPhase.allCases.filter { states.contains($0.publicState) }
+            // Finished tasks are most of the table: walking it from the end beats sorting them.
+            let column = phases.contains { $0.isFinal } ? "+phase" : "phase"
+            conditions.append("\(column) IN (\(phases.map { _ in "?" }.joined(separator: ", ")))")
+            arguments += phases.map(\.rawValue)
+        }
+        let filter = conditions.isEmpty ? "" : "WHERE " + conditions.joined(separator: " AND ")
+        let sql = "SELECT \(TaskRow.columns) FROM task \(filter) ORDER BY sequence DESC LIMIT ?"
+        return try await records(sql: sql, arguments: StatementArguments(arguments + [max(0, query.limit)]))
+    }
+
+    private func records(sql: String, arguments: StatementArguments) async throws(JournalError) -> [SwapRecord] {
+        let path = path
+        return try await read { db in
+            try Row.fetchAll(db.cachedStatement(sql: sql), arguments: arguments).map { try TaskRow($0).record(path: path) }
+        }
+    }
+}

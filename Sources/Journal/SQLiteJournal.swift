@@ -1,0 +1,152 @@
+package import Foundation
+import GRDB
+package import VolumeSwap
+
+/// The journal in an SQLite file: write-ahead log, `synchronous=FULL`, one writer that commits in groups.
+///
+/// `STATE_DIR/journal.sqlite` is readable by its owner only, and one process at a time may have it open. When a task is settled its
+/// secrets are masked, the freed bytes of the file are overwritten (`secure_delete`), and within a second the write-ahead log, which
+/// still has the old text, is moved into the file and cut to nothing.
+package final class SQLiteJournal: SwapJournal {
+    /// Tasks deleted in one transaction, so that others need not wait for a long one.
+    private static let pruneLimit = 500
+
+    /// The database file, for messages.
+    package let path: String
+    private let pool: DatabasePool
+    private let writer: GroupCommit
+    private let lock: ProcessLock
+    private let now: @Sendable () -> Date
+
+    /// Opens or creates the journal of a state directory.
+    ///
+    /// - Parameters:
+    ///   - directory: created with mode 0700; one that is there is closed to others.
+    ///   - now: gives `startedAt`.
+    /// - Throws: ``JournalError``: `unusable` when another process has it open, or the file is foreign, damaged or of a newer
+    ///   version; `unavailable` when the disk is full or fails.
+    package static func open(directory: String, now: @escaping @Sendable () -> Date = { Date() }) async throws(JournalError)
+        -> SQLiteJournal
+    {
+        let result = await withCheckedContinuation { (reply: CheckedContinuation<Result<SQLiteJournal, JournalError>, Never>) in
+            DispatchQueue.global().async {
+                reply.resume(returning: Result { () throws(JournalError) in try SQLiteJournal(directory: directory, now: now) })
+            }
+        }
+        return try result.get()
+    }
+
+    private init(directory: String, now: @escaping @Sendable () -> Date) throws(JournalError) {
+        let directory = try StateDirectory(preparing: directory)
+        let path = directory.databasePath
+        let lock = try ProcessLock(path: directory.lockPath)
+        let identity = try directory.prepareDatabaseFile()
+        try JournalSchema.check(path: path)
+        do {
+            let pool = try DatabasePool(path: path, configuration: Self.configuration)
+            // GRDB's WAL mode comes with synchronous=NORMAL, under which a commit is not yet synced.
+            try pool.writeWithoutTransaction { db in
+                try db.execute(sql: "PRAGMA synchronous = FULL")
+                try db.execute(sql: "PRAGMA secure_delete = ON")
+            }
+            try JournalSchema.migrate(pool)
+            // Opens the reader now: later another file might have this name.
+            try pool.read { db in _ = try Int.fetchOne(db, sql: "SELECT count(*) FROM probe") }
+            self.pool = pool
+            writer = GroupCommit(pool: pool, path: path, identity: identity)
+        } catch {
+            throw JournalError(error, path: path)
+        }
+        self.path = path
+        self.lock = lock
+        self.now = now
+    }
+
+    /// Transactions committed so far: far fewer than calls when many come at once.
+    package var commits: Int { writer.commits }
+
+    package func accept(_ record: SwapRecord) async throws(JournalError) -> Acceptance {
+        guard case .acceptance(let acceptance) = try await writer.submit(.accept(try TaskRow(record))) else { return .new }
+        return acceptance
+    }
+
+    /// A task that has its outcome keeps its phase.
+    ///
+    /// - Throws: ``JournalError`` of code `unusable` for a task that is not there.
+    package func enter(_ id: TaskID, _ phase: SwapPhase, plan: SwapPlan?) async throws(JournalError) {
+        let text = try plan.map { plan throws(JournalError) in try JournalCoding.text(plan) }
+        _ = try await writer.submit(.enter(id, phase, plan: text, at: now().timeIntervalSince1970))
+    }
+
+    package func note(_ id: TaskID, _ phase: SwapPhase) {
+        writer.note(.enter(id, phase, plan: nil, at: now().timeIntervalSince1970))
+    }
+
+    /// The first outcome stays.
+    ///
+    /// - Throws: ``JournalError`` of code `unusable` for a task that is not there.
+    package func finish(_ id: TaskID, _ outcome: SwapOutcome, at date: Date) async throws(JournalError) {
+        let (result, failure) = try JournalCoding.texts(outcome)
+        _ = try await writer.submit(
+            .finish(id, outcome.phase, result: result, failure: failure, at: date.timeIntervalSince1970))
+    }
+
+    /// A task without an outcome, or settled before, stays as it is.
+    package func settle(_ id: TaskID) async throws(JournalError) {
+        _ = try await writer.submit(.settle(id))
+    }
+
+    package func prune(before date: Date) async throws(JournalError) -> Int {
+        var total = 0
+        while true {
+            let write = JournalWrite.prune(before: date.timeIntervalSince1970, limit: Self.pruneLimit)
+            guard case .count(let count) = try await writer.submit(write) else { return total }
+            total += count
+            if count < Self.pruneLimit { return total }
+        }
+    }
+
+    package func probe() async throws(JournalError) {
+        _ = try await writer.submit(.probe(at: now().timeIntervalSince1970))
+    }
+
+    package func close() async {
+        await writer.close()
+        lock.release()
+    }
+
+    /// Empties the write-ahead log now; it happens by itself within a second of a ``settle(_:)``.
+    package func scrub() async { await writer.scrub() }
+
+    /// Reads on a reader's own queue, after all changes that were submitted before.
+    func read<Value: Sendable>(_ body: @escaping @Sendable (Database) throws -> Value) async throws(JournalError) -> Value {
+        await writer.settleQueue()
+        let path = path
+        let result = await withCheckedContinuation { (reply: CheckedContinuation<Result<Value, JournalError>, Never>) in
+            pool.asyncRead { access in
+                do {
+                    reply.resume(returning: .success(try body(access.get())))
+                } catch {
+                    reply.resume(returning: .failure(JournalError(error, path: path)))
+                }
+            }
+        }
+        return try result.get()
+    }
+
+    /// Runs SQL on the writer's connection; blocks.
+    func execute(_ sql: String) throws { try pool.writeWithoutTransaction { db in try db.execute(sql: sql) } }
+
+    func fetchInt(_ sql: String) throws -> Int? { try pool.writeWithoutTransaction { db in try Int.fetchOne(db, sql: sql) } }
+
+    private static var configuration: Configuration {
+        var configuration = Configuration()
+        configuration.label = "journal"
+        configuration.maximumReaderCount = 1
+        configuration.busyMode = .timeout(5)
+        configuration.prepareDatabase { db in
+            try db.execute(sql: "PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY")
+        }
+        return configuration
+    }
+}

@@ -1,0 +1,123 @@
+import Foundation
+import Glibc
+import VolumeSwap
+
+/// The directory that holds the journal: private to its owner, and used by one process at a time.
+struct StateDirectory: Sendable {
+    let path: String
+
+    var databasePath: String { path + "/journal.sqlite" }
+    var lockPath: String { path + "/journal.lock" }
+
+    /// Creates the directory with mode 0700, or takes the rights of group and others away from one that is there.
+    ///
+    /// - Throws: ``JournalError`` of code `unusable` for a directory that is not this process's to close to others.
+    init(preparing path: String) throws(JournalError) {
+        self.path = path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
+        try makeDirectories()
+        var status = stat()
+        guard unsafe stat(self.path, &status) == 0 else {
+            throw JournalError(.unavailable, "state directory \(self.path): \(SystemCall.lastError())")
+        }
+        guard status.st_mode & S_IFMT == S_IFDIR else {
+            throw JournalError(.unusable, "state directory \(self.path) is not a directory; give another state_dir")
+        }
+        guard status.st_uid == geteuid() else {
+            throw JournalError(
+                .unusable,
+                "state directory \(self.path) belongs to user \(status.st_uid), not to \(geteuid()); change its owner, "
+                    + "or give another state_dir")
+        }
+        if status.st_mode & 0o077 != 0 { try tighten(isShared: status.st_mode & S_ISVTX != 0) }
+    }
+
+    /// Creates the database file with mode 0600 whatever the umask, and tightens those that are there; SQLite gives `-wal` and
+    /// `-shm` the mode of the database.
+    ///
+    /// - Returns: what tells this file from another that takes its name.
+    func prepareDatabaseFile() throws(JournalError) -> FileIdentity {
+        let descriptor = try SystemCall.openFile(databasePath)
+        defer { _ = close(descriptor) }
+        for suffix in ["-wal", "-shm"] { _ = unsafe chmod(databasePath + suffix, 0o600) }
+        guard let identity = FileIdentity(descriptor: descriptor) else {
+            throw JournalError(.unavailable, "\(databasePath): \(SystemCall.lastError())")
+        }
+        return identity
+    }
+
+    private func makeDirectories() throws(JournalError) {
+        if unsafe mkdir(path, 0o700) == 0 {
+            guard unsafe chmod(path, 0o700) == 0 else {
+                throw JournalError(.unavailable, "state directory \(path): \(SystemCall.lastError())")
+            }
+            return
+        }
+        if errno == EEXIST { return }
+        guard errno == ENOENT else {
+            throw JournalError(.unavailable, "state directory \(path) cannot be made: \(SystemCall.lastError())")
+        }
+        let parent = (path as NSString).deletingLastPathComponent
+        do {
+            try FileManager.default.createDirectory(atPath: parent.isEmpty ? "." : parent, withIntermediateDirectories: true)
+        } catch {
+            throw JournalError(.unavailable, "state directory \(path) cannot be made: \(error.localizedDescription)")
+        }
+        guard unsafe mkdir(path, 0o700) == 0 || errno == EEXIST else {
+            throw JournalError(.unavailable, "state directory \(path) cannot be made: \(SystemCall.lastError())")
+        }
+    }
+
+    /// A `state_dir` of `/tmp` or `/var/lib` must not take the rest of the machine's rights away.
+    private func tighten(isShared: Bool) throws(JournalError) {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+        guard !isShared, names.isEmpty || names.contains("journal.sqlite") || names.contains("journal.lock") else {
+            throw JournalError(
+                .unusable,
+                "state directory \(path) is open to others and holds more than a journal; chmod it to 0700, or give a "
+                    + "state_dir of pivotd's own")
+        }
+        guard unsafe chmod(path, 0o700) == 0 else {
+            throw JournalError(.unusable, "state directory \(path) cannot be closed to others: \(SystemCall.lastError())")
+        }
+    }
+}
+
+/// Tells a file from another that takes its place.
+struct FileIdentity: Sendable, Hashable {
+    private let device: UInt64
+    private let inode: UInt64
+
+    init?(descriptor: CInt) {
+        var status = stat()
+        guard unsafe fstat(descriptor, &status) == 0 else { return nil }
+        device = UInt64(status.st_dev)
+        inode = UInt64(status.st_ino)
+    }
+
+    init?(path: String) {
+        var status = stat()
+        guard unsafe stat(path, &status) == 0 else { return nil }
+        device = UInt64(status.st_dev)
+        inode = UInt64(status.st_ino)
+    }
+}
+
+enum SystemCall {
+    /// The text of `errno`.
+    static func lastError() -> String { unsafe String(cString: strerror(errno)) }
+
+    /// Opens or creates a file that only its owner may read, umask or not.
+    static func openFile(_ path: String) throws(JournalError) -> CInt {
+        let descriptor = unsafe open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        guard descriptor >= 0 else {
+            let code: JournalError.Code = errno == ENOSPC || errno == EROFS || errno == EIO ? .unavailable : .unusable
+            throw JournalError(code, "\(path) cannot be opened: \(lastError())")
+        }
+        guard fchmod(descriptor, 0o600) == 0 else {
+            let reason = lastError()
+            _ = close(descriptor)
+            throw JournalError(.unusable, "\(path) cannot be closed to others: \(reason)")
+        }
+        return descriptor
+    }
+}

@@ -1,0 +1,132 @@
+import Foundation
+import GRDB
+import JSON
+import VolumeSwap
+
+/// A task as its table row.
+struct TaskRow: Sendable {
+    var id: String
+    var instanceKey: String
+    var disk: String
+    var args: String
+    var context: String
+    var replyTo: String?
+    var acceptedAt: Double
+    var startedAt: Double?
+    var finishedAt: Double?
+    var phase: String
+    var plan: String?
+    var result: String?
+    var failure: String?
+    var isSettled: Bool
+
+    static let columns = """
+        id, instance_key, disk, args, context, reply_to, accepted_at, started_at, finished_at, phase, plan, result, failure, is_settled
+        """
+
+    init(_ record: SwapRecord) throws(JournalError) {
+        id = record.id.text
+        instanceKey = record.instanceKey
+        disk = record.disk
+        args = JSONValue.object(record.args).serialized()
+        context = JSONValue.object(record.context).serialized()
+        replyTo = try record.replyTo.map { value throws(JournalError) in try JournalCoding.text(value) }
+        acceptedAt = record.acceptedAt.timeIntervalSince1970
+        startedAt = record.startedAt?.timeIntervalSince1970
+        finishedAt = record.finishedAt?.timeIntervalSince1970
+        phase = record.phase.rawValue
+        plan = try record.plan.map { plan throws(JournalError) in try JournalCoding.text(plan) }
+        (result, failure) = try JournalCoding.texts(record.outcome)
+        isSettled = false
+    }
+
+    init(_ row: Row) {
+        id = row[0]
+        instanceKey = row[1]
+        disk = row[2]
+        args = row[3]
+        context = row[4]
+        replyTo = row[5]
+        acceptedAt = row[6]
+        startedAt = row[7]
+        finishedAt = row[8]
+        phase = row[9]
+        plan = row[10]
+        result = row[11]
+        failure = row[12]
+        isSettled = row[13]
+    }
+
+    /// - Returns: false when a task of this id is there.
+    func insert(_ db: Database) throws -> Bool {
+        let sql =
+            "INSERT INTO task (\(Self.columns)) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
+        try db.cachedStatement(sql: sql).execute(arguments: [
+            id, instanceKey, disk, args, context, replyTo, acceptedAt, startedAt, finishedAt, phase, plan, result, failure,
+            isSettled,
+        ])
+        return db.changesCount > 0
+    }
+
+    static func fetch(_ db: Database, id: String) throws -> TaskRow? {
+        let statement = try db.cachedStatement(sql: "SELECT \(columns) FROM task WHERE id = ?")
+        return try Row.fetchOne(statement, arguments: [id]).map(TaskRow.init)
+    }
+
+    /// - Throws: ``JournalError`` of code `unusable` when the row does not hold what was written.
+    func record(path: String) throws(JournalError) -> SwapRecord {
+        do {
+            guard let phase = SwapPhase(rawValue: phase) else { throw JournalError.damaged(path, "unknown phase \(self.phase)") }
+            var record = SwapRecord(
+                id: TaskID(id), instanceKey: instanceKey, disk: disk, args: try JournalCoding.object(args),
+                context: try JournalCoding.object(context),
+                replyTo: try replyTo.map { try JournalCoding.value(ReplyTo.self, $0) },
+                acceptedAt: Date(timeIntervalSince1970: acceptedAt))
+            record.startedAt = startedAt.map(Date.init(timeIntervalSince1970:))
+            record.finishedAt = finishedAt.map(Date.init(timeIntervalSince1970:))
+            record.phase = phase
+            record.plan = try plan.map { try JournalCoding.value(SwapPlan.self, $0) }
+            record.outcome = try JournalCoding.outcome(result: result, failure: failure)
+            record.isReplied = isSettled || replyTo == nil
+            return record
+        } catch let error as JournalError {
+            throw error
+        } catch {
+            // Not the error itself: it may quote what it could not read.
+            throw JournalError.damaged(path, "the row of task \(id) cannot be read")
+        }
+    }
+}
+
+/// Records to and from JSON text.
+enum JournalCoding {
+    static func text(_ value: some Encodable) throws(JournalError) -> String {
+        do {
+            return String(decoding: try JSONEncoder().encode(value), as: UTF8.self)
+        } catch {
+            throw JournalError(.unusable, "a record cannot be written as JSON: \(type(of: value))")
+        }
+    }
+
+    static func value<Value: Decodable>(_ type: Value.Type, _ text: String) throws -> Value {
+        try JSONDecoder().decode(type, from: Data(text.utf8))
+    }
+
+    static func object(_ text: String) throws -> JSONObject {
+        guard let object = try JSONValue(parsing: text).objectValue else { throw CocoaError(.coderReadCorrupt) }
+        return object
+    }
+
+    static func texts(_ outcome: SwapOutcome?) throws(JournalError) -> (result: String?, failure: String?) {
+        switch outcome {
+        case nil: (nil, nil)
+        case .success(let result): (result.serialized(), nil)
+        case .failure(let failure): (nil, try text(failure))
+        }
+    }
+
+    static func outcome(result: String?, failure: String?) throws -> SwapOutcome? {
+        if let result { return .success(try JSONValue(parsing: result)) }
+        return try failure.map { .failure(try value(SwapFailure.self, $0)) }
+    }
+}

@@ -1,0 +1,195 @@
+import Foundation
+import GRDB
+import JSON
+import OrderedCollections
+import Testing
+import VolumeSwap
+
+@testable import Journal
+
+struct JournalFileTests {
+    let directory: TemporaryDirectory
+
+    init() throws { directory = try TemporaryDirectory() }
+
+    private func openError() async -> JournalError? {
+        await #expect(throws: JournalError.self) { _ = try await directory.open() }
+    }
+
+    @Test func filesAreTheOwnersAlone() async throws {
+        let previous = umask(0)
+        defer { _ = umask(previous) }
+        let journal = try await directory.open()
+        _ = try await journal.accept(Sample.record("t1"))
+        #expect(try directory.mode(directory.state) == 0o700)
+        for name in ["journal.sqlite", "journal.sqlite-wal", "journal.sqlite-shm", "journal.lock"] {
+            #expect(try directory.mode(directory.state + "/" + name) == 0o600, "\(name)")
+        }
+        await journal.close()
+
+        try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: directory.state)
+        try FileManager.default.setAttributes([.posixPermissions: 0o644], ofItemAtPath: directory.database)
+        let again = try await directory.open()
+        #expect(try directory.mode(directory.state) == 0o700)
+        #expect(try directory.mode(directory.database) == 0o600)
+        await again.close()
+    }
+
+    @Test func parentsAreMade() async throws {
+        let journal = try await SQLiteJournal.open(directory: directory.path + "/var/lib/pivotd/")
+        try await journal.probe()
+        await journal.close()
+        #expect(try directory.mode(directory.path + "/var/lib/pivotd") == 0o700)
+    }
+
+    @Test func aDirectoryOfOthersIsLeftAlone() async throws {
+        try FileManager.default.createDirectory(atPath: directory.state, withIntermediateDirectories: false)
+        try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: directory.state)
+        try Data("x".utf8).write(to: URL(fileURLWithPath: directory.state + "/other"))
+        #expect(await openError()?.message.contains("chmod it to 0700") == true)
+        #expect(try directory.mode(directory.state) == 0o755)
+        try FileManager.default.removeItem(atPath: directory.state)
+        try Data().write(to: URL(fileURLWithPath: directory.state))
+        #expect(await openError()?.message.contains("not a directory") == true)
+    }
+
+    @Test func settingsAreThoseOfADurableFile() async throws {
+        let journal = try await directory.open()
+        _ = try await journal.accept(Sample.record("t1"))
+        #expect(try journal.pragma("application_id") == Int(JournalSchema.applicationID))
+        #expect(try journal.pragma("synchronous") == 2)
+        #expect(try journal.pragma("secure_delete") == 1)
+        let log = try FileManager.default.attributesOfItem(atPath: directory.database + "-wal")
+        #expect(log[.size] as? Int ?? 0 > 0)
+        await journal.close()
+        let header = try Data(contentsOf: URL(fileURLWithPath: directory.database)).dropFirst(68).prefix(4)
+        #expect(Array(header) == Array("pivt".utf8))
+    }
+
+    @Test func aSecondProcessIsToldWhoHasIt() async throws {
+        let journal = try await directory.open()
+        let error = await openError()
+        #expect(error?.code == .unusable)
+        #expect(error?.message.contains("process \(ProcessInfo.processInfo.processIdentifier)") == true)
+        await journal.close()
+        let again = try await directory.open()
+        await again.close()
+    }
+
+    @Test func foreignFilesAreRefusedUnchanged() async throws {
+        try FileManager.default.createDirectory(
+            atPath: directory.state, withIntermediateDirectories: false, attributes: [.posixPermissions: 0o700])
+        let foreign = try DatabaseQueue(path: directory.database)
+        try await foreign.write { db in try db.execute(sql: "CREATE TABLE cake (id)") }
+        try foreign.close()
+        let before = try Data(contentsOf: URL(fileURLWithPath: directory.database))
+        let error = await openError()
+        #expect(error?.code == .unusable)
+        #expect(error?.message.contains("another program") == true)
+        #expect(try Data(contentsOf: URL(fileURLWithPath: directory.database)) == before)
+
+        try Data("this is a letter to my aunt, not a database at all\n".utf8).write(to: URL(fileURLWithPath: directory.database))
+        #expect(await openError()?.message.contains("is not a journal") == true)
+    }
+
+    @Test func aDamagedFileIsRefused() async throws {
+        let journal = try await directory.open()
+        for index in 0..<50 { _ = try await journal.accept(Sample.record("t\(index)")) }
+        await journal.close()
+        let file = try FileHandle(forUpdating: URL(fileURLWithPath: directory.database))
+        try file.seek(toOffset: 4096)
+        try file.write(contentsOf: Data(repeating: 0xA5, count: 40_000))
+        try file.close()
+        let error = await openError()
+        #expect(error?.code == .unusable)
+        #expect(error?.message.contains("damaged") == true)
+    }
+
+    @Test func aNewerVersionIsRefused() async throws {
+        let journal = try await directory.open()
+        try journal.execute("INSERT INTO grdb_migrations (identifier) VALUES ('v99')")
+        await journal.close()
+        let error = await openError()
+        #expect(error?.code == .unusable)
+        #expect(error?.message.contains("newer pivotd") == true)
+    }
+
+    @Test func aCrashLosesNothingThatReturned() async throws {
+        let journal = try await directory.open()
+        let plan = try Sample.plan
+        for index in 0..<20 { _ = try await journal.accept(Sample.record("t\(index)")) }
+        try await journal.enter(TaskID("t3"), .undefining, plan: plan)
+        try await journal.finish(TaskID("t5"), .success(Sample.result), at: Date(timeIntervalSince1970: 5))
+
+        // What a killed process leaves: the files as they are, the log not moved, the lock free.
+        let crashed = try TemporaryDirectory()
+        try FileManager.default.copyItem(atPath: directory.state, toPath: crashed.state)
+        #expect(try FileManager.default.attributesOfItem(atPath: crashed.database + "-wal")[.size] as? Int ?? 0 > 0)
+        let again = try await crashed.open()
+        let records = try await again.unfinished()
+        #expect(records.map(\.id.text) == (0..<20).filter { $0 != 5 }.map { "t\($0)" } + ["t5"])
+        #expect(records.first { $0.id.text == "t3" }?.plan == plan)
+        #expect(records.last?.outcome == .success(Sample.result))
+        await again.close()
+        await journal.close()
+    }
+
+    @Test func aTornLogLosesOnlyItsTail() async throws {
+        let journal = try await directory.open()
+        for index in 0..<10 { _ = try await journal.accept(Sample.record("t\(index)")) }
+        let crashed = try TemporaryDirectory()
+        try FileManager.default.copyItem(atPath: directory.state, toPath: crashed.state)
+        let log = try FileHandle(forUpdating: URL(fileURLWithPath: crashed.database + "-wal"))
+        try log.truncate(atOffset: try log.seekToEnd() - 100)
+        try log.close()
+        let again = try await crashed.open()
+        #expect(try await again.unfinished().map(\.id.text) == (0..<9).map { "t\($0)" })
+        await again.close()
+        await journal.close()
+    }
+
+    @Test func secretsLeaveTheFilesWithTheOutcome() async throws {
+        let journal = try await directory.open()
+        let plan = try Sample.plan
+        for index in 0..<30 {
+            let id = TaskID("t\(index)")
+            _ = try await journal.accept(Sample.record(id.text, isCall: index % 2 == 0))
+            try await journal.enter(id, .undefining, plan: plan)
+            try await journal.finish(id, .success(Sample.result), at: Date())
+        }
+        let secrets = [Sample.argsSecret, Sample.tokenSecret, Sample.savedSecret].map { Data($0.utf8) }
+        let before = try directory.bytes()
+        for secret in secrets { #expect(before.range(of: secret) != nil) }
+        for index in 0..<30 { try await journal.settle(TaskID("t\(index)")) }
+        await journal.scrub()
+        let after = try directory.bytes()
+        for secret in secrets { #expect(after.range(of: secret) == nil, "\(String(decoding: secret, as: UTF8.self))") }
+        #expect(try await journal.records(SwapQuery()).count == 30)
+        await journal.close()
+    }
+
+    @Test func aDeletedFileIsNoticed() async throws {
+        let journal = try await directory.open()
+        _ = try await journal.accept(Sample.record("t1"))
+        try FileManager.default.removeItem(atPath: directory.database)
+        for call in 0..<2 {
+            let error = await #expect(throws: JournalError.self) {
+                if call == 0 { _ = try await journal.accept(Sample.record("t2")) } else { try await journal.probe() }
+            }
+            #expect(error?.code == .unusable)
+            #expect(error?.message.contains("deleted or replaced") == true)
+        }
+        // What is running may still end in order.
+        try await journal.finish(TaskID("t1"), .success(nil), at: Date())
+        #expect(try await journal.record(TaskID("t1"))?.phase == .completed)
+        await journal.close()
+        let empty = try await directory.open()
+        #expect(try await empty.unfinished().isEmpty)
+        _ = try await empty.accept(Sample.record("t2"))
+        await empty.close()
+    }
+}
+
+extension SQLiteJournal {
+    func pragma(_ name: String) throws -> Int? { try fetchInt("PRAGMA \(name)") }
+}

@@ -1,0 +1,241 @@
+import Foundation
+import JSON
+import OrderedCollections
+import Testing
+import VolumeSwap
+
+@testable import Journal
+
+struct SQLiteJournalTests {
+    let directory: TemporaryDirectory
+
+    init() throws { directory = try TemporaryDirectory() }
+
+    @Test func aTaskGoesThroughItsWholeLife() async throws {
+        let started = Date(timeIntervalSince1970: 1_700_000_100)
+        let journal = try await SQLiteJournal.open(directory: directory.state, now: { started })
+        let record = Sample.record("t1")
+        guard case .new = try await journal.accept(record) else {
+            Issue.record("a new task was taken for a duplicate")
+            return
+        }
+        var stored = try #require(try await journal.record(record.id))
+        #expect(stored.args == record.args)
+        #expect(stored.context == record.context)
+        #expect(stored.replyTo == record.replyTo)
+        #expect(stored.acceptedAt == record.acceptedAt)
+        #expect(stored.phase == .accepted)
+        #expect(stored.startedAt == nil)
+        #expect(!stored.isReplied)
+
+        let plan = try Sample.plan
+        try await journal.enter(record.id, .preparing, plan: nil)
+        try await journal.enter(record.id, .undefining, plan: plan)
+        try await journal.enter(record.id, .copying, plan: nil)
+        stored = try #require(try await journal.record(record.id))
+        #expect(stored.phase == .copying)
+        #expect(stored.plan == plan)
+        #expect(stored.startedAt == started)
+
+        let finished = Date(timeIntervalSince1970: 1_700_000_200)
+        try await journal.finish(record.id, .success(Sample.result), at: finished)
+        stored = try #require(try await journal.record(record.id))
+        #expect(stored.phase == .completed)
+        #expect(stored.outcome == .success(Sample.result))
+        #expect(stored.finishedAt == finished)
+        #expect(!stored.isReplied)
+
+        try await journal.settle(record.id)
+        stored = try #require(try await journal.record(record.id))
+        #expect(stored.isReplied)
+        #expect(stored.plan == nil)
+        #expect(stored.args == JSONValue.object(record.args).redacted().objectValue)
+        #expect(stored.context["auth_token"] == "***")
+        #expect(stored.outcome == .success(Sample.result.redacted()))
+        #expect(try await journal.unfinished().isEmpty)
+        await journal.close()
+    }
+
+    @Test func failuresAndAbortsAreKept() async throws {
+        let journal = try await directory.open()
+        let failure = SwapFailure(.volumeRebaseFailed, "disk vdb: No space left on device")
+        for (id, failure) in [("f", failure), ("a", SwapFailure.abortedByRequest)] {
+            _ = try await journal.accept(Sample.record(id))
+            try await journal.finish(TaskID(id), .failure(failure), at: Date(timeIntervalSince1970: 1))
+        }
+        #expect(try await journal.record(TaskID("f"))?.phase == .failed)
+        #expect(try await journal.record(TaskID("f"))?.outcome == .failure(failure))
+        #expect(try await journal.record(TaskID("a"))?.phase == .aborted)
+        #expect(try await journal.record(TaskID("none")) == nil)
+        await journal.close()
+    }
+
+    @Test func theSameTaskIsADuplicateWhateverItsState() async throws {
+        let journal = try await directory.open()
+        _ = try await journal.accept(Sample.record("t1"))
+        try await journal.enter(TaskID("t1"), .copying, plan: nil)
+        guard case .duplicate(let running) = try await journal.accept(Sample.record("t1", disk: "vdc")) else {
+            Issue.record("a duplicate was taken for new")
+            return
+        }
+        #expect(running.phase == .copying)
+        #expect(running.disk == "vdb")
+        try await journal.finish(TaskID("t1"), .success(["n": 1]), at: Date())
+        try await journal.finish(TaskID("t1"), .success(["n": 2]), at: Date())
+        try await journal.enter(TaskID("t1"), .copying, plan: nil)
+        try await journal.settle(TaskID("t1"))
+        try await journal.settle(TaskID("t1"))
+        guard case .duplicate(let finished) = try await journal.accept(Sample.record("t1")) else {
+            Issue.record("a finished duplicate was taken for new")
+            return
+        }
+        #expect(finished.phase == .completed)
+        #expect(finished.outcome == .success(["n": 1]))
+        #expect(finished.isReplied)
+        await journal.close()
+    }
+
+    @Test func sameTaskAtOnceIsNewOnce() async throws {
+        let journal = try await directory.open()
+        let news = try await withThrowingTaskGroup(of: Int.self) { group in
+            for _ in 0..<50 {
+                group.addTask {
+                    guard case .new = try await journal.accept(Sample.record("same")) else { return 0 }
+                    return 1
+                }
+            }
+            return try await group.reduce(0, +)
+        }
+        #expect(news == 1)
+        await journal.close()
+    }
+
+    @Test func aNoteIsThereBeforeTheNextCall() async throws {
+        let journal = try await directory.open()
+        let id = TaskID("t1")
+        _ = try await journal.accept(Sample.record("t1"))
+        journal.note(id, .preparing)
+        journal.note(id, .ready)
+        #expect(try await journal.record(id)?.phase == .ready)
+        journal.note(id, .copying)
+        try await journal.enter(id, .pivoting, plan: nil)
+        #expect(try await journal.record(id)?.phase == .pivoting)
+        journal.note(id, .finishing)
+        try await journal.finish(id, .success(nil), at: Date())
+        journal.note(id, .copying)
+        #expect(try await journal.record(id)?.phase == .completed)
+        await journal.close()
+    }
+
+    @Test func anUnknownTaskFailsAloneInItsBatch() async throws {
+        let journal = try await directory.open()
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for index in 0..<40 {
+                group.addTask { _ = try await journal.accept(Sample.record("t\(index)")) }
+                group.addTask {
+                    let error = await #expect(throws: JournalError.self) {
+                        try await journal.enter(TaskID("unknown"), .copying, plan: nil)
+                    }
+                    #expect(error?.code == .unusable)
+                }
+            }
+            try await group.waitForAll()
+        }
+        #expect(try await journal.unfinished().count == 40)
+        await journal.close()
+    }
+
+    @Test func unfinishedTasksComeInArrivalOrderAndUnsettledOnesLast() async throws {
+        let journal = try await directory.open()
+        for id in ["c", "a", "d", "b", "e"] { _ = try await journal.accept(Sample.record(id, isCall: id != "c")) }
+        try await journal.finish(TaskID("c"), .success(nil), at: Date())
+        try await journal.finish(TaskID("e"), .success(nil), at: Date())
+        try await journal.settle(TaskID("e"))
+        let records = try await journal.unfinished()
+        #expect(records.map(\.id.text) == ["a", "d", "b", "c"])
+        #expect(records.last?.isReplied == true, "a cast has no reply to send, but its secrets are still there")
+        await journal.close()
+    }
+
+    @Test func recordsAreFilteredNewestFirst() async throws {
+        let journal = try await directory.open()
+        for index in 0..<6 {
+            let instance = index < 3 ? Sample.instance : "name:instance-0000002a"
+            _ = try await journal.accept(Sample.record("t\(index)", instance: instance, disk: index % 2 == 0 ? "vda" : "vdb"))
+        }
+        try await journal.enter(TaskID("t1"), .starting, plan: nil)
+        try await journal.enter(TaskID("t2"), .storing, plan: nil)
+        try await journal.finish(TaskID("t3"), .success(nil), at: Date())
+
+        func ids(_ query: SwapQuery) async throws -> [String] { try await journal.records(query).map(\.id.text) }
+        #expect(try await ids(SwapQuery()) == ["t5", "t4", "t3", "t2", "t1", "t0"])
+        #expect(try await ids(SwapQuery(limit: 2)) == ["t5", "t4"])
+        #expect(try await ids(SwapQuery(limit: 0)) == [])
+        #expect(try await ids(SwapQuery(instanceKey: Sample.instance.uppercased())) == ["t2", "t1", "t0"])
+        #expect(try await ids(SwapQuery(instanceKey: "instance-0000002a", disk: "vdb")) == ["t5", "t3"])
+        #expect(try await ids(SwapQuery(states: ["preparing"])) == ["t1"])
+        #expect(try await ids(SwapQuery(states: ["finishing", "completed"])) == ["t3", "t2"])
+        #expect(try await ids(SwapQuery(instanceKey: Sample.instance, states: ["queued"])) == ["t0"])
+        #expect(try await ids(SwapQuery(states: [])) == [])
+        #expect(try await ids(SwapQuery(states: ["no such state"])) == [])
+        await journal.close()
+    }
+
+    @Test func onlyOldSettledTasksArePruned() async throws {
+        let journal = try await directory.open()
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for index in 0..<1200 {
+                group.addTask {
+                    let id = TaskID("old\(index)")
+                    _ = try await journal.accept(Sample.record(id.text))
+                    try await journal.finish(id, .success(nil), at: Date(timeIntervalSince1970: 1000))
+                    try await journal.settle(id)
+                }
+            }
+            try await group.waitForAll()
+        }
+        for id in ["young", "unsettled", "running"] { _ = try await journal.accept(Sample.record(id)) }
+        try await journal.finish(TaskID("young"), .success(nil), at: Date(timeIntervalSince1970: 3000))
+        try await journal.settle(TaskID("young"))
+        try await journal.finish(TaskID("unsettled"), .success(nil), at: Date(timeIntervalSince1970: 1000))
+        #expect(try await journal.prune(before: Date(timeIntervalSince1970: 2000)) == 1200)
+        #expect(try await journal.prune(before: Date(timeIntervalSince1970: 2000)) == 0)
+        #expect(try await journal.records(SwapQuery()).map(\.id.text) == ["running", "unsettled", "young"])
+        await journal.close()
+    }
+
+    @Test func aClosedJournalRefuses() async throws {
+        let journal = try await directory.open()
+        _ = try await journal.accept(Sample.record("t1"))
+        journal.note(TaskID("t1"), .copying)
+        await journal.close()
+        await #expect(throws: JournalError.self) { _ = try await journal.accept(Sample.record("t2")) }
+        await #expect(throws: JournalError.self) { _ = try await journal.record(TaskID("t1")) }
+        await #expect(throws: JournalError.self) { try await journal.probe() }
+        journal.note(TaskID("t1"), .ready)
+        await journal.close()
+        let again = try await directory.open()
+        #expect(try await again.unfinished().map(\.phase) == [.copying])
+        await again.close()
+    }
+
+    @Test func aHundredUnfinishedTasksAreReadQuickly() async throws {
+        let journal = try await directory.open()
+        let plan = try Sample.plan
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for index in 0..<100 {
+                group.addTask {
+                    _ = try await journal.accept(Sample.record("t\(index)"))
+                    try await journal.enter(TaskID("t\(index)"), .copying, plan: plan)
+                }
+            }
+            try await group.waitForAll()
+        }
+        let clock = ContinuousClock()
+        var count = 0
+        let time = try await clock.measure { count = try await journal.unfinished().count }
+        #expect(count == 100)
+        #expect(time < .milliseconds(500))
+        await journal.close()
+    }
+}
