@@ -67,9 +67,9 @@ def rpc(worker: Pivotd, shared_rpc: Rpc) -> Rpc:
 
 
 @pytest.fixture
-def raw(lab: Lab, worker: Pivotd):
+def raw(worker: Pivotd):
     """A client of `worker` whose messages are made by hand."""
-    client = Raw(lab.rabbit.url, worker.topic)
+    client = Raw(worker.transport_url, worker.topic)
     yield client
     client.close()
 
@@ -108,7 +108,7 @@ def second_worker(lab: Lab):
     def start(config: dict | None = None, **options) -> tuple[Pivotd, Rpc]:
         name = f"worker{len(lab.daemons)}"
         daemon = lab.daemon(name, config=config, **options).start()
-        started.append((daemon, Rpc(lab.rabbit.url, name)))
+        started.append((daemon, Rpc(daemon.transport_url, daemon.topic)))
         return started[-1]
 
     yield start

@@ -6,7 +6,6 @@ import copy
 import xml.etree.ElementTree as ET
 
 from lab.guest import Guest
-from lab.guest_image import RING
 from lab.volumes import Volume
 
 SOURCE_DEPENDENT = ("source", "backingStore", "mirror", "auth")
@@ -45,12 +44,6 @@ def shape(guest: Guest, target: str = "vdb") -> dict[str, str]:
     return {kind: disk_without_source(guest.disk(target, inactive)) for kind, inactive in kinds.items()}
 
 
-def missing_writes(volume: Volume, reported: int) -> list[int]:
-    """The sector numbers that the guest has reported as written and that are not on the volume (nor newer ones)."""
-    ring = volume.ring()
-    return [number for number in range(max(1, reported - RING + 1), reported + 1) if ring.get(number % RING, 0) < number]
-
-
 def assert_runs_on(guest: Guest, volume: Volume, target: str = "vdb") -> None:
     """Both configurations name the volume, no job is left, the domain is as persistent as it was, and every write is there."""
     assert guest.job(target) is None, "a block job is left"
@@ -63,7 +56,7 @@ def assert_runs_on(guest: Guest, volume: Volume, target: str = "vdb") -> None:
         assert volume.named_by(stored), ET.tostring(stored, encoding="unicode")
     if guest.info().get("State") == "running":
         guest.write_on(target)
-    lost = missing_writes(volume, guest.written(target))
+    lost = volume.missing_writes(guest.written(target))
     assert not lost, f"{len(lost)} reported sectors are not on the volume, from {lost[0]}"
 
 

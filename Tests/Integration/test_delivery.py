@@ -2,11 +2,15 @@
 
 import json
 import uuid
+from pathlib import Path
 
 import pytest
 from expectations import assert_moved, assert_stayed, swap_arguments
+from lab.clients import Raw
 from lab.processes import until
 from steering import FAST, SLOW, swaps_of, wait_for_copy
+
+DEFINITIONS = Path(__file__).parents[2] / "deploy/rabbitmq/definitions.json"
 
 
 def test_ping(rpc):
@@ -32,20 +36,6 @@ def test_the_host_queue_the_topic_queue_and_the_fanout(worker, raw):
         assert raw.final(message["_msg_id"], 10)["result"] == "pong"
 
 
-@pytest.fixture
-def dead_letters(lab, worker, raw):
-    """A dead-letter exchange for the worker's queues, by policy as an operator would set it; the queue behind it."""
-    exchange = queue = "pivotd.dead-letters"
-    raw.channel.exchange_declare(exchange, "fanout", durable=True, auto_delete=False)
-    raw.channel.queue_declare(queue, durable=True, auto_delete=False)
-    raw.channel.queue_bind(queue, exchange)
-    definition = json.dumps({"dead-letter-exchange": exchange})
-    lab.rabbit.control("set_policy", "-p", "lab", "--apply-to", "queues", "dead", f"^{worker.topic}", definition)
-    yield queue
-    lab.rabbit.control("clear_policy", "-p", "lab", "dead")
-    raw.channel.queue_delete(queue)
-
-
 GARBAGE = {
     "empty": b"",
     "binary": bytes(range(256)) * 4,
@@ -61,13 +51,28 @@ GARBAGE = {
 }
 
 
-def test_garbage_goes_to_the_dead_letters(worker, rpc, raw, dead_letters):
+@pytest.fixture
+def deployed_broker(lab):
+    """The broker as deploy/rabbitmq/definitions.json sets it up; the transport URL of the user in it."""
+    password = "d3ployed-pw"
+    lab.rabbit.control("add_user", "pivotd", password)
+    lab.rabbit.control("import_definitions", DEFINITIONS)
+    lab.rabbit.control("set_permissions", "-p", "openstack", "pivot", ".*", ".*", ".*")
+    yield f"rabbit://pivotd:{password}@127.0.0.1:{lab.rabbit.port}/openstack"
+    lab.rabbit.control("delete_vhost", "openstack")
+    lab.rabbit.control("delete_user", "pivotd")
+
+
+def test_garbage_goes_to_the_dead_letters(lab, deployed_broker, second_worker):
+    """With the rights and the policy of the example in deploy/."""
+    worker, rpc = second_worker(topic="pivotd", transport_url=deployed_broker)
+    raw = Raw(lab.rabbit.url.replace("/lab", "/openstack"), "pivotd")
     for body in GARBAGE.values():
         raw.publish(body)
     found: list[bytes] = []
 
     def all_arrived() -> bool:
-        while message := raw.get(dead_letters):
+        while message := raw.get("pivotd.dead-letters"):
             found.append(message.body.encode() if isinstance(message.body, str) else bytes(message.body))
         return len(found) >= len(GARBAGE)
 
@@ -75,6 +80,7 @@ def test_garbage_goes_to_the_dead_letters(worker, rpc, raw, dead_letters):
     assert sorted(found) == sorted(GARBAGE.values())
     assert rpc.call("oslo_rpc_server_ping", timeout=10) == "pong"
     assert worker.running()
+    raw.close()
 
 
 def test_arguments_that_are_no_arguments(raw):

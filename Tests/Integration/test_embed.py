@@ -1,7 +1,6 @@
 """The QEMU driver inside pivotd: no libvirtd at all."""
 
 import pytest
-from expectations import missing_writes
 from lab.embed import EmbeddedGuest
 
 
@@ -28,7 +27,7 @@ def test_swap_and_restart(lab, embedded, second_worker):
     assert new.named_by(embedded.stored_disk())
     reported = embedded.console.written()
     embedded.console.wait_written("vdb", reported + 64)
-    assert not missing_writes(new, embedded.console.written())
+    assert not new.missing_writes(embedded.console.written())
     assert new.bulk() == old.bulk()
 
     pid = embedded.qemu_pid()
@@ -36,4 +35,4 @@ def test_swap_and_restart(lab, embedded, second_worker):
     back = lab.volumes.file()
     rpc.call("swap_volume", **arguments | {"old_connection_info": new.info, "new_connection_info": back.info})
     assert embedded.qemu_pid() == pid and embedded.has_open(back.path)
-    assert not missing_writes(back, embedded.console.written())
+    assert not back.missing_writes(embedded.console.written())

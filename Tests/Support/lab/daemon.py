@@ -125,8 +125,12 @@ class Pivotd:
             with contextlib.suppress(LabError):
                 self.terminate()
 
+    def client_argv(self, name: str, *arguments) -> list[str]:
+        """The command line of a client command."""
+        return [*binary(), name, *self._common(), *map(str, arguments)]
+
     def command(self, name: str, *arguments, timeout: float = 60) -> tuple[int, str, str]:
         """(exit code, stdout, stderr) of a client command of the same binary and configuration."""
-        argv = [*binary(), name, *self._common(), *map(str, arguments)]
+        argv = self.client_argv(name, *arguments)
         done = subprocess.run(argv, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL)
         return done.returncode, done.stdout, done.stderr

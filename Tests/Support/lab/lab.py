@@ -62,7 +62,7 @@ class Lab:
             volume.close()
 
     def daemon(self, name: str = "pivotd", **options) -> Pivotd:
-        """A pivotd of this broker and, unless told otherwise, this libvirtd; not started."""
-        uri = options.pop("libvirt_uri", self.libvirt.uri)
-        self.daemons.append(Pivotd(self.workspace, self.rabbit.url, uri, name, **options))
+        """A pivotd of this broker and this libvirtd, unless told otherwise; not started."""
+        where = {"transport_url": self.rabbit.url, "libvirt_uri": self.libvirt.uri} | options
+        self.daemons.append(Pivotd(self.workspace, name=name, **where))
         return self.daemons[-1]

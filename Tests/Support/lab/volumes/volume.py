@@ -109,6 +109,11 @@ class Volume:
                 continue  # read while the guest was writing this very sector
         return scan_ring(self.read(0, MIB))
 
+    def missing_writes(self, reported: int) -> list[int]:
+        """The sector numbers up to `reported` that a guest has said to be written and that are not here (nor newer ones)."""
+        ring = self.ring()
+        return [number for number in range(max(1, reported - RING + 1), reported + 1) if ring.get(number % RING, 0) < number]
+
     def newest(self) -> int:
         """The newest sector number on it; 0 when no guest wrote here."""
         return max(self.ring().values(), default=0)
