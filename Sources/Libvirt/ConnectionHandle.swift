@@ -28,6 +28,8 @@ final class ConnectionHandle: Sendable {
 
     let hub = EventHub()
     let pool: CallPool
+    /// The secret driver beside an embedded hypervisor driver.
+    private let secrets: ConnectionHandle?
     private let state: Mutex<State>
     private let watchdog = Mutex<Watchdog?>(nil)
 
@@ -35,14 +37,16 @@ final class ConnectionHandle: Sendable {
     ///
     /// - Throws: what libvirt reports; `VIR_ERR_NO_CONNECT` where the other side takes the connection and then does not answer.
     static func open(
-        uri: String, watched: Bool, within limit: DispatchTimeInterval?, logger: Logger
+        uri: String, secrets: ConnectionHandle? = nil, watched: Bool, within limit: DispatchTimeInterval?, logger: Logger
     ) async throws(LibvirtError) -> ConnectionHandle {
         let pool = CallPool()
         let result: Result<ConnectionHandle, LibvirtError> = await withCheckedContinuation { continuation in
             let promise = CallPromise(continuation)
             pool.submit {
                 promise.resolve(
-                    Result { () throws(LibvirtError) in try ConnectionHandle(uri: uri, pool: pool, logger: logger) })
+                    Result { () throws(LibvirtError) in
+                        try ConnectionHandle(uri: uri, secrets: secrets, pool: pool, logger: logger)
+                    })
             }
             if let limit {
                 DispatchQueue.global().asyncAfter(deadline: .now() + limit) { promise.resolve(.failure(.noAnswer)) }
@@ -58,9 +62,10 @@ final class ConnectionHandle: Sendable {
         }
     }
 
-    private init(uri: String, pool: CallPool, logger: Logger) throws(LibvirtError) {
+    private init(uri: String, secrets: ConnectionHandle?, pool: CallPool, logger: Logger) throws(LibvirtError) {
         guard let pointer = unsafe virConnectOpen(uri) else { throw LibvirtError.last() }
         self.pool = pool
+        self.secrets = secrets
         let registrations = unsafe Registration.all(on: pointer, hub: hub, logger: logger)
         state = Mutex(unsafe State(pointer: pointer, registrations: registrations))
     }
@@ -120,6 +125,14 @@ final class ConnectionHandle: Sendable {
 
     /// Runs a blocking call with the pointer on the calling thread.
     @safe private func withPointer<Value>(
+        _ body: (OpaquePointer) throws(LibvirtError) -> Value
+    ) throws(LibvirtError) -> Value {
+        guard let secrets else { return try withOwnPointer(body) }
+        let reference = try secrets.reference()
+        return unsafe try EmbeddedSecrets.with(reference.pointer) { () throws(LibvirtError) in try withOwnPointer(body) }
+    }
+
+    @safe private func withOwnPointer<Value>(
         _ body: (OpaquePointer) throws(LibvirtError) -> Value
     ) throws(LibvirtError) -> Value {
         let reference = try reference()

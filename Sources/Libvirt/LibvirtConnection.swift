@@ -31,7 +31,8 @@ package final class LibvirtConnection: Sendable {
         }
         // It has no other side to watch; its start may take long, since it takes over what runs.
         let secrets = try await ConnectionHandle.open(uri: secretURI, watched: false, within: nil, logger: logger)
-        let handle = try await ConnectionHandle.open(uri: uri, watched: false, within: nil, logger: logger)
+        let handle = try await ConnectionHandle.open(
+            uri: uri, secrets: secrets, watched: false, within: nil, logger: logger)
         return LibvirtConnection(uri: uri, handle: handle, secrets: secrets)
     }
 
