@@ -178,7 +178,9 @@ package final class AMQPConnection: Sendable {
         }.get()
     }
 
-    /// Sends what is queued, waits a bounded time for confirms under way, closes channels and connection, and ends ``run()``.
+    /// Sends what is queued, waits up to 5 s for confirms under way, closes channels and connection, and ends ``run()``.
+    ///
+    /// While a connect is under way it takes that connect's time-out at most.
     package func close() async {
         core.requestClose()
         await withCheckedContinuation { continuation in

@@ -2,14 +2,27 @@ internal import DequeModule
 
 /// Publishes that wait for the broker's confirm, by publish sequence number (which starts at 1 with each confirm.select).
 struct ConfirmTracker<Waiter> {
-    struct Entry {
+    /// A class, for the many strings of a message would otherwise be retained with every move.
+    final class Entry {
         let waiter: Waiter
         let exchange: String
         let routingKey: String
         let message: AMQPMessage
         let mandatory: Bool
         let deadline: ContinuousClock.Instant
-        var returned: (replyCode: Int, replyText: String)?
+        fileprivate(set) var returned: (replyCode: Int, replyText: String)?
+
+        init(
+            waiter: Waiter, exchange: String, routingKey: String, message: AMQPMessage, mandatory: Bool,
+            deadline: ContinuousClock.Instant
+        ) {
+            self.waiter = waiter
+            self.exchange = exchange
+            self.routingKey = routingKey
+            self.message = message
+            self.mandatory = mandatory
+            self.deadline = deadline
+        }
     }
 
     /// Index 0 has sequence number `base`; nil is settled.
@@ -87,7 +100,7 @@ struct ConfirmTracker<Waiter> {
     }
 
     private mutating func trim() {
-        while let first = entries.first, first == nil {
+        while let first = entries.first, case nil = first {
             entries.removeFirst()
             base += 1
         }

@@ -4,13 +4,25 @@ internal import Synchronization
 typealias Reply<Value: Sendable> = CheckedContinuation<Result<Value, AMQPError>, Never>
 
 /// A publish on its way: in the command queue, held while the broker blocks us, or in wait for its confirm.
-struct PendingPublish: Sendable {
+final class PendingPublish: Sendable {
     let message: AMQPMessage
     let exchange: String
     let routingKey: String
     let mandatory: Bool
     let deadline: ContinuousClock.Instant
     let reply: Reply<PublishConfirmation>
+
+    init(
+        message: AMQPMessage, exchange: String, routingKey: String, mandatory: Bool, deadline: ContinuousClock.Instant,
+        reply: Reply<PublishConfirmation>
+    ) {
+        self.message = message
+        self.exchange = exchange
+        self.routingKey = routingKey
+        self.mandatory = mandatory
+        self.deadline = deadline
+        self.reply = reply
+    }
 }
 
 /// What callers ask of the IO thread.

@@ -80,6 +80,7 @@ extension LiveConnection {
     private func stopConsumers() throws(AMQPError) {
         for (tag, consumer) in consumers where consumer.unit.isGated {
             try session.cancel(tag: tag)
+            if cancelled.count >= 64 { cancelled = [:] }
             cancelled[tag] = consumers.removeValue(forKey: tag)
         }
         updateConsuming()

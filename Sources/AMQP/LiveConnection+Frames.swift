@@ -67,6 +67,7 @@ extension LiveConnection {
     private func consumerCancelled(_ tag: String, needsAnswer: Bool) throws(AMQPError) {
         if needsAnswer { try session.confirmCancel(tag: tag) }
         guard let consumer = consumers.removeValue(forKey: tag) else { return }
+        if cancelled.count >= 64 { cancelled = [:] }
         cancelled[tag] = consumer
         updateConsuming()
         context.logger.warning("RabbitMQ cancelled a consumer", metadata: ["queue": "\(consumer.declaration.queue)"])

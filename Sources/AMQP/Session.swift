@@ -48,8 +48,10 @@ final class Session {
         var timeout = timeval(configuration.connectTimeout)
         let status = unsafe amqp_socket_open_noblock(socket, endpoint.host, Int32(clamping: endpoint.port), &timeout)
         guard status == AMQP_STATUS_OK.rawValue else {
-            let isTLS = (AMQP_STATUS_SSL_SET_ENGINE_FAILED.rawValue...AMQP_STATUS_SSL_ERROR.rawValue).contains(status)
-            throw AMQPError(code: isTLS ? .tls : .connectFailed, message: Self.text(status), isRetriable: true)
+            let isTLS = (-0x2ff ... -0x200).contains(status)  // AMQP_STATUS_SSL_ERROR and the codes after it
+            let isRefused = status == AMQP_STATUS_SOCKET_ERROR.rawValue
+            let text = isRefused ? "connection refused or host unreachable" : Self.text(status)
+            throw AMQPError(code: isTLS ? .tls : .connectFailed, message: text, isRetriable: true)
         }
     }
 
