@@ -110,6 +110,7 @@ class Guest:
 
     Parameters: `disks` is {target: Volume}; a test that moves a disk keeps it up to date.  `poweroff` makes the guest power
     itself off after so many seconds.  With `start` false a persistent domain is only defined.
+    `buses` is {target: bus} for disks that are not virtio.
     """
 
     def __init__(
@@ -123,6 +124,7 @@ class Guest:
         shareable: bool = False,
         poweroff: int | None = None,
         start: bool = True,
+        buses: dict[str, str] | None = None,
     ):
         self.workspace, self.libvirt, self.disks, self.persistent = workspace, libvirt, dict(disks), persistent
         self.uuid, self.name = str(uuid.uuid4()), f"instance-{random.getrandbits(32):08x}"
@@ -131,7 +133,7 @@ class Guest:
         elements = [root_disk(self.directory)]
         for target, volume in disks.items():
             extra = f"{disk_extra}{'<shareable/>' if shareable else ''}<serial>{volume.id}</serial>"
-            elements.append(volume.disk_xml(target, extra))
+            elements.append(volume.disk_xml(target, extra, (buses or {}).get(target, "virtio")))
         extra = f"pivot.poweroff={poweroff}" if poweroff else ""
         xml = domain_xml(self.name, self.uuid, elements, self.console.path, delay, extra=extra)
         with libvirt.xml_file(xml) as file:
@@ -140,8 +142,8 @@ class Guest:
             libvirt.virsh("start", self.name, timeout=120)
 
     def wait_ready(self, timeout: float = 90) -> Guest:
-        """Waits until it is up and writes to all its data disks."""
-        self.console.wait_ready(list(self.disks), timeout)
+        """Waits until it is up and writes to all its virtio disks (its kernel has no other drivers)."""
+        self.console.wait_ready([target for target in self.disks if target.startswith("vd")], timeout)
         return self
 
     def written(self, disk: str = "vdb") -> int:

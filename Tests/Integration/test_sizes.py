@@ -1,0 +1,95 @@
+"""Growing on the move, sizes that do not fit, and volumes that stay thin."""
+
+import os
+
+import pytest
+from expectations import assert_moved, assert_runs_on, assert_stayed, shape, swap_arguments
+from lab.processes import MIB, until
+from lab.volumes.volume import fill_with_pattern
+from nova import exception
+
+GIB = 1024 * MIB
+
+
+@pytest.mark.parametrize("kind", ["file", "loop", "rbd"])
+def test_grow(lab, rpc, guest, kind):
+    new = getattr(lab.volumes, kind)(size=GIB)
+    result = rpc.call("swap_volume", **swap_arguments(guest, new, resize_to=1))
+    assert result["capacity_bytes"] == GIB and result["strategy"] == "copy" and result["warnings"] == []
+    until(lambda: guest.console.size() == GIB, 20, lambda: f"the guest sees {guest.console.size()} bytes")
+    assert guest.disk(inactive=True).find(".//slices") is None
+    same_bytes = kind != "rbd"  # reading 1 GiB of rbd for 32 MiB of content takes too long
+    assert_moved(guest, new, same_bytes=same_bytes)
+
+
+def test_a_larger_volume_that_is_not_to_grow(lab, rpc, guest):
+    old, new = guest.disks["vdb"], lab.volumes.file(size=GIB)
+    result = rpc.call("swap_volume", **swap_arguments(guest, new))
+    assert result["warnings"], "the stored size differs from the running one: that is worth a warning"
+    assert guest.console.size() == old.size
+    assert guest.disk(inactive=True).find(".//slices") is None
+    assert_moved(guest, new)
+
+
+def test_shrinking(lab, rpc):
+    guest = lab.guest({"vdb": lab.volumes.file(size=2 * GIB)}).wait_ready()
+    new = lab.volumes.file(size=2 * GIB)
+    with pytest.raises(exception.InvalidInput):
+        rpc.call("swap_volume", **swap_arguments(guest, new, resize_to=1))
+    assert_stayed(guest, new)
+    lab.remove(guest)
+
+
+def test_growing_beyond_the_new_volume(lab, rpc, guest):
+    new = lab.volumes.file(size=GIB)
+    with pytest.raises((exception.InvalidInput, exception.InvalidVolume)):
+        rpc.call("swap_volume", **swap_arguments(guest, new, resize_to=2))
+    assert_stayed(guest, new)
+
+
+def test_growing_without_monitor_commands(lab, guest, second_worker):
+    _, rpc = second_worker({"allow_monitor_commands": False})
+    new = lab.volumes.file(size=GIB)
+    with pytest.raises((exception.InvalidVolume, exception.InvalidInput, exception.VolumeRebaseFailed), match="monitor"):
+        rpc.call("swap_volume", **swap_arguments(guest, new, resize_to=1))
+    assert new.allocated() == 0, "the copy was started"
+    assert_stayed(guest, new)
+
+
+def test_thin_stays_thin(lab, rpc):
+    """64 MiB of content in 1 GiB, the rest of it zeroes that are really there."""
+    old, new = lab.volumes.file(size=GIB), lab.volumes.file(size=GIB)
+    fill_with_pattern(old.path, 64 * MIB, 5)
+    with open(old.path, "r+b") as file:
+        os.truncate(old.path, GIB)
+        file.seek(64 * MIB)
+        for _ in range(128):
+            file.write(bytes(MIB))
+    guest = lab.guest({"vdb": old}).wait_ready()
+    rpc.call("swap_volume", **swap_arguments(guest, new, options={"detect_zeroes": True}))
+    assert new.allocated() < 80 * MIB
+    assert_moved(guest, new)
+    lab.remove(guest)
+
+
+def test_what_else_a_disk_has_is_kept(lab, rpc):
+    """On sata and scsi too, with as much as a <disk> can have."""
+    extra = "<iotune><total_iops_sec>20000</total_iops_sec></iotune>"
+    guest = lab.guest(
+        {"vdb": lab.volumes.file(fill=True), "sda": lab.volumes.file(fill=True), "sdb": lab.volumes.loop(fill=True)},
+        buses={"sda": "sata", "sdb": "scsi"},
+        disk_extra=extra,
+    ).wait_ready()
+    for target in ("vdb", "sda", "sdb"):
+        old, new = guest.disks[target], lab.volumes.file()
+        before = shape(guest, target)
+        rpc.call("swap_volume", **swap_arguments(guest, new, target))
+        assert shape(guest, target) == before
+        if target == "vdb":
+            assert_moved(guest, new, target)
+        else:
+            assert new.named_by(guest.disk(target)) and new.named_by(guest.disk(target, inactive=True))
+            assert new.bulk() == old.bulk()
+            guest.disks[target] = new
+    assert_runs_on(guest, guest.disks["vdb"])
+    lab.remove(guest)
