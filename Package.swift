@@ -79,7 +79,7 @@ let package = Package(
             "Daemon",
             [
                 "JSON", "AMQP", "Libvirt", "OsloMessaging", "VolumeSwap", "Journal", "Capture", "Observability",
-                .configuration, .yams, .logging, .metrics, .serviceLifecycle, .subprocess, .system,
+                .configuration, .yams, .logging, .metrics, .serviceLifecycle, .unixSignals, .subprocess, .system,
             ]),
         .executableTarget(
             name: "pivotd",

@@ -25,6 +25,7 @@ package final class HypervisorEvents: Sendable {
     package let stream: AsyncStream<HypervisorEvent>
     private let continuation: AsyncStream<HypervisorEvent>.Continuation
     private let onClose: Mutex<(@Sendable () -> Void)?>
+    private let isTaken = Mutex(false)
 
     package init(capacity: Int = 64) {
         (stream, continuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(capacity))
@@ -35,6 +36,14 @@ package final class HypervisorEvents: Sendable {
     package func post(_ event: HypervisorEvent) {
         // The newest are kept, so a `look` put in after a loss is always read.
         if case .dropped(let lost) = continuation.yield(event), lost != .look { continuation.yield(.look) }
+    }
+
+    /// True for the first caller: the one that subscribes.
+    package func take() -> Bool {
+        isTaken.withLock { taken in
+            defer { taken = true }
+            return !taken
+        }
     }
 
     /// What ends the subscription behind this mailbox.

@@ -55,7 +55,8 @@ struct MirrorWatcher {
             case .blockJob(plan.disk, .completed, _):
                 return await steps.locate(plan, orFail: steps.failure(plan, "the copy ended without a pivot"))
             case .jobError(plan.disk, let message):
-                cause = message
+                // QEMU tells the failed operation first, then the error it ended with.
+                cause = cause.map { $0 == message ? message : "\(message) (\($0))" } ?? message
             case .stopped(let reason):
                 return await steps.locate(plan, orFail: steps.failure(plan, "the guest went away during the copy: \(reason)"))
             case .look:

@@ -20,6 +20,13 @@ package enum SwapInput: Sendable {
     /// What the live configuration shows after a pivot whose answer was an error, or a job that went away.
     case foundOnNew
     case foundOnOld(SwapFailure)
+
+    var isTrouble: Bool {
+        switch self {
+        case .failed, .foundOnOld, .sizesDiffer, .notReady: true
+        case .prepared, .alreadyMoved, .adopted, .done, .mirrorReady, .foundOnNew: false
+        }
+    }
 }
 
 /// What is to be done next. Each is one step of IO; its result is the next input.
@@ -38,6 +45,14 @@ package enum SwapAction: Sendable {
     case rollBack(SwapPlan?, SwapFailure)
     case complete(SwapPlan)
     case fail(SwapFailure)
+
+    /// True for what need not be begun when pivotd stops: from the pivot on a swap is better finished.
+    var canBeLeft: Bool {
+        switch self {
+        case .prepare, .undefine, .start, .awaitMirror, .rollBack: true
+        case .pivot, .grow, .store, .complete, .fail: false
+        }
+    }
 }
 
 /// Where a run begins: at the beginning, or where recovery found the task.

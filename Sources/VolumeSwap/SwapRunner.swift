@@ -25,7 +25,9 @@ struct SwapRunner {
     }
 
     /// Runs to the end, whatever happens.
-    func run(from entry: SwapEntry) async -> SwapOutcome {
+    ///
+    /// - Returns: nil when the task was cancelled: what is under way is left to the hypervisor, the journal knows where it was left.
+    func run(from entry: SwapEntry) async -> SwapOutcome? {
         let events = HypervisorEvents()
         defer { events.close() }
         control.onWake { events.post(.look) }
@@ -35,6 +37,7 @@ struct SwapRunner {
         var action = first.action
         var machine = first.next
         while true {
+            if Task.isCancelled, action.canBeLeft { return nil }
             if let failure = await journal(machine.phase, action) {
                 action = machine.handle(.failed(failure), pivotTries: environment.settings.pivotTries)
                 continue
@@ -54,6 +57,8 @@ struct SwapRunner {
             case .complete(let plan): return end(.success(result(plan, control.warnings)), watcher.copyTime)
             case .fail(let failure): return end(.failure(failure), watcher.copyTime)
             }
+            // While stopping a failure may be that of the stop itself: recovery will judge.
+            if Task.isCancelled, input.isTrouble { return nil }
             action = machine.handle(input, pivotTries: environment.settings.pivotTries)
         }
     }

@@ -10,15 +10,15 @@ package enum Submission: Sendable {
     case accepted
     /// The same task is under way; its one answer will come.
     case underWay
-    /// The same task has ended: here is its outcome again.
-    case ended(SwapRecord, SwapOutcome)
+    /// The same task has ended: its outcome is sent again.
+    case ended
     case notStored(JournalError)
 }
 
 /// Takes swaps in, runs them one at a time for each instance, keeps the journal, hands outcomes out.
 package final class SwapService: Sendable {
-    /// Publishes an outcome's reply; returns when it was confirmed or given up.
-    package typealias Delivery = @Sendable (SwapRecord, SwapOutcome) async -> Void
+    /// Publishes an outcome's reply. True when it was confirmed or given up, false when it is still owed.
+    package typealias Delivery = @Sendable (SwapRecord, ReplyTo, SwapOutcome) async -> Bool
 
     struct Entry {
         var control: SwapControl
@@ -41,7 +41,7 @@ package final class SwapService: Sendable {
         executor = SwapExecutor(limit: environment.settings.maxConcurrentSwaps)
     }
 
-    /// Runs accepted swaps until the task is cancelled. Running copies are then left to the hypervisor.
+    /// Runs accepted swaps until the task is cancelled. Running copies are then left to the hypervisor; what has reached its pivot is finished.
     package func run() async { await executor.run() }
 
     package var running: Int { executor.running }
@@ -64,12 +64,21 @@ package final class SwapService: Sendable {
             case .duplicate(let known):
                 executor.withdraw(ticket)
                 guard let outcome = known.outcome, known.isReplied else { return .underWay }
-                return .ended(known, SwapService.restoringSecrets(outcome, from: record.args))
+                var again = known
+                again.replyTo = record.replyTo
+                again.isReplied = record.replyTo == nil
+                repeatReply(again, SwapService.restoringSecrets(outcome, from: record.args))
+                return .ended
             }
         } catch {
             executor.withdraw(ticket)
             return .notStored(error)
         }
+    }
+
+    private func repeatReply(_ record: SwapRecord, _ outcome: SwapOutcome) {
+        guard let replyTo = record.replyTo else { return }
+        executor.runAside { [self] in _ = await deliver(record, replyTo, outcome) }
     }
 
     /// A settled result holds no secrets; the message that is answered again holds them.
@@ -101,15 +110,16 @@ package final class SwapService: Sendable {
     private func perform(_ id: TaskID, _ control: SwapControl, _ entry: SwapEntry) async {
         guard var record = await record(id) else { return }
         if record.startedAt == nil { record.startedAt = .now }
-        let outcome: SwapOutcome
+        let outcome: SwapOutcome?
         do {
             let request = try SwapRequest(args: record.args, defaults: environment.settings.defaults)
             let runner = SwapRunner(environment: environment, record: record, request: request, control: control)
             outcome = await runner.run(from: entry)
         } catch {
+            environment.observer.ended(record, .failure(error), duration: .zero, overhead: nil)
             outcome = .failure(error)
         }
-        await conclude(record, outcome)
+        if let outcome { await conclude(record, outcome) }
     }
 
     /// Stores the outcome, then has it delivered outside the instance's queue.
@@ -127,9 +137,8 @@ package final class SwapService: Sendable {
     }
 
     private func handOut(_ record: SwapRecord, _ outcome: SwapOutcome) async {
-        if !record.isReplied {
-            await deliver(record, outcome)
-            guard !Task.isCancelled else { return }
+        if !record.isReplied, let replyTo = record.replyTo {
+            guard await deliver(record, replyTo, outcome) else { return }
         }
         await persist("settlement") { [self] () async throws(JournalError) in try await environment.journal.settle(record.id) }
         active.withLock { $0[record.id] = nil }
@@ -158,9 +167,10 @@ package final class SwapService: Sendable {
 
     /// Takes up what the journal holds unfinished. To be called before consuming begins.
     ///
+    /// - Parameter onTask: called for each task before it goes on.
     /// - Returns: how many tasks were taken up.
     @discardableResult
-    package func recover() async throws -> Int {
+    package func recover(onTask: (SwapRecord) -> Void = { _ in }) async throws -> Int {
         let unfinished = try await environment.journal.unfinished()
         let observer = RecoveryObserver(environment: environment)
         let known = Set(unfinished.filter { $0.outcome == nil }.map(\.id))
@@ -170,6 +180,7 @@ package final class SwapService: Sendable {
                 "\(name) had lost its stored configuration in a swap that the journal does not know: restored")
         }
         for record in unfinished {
+            onTask(record)
             if let outcome = record.outcome {
                 executor.runAside { [self] in await handOut(record, outcome) }
                 continue

@@ -1,0 +1,113 @@
+import JSON
+import Logging
+import Metrics
+import Observability
+import OrderedCollections
+import OsloMessaging
+import Synchronization
+import VolumeSwap
+
+/// Tells the world of swaps: notifications, metrics, log lines.
+final class SwapReporter: SwapObserver {
+    private let notifier: Notifier?
+    private let failures: NovaFailure
+    private let hypervisor: String
+    private let progressInterval: Duration
+    private let logger: Logger
+    private let lastProgress = Mutex<[TaskID: ContinuousClock.Instant]>([:])
+    private let readyToPivot = Timer(label: "pivotd_ready_to_pivot_seconds")
+    private let overhead = Timer(label: "pivotd_swap_overhead_seconds")
+    private let duration = Timer(label: "pivotd_swap_duration_seconds")
+    private let copiedBytes = Counter(label: "pivotd_copied_bytes_total")
+
+    /// - Parameter notifier: nil sends no notifications.
+    init(notifier: Notifier?, failures: NovaFailure, hypervisor: String, progressInterval: Duration, logger: Logger) {
+        self.notifier = notifier
+        self.failures = failures
+        self.hypervisor = hypervisor
+        self.progressInterval = progressInterval
+        self.logger = logger
+    }
+
+    func started(_ record: SwapRecord, _ plan: SwapPlan) {
+        lastProgress.withLock { $0[record.id] = .now }
+        logger.info("swap: \(plan)", metadata: metadata(record))
+        emit("start", record, state: "preparing", plan: plan)
+    }
+
+    func entered(_ record: SwapRecord, _ phase: SwapPhase) {
+        logger.debug("entered \(phase.rawValue)", metadata: metadata(record))
+    }
+
+    func progressed(_ record: SwapRecord, _ plan: SwapPlan, _ progress: SwapProgress) {
+        let isDue = lastProgress.withLock { last in
+            let now = ContinuousClock.now
+            if let previous = last[record.id], now - previous < progressInterval { return false }
+            last[record.id] = now
+            return true
+        }
+        guard isDue else { return }
+        logger.info("copied \(progress.copiedBytes) of \(progress.totalBytes) bytes", metadata: metadata(record))
+        emit("progress", record, state: "copying", plan: plan, extra: ["progress": Self.json(progress)])
+    }
+
+    func pivoting(_ record: SwapRecord, afterReady delay: Duration) {
+        readyToPivot.record(duration: delay)
+    }
+
+    func ended(_ record: SwapRecord, _ outcome: SwapOutcome, duration: Duration, overhead: Duration?) {
+        lastProgress.withLock { $0[record.id] = nil }
+        Counter(label: "pivotd_swaps_total", dimensions: [("result", outcome.phase.rawValue)]).increment()
+        self.duration.record(duration: duration)
+        switch outcome {
+        case .success(let result):
+            if let overhead { self.overhead.record(duration: overhead) }
+            copiedBytes.increment(by: result["copied_bytes"]?.integerValue ?? 0)
+            logger.info("swap completed in \(duration)", metadata: metadata(record))
+            var extra: JSONObject = [:]
+            for key in ["strategy", "capacity_bytes", "copied_bytes", "duration_s", "attempts", "warnings"] {
+                extra[key] = result[key]
+            }
+            emit("end", record, state: "completed", plan: nil, instance: result["instance_uuid"]?.stringValue, extra: extra)
+        case .failure(let failure):
+            let remote = failures.failure(failure)
+            logger.error("swap failed: \(remote.message)", metadata: metadata(record))
+            let exception: JSONValue = [
+                "class": .string(remote.className), "module": .string(remote.module), "message": .string(remote.message),
+            ]
+            emit("error", record, state: outcome.phase.rawValue, plan: nil, extra: ["failure": exception])
+        }
+    }
+
+    private func emit(
+        _ event: String, _ record: SwapRecord, state: String, plan: SwapPlan?, instance: String? = nil, extra: JSONObject = [:]
+    ) {
+        guard let notifier else { return }
+        var payload: JSONObject = [
+            "task_id": .string(record.id.text),
+            "instance_uuid": .string(instance ?? plan?.domain.uuid ?? record.instanceKey),
+            "disk": .string(record.disk),
+            "old_volume_id": record.args["old_volume_id"] ?? .null,
+            "new_volume_id": record.args["new_volume_id"] ?? .null,
+            "hypervisor": .string(hypervisor),
+            "state": .string(state),
+        ]
+        if let plan { payload["strategy"] = .string(plan.strategy.rawValue) }
+        payload.merge(extra) { _, new in new }
+        notifier.emit(
+            eventType: "volume_swap.\(event)", priority: event == "error" ? .error : .info, payload: .object(payload),
+            context: record.context)
+    }
+
+    private func metadata(_ record: SwapRecord) -> Logger.Metadata {
+        [LogKey.taskID: "\(record.id)", LogKey.instance: "\(record.instanceKey)", LogKey.disk: "\(record.disk)"]
+    }
+
+    private static func json(_ progress: SwapProgress) -> JSONValue {
+        [
+            "copied_bytes": .integer(progress.copiedBytes), "total_bytes": .integer(progress.totalBytes),
+            "remaining_bytes": .integer(progress.remainingBytes),
+            "rate_bytes_s": progress.rate.map { .integer(Int64($0)) } ?? .null, "eta_s": progress.eta.map { .real($0) } ?? .null,
+        ]
+    }
+}

@@ -1,0 +1,59 @@
+import Libvirt
+package import VolumeSwap
+
+extension LibvirtHypervisor {
+    package func blockRebase(_ domain: DomainIdentity, disk: String, _ copy: RebaseCopy) async throws(HypervisorError) {
+        var flags: BlockRebaseFlags = [.copy, .reuseExternal]
+        if copy.isBlockDevice { flags.insert(.copyDevice) }
+        if copy.isRaw { flags.insert(.copyRaw) }
+        let given = flags
+        try await writing(domain) { (domain) throws(LibvirtError) in
+            try await domain.blockRebase(disk: disk, path: copy.path, bandwidth: Self.optional(copy.bandwidth), flags: given)
+        }
+    }
+
+    package func blockCopy(_ domain: DomainIdentity, disk: String, _ copy: BlockCopy) async throws(HypervisorError) {
+        var flags: BlockCopyFlags = [.reuseExternal, .transientJob]
+        if copy.synchronousWrites { flags.insert(.synchronousWrites) }
+        let given = flags
+        let parameters = BlockCopyParameters(
+            bandwidth: Self.optional(copy.bandwidth),
+            granularity: copy.granularity > 0 ? UInt32(clamping: copy.granularity) : nil,
+            bufferSize: Self.optional(copy.bufferSize))
+        try await writing(domain) { (domain) throws(LibvirtError) in
+            try await domain.blockCopy(disk: disk, destinationXML: copy.destinationXML, parameters: parameters, flags: given)
+        }
+    }
+
+    package func blockJobInfo(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> VolumeSwap.BlockJobInfo? {
+        let info = try await reading(domain) { (domain) throws(LibvirtError) in try await domain.blockJobInfo(disk: disk) }
+        return info.map {
+            VolumeSwap.BlockJobInfo(type: Self.name($0.type), cursor: Int64(clamping: $0.cursor), end: Int64(clamping: $0.end))
+        }
+    }
+
+    package func blockJobAbort(_ domain: DomainIdentity, disk: String, pivot: Bool) async throws(HypervisorError) {
+        try await writing(domain) { (domain) throws(LibvirtError) in
+            try await domain.blockJobAbort(disk: disk, flags: pivot ? [.pivot] : [])
+        }
+    }
+
+    package func blockJobSetSpeed(_ domain: DomainIdentity, disk: String, bytesPerSecond: Int64) async throws(HypervisorError) {
+        try await writing(domain) { (domain) throws(LibvirtError) in
+            try await domain.blockJobSetSpeed(disk: disk, bytesPerSecond: UInt64(clamping: bytesPerSecond))
+        }
+    }
+
+    private static func optional(_ value: Int64) -> UInt64? { value > 0 ? UInt64(value) : nil }
+
+    private static func name(_ type: BlockJobType) -> String {
+        switch type {
+        case .pull: "pull"
+        case .copy: "copy"
+        case .commit: "commit"
+        case .activeCommit: "active-commit"
+        case .backup: "backup"
+        default: "foreign"
+        }
+    }
+}

@@ -1,0 +1,81 @@
+import JSON
+import Libvirt
+import OrderedCollections
+package import VolumeSwap
+
+extension LibvirtHypervisor {
+    package func growSupport() async throws(HypervisorError) -> GrowSupport {
+        guard allowsMonitorCommands else {
+            return .unsupported("it needs QEMU's monitor, and allow_monitor_commands is false")
+        }
+        let version = try await read { (connection) throws(LibvirtError) in try await connection.hypervisorVersion() }
+        guard version >= 7_000_000 else {
+            return .unsupported(
+                "it needs QEMU 7.0 (blockdev-reopen), and this is \(version / 1_000_000).\(version / 1000 % 1000)")
+        }
+        return .supported
+    }
+
+    package func mirrorCapacity(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Int64? {
+        guard allowsMonitorCommands else { return nil }
+        let nodes = try await monitor(domain, "query-named-block-nodes", ["flat": true])
+        let jobs = try await monitor(domain, "query-block-jobs")
+        // The mirror's job blocks its target: libvirt names the target's nodes libvirt-N-format and libvirt-N-storage.
+        let live = try await xml(domain, .live)
+        guard jobs.arrayValue?.isEmpty == false, let index = MirrorIndex.find(in: live, disk: disk) else { return nil }
+        let storage = nodes.arrayValue?.first { $0["node-name"]?.stringValue == "libvirt-\(index)-storage" }
+        return storage?["image"]?["virtual-size"]?.integerValue
+    }
+
+    package func grow(_ domain: DomainIdentity, disk: String, toBytes bytes: Int64) async throws(HypervisorError) {
+        if try await capacity(domain, disk: disk) >= bytes { return }
+        guard case .supported = try await growSupport() else {
+            throw HypervisorError(.unsupported, "the disk cannot be grown here")
+        }
+        try await dropSlice(domain, disk: disk)
+        try await writing(domain) { (domain) throws(LibvirtError) in
+            try await domain.blockResize(disk: disk, bytes: UInt64(clamping: bytes))
+        }
+    }
+
+    /// Reopens the disk's raw node without the window that the copy was shown.
+    private func dropSlice(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) {
+        let live = try await xml(domain, .live)
+        guard let index = MirrorIndex.source(in: live, disk: disk) else {
+            throw HypervisorError(.other, "libvirt does not tell the node of disk \(disk)")
+        }
+        let nodes = try await monitor(domain, "query-named-block-nodes", ["flat": true]).arrayValue ?? []
+        func node(_ name: String) -> JSONValue? { nodes.first { $0["node-name"]?.stringValue == name } }
+        let storage = "libvirt-\(index)-storage"
+        // libvirt puts the window into the format node of a raw disk, or into a node of its own.
+        guard let windowed = node("libvirt-\(index)-slice-sto") ?? node("libvirt-\(index)-format"), node(storage) != nil,
+            windowed["drv"]?.stringValue == "raw", let name = windowed["node-name"]?.stringValue
+        else { throw HypervisorError(.other, "QEMU has no raw node over \(storage)") }
+        let cache = windowed["cache"]
+        let reopened: JSONValue = [
+            "driver": "raw", "node-name": .string(name), "file": .string(storage),
+            "read-only": windowed["ro"] ?? false,
+            "cache": ["direct": cache?["direct"] ?? false, "no-flush": cache?["no-flush"] ?? false],
+            "discard": .string(MirrorIndex.discard(in: live, disk: disk) ?? "ignore"),
+            "detect-zeroes": windowed["detect_zeroes"] ?? "off",
+        ]
+        _ = try await monitor(domain, "blockdev-reopen", ["options": [reopened]])
+    }
+
+    /// One QMP command; its `return`, or its error thrown.
+    private func monitor(_ domain: DomainIdentity, _ command: String, _ arguments: JSONValue? = nil) async throws(HypervisorError)
+        -> JSONValue
+    {
+        var object: JSONObject = ["execute": .string(command)]
+        if let arguments { object["arguments"] = arguments }
+        let text = JSONValue.object(object).serialized()
+        let answer = try await writing(domain) { (domain) throws(LibvirtError) in try await domain.monitorCommand(json: text) }
+        guard let json = try? JSONValue(parsing: answer) else {
+            throw HypervisorError(.other, "QEMU answered \(command) with no JSON")
+        }
+        if let error = json["error"] {
+            throw HypervisorError(.other, "QEMU refused \(command): \(error["desc"]?.stringValue ?? "no reason given")")
+        }
+        return json["return"] ?? .null
+    }
+}

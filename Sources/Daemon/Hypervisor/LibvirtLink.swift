@@ -1,0 +1,120 @@
+import Libvirt
+package import Logging
+import Synchronization
+
+/// Keeps a connection to libvirt open: opens it, opens another when it ends, with back-off.
+package final class LibvirtLink: Sendable {
+    private struct State {
+        var connection: LibvirtConnection?
+        var waiters: [UInt64: CheckedContinuation<LibvirtConnection?, Never>] = [:]
+        var nextWaiter: UInt64 = 0
+        var lastError: String?
+    }
+
+    package let uri: String
+    private let logger: Logger
+    private let state = Mutex(State())
+    /// Posted when a caller met the end of a connection before libvirt announced it.
+    private let broken: AsyncStream<Void>
+    private let breakNow: AsyncStream<Void>.Continuation
+
+    package init(uri: String, logger: Logger) {
+        self.uri = uri
+        self.logger = logger
+        (broken, breakNow) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+    }
+
+    package var isConnected: Bool { state.withLock { $0.connection != nil } }
+    /// Why there is no connection, for the readiness page.
+    package var lastError: String? { state.withLock { $0.lastError } }
+
+    /// Runs until the task is cancelled, then closes the connection.
+    package func run() async {
+        var pause = Duration.milliseconds(100)
+        while !Task.isCancelled {
+            do {
+                let connection = try await LibvirtConnection.open(uri: uri, logger: logger)
+                pause = .milliseconds(100)
+                logger.info("connected to libvirt", metadata: ["uri": "\(uri)"])
+                publish(connection)
+                await waitForEnd(of: connection)
+                retract()
+                await connection.close()
+                if !Task.isCancelled { logger.warning("the connection to libvirt is lost, opening another") }
+            } catch {
+                state.withLock { $0.lastError = error.description }
+                logger.error("cannot connect to libvirt: \(error)", metadata: ["uri": "\(uri)"])
+            }
+            guard (try? await Task.sleep(for: pause)) != nil else { break }  // a bounded back-off
+            pause = min(pause * 2, .seconds(5))
+        }
+        let waiters = state.withLock { state in
+            defer { state.waiters = [:] }
+            return state.waiters
+        }
+        for waiter in waiters.values { waiter.resume(returning: nil) }
+    }
+
+    /// The open connection, waiting for one.
+    ///
+    /// - Throws: `CancellationError` when the waiting task is cancelled or the link has ended.
+    func connection() async throws(CancellationError) -> LibvirtConnection {
+        let number = state.withLock { state in
+            state.nextWaiter += 1
+            return state.nextWaiter
+        }
+        let connection = await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let ready = state.withLock { state -> LibvirtConnection?? in
+                    if let connection = state.connection { return .some(connection) }
+                    if Task.isCancelled { return .some(nil) }
+                    state.waiters[number] = continuation
+                    return nil
+                }
+                if let ready { continuation.resume(returning: ready) }
+            }
+        } onCancel: {
+            state.withLock { $0.waiters.removeValue(forKey: number) }?.resume(returning: nil)
+        }
+        guard let connection else { throw CancellationError() }
+        return connection
+    }
+
+    /// Tells the link that a call on this connection failed because it is gone.
+    func report(broken connection: LibvirtConnection) {
+        let isCurrent = state.withLock { state in
+            guard state.connection === connection else { return false }
+            state.connection = nil
+            return true
+        }
+        if isCurrent { breakNow.yield() }
+    }
+
+    private func publish(_ connection: LibvirtConnection) {
+        let waiters = state.withLock { state in
+            state.connection = connection
+            state.lastError = nil
+            defer { state.waiters = [:] }
+            return state.waiters
+        }
+        for waiter in waiters.values { waiter.resume(returning: connection) }
+    }
+
+    private func retract() {
+        state.withLock { state in
+            state.connection = nil
+            state.lastError = "the connection was lost"
+        }
+    }
+
+    private func waitForEnd(of connection: LibvirtConnection) async {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { _ = try? await connection.waitUntilClosed() }
+            group.addTask { [broken] in
+                for await _ in broken { return }
+            }
+            await group.next()
+            group.cancelAll()
+        }
+    }
+}

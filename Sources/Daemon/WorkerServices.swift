@@ -1,0 +1,106 @@
+import Foundation
+import Glibc
+import Journal
+import Logging
+import Metrics
+import Observability
+import OsloMessaging
+import ServiceLifecycle
+import VolumeSwap
+
+/// The small services of a worker, each one loop.
+
+struct HealthService: Service {
+    let server: HealthServer
+
+    func run() async throws { try await cancelWhenGracefulShutdown { try await server.run() } }
+}
+
+struct LibvirtService: Service {
+    let link: LibvirtLink?
+
+    func run() async throws {
+        await cancelWhenGracefulShutdown {
+            if let link { await link.run() } else { try? await gracefulShutdown() }
+        }
+    }
+}
+
+struct SwapRunService: Service {
+    let service: SwapService
+
+    func run() async throws { await cancelWhenGracefulShutdown { await service.run() } }
+}
+
+/// Forgets old tasks, once an hour.
+struct JournalKeeper: Service {
+    let journal: SQLiteJournal
+    let retention: Duration
+    let logger: Logger
+
+    func run() async throws {
+        await cancelWhenGracefulShutdown {
+            repeat {
+                do {
+                    let count = try await journal.prune(before: .now.addingTimeInterval(-(retention / .seconds(1))))
+                    if count > 0 { logger.info("forgot \(count) old tasks") }
+                } catch {
+                    logger.error("the journal could not be pruned: \(error)")
+                }
+            } while (try? await Task.sleep(for: .seconds(3600))) != nil
+        }
+    }
+}
+
+/// Ends the process when draining takes longer than it may: the journal knows where everything stands.
+final class ExitDeadline: Sendable {
+    private let limit: Duration
+    private let logger: Logger
+
+    init(after limit: Duration, logger: Logger) {
+        self.limit = limit
+        self.logger = logger
+    }
+
+    func start() {
+        Task.detached { [limit, logger] in
+            try await Task.sleep(for: limit)
+            logger.warning("not drained within \(limit): the journal takes over")
+            exit(0)
+        }
+    }
+}
+
+/// Figures that are read when somebody asks for them.
+enum WorkerMetrics {
+    static func update(service: SwapService, counters: RPCCounters.Snapshot) {
+        Gauge(label: "pivotd_swaps_running").record(service.running)
+        Gauge(label: "pivotd_swaps_queued").record(service.queued)
+        let counts = [
+            ("received", counters.received), ("decoded", counters.decoded), ("rejected", counters.rejected),
+            ("requeued", counters.requeued),
+        ]
+        for (kind, count) in counts { Gauge(label: "pivotd_messages", dimensions: [("kind", kind)]).record(count) }
+        let replies = [
+            ("confirmed", counters.repliesConfirmed), ("returned", counters.repliesReturned),
+            ("given_up", counters.repliesGivenUp),
+            ("heartbeat", counters.heartbeats),
+        ]
+        for (kind, count) in replies { Gauge(label: "pivotd_replies", dimensions: [("kind", kind)]).record(count) }
+    }
+}
+
+/// The help lines of `/metrics`.
+enum MetricHelp {
+    static let texts = [
+        "pivotd_swaps_total": "Swaps that ended, by result.",
+        "pivotd_swaps_running": "Swaps under way.",
+        "pivotd_swaps_queued": "Swaps that wait for their instance or a free slot.",
+        "pivotd_swap_duration_seconds": "Seconds from the start of a swap to its outcome.",
+        "pivotd_swap_overhead_seconds": "Seconds of a successful swap without the copy itself.",
+        "pivotd_ready_to_pivot_seconds": "Seconds from libvirt's READY event to the call of the pivot.",
+        "pivotd_copied_bytes_total": "Bytes copied by successful swaps.",
+        "pivotd_messages": "Messages since the start, by what became of them.",
+        "pivotd_replies": "Replies since the start, by kind.",
+    ]
+}
