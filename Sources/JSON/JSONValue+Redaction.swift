@@ -16,16 +16,31 @@ extension JSONValue {
     ///
     /// The names of secrets (`secret_uuid`, `secret_type`) are none: a replay needs them.
     package static func isSecret(key: String) -> Bool {
-        let key = key.lowercased()
-        if key == "secret_uuid" || key.hasSuffix("_secret_uuid") || key == "secret_type" { return false }
-        if ["password", "passwd", "passphrase", "secret", "token", "keyring", "credential"].contains(where: key.contains) {
-            return true
+        // Bytes, not characters: every key of every captured message passes through here.
+        let key = key.utf8.map { UInt8(ascii: "A")...UInt8(ascii: "Z") ~= $0 ? $0 | 0x20 : $0 }
+        if harmlessNames.contains(where: { isName(key, $0) }) { return false }
+        return secretWords.contains { contains(key, $0) } || secretNames.contains { isName(key, $0) }
+    }
+
+    private static let harmlessNames = ["secret_uuid", "secret_type"].map { Array($0.utf8) }
+    private static let secretWords = ["password", "passwd", "passphrase", "secret", "token", "keyring", "credential"]
+        .map { Array($0.utf8) }
+    private static let secretNames = [
+        "adminpass", "admin_pass", "auth_key", "authkey", "private_key", "ceph_key", "cephx_key", "access_key", "encryption_key",
+        "client_key",
+    ].map { Array($0.utf8) }
+
+    /// Whether the key is this name, or ends with it after an underscore.
+    private static func isName(_ key: [UInt8], _ name: [UInt8]) -> Bool {
+        guard key.count >= name.count, key.suffix(name.count).elementsEqual(name) else { return false }
+        return key.count == name.count || key[key.count - name.count - 1] == UInt8(ascii: "_")
+    }
+
+    private static func contains(_ key: [UInt8], _ word: [UInt8]) -> Bool {
+        guard key.count >= word.count else { return false }
+        return (0...key.count - word.count).contains { start in
+            key[start] == word[0] && key[start..<start + word.count].elementsEqual(word)
         }
-        return [
-            "adminpass", "admin_pass", "auth_key", "authkey", "private_key", "ceph_key", "cephx_key", "access_key",
-            "encryption_key", "client_key",
-        ]
-        .contains { key == $0 || key.hasSuffix("_" + $0) }
     }
 
     /// - Parameter depth: levels left, over all embedded texts together, so that the stack stays bounded.
