@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from lab.daemon import Pivotd
+from lab.daemon import Pivotd, clean_environment
 from lab.embed import EmbeddedGuest
 from lab.guest_image import guest_image
 from lab.processes import MIB, LabError, Workspace
@@ -58,7 +58,7 @@ def swap(pivotd: Pivotd, guest: EmbeddedGuest, new: Volume) -> dict:
         "--timeout": "90",
     }
     argv = pivotd.client_argv("swap", *(word for pair in words.items() for word in pair))
-    client = subprocess.Popen(argv, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
+    client = subprocess.Popen(argv, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, env=clean_environment())
     if not sys.stderr.isatty():
         watch(pivotd, client)
     output, _ = client.communicate()

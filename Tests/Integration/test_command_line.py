@@ -1,11 +1,10 @@
 """pivotd's client commands, as an operator's shell sees them."""
 
 import json
-import subprocess
 import uuid
 
 from expectations import assert_moved, assert_stayed, swap_arguments
-from lab.daemon import binary
+from lab.daemon import binary, run_client
 from nova import exception
 from steering import SLOW, wait_for_copy, wait_for_state
 
@@ -80,6 +79,6 @@ def test_a_mistyped_key_is_an_error_with_a_suggestion(lab):
     config = lab.workspace.path("typo.yaml")
     config.write_text("transport_uri: rabbit://127.0.0.1/\n")
     argv = [*binary(), "run", "--config", config, "--state-dir", lab.workspace.path("typo")]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL)
+    done = run_client(argv)
     assert done.returncode not in (0, -6, -11)
     assert "transport_uri" in done.stderr and "transport_url" in done.stderr

@@ -17,12 +17,25 @@ from .processes import LabError, Process, Workspace, free_port, until
 HOST = "lab-host"
 
 
+def clean_environment(more: dict | None = None) -> dict[str, str]:
+    """This process's environment less the variables that pivotd would take for its own settings, and with `more`."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PIVOTD")}
+    return kept | (more or {})
+
+
 def binary() -> list[str]:
     """The command under test: $PIVOTD, the path of the pivotd binary (or a command line)."""
     command = os.environ.get("PIVOTD", "").split()
     if not command or not os.access(command[0], os.X_OK):
         raise LabError("PIVOTD does not name the pivotd binary")
     return command
+
+
+def run_client(argv: list, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    """Runs a command of the binary to its end."""
+    words = [str(word) for word in argv]
+    nothing = subprocess.DEVNULL
+    return subprocess.run(words, capture_output=True, text=True, timeout=timeout, stdin=nothing, env=clean_environment())
 
 
 class Pivotd:
@@ -63,7 +76,7 @@ class Pivotd:
         """Starts it, or starts it again; `env` is added to the environment."""
         where = ["--libvirt-uri", self.libvirt_uri, "--state-dir", self.state, "--http-address", f"127.0.0.1:{self.http}"]
         argv = [*binary(), "run", *self._common(), *where]
-        self.process = self.workspace.start(self.name, argv, {**os.environ, **(env or {})}, self.log_path)
+        self.process = self.workspace.start(self.name, argv, clean_environment(env), self.log_path)
         if ready:
             self.wait_ready(timeout)
         return self
@@ -132,5 +145,5 @@ class Pivotd:
     def command(self, name: str, *arguments, timeout: float = 60) -> tuple[int, str, str]:
         """(exit code, stdout, stderr) of a client command of the same binary and configuration."""
         argv = self.client_argv(name, *arguments)
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL)
+        done = run_client(argv, timeout)
         return done.returncode, done.stdout, done.stderr

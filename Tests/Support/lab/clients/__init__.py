@@ -1,7 +1,8 @@
 """Clients that pivotd's authors did not write: stock oslo.messaging, and messages made by hand over py-amqp."""
 
+from .caller import Caller
 from .notifications import Notifications
 from .raw import Raw
 from .rpc import Later, Rpc
 
-__all__ = ["Later", "Notifications", "Raw", "Rpc"]
+__all__ = ["Caller", "Later", "Notifications", "Raw", "Rpc"]

@@ -1,0 +1,65 @@
+"""The servers beside pivotd go away in the middle of a copy: the broker, libvirtd, both; and messages come twice."""
+
+import time
+
+import pytest
+from faults.scene import MIDDLING
+from lab.processes import until
+
+
+@pytest.fixture(params=["copy", "rebase"])
+def copying(request, stage, pool):
+    """A scene in the middle of its copy."""
+    return stage.scene(pool.one(), strategy=request.param, bandwidth_mib_s=MIDDLING).send().wait_copying()
+
+
+def test_the_broker_is_killed(lab, stage, copying):
+    lab.rabbit.restart_hard(pause=0.5)
+    copying.succeed(repeats=True)
+    stage.daemon.wait_ready()
+
+
+def test_the_copy_ends_while_there_is_no_broker(lab, stage, pool):
+    scene = stage.scene(pool.one(), strategy="copy", bandwidth_mib_s=MIDDLING).send().wait_copying()
+    lab.rabbit.kill()
+    until(lambda: scene.new.named_by(scene.guest.disk("vdb", inactive=True)), 20, "the swap waits for the broker")
+    lab.rabbit.start()
+    scene.succeed(repeats=True)
+
+
+def test_libvirtd_is_killed(lab, stage, copying):
+    lab.libvirt.restart_hard()
+    copying.succeed()
+    stage.daemon.wait_ready()
+
+
+def test_the_copy_ends_while_there_is_no_libvirtd(lab, stage, pool):
+    scene = stage.scene(pool.one(), strategy="rebase", bandwidth_mib_s=MIDDLING).send().wait_copying()
+    lab.libvirt.kill()
+    time.sleep(4)  # nobody can be asked whether the copy is in step
+    lab.libvirt.start()
+    scene.succeed()
+
+
+def test_everything_but_qemu_is_killed(lab, stage, copying):
+    stage.daemon.kill()
+    lab.libvirt.kill()
+    lab.rabbit.kill()
+    lab.libvirt.start()
+    lab.rabbit.start()
+    stage.daemon.start()
+    copying.succeed(repeats=True)
+
+
+def test_a_message_that_comes_again_and_again(stage, copying):
+    """While the copy runs, after pivotd was killed, and when all is over."""
+    copying.send()
+    stage.daemon.restart_hard()
+    copying.send()
+    copying.succeed(repeats=True)
+    replies = len(copying.caller.finals(copying.message))
+    copying.send()
+    until(lambda: len(copying.caller.finals(copying.message)) > replies, 20, "no answer to the call sent again")
+    copying.reply(repeats=True)
+    assert [copying.task()["state"], copying.task()["new_volume_id"]] == ["completed", copying.new.id]
+    assert copying.guest.disks["vdb"].named_by(copying.guest.disk())
