@@ -69,7 +69,7 @@ extension JSONValue {
             let clean = value.redacted(depth: depth)
             return clean == value ? text : clean.serialized()
         } catch {
-            return error.code == .nestedTooDeeply ? redactionMark : text
+            return error.code == .nestedTooDeeply ? redactionMark : SecretMask.masked(text)
         }
     }
 }

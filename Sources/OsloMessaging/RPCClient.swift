@@ -128,7 +128,7 @@ package final class RPCClient: Sendable {
             } catch let error as RPCClientError {
                 throw error
             } catch let error as TransportError {
-                guard error.isRetriable else { throw .transport(error) }
+                guard error.isRetriable else { throw error.code == .closed ? .closed : .transport(error) }
                 do { try await Task.sleep(for: .milliseconds(250)) } catch { throw .closed }
             } catch { throw .closed }
         }

@@ -1,0 +1,24 @@
+import JSON
+import Testing
+
+@Suite struct SecretMaskTests {
+    @Test(arguments: [
+        (#"{"auth_password": "hunter2", "a": 1"#, #"{"auth_password": "***", "a": 1"#),
+        (#"{\"auth_password\": \"hun\\\"ter2\", \"a\": 1"#, #"{\"auth_password\": \"***\", \"a\": 1"#),
+        (#"{'auth_password': 'hunter2', 'a': 1}"#, #"{'auth_password': '***', 'a': 1}"#),
+        ("password=hunter2, disk=vdb", "password=***, disk=vdb"),
+        (#"{"auth_token": "hunter2"#, #"{"auth_token": "***"#),
+        ("rabbit://u:hunter2@h:5672,v:hunter2@i/x failed", "rabbit://u:***@i/x failed"),
+        ("the password is wrong", "the password is wrong"),
+        ("secret_uuid=abc for rbd://h/x", "secret_uuid=abc for rbd://h/x"),
+        ("http://h:80/a@b", "http://h:80/a@b"),
+    ])
+    func masks(_ text: String, _ masked: String) {
+        #expect(SecretMask.masked(text) == masked)
+    }
+
+    @Test func damagedJSONInAStringIsMaskedToo() {
+        let value: JSONValue = ["oslo.message": #"{"auth_password": "hunter2""#]
+        #expect(value.redacted()["oslo.message"] == #"{"auth_password": "***""#)
+    }
+}
