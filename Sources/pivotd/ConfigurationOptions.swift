@@ -36,8 +36,12 @@ struct ConfigurationOptions: ParsableArguments {
         do {
             return try PivotdConfiguration.load(flags: given)
         } catch {
-            throw ValidationError("the configuration is not right:\n\(error)")
+            throw Self.usageError(error)
         }
+    }
+
+    static func usageError(_ error: some Error) -> ValidationError {
+        ValidationError("the configuration is not right:\n\(error)")
     }
 }
 

@@ -1,0 +1,114 @@
+import JSON
+package import Logging
+import OrderedCollections
+import Subprocess
+import SystemPackage
+package import VolumeSwap
+
+/// Attaches volumes by an executable: `connector_helper`.
+///
+/// It is run without a shell and without arguments. It reads `{"action": "connect"|"disconnect", "connection_info": {…}}` from
+/// standard input and answers a `connect` with `{"path": "/dev/…"}` on standard output. It reports a failure by its exit code,
+/// and why on standard error.
+package struct ConnectorHelper: VolumeConnector {
+    enum Action: String, Sendable {
+        case connect
+        case disconnect
+    }
+
+    private enum Ending: Sendable {
+        case ended(success: Bool, status: String, output: String, errors: String)
+        case late
+    }
+
+    private static let outputLimit = 1 << 20
+
+    private let executable: String
+    private let timeout: Duration
+    private let logger: Logger
+
+    /// - Parameters:
+    ///   - executable: an absolute path.
+    ///   - timeout: after this the helper and all that it started are killed.
+    package init(executable: String, timeout: Duration, logger: Logger) {
+        self.executable = executable
+        self.timeout = timeout
+        self.logger = logger
+    }
+
+    package func connect(_ volume: ConnectionInfo) async throws(SwapFailure) -> String {
+        let reply = try await run(.connect, volume)
+        guard let path = (try? JSONValue(parsing: reply))?["path"]?.stringValue else {
+            throw failure(.connect, volume, "its answer is not {\"path\": …}")
+        }
+        let isPlain = path.unicodeScalars.allSatisfy { $0.value >= 0x20 && $0.value != 0x7f }
+        guard path.hasPrefix("/"), path.utf8.count <= 4096, isPlain else {
+            throw failure(.connect, volume, "the path in its answer is not an absolute one")
+        }
+        return path
+    }
+
+    package func disconnect(_ volume: ConnectionInfo) async throws(SwapFailure) {
+        _ = try await run(.disconnect, volume)
+    }
+
+    /// - Returns: what the helper wrote on its standard output.
+    private func run(_ action: Action, _ volume: ConnectionInfo) async throws(SwapFailure) -> String {
+        let request: JSONValue = ["action": .string(action.rawValue), "connection_info": .object(volume.json)]
+        let ending: Ending
+        do {
+            ending = try await withThrowingTaskGroup(of: Ending.self) { group in
+                defer { group.cancelAll() }
+                group.addTask { try await execute(request.serialized()) }
+                group.addTask {
+                    try await Task.sleep(for: timeout)
+                    return .late
+                }
+                return try await group.next() ?? .late
+            }
+        } catch is CancellationError {
+            throw failure(action, volume, "it was interrupted")
+        } catch {
+            throw failure(action, volume, "\(error)")
+        }
+        switch ending {
+        case .late: throw failure(action, volume, "it has not ended within \(timeout / .seconds(1)) s and was killed")
+        case .ended(false, let status, _, let errors):
+            throw failure(action, volume, errors.isEmpty ? "\(status), without a word on standard error" : "\(status): \(errors)")
+        case .ended(true, _, let output, let errors):
+            if !errors.isEmpty {
+                let text = ConnectorText.brief(errors, hiding: volume)
+                logger.debug("connector helper, \(action.rawValue): \(text)", metadata: ["volume": "\(volume.volumeID ?? "?")"])
+            }
+            return output
+        }
+    }
+
+    private func execute(_ request: String) async throws -> Ending {
+        var platform = PlatformOptions()
+        // A session is a process group of its own, which the teardown can kill with all that the helper started.
+        platform.createSession = true
+        platform.teardownSequence = [.send(signal: .kill, toProcessGroup: true, allowedDurationToNextStep: .zero)]
+        let result = try await Subprocess.run(
+            .path(FilePath(executable)), environment: environment, workingDirectory: "/", platformOptions: platform,
+            input: .string(request), output: .string(limit: Self.outputLimit), error: .string(limit: Self.outputLimit))
+        let status = result.terminationStatus
+        return .ended(
+            success: status.isSuccess, status: "\(status)", output: result.standardOutput, errors: result.standardError)
+    }
+
+    /// Nothing of pivotd's own environment: that may hold the broker's password.
+    private var environment: Environment {
+        .custom([
+            "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/",
+            "CONNECTOR_TIMEOUT_S": "\(timeout / .seconds(1))",
+        ])
+    }
+
+    private func failure(_ action: Action, _ volume: ConnectionInfo, _ reason: String) -> SwapFailure {
+        let id = volume.volumeID.map { " \($0)" } ?? ""
+        return .invalidVolume(
+            "the connector helper could not \(action.rawValue) volume\(id) (\(volume.driverVolumeType)): "
+                + ConnectorText.brief(reason, hiding: volume))
+    }
+}

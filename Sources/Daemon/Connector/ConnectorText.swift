@@ -1,0 +1,44 @@
+import Foundation
+import JSON
+import OrderedCollections
+import VolumeSwap
+
+/// What a connector helper wrote, fit for a log line and a failure.
+enum ConnectorText {
+    private static let limit = 1000
+
+    /// One line, its end if it is long, without the volume's secrets.
+    static func brief(_ text: String, hiding volume: ConnectionInfo) -> String {
+        var text = text
+        for secret in secrets(in: .object(volume.json)).sorted(by: { $0.count > $1.count }) {
+            text = text.replacing(secret, with: JSONValue.redactionMark)
+        }
+        let lines = text.split(whereSeparator: \.isNewline).map { $0.trimmingCharacters(in: .whitespaces) }
+        let line = lines.filter { !$0.isEmpty }.joined(separator: " | ")
+        let safe = String(String.UnicodeScalarView(line.unicodeScalars.map { isControl($0) ? "\u{FFFD}" : $0 }))
+        return safe.count > limit ? "…" + safe.suffix(limit) : safe
+    }
+
+    private static func isControl(_ scalar: Unicode.Scalar) -> Bool {
+        scalar.value < 0x20 || (0x7f...0x9f).contains(scalar.value)
+    }
+
+    /// Every text below a secret's key, also as it stands in JSON and percent-encoded.
+    private static func secrets(in value: JSONValue, isSecret: Bool = false) -> Set<String> {
+        switch value {
+        case .object(let members):
+            members.reduce(into: []) {
+                $0.formUnion(secrets(in: $1.value, isSecret: isSecret || JSONValue.isSecret(key: $1.key)))
+            }
+        case .array(let elements):
+            elements.reduce(into: []) { $0.formUnion(secrets(in: $1, isSecret: isSecret)) }
+        case .string(let text) where isSecret && !text.isEmpty:
+            [
+                text, String(value.serialized().dropFirst().dropLast()),
+                text.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? text,
+            ]
+        case .integer, .real: isSecret ? [value.serialized()] : []
+        default: []
+        }
+    }
+}

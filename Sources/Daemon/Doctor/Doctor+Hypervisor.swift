@@ -1,0 +1,64 @@
+import Foundation
+import Libvirt
+
+extension Doctor {
+    /// The least libvirt: `virDomainBlockCopy` with `TRANSIENT_JOB` came with 3.5.
+    private static let leastLibvirt: UInt = 3_005_000
+    /// Growing a volume needs `blockdev-reopen`, stable since QEMU 7.0.
+    private static let growingQEMU: UInt = 7_000_000
+
+    /// libvirt and the hypervisor behind it.
+    func hypervisor() async -> [Finding] {
+        let uri = configuration.hypervisor.libvirtURI
+        guard !uri.hasPrefix("dry-run:") else { return [.ok("libvirt", "\(uri): no hypervisor, nothing is moved")] }
+        do {
+            let connection = try await LibvirtConnection.open(uri: uri, logger: logger)
+            let findings = await versions(connection)
+            await connection.close()
+            return findings
+        } catch {
+            return [
+                .failure(
+                    "libvirt", "\(uri): \(error.message)",
+                    remedy: "check libvirt_uri, that libvirtd runs, and that user \(geteuid()) may use it")
+            ]
+        }
+    }
+
+    private func versions(_ connection: LibvirtConnection) async -> [Finding] {
+        var findings: [Finding] = []
+        do {
+            let libvirt = try await connection.libraryVersion()
+            findings.append(
+                libvirt >= Self.leastLibvirt
+                    ? .ok("libvirt", "\(connection.uri), version \(Self.text(libvirt))")
+                    : .failure("libvirt", "version \(Self.text(libvirt)) is too old", remedy: "3.5 or newer is needed"))
+            findings.append(qemu(try await connection.hypervisorVersion(), uri: connection.uri))
+            let count = try await connection.domains(active: true).count
+            findings.append(.ok("domains", "\(count) running"))
+        } catch {
+            findings.append(.failure("libvirt", error.message, remedy: "look into libvirtd's log"))
+        }
+        return findings
+    }
+
+    private func qemu(_ version: UInt, uri: String) -> Finding {
+        guard uri.hasPrefix("qemu") else {
+            return .failure("qemu", "\(uri) is not QEMU's driver", remedy: "set libvirt_uri to qemu:///system")
+        }
+        let text = "version \(Self.text(version))"
+        guard configuration.hypervisor.allowMonitorCommands else {
+            return .warning(
+                "qemu", "\(text); allow_monitor_commands is false: volumes cannot grow on the move",
+                remedy: "set allow_monitor_commands to true")
+        }
+        guard version >= Self.growingQEMU else {
+            return .warning("qemu", "\(text): volumes cannot grow on the move", remedy: "7.0 or newer can")
+        }
+        return .ok("qemu", text)
+    }
+
+    private static func text(_ version: UInt) -> String {
+        "\(version / 1_000_000).\(version / 1000 % 1000).\(version % 1000)"
+    }
+}

@@ -1,0 +1,30 @@
+package import JSON
+import Logging
+import OrderedCollections
+
+/// Checks what the worker needs, without changing anything: the broker, its queues, libvirt, QEMU, the host.
+package struct Doctor: Sendable {
+    let configuration: PivotdConfiguration
+    /// A check says what it found; the modules' own log lines would only repeat it.
+    let logger = Logger(label: "doctor") { _ in SwiftLogNoOpLogHandler() }
+
+    package init(configuration: PivotdConfiguration) {
+        self.configuration = configuration
+    }
+
+    /// All checks, in the order in which the worker would meet them.
+    package func examine() async -> [Finding] {
+        let host = stateDirectory() + connectorHelper() + allowedPaths()
+        async let hypervisor = hypervisor()
+        async let broker = broker()
+        return await host + hypervisor + broker
+    }
+
+    /// `{"healthy": …, "checks": […]}`
+    package static func json(_ findings: [Finding]) -> JSONValue {
+        [
+            "healthy": .bool(!findings.contains { $0.status == .failure }),
+            "checks": .array(findings.map(\.json)),
+        ]
+    }
+}

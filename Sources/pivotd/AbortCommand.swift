@@ -1,0 +1,28 @@
+import ArgumentParser
+import Daemon
+import JSON
+import OrderedCollections
+
+/// `pivotd abort`: ends a swap that has not pivoted.
+struct AbortCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "abort",
+        abstract: "End a swap; the virtual machine stays on its present volume.",
+        discussion: "Fails when the swap has pivoted or ended already.")
+
+    @Argument(help: "The task, as swap --cast and status show it.")
+    var task: String
+
+    @OptionGroup var reply: ReplyOptions
+    @OptionGroup var options: ConfigurationOptions
+
+    func run() async throws {
+        let configuration = try options.load()
+        let answer = try await BusSession.with(configuration, timeout: reply.duration) { session in
+            try await reply.call("abort_swap", ["task_id": .string(task)], session)
+        }
+        let state = SwapState(answer)
+        let isOver = state.isFinal || state.name.isEmpty
+        StandardStream.output.write(line: "\(task.escapingControls): \(isOver ? "aborted" : "is being aborted (\(state.name))")")
+    }
+}

@@ -1,0 +1,33 @@
+import ArgumentParser
+import Daemon
+import JSON
+import OrderedCollections
+
+/// `pivotd bandwidth`: changes the speed of a copy that runs.
+struct BandwidthCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "bandwidth", abstract: "Change the bandwidth limit of a swap while it copies.")
+
+    @Argument(help: "The task, as swap --cast and status show it.")
+    var task: String
+
+    @Argument(help: ArgumentHelp("MiB/s; 0 for no limit.", valueName: "mib"))
+    var bandwidth: Int64
+
+    @OptionGroup var reply: ReplyOptions
+    @OptionGroup var options: ConfigurationOptions
+
+    func validate() throws {
+        guard bandwidth >= 0 else { throw ValidationError("the bandwidth must not be negative") }
+    }
+
+    func run() async throws {
+        let configuration = try options.load()
+        _ = try await BusSession.with(configuration, timeout: reply.duration) { session in
+            try await reply.call(
+                "set_bandwidth", ["task_id": .string(task), "bandwidth_mib_s": .integer(bandwidth)], session)
+        }
+        let limit = bandwidth == 0 ? "no limit" : "\(bandwidth) MiB/s"
+        StandardStream.output.write(line: "\(task.escapingControls): \(limit)")
+    }
+}

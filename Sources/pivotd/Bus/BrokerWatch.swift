@@ -1,0 +1,39 @@
+import AMQP
+
+/// Waits for the first connection to the broker, and gives up early when it will not come.
+struct BrokerWatch: Sendable {
+    let connections: [AMQPConnection]
+    /// How often every address may fail before the broker counts as away.
+    private static let rounds = 2
+
+    /// - Parameter endpoints: how many addresses the broker has.
+    /// - Throws: ``CommandFailure`` with status `noAnswer`.
+    func waitUntilConnected(endpoints: Int, within limit: Duration) async throws {
+        try await withThrowingTaskGroup { group in
+            group.addTask {
+                for connection in connections { try await connection.waitUntilConnected() }
+            }
+            for connection in connections {
+                group.addTask {
+                    var failures = 0
+                    for await event in connection.events {
+                        guard case .disconnected(let error) = event else { continue }
+                        failures += 1
+                        if !error.isRetriable || failures >= Self.rounds * endpoints { throw Self.failure(error) }
+                    }
+                    try await Task.sleep(for: limit)
+                }
+            }
+            group.addTask {
+                try await Task.sleep(for: limit)
+                throw CommandFailure(.noAnswer, "no connection to the broker within \(limit / .seconds(1)) s")
+            }
+            try await group.next()
+            group.cancelAll()
+        }
+    }
+
+    private static func failure(_ error: AMQPError) -> CommandFailure {
+        CommandFailure(.noAnswer, "no connection to the broker: \(error)")
+    }
+}

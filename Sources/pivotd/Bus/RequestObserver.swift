@@ -1,0 +1,41 @@
+import JSON
+import OrderedCollections
+import OsloMessaging
+import Synchronization
+import VolumeSwap
+
+/// A transport that tells which task a `swap_volume` request becomes: its id derives from the request's `_unique_id`.
+final class RequestObserver: Transport {
+    private let base: AMQPTransport
+    private let task = Mutex<TaskID?>(nil)
+
+    init(_ base: AMQPTransport) {
+        self.base = base
+    }
+
+    /// The task of the last swap that the broker has taken; nil until then.
+    var taskID: TaskID? { task.withLock { $0 } }
+
+    func publish(_ body: [UInt8], exchange: String, routingKey: String, mandatory: Bool) async throws(TransportError)
+        -> PublishOutcome
+    {
+        let inner = (try? MessageEnvelope.unwrap(body)) ?? [:]
+        let outcome = try await base.publish(body, exchange: exchange, routingKey: routingKey, mandatory: mandatory)
+        if outcome == .confirmed, inner["method"] == "swap_volume" {
+            let id = TaskID(uniqueID: inner["_unique_id"]?.stringValue, messageID: inner["_msg_id"]?.stringValue)
+            task.withLock { $0 = id }
+        }
+        return outcome
+    }
+
+    func waitUntilPublishable() async throws(TransportError) { try await base.waitUntilPublishable() }
+    var inbound: AMQPTransport.Inbound { base.inbound }
+    var isReady: Bool { base.isReady }
+    func run() async throws { try await base.run() }
+    func startConsuming() async throws(TransportError) { try await base.startConsuming() }
+    func stopConsuming() async { await base.stopConsuming() }
+    func acknowledge(_ token: SettlementToken) async { await base.acknowledge(token) }
+    func reject(_ token: SettlementToken) async { await base.reject(token) }
+    func requeue(_ token: SettlementToken) async { await base.requeue(token) }
+    func close() async { await base.close() }
+}

@@ -1,0 +1,43 @@
+import ArgumentParser
+import Foundation
+import JSON
+import OrderedCollections
+
+/// Values that come as JSON on the command line, or from a file.
+enum JSONArgument {
+    /// Reads `TEXT`, `@FILE` or `@-` (standard input).
+    ///
+    /// - Throws: A usage error that names the option and never quotes the value: it may hold a password.
+    static func object(_ argument: String, option: String) throws -> JSONObject {
+        let value: JSONValue
+        do {
+            value = try JSONValue(parsing: try bytes(argument, option: option))
+        } catch let error as JSONError {
+            throw ValidationError("\(option): is not JSON: \(error)")
+        }
+        guard let object = value.objectValue else {
+            throw ValidationError("\(option): must be a JSON object, not \(value.typeName)")
+        }
+        return object
+    }
+
+    /// Reads `KEY=VALUE`; the value is JSON when it can be read as such, else a text.
+    static func member(_ argument: String, option: String) throws -> (key: String, value: JSONValue) {
+        guard let mark = argument.firstIndex(of: "="), mark != argument.startIndex else {
+            throw ValidationError("\(option): must be KEY=VALUE")
+        }
+        let text = String(argument[argument.index(after: mark)...])
+        return (String(argument[..<mark]), (try? JSONValue(parsing: text)) ?? .string(text))
+    }
+
+    private static func bytes(_ argument: String, option: String) throws -> Data {
+        guard argument.hasPrefix("@") else { return Data(argument.utf8) }
+        let path = String(argument.dropFirst())
+        do {
+            if path == "-" { return try FileHandle.standardInput.readToEnd() ?? Data() }
+            return try Data(contentsOf: URL(fileURLWithPath: path))
+        } catch {
+            throw ValidationError("\(option): \(path): cannot be read")
+        }
+    }
+}

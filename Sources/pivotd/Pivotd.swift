@@ -1,0 +1,49 @@
+import ArgumentParser
+import Foundation
+
+/// The command line: `pivotd run` is the worker, the other commands are its clients and tools.
+@main
+struct Pivotd: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "pivotd",
+        abstract: "Moves the volumes of running virtual machines, asked for over RabbitMQ.",
+        discussion: "Exit codes: 0 success, 1 failure, 2 wrong usage or configuration, 3 no answer.",
+        version: "pivotd 0.1.0",
+        subcommands: [
+            RunCommand.self, SwapCommand.self, StatusCommand.self, AbortCommand.self, BandwidthCommand.self, DoctorCommand.self,
+        ])
+
+    static func main() async {
+        // A reader that has gone (a helper's, or that of our own output) is an error of the write, not the end of the process.
+        _ = unsafe signal(SIGPIPE, SIG_IGN)
+        do {
+            var command = try parseAsRoot()
+            do {
+                if var asynchronous = command as? any AsyncParsableCommand {
+                    try await asynchronous.run()
+                } else {
+                    try command.run()
+                }
+            } catch {
+                end(error, message: type(of: command).message(for: error), prefix: "Error: ")
+            }
+        } catch {
+            end(error, message: fullMessage(for: error))
+        }
+    }
+
+    /// Says what there is to say and leaves with pivotd's own exit codes.
+    private static func end(_ error: any Error, message: String, prefix: String = "") -> Never {
+        if let failure = error as? CommandFailure {
+            StandardStream.error.write(line: failure.message)
+            Foundation.exit(failure.status.rawValue)
+        }
+        let code = exitCode(for: error)
+        if !message.isEmpty { (code.isSuccess ? StandardStream.output : .error).write(line: prefix + message) }
+        switch code {
+        case .success: Foundation.exit(ExitStatus.success.rawValue)
+        case .validationFailure: Foundation.exit(ExitStatus.usage.rawValue)
+        default: Foundation.exit(ExitStatus.failure.rawValue)
+        }
+    }
+}

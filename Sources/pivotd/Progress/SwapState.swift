@@ -1,0 +1,54 @@
+import Foundation
+import JSON
+import OrderedCollections
+
+/// A task as `get_swap` and `list_swaps` tell of it.
+struct SwapState: Sendable {
+    let taskID: String
+    let instance: String
+    let disk: String
+    let name: String
+    let copied: Int64?
+    let total: Int64?
+    /// Bytes a second.
+    let rate: Double?
+    let secondsLeft: Double?
+    let acceptedAt: Date?
+    let failure: String?
+
+    init(_ value: JSONValue) {
+        func text(_ key: String) -> String { value[key]?.stringValue?.escapingControls ?? "" }
+        taskID = text("task_id")
+        instance = text("instance_uuid")
+        disk = text("disk")
+        name = text("state")
+        let progress = value["progress"]
+        copied = progress?["copied_bytes"]?.integerValue
+        total = progress?["total_bytes"]?.integerValue
+        rate = progress?["rate_bytes_s"]?.doubleValue
+        secondsLeft = progress?["eta_s"]?.doubleValue
+        acceptedAt = try? Date(text("accepted_at"), strategy: Date.ISO8601FormatStyle(includingFractionalSeconds: true))
+        failure = Self.failure(value["failure"])
+    }
+
+    var isFinal: Bool { ["completed", "failed", "aborted"].contains(name) }
+    var isSuccess: Bool { name == "completed" }
+
+    /// How much is copied, from 0 to 1; nil while that is not known.
+    var fraction: Double? {
+        if isSuccess { return 1 }
+        guard let copied, let total, total > 0 else { return nil }
+        return min(1, max(0, Double(copied) / Double(total)))
+    }
+
+    var percent: String { fraction.map { "\(Int($0 * 100)) %" } ?? "-" }
+
+    private static func failure(_ value: JSONValue?) -> String? {
+        switch value {
+        case nil, .null?: nil
+        case .string(let text)?: text.escapingControls
+        case let value?:
+            (value["message"] ?? value["reason"])?.stringValue?.escapingControls ?? value.serialized().escapingControls
+        }
+    }
+}

@@ -1,0 +1,24 @@
+import ArgumentParser
+import JSON
+import OrderedCollections
+
+/// How long a question to the worker may take.
+struct ReplyOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("Seconds to wait for the worker's answer.", valueName: "s"))
+    var timeout = 10.0
+
+    var duration: Duration { .seconds(timeout) }
+
+    func validate() throws {
+        guard timeout > 0, timeout <= 1e9 else { throw ValidationError("--timeout: must be a number of seconds above 0") }
+    }
+
+    /// - Throws: ``CommandFailure``
+    func call(_ method: String, _ args: JSONObject, _ session: BusSession) async throws -> JSONValue {
+        do {
+            return try await session.call(method, args, timeout: duration)
+        } catch {
+            throw CommandFailure(error)
+        }
+    }
+}

@@ -1,0 +1,28 @@
+import ArgumentParser
+import Daemon
+import Logging
+import Observability
+
+/// `pivotd run`: the worker.
+struct RunCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "run",
+        abstract: "Serve swap requests until SIGTERM.",
+        discussion: "Running copies are left to the hypervisor at the end; the next start takes them up again.")
+
+    @OptionGroup var options: ConfigurationOptions
+
+    func run() async throws {
+        let configuration = try options.load()
+        LoggingSetup.bootstrap(format: configuration.daemon.logFormat, level: configuration.daemon.logLevel)
+        let logger = Logger(label: "pivotd")
+        do {
+            try await Worker(configuration: configuration, logger: logger).run()
+        } catch let error as ConfigurationError {
+            throw ConfigurationOptions.usageError(error)
+        } catch {
+            logger.critical("pivotd ends: \(error)")
+            throw ExitCode.failure
+        }
+    }
+}
