@@ -15,7 +15,7 @@ struct Pivotd: AsyncParsableCommand {
 
     static func main() async {
         // A reader that has gone (a helper's, or that of our own output) is an error of the write, not the end of the process.
-        _ = unsafe signal(SIGPIPE, SIG_IGN)
+        signal(SIGPIPE, SIG_IGN)
         do {
             var command = try parseAsRoot()
             do {
