@@ -1,0 +1,15 @@
+package import VolumeSwap
+
+/// Connects volumes to a host made of nothing.
+package struct DryRunConnector: VolumeConnector {
+    package init() {}
+
+    package func connect(_ volume: ConnectionInfo) async throws(SwapFailure) -> String { Self.path(volume) }
+
+    package func disconnect(_ volume: ConnectionInfo) async throws(SwapFailure) {}
+
+    static func path(_ volume: ConnectionInfo) -> String {
+        let name = (volume.volumeID ?? volume.driverVolumeType).map { $0 == "/" ? "-" : $0 }
+        return "/dev/disk/by-id/dry-run-\(String(name))"
+    }
+}

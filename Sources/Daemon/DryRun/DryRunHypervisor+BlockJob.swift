@@ -1,0 +1,170 @@
+import Synchronization
+package import VolumeSwap
+
+extension DryRunHypervisor {
+    package func blockRebase(_ domain: DomainIdentity, disk: String, _ copy: RebaseCopy) async throws(HypervisorError) {
+        let location: VolumeLocation = copy.isBlockDevice ? .block(copy.path) : .file(copy.path)
+        let destination = VolumeSource(location: location, format: copy.isRaw ? "raw" : "qcow2")
+        try await start(domain, disk, destination, bandwidth: copy.bandwidth, isBlockCopy: false)
+    }
+
+    package func blockCopy(_ domain: DomainIdentity, disk: String, _ copy: BlockCopy) async throws(HypervisorError) {
+        let destination = try DryRunXML.destination(copy.destinationXML)
+        try await start(domain, disk, destination, bandwidth: copy.bandwidth, isBlockCopy: true)
+    }
+
+    package func blockJobInfo(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> BlockJobInfo? {
+        try withDisk(domain, disk) { _, disk throws(HypervisorError) in
+            disk.copy.map { BlockJobInfo(type: "copy", cursor: $0.cursor(at: .now), end: $0.bytes) }
+        }
+    }
+
+    package func blockJobAbort(_ domain: DomainIdentity, disk: String, pivot: Bool) async throws(HypervisorError) {
+        try withDisk(domain, disk) { domain, disk throws(HypervisorError) in
+            guard let copy = disk.copy else { throw Self.noJob(disk.target) }
+            if pivot { try pivotDisk(&domain, &disk, copy) }
+            disk.copy = nil
+        }
+        post(domain, [.blockJob(disk: disk, status: pivot ? .completed : .canceled, at: .now)])
+    }
+
+    package func blockJobSetSpeed(_ domain: DomainIdentity, disk: String, bytesPerSecond: Int64) async throws(HypervisorError) {
+        let copy = try withDisk(domain, disk) { _, disk throws(HypervisorError) -> DryRunCopy in
+            guard disk.copy != nil else { throw Self.noJob(disk.target) }
+            disk.copy?.setRate(rate(bandwidth: bytesPerSecond), at: .now)
+            guard let copy = disk.copy else { throw Self.noJob(disk.target) }
+            return copy
+        }
+        arm(domain, disk, copy)
+    }
+
+    package func capacity(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Int64 {
+        try withDisk(domain, disk) { _, disk throws(HypervisorError) in disk.bytes }
+    }
+
+    package func mirrorCapacity(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Int64? {
+        try withDisk(domain, disk) { _, disk throws(HypervisorError) in disk.copy?.destinationBytes }
+    }
+
+    package func grow(_ domain: DomainIdentity, disk: String, toBytes: Int64) async throws(HypervisorError) {
+        try withDisk(domain, disk) { domain, disk throws(HypervisorError) in
+            if let rule = rule(.grow, domain, disk) { throw Self.refusal("unable to execute QEMU command 'block_resize'", rule) }
+            disk.bytes = toBytes
+        }
+    }
+
+    private func start(
+        _ domain: DomainIdentity, _ disk: String, _ destination: VolumeSource, bandwidth: Int64, isBlockCopy: Bool
+    ) async throws(HypervisorError) {
+        let number = state.withLock { $0.tick() }
+        let destinationBytes = size(destination.location)
+        let (copy, events) = try withDisk(domain, disk) {
+            domain, disk throws(HypervisorError) -> (DryRunCopy, [HypervisorEvent]) in
+            if !isBlockCopy, domain.definition != nil {
+                throw HypervisorError(.operationInvalid, number: 55, "Requested operation is not valid: domain is not transient")
+            }
+            guard disk.copy == nil else {
+                throw HypervisorError(
+                    .notReady, number: 83, "block copy still active: disk '\(disk.target)' already in active block job")
+            }
+            var copy = DryRunCopy(
+                destination: destination, destinationBytes: destinationBytes, bytes: disk.bytes, isBlockCopy: isBlockCopy,
+                since: .now, rate: rate(bandwidth: bandwidth), number: number)
+            disk.copy = copy
+            if let rule = rule(.start, domain, disk) {
+                disk.copy = nil
+                throw Self.refusal("unable to execute QEMU command 'blockdev-mirror'", rule)
+            }
+            if rule(.ready, domain, disk) != nil { copy.stopsAt = disk.bytes / 10 * 9 }
+            if rule(.copy, domain, disk) != nil || rule(.guest, domain, disk) != nil { copy.stopsAt = disk.bytes / 2 }
+            if rule(.late, domain, disk) != nil { copy.refusals = 3 }
+            disk.copy = copy
+            return (copy, copy.rate == nil ? arrive(&domain, &disk, copy) : [])
+        }
+        if copy.rate == nil { post(domain, events) } else { arm(domain, disk, copy) }
+    }
+
+    /// What happens when a copy has gone as far as it will.
+    private func arrive(_ domain: inout DryRunDomain, _ disk: inout DryRunDisk, _ copy: DryRunCopy) -> [HypervisorEvent] {
+        if rule(.guest, domain, disk) != nil {
+            domain.isActive = false
+            disk.copy = nil
+            return [.stopped(reason: "crashed, as the dry-run's rule for 'guest' demands")]
+        }
+        if rule(.copy, domain, disk) != nil {
+            disk.copy = nil
+            return [
+                .jobError(disk: disk.target, message: "No space left on device, as the dry-run's rule for 'copy' demands"),
+                .blockJob(disk: disk.target, status: .failed, at: .now),
+            ]
+        }
+        return copy.stopsAt == nil ? [.blockJob(disk: disk.target, status: .ready, at: .now)] : []
+    }
+
+    /// Lets the copy arrive when its time is over, if nothing happened to it in between.
+    private func arm(_ domain: DomainIdentity, _ disk: String, _ copy: DryRunCopy) {
+        Task { [weak self] in
+            // The simulated copying itself.
+            guard (try? await Task.sleep(for: copy.timeLeft(at: .now))) != nil, let self else { return }
+            let events = try? withDisk(domain, disk) { domain, disk throws(HypervisorError) -> [HypervisorEvent] in
+                guard let current = disk.copy, current.number == copy.number, current.since == copy.since else { return [] }
+                return arrive(&domain, &disk, current)
+            }
+            post(domain, events ?? [])
+        }
+    }
+
+    private func pivotDisk(_ domain: inout DryRunDomain, _ disk: inout DryRunDisk, _ copy: DryRunCopy) throws(HypervisorError) {
+        guard copy.isReady(at: .now), copy.refusals == 0 else {
+            disk.copy?.refusals = max(0, copy.refusals - 1)
+            throw HypervisorError(
+                .notReady, number: 83, "block copy still active: disk '\(disk.target)' not ready for pivot yet")
+        }
+        if let rule = rule(.pivot, domain, disk) { throw Self.refusal("unable to execute QEMU command 'job-complete'", rule) }
+        disk.source = copy.destination
+        switch domain.definition {
+        case .disks(var disks) where copy.isBlockCopy:
+            if let index = disks.firstIndex(where: { $0.target == disk.target }) { disks[index].source = copy.destination }
+            domain.definition = .disks(disks)
+        case .xml(let xml) where copy.isBlockCopy:
+            if let moved = try? DomainXML.settingSource(xml, disk: disk.target, to: copy.destination) {
+                domain.definition = .xml(moved)
+            }
+        default: break
+        }
+    }
+
+    /// Bytes per second; nil for no time at all, which a bandwidth does not change.
+    private func rate(bandwidth: Int64) -> Double? {
+        guard let rate = options.rateMiBs.map({ $0 * Double(1 << 20) }) else { return nil }
+        return bandwidth > 0 ? min(rate, Double(bandwidth)) : rate
+    }
+
+    private func withDisk<Value>(
+        _ identity: DomainIdentity, _ target: String,
+        _ body: (inout DryRunDomain, inout DryRunDisk) throws(HypervisorError) -> Value
+    ) throws(HypervisorError) -> Value {
+        try with(identity) { domain throws(HypervisorError) in
+            try running(domain)
+            guard let index = domain.index(target) else {
+                throw HypervisorError(.other, number: 8, "invalid argument: disk '\(target)' not found in domain")
+            }
+            var disk = domain.disks[index]
+            defer { domain.disks[index] = disk }
+            return try body(&domain, &disk)
+        }
+    }
+
+    private func post(_ domain: DomainIdentity, _ events: [HypervisorEvent]) {
+        guard !events.isEmpty else { return }
+        let subscribers = state.withLock { $0.subscribers[domain.uuid].map { Array($0.values) } ?? [] }
+        for subscriber in subscribers {
+            for event in events { subscriber.post(event) }
+        }
+    }
+
+    private static func noJob(_ disk: String) -> HypervisorError {
+        HypervisorError(
+            .operationInvalid, number: 55, "Requested operation is not valid: disk \(disk) does not have an active block job")
+    }
+}

@@ -1,0 +1,31 @@
+import Synchronization
+package import VolumeSwap
+
+extension DryRunHypervisor {
+    package func growSupport() async throws(HypervisorError) -> GrowSupport { .supported }
+    package func keepsTPMState() async throws(HypervisorError) -> Bool { true }
+
+    /// Every encrypted volume has its secret.
+    package func secret(usageType: String, usage: String) async throws(HypervisorError) -> String? {
+        usageType == "volume" ? Self.identity(InstanceReference(uuid: nil, name: usage)).uuid : nil
+    }
+
+    package func hasSecret(uuid: String) async throws(HypervisorError) -> Bool { true }
+
+    /// Values are not kept.
+    package func makeSecret(xml: String, uuid: String, value: [UInt8]) async throws(HypervisorError) {}
+
+    package func removeSecret(uuid: String) async throws(HypervisorError) {}
+
+    /// Whatever is asked for is there: a block device below `/dev`, else a file.
+    package func inspect(path: String) async throws(HypervisorError) -> PathDescription? {
+        let location = Self.location(path: path)
+        let kind: PathDescription.Kind = if case .block = location { .block } else { .file }
+        return PathDescription(kind: kind, bytes: size(location), canonicalPath: path, names: [path], deviceNumber: nil)
+    }
+
+    func size(_ location: VolumeLocation) -> Int64 {
+        let known = state.withLock { state in location.path.flatMap { state.sizes[$0] } }
+        return known ?? options.sizeGiB << 30
+    }
+}

@@ -1,0 +1,251 @@
+import Synchronization
+package import VolumeSwap
+
+/// The `dry-run:` hypervisor: domains and copies made of nothing, for replays, rehearsals and load tests. The host is never touched.
+///
+/// Without a list of domains every instance is there, running, with the disk and the old volume of the request that was expected
+/// last. So many domains are remembered as ``capacity`` says; those used longest ago are forgotten first.
+package final class DryRunHypervisor: Hypervisor {
+    /// How many made-up domains, and sizes of volumes that differ from the usual, are remembered.
+    static let capacity = 2048
+
+    struct State {
+        var domains: [String: DryRunDomain] = [:]
+        /// Sizes that a request implies: a volume to grow onto must be large enough.
+        var sizes: [String: Int64] = [:]
+        var subscribers: [String: [UInt64: HypervisorEvents]] = [:]
+        var clock: UInt64 = 0
+
+        mutating func tick() -> UInt64 {
+            clock += 1
+            return clock
+        }
+    }
+
+    package let kind = "dry-run"
+    let options: DryRunOptions
+    let state: Mutex<State>
+    private let mountPointBase: String
+
+    /// - Parameter mountPointBase: where the messages' mounted shares are said to be.
+    /// - Throws: ``ConfigurationError`` when the list of domains cannot be read.
+    package init(options: DryRunOptions, mountPointBase: String = "/var/lib/nova/mnt") throws(ConfigurationError) {
+        self.options = options
+        self.mountPointBase = mountPointBase
+        var state = State()
+        if let file = options.domainsFile {
+            for domain in try DryRunDomainList.read(file: file, options: options) {
+                state.domains[domain.identity.uuid] = domain
+                for disk in domain.disks {
+                    if let path = disk.source.location.path { state.sizes[path] = disk.bytes }
+                }
+            }
+        }
+        self.state = Mutex(state)
+    }
+
+    /// Makes the domain of a request up, with the disk on the request's old volume. To be called before the swap is prepared.
+    ///
+    /// A disk that is on the old or the new volume already, or is being copied, stays as it is. With a list of domains nothing is made up.
+    package func expect(_ request: SwapRequest) {
+        guard options.domainsFile == nil, let old = place(request.oldConnection, "old_connection_info") else { return }
+        let new = place(request.newConnection, "new_connection_info")
+        let serial = request.oldConnection.volumeID ?? request.oldVolumeID
+        var disk = DryRunDisk(target: request.disk, source: old, bytes: options.sizeGiB << 30, serial: serial)
+        disk.volumeIDs = [request.oldVolumeID, request.newVolumeID, serial, request.newConnection.volumeID].compactMap { $0 }
+        let identity = Self.identity(request.instance)
+        state.withLock { state in
+            makeRoom(&state)
+            var domain = state.domains[identity.uuid] ?? DryRunDomain(identity: identity, disks: [], definition: nil)
+            if state.domains[identity.uuid] == nil, options.isPersistent { domain.definition = .disks([]) }
+            domain.isActive = true
+            domain.lastUse = state.tick()
+            if let index = domain.index(request.disk) {
+                domain.disks[index].volumeIDs = disk.volumeIDs
+                let known = domain.disks[index].source.location
+                if domain.disks[index].copy == nil, known != old.location, known != new?.location { put(disk, &domain) }
+            } else {
+                put(disk, &domain)
+            }
+            if let target = request.resizeToBytes, let path = new?.location.path { state.sizes[path] = target }
+            state.domains[identity.uuid] = domain
+        }
+    }
+
+    private func put(_ disk: DryRunDisk, _ domain: inout DryRunDomain) {
+        domain.disks.removeAll { $0.target == disk.target }
+        domain.disks.append(disk)
+        if domain.definition != nil { domain.definition = .disks(domain.disks) }
+    }
+
+    private func place(_ connection: ConnectionInfo, _ argument: String) -> VolumeSource? {
+        let format = (try? connection.format(argument: argument)) ?? "raw"
+        switch try? connection.target(mountPointBase: mountPointBase, argument: argument) {
+        case .path(let path): return VolumeSource(location: Self.location(path: path), format: format)
+        case .network(let network): return VolumeSource(location: .network(network), format: format)
+        case .connector:
+            return VolumeSource(location: Self.location(path: DryRunConnector.path(connection)), format: format)
+        case nil: return nil
+        }
+    }
+
+    /// Forgets a quarter of what was used longest ago.
+    private func makeRoom(_ state: inout State) {
+        if state.sizes.count > Self.capacity { state.sizes.removeAll() }
+        guard state.domains.count >= Self.capacity else { return }
+        let idle = state.domains.values.filter { !$0.isBusy && state.subscribers[$0.identity.uuid] == nil }
+        for domain in idle.sorted(by: { $0.lastUse < $1.lastUse }).prefix(Self.capacity / 4) {
+            state.domains[domain.identity.uuid] = nil
+        }
+    }
+
+    static func location(path: String) -> VolumeLocation { path.hasPrefix("/dev/") ? .block(path) : .file(path) }
+
+    /// An instance known by name alone gets a UUID made of its name.
+    static func identity(_ instance: InstanceReference) -> DomainIdentity {
+        let name = instance.name ?? "instance-\((instance.uuid ?? "").prefix(8))"
+        if let uuid = instance.uuid { return DomainIdentity(uuid: uuid, name: name) }
+        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+        for byte in name.utf8 { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01b3 }
+        let digits = String(hash, radix: 16)
+        let hex = String(repeating: "0", count: 16 - digits.count) + digits
+        return DomainIdentity(uuid: "00000000-0000-4000-\(hex.prefix(4))-\(hex.suffix(12))", name: name)
+    }
+}
+
+extension DryRunHypervisor {
+    package func waitUntilConnected() async {}
+
+    package func lookup(_ instance: InstanceReference) async throws(HypervisorError) -> DomainIdentity {
+        let wanted = Self.identity(instance)
+        let domain = state.withLock { state in
+            state.domains[wanted.uuid] ?? state.domains.values.first { $0.identity.name == instance.name }
+        }
+        guard let domain, rule(.lookup, domain) == nil else { throw Self.noDomain(instance.description) }
+        return domain.identity
+    }
+
+    package func status(_ domain: DomainIdentity) async throws(HypervisorError) -> DomainStatus {
+        try with(domain) { domain throws(HypervisorError) in
+            DomainStatus(isActive: isActive(domain), isPersistent: domain.definition != nil)
+        }
+    }
+
+    package func xml(_ domain: DomainIdentity, _ view: XMLView) async throws(HypervisorError) -> String {
+        let domain = try with(domain) { domain throws(HypervisorError) in domain }
+        let now = ContinuousClock.now
+        switch (view, domain.definition) {
+        case (.inactive, .xml(let xml)?): return xml
+        case (.inactive, .disks(let disks)?):
+            let idle = disks.map { disk in
+                var disk = disk
+                disk.copy = nil
+                return disk
+            }
+            return DryRunXML.domain(domain, disks: idle, at: now)
+        case (.live, _), (.inactive, nil): return DryRunXML.domain(domain, disks: domain.disks, at: now)
+        }
+    }
+
+    package func define(xml: String) async throws(HypervisorError) {
+        let description: DomainDescription
+        do {
+            description = try DomainDescription(xml: xml)
+        } catch {
+            throw HypervisorError(.other, number: 27, "XML error: \(error.reason)")
+        }
+        try state.withLock { state throws(HypervisorError) in
+            let identity = DomainIdentity(uuid: description.uuid, name: description.name)
+            var domain = state.domains[identity.uuid] ?? DryRunDomain(identity: identity, disks: [], isActive: false)
+            if let rule = rule(.define, domain) { throw Self.refusal("cannot write the domain's configuration", rule) }
+            domain.definition = .xml(xml)
+            state.domains[identity.uuid] = domain
+        }
+    }
+
+    package func undefine(_ domain: DomainIdentity) async throws(HypervisorError) {
+        try with(domain) { domain throws(HypervisorError) in
+            if let rule = rule(.undefine, domain) { throw Self.refusal("cannot delete the domain's configuration", rule) }
+            guard domain.definition != nil else {
+                throw HypervisorError(
+                    .operationInvalid, number: 55, "Requested operation is not valid: cannot undefine transient domain")
+            }
+            domain.definition = nil
+        }
+    }
+
+    package func setRecoveryMetadata(_ domain: DomainIdentity, _ element: String?) async throws(HypervisorError) {
+        try with(domain) { domain throws(HypervisorError) in
+            try running(domain)
+            domain.metadata = element
+        }
+    }
+
+    package func recoveryMetadata(_ domain: DomainIdentity) async throws(HypervisorError) -> String? {
+        try with(domain) { domain throws(HypervisorError) in domain.metadata }
+    }
+
+    /// The running domains of the list. Made-up ones are left out: what is made of nothing is in nobody else's way.
+    package func activeDomains() async throws(HypervisorError) -> [DomainDescription] {
+        let domains = state.withLock { state in
+            options.domainsFile == nil ? [] : state.domains.values.filter { isActive($0) }
+        }
+        var descriptions: [DomainDescription] = []
+        for domain in domains {
+            let xml = DryRunXML.domain(domain, disks: domain.disks, at: .now)
+            if let description = try? DomainDescription(xml: xml) { descriptions.append(description) }
+        }
+        return descriptions
+    }
+
+    package func subscribe(_ events: HypervisorEvents, to domain: DomainIdentity) async throws(HypervisorError) {
+        guard events.take() else { return }
+        let uuid = domain.uuid
+        let number = state.withLock { state in
+            let number = state.tick()
+            state.subscribers[uuid, default: [:]][number] = events
+            return number
+        }
+        events.onClose { [weak self] in
+            self?.state.withLock { state in
+                state.subscribers[uuid]?[number] = nil
+                if state.subscribers[uuid]?.isEmpty == true { state.subscribers[uuid] = nil }
+            }
+        }
+    }
+
+    func with<Value>(_ identity: DomainIdentity, _ body: (inout DryRunDomain) throws(HypervisorError) -> Value)
+        throws(HypervisorError) -> Value
+    {
+        try state.withLock { state throws(HypervisorError) in
+            guard var domain = state.domains[identity.uuid] else { throw Self.noDomain(identity.uuid) }
+            domain.lastUse = state.tick()
+            // A transient domain that does not run is gone.
+            defer { state.domains[identity.uuid] = domain.isActive || domain.definition != nil ? domain : nil }
+            return try body(&domain)
+        }
+    }
+
+    func isActive(_ domain: DryRunDomain) -> Bool { domain.isActive && rule(.off, domain) == nil }
+
+    func running(_ domain: DryRunDomain) throws(HypervisorError) {
+        guard isActive(domain) else {
+            throw HypervisorError(.operationInvalid, number: 55, "Requested operation is not valid: domain is not running")
+        }
+    }
+
+    func rule(_ step: DryRunStep, _ domain: DryRunDomain, _ disk: DryRunDisk? = nil) -> DryRunRule? {
+        if options.rules.isEmpty { return nil }
+        return options.rules.first { rule in
+            rule.step == step && (disk.map { [$0] } ?? domain.disks).contains { rule.matches(domain, $0) }
+        }
+    }
+
+    static func refusal(_ what: String, _ rule: DryRunRule) -> HypervisorError {
+        HypervisorError(.other, number: 1, "internal error: \(what), as the dry-run's rule for '\(rule.step.rawValue)' demands")
+    }
+
+    static func noDomain(_ name: String) -> HypervisorError {
+        HypervisorError(.noDomain, number: 42, "Domain not found: no domain with matching uuid '\(name)'")
+    }
+}

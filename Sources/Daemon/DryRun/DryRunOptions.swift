@@ -1,0 +1,56 @@
+import Foundation
+
+/// What a `dry-run:` URI asks for: `dry-run:?rate=200&domains=FILE&fail=instance:UUID,pivot&size=10&persistent=no`.
+package struct DryRunOptions: Sendable, Equatable {
+    /// The copy rate in MiB/s; nil copies in no time, whatever bandwidth is asked for.
+    package var rateMiBs: Double?
+    /// A file that lists the only domains there are; nil makes up every domain that is asked for.
+    package var domainsFile: String?
+    /// The size in GiB of volumes that nothing else is known of.
+    package var sizeGiB: Int64 = 1
+    /// False makes up transient domains.
+    package var isPersistent = true
+    package var rules: [DryRunRule] = []
+
+    package init() {}
+
+    package static func isDryRun(uri: String) -> Bool { uri == "dry-run:" || uri.hasPrefix("dry-run:?") }
+
+    /// - Throws: ``ConfigurationError`` naming every part that is wrong.
+    package init(uri: String) throws(ConfigurationError) {
+        var problems: [String] = []
+        for part in uri.dropFirst("dry-run:".count).drop(while: { $0 == "?" }).split(separator: "&") {
+            let pair = part.split(separator: "=", maxSplits: 1).map { $0.removingPercentEncoding ?? String($0) }
+            do {
+                try take(key: pair[0], value: pair.count > 1 ? pair[1] : "")
+            } catch {
+                problems += error.problems.map { "libvirt_uri '\(part)': \($0)" }
+            }
+        }
+        guard problems.isEmpty else { throw ConfigurationError(problems: problems) }
+    }
+
+    private mutating func take(key: String, value: String) throws(ConfigurationError) {
+        switch key {
+        case "rate":
+            guard let rate = Double(value), rate > 0, rate.isFinite else {
+                throw ConfigurationError(problems: ["must be a number of MiB/s greater than 0"])
+            }
+            rateMiBs = rate
+        case "size":
+            guard let size = Int64(value), (1...1 << 20).contains(size) else {
+                throw ConfigurationError(problems: ["must be a number of GiB from 1 to \(1 << 20)"])
+            }
+            sizeGiB = size
+        case "persistent":
+            guard value == "yes" || value == "no" else { throw ConfigurationError(problems: ["must be yes or no"]) }
+            isPersistent = value == "yes"
+        case "domains":
+            guard !value.isEmpty else { throw ConfigurationError(problems: ["must name a file"]) }
+            domainsFile = value
+        case "fail": rules.append(try DryRunRule(parsing: value))
+        default:
+            throw ConfigurationError(problems: ["unknown; known are rate, size, persistent, domains, fail"])
+        }
+    }
+}
