@@ -1,0 +1,164 @@
+import JSON
+import OrderedCollections
+import Testing
+
+@testable import VolumeSwap
+
+@Suite("Arguments of swap_volume")
+struct SwapRequestTests {
+    static func request(_ more: JSONObject = [:], without: String? = nil) throws -> SwapRequest {
+        var arguments = Fixture.arguments(more)
+        if let without { arguments[without] = nil }
+        return try SwapRequest(args: arguments, defaults: SwapOptions())
+    }
+
+    @Test("The least that is needed")
+    func least() throws {
+        let request = try Self.request()
+        #expect(request.instance.uuid == Fixture.uuid)
+        #expect(request.disk == "vdb")
+        #expect(request.resizeToBytes == nil)
+        #expect(request.options == SwapOptions())
+        #expect(request.oldVolumeID == "old-volume")
+    }
+
+    @Test("A missing argument is named", arguments: ["instance", "old_connection_info", "new_connection_info", "mountpoint"])
+    func missing(name: String) {
+        let failure = Fixture.failure { _ = try Self.request(without: name) }
+        #expect(failure?.kind == .invalidInput)
+        #expect(failure?.reason.hasPrefix("\(name): missing") == true)
+    }
+
+    @Test("An unknown argument is refused, cut short")
+    func unknown() {
+        let failure = Fixture.failure { _ = try Self.request([String(repeating: "z", count: 1 << 20): 1]) }
+        #expect(failure?.kind == .invalidInput)
+        #expect((failure?.reason.utf8.count ?? .max) < 200)
+    }
+
+    @Test(
+        "Disk names",
+        arguments: [("/dev/vdb", "vdb"), ("vda", "vda"), ("sdaa", "sdaa"), ("/dev/hdc", "hdc"), ("nvme0n1", "nvme0n1")])
+    func disks(mountpoint: String, disk: String) throws {
+        #expect(try Self.request(["mountpoint": .string(mountpoint)]).disk == disk)
+    }
+
+    @Test(
+        "Disk names that are none",
+        arguments: [
+            "", "/dev/", "/dev/mapper/x", "../vdb", "vdb\u{0}", "vdb'/>", "VDB", "vd b", "vdß", 1, true, [], [:], nil,
+            .string(String(repeating: "v", count: 1 << 20)),
+        ] as [JSONValue])
+    func badDisks(mountpoint: JSONValue) {
+        let failure = Fixture.failure { _ = try Self.request(["mountpoint": mountpoint]) }
+        #expect(failure?.kind == .invalidInput)
+        #expect((failure?.reason.utf8.count ?? .max) < 300)
+    }
+
+    @Test("resize_to in GiB")
+    func resize() throws {
+        #expect(try Self.request(["resize_to": 3]).resizeToBytes == 3 << 30)
+        #expect(try Self.request(["resize_to": 0]).resizeToBytes == nil)
+        #expect(try Self.request(["resize_to": nil]).resizeToBytes == nil)
+        #expect(try Self.request(["resize_to": .integer(1 << 32)]).resizeToBytes == 1 << 62)
+        for bad in [-1, "3", 1.5, true, .integer((1 << 32) + 1), .integer(.max), .integer(.min)] as [JSONValue] {
+            #expect(Fixture.failure { _ = try Self.request(["resize_to": bad]) }?.kind == .invalidInput)
+        }
+    }
+
+    @Test("Volume ids", arguments: ["old_volume_id", "new_volume_id"])
+    func volumeIDs(key: String) throws {
+        _ = try Self.request([key: nil])
+        for bad in [1, [], .string(String(repeating: "i", count: 256))] as [JSONValue] {
+            let failure = Fixture.failure { _ = try Self.request([key: bad]) }
+            #expect(failure?.kind == .invalidInput)
+            #expect(failure?.reason.hasPrefix(key) == true)
+        }
+    }
+}
+
+@Suite("How an instance is named")
+struct InstanceReferenceTests {
+    @Test("A UUID text, an object, nova's own object")
+    func shapes() throws {
+        let upper = Fixture.uuid.uppercased()
+        #expect(try InstanceReference(json: .string(upper)).uuid == Fixture.uuid)
+        let both = try InstanceReference(json: ["uuid": .string(upper), "name": "instance-1"])
+        #expect(both == InstanceReference(uuid: Fixture.uuid, name: "instance-1"))
+        #expect(try InstanceReference(json: ["name": "vm"]).key == "name:vm")
+        let nova = try InstanceReference(json: [
+            "nova_object.name": "Instance", "nova_object.namespace": "nova", "nova_object.version": "2.7",
+            "nova_object.data": ["uuid": .string(Fixture.uuid), "host": "h"],
+        ])
+        #expect(nova.uuid == Fixture.uuid)
+        #expect(nova.key == Fixture.uuid)
+    }
+
+    @Test(
+        "What names none",
+        arguments: [
+            nil, .null, 1, true, [], [:], "", "vm", ["uuid": "vm"], ["name": ""], ["uuid": nil], ["nova_object.data": [:]],
+            "3c9d8a4e-6d5d-4b35-9b0c-1f0c6f1a000", "3c9d8a4e_6d5d_4b35_9b0c_1f0c6f1a0099", "3c9d8a4e-6d5d-4b35-9b0c-1f0c6f1a00gg",
+            .string(String(repeating: "a", count: 1 << 20)),
+        ] as [JSONValue?])
+    func refused(json: JSONValue?) {
+        let failure = Fixture.failure { _ = try InstanceReference(json: json) }
+        #expect(failure?.kind == .invalidInput)
+        #expect((failure?.reason.utf8.count ?? .max) < 300)
+    }
+}
+
+@Suite("options")
+struct SwapOptionsTests {
+    static func options(_ json: JSONValue?, defaults: SwapOptions = SwapOptions()) throws -> SwapOptions {
+        try SwapOptions(json: json, defaults: defaults)
+    }
+
+    @Test("All of them")
+    func all() throws {
+        let options = try Self.options([
+            "strategy": "copy", "bandwidth_mib_s": 100, "granularity_kib": 64, "buffer_mib": 16, "synchronous_writes": true,
+            "timeout_s": 3600, "stall_timeout_s": 1.5, "detect_zeroes": true,
+        ])
+        #expect(options.strategy == .copy)
+        #expect(options.bandwidthMiBs == 100)
+        #expect(options.granularityKiB == 64)
+        #expect(options.bufferMiB == 16)
+        #expect(options.synchronousWrites)
+        #expect(options.timeoutS == 3600)
+        #expect(options.stallTimeoutS == 1.5)
+        #expect(options.detectZeroes)
+        #expect(options.needsBlockCopy)
+    }
+
+    @Test("What is not given is the worker's default; auto overrides a default strategy")
+    func defaults() throws {
+        var defaults = SwapOptions()
+        defaults.bandwidthMiBs = 7
+        defaults.strategy = .rebase
+        #expect(try Self.options(nil, defaults: defaults) == defaults)
+        #expect(try Self.options(.null, defaults: defaults) == defaults)
+        #expect(try Self.options(["strategy": "auto"], defaults: defaults).strategy == nil)
+        #expect(try Self.options(["timeout_s": 1], defaults: defaults).bandwidthMiBs == 7)
+    }
+
+    @Test(
+        "What is refused, the option named",
+        arguments: [
+            ("strategy", "move"), ("strategy", 1), ("strategy", nil), ("bandwidth_mib_s", -1), ("bandwidth_mib_s", 1.5),
+            ("bandwidth_mib_s", "1"), ("bandwidth_mib_s", .integer(.max)), ("granularity_kib", 3), ("granularity_kib", 131_072),
+            ("granularity_kib", -4), ("buffer_mib", 4097), ("synchronous_writes", 1), ("synchronous_writes", "true"),
+            ("timeout_s", -1), ("timeout_s", "1"), ("timeout_s", .real(.infinity)), ("timeout_s", .real(.nan)),
+            ("stall_timeout_s", 1e9), ("detect_zeroes", "unmap"), ("speed", 1),
+        ] as [(String, JSONValue)])
+    func refused(option: String, value: JSONValue) {
+        let failure = Fixture.failure { _ = try Self.options(.object([option: value])) }
+        #expect(failure?.kind == .invalidInput)
+        #expect(failure?.reason.contains(option) == true)
+    }
+
+    @Test("options that are no object", arguments: [[], "strategy=copy", 1, true] as [JSONValue])
+    func noObject(json: JSONValue) {
+        #expect(Fixture.failure { _ = try Self.options(json) }?.kind == .invalidInput)
+    }
+}
