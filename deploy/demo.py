@@ -33,22 +33,8 @@ def prove(claim: str, holds: bool) -> None:
         raise LabError(f"not so: {claim}")
 
 
-def watch(pivotd: Pivotd, swap: subprocess.Popen) -> None:
-    """Without a terminal there is no progress bar: asks for the progress now and then instead."""
-    while swap.poll() is None:
-        code, output, _ = pivotd.command("status", "--json")
-        try:
-            told = json.loads(output) if code == 0 else {}
-            newest = told["swaps"][0] if isinstance(told, dict) else told[0]
-            copied, total = newest["progress"]["copied_bytes"], newest["progress"]["total_bytes"]
-            tell(f"  {newest['state']:9}  {copied // MIB} of {total // MIB} MiB")
-        except (KeyError, IndexError, TypeError, ValueError):
-            pass  # nothing to tell yet
-        time.sleep(0.5)
-
-
 def swap(pivotd: Pivotd, guest: EmbeddedGuest, new: Volume) -> dict:
-    """Calls `pivotd swap` as an operator would; its progress bar shows on the terminal.  Returns the result."""
+    """Calls `pivotd swap` as an operator would; its progress shows on the terminal.  Returns the result."""
     words = {
         "--instance": guest.uuid,
         "--disk": "vdb",
@@ -58,13 +44,10 @@ def swap(pivotd: Pivotd, guest: EmbeddedGuest, new: Volume) -> dict:
         "--timeout": "90",
     }
     argv = pivotd.client_argv("swap", *(word for pair in words.items() for word in pair))
-    client = subprocess.Popen(argv, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, env=clean_environment())
-    if not sys.stderr.isatty():
-        watch(pivotd, client)
-    output, _ = client.communicate()
+    client = subprocess.run(argv, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, env=clean_environment())
     if client.returncode:
         raise LabError(f"pivotd swap ended with {client.returncode}: {pivotd.log()[-2000:]}")
-    return json.loads(output)
+    return json.loads(client.stdout)
 
 
 def demonstrate(workspace: Workspace) -> None:

@@ -34,12 +34,12 @@ def median_bound(metrics: dict[str, float], name: str, count: float) -> float | 
     return next((bound for bound, below in sorted(buckets.items()) if below >= count / 2), None)
 
 
-def wakeups(pid: int) -> int:
-    """How often the threads of a process have been switched to and fro."""
-    switches = 0
+def wakeups(pid: int) -> dict[str, int]:
+    """{thread: how often it has been switched to} of a process."""
+    threads = {}
     for status in Path(f"/proc/{pid}/task").glob("*/status"):
-        switches += sum(int(number) for number in re.findall(r"ctxt_switches:\s+(\d+)", status.read_text()))
-    return switches
+        threads[status.parent.name] = sum(int(number) for number in re.findall(r"ctxt_switches:\s+(\d+)", status.read_text()))
+    return threads
 
 
 def cpu_ticks(pid: int) -> int:
@@ -53,7 +53,8 @@ def idle_cost(daemon: Pivotd, seconds: float = 10) -> str:
     pid = daemon.process.pid
     before = cpu_ticks(pid), wakeups(pid)
     time.sleep(seconds)
-    ticks, switches = cpu_ticks(pid) - before[0], wakeups(pid) - before[1]
+    ticks = cpu_ticks(pid) - before[0]
+    switches = sum(count - before[1].get(thread, 0) for thread, count in wakeups(pid).items())
     return f"{ticks * 10} ms CPU and {switches} context switches in {seconds:g} s"
 
 

@@ -35,7 +35,7 @@ class Scene:
 
     def wait_copying(self) -> Scene:
         """Waits until the copy is under way."""
-        until(lambda: (job := self.guest.job()) and "Copy" in job, 30, f"no copy: {self.daemon.log()[-500:]}")
+        until(lambda: self.guest.job() == "Block Copy", 30, f"no copy: {self.daemon.log()[-500:]}")
         return self
 
     def task(self) -> dict:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .guest_image import guest_image
-from .processes import MIB, LabError, Workspace, alive, end, run, until
+from .processes import MIB, LabError, Workspace, alive, end, until
 
 if TYPE_CHECKING:
     from .libvirt import Libvirt
@@ -183,9 +183,10 @@ class Guest:
         return self.info().get("State") == "running"
 
     def job(self, target: str = "vdb") -> str | None:
-        """The block job on a disk, as virsh tells it."""
-        told = run("virsh", "-c", self.libvirt.uri, "blockjob", self.uuid, target, "--info", check=False).strip()
-        return None if not told or told.startswith("No current") else told
+        """The type of the block job on a disk: `Block Copy`, `Block Pull`, ..."""
+        told = self.libvirt.virsh("blockjob", self.uuid, target, "--raw", check=False)
+        match = re.search(r"^\s*type=(.*)$", told, re.M)
+        return match.group(1) if match else None
 
     def qemu_pid(self) -> int | None:
         """Its QEMU process."""
