@@ -91,7 +91,12 @@ package struct ConnectorHelper: VolumeConnector {
         platform.teardownSequence = [.send(signal: .kill, toProcessGroup: true, allowedDurationToNextStep: .zero)]
         let result = try await Subprocess.run(
             .path(FilePath(executable)), environment: environment, workingDirectory: "/", platformOptions: platform,
-            input: .string(request), output: .string(limit: Self.outputLimit), error: .string(limit: Self.outputLimit))
+            input: .inputWriter, output: .string(limit: Self.outputLimit), error: .string(limit: Self.outputLimit)
+        ) { execution in
+            // A helper may end without having read everything; the writer must be finished all the same.
+            _ = try? await execution.standardInputWriter.write(request)
+            try? await execution.standardInputWriter.finish()
+        }
         let status = result.terminationStatus
         return .ended(
             success: status.isSuccess, status: "\(status)", output: result.standardOutput, errors: result.standardError)

@@ -1,0 +1,149 @@
+import Foundation
+import JSON
+import Logging
+import OrderedCollections
+import Testing
+import VolumeSwap
+
+@testable import Daemon
+
+@Suite("ConnectorHelper")
+struct ConnectorHelperTests {
+    init() {
+        signal(SIGPIPE, SIG_IGN)  // as pivotd does
+    }
+
+    @Test("hands the connection_info over on standard input and takes the path from standard output")
+    func connects() async throws {
+        let directory = try HelperDirectory()
+        let helper = try directory.helper(
+            "cat > \(directory.path)/request; echo '{\"path\": \"/dev/mapper/mpatha\", \"more\": 1}'")
+        #expect(try await helper.connect(Self.volume()) == "/dev/mapper/mpatha")
+
+        let request = try JSONValue(parsing: try Data(contentsOf: URL(fileURLWithPath: "\(directory.path)/request")))
+        #expect(request["action"] == "connect")
+        #expect(request["connection_info"] == .object(try Self.volume().json))
+    }
+
+    @Test("disconnect needs no answer")
+    func disconnects() async throws {
+        let directory = try HelperDirectory()
+        let helper = try directory.helper("cat > \(directory.path)/request")
+        try await helper.disconnect(Self.volume())
+        let request = try JSONValue(parsing: try Data(contentsOf: URL(fileURLWithPath: "\(directory.path)/request")))
+        #expect(request["action"] == "disconnect")
+    }
+
+    @Test("a failure is InvalidVolume with the helper's own words, secrets masked")
+    func fails() async throws {
+        let directory = try HelperDirectory()
+        let helper = try directory.helper(
+            "cat >&2; echo >&2; echo 'login with s3cret \"quoted\" and s3cret%20%22quoted%22 failed' >&2; exit 7")
+        let failure = await #expect(throws: SwapFailure.self) { try await helper.connect(Self.volume()) }
+        let reason = try #require(failure?.reason)
+        #expect(failure?.kind == .invalidVolume)
+        #expect(reason.contains("volume vol-1 (fibre_channel)") && reason.contains("login with *** and *** failed"))
+        #expect(reason.contains("7") && !reason.contains("s3cret") && !reason.contains("\n"))
+    }
+
+    @Test(
+        "an answer that is no path is a failure",
+        arguments: [
+            "", "no JSON", "[]", "{}", "{\"path\": 1}", "{\"path\": \"\"}", "{\"path\": \"dev/sda\"}",
+            "{\"path\": \"/dev/a\\nb\"}",
+        ])
+    func badAnswer(_ answer: String) async throws {
+        let directory = try HelperDirectory()
+        try Data(answer.utf8).write(to: URL(fileURLWithPath: "\(directory.path)/answer"))
+        let helper = try directory.helper("cat \(directory.path)/answer")
+        let failure = await #expect(throws: SwapFailure.self) { try await helper.connect(Self.volume()) }
+        #expect(failure?.kind == .invalidVolume && failure?.reason.contains("answer") == true)
+    }
+
+    @Test("a helper that takes too long is killed with all that it started")
+    func timesOut() async throws {
+        let directory = try HelperDirectory()
+        let helper = try directory.helper(
+            "trap '' TERM; sleep 600 & echo $! > \(directory.path)/child; wait; sleep 600", timeout: .milliseconds(800))
+        let began = ContinuousClock.now
+        let failure = await #expect(throws: SwapFailure.self) { try await helper.connect(Self.volume()) }
+        #expect(failure?.reason.contains("has not ended within 0.8 s and was killed") == true)
+        #expect(ContinuousClock.now - began < .seconds(10))
+        let text = try String(contentsOf: URL(fileURLWithPath: "\(directory.path)/child"), encoding: .utf8)
+        let child = try #require(pid_t(text.trimmingCharacters(in: .whitespacesAndNewlines)))
+        #expect(!Self.runs(child))
+    }
+
+    @Test("endless output is bounded")
+    func endlessOutput() async throws {
+        let directory = try HelperDirectory()
+        let helper = try directory.helper("exec yes")
+        await #expect(throws: SwapFailure.self) { try await helper.connect(Self.volume()) }
+    }
+
+    @Test("nothing of pivotd's environment reaches the helper, and no shell reads what a caller sends")
+    func environment() async throws {
+        setenv("PIVOTD_TRANSPORT_URL", "rabbit://user:password@host/", 1)
+        defer { unsetenv("PIVOTD_TRANSPORT_URL") }
+        let directory = try HelperDirectory()
+        let helper = try directory.helper("env > \(directory.path)/env; cat > /dev/null; echo '{\"path\": \"/dev/x\"}'")
+        _ = try await helper.connect(Self.volume(id: "$(touch \(directory.path)/hacked)"))
+        let environment = try String(contentsOf: URL(fileURLWithPath: "\(directory.path)/env"), encoding: .utf8)
+        #expect(environment.contains("CONNECTOR_TIMEOUT_S=30") && !environment.contains("PIVOTD_"))
+        #expect(!FileManager.default.fileExists(atPath: "\(directory.path)/hacked"))
+    }
+
+    @Test("a helper that is not there is a failure")
+    func missing() async throws {
+        let helper = ConnectorHelper(executable: "/nonexistent/helper", timeout: .seconds(5), logger: Logger(label: "test"))
+        let failure = await #expect(throws: SwapFailure.self) { try await helper.connect(Self.volume()) }
+        #expect(failure?.kind == .invalidVolume && failure?.reason.contains("/nonexistent/helper") == true)
+    }
+
+    @Test("a helper that does not read its input does no harm")
+    func unreadInput() async throws {
+        let directory = try HelperDirectory()
+        let helper = try directory.helper("exec <&-; echo '{\"path\": \"/dev/x\"}'")
+        let volume = try Self.volume(padding: 1000)
+        let outcome: String
+        do { outcome = try await helper.connect(volume) } catch { outcome = error.reason }
+        #expect(outcome == "/dev/x")
+    }
+
+    private static func volume(id: String = "vol-1", padding: Int = 0) throws -> ConnectionInfo {
+        let filler = Array(repeating: JSONValue.string(String(repeating: "x", count: 1000)), count: padding)
+        return try ConnectionInfo(
+            json: [
+                "driver_volume_type": "fibre_channel", "serial": .string(id),
+                "data": ["target_wwn": ["5000"], "auth_password": "s3cret \"quoted\"", "filler": .array(filler)],
+            ], argument: "new_connection_info")
+    }
+
+    private static func runs(_ process: pid_t) -> Bool {
+        guard let status = try? String(contentsOf: URL(fileURLWithPath: "/proc/\(process)/stat"), encoding: .utf8) else {
+            return false
+        }
+        return !status.contains(") Z ")
+    }
+}
+
+/// A directory for the helper of one test.
+private final class HelperDirectory {
+    let path: String
+
+    init() throws {
+        path = FileManager.default.temporaryDirectory.appendingPathComponent("connector-\(UUID().uuidString)").path
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    }
+
+    deinit {
+        try? FileManager.default.removeItem(atPath: path)
+    }
+
+    func helper(_ script: String, timeout: Duration = .seconds(30)) throws -> ConnectorHelper {
+        let executable = "\(path)/helper"
+        try Data("#!/bin/sh\n\(script)\n".utf8).write(to: URL(fileURLWithPath: executable))
+        try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: executable)
+        return ConnectorHelper(executable: executable, timeout: timeout, logger: Logger(label: "test"))
+    }
+}
