@@ -3,6 +3,8 @@ import GRDB
 import VolumeSwap
 
 /// The journal's tables, version by version, and the check that a file is a journal at all.
+///
+/// What is large and changes seldom has tables of its own, by the task's sequence: a new phase rewrites a few bytes.
 enum JournalSchema {
     /// `pivt`, in SQLite's `application_id`.
     static let applicationID: Int32 = 0x7069_7674
@@ -17,18 +19,17 @@ enum JournalSchema {
                         id TEXT NOT NULL UNIQUE,
                         instance_key TEXT NOT NULL,
                         disk TEXT NOT NULL,
-                        args TEXT NOT NULL,
-                        context TEXT NOT NULL,
                         reply_to TEXT,
                         accepted_at REAL NOT NULL,
                         started_at REAL,
                         finished_at REAL,
                         phase TEXT NOT NULL,
-                        plan TEXT,
                         result TEXT,
                         failure TEXT,
                         is_settled INTEGER NOT NULL DEFAULT 0
                     ) STRICT;
+                    CREATE TABLE request (sequence INTEGER PRIMARY KEY, args TEXT NOT NULL, context TEXT NOT NULL) STRICT;
+                    CREATE TABLE plan (sequence INTEGER PRIMARY KEY, plan TEXT NOT NULL) STRICT;
                     CREATE INDEX task_by_disk ON task (instance_key, disk);
                     CREATE INDEX task_by_phase ON task (phase);
                     CREATE INDEX task_unsettled ON task (sequence) WHERE is_settled = 0;

@@ -1,6 +1,5 @@
 import Foundation
 import GRDB
-import JSON
 import VolumeSwap
 
 /// One change of the journal, its texts made by the caller so that the writer has little to do.
@@ -8,7 +7,8 @@ enum JournalWrite: Sendable {
     case accept(TaskRow)
     case enter(TaskID, SwapPhase, plan: String?, at: Double)
     case finish(TaskID, SwapPhase, result: String?, failure: String?, at: Double)
-    case settle(TaskID)
+    /// Without texts they are read and masked by the writer.
+    case settle(TaskID, Masked?)
     case prune(before: Double, limit: Int)
     case probe(at: Double)
     /// Nothing: returns when all that came before it was tried.
@@ -17,7 +17,7 @@ enum JournalWrite: Sendable {
     var task: TaskID? {
         switch self {
         case .accept(let row): TaskID(row.id)
-        case .enter(let id, _, _, _), .finish(let id, _, _, _, _), .settle(let id): id
+        case .enter(let id, _, _, _), .finish(let id, _, _, _, _), .settle(let id, _): id
         case .prune, .probe, .barrier: nil
         }
     }
@@ -49,16 +49,20 @@ extension JournalWrite {
             guard let stored = try TaskRow.fetch(db, id: row.id) else { return .success(.acceptance(.new)) }
             return Result { () throws(JournalError) in .acceptance(.duplicate(try stored.record(path: path))) }
         case .enter(let id, let phase, let plan, let time):
-            try run(db, Self.enterSQL, [phase.rawValue, plan, phase == .accepted ? nil : time, id.text])
-            return try db.changesCount > 0 || isKnown(db, id) ? .success(.done) : .failure(unknown(id, path))
+            try run(db, Self.enterSQL, [phase.rawValue, phase == .accepted ? nil : time, id.text])
+            let isChanged = db.changesCount > 0
+            if let plan, isChanged { try run(db, Self.planSQL, [plan, id.text]) }
+            return try isChanged || isKnown(db, id) ? .success(.done) : .failure(unknown(id, path))
         case .finish(let id, let phase, let result, let failure, let time):
             try run(db, Self.finishSQL, [phase.rawValue, result, failure, time, id.text])
-            return try db.changesCount > 0 || isKnown(db, id) ? .success(.done) : .failure(unknown(id, path))
-        case .settle(let id):
-            try settle(db, id)
+            let count = db.changesCount
+            return try count > 0 || isKnown(db, id) ? .success(.count(count)) : .failure(unknown(id, path))
+        case .settle(let id, let masked):
+            try settle(db, id, masked)
             return .success(.done)
         case .prune(let time, let limit):
-            try run(db, Self.pruneSQL, [time, limit])
+            try run(db, Self.pruneRequestsSQL, [time, limit])
+            try run(db, Self.pruneTasksSQL, [time, limit])
             return .success(.count(db.changesCount))
         case .probe(let time):
             try run(db, "INSERT INTO probe (id, at) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET at = excluded.at", [time])
@@ -68,17 +72,26 @@ extension JournalWrite {
     }
 
     private static let enterSQL = """
-        UPDATE task SET phase = ?, plan = coalesce(?, plan), started_at = coalesce(started_at, ?) WHERE id = ? AND finished_at IS NULL
+        UPDATE task SET phase = ?, started_at = coalesce(started_at, ?) WHERE id = ? AND finished_at IS NULL
         """
+    private static let planSQL = "REPLACE INTO plan (plan, sequence) SELECT ?, sequence FROM task WHERE id = ?"
     private static let finishSQL = """
         UPDATE task SET phase = ?, result = ?, failure = ?, finished_at = ? WHERE id = ? AND finished_at IS NULL
         """
-    private static let settleSQL = """
-        UPDATE task SET args = ?, context = ?, result = ?, plan = NULL, is_settled = 1 WHERE id = ?
+    private static let unsettledSQL = """
+        SELECT sequence FROM task WHERE id = ? AND finished_at IS NOT NULL AND is_settled = 0
         """
-    private static let pruneSQL = """
-        DELETE FROM task WHERE sequence IN (SELECT sequence FROM task WHERE is_settled = 1 AND finished_at < ? LIMIT ?)
+    private static let textsSQL = """
+        SELECT args, context, result FROM task JOIN request USING (sequence) WHERE sequence = ?
         """
+    private static let maskSQL = """
+        UPDATE request SET args = coalesce(?, args), context = coalesce(?, context) WHERE sequence = ?
+        """
+    private static let settleSQL = "UPDATE task SET result = coalesce(?, result), is_settled = 1 WHERE sequence = ?"
+    private static let prunedSQL =
+        "SELECT sequence FROM task WHERE is_settled = 1 AND finished_at < ? ORDER BY finished_at LIMIT ?"
+    private static let pruneRequestsSQL = "DELETE FROM request WHERE sequence IN (\(prunedSQL))"
+    private static let pruneTasksSQL = "DELETE FROM task WHERE sequence IN (\(prunedSQL))"
 
     private func run(_ db: Database, _ sql: String, _ arguments: StatementArguments) throws {
         try db.cachedStatement(sql: sql).execute(arguments: arguments)
@@ -92,16 +105,18 @@ extension JournalWrite {
         JournalError(.unusable, "the journal \(path) has no task \(id.text); was the file replaced?")
     }
 
-    /// Texts in which nothing was masked are left as they are.
-    private func settle(_ db: Database, _ id: TaskID) throws {
-        let sql = "SELECT args, context, result FROM task WHERE id = ? AND finished_at IS NOT NULL AND is_settled = 0"
-        guard let row = try Row.fetchOne(db.cachedStatement(sql: sql), arguments: [id.text]) else { return }
-        let result: String? = row[2]
-        try run(db, Self.settleSQL, [Self.masked(row[0]), Self.masked(row[1]), result.map(Self.masked), id.text])
+    private func settle(_ db: Database, _ id: TaskID, _ known: Masked?) throws {
+        guard let sequence = try Int64.fetchOne(db.cachedStatement(sql: Self.unsettledSQL), arguments: [id.text]) else { return }
+        let masked = try known ?? read(db, sequence)
+        if masked.args != nil || masked.context != nil {
+            try run(db, Self.maskSQL, [masked.args, masked.context, sequence])
+        }
+        try run(db, Self.settleSQL, [masked.result, sequence])
+        try run(db, "DELETE FROM plan WHERE sequence = ?", [sequence])
     }
 
-    private static func masked(_ text: String) -> String {
-        guard let value = try? JSONValue(parsing: text) else { return "{}" }
-        return value.redacted().serialized()
+    private func read(_ db: Database, _ sequence: Int64) throws -> Masked {
+        guard let row = try Row.fetchOne(db.cachedStatement(sql: Self.textsSQL), arguments: [sequence]) else { return Masked() }
+        return Masked(stored: row[0], row[1], row[2])
     }
 }

@@ -3,10 +3,8 @@ package import VolumeSwap
 
 extension SQLiteJournal {
     package func unfinished() async throws(JournalError) -> [SwapRecord] {
-        let sql = """
-            SELECT \(TaskRow.columns) FROM task WHERE is_settled = 0 ORDER BY finished_at IS NOT NULL, sequence
-            """
-        return try await records(sql: sql, arguments: [])
+        let condition = " WHERE is_settled = 0 ORDER BY finished_at IS NOT NULL, task.sequence"
+        return try await records(sql: TaskRow.select + condition, arguments: [])
     }
 
     package func record(_ id: TaskID) async throws(JournalError) -> SwapRecord? {
@@ -33,7 +31,7 @@ extension SQLiteJournal {
             arguments += phases.map(\.rawValue)
         }
         let filter = conditions.isEmpty ? "" : "WHERE " + conditions.joined(separator: " AND ")
-        let sql = "SELECT \(TaskRow.columns) FROM task \(filter) ORDER BY sequence DESC LIMIT ?"
+        let sql = "\(TaskRow.select) \(filter) ORDER BY task.sequence DESC LIMIT ?"
         return try await records(sql: sql, arguments: StatementArguments(arguments + [max(0, query.limit)]))
     }
 

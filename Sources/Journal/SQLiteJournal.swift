@@ -16,6 +16,7 @@ package final class SQLiteJournal: SwapJournal {
     private let pool: DatabasePool
     private let writer: GroupCommit
     private let lock: ProcessLock
+    private let memory = TaskMemory()
     private let now: @Sendable () -> Date
 
     /// Opens or creates the journal of a state directory.
@@ -66,16 +67,21 @@ package final class SQLiteJournal: SwapJournal {
     package var commits: Int { writer.commits }
 
     package func accept(_ record: SwapRecord) async throws(JournalError) -> Acceptance {
-        guard case .acceptance(let acceptance) = try await writer.submit(.accept(try TaskRow(record))) else { return .new }
-        return acceptance
+        guard case .acceptance(.duplicate(let stored)) = try await writer.submit(.accept(try TaskRow(record))) else {
+            memory.accepted(record)
+            return .new
+        }
+        return .duplicate(stored)
     }
 
     /// A task that has its outcome keeps its phase.
     ///
     /// - Throws: ``JournalError`` of code `unusable` for a task that is not there.
     package func enter(_ id: TaskID, _ phase: SwapPhase, plan: SwapPlan?) async throws(JournalError) {
-        let text = try plan.map { plan throws(JournalError) in try JournalCoding.text(plan) }
+        let new = plan.flatMap { memory.holds($0, of: id) ? nil : $0 }
+        let text = try new.map { plan throws(JournalError) in try JournalCoding.text(plan) }
         _ = try await writer.submit(.enter(id, phase, plan: text, at: now().timeIntervalSince1970))
+        if let new { memory.stored(new, of: id) }
     }
 
     package func note(_ id: TaskID, _ phase: SwapPhase) {
@@ -87,13 +93,15 @@ package final class SQLiteJournal: SwapJournal {
     /// - Throws: ``JournalError`` of code `unusable` for a task that is not there.
     package func finish(_ id: TaskID, _ outcome: SwapOutcome, at date: Date) async throws(JournalError) {
         let (result, failure) = try JournalCoding.texts(outcome)
-        _ = try await writer.submit(
+        let output = try await writer.submit(
             .finish(id, outcome.phase, result: result, failure: failure, at: date.timeIntervalSince1970))
+        if case .count(1) = output { memory.finished(id, outcome) } else { memory.forget(id) }
     }
 
     /// A task without an outcome, or settled before, stays as it is.
     package func settle(_ id: TaskID) async throws(JournalError) {
-        _ = try await writer.submit(.settle(id))
+        _ = try await writer.submit(.settle(id, memory.masked(id)))
+        memory.forget(id)
     }
 
     package func prune(before date: Date) async throws(JournalError) -> Int {

@@ -20,8 +20,14 @@ struct TaskRow: Sendable {
     var failure: String?
     var isSettled: Bool
 
-    static let columns = """
-        id, instance_key, disk, args, context, reply_to, accepted_at, started_at, finished_at, phase, plan, result, failure, is_settled
+    static let select = """
+        SELECT id, instance_key, disk, args, context, reply_to, accepted_at, started_at, finished_at, phase, plan, result, failure,
+            is_settled
+        FROM task JOIN request USING (sequence) LEFT JOIN plan USING (sequence)
+        """
+    private static let insertTask = """
+        INSERT INTO task (id, instance_key, disk, reply_to, accepted_at, started_at, finished_at, phase, result, failure)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING
         """
 
     init(_ record: SwapRecord) throws(JournalError) {
@@ -59,17 +65,22 @@ struct TaskRow: Sendable {
 
     /// - Returns: false when a task of this id is there.
     func insert(_ db: Database) throws -> Bool {
-        let sql =
-            "INSERT INTO task (\(Self.columns)) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
-        try db.cachedStatement(sql: sql).execute(arguments: [
-            id, instanceKey, disk, args, context, replyTo, acceptedAt, startedAt, finishedAt, phase, plan, result, failure,
-            isSettled,
+        try db.cachedStatement(sql: Self.insertTask).execute(arguments: [
+            id, instanceKey, disk, replyTo, acceptedAt, startedAt, finishedAt, phase, result, failure,
         ])
-        return db.changesCount > 0
+        guard db.changesCount > 0 else { return false }
+        let sequence = db.lastInsertedRowID
+        try db.cachedStatement(sql: "INSERT INTO request (sequence, args, context) VALUES (?, ?, ?)").execute(arguments: [
+            sequence, args, context,
+        ])
+        if let plan {
+            try db.cachedStatement(sql: "INSERT INTO plan (sequence, plan) VALUES (?, ?)").execute(arguments: [sequence, plan])
+        }
+        return true
     }
 
     static func fetch(_ db: Database, id: String) throws -> TaskRow? {
-        let statement = try db.cachedStatement(sql: "SELECT \(columns) FROM task WHERE id = ?")
+        let statement = try db.cachedStatement(sql: select + " WHERE id = ?")
         return try Row.fetchOne(statement, arguments: [id]).map(TaskRow.init)
     }
 

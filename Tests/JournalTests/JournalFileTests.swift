@@ -119,6 +119,7 @@ struct JournalFileTests {
         let plan = try Sample.plan
         for index in 0..<20 { _ = try await journal.accept(Sample.record("t\(index)")) }
         try await journal.enter(TaskID("t3"), .undefining, plan: plan)
+        try await journal.enter(TaskID("t3"), .starting, plan: plan)
         try await journal.finish(TaskID("t5"), .success(Sample.result), at: Date(timeIntervalSince1970: 5))
 
         // What a killed process leaves: the files as they are, the log not moved, the lock free.
@@ -148,8 +149,9 @@ struct JournalFileTests {
         await journal.close()
     }
 
-    @Test func secretsLeaveTheFilesWithTheOutcome() async throws {
-        let journal = try await directory.open()
+    @Test(arguments: [false, true])
+    func secretsLeaveTheFilesWithTheOutcome(afterRestart isRestarted: Bool) async throws {
+        var journal = try await directory.open()
         let plan = try Sample.plan
         for index in 0..<30 {
             let id = TaskID("t\(index)")
@@ -160,6 +162,10 @@ struct JournalFileTests {
         let secrets = [Sample.argsSecret, Sample.tokenSecret, Sample.savedSecret].map { Data($0.utf8) }
         let before = try directory.bytes()
         for secret in secrets { #expect(before.range(of: secret) != nil) }
+        if isRestarted {
+            await journal.close()
+            journal = try await directory.open()
+        }
         for index in 0..<30 { try await journal.settle(TaskID("t\(index)")) }
         await journal.scrub()
         let after = try directory.bytes()
