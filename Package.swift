@@ -24,6 +24,7 @@ extension Target.Dependency {
     static let argumentParser = product(name: "ArgumentParser", package: "swift-argument-parser")
     static let asyncAlgorithms = product(name: "AsyncAlgorithms", package: "swift-async-algorithms")
     static let collections = product(name: "OrderedCollections", package: "swift-collections")
+    static let heap = product(name: "HeapModule", package: "swift-collections")
     static let deque = product(name: "DequeModule", package: "swift-collections")
     static let configuration = product(name: "Configuration", package: "swift-configuration")
     static let flyingFox = product(name: "FlyingFox", package: "FlyingFox")
@@ -70,7 +71,7 @@ let package = Package(
         module("JSON", ["CJansson", .collections]),
         module("AMQP", ["CRabbitMQ", .logging, .collections]),
         module("Libvirt", ["CLibvirt", .logging]),
-        module("OsloMessaging", ["JSON", "AMQP", .logging, .collections, .asyncAlgorithms]),
+        module("OsloMessaging", ["JSON", "AMQP", .logging, .collections, .heap, .asyncAlgorithms]),
         module("VolumeSwap", ["JSON", .logging, .collections, .deque]),
         module("Journal", ["JSON", "VolumeSwap", .grdb, .logging]),
         module("Capture", ["JSON", "OsloMessaging", .logging]),
@@ -94,12 +95,12 @@ let package = Package(
             swiftSettings: settings),
         tests("JSONTests", ["JSON"]),
         tests("AMQPTests", ["AMQP"]),
-        tests("LibvirtTests", ["Libvirt"]),
-        tests("OsloMessagingTests", ["OsloMessaging", "JSON", "TestSupport"]),
+        tests("LibvirtTests", ["Libvirt", .logging]),
+        tests("OsloMessagingTests", ["OsloMessaging", "AMQP", "JSON", "TestSupport"]),
         tests("VolumeSwapTests", ["VolumeSwap", "JSON", "TestSupport"]),
         tests("JournalTests", ["Journal", "VolumeSwap", "JSON", "TestSupport"]),
         tests("CaptureTests", ["Capture", "OsloMessaging", "JSON", "TestSupport"]),
-        tests("ObservabilityTests", ["Observability", "JSON"]),
-        tests("DaemonTests", ["Daemon", "VolumeSwap", "OsloMessaging", "JSON", "TestSupport"]),
+        tests("ObservabilityTests", ["Observability", "JSON", .logging, .metrics]),
+        tests("DaemonTests", ["Daemon", "VolumeSwap", "OsloMessaging", "Observability", "JSON", "TestSupport", .configuration, .logging]),
     ]
 )

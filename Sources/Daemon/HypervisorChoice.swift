@@ -1,15 +1,37 @@
-import Logging
-import VolumeSwap
+package import Logging
+package import VolumeSwap
 
-/// The hypervisor that `libvirt_uri` names, and what keeps it alive.
-struct HypervisorChoice {
-    let hypervisor: any Hypervisor
+/// The hypervisor that `libvirt_uri` names, with what goes with it.
+package struct HypervisorChoice: Sendable {
+    package let hypervisor: any Hypervisor
+    package let connector: any VolumeConnector
     /// nil for a hypervisor made of nothing.
-    let link: LibvirtLink?
+    package let link: LibvirtLink?
+    private let isDryRun: Bool
 
-    init(configuration: PivotdConfiguration.Hypervisor, logger: Logger) {
+    /// - Throws: ``ConfigurationError`` for a `dry-run:` URI that cannot be read.
+    package init(configuration: PivotdConfiguration.Hypervisor, logger: Logger) throws {
+        isDryRun = configuration.libvirtURI.hasPrefix("dry-run:")
+        if isDryRun {
+            link = nil
+            hypervisor = try DryRunHypervisor(
+                options: try DryRunOptions(uri: configuration.libvirtURI), mountPointBase: configuration.mountPointBase)
+            connector = DryRunConnector()
+            return
+        }
         let link = LibvirtLink(uri: configuration.libvirtURI, logger: logger)
         self.link = link
         hypervisor = LibvirtHypervisor(link: link, allowsMonitorCommands: configuration.allowMonitorCommands, logger: logger)
+        connector =
+            configuration.connectorHelper.map {
+                ConnectorHelper(executable: $0, timeout: configuration.connectorTimeout, logger: logger)
+            } ?? NoConnector()
+    }
+
+    /// The settings of swaps on this hypervisor: nothing is forbidden where nothing is real.
+    package func settings(_ configuration: PivotdConfiguration) -> SwapSettings {
+        var settings = configuration.swapSettings
+        if isDryRun { settings.allowedPaths = PathPolicy(["/"]) }
+        return settings
     }
 }

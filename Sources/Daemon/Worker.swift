@@ -29,7 +29,7 @@ package struct Worker {
         let registry = PrometheusRegistry(help: MetricHelp.texts)
         MetricsSystem.bootstrap(registry)
         let journal = try await SQLiteJournal.open(directory: configuration.daemon.stateDirectory)
-        let choice = HypervisorChoice(configuration: configuration.hypervisor, logger: logger)
+        let choice = try HypervisorChoice(configuration: configuration.hypervisor, logger: logger)
         let bus = try Bus(configuration: configuration.bus, logger: logger)
         let service = makeService(journal, choice, bus)
         let consumer = Consumer(bus: bus, service: service, journal: journal, choice: choice, logger: logger)
@@ -60,16 +60,15 @@ package struct Worker {
     }
 
     private func makeService(_ journal: SQLiteJournal, _ choice: HypervisorChoice, _ bus: Bus) -> SwapService {
-        var settings = configuration.swapSettings
+        var settings = choice.settings(configuration)
         #if DEBUG
             if let hook = TestStop.hook(stateDirectory: configuration.daemon.stateDirectory) { settings.onPhase = hook }
         #endif
         let reporter = SwapReporter(
             notifier: bus.notifier, failures: bus.failures, hypervisor: choice.hypervisor.kind,
             progressInterval: configuration.daemon.progressInterval, logger: logger)
-        let connector: any VolumeConnector = NoConnector()
         let environment = SwapEnvironment(
-            hypervisor: choice.hypervisor, connector: connector, journal: journal, settings: settings, observer: reporter,
+            hypervisor: choice.hypervisor, connector: choice.connector, journal: journal, settings: settings, observer: reporter,
             logger: logger)
         return SwapService(environment: environment) { record, replyTo, outcome in await bus.deliver(record, replyTo, outcome) }
     }

@@ -6,6 +6,9 @@ package protocol Hypervisor: Sendable {
     /// `libvirt` or `dry-run`: said in every result.
     var kind: String { get }
 
+    /// Hears of a request before it is prepared: a hypervisor made of nothing makes its domain up.
+    func expect(_ request: SwapRequest)
+
     /// Returns when calls can be made: at once, or after the connection came back.
     func waitUntilConnected() async
 
@@ -60,6 +63,8 @@ package protocol Hypervisor: Sendable {
 }
 
 extension Hypervisor {
+    package func expect(_ request: SwapRequest) {}
+
     /// The domain's status, nil when the hypervisor does not know it any more.
     func statusIfKnown(_ domain: DomainIdentity) async throws(HypervisorError) -> DomainStatus? {
         do {

@@ -48,12 +48,10 @@ struct MirrorWatcher {
                 }
                 report(plan, copy)
                 return .mirrorReady
-            case .blockJob(plan.disk, .failed, _):
-                return steps.ended(plan, cause: cause ?? "the copy failed; QEMU gave no reason")
-            case .blockJob(plan.disk, .canceled, _):
-                return steps.ended(plan, cause: cause ?? "the copy was cancelled by somebody else")
-            case .blockJob(plan.disk, .completed, _):
-                return await steps.locate(plan, orFail: steps.failure(plan, "the copy ended without a pivot"))
+            case .blockJob(plan.disk, let status, _):
+                // A job on the disk means that the event was that of another one, ended before ours began.
+                if (try? await steps.hypervisor.blockJobInfo(plan.domain, disk: plan.disk)) ?? nil != nil { continue }
+                return await ended(plan, status, cause)
             case .jobError(plan.disk, let message):
                 // QEMU tells the failed operation first, then the error it ended with.
                 cause = cause.map { $0 == message ? message : "\(message) (\($0))" } ?? message
@@ -66,6 +64,14 @@ struct MirrorWatcher {
             }
         }
         return .failed(steps.failure(plan, "the hypervisor's events ended"))
+    }
+
+    private func ended(_ plan: SwapPlan, _ status: BlockJobStatus, _ cause: String?) async -> SwapInput {
+        switch status {
+        case .canceled: steps.ended(plan, cause: cause ?? "the copy was cancelled by somebody else")
+        case .failed: steps.ended(plan, cause: cause ?? "the copy failed; QEMU gave no reason")
+        case .completed, .ready: await steps.locate(plan, orFail: steps.failure(plan, "the copy ended without a pivot"))
+        }
     }
 
     /// One look at the job: nil when it goes on.

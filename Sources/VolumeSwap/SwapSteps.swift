@@ -20,6 +20,7 @@ struct SwapSteps {
     }
 
     func prepare() async -> SwapInput {
+        hypervisor.expect(request)
         do {
             let preflight = SwapPreflight(
                 hypervisor: hypervisor, connector: environment.connector, settings: environment.settings, request: request)
@@ -65,14 +66,14 @@ struct SwapSteps {
         }
     }
 
-    /// Ends a stale copy, then starts ours. Events are asked for first.
+    /// Ends a stale copy, then starts ours. Events are asked for before.
     func start(_ plan: SwapPlan, _ events: HypervisorEvents) async -> SwapInput {
-        await subscribe(plan.domain, events)
         do {
             if try await hypervisor.blockJobInfo(plan.domain, disk: plan.disk)?.isCopy == true {
                 logger.notice("ending a stale copy job")
                 try await hypervisor.blockJobAbort(plan.domain, disk: plan.disk, pivot: false)
             }
+            await subscribe(plan.domain, events)
             try await settle { () async throws(HypervisorError) in
                 try await startCopy(plan)
             } isDone: { () async throws(HypervisorError) in
