@@ -1,0 +1,66 @@
+import Foundation
+package import JSON
+import OrderedCollections
+import OsloMessaging
+
+/// Who wrote a line.
+package enum CaptureDialect: Sendable, Hashable {
+    case pivotd
+    /// rabtap's `RabtapPersistentMessage`; the body may be in a file beside it.
+    case rabtap
+    /// The JSON log of RabbitMQ's tracing plugin; `isDelivery` tells a delivery from a queue from the publish before it.
+    case tracing(isDelivery: Bool)
+}
+
+extension CaptureLine {
+    /// Reads a line in any of the forms known.
+    ///
+    /// - Throws: ``CaptureLineError``.
+    package static func read(_ value: JSONValue) throws(CaptureLineError) -> (line: CaptureLine, dialect: CaptureDialect) {
+        guard let json = value.objectValue else { throw CaptureLineError("is a JSON \(value.typeName), not an object") }
+        if json["payload"] != nil, json["routing_keys"] != nil { return try tracing(json) }
+        if json["XRabtapReceivedTimestamp"] != nil { return (try rabtap(json), .rabtap) }
+        return (try CaptureLine(json: json), .pivotd)
+    }
+
+    private static func tracing(_ json: JSONObject) throws(CaptureLineError) -> (CaptureLine, CaptureDialect) {
+        guard let payload = json["payload"]?.stringValue else { throw CaptureLineError("payload: is not a text") }
+        guard let key = json["routing_keys"]?.arrayValue?.first?.stringValue else {
+            throw CaptureLineError("routing_keys: holds no text")
+        }
+        let isDelivery = json["type"]?.stringValue == "received"
+        let line = CaptureLine(
+            capturedAt: json["timestamp"]?.stringValue.flatMap(Timestamp.date), exchange: json["exchange"]?.stringValue ?? "",
+            routingKey: key, properties: MessageProperties(json: json["properties"]),
+            body: Body(try decode(base64: payload, "payload")))
+        return (line, .tracing(isDelivery: isDelivery))
+    }
+
+    private static func rabtap(_ json: JSONObject) throws(CaptureLineError) -> CaptureLine {
+        // Go writes what is not there as an empty text or 0.
+        func text(_ key: String) -> String? { json[key]?.stringValue.flatMap { $0.isEmpty ? nil : $0 } }
+        func number(_ key: String) -> Int? { json[key]?.integerValue.flatMap { $0 == 0 ? nil : Int(clamping: $0) } }
+        let sent = text("Timestamp").flatMap(Timestamp.date)
+        let properties = MessageProperties(
+            contentType: text("ContentType"), contentEncoding: text("ContentEncoding"),
+            headers: json["Headers"]?.objectValue ?? [:], deliveryMode: number("DeliveryMode"), priority: number("Priority"),
+            correlationID: text("CorrelationID"), replyTo: text("ReplyTo"), expiration: text("Expiration"),
+            messageID: text("MessageID"), timestamp: sent.map { Int64($0.timeIntervalSince1970) }, type: text("Type"),
+            userID: text("UserID"), appID: text("AppID"))
+        return CaptureLine(
+            capturedAt: text("XRabtapReceivedTimestamp").flatMap(Timestamp.date), exchange: text("Exchange") ?? "",
+            routingKey: text("RoutingKey") ?? "", redelivered: json["Redelivered"]?.boolValue ?? false, properties: properties,
+            body: Body(try text("Body").map { text throws(CaptureLineError) in try decode(base64: text, "Body") } ?? []))
+    }
+
+    /// The message that a message of the broker's firehose (exchange `amq.rabbitmq.trace`) tells of; nil when it is none.
+    package var traced: CaptureLine? {
+        guard exchange == "amq.rabbitmq.trace", let original = properties.headers["exchange_name"]?.stringValue,
+            let key = properties.headers["routing_keys"]?.arrayValue?.first?.stringValue
+        else { return nil }
+        return CaptureLine(
+            capturedAt: capturedAt, exchange: original, routingKey: key,
+            redelivered: properties.headers["redelivered"]?.integerValue == 1,
+            properties: MessageProperties(json: properties.headers["properties"]), body: body)
+    }
+}

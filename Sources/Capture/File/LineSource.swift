@@ -1,0 +1,158 @@
+import Dispatch
+import Glibc
+import Synchronization
+
+/// A line as it stands in a file.
+struct RawLine: Sendable {
+    /// From 1.
+    let number: Int
+    /// Without the line feed; nil for a line longer than the reader takes.
+    let bytes: [UInt8]?
+}
+
+/// Reads a file's lines in pieces, on a thread that may block; the file is never held as a whole.
+final class LineSource: Sendable {
+    private static let chunkSize = 256 << 10
+    /// Bytes; a body of 64 MiB (the largest that pivotd takes) fits in Base64.
+    static let maximumLine = 128 << 20
+
+    private struct State {
+        let descriptor: CInt
+        let gzip: GzipProcess?
+        var buffer: [UInt8] = []
+        var lineNumber = 0
+        var isTooLong = false
+        var isAtEnd = false
+    }
+
+    let name: String
+    /// Bytes of the file; nil for a pipe.
+    let size: Int64?
+    /// The file itself, whose offset tells how far it is read; of a compressed one gzip moves the offset.
+    private let file: CInt
+    private let queue = DispatchQueue(label: "capture file")
+    private let state: Mutex<State>
+
+    /// - Parameter path: a file, compressed or not, or `-` for standard input.
+    init(path: String) throws(CaptureError) {
+        name = path == "-" ? "standard input" : path
+        let file = path == "-" ? fcntl(0, F_DUPFD_CLOEXEC, 3) : unsafe open(path, O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { throw CaptureError(.file, "\(name): \(lastSystemError())") }
+        self.file = file
+        var status = stat()
+        let isRegular = unsafe fstat(file, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
+        size = isRegular ? Int64(status.st_size) : nil
+        guard status.st_mode & S_IFMT != S_IFDIR else {
+            _ = close(file)
+            throw CaptureError(.file, "\(name): is a directory")
+        }
+        guard Self.isCompressed(file, path: path, isRegular: isRegular) else {
+            state = Mutex(State(descriptor: file, gzip: nil))
+            return
+        }
+        do {
+            let pipe = try makePipe()
+            defer { _ = close(pipe.write) }
+            let gzip = try GzipProcess(["-dc"], input: file, output: pipe.write)
+            state = Mutex(State(descriptor: pipe.read, gzip: gzip))
+        } catch {
+            _ = close(file)
+            throw error
+        }
+    }
+
+    deinit {
+        state.withLock { state in
+            if state.descriptor != file { _ = close(state.descriptor) }
+            if !state.isAtEnd { _ = state.gzip?.wait() }
+        }
+        _ = close(file)
+    }
+
+    /// Bytes of the file that are read already.
+    var position: Int64 { size == nil ? 0 : Int64(lseek(file, 0, SEEK_CUR)) }
+
+    /// The next lines, at least one; empty at the end.
+    ///
+    /// - Throws: ``CaptureError``; of code `compression` after the last line of a compressed file that is cut off or damaged.
+    func next() async throws(CaptureError) -> [RawLine] {
+        let result = await withCheckedContinuation { (reply: CheckedContinuation<Result<[RawLine], CaptureError>, Never>) in
+            queue.async { [self] in
+                reply.resume(
+                    returning: state.withLock { state in
+                        Result { () throws(CaptureError) in try Self.read(&state, name) }
+                    })
+            }
+        }
+        return try result.get()
+    }
+
+    private static func isCompressed(_ file: CInt, path: String, isRegular: Bool) -> Bool {
+        guard isRegular else { return path.hasSuffix(".gz") }
+        var magic: [UInt8] = [0, 0]
+        return unsafe pread(file, &magic, 2, 0) == 2 && magic == [0x1f, 0x8b]
+    }
+
+    private static func read(_ state: inout State, _ name: String) throws(CaptureError) -> [RawLine] {
+        var lines: [RawLine] = []
+        while lines.isEmpty, !state.isAtEnd {
+            let start = state.buffer.count
+            let descriptor = state.descriptor
+            let count = unsafe state.buffer.appendChunk(chunkSize) { unsafe Glibc.read(descriptor, $0, $1) }
+            if count < 0 {
+                if errno == EINTR { continue }
+                throw CaptureError(.file, "\(name): \(lastSystemError())")
+            }
+            if count == 0 {
+                state.isAtEnd = true
+                if !state.buffer.isEmpty || state.isTooLong { lines.append(take(&state, state.buffer[...])) }
+                state.buffer = []
+                if lines.isEmpty, let gzip = state.gzip, !gzip.wait() { throw damaged(name) }
+                continue
+            }
+            split(&state, from: start, into: &lines)
+        }
+        return lines
+    }
+
+    /// Cuts the buffer at its line feeds; what is behind the last one stays.
+    private static func split(_ state: inout State, from start: Int, into lines: inout [RawLine]) {
+        var lineStart = 0
+        var scan = start
+        while let end = state.buffer[scan...].firstIndex(of: 0x0a) {
+            lines.append(take(&state, state.buffer[lineStart..<end]))
+            lineStart = end + 1
+            scan = lineStart
+        }
+        state.buffer.removeFirst(lineStart)
+        if state.buffer.count > maximumLine {
+            state.isTooLong = true
+            state.buffer = []
+        }
+    }
+
+    private static func take(_ state: inout State, _ bytes: ArraySlice<UInt8>) -> RawLine {
+        state.lineNumber += 1
+        defer { state.isTooLong = false }
+        guard !state.isTooLong else { return RawLine(number: state.lineNumber, bytes: nil) }
+        return RawLine(number: state.lineNumber, bytes: Array(bytes.last == 0x0d ? bytes.dropLast() : bytes))
+    }
+
+    private static func damaged(_ name: String) -> CaptureError {
+        CaptureError(.compression, "\(name): the compressed data is cut off or damaged; what could be read was read")
+    }
+}
+
+extension [UInt8] {
+    /// Lets a reader append up to so many bytes; returns what it returned.
+    fileprivate mutating func appendChunk(_ limit: Int, _ read: (UnsafeMutableRawPointer, Int) -> Int) -> Int {
+        var count = 0
+        unsafe append(
+            contentsOf: [UInt8](unsafeUninitializedCapacity: limit) { buffer, initialized in
+                guard let start = buffer.baseAddress else { return }
+                count = unsafe read(UnsafeMutableRawPointer(start), limit)
+                initialized = Swift.max(0, count)
+            })
+        return count
+    }
+}

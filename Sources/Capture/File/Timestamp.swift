@@ -1,0 +1,104 @@
+package import Foundation
+
+/// Moments as capture files write them: RFC 3339 in UTC, to the microsecond.
+package enum Timestamp {
+    /// `2026-11-23T00:58:42.123456Z`
+    package static func text(_ date: Date) -> String {
+        let micros = Int64((date.timeIntervalSince1970 * 1e6).rounded())
+        let (seconds, fraction) = floorDivide(micros, 1_000_000)
+        let (days, second) = floorDivide(seconds, 86_400)
+        let (year, month, day) = civil(days)
+        let clock = "\(pad(second / 3600, 2)):\(pad(second / 60 % 60, 2)):\(pad(second % 60, 2))"
+        return "\(pad(year, 4))-\(pad(month, 2))-\(pad(day, 2))T\(clock).\(pad(fraction, 6))Z"
+    }
+
+    /// Reads RFC 3339, and what Erlang's programs make of it (`2026-11-23 0:58:42:123`, which is in UTC).
+    ///
+    /// nil for anything else, and for year 1, which is Go's way to say that there is no time.
+    package static func date(_ text: String) -> Date? {
+        var scanner = Scanner(text)
+        guard let year = scanner.number(), scanner.skip("-"), let month = scanner.number(), (1...12).contains(month),
+            scanner.skip("-"), let day = scanner.number(), (1...31).contains(day), year > 1, year < 10_000
+        else { return nil }
+        guard scanner.skip("T") || scanner.skip("t") || scanner.skip(" "), let hour = scanner.number(), hour < 24,
+            scanner.skip(":"), let minute = scanner.number(), minute < 60, scanner.skip(":"), let second = scanner.number(),
+            second <= 60
+        else { return nil }
+        var moment = Double(days(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second)
+        if scanner.skip(".") || scanner.skip(":") || scanner.skip(",") {
+            guard let fraction = scanner.fraction() else { return nil }
+            moment += fraction
+        }
+        guard let offset = scanner.offset(), scanner.isAtEnd else { return nil }
+        return Date(timeIntervalSince1970: moment - Double(offset))
+    }
+
+    private static func pad(_ number: Int64, _ width: Int) -> String {
+        let digits = String(number)
+        return digits.utf8.count >= width ? digits : String(repeating: "0", count: width - digits.utf8.count) + digits
+    }
+
+    private static func floorDivide(_ value: Int64, _ divisor: Int64) -> (quotient: Int64, remainder: Int64) {
+        let (quotient, remainder) = value.quotientAndRemainder(dividingBy: divisor)
+        return remainder < 0 ? (quotient - 1, remainder + divisor) : (quotient, remainder)
+    }
+
+    /// Days since 1970-01-01 of a date of the Gregorian calendar, by way of years that begin in March.
+    private static func days(_ year: Int64, _ month: Int64, _ day: Int64) -> Int64 {
+        let year = month <= 2 ? year - 1 : year
+        let (era, yearOfEra) = floorDivide(year, 400)
+        let dayOfYear = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1
+        return era * 146_097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear - 719_468
+    }
+
+    private static func civil(_ days: Int64) -> (year: Int64, month: Int64, day: Int64) {
+        let (era, dayOfEra) = floorDivide(days + 719_468, 146_097)
+        let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
+        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
+        let shifted = (5 * dayOfYear + 2) / 153
+        let month = shifted < 10 ? shifted + 3 : shifted - 9
+        return (era * 400 + yearOfEra + (month <= 2 ? 1 : 0), month, dayOfYear - (153 * shifted + 2) / 5 + 1)
+    }
+}
+
+/// Reads a timestamp from left to right.
+private struct Scanner {
+    private var rest: Substring.UTF8View
+
+    init(_ text: String) { rest = text[...].utf8 }
+
+    var isAtEnd: Bool { rest.isEmpty }
+
+    mutating func skip(_ character: Unicode.Scalar) -> Bool {
+        guard let first = rest.first, UInt32(first) == character.value else { return false }
+        rest = rest.dropFirst()
+        return true
+    }
+
+    /// One to nine digits.
+    mutating func number() -> Int64? {
+        let digits = rest.prefix { (48...57).contains($0) }
+        guard (1...9).contains(digits.count) else { return nil }
+        rest = rest.dropFirst(digits.count)
+        return digits.reduce(0) { $0 * 10 + Int64($1 - 48) }
+    }
+
+    mutating func fraction() -> Double? {
+        let digits = rest.prefix { (48...57).contains($0) }
+        guard !digits.isEmpty else { return nil }
+        rest = rest.dropFirst(digits.count)
+        var scale = 1.0
+        return digits.prefix(9).reduce(0) { value, digit in
+            scale /= 10
+            return value + Double(digit - 48) * scale
+        }
+    }
+
+    /// Seconds east of Greenwich; 0 when there is no offset.
+    mutating func offset() -> Int64? {
+        if isAtEnd || skip("Z") || skip("z") { return 0 }
+        let sign: Int64 = skip("-") ? -1 : 1
+        guard sign < 0 || skip("+"), let hours = number(), skip(":"), let minutes = number() else { return nil }
+        return sign * (hours * 3600 + minutes * 60)
+    }
+}

@@ -1,0 +1,139 @@
+import Foundation
+import OsloMessaging
+
+/// Which messages are wanted: `method=swap_volume and instance=UUID`, `volume~abc or time>=2026-11-23T10:00:00Z`.
+///
+/// A condition is KEY, an operator and a value. Keys: `method`, `kind` (call, cast), `instance`, `disk`, `volume` (the old or the
+/// new one), `exchange`, `routing_key`, `time`. Operators: `=`, `!=`, `~` (contains), and for `time` also `<`, `<=`, `>`, `>=`.
+/// `and` binds closer than `or`; a comma is an `and`. A value with blanks stands in quotes.
+package struct CaptureFilter: Sendable {
+    private struct Condition: Sendable {
+        let key: String
+        let comparison: Comparison
+        let value: String
+        /// Of `time`.
+        let moment: Date?
+    }
+
+    private enum Comparison: String {
+        case equal = "="
+        case unequal = "!="
+        case contains = "~"
+        case less = "<"
+        case lessOrEqual = "<="
+        case greater = ">"
+        case greaterOrEqual = ">="
+    }
+
+    private static let keys = ["method", "kind", "instance", "disk", "volume", "exchange", "routing_key", "time"]
+
+    /// One of these lists must hold, and of it every condition.
+    private let alternatives: [[Condition]]
+
+    /// - Throws: ``CaptureError`` of code `usage`.
+    package init(parsing text: String) throws(CaptureError) {
+        var tokens = try Self.tokens(text)[...]
+        var alternatives: [[Condition]] = [[]]
+        while true {
+            alternatives[alternatives.count - 1].append(try Self.condition(&tokens))
+            guard let junction = tokens.popFirst() else { break }
+            switch junction {
+            case "and", "&&", "&", ",": continue
+            case "or", "||", "|": alternatives.append([])
+            default: throw CaptureError(.usage, "filter: '\(junction)' should be and, or, or the end")
+            }
+        }
+        self.alternatives = alternatives
+    }
+
+    package func matches(_ line: CaptureLine, _ message: CapturedMessage) -> Bool {
+        alternatives.contains { $0.allSatisfy { Self.holds($0, line, message) } }
+    }
+
+    private static func holds(_ condition: Condition, _ line: CaptureLine, _ message: CapturedMessage) -> Bool {
+        if let moment = condition.moment {
+            guard let time = line.capturedAt else { return false }
+            switch condition.comparison {
+            case .less: return time < moment
+            case .lessOrEqual: return time <= moment
+            case .greater: return time > moment
+            case .greaterOrEqual: return time >= moment
+            case .unequal: return time != moment
+            case .equal, .contains: return time == moment
+            }
+        }
+        let values = values(condition.key, line, message)
+        switch condition.comparison {
+        case .equal: return values.contains(condition.value)
+        case .unequal: return !values.contains(condition.value)
+        default: return values.contains { $0.contains(condition.value) }
+        }
+    }
+
+    private static func values(_ key: String, _ line: CaptureLine, _ message: CapturedMessage) -> [String] {
+        switch key {
+        case "exchange": return [line.exchange]
+        case "routing_key": return [line.routingKey]
+        default: break
+        }
+        guard case .request(let request) = message else { return [] }
+        switch key {
+        case "method": return [request.method]
+        case "kind": return [request.kind]
+        case "instance": return [request.instance].compactMap { $0 }
+        case "disk": return [request.disk].compactMap { $0 }
+        default: return request.volumes
+        }
+    }
+
+    private static func condition(_ tokens: inout ArraySlice<String>) throws(CaptureError) -> Condition {
+        guard let key = tokens.popFirst() else { throw CaptureError(.usage, "filter: a condition is missing at the end") }
+        guard keys.contains(key) else {
+            throw CaptureError(.usage, "filter: '\(key)' is no key; keys are \(keys.joined(separator: ", "))")
+        }
+        guard let sign = tokens.popFirst(), let comparison = Comparison(rawValue: sign == "==" ? "=" : sign) else {
+            throw CaptureError(.usage, "filter: an operator should follow \(key): = != ~ < <= > >=")
+        }
+        guard let value = tokens.popFirst() else { throw CaptureError(.usage, "filter: a value should follow \(key)\(sign)") }
+        guard key == "time" else {
+            guard [.equal, .unequal, .contains].contains(comparison) else {
+                throw CaptureError(.usage, "filter: \(sign) is for time only")
+            }
+            return Condition(key: key, comparison: comparison, value: value, moment: nil)
+        }
+        guard let moment = Timestamp.date(value) ?? Timestamp.date(value + "T00:00:00Z") else {
+            throw CaptureError(.usage, "filter: '\(value)' is no time such as 2026-11-23T10:00:00Z")
+        }
+        return Condition(key: key, comparison: comparison, value: value, moment: moment)
+    }
+
+    /// Words, values and operators.
+    private static func tokens(_ text: String) throws(CaptureError) -> [String] {
+        var tokens: [String] = []
+        var rest = text[...]
+        while let first = rest.first {
+            if first.isWhitespace {
+                rest.removeFirst()
+            } else if first == "," {
+                tokens.append(",")
+                rest.removeFirst()
+            } else if first == "\"" || first == "'" {
+                guard let end = rest.dropFirst().firstIndex(of: first) else {
+                    throw CaptureError(.usage, "filter: a quote is not closed")
+                }
+                tokens.append(String(rest[rest.index(after: rest.startIndex)..<end]))
+                rest = rest[rest.index(after: end)...]
+            } else {
+                let isOperator = isOperatorCharacter(first)
+                let token = rest.prefix {
+                    isOperatorCharacter($0) == isOperator && !$0.isWhitespace && $0 != "," && $0 != "\"" && $0 != "'"
+                }
+                tokens.append(String(token))
+                rest = rest[token.endIndex...]
+            }
+        }
+        return tokens
+    }
+
+    private static func isOperatorCharacter(_ character: Character) -> Bool { "=!~<>&|".contains(character) }
+}

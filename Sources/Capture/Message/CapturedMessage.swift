@@ -1,0 +1,72 @@
+package import JSON
+import OrderedCollections
+package import OsloMessaging
+
+/// What a captured message is, with its envelope opened.
+package enum CapturedMessage: Sendable {
+    /// A call or a cast.
+    case request(RPCRequest)
+    case reply(RPCReply)
+    case notification(eventType: String, content: JSONObject)
+    /// None of them: garbage, or a request without what makes one. `replyAddress` is set when it can be answered all the same.
+    case unreadable(reason: String, replyAddress: ReplyAddress?)
+
+    package init(_ line: CaptureLine) {
+        do {
+            self = try Self.read(try Self.inner(line.body))
+        } catch {
+            self = .unreadable(reason: error.message, replyAddress: error.replyAddress)
+        }
+    }
+
+    private static func read(_ inner: JSONObject) throws(EnvelopeError) -> CapturedMessage {
+        if inner["method"] == nil {
+            if let type = inner["event_type"]?.stringValue { return .notification(eventType: type, content: inner) }
+            if inner["_msg_id"]?.stringValue != nil, inner["result"] != nil || inner["failure"] != nil {
+                return .reply(try RPCReply(decoding: JSONValue.object(inner).serializedBytes()))
+            }
+        }
+        return .request(try RPCRequest(inner: inner))
+    }
+
+    /// The content of a body, with or without an envelope.
+    static func inner(_ body: CaptureLine.Body) throws(EnvelopeError) -> JSONObject {
+        // The usual envelope without a second parse of the outer text.
+        if case .json(let outer) = body, outer["oslo.version"] == "2.0", let text = outer["oslo.message"]?.stringValue,
+            let inner = (try? JSONValue(parsing: text))?.objectValue
+        {
+            return inner
+        }
+        return try MessageEnvelope.unwrap(body.bytes)
+    }
+}
+
+extension RPCRequest {
+    /// `call` or `cast`.
+    package var kind: String { messageID == nil ? "cast" : "call" }
+
+    /// The instance's UUID, else its name; nil when the arguments name none.
+    package var instance: String? {
+        switch args["instance"] {
+        case .string(let text): return text
+        case .object(let object):
+            let data = object["nova_object.data"]?.objectValue ?? object
+            return data["uuid"]?.stringValue ?? data["name"]?.stringValue
+        default: return nil
+        }
+    }
+
+    /// The disk's name without `/dev/`.
+    package var disk: String? {
+        args["mountpoint"]?.stringValue.map { $0.hasPrefix("/dev/") ? String($0.dropFirst(5)) : $0 }
+    }
+
+    /// The ids of the old and the new volume, as far as they are named.
+    package var volumes: [String] {
+        var volumes = [args["old_volume_id"]?.stringValue, args["new_volume_id"]?.stringValue]
+        for side in ["old_connection_info", "new_connection_info"] {
+            volumes += [args[side]?["serial"]?.stringValue, args[side]?["data"]?["volume_id"]?.stringValue]
+        }
+        return volumes.compactMap { $0 }
+    }
+}

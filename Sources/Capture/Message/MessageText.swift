@@ -1,0 +1,107 @@
+import Foundation
+package import JSON
+import OrderedCollections
+import OsloMessaging
+
+/// Captured messages for people, a block each; secrets are masked.
+package struct MessageText: Sendable {
+    /// Shows request contexts whole, not folded to a line.
+    private let showsContexts: Bool
+
+    package init(showsContexts: Bool) {
+        self.showsContexts = showsContexts
+    }
+
+    /// The block of a message, without a line feed at its end.
+    package func block(_ line: CaptureLine, number: Int) -> String {
+        let line = line.redacted()
+        let time = line.capturedAt.map(Timestamp.text) ?? "time unknown"
+        var rows = ["#\(number)  \(time)  \(line.exchange.isEmpty ? "(default exchange)" : line.exchange) -> \(line.routingKey)"]
+        if line.redelivered { rows[0] += "  redelivered" }
+        switch CapturedMessage(line) {
+        case .request(let request): rows += self.rows(request)
+        case .reply(let reply): rows += self.rows(reply)
+        case .notification(let type, let content):
+            rows.append("    notification \(type)")
+            rows += Self.indented(content["payload"] ?? .null, "payload")
+        case .unreadable(let reason, _):
+            rows.append("    no request: \(reason)")
+            rows.append("    body: \(Self.preview(line.body))")
+        }
+        return rows.map(Self.printable).joined(separator: "\n")
+    }
+
+    /// The message as one JSON value: the line with its content opened.
+    package static func json(_ line: CaptureLine) -> JSONValue {
+        let line = line.redacted()
+        guard case .object(var json) = line.json else { return line.json }
+        let content = (try? CapturedMessage.inner(line.body)).map { JSONValue.object($0) }
+        switch CapturedMessage(line) {
+        case .request(let request): json["kind"] = .string(request.kind)
+        case .reply(let reply): json["kind"] = .string(reply.isFinal ? "reply" : "heartbeat")
+        case .notification: json["kind"] = "notification"
+        case .unreadable(let reason, _):
+            json["kind"] = "unreadable"
+            json["reason"] = .string(reason)
+        }
+        if case .object(var opened) = content {
+            if let failure = opened["failure"]?.stringValue, let value = try? JSONValue(parsing: failure) {
+                opened["failure"] = value
+            }
+            json["message"] = .object(opened)
+            json["body"] = nil
+        }
+        return .object(json)
+    }
+
+    private func rows(_ request: RPCRequest) -> [String] {
+        var head = "    \(request.kind) \(request.method) \(request.version ?? "without version")"
+        if let namespace = request.namespace { head += " in namespace \(namespace)" }
+        if let id = request.uniqueID { head += "  id \(id)" }
+        var rows = [head]
+        if let address = request.replyAddress {
+            let wait = address.timeout.map { ", within \($0) s" } ?? ""
+            rows.append("    answer \(address.messageID) to \(address.replyQueue)\(wait)")
+        }
+        if !request.context.isEmpty { rows += context(request.context) }
+        return rows + Self.indented(.object(request.args), "args")
+    }
+
+    private func rows(_ reply: RPCReply) -> [String] {
+        switch reply.content {
+        case .heartbeat: return ["    heartbeat of \(reply.messageID)"]
+        case .result(let value): return ["    reply to \(reply.messageID)"] + Self.indented(value, "result")
+        case .failure(let failure):
+            return ["    failure of \(reply.messageID): \(failure.module).\(failure.className)", "    \(failure.message)"]
+        }
+    }
+
+    private func context(_ context: JSONObject) -> [String] {
+        if showsContexts { return Self.indented(.object(context), "context") }
+        let known = ["request_id", "project_id", "user_id"].compactMap { key in
+            context[key]?.stringValue.map { "\(key) \($0)" }
+        }
+        let others = context.count - known.count
+        return ["    context: \((known + (others > 0 ? ["\(others) more"] : [])).joined(separator: ", "))"]
+    }
+
+    private static func indented(_ value: JSONValue, _ title: String) -> [String] {
+        var rows = value.serialized(indent: 2).split(separator: "\n", omittingEmptySubsequences: false).map { "    \($0)" }
+        if let first = rows.first { rows[0] = "    \(title): \(first.dropFirst(4))" }
+        return rows
+    }
+
+    private static func preview(_ body: CaptureLine.Body) -> String {
+        let limit = 400
+        let bytes = body.bytes
+        let text = String(decoding: bytes.prefix(limit), as: UTF8.self)
+        return bytes.count > limit ? "\(text)... (\(bytes.count) bytes)" : text
+    }
+
+    /// Without control characters: it came over the bus and goes to a terminal.
+    private static func printable(_ text: String) -> String {
+        String(
+            String.UnicodeScalarView(
+                text.unicodeScalars.map { $0.value < 0x20 || (0x7f...0x9f).contains($0.value) ? "\u{FFFD}" : $0 }))
+    }
+}
