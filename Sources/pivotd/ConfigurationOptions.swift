@@ -1,5 +1,6 @@
 import ArgumentParser
 import Daemon
+import Foundation
 
 /// The flags that every command takes: one for each setting, and the configuration file.
 ///
@@ -27,6 +28,12 @@ struct ConfigurationOptions: ParsableArguments {
         return groups.reduce(into: [:]) { given, group in
             given.merge(group.compactMapValues { $0 }) { first, _ in first }
         }
+    }
+
+    /// The configuration file that is read.
+    var file: String {
+        config ?? ProcessInfo.processInfo.environment["PIVOTD_CONFIG"].flatMap { $0.isEmpty ? nil : $0 }
+            ?? PivotdConfiguration.defaultFile
     }
 
     /// All settings, checked, from flags, environment, file and defaults.

@@ -15,13 +15,21 @@ struct DoctorCommand: AsyncParsableCommand {
     @OptionGroup var options: ConfigurationOptions
 
     func run() async throws {
-        let configuration = try options.load()
-        let findings = await Doctor(configuration: configuration).examine()
+        let findings = await findings()
         if json {
             StandardStream.output.write(line: Doctor.json(findings).serialized(indent: 2))
         } else {
             for finding in findings { StandardStream.output.write(line: finding.line.escapingControls) }
         }
         if findings.contains(where: { $0.status == .failure }) { throw ExitCode.failure }
+    }
+
+    /// A configuration that cannot be read is a finding too, and the last one.
+    private func findings() async -> [Finding] {
+        do {
+            return await Doctor(configuration: try options.load(), file: options.file).examine()
+        } catch {
+            return [.failure("configuration", "\(error)".replacing("\n", with: " "), remedy: "correct it")]
+        }
     }
 }

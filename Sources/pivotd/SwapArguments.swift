@@ -19,10 +19,10 @@ struct SwapArguments: ParsableArguments {
     @Option(help: ArgumentHelp("The new volume's connection_info: JSON, @FILE, or @-.", valueName: "json"))
     var new: String
 
-    @Option(help: ArgumentHelp("The present volume's id.", valueName: "id"))
+    @Option(help: ArgumentHelp("The present volume's id (default: as its connection_info says).", valueName: "id"))
     var oldVolumeID: String?
 
-    @Option(help: ArgumentHelp("The new volume's id.", valueName: "id"))
+    @Option(help: ArgumentHelp("The new volume's id (default: as its connection_info says).", valueName: "id"))
     var newVolumeID: String?
 
     @Option(help: ArgumentHelp("Grow the disk to so many GiB (default: 0, which keeps its size).", valueName: "gib"))
@@ -44,13 +44,15 @@ struct SwapArguments: ParsableArguments {
 
     /// The arguments of `swap_volume`.
     func request() throws -> JSONObject {
+        let old = try JSONArgument.object(old, option: "--old")
+        let new = try JSONArgument.object(new, option: "--new")
         var request: JSONObject = [
-            "instance": .string(instance), "old_connection_info": .object(try JSONArgument.object(old, option: "--old")),
-            "new_connection_info": .object(try JSONArgument.object(new, option: "--new")), "mountpoint": .string(disk),
+            "instance": .string(instance), "old_connection_info": .object(old), "new_connection_info": .object(new),
+            "mountpoint": .string(disk),
         ]
         if resizeTo > 0 { request["resize_to"] = .integer(resizeTo) }
-        if let oldVolumeID { request["old_volume_id"] = .string(oldVolumeID) }
-        if let newVolumeID { request["new_volume_id"] = .string(newVolumeID) }
+        request["old_volume_id"] = oldVolumeID.map { .string($0) } ?? Self.volumeID(old)
+        request["new_volume_id"] = newVolumeID.map { .string($0) } ?? Self.volumeID(new)
         if !swapOptions.isEmpty {
             var members: JSONObject = [:]
             for option in swapOptions {
@@ -60,5 +62,10 @@ struct SwapArguments: ParsableArguments {
             request["options"] = .object(members)
         }
         return request
+    }
+
+    /// The id by which Cinder's connection_info names its volume.
+    private static func volumeID(_ info: JSONObject) -> JSONValue? {
+        [info["serial"], info["data"]?["volume_id"]].compactMap(\.self).first { $0.stringValue?.isEmpty == false }
     }
 }

@@ -4,6 +4,25 @@ extension Doctor {
     /// Free space below which the journal may soon not be written.
     private static let wantedSpace: Int64 = 64 << 20
 
+    /// The configuration has been read; its file may hold the broker's password.
+    func configurationFile() -> [Finding] {
+        let name = "configuration"
+        guard let status = FileStatus(file) else {
+            return [.ok(name, "\(file) is not there: defaults, environment and flags count")]
+        }
+        guard status.permissions & 0o022 == 0 else {
+            return [.warning(name, "\(file) may be changed by other users", remedy: "chmod go-w \(file)")]
+        }
+        guard status.permissions & 0o004 == 0 else {
+            return [
+                .warning(
+                    name, "\(file) may be read by everybody",
+                    remedy: "chmod 0640 \(file), or keep passwords in transport_url_file")
+            ]
+        }
+        return [.ok(name, file)]
+    }
+
     /// The journal's directory: there, this user's, private, writable, with room.
     func stateDirectory() -> [Finding] {
         let name = "state_dir"
@@ -79,7 +98,7 @@ extension Doctor {
 }
 
 /// What stat(2), access(2) and statvfs(3) say, with symbolic links followed.
-private struct FileStatus {
+struct FileStatus {
     let isDirectory: Bool
     let owner: uid_t
     let permissions: mode_t

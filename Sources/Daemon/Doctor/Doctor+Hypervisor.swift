@@ -11,6 +11,7 @@ extension Doctor {
     func hypervisor() async -> [Finding] {
         let uri = configuration.hypervisor.libvirtURI
         guard !uri.hasPrefix("dry-run:") else { return [.ok("libvirt", "\(uri): no hypervisor, nothing is moved")] }
+        if let root = Self.embeddedRoot(uri) { return [embedded(uri, root)] }
         do {
             let connection = try await LibvirtConnection.open(uri: uri, logger: logger)
             let findings = await versions(connection)
@@ -23,6 +24,20 @@ extension Doctor {
                     remedy: "check libvirt_uri, that libvirtd runs, and that user \(geteuid()) may use it")
             ]
         }
+    }
+
+    /// Opening an embedded driver would start its guests, and only one process may.
+    private func embedded(_ uri: String, _ root: String) -> Finding {
+        guard FileStatus.isWritable(root) else {
+            return .failure("libvirt", "\(uri): \(root) cannot be written", remedy: "make it, owned by the user that runs pivotd")
+        }
+        return .ok("libvirt", "\(uri): embedded, only pivotd run opens it")
+    }
+
+    /// `DIR` of `qemu:///embed?root=DIR`
+    private static func embeddedRoot(_ uri: String) -> String? {
+        guard let components = URLComponents(string: uri), components.path == "/embed" else { return nil }
+        return components.queryItems?.first { $0.name == "root" }?.value
     }
 
     private func versions(_ connection: LibvirtConnection) async -> [Finding] {

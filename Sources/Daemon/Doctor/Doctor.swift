@@ -5,16 +5,19 @@ import OrderedCollections
 /// Checks what the worker needs, without changing anything: the broker, its queues, libvirt, QEMU, the host.
 package struct Doctor: Sendable {
     let configuration: PivotdConfiguration
+    /// The configuration file that was read; it may be missing.
+    let file: String
     /// A check says what it found; the modules' own log lines would only repeat it.
     let logger = Logger(label: "doctor") { _ in SwiftLogNoOpLogHandler() }
 
-    package init(configuration: PivotdConfiguration) {
+    package init(configuration: PivotdConfiguration, file: String) {
         self.configuration = configuration
+        self.file = file
     }
 
     /// All checks, in the order in which the worker would meet them.
     package func examine() async -> [Finding] {
-        let host = stateDirectory() + connectorHelper() + allowedPaths()
+        let host = configurationFile() + stateDirectory() + connectorHelper() + allowedPaths()
         async let hypervisor = hypervisor()
         async let broker = broker()
         return await host + hypervisor + broker

@@ -71,6 +71,9 @@ struct ConnectorHelperTests {
         #expect(ContinuousClock.now - began < .seconds(10))
         let text = try String(contentsOf: URL(fileURLWithPath: "\(directory.path)/child"), encoding: .utf8)
         let child = try #require(pid_t(text.trimmingCharacters(in: .whitespacesAndNewlines)))
+        // The kernel may take a moment to end what was killed.
+        let deadline = ContinuousClock.now + .seconds(5)
+        while Self.runs(child), .now < deadline { try await Task.sleep(for: .milliseconds(20)) }
         #expect(!Self.runs(child))
     }
 
