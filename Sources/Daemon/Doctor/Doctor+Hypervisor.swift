@@ -10,7 +10,9 @@ extension Doctor {
     /// libvirt and the hypervisor behind it.
     func hypervisor() async -> [Finding] {
         let uri = configuration.hypervisor.libvirtURI
-        guard !uri.hasPrefix("dry-run:") else { return [.ok("libvirt", "\(uri): no hypervisor, nothing is moved")] }
+        guard !uri.hasPrefix("dry-run:") else {
+            return [.ok("libvirt", "\(uri) is a hypervisor made of nothing: no volume is moved")]
+        }
         if let root = Self.embeddedRoot(uri) { return [embedded(uri, root)] }
         do {
             let connection = try await LibvirtConnection.open(uri: uri, logger: logger)
