@@ -23,21 +23,25 @@ package final class SQLiteJournal: SwapJournal {
     ///
     /// - Parameters:
     ///   - directory: created with mode 0700; one that is there is closed to others.
+    ///   - isDurable: false for a journal that need not outlive the machine's next crash, such as a replay's: nothing is synced.
     ///   - now: gives `startedAt`.
     /// - Throws: ``JournalError``: `unusable` when another process has it open, or the file is foreign, damaged or of a newer
     ///   version; `unavailable` when the disk is full or fails.
-    package static func open(directory: String, now: @escaping @Sendable () -> Date = { Date() }) async throws(JournalError)
-        -> SQLiteJournal
-    {
+    package static func open(
+        directory: String, isDurable: Bool = true, now: @escaping @Sendable () -> Date = { Date() }
+    ) async throws(JournalError) -> SQLiteJournal {
         let result = await withCheckedContinuation { (reply: CheckedContinuation<Result<SQLiteJournal, JournalError>, Never>) in
             DispatchQueue.global().async {
-                reply.resume(returning: Result { () throws(JournalError) in try SQLiteJournal(directory: directory, now: now) })
+                let result = Result { () throws(JournalError) in
+                    try SQLiteJournal(directory: directory, isDurable: isDurable, now: now)
+                }
+                reply.resume(returning: result)
             }
         }
         return try result.get()
     }
 
-    private init(directory: String, now: @escaping @Sendable () -> Date) throws(JournalError) {
+    private init(directory: String, isDurable: Bool, now: @escaping @Sendable () -> Date) throws(JournalError) {
         let directory = try StateDirectory(preparing: directory)
         let path = directory.databasePath
         let lock = try ProcessLock(path: directory.lockPath)
@@ -47,7 +51,7 @@ package final class SQLiteJournal: SwapJournal {
             let pool = try DatabasePool(path: path, configuration: Self.configuration)
             // GRDB's WAL mode comes with synchronous=NORMAL, under which a commit is not yet synced.
             try pool.writeWithoutTransaction { db in
-                try db.execute(sql: "PRAGMA synchronous = FULL")
+                try db.execute(sql: "PRAGMA synchronous = \(isDurable ? "FULL" : "OFF")")
                 try db.execute(sql: "PRAGMA secure_delete = ON")
             }
             try JournalSchema.migrate(pool)

@@ -64,6 +64,9 @@ struct JournalFileTests {
         await journal.close()
         let header = try Data(contentsOf: URL(fileURLWithPath: directory.database)).dropFirst(68).prefix(4)
         #expect(Array(header) == Array("pivt".utf8))
+        let loose = try await SQLiteJournal.open(directory: directory.state, isDurable: false)
+        #expect(try loose.pragma("synchronous") == 0)
+        await loose.close()
     }
 
     @Test func aSecondProcessIsToldWhoHasIt() async throws {

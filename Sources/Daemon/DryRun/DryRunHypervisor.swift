@@ -133,17 +133,17 @@ extension DryRunHypervisor {
 
     package func xml(_ domain: DomainIdentity, _ view: XMLView) async throws(HypervisorError) -> String {
         let domain = try with(domain) { domain throws(HypervisorError) in domain }
-        let now = ContinuousClock.now
-        switch (view, domain.definition) {
-        case (.inactive, .xml(let xml)?): return xml
-        case (.inactive, .disks(let disks)?):
-            let idle = disks.map { disk in
-                var disk = disk
-                disk.copy = nil
-                return disk
-            }
-            return DryRunXML.domain(domain, disks: idle, at: now)
-        case (.live, _), (.inactive, nil): return DryRunXML.domain(domain, disks: domain.disks, at: now)
+        if case .inactive = view, case .xml(let xml)? = domain.definition { return xml }
+        return DryRunXML.domain(domain, disks: domain.shown(view), at: .now)
+    }
+
+    /// As ``xml(_:_:)``, read.
+    package func description(_ domain: DomainIdentity, _ view: XMLView) async throws(HypervisorError) -> DomainDescription {
+        let domain = try with(domain) { domain throws(HypervisorError) in domain }
+        do {
+            return try domain.description(view, at: .now)
+        } catch {
+            throw HypervisorError(.other, error.reason)
         }
     }
 
@@ -190,12 +190,7 @@ extension DryRunHypervisor {
         let domains = state.withLock { state in
             options.domainsFile == nil ? [] : state.domains.values.filter { isActive($0) }
         }
-        var descriptions: [DomainDescription] = []
-        for domain in domains {
-            let xml = DryRunXML.domain(domain, disks: domain.disks, at: .now)
-            if let description = try? DomainDescription(xml: xml) { descriptions.append(description) }
-        }
-        return descriptions
+        return domains.compactMap { try? $0.description(.live, at: .now) }
     }
 
     package func subscribe(_ events: HypervisorEvents, to domain: DomainIdentity) async throws(HypervisorError) {

@@ -41,8 +41,11 @@ struct DryRunHypervisorTests {
         return events
     }
 
+    /// The disk as the XML shows it, and the short cut around the XML must.
     private func disk(_ hypervisor: DryRunHypervisor, _ view: XMLView) async throws -> DiskDescription? {
-        try DomainDescription(xml: try await hypervisor.xml(domain, view)).disk("vdb")
+        let description = try DomainDescription(xml: try await hypervisor.xml(domain, view))
+        #expect(try await hypervisor.description(domain, view) == description)
+        return description.disk("vdb")
     }
 
     private func statuses(_ events: HypervisorEvents, _ count: Int) async -> [BlockJobStatus] {
