@@ -1,0 +1,85 @@
+import JSON
+import Logging
+import OrderedCollections
+import Synchronization
+
+@testable import VolumeSwap
+
+/// A connector that remembers what it attached.
+final class FakeConnector: VolumeConnector {
+    private let state = Mutex<[String]>([])
+    let path: String
+
+    init(path: String = Fixture.newPath) { self.path = path }
+
+    var log: [String] { state.withLock { $0 } }
+
+    func connect(_ volume: ConnectionInfo) async throws(SwapFailure) -> String {
+        state.withLock { $0.append("connect \(volume.volumeID ?? "")") }
+        return path
+    }
+
+    func disconnect(_ volume: ConnectionInfo) async throws(SwapFailure) {
+        state.withLock { $0.append("disconnect \(volume.volumeID ?? "")") }
+    }
+}
+
+/// Hears of everything and remembers the starts and ends.
+final class FakeObserver: SwapObserver {
+    private let state = Mutex<[String]>([])
+    var log: [String] { state.withLock { $0 } }
+
+    func started(_ record: SwapRecord, _ plan: SwapPlan) { state.withLock { $0.append("started") } }
+    func entered(_ record: SwapRecord, _ phase: SwapPhase) {}
+    func progressed(_ record: SwapRecord, _ plan: SwapPlan, _ progress: SwapProgress) {}
+    func pivoting(_ record: SwapRecord, afterReady delay: Duration) { state.withLock { $0.append("pivoting") } }
+    func ended(_ record: SwapRecord, _ outcome: SwapOutcome, duration: Duration, overhead: Duration?) {
+        state.withLock { $0.append("ended") }
+    }
+}
+
+/// One runner with everything around it made up.
+struct Bench {
+    let hypervisor: FakeHypervisor
+    let journal = FakeJournal()
+    let observer = FakeObserver()
+    let connector: FakeConnector
+    let control = SwapControl(phase: .accepted)
+    var onPhase: @Sendable (SwapPhase) async -> Void = { _ in }
+
+    init(_ hypervisor: FakeHypervisor = FakeHypervisor(), connector: FakeConnector = FakeConnector()) {
+        self.hypervisor = hypervisor
+        self.connector = connector
+    }
+
+    var environment: SwapEnvironment {
+        var settings = SwapSettings(allowedPaths: PathPolicy(["/volumes", "/dev/loop*"]))
+        settings.sampleInterval = .milliseconds(20)
+        settings.pivotTries = 3
+        settings.onPhase = onPhase
+        var logger = Logger(label: "test")
+        logger.handler = SwiftLogNoOpLogHandler()
+        return SwapEnvironment(
+            hypervisor: hypervisor, connector: connector, journal: journal, settings: settings, observer: observer, logger: logger
+        )
+    }
+
+    func run(_ arguments: JSONObject = [:], from entry: SwapEntry = .fresh) async throws -> SwapOutcome? {
+        let record = Fixture.record("task-1", arguments)
+        journal.put(record)
+        let request = try SwapRequest(args: record.args, defaults: SwapOptions())
+        return await SwapRunner(environment: environment, record: record, request: request, control: control).run(from: entry)
+    }
+}
+
+extension SwapOutcome {
+    var result: JSONValue? {
+        guard case .success(let value) = self else { return nil }
+        return value
+    }
+
+    var failure: SwapFailure? {
+        guard case .failure(let failure) = self else { return nil }
+        return failure
+    }
+}

@@ -1,0 +1,186 @@
+import Synchronization
+
+@testable import VolumeSwap
+
+extension FakeHypervisor {
+    func waitUntilConnected() async { change { $0.log.append("wait") } }
+
+    func lookup(_ instance: InstanceReference) async throws(HypervisorError) -> DomainIdentity {
+        try call(.lookup) { state throws(HypervisorError) in
+            guard state.isKnown else { throw HypervisorError(.noDomain, "Domain not found") }
+            return Fixture.domain
+        }
+    }
+
+    func status(_ domain: DomainIdentity) async throws(HypervisorError) -> DomainStatus {
+        try call(.status) { state throws(HypervisorError) in
+            guard state.isKnown else { throw HypervisorError(.noDomain, "Domain not found") }
+            return state.status
+        }
+    }
+
+    func xml(_ domain: DomainIdentity, _ view: XMLView) async throws(HypervisorError) -> String {
+        try call(.xml) { state throws(HypervisorError) in
+            guard state.isKnown else { throw HypervisorError(.noDomain, "Domain not found") }
+            guard view == .live else {
+                return Fixture.domainXML(source: state.storedSource ?? state.liveSource, format: state.format)
+            }
+            let mirror = state.mirror.map {
+                "<mirror type='file' job='copy'\($0.isReady ? " ready='yes'" : "")><source file='\($0.path)'/></mirror>"
+            }
+            return Fixture.domainXML(source: state.liveSource, mirror: mirror ?? "", format: state.format)
+        }
+    }
+
+    func define(xml: String) async throws(HypervisorError) {
+        try call(.define, "define") { state throws(HypervisorError) in
+            state.definitions.append(xml)
+            let disk = (try? DomainDescription(xml: xml))?.disk("vdb")
+            state.storedSource = disk?.location?.path
+            state.format = disk?.format ?? state.format
+            state.isKnown = true
+            state.status.isPersistent = true
+        }
+    }
+
+    func undefine(_ domain: DomainIdentity) async throws(HypervisorError) {
+        try call(.undefine, "undefine") { state throws(HypervisorError) in
+            state.status.isPersistent = false
+            state.storedSource = nil
+        }
+    }
+
+    func setRecoveryMetadata(_ domain: DomainIdentity, _ element: String?) async throws(HypervisorError) {
+        try call(.setMetadata, element == nil ? "clear metadata" : "set metadata") { state throws(HypervisorError) in
+            state.metadata = element
+        }
+    }
+
+    func recoveryMetadata(_ domain: DomainIdentity) async throws(HypervisorError) -> String? {
+        try call(.metadata) { state throws(HypervisorError) in state.metadata }
+    }
+
+    func blockRebase(_ domain: DomainIdentity, disk: String, _ copy: RebaseCopy) async throws(HypervisorError) {
+        try starting { () throws(HypervisorError) in
+            try call(.rebase, "rebase raw=\(copy.isRaw) dev=\(copy.isBlockDevice)") { state throws(HypervisorError) in
+                try Self.start(&state, copy.path)
+                state.speed = copy.bandwidth
+                state.mirrorFormat = "raw"
+            }
+        }
+    }
+
+    func blockCopy(_ domain: DomainIdentity, disk: String, _ copy: BlockCopy) async throws(HypervisorError) {
+        let slice = copy.destinationXML.contains("<slice ") ? " slice" : ""
+        let (path, format) = Self.destination(copy.destinationXML)
+        try starting { () throws(HypervisorError) in
+            try call(.copy, "copy\(slice)") { state throws(HypervisorError) in
+                try Self.start(&state, path)
+                state.speed = copy.bandwidth
+                state.mirrorFormat = format
+            }
+        }
+    }
+
+    /// A copy whose answer was lost has begun all the same.
+    private func starting(_ body: () throws(HypervisorError) -> Void) throws(HypervisorError) {
+        do {
+            try body()
+        } catch {
+            if error.message.hasSuffix("(done)") { onCopy(self) }
+            throw error
+        }
+        onCopy(self)
+    }
+
+    private static func destination(_ xml: String) -> (path: String, format: String) {
+        let domain = "<domain><devices>\(xml.replacing("</disk>", with: "<target dev='vdb'/></disk>"))</devices></domain>"
+        let disk = (try? DomainDescription(xml: domain))?.disk("vdb")
+        return (disk?.location?.description ?? "", disk?.format ?? "")
+    }
+
+    private static func start(_ state: inout State, _ path: String) throws(HypervisorError) {
+        guard state.job == nil else { throw HypervisorError(.notReady, number: 83, "disk has an active block job") }
+        state.mirror = (path, false)
+        state.job = BlockJobInfo(type: "copy", cursor: 0, end: 64 * Fixture.mebibyte)
+    }
+
+    func blockJobInfo(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> BlockJobInfo? {
+        let (job, then) = try call(.jobInfo) { state throws(HypervisorError) in
+            defer { state.afterLook = nil }
+            return (state.job, state.afterLook)
+        }
+        then?(self)
+        return job
+    }
+
+    func blockJobAbort(_ domain: DomainIdentity, disk: String, pivot: Bool) async throws(HypervisorError) {
+        guard pivot else {
+            try call(.abort, "abort") { state throws(HypervisorError) in
+                guard state.job != nil else { throw HypervisorError(.operationInvalid, number: 55, "no active block job") }
+                state.mirror = nil
+                state.job = nil
+            }
+            return
+        }
+        var lost: HypervisorError?
+        do {
+            try call(.pivot, "pivot") { _ throws(HypervisorError) in }
+        } catch {
+            // An answer that was lost: the pivot itself is done when the script says so.
+            guard error.message.hasSuffix("(done)") else { throw error }
+            lost = error
+        }
+        try onPivot(self)
+        if let lost { throw lost }
+    }
+
+    func blockJobSetSpeed(_ domain: DomainIdentity, disk: String, bytesPerSecond: Int64) async throws(HypervisorError) {
+        try call(.setSpeed, "speed \(bytesPerSecond)") { state throws(HypervisorError) in state.speed = bytesPerSecond }
+    }
+
+    func capacity(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Int64 {
+        try call(.capacity) { state throws(HypervisorError) in state.capacity }
+    }
+
+    func mirrorCapacity(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Int64? { nil }
+
+    func grow(_ domain: DomainIdentity, disk: String, toBytes: Int64) async throws(HypervisorError) {
+        try call(.grow, "grow \(toBytes)") { state throws(HypervisorError) in state.capacity = toBytes }
+    }
+
+    func growSupport() async throws(HypervisorError) -> GrowSupport { .supported }
+    func keepsTPMState() async throws(HypervisorError) -> Bool { false }
+
+    func activeDomains() async throws(HypervisorError) -> [DomainDescription] {
+        let live = state.withLock { $0.isKnown } ? try await xml(Fixture.domain, .live) : ""
+        return try call(.activeDomains) { state throws(HypervisorError) in
+            guard state.isKnown, state.status.isActive, let own = try? DomainDescription(xml: live) else { return state.others }
+            return [own] + state.others
+        }
+    }
+
+    func subscribe(_ events: HypervisorEvents, to domain: DomainIdentity) async throws(HypervisorError) {
+        try call(.subscribe) { state throws(HypervisorError) in if events.take() { state.events.append(events) } }
+    }
+
+    func secret(usageType: String, usage: String) async throws(HypervisorError) -> String? {
+        try call(.secret) { state throws(HypervisorError) in state.secrets["\(usageType):\(usage)"] }
+    }
+
+    func hasSecret(uuid: String) async throws(HypervisorError) -> Bool {
+        try call(.secret) { state throws(HypervisorError) in state.secrets.values.contains(uuid) }
+    }
+
+    func makeSecret(xml: String, uuid: String, value: [UInt8]) async throws(HypervisorError) {
+        try call(.makeSecret, "make secret") { state throws(HypervisorError) in state.secrets["made:\(uuid)"] = uuid }
+    }
+
+    func removeSecret(uuid: String) async throws(HypervisorError) {
+        try call(.removeSecret, "remove secret") { state throws(HypervisorError) in state.secrets["made:\(uuid)"] = nil }
+    }
+
+    func inspect(path: String) async throws(HypervisorError) -> PathDescription? {
+        try call(.inspect) { state throws(HypervisorError) in state.paths[path] }
+    }
+}

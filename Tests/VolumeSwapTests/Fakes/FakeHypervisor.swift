@@ -1,0 +1,147 @@
+import Synchronization
+
+@testable import VolumeSwap
+
+/// A hypervisor of one domain that does what a script says, and remembers the calls that change something.
+final class FakeHypervisor: Hypervisor {
+    /// The calls that can be made to fail.
+    enum Call: String, CaseIterable, Sendable {
+        case lookup, status, xml, define, undefine, setMetadata, metadata, rebase, copy, jobInfo, abort, pivot, setSpeed, capacity
+        case grow, activeDomains, subscribe, secret, makeSecret, removeSecret, inspect
+    }
+
+    struct Trouble: Sendable {
+        var error: HypervisorError
+        /// The call was carried out all the same: its answer was lost.
+        var isDone = false
+    }
+
+    struct State {
+        var isKnown = true
+        var status = DomainStatus(isActive: true, isPersistent: true)
+        var liveSource = Fixture.oldPath
+        var storedSource: String? = Fixture.oldPath
+        var format = "raw"
+        var mirror: (path: String, isReady: Bool)?
+        var mirrorFormat = "raw"
+        var job: BlockJobInfo?
+        var metadata: String?
+        var capacity = 64 * Fixture.mebibyte
+        var paths: [String: PathDescription] = [:]
+        var others: [DomainDescription] = []
+        var secrets: [String: String] = [:]
+        var troubles: [Call: [Trouble]] = [:]
+        var log: [String] = []
+        var events: [HypervisorEvents] = []
+        var speed: Int64?
+        var definitions: [String] = []
+        /// Happens once, right after the next look at the job.
+        var afterLook: (@Sendable (FakeHypervisor) -> Void)?
+    }
+
+    let kind = "fake"
+    let state = Mutex(State())
+    /// What a copy does once it was started; the default is in step at once.
+    let onCopy: @Sendable (FakeHypervisor) -> Void
+    /// What a pivot does; the default succeeds.
+    let onPivot: @Sendable (FakeHypervisor) throws(HypervisorError) -> Void
+
+    init(
+        onCopy: @escaping @Sendable (FakeHypervisor) -> Void = { $0.post(.ready) },
+        onPivot: @escaping @Sendable (FakeHypervisor) throws(HypervisorError) -> Void = { hypervisor throws(HypervisorError) in
+            hypervisor.finishPivot()
+        }
+    ) {
+        self.onCopy = onCopy
+        self.onPivot = onPivot
+        set(Fixture.oldPath)
+        set(Fixture.newPath)
+    }
+
+    // MARK: The script
+
+    func set(
+        _ path: String, kind: PathDescription.Kind = .file, canonical: String? = nil, bytes: Int64? = nil, device: UInt64? = nil
+    ) {
+        let size = bytes ?? 64 * Fixture.mebibyte
+        let place = PathDescription(
+            kind: kind, bytes: size, canonicalPath: canonical ?? path, names: [path], deviceNumber: device)
+        state.withLock { $0.paths[path] = place }
+    }
+
+    func change(_ body: (inout State) -> Void) { state.withLock { body(&$0) } }
+
+    /// Makes the next calls fail, one trouble each.
+    func fail(_ call: Call, _ troubles: Trouble...) { state.withLock { $0.troubles[call, default: []] += troubles } }
+
+    var log: [String] { state.withLock { $0.log } }
+    func count(_ entry: String) -> Int { log.count { $0.hasPrefix(entry) } }
+
+    func post(_ event: HypervisorEvent) {
+        for mailbox in state.withLock({ $0.events }) { mailbox.post(event) }
+    }
+
+    /// Ends the copy as libvirt does: the job goes away, then its event comes.
+    func post(_ status: BlockJobStatus) {
+        state.withLock { state in
+            if status == .ready {
+                state.mirror?.isReady = true
+            } else {
+                state.mirror = nil
+                state.job = nil
+            }
+        }
+        post(.blockJob(disk: "vdb", status: status, at: .now))
+    }
+
+    /// The state after a pivot: a copy with TRANSIENT_JOB changes the stored configuration too.
+    func finishPivot() {
+        state.withLock { state in
+            guard let mirror = state.mirror else { return }
+            state.liveSource = mirror.path
+            state.format = state.mirrorFormat
+            if state.storedSource != nil { state.storedSource = mirror.path }
+            state.mirror = nil
+            state.job = nil
+        }
+        post(.blockJob(disk: "vdb", status: .completed, at: .now))
+    }
+
+    func startJob(to path: String, ready: Bool = false, cursor: Int64 = 0) {
+        state.withLock { state in
+            state.mirror = (path, ready)
+            state.job = BlockJobInfo(type: "copy", cursor: cursor, end: 64 * Fixture.mebibyte)
+        }
+    }
+
+    /// Takes the next trouble of a call. One that says the call was carried out is thrown after `body`.
+    func call<Value>(_ call: Call, _ entry: String? = nil, _ body: (inout State) throws(HypervisorError) -> Value)
+        throws(HypervisorError) -> Value
+    {
+        let result: Result<Value, HypervisorError> = state.withLock { state in
+            if let entry { state.log.append(entry) }
+            var trouble: Trouble?
+            if state.troubles[call]?.isEmpty == false { trouble = state.troubles[call]?.removeFirst() }
+            if let trouble, !trouble.isDone { return .failure(trouble.error) }
+            do throws(HypervisorError) {
+                let value = try body(&state)
+                if let trouble { return .failure(trouble.error) }
+                return .success(value)
+            } catch {
+                return .failure(error)
+            }
+        }
+        return try result.get()
+    }
+}
+
+extension FakeHypervisor {
+    /// Another running domain with a disk on that path.
+    func addDomain(using path: String) {
+        let xml = Fixture.domainXML(source: path)
+        guard var other = try? DomainDescription(xml: xml) else { return }
+        other.uuid = "00000000-0000-4000-8000-000000000001"
+        other.name = "other"
+        change { $0.others.append(other) }
+    }
+}

@@ -1,0 +1,123 @@
+import Foundation
+import JSON
+import Synchronization
+
+@testable import VolumeSwap
+
+/// A journal in memory that fails when a test says so.
+final class FakeJournal: SwapJournal {
+    private struct State {
+        var records: [TaskID: SwapRecord] = [:]
+        var order: [TaskID] = []
+        var phases: [SwapPhase] = []
+        var failures: [String: Int] = [:]
+    }
+
+    private let state = Mutex(State())
+    /// Yields each task that was settled.
+    let settlements: AsyncStream<TaskID>
+    private let settled: AsyncStream<TaskID>.Continuation
+
+    init() { (settlements, settled) = AsyncStream.makeStream() }
+
+    /// The phases entered, in order.
+    var phases: [SwapPhase] { state.withLock { $0.phases } }
+
+    /// Makes the next calls of that name fail: `accept`, `enter:copying`, `finish`, `settle`, `record`.
+    func fail(_ call: String, times: Int = 1) { state.withLock { $0.failures[call, default: 0] += times } }
+
+    func put(_ record: SwapRecord) {
+        state.withLock { state in
+            if state.records[record.id] == nil { state.order.append(record.id) }
+            state.records[record.id] = record
+        }
+    }
+
+    func stored(_ id: String) -> SwapRecord? { state.withLock { $0.records[TaskID(id)] } }
+
+    private func call<Value>(_ name: String, _ body: (inout State) -> Value) throws(JournalError) -> Value {
+        let value: Value? = state.withLock { state in
+            if let left = state.failures[name], left > 0 {
+                state.failures[name] = left - 1
+                return nil
+            }
+            return body(&state)
+        }
+        guard let value else { throw JournalError(.unavailable, "no space left") }
+        return value
+    }
+
+    func accept(_ record: SwapRecord) async throws(JournalError) -> Acceptance {
+        try call("accept") { state in
+            if let known = state.records[record.id] { return .duplicate(known) }
+            state.records[record.id] = record
+            state.order.append(record.id)
+            return .new
+        }
+    }
+
+    func enter(_ id: TaskID, _ phase: SwapPhase, plan: SwapPlan?) async throws(JournalError) {
+        try call("enter:\(phase.rawValue)") { state in
+            state.phases.append(phase)
+            state.records[id]?.phase = phase
+            if let plan { state.records[id]?.plan = plan }
+        }
+    }
+
+    func note(_ id: TaskID, _ phase: SwapPhase) {
+        state.withLock { $0.phases.append(phase) }
+    }
+
+    func finish(_ id: TaskID, _ outcome: SwapOutcome, at: Date) async throws(JournalError) {
+        try call("finish") { state in
+            state.records[id]?.outcome = outcome
+            state.records[id]?.phase = outcome.phase
+            state.records[id]?.finishedAt = at
+        }
+    }
+
+    func settle(_ id: TaskID) async throws(JournalError) {
+        try call("settle") { state in
+            state.records[id]?.isReplied = true
+            state.records[id]?.plan = nil
+            if let args = state.records[id]?.args, let clean = JSONValue.object(args).redacted().objectValue {
+                state.records[id]?.args = clean
+            }
+            if case .success(let result) = state.records[id]?.outcome {
+                state.records[id]?.outcome = .success(result.redacted())
+            }
+        }
+        settled.yield(id)
+    }
+
+    func unfinished() async throws(JournalError) -> [SwapRecord] {
+        try call("unfinished") { state in
+            let all = state.order.compactMap { state.records[$0] }
+            return all.filter { $0.outcome == nil } + all.filter { $0.outcome != nil && !$0.isReplied }
+        }
+    }
+
+    func record(_ id: TaskID) async throws(JournalError) -> SwapRecord? {
+        try call("record") { state in SwapRecordBox(record: state.records[id]) }.record
+    }
+
+    func records(_ query: SwapQuery) async throws(JournalError) -> [SwapRecord] {
+        try call("records") { state in
+            let all = state.order.reversed().compactMap { state.records[$0] }
+            return Array(
+                all.filter { record in
+                    (query.instanceKey.map { $0 == record.instanceKey } ?? true) && (query.disk.map { $0 == record.disk } ?? true)
+                        && (query.states?.contains(record.phase.publicState) ?? true)
+                }.prefix(query.limit))
+        }
+    }
+
+    func prune(before date: Date) async throws(JournalError) -> Int { 0 }
+    func probe() async throws(JournalError) {}
+    func close() async {}
+}
+
+/// Keeps "there is no record" apart from "the call failed".
+private struct SwapRecordBox {
+    var record: SwapRecord?
+}

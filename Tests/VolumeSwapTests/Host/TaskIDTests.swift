@@ -1,0 +1,36 @@
+import Testing
+
+@testable import VolumeSwap
+
+@Suite("Task ids")
+struct TaskIDTests {
+    @Test("A plain token stays readable", arguments: ["3c9d8a4e6d5d4b359b0c1f0c6f1a0001", "a-b-C-9", "x"])
+    func plain(text: String) {
+        #expect(TaskID(uniqueID: text, messageID: "m")?.text == text)
+    }
+
+    @Test("The unique id first, then the message id, else none")
+    func sources() {
+        #expect(TaskID(uniqueID: nil, messageID: "m")?.text == "m")
+        #expect(TaskID(uniqueID: "", messageID: "m")?.text == "m")
+        #expect(TaskID(uniqueID: "u", messageID: nil)?.text == "u")
+        #expect(TaskID(uniqueID: nil, messageID: nil) == nil)
+        #expect(TaskID(uniqueID: "", messageID: "") == nil)
+    }
+
+    @Test(
+        "Anything else becomes a token, the same each time",
+        arguments: ["a b", "../../x", "ü", "\u{0}", String(repeating: "a", count: 65), "'; DROP"])
+    func hashed(text: String) {
+        let id = TaskID(uniqueID: text, messageID: nil)
+        #expect(id?.text.utf8.count == 32)
+        #expect(id?.text.allSatisfy(\.isHexDigit) == true)
+        #expect(id == TaskID(uniqueID: text, messageID: "other"))
+        #expect(id != TaskID(uniqueID: text + "x", messageID: nil))
+    }
+
+    @Test("FNV-1a of 128 bits", arguments: [("", "6c62272e07bb014262b821756295c58d"), ("a", "d228cb696f1a8caf78912b704e4a8964")])
+    func vectors(text: String, digest: String) {
+        #expect(TaskID.fnv1a128(text) == digest)
+    }
+}

@@ -1,0 +1,91 @@
+import JSON
+import OrderedCollections
+import Testing
+
+@testable import VolumeSwap
+
+@Suite("Letting go of volumes")
+struct ReleaseTests {
+    static let vendor: JSONValue = ["driver_volume_type": "vendor", "serial": "new-volume", "data": [:]]
+    static let chap: JSONValue = [
+        "driver_volume_type": "iscsi", "serial": "new-volume",
+        "data": [
+            "target_portal": "10.0.0.1:3260", "target_iqn": "iqn.a:b", "target_lun": 1, "auth_username": "u",
+            "auth_password": "p",
+        ],
+    ]
+
+    @Test("A connected new volume stays connected after success")
+    func success() async throws {
+        let bench = Bench()
+        #expect(try await bench.run(["new_connection_info": Self.vendor])?.result != nil)
+        #expect(bench.connector.log == ["connect new-volume"])
+    }
+
+    @Test("After a failure it is disconnected")
+    func failure() async throws {
+        let bench = Bench(FakeHypervisor { $0.post(.failed) })
+        #expect(try await bench.run(["new_connection_info": Self.vendor])?.failure != nil)
+        #expect(bench.connector.log == ["connect new-volume", "disconnect new-volume"])
+    }
+
+    @Test("After a refusal too, unless a domain uses it", arguments: [true, false])
+    func refusal(inUse: Bool) async throws {
+        let bench = Bench()
+        if inUse { bench.hypervisor.addDomain(using: Fixture.newPath) } else { bench.hypervisor.set(Fixture.newPath, bytes: 1) }
+        #expect(try await bench.run(["new_connection_info": Self.vendor])?.failure?.kind == .invalidVolume)
+        #expect(bench.connector.log == (inUse ? ["connect new-volume"] : ["connect new-volume", "disconnect new-volume"]))
+    }
+
+    @Test("A helper's path outside of allowed_paths is refused and let go of")
+    func forbidden() async throws {
+        let bench = Bench(connector: FakeConnector(path: "/etc/shadow"))
+        #expect(try await bench.run(["new_connection_info": Self.vendor])?.failure != nil)
+        #expect(bench.connector.log == ["connect new-volume", "disconnect new-volume"])
+    }
+
+    @Test("The old volume is disconnected after success alone", arguments: [true, false])
+    func oldVolume(succeeds: Bool) async throws {
+        let bench = Bench(FakeHypervisor { $0.post(succeeds ? .ready : .failed) })
+        let old: JSONValue = ["driver_volume_type": "vendor", "serial": "old-volume", "data": [:]]
+        let outcome = try await bench.run(["old_connection_info": old])
+        #expect((outcome?.result != nil) == succeeds)
+        #expect(bench.connector.log == (succeeds ? ["disconnect old-volume"] : []))
+    }
+
+    @Test("A CHAP secret is made, and removed after a failure")
+    func secret() async throws {
+        let bench = Bench()
+        bench.hypervisor.fail(.copy, .init(error: HypervisorError(.other, "cannot connect")))
+        let failure = try await bench.run(["new_connection_info": Self.chap])?.failure
+        #expect(failure?.reason.contains("cannot connect") == true)
+        #expect(bench.hypervisor.log == ["make secret", "copy", "remove secret"])
+    }
+
+    @Test("A CHAP secret that a domain uses is kept")
+    func usedSecret() async throws {
+        let bench = Bench()
+        bench.hypervisor.addDomain(using: "/volumes/z")
+        let network = NetworkLocation(transport: "iscsi", name: "iqn.a:b/1", hosts: [.init(name: "10.0.0.1", port: 3260)])
+        bench.hypervisor.change { $0.others[0].disks[0].secretUUIDs = [CHAPSecret.uuid(network)] }
+        bench.hypervisor.fail(.copy, .init(error: HypervisorError(.other, "cannot connect")))
+        _ = try await bench.run(["new_connection_info": Self.chap])
+        #expect(bench.hypervisor.count("remove secret") == 0)
+        #expect(InstanceReference.isUUID(CHAPSecret.uuid(network)))
+    }
+
+    @Test("No password in a failure, a plan's print, or the journal's plan text")
+    func noPasswords() async throws {
+        let bench = Bench()
+        bench.hypervisor.fail(.copy, .init(error: HypervisorError(.other, "cannot connect")))
+        var info = Self.chap.objectValue ?? [:]
+        var data = info["data"]?.objectValue ?? [:]
+        data["auth_password"] = "hunter-two"
+        info["data"] = .object(data)
+        let failure = try await bench.run(["new_connection_info": .object(info)])?.failure
+        #expect(failure?.reason.contains("hunter-two") == false)
+        var dumped = ""
+        dump(bench.journal.stored("task-1")?.plan, to: &dumped)
+        #expect(!dumped.contains("hunter-two"))
+    }
+}

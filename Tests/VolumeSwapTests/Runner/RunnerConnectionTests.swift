@@ -1,0 +1,92 @@
+import JSON
+import OrderedCollections
+import Synchronization
+import Testing
+
+@testable import VolumeSwap
+
+@Suite("The connection to the hypervisor is lost in a call")
+struct RunnerConnectionTests {
+    static func lost(done: Bool) -> FakeHypervisor.Trouble {
+        .init(error: HypervisorError(.connectionLost, done ? "gone (done)" : "gone"), isDone: done)
+    }
+
+    @Test(
+        "A write in doubt is settled, whether it was done or not",
+        arguments: [FakeHypervisor.Call.setMetadata, .undefine, .rebase, .define, .pivot], [true, false])
+    func rebase(call: FakeHypervisor.Call, done: Bool) async throws {
+        let bench = Bench()
+        bench.hypervisor.fail(call, Self.lost(done: done))
+        let outcome = try await bench.run(["options": ["strategy": "rebase"]])
+        #expect(outcome?.result != nil)
+        #expect(bench.hypervisor.log.contains("wait"))
+        bench.hypervisor.state.withLock { state in
+            #expect(state.liveSource == Fixture.newPath)
+            #expect(state.storedSource == Fixture.newPath)
+            #expect(state.status.isPersistent)
+        }
+    }
+
+    @Test("The same for a copy that grows", arguments: [FakeHypervisor.Call.copy, .pivot, .grow], [true, false])
+    func copy(call: FakeHypervisor.Call, done: Bool) async throws {
+        let bench = Bench()
+        bench.hypervisor.set(Fixture.newPath, bytes: 2 << 30)
+        bench.hypervisor.fail(call, Self.lost(done: done))
+        let outcome = try await bench.run(["resize_to": 1])
+        #expect(outcome?.result != nil)
+        #expect(bench.hypervisor.count("copy") == (call == .copy && !done ? 2 : 1))
+        #expect(bench.hypervisor.state.withLock { $0.capacity } == 1 << 30)
+    }
+
+    @Test("A look that loses the connection goes on after it")
+    func look() async throws {
+        let hypervisor = FakeHypervisor { hypervisor in
+            hypervisor.fail(.jobInfo, Self.lost(done: false))
+            hypervisor.change { state in
+                state.mirror?.isReady = true
+                state.job?.cursor = 64 << 20
+            }
+        }
+        let bench = Bench(hypervisor)
+        #expect(try await bench.run()?.result != nil)
+        #expect(hypervisor.log.contains("wait"))
+    }
+
+    @Test("A roll-back in doubt is settled", arguments: [FakeHypervisor.Call.abort, .define], [true, false])
+    func rollBack(call: FakeHypervisor.Call, done: Bool) async throws {
+        let bench = Bench(FakeHypervisor { $0.post(.look) })
+        bench.hypervisor.fail(call, Self.lost(done: done))
+        let failure = try await bench.run(["options": ["strategy": "rebase", "timeout_s": 0.05]])?.failure
+        #expect(failure?.reason.contains("timeout_s") == true)
+        #expect(failure?.reason.contains("not complete") == false)
+        RunnerFailureTests.expectUntouched(bench)
+    }
+
+    @Test("A roll-back that cannot be done says so")
+    func remainder() async throws {
+        let bench = Bench(FakeHypervisor { _ in })
+        bench.hypervisor.fail(.abort, .init(error: HypervisorError(.other, "cannot abort")))
+        let failure = try await bench.run(["options": ["timeout_s": 0.05]])?.failure
+        #expect(failure?.reason.contains("timeout_s") == true)
+        #expect(failure?.reason.contains("cannot abort") == true)
+    }
+
+    @Test("A step that libvirt refuses is rolled back", arguments: [FakeHypervisor.Call.setMetadata, .undefine, .rebase])
+    func refused(call: FakeHypervisor.Call) async throws {
+        let bench = Bench()
+        bench.hypervisor.fail(call, .init(error: HypervisorError(.other, number: 1, "refused by libvirt")))
+        let failure = try await bench.run(["options": ["strategy": "rebase"]])?.failure
+        #expect(failure?.kind == .volumeRebaseFailed)
+        #expect(failure?.reason.contains("refused by libvirt") == true)
+        RunnerFailureTests.expectUntouched(bench)
+    }
+
+    @Test("A definition that cannot be written after the pivot is never a success")
+    func defineRefused() async throws {
+        let bench = Bench()
+        bench.hypervisor.fail(.define, .init(error: HypervisorError(.other, "read-only file system")))
+        let failure = try await bench.run(["options": ["strategy": "rebase"]])?.failure
+        #expect(failure?.reason.contains("read-only file system") == true)
+        #expect(bench.hypervisor.state.withLock { $0.liveSource } == Fixture.newPath)
+    }
+}

@@ -1,0 +1,85 @@
+import JSON
+import OrderedCollections
+import Synchronization
+import Testing
+
+@testable import VolumeSwap
+
+@Suite("The journal fails, or pivotd stops, in a swap")
+struct RunnerJournalTests {
+    @Test(
+        "Before the pivot: the step is not taken and all is rolled back",
+        arguments: [SwapPhase.preparing, .undefining, .starting, .copying, .pivoting])
+    func beforePivot(phase: SwapPhase) async throws {
+        let bench = Bench()
+        bench.journal.fail("enter:\(phase.rawValue)")
+        let failure = try await bench.run(["options": ["strategy": "rebase"]])?.failure
+        #expect(failure?.kind == .volumeRebaseFailed)
+        #expect(failure?.reason.contains("no space left") == true)
+        #expect(bench.hypervisor.count("pivot") == 0)
+        RunnerFailureTests.expectUntouched(bench)
+    }
+
+    @Test("After the pivot it is finished all the same", arguments: [SwapPhase.finishing, .storing])
+    func afterPivot(phase: SwapPhase) async throws {
+        let bench = Bench()
+        bench.hypervisor.set(Fixture.newPath, bytes: 2 << 30)
+        bench.journal.fail("enter:\(phase.rawValue)")
+        #expect(try await bench.run(["resize_to": 1])?.result != nil)
+    }
+
+    @Test("A roll-back is done all the same")
+    func rollBack() async throws {
+        let bench = Bench(FakeHypervisor { $0.post(.failed) })
+        bench.journal.fail("enter:rolling_back")
+        #expect(try await bench.run(["options": ["strategy": "rebase"]])?.failure != nil)
+        RunnerFailureTests.expectUntouched(bench)
+    }
+
+    static func cancelCurrentTask() { withUnsafeCurrentTask { $0?.cancel() } }
+
+    @Test("Stopping leaves a copy to the hypervisor: no outcome, no abort")
+    func stopWhileCopying() async throws {
+        var bench = Bench(FakeHypervisor { _ in })
+        bench.onPhase = { if $0 == .copying { Self.cancelCurrentTask() } }
+        let run = bench
+        let outcome = try await Task { try await run.run() }.value
+        #expect(outcome == nil)
+        #expect(bench.hypervisor.log == ["copy"])
+        #expect(bench.journal.stored("task-1")?.phase == .copying)
+        #expect(bench.journal.stored("task-1")?.plan != nil)
+    }
+
+    @Test("From the pivot on stopping finishes first", arguments: [SwapPhase.pivoting, .storing], ["copy", "rebase"])
+    func stopAfterPivot(phase: SwapPhase, strategy: String) async throws {
+        var bench = Bench()
+        bench.onPhase = { if $0 == phase { Self.cancelCurrentTask() } }
+        let run = bench
+        let outcome = try await Task { try await run.run(["options": ["strategy": .string(strategy)]]) }.value
+        #expect(outcome?.result != nil)
+        #expect(bench.hypervisor.state.withLock { $0.storedSource } == Fixture.newPath)
+    }
+
+    @Test("A swap goes on where recovery found it", arguments: ["adopt", "finish", "rollBack"])
+    func entries(name: String) async throws {
+        let bench = Bench()
+        let plan = Fixture.plan()
+        let outcome: SwapOutcome?
+        switch name {
+        case "adopt":
+            bench.hypervisor.startJob(to: Fixture.newPath, ready: true, cursor: 64 << 20)
+            outcome = try await bench.run(from: .adopt(plan))
+            #expect(bench.hypervisor.log == ["pivot"])
+        case "finish":
+            bench.hypervisor.change { $0.liveSource = Fixture.newPath }
+            outcome = try await bench.run(from: .finish(plan))
+            #expect(bench.hypervisor.log == ["define"])
+        default:
+            bench.hypervisor.startJob(to: Fixture.newPath)
+            outcome = try await bench.run(from: .rollBack(plan, .rebaseFailed("found so")))
+            #expect(bench.hypervisor.log == ["abort"])
+            #expect(outcome?.failure?.reason == "found so")
+        }
+        #expect((outcome?.result != nil) == (name != "rollBack"))
+    }
+}

@@ -1,0 +1,195 @@
+import JSON
+import OrderedCollections
+import Synchronization
+import Testing
+
+@testable import VolumeSwap
+
+@Suite("A swap that succeeds")
+struct RunnerSuccessTests {
+    static func transient(_ bench: Bench) {
+        bench.hypervisor.change { state in
+            state.status.isPersistent = false
+            state.storedSource = nil
+        }
+    }
+
+    @Test("copy never undefines", arguments: [true, false])
+    func copy(persistent: Bool) async throws {
+        let bench = Bench()
+        if !persistent { Self.transient(bench) }
+        let result = try #require(try await bench.run(["options": ["strategy": "copy"]])?.result)
+        #expect(bench.hypervisor.log == ["copy", "pivot"])
+        #expect(result["strategy"] == "copy")
+        #expect(bench.hypervisor.state.withLock { $0.status.isPersistent } == persistent)
+        #expect(bench.observer.log == ["started", "pivoting", "ended"])
+    }
+
+    @Test("rebase undefines, and defines again on the new volume")
+    func rebasePersistent() async throws {
+        let bench = Bench()
+        let result = try #require(try await bench.run(["options": ["strategy": "rebase"]])?.result)
+        #expect(
+            bench.hypervisor.log == [
+                "set metadata", "undefine", "rebase raw=true dev=false", "pivot", "define", "clear metadata",
+            ])
+        #expect(result["strategy"] == "rebase")
+        bench.hypervisor.state.withLock { state in
+            #expect(state.status.isPersistent)
+            #expect(state.storedSource == Fixture.newPath)
+            #expect(state.metadata == nil)
+        }
+    }
+
+    @Test("auto takes rebase for a transient domain, which stays transient")
+    func autoTransient() async throws {
+        let bench = Bench()
+        Self.transient(bench)
+        let result = try #require(try await bench.run()?.result)
+        #expect(result["strategy"] == "rebase")
+        #expect(bench.hypervisor.log == ["rebase raw=true dev=false", "pivot"])
+        #expect(bench.hypervisor.state.withLock { !$0.status.isPersistent })
+    }
+
+    @Test("Each phase is journaled before its step", arguments: [SwapStrategy.copy, .rebase])
+    func phases(strategy: SwapStrategy) async throws {
+        let bench = Bench()
+        _ = try await bench.run(["options": ["strategy": .string(strategy.rawValue)]])
+        let undefining: [SwapPhase] = strategy == .rebase ? [.undefining] : []
+        #expect(bench.journal.phases == [.preparing] + undefining + [.starting, .copying, .ready, .pivoting, .storing])
+    }
+
+    @Test("The result")
+    func result() async throws {
+        let bench = Bench()
+        let result = try #require(try await bench.run()?.result)
+        #expect(result["task_id"] == "task-1")
+        #expect(result["instance_uuid"] == .string(Fixture.uuid))
+        #expect(result["disk"] == "vdb")
+        #expect(result["old_volume_id"] == "old-volume")
+        #expect(result["new_volume_id"] == "new-volume")
+        #expect(result["hypervisor"] == "fake")
+        #expect(result["capacity_bytes"] == .integer(64 << 20))
+        #expect(result["attempts"] == 1)
+        #expect(result["warnings"] == [])
+        #expect(result["connection_info"]?["serial"] == "old-volume")
+        #expect(result["connection_info"]?["data"]?["device_path"] == .string(Fixture.newPath))
+        #expect(result["duration_s"]?.doubleValue != nil)
+        #expect(result["copied_bytes"]?.integerValue != nil)
+    }
+
+    @Test("A block device is copied as one")
+    func blockDevice() async throws {
+        let bench = Bench()
+        Self.transient(bench)
+        bench.hypervisor.set("/dev/loop7", kind: .block, device: 7)
+        _ = try await bench.run(["new_connection_info": Fixture.connection("/dev/loop7")])
+        #expect(bench.hypervisor.log.first == "rebase raw=true dev=true")
+    }
+
+    @Test("A disk that runs on the new volume already is a success at once; what is stored is made to agree")
+    func alreadyMoved() async throws {
+        let bench = Bench()
+        bench.hypervisor.change { $0.liveSource = Fixture.newPath }
+        let outcome = try await bench.run()
+        #expect(outcome?.result != nil)
+        #expect(bench.hypervisor.log == ["define"])
+        #expect(bench.hypervisor.state.withLock { $0.storedSource } == Fixture.newPath)
+    }
+
+    @Test("A copy onto the new volume that runs already is adopted")
+    func adopted() async throws {
+        let bench = Bench()
+        bench.hypervisor.startJob(to: Fixture.newPath, ready: true, cursor: 64 << 20)
+        let outcome = try await bench.run()
+        #expect(outcome?.result != nil)
+        #expect(bench.hypervisor.log == ["pivot"])
+    }
+
+    @Test("A stale copy onto something else is ended first")
+    func staleCopy() async throws {
+        let bench = Bench()
+        bench.hypervisor.startJob(to: "/volumes/stale")
+        let outcome = try await bench.run()
+        #expect(outcome?.result != nil)
+        #expect(bench.hypervisor.log == ["abort", "copy", "pivot"])
+    }
+
+    @Test("A larger volume without resize_to: a slice, and a warning")
+    func larger() async throws {
+        let bench = Bench()
+        bench.hypervisor.set(Fixture.newPath, bytes: 128 << 20)
+        let result = try #require(try await bench.run()?.result)
+        #expect(bench.hypervisor.log == ["copy slice", "pivot"])
+        #expect(result["warnings"]?.arrayValue?.count == 1)
+        #expect(result["capacity_bytes"] == .integer(64 << 20))
+    }
+
+    @Test("A larger volume with resize_to grows the disk after the pivot")
+    func grown() async throws {
+        let bench = Bench()
+        bench.hypervisor.set(Fixture.newPath, bytes: 2 << 30)
+        let result = try #require(try await bench.run(["resize_to": 1])?.result)
+        #expect(bench.hypervisor.log == ["copy slice", "pivot", "grow \(1 << 30)"])
+        #expect(bench.journal.phases.contains(.finishing))
+        #expect(result["capacity_bytes"] == .integer(1 << 30))
+        #expect(result["warnings"] == [])
+    }
+
+    @Test("A volume whose size only QEMU knows is tried again through a slice")
+    func secondAttempt() async throws {
+        let hypervisor = FakeHypervisor { hypervisor in
+            guard hypervisor.count("copy slice") == 0 else { return hypervisor.post(.ready) }
+            hypervisor.change { state in
+                state.afterLook = { hypervisor in
+                    hypervisor.post(.jobError(disk: "vdb", message: "Source and target image have different sizes"))
+                    hypervisor.post(.failed)
+                }
+            }
+        }
+        let bench = Bench(hypervisor)
+        let new = Fixture.connection(Fixture.newPath, ["format": "qcow2"])
+        let result = try #require(try await bench.run(["new_connection_info": new])?.result)
+        #expect(hypervisor.log.filter { $0 != "define" } == ["copy", "copy slice", "pivot"])
+        #expect(result["attempts"] == 2)
+    }
+
+    @Test("The bandwidth is changed while the copy runs")
+    func bandwidth() async throws {
+        let hypervisor = FakeHypervisor { _ in }
+        var bench = Bench(hypervisor)
+        let control = bench.control
+        bench.onPhase = { phase in
+            guard phase == .copying else { return }
+            control.requestBandwidth(5)
+            hypervisor.post(.ready)
+        }
+        let outcome = try await bench.run(["options": ["bandwidth_mib_s": 1]])
+        #expect(outcome?.result != nil)
+        #expect(hypervisor.log == ["copy", "speed \(5 << 20)", "pivot"])
+    }
+
+    @Test("A pivot that libvirt calls too early is asked for again")
+    func pivotRetry() async throws {
+        let bench = Bench()
+        let early = FakeHypervisor.Trouble(error: HypervisorError(.notReady, number: 83, "not yet"))
+        bench.hypervisor.fail(.pivot, early, early)
+        let outcome = try await bench.run()
+        #expect(outcome?.result != nil)
+        #expect(bench.hypervisor.count("pivot") == 3)
+    }
+
+    @Test("READY that was never heard is seen by a look")
+    func lostReady() async throws {
+        let hypervisor = FakeHypervisor { hypervisor in
+            hypervisor.change { state in
+                state.mirror?.isReady = true
+                state.job?.cursor = 64 << 20
+            }
+        }
+        let bench = Bench(hypervisor)
+        hypervisor.fail(.subscribe, .init(error: HypervisorError(.other, "no events")))
+        let outcome = try await bench.run()
+        #expect(outcome?.result != nil)
+    }
+}

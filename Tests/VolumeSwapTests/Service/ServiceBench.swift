@@ -1,0 +1,66 @@
+import JSON
+import OrderedCollections
+import Synchronization
+import Testing
+
+@testable import VolumeSwap
+
+/// A service whose replies are caught.
+final class ServiceBench: Sendable {
+    struct Reply: Sendable {
+        var id: TaskID
+        var replyTo: ReplyTo
+        var outcome: SwapOutcome
+    }
+
+    let bench: Bench
+    let service: SwapService
+    private let state = Mutex<[Reply]>([])
+    private let arrivals: AsyncStream<Reply>
+    private let arrive: AsyncStream<Reply>.Continuation
+
+    init(_ bench: Bench = Bench()) {
+        self.bench = bench
+        let (arrivals, arrive) = AsyncStream<Reply>.makeStream()
+        self.arrivals = arrivals
+        self.arrive = arrive
+        service = SwapService(environment: bench.environment) { record, replyTo, outcome in
+            arrive.yield(Reply(id: record.id, replyTo: replyTo, outcome: outcome))
+            return true
+        }
+    }
+
+    /// Runs the service around `body`.
+    func running(_ body: (SwapService) async throws -> Void) async throws {
+        let run = Task { await service.run() }
+        do {
+            try await body(service)
+        } catch {
+            run.cancel()
+            await run.value
+            throw error
+        }
+        run.cancel()
+        await run.value
+    }
+
+    func submit(_ record: SwapRecord) async -> String {
+        switch await service.submit(record)() {
+        case .accepted: "accepted"
+        case .underWay: "under way"
+        case .ended: "ended"
+        case .notStored: "not stored"
+        }
+    }
+
+    func nextReply() async throws -> Reply {
+        for await reply in arrivals { return reply }
+        throw CancellationError()
+    }
+
+    /// Returns when the journal has settled the next task.
+    func nextSettlement() async throws -> TaskID {
+        for await id in bench.journal.settlements { return id }
+        throw CancellationError()
+    }
+}

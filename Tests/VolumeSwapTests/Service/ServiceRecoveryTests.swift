@@ -1,0 +1,157 @@
+import Foundation
+import JSON
+import OrderedCollections
+import Synchronization
+import Testing
+
+@testable import VolumeSwap
+
+@Suite("Recovery at start", .timeLimit(.minutes(1)))
+struct ServiceRecoveryTests {
+    /// A record as the last process left it.
+    static func record(_ phase: SwapPhase, strategy: SwapStrategy = .copy) -> SwapRecord {
+        var record = Fixture.record("task-1", ["options": ["strategy": .string(strategy.rawValue)]])
+        record.phase = phase
+        record.startedAt = .now
+        if phase != .accepted, phase != .preparing { record.plan = Fixture.plan(strategy: strategy) }
+        return record
+    }
+
+    static func recover(_ record: SwapRecord, _ script: (FakeHypervisor) -> Void) async throws -> (FakeHypervisor, SwapOutcome) {
+        let bench = ServiceBench()
+        script(bench.bench.hypervisor)
+        bench.bench.journal.put(record)
+        var outcome: SwapOutcome?
+        try await bench.running { (service: SwapService) async throws in
+            #expect(try await service.recover() == 1)
+            outcome = try await bench.nextReply().outcome
+            _ = try await bench.nextSettlement()
+        }
+        return (bench.bench.hypervisor, try #require(outcome))
+    }
+
+    /// As an undefine leaves a domain.
+    static func undefined(_ hypervisor: FakeHypervisor) {
+        hypervisor.change { state in
+            state.status.isPersistent = false
+            state.storedSource = nil
+            state.metadata = DomainXML.recoveryMetadata(
+                task: TaskID("task-1"), disk: "vdb", definition: Fixture.domainXML(source: Fixture.oldPath))
+        }
+    }
+
+    @Test("What had not begun begins", arguments: [SwapPhase.accepted, .preparing, .starting])
+    func begins(phase: SwapPhase) async throws {
+        let (hypervisor, outcome) = try await Self.recover(Self.record(phase)) { _ in }
+        #expect(outcome.result != nil)
+        #expect(hypervisor.log == ["copy", "pivot"])
+    }
+
+    @Test("A rebase that was undefined is defined again, then done", arguments: [SwapPhase.undefining, .starting])
+    func undefinedBegins(phase: SwapPhase) async throws {
+        let (hypervisor, outcome) = try await Self.recover(Self.record(phase, strategy: .rebase), Self.undefined)
+        #expect(outcome.result != nil)
+        #expect(Array(hypervisor.log.prefix(2)) == ["define", "clear metadata"])
+        hypervisor.state.withLock { state in
+            #expect(state.status.isPersistent)
+            #expect(state.storedSource == Fixture.newPath)
+        }
+    }
+
+    @Test("A running copy is adopted", arguments: [SwapPhase.starting, .copying, .pivoting], [SwapStrategy.copy, .rebase])
+    func adopts(phase: SwapPhase, strategy: SwapStrategy) async throws {
+        let (hypervisor, outcome) = try await Self.recover(Self.record(phase, strategy: strategy)) { hypervisor in
+            if strategy == .rebase { Self.undefined(hypervisor) }
+            hypervisor.startJob(to: Fixture.newPath, ready: true, cursor: 64 << 20)
+        }
+        #expect(outcome.result != nil)
+        #expect(hypervisor.count("copy") + hypervisor.count("rebase") == 0)
+        hypervisor.state.withLock { state in
+            #expect(state.status.isPersistent)
+            #expect(state.storedSource == Fixture.newPath)
+        }
+    }
+
+    @Test("A VM on the new volume is finished", arguments: [SwapPhase.copying, .pivoting, .finishing, .storing, .rollingBack])
+    func finishes(phase: SwapPhase) async throws {
+        let (hypervisor, outcome) = try await Self.recover(Self.record(phase, strategy: .rebase)) { hypervisor in
+            Self.undefined(hypervisor)
+            hypervisor.change { $0.liveSource = Fixture.newPath }
+        }
+        #expect(outcome.result != nil)
+        #expect(hypervisor.log == ["define", "clear metadata"])
+        #expect(hypervisor.state.withLock { $0.storedSource } == Fixture.newPath)
+    }
+
+    @Test(
+        "A copy that ended unseen is a failure, the domain persistent on the old volume",
+        arguments: [SwapPhase.copying, .pivoting, .rollingBack])
+    func endedUnseen(phase: SwapPhase) async throws {
+        let (hypervisor, outcome) = try await Self.recover(Self.record(phase, strategy: .rebase), Self.undefined)
+        #expect(outcome.failure?.kind == .volumeRebaseFailed)
+        hypervisor.state.withLock { state in
+            #expect(state.status.isPersistent)
+            #expect(state.storedSource == Fixture.oldPath)
+            #expect(state.metadata == nil)
+        }
+    }
+
+    @Test(
+        "A guest that went away while it was undefined is defined again",
+        arguments: [SwapPhase.undefining, .starting, .copying, .pivoting])
+    func gone(phase: SwapPhase) async throws {
+        let (hypervisor, outcome) = try await Self.recover(Self.record(phase, strategy: .rebase)) { hypervisor in
+            Self.undefined(hypervisor)
+            hypervisor.change { state in
+                state.isKnown = false
+                state.status.isActive = false
+            }
+        }
+        #expect(outcome.failure?.reason.contains("the guest went away") == true)
+        #expect(hypervisor.state.withLock { $0.definitions.count } == 1)
+    }
+
+    @Test("An outcome that was not delivered is delivered, and nothing is done again")
+    func undelivered() async throws {
+        var record = Self.record(.failed)
+        record.outcome = .failure(.rebaseFailed("before the restart"))
+        let (hypervisor, outcome) = try await Self.recover(record) { _ in }
+        #expect(outcome.failure?.reason == "before the restart")
+        #expect(hypervisor.log.isEmpty)
+    }
+
+    @Test("A domain that a lost journal left undefined gets its definition back", arguments: [false, true])
+    func orphan(isCopying: Bool) async throws {
+        let bench = ServiceBench()
+        Self.undefined(bench.bench.hypervisor)
+        if isCopying { bench.bench.hypervisor.startJob(to: Fixture.newPath) }
+        #expect(try await bench.service.recover() == 0)
+        bench.bench.hypervisor.state.withLock { state in
+            #expect(state.status.isPersistent)
+            #expect(state.storedSource == Fixture.oldPath)
+            #expect(state.job == nil)
+            #expect(state.metadata == nil)
+        }
+    }
+
+    @Test("An orphan that has pivoted is stored on the new volume")
+    func pivotedOrphan() async throws {
+        let bench = ServiceBench()
+        Self.undefined(bench.bench.hypervisor)
+        bench.bench.hypervisor.change { $0.liveSource = Fixture.newPath }
+        _ = try await bench.service.recover()
+        #expect(bench.bench.hypervisor.state.withLock { $0.storedSource } == Fixture.newPath)
+    }
+
+    @Test("The metadata of a domain that is persistent is taken away, its definition left alone")
+    func persistentOrphan() async throws {
+        let bench = ServiceBench()
+        Self.undefined(bench.bench.hypervisor)
+        bench.bench.hypervisor.change { state in
+            state.status.isPersistent = true
+            state.storedSource = Fixture.oldPath
+        }
+        _ = try await bench.service.recover()
+        #expect(bench.bench.hypervisor.log == ["clear metadata"])
+    }
+}

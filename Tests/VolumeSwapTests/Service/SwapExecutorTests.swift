@@ -1,0 +1,202 @@
+import Synchronization
+import Testing
+
+@testable import VolumeSwap
+
+@Suite("One at a time for a key, side by side for many", .timeLimit(.minutes(1)))
+struct SwapExecutorTests {
+    /// Remembers who began, who runs, and how many at most.
+    final class Ledger: Sendable {
+        struct State {
+            var order: [String] = []
+            var running: Set<String> = []
+            var most = 0
+            var clashes = 0
+        }
+
+        let state = Mutex(State())
+
+        func begin(_ key: String, _ name: String) {
+            state.withLock { state in
+                state.order.append(name)
+                if !state.running.insert(key).inserted { state.clashes += 1 }
+                state.most = max(state.most, state.running.count)
+            }
+        }
+
+        func end(_ key: String) { state.withLock { _ = $0.running.remove(key) } }
+        var order: [String] { state.withLock { $0.order } }
+    }
+
+    /// Runs what `prepare` fills in, until as much of it as `count` has ended.
+    static func run(limit: Int, count: Int, _ prepare: (SwapExecutor, AsyncStream<Void>.Continuation) -> Void) async {
+        let executor = SwapExecutor(limit: limit)
+        let (ends, end) = AsyncStream<Void>.makeStream()
+        prepare(executor, end)
+        let running = Task { await executor.run() }
+        var left = count
+        if left > 0 {
+            for await _ in ends {
+                left -= 1
+                if left == 0 { break }
+            }
+        }
+        running.cancel()
+        await running.value
+    }
+
+    @Test("The order of the places holds, in whatever order they are filled")
+    func order() async {
+        let ledger = Ledger()
+        await Self.run(limit: 4, count: 4) { executor, end in
+            let tickets = (0..<4).map { _ in executor.reserve("a") }
+            for index in [2, 0, 3, 1] {
+                executor.fill(tickets[index]) {
+                    ledger.begin("a", "\(index)")
+                    ledger.end("a")
+                    end.yield()
+                }
+            }
+        }
+        #expect(ledger.order == ["0", "1", "2", "3"])
+    }
+
+    @Test("A place that is not filled yet holds its own key up, and no other")
+    func unfilled() async {
+        let ledger = Ledger()
+        await Self.run(limit: 4, count: 1) { executor, end in
+            _ = executor.reserve("a")
+            let second = executor.reserve("a")
+            executor.fill(second) { ledger.begin("a", "a2") }
+            let other = executor.reserve("b")
+            executor.fill(other) {
+                ledger.begin("b", "b")
+                end.yield()
+            }
+        }
+        #expect(ledger.order == ["b"])
+    }
+
+    @Test("A place given up lets the next one pass")
+    func withdrawn() async {
+        let ledger = Ledger()
+        await Self.run(limit: 1, count: 1) { executor, end in
+            let first = executor.reserve("a")
+            let second = executor.reserve("a")
+            executor.fill(second) {
+                ledger.begin("a", "second")
+                end.yield()
+            }
+            #expect(executor.depth == 2)
+            #expect(executor.withdraw(first))
+            #expect(!executor.withdraw(first))
+            #expect(executor.depth == 1)
+            executor.fill(first) { ledger.begin("a", "first") }
+        }
+        #expect(ledger.order == ["second"])
+    }
+
+    @Test("Work that waits for other keys' work runs beside it, up to the limit")
+    func sideBySide() async {
+        // Two that each wait for the other can only end when they run at once.
+        let (left, leftOut) = AsyncStream<Void>.makeStream()
+        let (right, rightOut) = AsyncStream<Void>.makeStream()
+        await Self.run(limit: 2, count: 2) { executor, end in
+            executor.fill(executor.reserve("a")) {
+                rightOut.yield()
+                for await _ in left { break }
+                end.yield()
+            }
+            executor.fill(executor.reserve("b")) {
+                leftOut.yield()
+                for await _ in right { break }
+                end.yield()
+            }
+        }
+    }
+
+    @Test("Work aside takes no slot")
+    func aside() async {
+        let (gate, open) = AsyncStream<Void>.makeStream()
+        await Self.run(limit: 1, count: 1) { executor, end in
+            executor.fill(executor.reserve("a")) {
+                for await _ in gate { break }
+                end.yield()
+            }
+            executor.runAside { open.yield() }
+        }
+    }
+
+    @Test("A withdrawal after the start comes too late")
+    func lateWithdrawal() async {
+        let executor = SwapExecutor(limit: 1)
+        let (ends, end) = AsyncStream<Bool>.makeStream()
+        let ticket = executor.reserve("a")
+        executor.fill(ticket) { end.yield(executor.withdraw(ticket)) }
+        let running = Task { await executor.run() }
+        for await withdrawn in ends {
+            #expect(!withdrawn)
+            break
+        }
+        running.cancel()
+        await running.value
+        #expect(executor.depth == 0)
+        #expect(executor.running == 0)
+    }
+
+    @Test("Stopping cancels what runs and waits for it")
+    func stopping() async {
+        let executor = SwapExecutor(limit: 1)
+        let wasCancelled = Mutex(false)
+        let (begins, begin) = AsyncStream<Void>.makeStream()
+        executor.fill(executor.reserve("a")) {
+            begin.yield()
+            try? await Task.sleep(for: .seconds(60))
+            wasCancelled.withLock { $0 = Task.isCancelled }
+        }
+        let running = Task { await executor.run() }
+        for await _ in begins { break }
+        running.cancel()
+        await running.value
+        #expect(wasCancelled.withLock { $0 })
+    }
+
+    @Test("Random places, fills and withdrawals keep order, limit and count", arguments: 0..<20)
+    func stress(seed: UInt64) async {
+        var generator = SplitMix64(seed: seed)
+        let ledger = Ledger()
+        let limit = Int.random(in: 1...5, using: &generator)
+        var expected: [String: [String]] = [:]
+        var plan: [(key: String, name: String, isWanted: Bool)] = []
+        for index in 0..<120 {
+            let key = "k\(Int.random(in: 0..<8, using: &generator))"
+            let isWanted = Int.random(in: 0..<5, using: &generator) > 0
+            plan.append((key, "\(key)/\(index)", isWanted))
+            if isWanted { expected[key, default: []].append("\(key)/\(index)") }
+        }
+        let shuffled = plan.indices.shuffled(using: &generator)
+        let entries = plan
+        await Self.run(limit: limit, count: entries.count { $0.isWanted }) { executor, end in
+            let tickets = entries.map { executor.reserve($0.key) }
+            for index in shuffled {
+                let entry = entries[index]
+                guard entry.isWanted else {
+                    executor.withdraw(tickets[index])
+                    continue
+                }
+                executor.fill(tickets[index]) {
+                    ledger.begin(entry.key, entry.name)
+                    await Task.yield()
+                    ledger.end(entry.key)
+                    end.yield()
+                }
+            }
+        }
+        let order = ledger.order
+        for (key, names) in expected { #expect(order.filter { $0.hasPrefix("\(key)/") } == names, "seed \(seed)") }
+        ledger.state.withLock { state in
+            #expect(state.clashes == 0)
+            #expect(state.most <= limit)
+        }
+    }
+}

@@ -1,0 +1,183 @@
+import JSON
+import OrderedCollections
+import Synchronization
+import Testing
+
+@testable import VolumeSwap
+
+@Suite("The service", .timeLimit(.minutes(1)))
+struct SwapServiceTests {
+    @Test("A call is accepted, carried out, answered once and settled")
+    func call() async throws {
+        let bench = ServiceBench()
+        try await bench.running { (service: SwapService) async throws in
+            #expect(await bench.submit(Fixture.record()) == "accepted")
+            let reply = try await bench.nextReply()
+            #expect(reply.replyTo.messageID == "m-task-1")
+            #expect(reply.outcome.result != nil)
+            #expect(try await bench.nextSettlement() == TaskID("task-1"))
+            let status = try await service.status(.task(TaskID("task-1")))
+            #expect(status["state"] == "completed")
+        }
+    }
+
+    @Test("A cast is carried out and not answered")
+    func cast() async throws {
+        let bench = ServiceBench()
+        try await bench.running { (_: SwapService) async throws in
+            #expect(await bench.submit(Fixture.record(call: false)) == "accepted")
+            #expect(try await bench.nextSettlement() == TaskID("task-1"))
+            #expect(bench.bench.hypervisor.count("pivot") == 1)
+        }
+    }
+
+    @Test("Arguments that are none get their failure as the answer")
+    func badArguments() async throws {
+        let bench = ServiceBench()
+        try await bench.running { (_: SwapService) async throws in
+            #expect(await bench.submit(Fixture.record("task-1", ["resize_to": "big"])) == "accepted")
+            #expect(try await bench.nextReply().outcome.failure?.kind == .invalidInput)
+        }
+    }
+
+    @Test("What the journal cannot take is not stored, and leaves no place behind")
+    func notStored() async throws {
+        let bench = ServiceBench()
+        bench.bench.journal.fail("accept")
+        try await bench.running { (service: SwapService) async throws in
+            #expect(await bench.submit(Fixture.record()) == "not stored")
+            #expect(service.queued == 0)
+            #expect(await bench.submit(Fixture.record()) == "accepted")
+            #expect(try await bench.nextReply().outcome.result != nil)
+        }
+        #expect(bench.bench.hypervisor.count("copy") == 1)
+    }
+
+    @Test("An outcome that could not be stored is stored later, and told after that")
+    func finishRetried() async throws {
+        let bench = ServiceBench()
+        bench.bench.journal.fail("finish")
+        bench.bench.journal.fail("settle")
+        try await bench.running { (_: SwapService) async throws in
+            _ = await bench.submit(Fixture.record())
+            let reply = try await bench.nextReply()
+            #expect(bench.bench.journal.stored("task-1")?.outcome == reply.outcome)
+            #expect(try await bench.nextSettlement() == TaskID("task-1"))
+        }
+    }
+
+    @Test("The same message twice while it is under way starts nothing")
+    func duplicateUnderWay() async throws {
+        let bench = ServiceBench(Bench(FakeHypervisor { _ in }))
+        try await bench.running { (_: SwapService) async throws in
+            let first = bench.service.submit(Fixture.record())
+            let second = bench.service.submit(Fixture.record())
+            guard case .accepted = await first() else {
+                Issue.record("the first was not accepted")
+                return
+            }
+            guard case .underWay = await second() else {
+                Issue.record("the second was not recognised")
+                return
+            }
+            #expect(await bench.submit(Fixture.record()) == "under way")
+        }
+        #expect(bench.bench.hypervisor.count("copy") <= 1)
+    }
+
+    @Test("The same message after the end gets the same answer, secrets included, and starts nothing")
+    func duplicateAfterEnd() async throws {
+        let bench = ServiceBench()
+        let new = Fixture.connection(
+            Fixture.newPath, ["auth_password": "hunter-two", "nested": ["token": "t"]], serial: "new-volume")
+        let record = Fixture.record("task-1", ["new_connection_info": new])
+        try await bench.running { (_: SwapService) async throws in
+            _ = await bench.submit(record)
+            let first = try await bench.nextReply()
+            _ = try await bench.nextSettlement()
+            #expect(await bench.submit(record) == "ended")
+            let second = try await bench.nextReply()
+            #expect(second.outcome == first.outcome)
+            #expect(second.outcome.result?.serialized() == first.outcome.result?.serialized())
+            #expect(second.replyTo == first.replyTo)
+        }
+        #expect(bench.bench.hypervisor.count("copy") == 1)
+    }
+
+    @Test("A failure is repeated too")
+    func duplicateFailure() async throws {
+        let bench = ServiceBench(Bench(FakeHypervisor { $0.post(.failed) }))
+        try await bench.running { (_: SwapService) async throws in
+            _ = await bench.submit(Fixture.record())
+            let first = try await bench.nextReply()
+            _ = try await bench.nextSettlement()
+            #expect(await bench.submit(Fixture.record()) == "ended")
+            #expect(try await bench.nextReply().outcome == first.outcome)
+        }
+    }
+
+    @Test("A task that waits in the queue is aborted at once, the one before it goes on")
+    func abortQueued() async throws {
+        let (copies, copy) = AsyncStream<Void>.makeStream()
+        let bench = ServiceBench(Bench(FakeHypervisor { _ in copy.yield() }))
+        try await bench.running { (service: SwapService) async throws in
+            _ = await bench.submit(Fixture.record("first"))
+            _ = await bench.submit(Fixture.record("second"))
+            for await _ in copies { break }
+            let status = try await service.abort(.task(TaskID("second")))
+            #expect(status["state"] == "aborted")
+            let reply = try await bench.nextReply()
+            #expect(reply.id == TaskID("second"))
+            #expect(reply.outcome == .failure(.abortedByRequest))
+            #expect(try await service.status(.task(TaskID("first")))["state"] == "copying")
+            bench.bench.hypervisor.post(.ready)
+            #expect(try await bench.nextReply().id == TaskID("first"))
+        }
+    }
+
+    @Test("A running copy is aborted; an ended task cannot be")
+    func abortRunning() async throws {
+        let (copies, copy) = AsyncStream<Void>.makeStream()
+        let bench = ServiceBench(Bench(FakeHypervisor { _ in copy.yield() }))
+        try await bench.running { (service: SwapService) async throws in
+            _ = await bench.submit(Fixture.record())
+            for await _ in copies { break }
+            _ = try await service.abort(.disk(InstanceReference(uuid: Fixture.uuid, name: nil), "vdb"))
+            #expect(try await bench.nextReply().outcome == .failure(.abortedByRequest))
+            _ = try await bench.nextSettlement()
+            await #expect(throws: SwapFailure.self) { try await service.abort(.task(TaskID("task-1"))) }
+            await #expect(throws: SwapFailure.self) { try await service.setBandwidth(.task(TaskID("task-1")), mibS: 1) }
+        }
+        #expect(bench.bench.hypervisor.log == ["copy", "abort"])
+    }
+
+    @Test("Unknown tasks are invalid input")
+    func unknownTask() async {
+        let service = ServiceBench().service
+        for selector in [SwapSelector.task(TaskID("x")), .disk(InstanceReference(uuid: nil, name: "vm"), "vdb")] {
+            await #expect { try await service.status(selector) } throws: { ($0 as? SwapFailure)?.kind == .invalidInput }
+        }
+    }
+
+    @Test(
+        "Selectors",
+        arguments: [[:], ["task_id": 1], ["instance": "x"], ["instance": .string(Fixture.uuid)], ["mountpoint": "vdb"]]
+            as [JSONObject])
+    func badSelectors(args: JSONObject) {
+        #expect(Fixture.failure { _ = try SwapSelector(args: args) }?.kind == .invalidInput)
+    }
+
+    @Test("Stopping leaves a running copy and keeps its task unfinished")
+    func stopping() async throws {
+        let (copies, copy) = AsyncStream<Void>.makeStream()
+        let bench = ServiceBench(Bench(FakeHypervisor { _ in copy.yield() }))
+        try await bench.running { (_: SwapService) async throws in
+            _ = await bench.submit(Fixture.record())
+            for await _ in copies { break }
+        }
+        #expect(bench.bench.hypervisor.log == ["copy"])
+        #expect(bench.bench.journal.stored("task-1")?.outcome == nil)
+        let unfinished = try await bench.bench.journal.unfinished()
+        #expect(unfinished.map(\.id) == [TaskID("task-1")])
+    }
+}

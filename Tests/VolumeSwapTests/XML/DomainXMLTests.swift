@@ -1,0 +1,128 @@
+import Foundation
+import FoundationXML
+import Testing
+
+@testable import VolumeSwap
+
+@Suite("The XML that is made")
+struct DomainXMLTests {
+    static let ceph = SecretReference(type: "ceph", uuid: "457eb676-33da-42ec-9a8c-9293d545c337")
+
+    /// The destination, read back as libvirt shows a disk.
+    static func readBack(_ xml: String) throws -> XMLElement {
+        try #require(try XMLDocument(xmlString: xml, options: []).rootElement())
+    }
+
+    static let locations: [VolumeLocation] = [
+        .file("/volumes/new"), .block("/dev/vg/lv"),
+        .network(
+            NetworkLocation(
+                transport: "rbd", name: "p/i", hosts: [.init(name: "fd00::1", port: 6789), .init(name: "b", port: nil)])),
+        .network(NetworkLocation(transport: "iscsi", name: "iqn.a:b/1", hosts: [.init(name: "10.0.0.1", port: 3260)])),
+        .network(NetworkLocation(transport: "nbd", name: "disk", hosts: [.init(name: "::1", port: 10809)])),
+        .network(NetworkLocation(transport: "nbd", name: "", hosts: [.init(name: "h", port: 1)])),
+    ]
+
+    @Test("A destination read back is the one that was written", arguments: locations, ["raw", "qcow2"])
+    func destination(location: VolumeLocation, format: String) throws {
+        let disk = try Self.readBack(try DomainXML.destination(VolumeSource(location: location, format: format)))
+        #expect(disk.name == "disk")
+        let source = try #require(disk.first("source"))
+        #expect(VolumeLocation(type: disk.value("type") ?? "", source: source) == location)
+        #expect(disk.first("driver")?.value("type") == format)
+        #expect(source.first("slices") == nil)
+        #expect(source.first("auth") == nil)
+        #expect(disk.first("driver")?.value("detect_zeroes") == nil)
+    }
+
+    @Test("Slice, authentication, encryption and thinness")
+    func everything() throws {
+        let source = VolumeSource(
+            location: Self.locations[2], format: "raw", auth: .init(username: "cinder", secret: Self.ceph),
+            encryption: SecretReference(type: "passphrase", uuid: "u-1"))
+        let disk = try Self.readBack(try DomainXML.destination(source, sliceBytes: 12345, detectZeroes: true))
+        let element = try #require(disk.first("source"))
+        let slice = try #require(element.first("slices")?.first("slice"))
+        #expect(slice.value("type") == "storage" && slice.value("offset") == "0" && slice.value("size") == "12345")
+        #expect(element.first("auth")?.value("username") == "cinder")
+        #expect(element.first("auth")?.first("secret")?.value("uuid") == Self.ceph.uuid)
+        #expect(element.first("auth")?.first("secret")?.value("type") == "ceph")
+        #expect(element.first("encryption")?.value("format") == "luks")
+        #expect(element.first("encryption")?.first("secret")?.value("type") == "passphrase")
+        #expect(disk.first("driver")?.value("discard") == "unmap")
+        #expect(disk.first("driver")?.value("detect_zeroes") == "unmap")
+    }
+
+    @Test("A place that is none becomes no destination")
+    func other() {
+        let failure = Fixture.failure {
+            _ = try DomainXML.destination(VolumeSource(location: .other("volume source x"), format: "raw"))
+        }
+        #expect(failure?.kind == .invalidVolume)
+    }
+
+    static let hostile = [
+        "a'b", "a\"b", "</source><evil/>", "<![CDATA[x]]>", "]]>", "&amp;", "&", "&#0;", "a&b;c", "größe", "磁盘🖴", "%s%n", "a b",
+        "<!--",
+        "{{x}}", "\u{85}", "\u{2028}", String(repeating: "x", count: 4000),
+    ]
+
+    @Test("A hostile name stays a name", arguments: hostile)
+    func escaping(text: String) throws {
+        let locations: [VolumeLocation] = [
+            .file("/\(text)"), .block("/dev/\(text)"),
+            .network(NetworkLocation(transport: "rbd", name: text, hosts: [.init(name: text, port: 1)])),
+        ]
+        for location in locations {
+            let source = VolumeSource(
+                location: location, format: "raw", auth: .init(username: text, secret: SecretReference(type: "ceph", usage: text))
+            )
+            let disk = try Self.readBack(try DomainXML.destination(source))
+            let element = try #require(disk.first("source"))
+            #expect(VolumeLocation(type: disk.value("type") ?? "", source: element) == location)
+            #expect(element.first("auth")?.value("username") == text)
+            #expect(element.first("auth")?.first("secret")?.value("usage") == text)
+            #expect(disk.elements(forName: "evil").isEmpty)
+            #expect(element.children?.count == (location.path == nil ? 2 : 1))
+        }
+    }
+
+    @Test("A secret's usage and description are escaped", arguments: hostile)
+    func secret(text: String) throws {
+        let xml = DomainXML.secret(uuid: "u-1", usageType: "iscsi", usage: text, description: text)
+        let root = try Self.readBack(xml)
+        #expect(root.value("private") == "yes" && root.value("ephemeral") == "no")
+        #expect(root.first("usage")?.value("type") == "iscsi")
+        #expect(root.first("usage")?.first("target")?.stringValue == text)
+        #expect(root.first("description")?.stringValue == text)
+    }
+
+    @Test("A definition survives the journey in the domain's metadata", arguments: hostile)
+    func metadata(text: String) throws {
+        var definition = StoredDomain.xml
+        let root = try #require(try XMLDocument(xmlString: definition, options: []).rootElement())
+        root.first("description")?.stringValue = text
+        definition = root.xmlString
+        let metadata = DomainXML.recoveryMetadata(task: TaskID("t-1"), disk: "vdb", definition: definition)
+        let read = try #require(DomainXML.recoveryDefinition(metadata: metadata))
+        #expect(read.task == TaskID("t-1"))
+        #expect(read.disk == "vdb")
+        #expect(read.definition == definition)
+    }
+
+    @Test("libvirt's form of the metadata, its namespace added, is read too")
+    func namespacedMetadata() throws {
+        let made = DomainXML.recoveryMetadata(task: TaskID("t-1"), disk: "vdb", definition: StoredDomain.xml)
+        let prefixed = made.replacing("<swap ", with: "<pivotd:swap xmlns:pivotd='urn:x' ")
+            .replacing("</swap>", with: "</pivotd:swap>").replacing("<definition>", with: "<pivotd:definition>")
+            .replacing("</definition>", with: "</pivotd:definition>")
+        #expect(DomainXML.recoveryDefinition(metadata: prefixed)?.definition == StoredDomain.xml)
+    }
+
+    @Test(
+        "Metadata that is not ours is no definition",
+        arguments: ["<x", "<swap/>", "<swap task='a' disk='b'/>", "<swap disk='b'><definition/></swap>"])
+    func foreignMetadata(text: String) {
+        #expect(DomainXML.recoveryDefinition(metadata: text) == nil)
+    }
+}

@@ -1,0 +1,115 @@
+import Foundation
+import FoundationXML
+import Testing
+
+@testable import VolumeSwap
+
+@Suite("The edit of a stored configuration")
+struct StoredConfigurationTests {
+    static let destinations = DomainXMLTests.locations.map { VolumeSource(location: $0, format: "raw") }
+
+    /// The canonical form without the disk that is edited.
+    static func rest(_ xml: String) throws -> String {
+        let document = try DomainDocument(xml: xml)
+        document.diskElement("vdb")?.detach()
+        return document.root.canonicalText
+    }
+
+    @Test("Only the disk's source changes", arguments: destinations)
+    func settingSource(destination: VolumeSource) throws {
+        let edited = try DomainXML.settingSource(StoredDomain.xml, disk: "vdb", to: destination)
+        #expect(try Self.rest(edited) == Self.rest(StoredDomain.xml))
+        let before = try DomainDescription(xml: StoredDomain.xml)
+        let after = try DomainDescription(xml: edited)
+        #expect(after.disk("vdb")?.location == destination.location)
+        #expect(after.disk("vdb")?.keptElements == before.disk("vdb")?.keptElements)
+        #expect(after.disk("vda") == before.disk("vda"))
+        #expect(after.hasTPM)
+    }
+
+    @Test("Namespaces, comments and escaped texts are as they were")
+    func texts() throws {
+        let edited = try DomainXML.settingSource(StoredDomain.xml, disk: "vdb", to: Self.destinations[0])
+        let document = try XMLDocument(xmlString: edited, options: [.nodePreserveWhitespace])
+        let root = try #require(document.rootElement())
+        #expect(root.first("title")?.stringValue == "A <b> \"title\"")
+        #expect(root.first("description")?.stringValue == "R&D: 1 < 2, naïve 🖴")
+        #expect(edited.contains("<!-- a comment -->"))
+        let qemu = "http://libvirt.org/schemas/domain/qemu/1.0"
+        #expect(edited.contains(qemu))
+        #expect(root.elements(forLocalName: "commandline", uri: qemu).count == 1)
+        #expect(edited.contains("-fw_cfg"))
+        let environment = root.elements(forLocalName: "commandline", uri: qemu).first?.elements(forLocalName: "env", uri: qemu)
+            .first
+        #expect(environment?.value("value") == "\"b\" & c")
+        #expect(edited.contains("xmlns:nova=\"http://openstack.org/xmlns/libvirt/nova/1.1\""))
+        #expect(edited.contains("web &amp; db</nova:name"))
+        #expect(edited.contains("xmlns=\"urn:other\""))
+    }
+
+    @Test("An edit made twice is made once")
+    func idempotent() throws {
+        let once = try DomainXML.settingSource(StoredDomain.xml, disk: "vdb", to: Self.destinations[1])
+        #expect(try DomainXML.settingSource(once, disk: "vdb", to: Self.destinations[1]) == once)
+    }
+
+    @Test("The format is named, and encryption and authentication go with the source")
+    func format() throws {
+        let encrypted = VolumeSource(
+            location: .file("/volumes/luks"), format: "qcow2", encryption: SecretReference(type: "passphrase", uuid: "u-1"))
+        let edited = try DomainXML.settingSource(StoredDomain.xml, disk: "vdb", to: encrypted)
+        let disk = try #require(try DomainDescription(xml: edited).disk("vdb"))
+        #expect(disk.format == "qcow2")
+        #expect(disk.isEncrypted)
+        #expect(disk.secretUUIDs == ["u-1"])
+        let plain = try DomainXML.settingSource(edited, disk: "vdb", to: Self.destinations[0])
+        let after = try #require(try DomainDescription(xml: plain).disk("vdb"))
+        #expect(!after.isEncrypted)
+        #expect(after.format == "raw")
+    }
+
+    @Test("A disk without a driver gets one")
+    func noDriver() throws {
+        let bare = StoredDomain.xml.replacing(
+            "<driver name='qemu' type='raw' cache='none' io='native' discard='unmap' queues='2' iothread='1'/>", with: "")
+        let edited = try DomainXML.settingSource(bare, disk: "vdb", to: Self.destinations[0])
+        #expect(try DomainDescription(xml: edited).disk("vdb")?.format == "raw")
+    }
+
+    @Test("The running domain's source is taken over without slices, indexes and private data")
+    func takingSource() throws {
+        let live = """
+            <domain type='kvm' id='3'><name>instance-0000002a</name><devices>
+            <disk type='network' device='disk'><driver name='qemu' type='raw'/>
+            <source protocol='rbd' name='p/i' index='4'><host name='a' port='6789'/>
+            <slices><slice type='storage' offset='0' size='5'/></slices>
+            <auth username='cinder'><secret type='ceph' uuid='u-2'/></auth><privateData><nodenames/></privateData></source>
+            <target dev='vdb' bus='virtio'/><alias name='virtio-disk1'/></disk></devices></domain>
+            """
+        let edited = try DomainXML.takingSource(StoredDomain.xml, disk: "vdb", from: live)
+        #expect(try Self.rest(edited) == Self.rest(StoredDomain.xml))
+        let disk = try #require(try DomainDescription(xml: edited).disk("vdb"))
+        #expect(
+            disk.location
+                == .network(NetworkLocation(transport: "rbd", name: "p/i", hosts: [.init(name: "a", port: 6789)])))
+        #expect(!disk.hasSlices)
+        #expect(disk.secretUUIDs == ["u-2"])
+        #expect(disk.keptElements == (try DomainDescription(xml: StoredDomain.xml).disk("vdb")?.keptElements))
+        #expect(!edited.contains("privateData"))
+        #expect(!edited.contains("index='4'") && !edited.contains("index=\"4\""))
+    }
+
+    @Test("A missing disk and broken XML are failures", arguments: ["<domain", "<network/>", "<domain><devices/></domain>"])
+    func broken(xml: String) {
+        let set = Fixture.failure { _ = try DomainXML.settingSource(xml, disk: "vdb", to: Self.destinations[0]) }
+        #expect(set?.kind == .volumeRebaseFailed)
+        let take = Fixture.failure { _ = try DomainXML.takingSource(StoredDomain.xml, disk: "vdb", from: xml) }
+        #expect(take?.kind == .volumeRebaseFailed)
+    }
+
+    @Test("External entities are not read")
+    func entities() {
+        let xml = "<!DOCTYPE d [<!ENTITY x SYSTEM 'file:///etc/hostname'>]><domain><name>&x;</name></domain>"
+        #expect((try? DomainDescription(xml: xml))?.name.isEmpty ?? true)
+    }
+}
