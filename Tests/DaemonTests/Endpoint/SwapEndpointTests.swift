@@ -1,0 +1,97 @@
+import JSON
+import OrderedCollections
+import OsloMessaging
+import Testing
+import VolumeSwap
+
+@testable import Daemon
+
+@Suite("The methods of the bus, read")
+struct SwapEndpointTests {
+    static let uuid = "3c9d8a4e-6d5d-4b35-9b0c-1f0c6f1a0099"
+
+    static func request(_ args: JSONObject, _ more: JSONObject = [:]) throws -> RPCRequest {
+        var inner: JSONObject = ["method": "swap_volume", "args": .object(args), "version": "1.0"]
+        for (key, value) in more { inner[key] = value }
+        return try RPCRequest(inner: inner)
+    }
+
+    @Test("A call's record: id, order, disk, the way back")
+    func call() throws {
+        let record = SwapEndpoint.record(
+            try Self.request(
+                ["instance": .string(Self.uuid.uppercased()), "mountpoint": "/dev/vdb"],
+                ["_msg_id": "m1", "_reply_q": "reply_1", "_timeout": 60, "_unique_id": "u1", "_context_user": "admin"]))
+        #expect(record.id == TaskID("u1"))
+        #expect(record.instanceKey == Self.uuid)
+        #expect(record.disk == "vdb")
+        #expect(record.replyTo == ReplyTo(messageID: "m1", queue: "reply_1", timeout: 60))
+        #expect(record.context["user"] == "admin")
+        #expect(record.phase == .accepted)
+        #expect(!record.isReplied)
+    }
+
+    @Test("The same message is the same task; a cast owes no reply")
+    func identity() throws {
+        let one = SwapEndpoint.record(try Self.request([:], ["_unique_id": "u1"]))
+        let other = SwapEndpoint.record(try Self.request([:], ["_unique_id": "u1"]))
+        #expect(one.id == other.id)
+        #expect(one.replyTo == nil)
+        #expect(one.isReplied)
+    }
+
+    @Test("A message without any id is a task of its own")
+    func noID() throws {
+        let one = SwapEndpoint.record(try Self.request([:]))
+        let other = SwapEndpoint.record(try Self.request([:]))
+        #expect(one.id != other.id)
+        #expect(one.instanceKey != other.instanceKey)
+    }
+
+    @Test(
+        "Arguments that are none still make a record, to be answered",
+        arguments: [[:], ["instance": 1], ["mountpoint": "../x"]] as [JSONObject])
+    func badArguments(args: JSONObject) throws {
+        let record = SwapEndpoint.record(try Self.request(args, ["_unique_id": "u1"]))
+        #expect(record.instanceKey == "task:u1")
+        #expect(record.disk == "")
+        #expect(record.args == args)
+    }
+
+    @Test("list_swaps' arguments")
+    func query() throws {
+        #expect(try SwapQuery(args: [:]) == SwapQuery())
+        #expect(try SwapQuery(args: ["instance": nil, "states": nil, "limit": nil]) == SwapQuery())
+        let query = try SwapQuery(args: ["instance": .string(Self.uuid), "states": ["copying", "ready"], "limit": 5])
+        #expect(query == SwapQuery(instanceKey: Self.uuid, states: ["copying", "ready"], limit: 5))
+        #expect(try SwapQuery(args: ["states": "failed"]).states == ["failed"])
+    }
+
+    @Test(
+        "list_swaps' arguments that are none",
+        arguments: [
+            ["limit": 0], ["limit": 10001], ["limit": "5"], ["limit": 1.5], ["states": ["moving"]], ["states": [1]],
+            ["states": 1],
+            ["instance": "vm"],
+        ] as [JSONObject])
+    func badQuery(args: JSONObject) {
+        #expect(throws: SwapFailure.self) { try SwapQuery(args: args) }
+    }
+
+    @Test(
+        "Each kind of failure is nova's exception",
+        arguments: [
+            (SwapFailure.Kind.volumeRebaseFailed, "VolumeRebaseFailed", "reason", 500),
+            (.instanceNotFound, "InstanceNotFound", "instance_id", 404),
+            (.instanceNotRunning, "InstanceNotRunning", "instance_id", 400), (.diskNotFound, "DiskNotFound", "location", 404),
+            (.invalidInput, "InvalidInput", "reason", 400), (.invalidVolume, "InvalidVolume", "reason", 400),
+        ])
+    func failures(kind: SwapFailure.Kind, name: String, key: String, code: Int64) {
+        let failure = NovaFailure().failure(SwapFailure(kind, "the cause"))
+        #expect(failure.className == name)
+        #expect(failure.module == "nova.exception")
+        #expect(failure.kwargs[key] == "the cause")
+        #expect(failure.kwargs["code"] == .integer(code))
+        #expect(failure.message.contains("the cause"))
+    }
+}
