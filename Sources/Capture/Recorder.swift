@@ -9,6 +9,8 @@ package struct Recorder: Sendable {
         package var messages = 0
         /// Of the bodies.
         package var bytes: Int64 = 0
+
+        package init() {}
     }
 
     /// Stops after so many messages.
@@ -20,6 +22,8 @@ package struct Recorder: Sendable {
     package var keepsOnlyRepliesToRecorded = false
     /// Told after each message.
     package var onMessage: @Sendable (Count) -> Void = { _ in }
+    /// Told when the connection was lost and is there again: what was sent meanwhile is missing.
+    package var onGap: @Sendable () -> Void = {}
 
     package init() {}
 
@@ -54,8 +58,11 @@ package struct Recorder: Sendable {
     ) async throws -> Count {
         var count = Count()
         var replies = KnownReplies()
+        var epoch: UInt64?
         for await message in transport.inbound {
             onActivity()
+            if let epoch, epoch != message.settlement.epoch { onGap() }
+            epoch = message.settlement.epoch
             let line = CaptureLine(message, capturedAt: .now)
             if let wanted = select(line.traced ?? line, &replies) {
                 try await writer.write(redacts ? wanted.redacted() : wanted)

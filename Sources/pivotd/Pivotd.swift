@@ -11,6 +11,7 @@ struct Pivotd: AsyncParsableCommand {
         version: "pivotd 0.1.0",
         subcommands: [
             RunCommand.self, SwapCommand.self, StatusCommand.self, AbortCommand.self, BandwidthCommand.self, DoctorCommand.self,
+            CaptureCommand.self, ReplayCommand.self, DecodeCommand.self,
         ])
 
     static func main() async {

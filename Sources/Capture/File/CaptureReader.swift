@@ -22,8 +22,8 @@ package enum CaptureEntry: Sendable {
 ///
 /// It takes pivotd's own lines, the JSON log of RabbitMQ's tracing plugin, and rabtap's JSON, a message a line or indented over
 /// several. Of a tracing log that has the publish of messages, their deliveries are left out: each message counts once.
-package final class CaptureReader {
-    private let source: LineSource
+package actor CaptureReader {
+    private nonisolated let source: LineSource
     private let directory: String
     private var lines: ArraySlice<RawLine> = []
     private var isAtEnd = false
@@ -45,9 +45,9 @@ package final class CaptureReader {
         directory = (path as NSString).deletingPathExtension
     }
 
-    package var name: String { source.name }
+    package nonisolated var name: String { source.name }
     /// How much of the file is read, from 0 to 1; nil for a pipe.
-    package var fraction: Double? {
+    package nonisolated var fraction: Double? {
         guard let size = source.size, size > 0 else { return nil }
         return min(1, Double(source.position) / Double(size))
     }

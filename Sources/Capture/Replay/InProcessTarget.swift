@@ -1,0 +1,150 @@
+import JSON
+import OrderedCollections
+package import OsloMessaging
+import Synchronization
+
+/// Replays into an RPC server in this process, which reads from ``transport``.
+///
+/// A `swap_volume` cast is delivered as a call, so that its outcome is seen too.
+package final class InProcessTarget: ReplayTarget {
+    private static let castQueue = "reply_replayed_cast"
+
+    package let transport: InProcessTransport
+    private let ledger: Ledger
+
+    package init() {
+        let ledger = Ledger()
+        self.ledger = ledger
+        transport = InProcessTransport(
+            onPublish: { published throws(TransportError) in
+                if published.exchange.isEmpty, let reply = try? RPCReply(decoding: published.body), reply.isFinal {
+                    ledger.answered(reply)
+                }
+                return .confirmed
+            },
+            onSettle: { token, settlement in ledger.settled(token.value, settlement) })
+    }
+
+    package func send(_ message: ReplayMessage, completion: @escaping @Sendable (ReplayOutcome) -> Void) async {
+        var body = message.line.body.bytes
+        var delivery = Delivery(caller: nil, rejection: "no request", completion: completion)
+        switch message.content {
+        case .request(let request):
+            delivery.caller = request.replyAddress?.messageID
+            if request.messageID == nil, request.method == "swap_volume" {
+                let id = "cast \(message.number)"
+                var inner = request.inner
+                inner["_msg_id"] = .string(id)
+                inner["_reply_q"] = .string(Self.castQueue)
+                body = MessageEnvelope.wrap(inner)
+                delivery.caller = id
+            }
+            if ledger.isRepeated(request.uniqueID ?? request.messageID) {
+                delivery.caller = nil
+                delivery.isDuplicate = true
+            }
+        case .unreadable(let reason, let address):
+            delivery.rejection = reason
+            delivery.caller = address?.messageID
+        case .reply, .notification: break
+        }
+        ledger.expect(&delivery)
+        let token = await transport.deliver(
+            body, properties: message.line.properties, exchange: message.line.exchange, routingKey: message.line.routingKey,
+            redelivered: message.line.redelivered)
+        ledger.delivered(token.value, delivery)
+    }
+
+    package func finish() async { await transport.close() }
+}
+
+/// A message that the server has, or is about to have.
+private struct Delivery: Sendable {
+    /// Whose answer is the outcome; nil when the settlement is.
+    var caller: String?
+    var rejection: String
+    var isDuplicate = false
+    let completion: @Sendable (ReplayOutcome) -> Void
+}
+
+/// Knows what is still to end.
+private final class Ledger: Sendable {
+    /// So many ids are remembered to know a message that comes again.
+    private static let memory = 4096
+
+    private struct State {
+        var callers: [String: Delivery] = [:]
+        var unsettled: [UInt64: Delivery] = [:]
+        /// Settled before the transport told the token of the delivery.
+        var settledEarly: [UInt64: InProcessTransport.Settlement] = [:]
+        var recent: Set<String> = []
+        var order: [String] = []
+    }
+
+    private let state = Mutex(State())
+
+    /// Whether a message of this id came lately.
+    func isRepeated(_ id: String?) -> Bool {
+        guard let id else { return false }
+        return state.withLock { state in
+            guard state.recent.insert(id).inserted else { return true }
+            state.order.append(id)
+            if state.order.count == 2 * Self.memory {
+                state.recent.subtract(state.order.prefix(Self.memory))
+                state.order.removeFirst(Self.memory)
+            }
+            return false
+        }
+    }
+
+    /// Waits for the answer of a call; a second one of the same id, which gets no answer of its own, for its settlement.
+    func expect(_ delivery: inout Delivery) {
+        guard let caller = delivery.caller else { return }
+        let expected = delivery
+        let isFirst = state.withLock { state in
+            if state.callers[caller] != nil { return false }
+            state.callers[caller] = expected
+            return true
+        }
+        if !isFirst {
+            delivery.caller = nil
+            delivery.isDuplicate = true
+        }
+    }
+
+    func delivered(_ token: UInt64, _ delivery: Delivery) {
+        let settlement = state.withLock { state -> InProcessTransport.Settlement? in
+            if let early = state.settledEarly.removeValue(forKey: token) { return early }
+            state.unsettled[token] = delivery
+            return nil
+        }
+        if let settlement { end(delivery, settlement) }
+    }
+
+    func settled(_ token: UInt64, _ settlement: InProcessTransport.Settlement) {
+        let delivery = state.withLock { state -> Delivery? in
+            if let delivery = state.unsettled.removeValue(forKey: token) { return delivery }
+            state.settledEarly[token] = settlement
+            return nil
+        }
+        if let delivery { end(delivery, settlement) }
+    }
+
+    func answered(_ reply: RPCReply) {
+        state.withLock { $0.callers.removeValue(forKey: reply.messageID) }?.completion(.reply(reply.content))
+    }
+
+    private func end(_ delivery: Delivery, _ settlement: InProcessTransport.Settlement) {
+        if let caller = delivery.caller {
+            guard settlement == .requeued else { return }
+            state.withLock { $0.callers.removeValue(forKey: caller) }?
+                .completion(.lost(reason: "the worker gave it back"))
+            return
+        }
+        switch settlement {
+        case .acknowledged: delivery.completion(delivery.isDuplicate ? .duplicate : .accepted)
+        case .rejected: delivery.completion(.rejected(reason: delivery.rejection))
+        case .requeued: delivery.completion(.lost(reason: "the worker gave it back"))
+        }
+    }
+}

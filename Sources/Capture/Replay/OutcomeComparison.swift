@@ -1,0 +1,145 @@
+import JSON
+import OrderedCollections
+import OsloMessaging
+
+/// Compares each replayed call's answer with the recorded one, in whichever order the two come.
+struct OutcomeComparison {
+    /// What a comparison found; `difference` is nil for equal answers.
+    struct Verdict {
+        let message: ReplayMessage
+        let difference: String?
+    }
+
+    /// Answers of which the other half is missing yet; more, and the oldest ones are dropped.
+    private static let capacity = 10_000
+
+    private struct Replayed {
+        let message: ReplayMessage
+        let content: RPCReply.Content
+    }
+
+    private var replayed: OrderedDictionary<String, Replayed> = [:]
+    private var recorded: OrderedDictionary<String, RPCReply.Content> = [:]
+    private let normal: AnswerForm
+    private(set) var dropped = 0
+
+    init(ignoringSizes: Bool) {
+        normal = AnswerForm(ignoringSizes: ignoringSizes)
+    }
+
+    /// How many answers had no recorded counterpart.
+    var unmatched: Int { replayed.count + dropped }
+
+    mutating func replayed(_ message: ReplayMessage, _ content: RPCReply.Content) -> Verdict? {
+        guard let id = message.recordedMessageID else { return nil }
+        if let other = recorded.removeValue(forKey: id) { return verdict(message, recorded: other, replayed: content) }
+        replayed[id] = Replayed(message: message, content: content)
+        if replayed.count > Self.capacity {
+            replayed.removeFirst(Self.capacity / 10)
+            dropped += Self.capacity / 10
+        }
+        return nil
+    }
+
+    mutating func recorded(_ messageID: String, _ content: RPCReply.Content) -> Verdict? {
+        if let other = replayed.removeValue(forKey: messageID) {
+            return verdict(other.message, recorded: content, replayed: other.content)
+        }
+        recorded[messageID] = content
+        if recorded.count > Self.capacity { recorded.removeFirst(Self.capacity / 10) }
+        return nil
+    }
+
+    private func verdict(_ message: ReplayMessage, recorded: RPCReply.Content, replayed: RPCReply.Content) -> Verdict {
+        let method = if case .request(let request) = message.content { request.method } else { "" }
+        let old = normal.normalized(recorded, method: method)
+        let new = normal.normalized(replayed, method: method)
+        return Verdict(message: message, difference: old == new ? nil : LineDifference.text(old: old, new: new))
+    }
+}
+
+/// An answer without what may differ from run to run: ids, times, secrets, and answers that depend on the moment.
+private struct AnswerForm {
+    private static let passing: Set = [
+        "task_id", "duration_s", "accepted_at", "started_at", "finished_at", "rate_bytes_s", "eta_s", "hypervisor",
+    ]
+    private static let sizes: Set = ["capacity_bytes", "copied_bytes", "total_bytes", "remaining_bytes", "attempts"]
+    /// What a swap's state is depends on when it is asked for.
+    private static let momentary: Set = ["state", "strategy", "progress", "result", "failure", "swaps"]
+
+    private let ignored: Set<String>
+
+    init(ignoringSizes: Bool) {
+        ignored = ignoringSizes ? Self.passing.union(Self.sizes) : Self.passing
+    }
+
+    func normalized(_ content: RPCReply.Content, method: String) -> JSONValue {
+        switch content {
+        case .heartbeat: return "heartbeat"
+        case .failure(let failure):
+            return [
+                "failure": .string("\(failure.module).\(failure.className)"), "message": .string(withoutIDs(failure.message)),
+            ]
+        case .result(let value):
+            let isMomentary = ["get_swap", "list_swaps", "set_bandwidth", "abort_swap"].contains(method)
+            return ["result": cleaned(value.redacted(), isMomentary ? ignored.union(Self.momentary) : ignored)]
+        }
+    }
+
+    private func cleaned(_ value: JSONValue, _ ignored: Set<String>) -> JSONValue {
+        switch value {
+        case .object(let members):
+            var result: JSONObject = [:]
+            for (key, value) in members where !ignored.contains(key) { result[key] = cleaned(value, ignored) }
+            return .object(result)
+        case .array(let elements): return .array(elements.map { cleaned($0, ignored) })
+        default: return value
+        }
+    }
+
+    /// Message and task ids are 32 hexadecimal digits.
+    private func withoutIDs(_ text: String) -> String {
+        text.split(separator: " ", omittingEmptySubsequences: false).map { word in
+            word.utf8.count >= 32 && word.utf8.allSatisfy({ (48...57).contains($0) || (97...102).contains($0) }) ? "ID" : word
+        }.joined(separator: " ")
+    }
+}
+
+/// What changed from one JSON value to another, line by line.
+enum LineDifference {
+    static func text(old: JSONValue, new: JSONValue) -> String {
+        let old = lines(old)
+        let new = lines(new)
+        var rows: [String] = []
+        let changes = new.difference(from: old)
+        var removed: Set<Int> = []
+        var inserted: Set<Int> = []
+        for change in changes {
+            switch change {
+            case .remove(let offset, _, _): removed.insert(offset)
+            case .insert(let offset, _, _): inserted.insert(offset)
+            }
+        }
+        var index = 0
+        for (offset, line) in old.enumerated() {
+            if removed.contains(offset) {
+                rows.append("  - \(line)")
+                continue
+            }
+            while inserted.contains(index) {
+                rows.append("  + \(new[index])")
+                index += 1
+            }
+            index += 1
+        }
+        while index < new.count {
+            rows.append("  + \(new[index])")
+            index += 1
+        }
+        return rows.joined(separator: "\n")
+    }
+
+    private static func lines(_ value: JSONValue) -> [String] {
+        value.serialized(sortedKeys: true, indent: 2).split(separator: "\n").map(String.init)
+    }
+}

@@ -1,0 +1,123 @@
+import JSON
+import OrderedCollections
+package import OsloMessaging
+import Synchronization
+
+/// Replays to a broker: each message to the exchange and routing key it was recorded from, answers to a queue of the replay's own.
+package final class PublishTarget: ReplayTarget {
+    package struct Destination: Sendable {
+        /// nil publishes to the recorded ones.
+        package var exchange: String?
+        package var routingKey: String?
+
+        package init(exchange: String? = nil, routingKey: String? = nil) {
+            self.exchange = exchange
+            self.routingKey = routingKey
+        }
+    }
+
+    private struct State {
+        var callers: [String: @Sendable (ReplayOutcome) -> Void] = [:]
+        var lastAnswer = ContinuousClock.now
+    }
+
+    private let transport: any Transport
+    private let replyQueue: String
+    private let destination: Destination
+    private let patience: Duration
+    private let state = Mutex(State())
+
+    /// - Parameters:
+    ///   - transport: consumes from `replyQueue`; run by its owner.
+    ///   - patience: answers that are still missing when for so long none has come, not even a heartbeat, count as lost.
+    package init(transport: any Transport, replyQueue: String, destination: Destination, patience: Duration) {
+        self.transport = transport
+        self.replyQueue = replyQueue
+        self.destination = destination
+        self.patience = patience
+    }
+
+    /// Reads answers until cancelled.
+    package func run() async {
+        await withDiscardingTaskGroup { group in
+            group.addTask { [self] in await readAnswers() }
+            group.addTask { [self] in await giveUpInTime() }
+        }
+    }
+
+    package func send(_ message: ReplayMessage, completion: @escaping @Sendable (ReplayOutcome) -> Void) async {
+        var body = message.line.body.bytes
+        var caller: String?
+        if case .request(let request) = message.content, let id = request.messageID {
+            var inner = request.inner
+            inner["_reply_q"] = .string(replyQueue)
+            // A caller whose worker sends heartbeats is known to be served.
+            if request.timeout == nil { inner["_timeout"] = .integer(Int64(max(1, patience / .seconds(2)))) }
+            body = MessageEnvelope.wrap(inner)
+            caller = id
+        }
+        if let caller {
+            let isFirst = state.withLock { state in
+                if state.callers[caller] != nil { return false }
+                state.callers[caller] = completion
+                state.lastAnswer = .now
+                return true
+            }
+            if !isFirst { return await publish(body, message) { completion($0 ?? .duplicate) } }
+        }
+        await publish(body, message) { [self] outcome in
+            guard let caller else { return completion(outcome ?? .accepted) }
+            if let outcome { take(caller)?(outcome) }
+        }
+    }
+
+    package func finish() async {}
+
+    /// - Parameter done: given nil when the broker has taken it.
+    private func publish(_ body: [UInt8], _ message: ReplayMessage, done: (ReplayOutcome?) -> Void) async {
+        let exchange = destination.exchange ?? message.line.exchange
+        let key = destination.routingKey ?? message.line.routingKey
+        while true {
+            do {
+                switch try await transport.publish(body, exchange: exchange, routingKey: key, mandatory: true) {
+                case .confirmed: return done(nil)
+                case .returned: return done(.lost(reason: "nobody listens on '\(key)' of exchange '\(exchange)'"))
+                }
+            } catch {
+                guard error.isRetriable, !Task.isCancelled else { return done(.lost(reason: error.message)) }
+                do { try await transport.waitUntilPublishable() } catch { return done(.lost(reason: error.message)) }
+            }
+        }
+    }
+
+    private func readAnswers() async { await readAnswers(transport) }
+
+    private func readAnswers(_ transport: some Transport) async {
+        for await message in transport.inbound {
+            await transport.acknowledge(message.settlement)
+            guard let reply = try? RPCReply(decoding: message.body) else { continue }
+            state.withLock { $0.lastAnswer = .now }
+            if reply.isFinal { take(reply.messageID)?(.reply(reply.content)) }
+        }
+    }
+
+    private func giveUpInTime() async {
+        while true {
+            let due = state.withLock { $0.lastAnswer } + patience
+            if due > .now {
+                guard (try? await Task.sleep(until: due, clock: .continuous)) != nil else { return }
+                continue
+            }
+            let lost = state.withLock { state in
+                state.lastAnswer = .now
+                defer { state.callers = [:] }
+                return state.callers.values
+            }
+            for completion in lost { completion(.lost(reason: "no answer within \(patience)")) }
+        }
+    }
+
+    private func take(_ caller: String) -> (@Sendable (ReplayOutcome) -> Void)? {
+        state.withLock { $0.callers.removeValue(forKey: caller) }
+    }
+}

@@ -1,0 +1,43 @@
+package import Foundation
+
+/// Says when each message is due: with the gaps of the recording, faster or slower.
+package struct ReplayClock: Sendable {
+    /// How fast a recording is replayed.
+    package enum Speed: Sendable, Hashable {
+        /// 1 as recorded, 10 in a tenth of the time.
+        case factor(Double)
+        /// Each as soon as the one before it was taken.
+        case max
+
+        /// - Throws: ``CaptureError`` of code `usage`.
+        package init(parsing text: String) throws(CaptureError) {
+            if text == "max" {
+                self = .max
+            } else if let factor = Double(text), factor.isFinite, factor >= 0.001, factor <= 1e6 {
+                self = .factor(factor)
+            } else {
+                throw CaptureError(.usage, "speed: '\(text)' is neither max nor a number from 0.001 to 1000000")
+            }
+        }
+    }
+
+    private let speed: Speed
+    private let start: ContinuousClock.Instant
+    private var firstMoment: Date?
+
+    package init(speed: Speed, start: ContinuousClock.Instant = .now) {
+        self.speed = speed
+        self.start = start
+    }
+
+    /// When a message recorded then is due; nil for at once. One without a time, or of a time before the first one's, is due at once.
+    package mutating func due(_ capturedAt: Date?) -> ContinuousClock.Instant? {
+        guard case .factor(let factor) = speed, let capturedAt else { return nil }
+        guard let firstMoment else {
+            firstMoment = capturedAt
+            return nil
+        }
+        let gap = capturedAt.timeIntervalSince(firstMoment) / factor
+        return gap > 0 ? start + .seconds(gap) : nil
+    }
+}

@@ -1,0 +1,49 @@
+package import OsloMessaging
+
+/// A message on its way to be replayed.
+package struct ReplayMessage: Sendable {
+    /// Its place among the replayed ones, from 1.
+    package let number: Int
+    package let location: CaptureLocation
+    package let line: CaptureLine
+    package let content: CapturedMessage
+    /// The `_msg_id` in the recording, by which the recorded reply is found; nil for a cast.
+    package let recordedMessageID: String?
+}
+
+/// What became of a replayed message.
+package enum ReplayOutcome: Sendable {
+    /// The final answer.
+    case reply(RPCReply.Content)
+    /// Nothing more can be told of it: a cast that was taken.
+    case accepted
+    /// The same message as one shortly before.
+    case duplicate
+    /// Not a request: rejected, for the dead-letter exchange.
+    case rejected(reason: String)
+    /// Nobody took it, or no answer came.
+    case lost(reason: String)
+
+    /// One word and what is to be said of it.
+    package var summary: String {
+        switch self {
+        case .reply(.failure(let failure)): "\(failure.className): \(failure.message)"
+        case .reply: "ok"
+        case .accepted: "accepted"
+        case .duplicate: "duplicate"
+        case .rejected(let reason): "rejected: \(reason)"
+        case .lost(let reason): "lost: \(reason)"
+        }
+    }
+}
+
+/// Where messages are replayed to.
+package protocol ReplayTarget: Sendable {
+    /// Hands a message over; returns when it has been taken, in which order messages are replayed.
+    ///
+    /// - Parameter completion: called once, when its outcome is known.
+    func send(_ message: ReplayMessage, completion: @escaping @Sendable (ReplayOutcome) -> Void) async
+
+    /// Lets the target finish what it was handed; no outcome may be missing afterwards.
+    func finish() async
+}

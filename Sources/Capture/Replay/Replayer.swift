@@ -1,0 +1,194 @@
+import Foundation
+import JSON
+import OrderedCollections
+import OsloMessaging
+import Synchronization
+
+/// Sends the requests of capture files to a target, at the pace of the recording, and compares the answers with the recorded ones.
+package final class Replayer: Sendable {
+    package struct Options: Sendable {
+        package var speed = ReplayClock.Speed.factor(1)
+        /// Requests to replay; nil for all.
+        package var limit: Int?
+        /// All must match.
+        package var filters: [CaptureFilter] = []
+        package var map = IDMap()
+        /// nil keeps the recorded ids.
+        package var freshIDs: FreshIDs?
+        /// Stops at the first broken line.
+        package var isStrict = false
+        /// Answers are compared without sizes: the target's volumes are not the recorded ones.
+        package var ignoresSizes = false
+        /// Requests that may wait for their outcomes; the next ones wait until there is room.
+        package var window = 1024
+
+        package init() {}
+    }
+
+    /// What a replay came to.
+    package struct Summary: Sendable, Hashable {
+        package var requests = 0
+        package var succeeded = 0
+        package var failed = 0
+        package var accepted = 0
+        package var duplicates = 0
+        package var rejected = 0
+        package var lost = 0
+        package var brokenLines = 0
+        /// Lines that are no requests (answers, notifications) or that the filter left out.
+        package var skipped = 0
+        package var compared = 0
+        package var differences = 0
+        /// Answers without a recorded one.
+        package var uncompared = 0
+    }
+
+    /// What happens, as it happens; in no particular order of messages.
+    package enum Event: Sendable {
+        case outcome(ReplayMessage, ReplayOutcome, after: Duration)
+        case difference(ReplayMessage, String)
+        case broken(CaptureLocation, reason: String)
+    }
+
+    private struct State {
+        var summary = Summary()
+        var comparison: OutcomeComparison
+    }
+
+    private let target: any ReplayTarget
+    private let options: Options
+    private let onEvent: @Sendable (Event) -> Void
+    private let state: Mutex<State>
+    private let window: ReplayWindow
+
+    package init(target: any ReplayTarget, options: Options, onEvent: @escaping @Sendable (Event) -> Void) {
+        self.target = target
+        self.options = options
+        self.onEvent = onEvent
+        state = Mutex(State(comparison: OutcomeComparison(ignoringSizes: options.ignoresSizes)))
+        window = ReplayWindow(options.window)
+    }
+
+    package var summary: Summary {
+        state.withLock { state in
+            var summary = state.summary
+            summary.uncompared = state.comparison.unmatched
+            return summary
+        }
+    }
+
+    /// Replays these files one after the other, and waits for the outcomes of all that was sent.
+    ///
+    /// - Throws: ``CaptureError`` when a file cannot be read; `CancellationError`.
+    package func replay(_ readers: [CaptureReader]) async throws -> Summary {
+        var clock = ReplayClock(speed: options.speed)
+        reading: for reader in readers {
+            while let entry = try await reader.next() {
+                try Task.checkCancellation()
+                switch entry {
+                case .broken(let location, let reason):
+                    state.withLock { $0.summary.brokenLines += 1 }
+                    onEvent(.broken(location, reason: reason))
+                    if options.isStrict { break reading }
+                case .message(let line, let location):
+                    guard try await take(line, location, &clock) else { break reading }
+                }
+            }
+        }
+        await window.waitUntilEmpty()
+        try Task.checkCancellation()
+        await target.finish()
+        return summary
+    }
+
+    /// False when the limit was reached before.
+    private func take(_ line: CaptureLine, _ location: CaptureLocation, _ clock: inout ReplayClock) async throws -> Bool {
+        let content = CapturedMessage(line)
+        switch content {
+        case .reply(let reply):
+            state.withLock { $0.summary.skipped += 1 }
+            if reply.isFinal { record(reply) }
+            return true
+        case .unreadable where line.exchange.isEmpty && line.routingKey.hasPrefix("reply_"), .notification:
+            state.withLock { $0.summary.skipped += 1 }
+            return true
+        case .request, .unreadable: break
+        }
+        guard options.filters.allSatisfy({ $0.matches(line, content) }) else {
+            state.withLock { $0.summary.skipped += 1 }
+            return true
+        }
+        let number = state.withLock { $0.summary.requests } + 1
+        if let limit = options.limit, number > limit { return false }
+        if let due = clock.due(line.capturedAt) { try await Task.sleep(until: due, clock: .continuous) }
+        await window.enter()
+        try Task.checkCancellation()
+        state.withLock { $0.summary.requests = number }
+        let message = renamed(line, content, location, number)
+        let start = ContinuousClock.now
+        await target.send(message) { [self] outcome in finish(message, outcome, after: start.duration(to: .now)) }
+        return true
+    }
+
+    /// The message under the names and ids that it is replayed with.
+    private func renamed(
+        _ line: CaptureLine, _ content: CapturedMessage, _ location: CaptureLocation, _ number: Int
+    ) -> ReplayMessage {
+        var line = line
+        var content = content
+        var recordedID: String?
+        if case .request(let request) = content { recordedID = request.messageID }
+        if !options.map.isEmpty {
+            line.routingKey = options.map.mapped(line.routingKey)
+            if case .json(let value) = line.body { line.body = .json(options.map.mapped(value)) }
+            content = CapturedMessage(line)
+        }
+        if let fresh = options.freshIDs, case .request(let request) = content {
+            var inner = request.inner
+            fresh.renew(&inner)
+            if let renewed = try? RPCRequest(inner: inner) {
+                content = .request(renewed)
+                line.body = .json(["oslo.version": "2.0", "oslo.message": .string(JSONValue.object(inner).serialized())])
+            }
+        }
+        return ReplayMessage(number: number, location: location, line: line, content: content, recordedMessageID: recordedID)
+    }
+
+    private func record(_ reply: RPCReply) {
+        var content = reply.content
+        if !options.map.isEmpty, case .json(let value) = CaptureLine.Body(reply.encoded()),
+            let mapped = try? RPCReply(decoding: options.map.mapped(value).serializedBytes())
+        {
+            content = mapped.content
+        }
+        let recorded = content
+        judge(state.withLock { $0.comparison.recorded(reply.messageID, recorded) })
+    }
+
+    private func finish(_ message: ReplayMessage, _ outcome: ReplayOutcome, after duration: Duration) {
+        let verdict = state.withLock { state -> OutcomeComparison.Verdict? in
+            switch outcome {
+            case .reply(.failure): state.summary.failed += 1
+            case .reply: state.summary.succeeded += 1
+            case .accepted: state.summary.accepted += 1
+            case .duplicate: state.summary.duplicates += 1
+            case .rejected: state.summary.rejected += 1
+            case .lost: state.summary.lost += 1
+            }
+            guard case .reply(let content) = outcome else { return nil }
+            return state.comparison.replayed(message, content)
+        }
+        onEvent(.outcome(message, outcome, after: duration))
+        judge(verdict)
+        window.leave()
+    }
+
+    private func judge(_ verdict: OutcomeComparison.Verdict?) {
+        guard let verdict else { return }
+        state.withLock { state in
+            state.summary.compared += 1
+            if verdict.difference != nil { state.summary.differences += 1 }
+        }
+        if let difference = verdict.difference { onEvent(.difference(verdict.message, difference)) }
+    }
+}

@@ -1,0 +1,105 @@
+package import Capture
+import Foundation
+import JSON
+import Journal
+package import Logging
+import OsloMessaging
+import VolumeSwap
+
+/// The worker of `pivotd run` without a broker: server, endpoint, service, journal and hypervisor are the same, the transport is
+/// in this process.
+package struct ReplayWorker: Sendable {
+    /// What replayed messages are sent to.
+    package let target = InProcessTarget()
+    private let configuration: PivotdConfiguration
+    private let choice: HypervisorChoice
+    private let logger: Logger
+
+    /// - Throws: ``ConfigurationError`` when `libvirt_uri` cannot be read.
+    package init(configuration: PivotdConfiguration, logger: Logger) throws {
+        self.configuration = configuration
+        self.logger = logger
+        choice = try HypervisorChoice(configuration: configuration.hypervisor, logger: logger)
+    }
+
+    /// Whether the hypervisor is made of nothing.
+    package var isDryRun: Bool { choice.link == nil }
+
+    /// Serves while the work runs.
+    ///
+    /// - Parameter stateDirectory: of the journal; nil takes a temporary one, which is removed afterwards.
+    /// - Throws: `JournalError` when the state directory cannot be used, and what the work throws.
+    package func serve<Value: Sendable>(
+        stateDirectory: String?, _ work: @escaping @Sendable () async throws -> Value
+    ) async throws -> Value {
+        let temporary = FileManager.default.temporaryDirectory.appending(path: "pivotd-replay-\(UUID().uuidString)").path
+        defer { if stateDirectory == nil { try? FileManager.default.removeItem(atPath: temporary) } }
+        let journal = try await SQLiteJournal.open(directory: stateDirectory ?? temporary, isDurable: stateDirectory != nil)
+        do {
+            let value = try await serve(journal, work)
+            await journal.close()
+            return value
+        } catch {
+            await journal.close()
+            throw error
+        }
+    }
+
+    private func serve<Value: Sendable>(
+        _ journal: SQLiteJournal, _ work: @escaping @Sendable () async throws -> Value
+    ) async throws -> Value {
+        let failures = NovaFailure(module: configuration.bus.failureModule)
+        let replies = ReplyPublisher(publisher: target.transport, logger: logger)
+        let service = makeService(journal, replies, failures)
+        let endpoint = SwapEndpoint(service: service, replies: replies, failures: failures) {}
+        let server = RPCServer(
+            transport: target.transport, endpoint: endpoint, replies: replies,
+            configuration: .init(methods: SwapEndpoint.methods, failures: failures), logger: logger)
+        return try await withThrowingTaskGroup(of: Value?.self) { group in
+            defer { group.cancelAll() }
+            group.addTask { [choice] in
+                await choice.link?.run()
+                return nil
+            }
+            group.addTask {
+                await replies.run()
+                return nil
+            }
+            group.addTask {
+                await service.run()
+                return nil
+            }
+            await choice.hypervisor.waitUntilConnected()
+            try Task.checkCancellation()
+            try await service.recover()
+            group.addTask {
+                try await server.run()
+                return nil
+            }
+            group.addTask { try await work() }
+            while let value = try await group.next() {
+                if let value { return value }
+            }
+            throw CancellationError()
+        }
+    }
+
+    private func makeService(_ journal: SQLiteJournal, _ replies: ReplyPublisher, _ failures: NovaFailure) -> SwapService {
+        let reporter = SwapReporter(
+            notifier: nil, failures: failures, hypervisor: choice.hypervisor.kind,
+            progressInterval: configuration.daemon.progressInterval, logger: logger)
+        let environment = SwapEnvironment(
+            hypervisor: choice.hypervisor, connector: choice.connector, journal: journal,
+            settings: choice.settings(configuration), observer: reporter, logger: logger)
+        return SwapService(environment: environment) { record, replyTo, outcome in
+            let result: Result<JSONValue, RemoteFailure> =
+                switch outcome {
+                case .success(let value): .success(value)
+                case .failure(let failure): .failure(failures.failure(failure))
+                }
+            let address = ReplyAddress(messageID: replyTo.messageID, replyQueue: replyTo.queue, timeout: replyTo.timeout)
+            let uniqueID = UniqueID.derived(from: "outcome \(record.id)")
+            return await replies.send(result: result, to: address, uniqueID: uniqueID) != .interrupted
+        }
+    }
+}

@@ -1,0 +1,87 @@
+import AMQP
+import Capture
+import Daemon
+import Logging
+import OsloMessaging
+import UnixSignals
+
+/// A queue beside the real one, on a connection of its own.
+struct CaptureTap {
+    /// Bytes that may wait for the recording on the broker: a recording that stands still must not fill it.
+    private static let backlog: Int64 = 512 << 20
+    private static let connectTimeout = Duration.seconds(10)
+
+    private let amqp: AMQPConfiguration
+    private let checks: AMQPTopology
+    private let topology: AMQPTopology
+    private let text: String
+
+    /// - Throws: A usage error.
+    init(_ bus: PivotdConfiguration.Bus, queue: String?, routingKey: String?, withReplies: Bool) throws {
+        do {
+            amqp = try bus.amqpConfiguration(name: "pivotd capture")
+        } catch {
+            throw ConfigurationOptions.usageError(error)
+        }
+        let key = queue ?? routingKey ?? "#"
+        var bindings = [QueueBinding(queue: "", exchange: bus.exchange, routingKey: key)]
+        if withReplies {
+            // The firehose's key of what was published to the default exchange, whose name is empty.
+            bindings.append(QueueBinding(queue: "", exchange: "amq.rabbitmq.trace", routingKey: "publish."))
+        }
+        topology = AMQPTopology(
+            queues: [
+                QueueDeclaration(
+                    name: "", exclusive: true, autoDelete: true, arguments: ["x-max-length-bytes": .int64(Self.backlog)])
+            ], bindings: bindings, consumers: [ConsumerDeclaration(queue: "", exclusive: true, prefetch: 256)])
+        checks = AMQPTopology(
+            exchanges: [ExchangeDeclaration(name: bus.exchange, passive: true)],
+            queues: queue.map { [QueueDeclaration(name: $0, passive: true)] } ?? [])
+        text = queue.map { "queue \($0)" } ?? "exchange \(bus.exchange), routing key \(key)"
+    }
+
+    /// Records until the recorder is done or a signal comes.
+    ///
+    /// - Parameter onReady: told what is tapped once it is.
+    func record(
+        _ recorder: Recorder, to writer: CaptureWriter, until signals: UnixSignalsSequence,
+        onReady: @escaping @Sendable (String) -> Void
+    ) async throws {
+        let transport = AMQPTransport(
+            configuration: amqp, consuming: topology, publishing: AMQPTopology(), logger: Self.logger)
+        try await withThrowingTaskGroup(of: Bool.self) { group in
+            defer { group.cancelAll() }
+            group.addTask {
+                try await transport.run()
+                return false
+            }
+            group.addTask {
+                for await _ in signals { break }
+                // What was delivered is still written.
+                await transport.close()
+                return false
+            }
+            group.addTask {
+                let watch = BrokerWatch(connections: [transport.consumer, transport.publisher])
+                try await watch.waitUntilConnected(endpoints: amqp.endpoints.count, within: Self.connectTimeout)
+                try await check(transport.publisher)
+                await transport.consumer.startConsuming()
+                onReady(text)
+                _ = try await recorder.record(from: transport, to: writer)
+                return true
+            }
+            while let isDone = try await group.next(), !isDone {}
+        }
+    }
+
+    /// Whether what is to be tapped is there.
+    private func check(_ connection: AMQPConnection) async throws {
+        do {
+            try await connection.declare(checks)
+        } catch {
+            throw CommandFailure(.failure, "\(text) cannot be tapped: \(error)")
+        }
+    }
+
+    private static let logger = Logger(label: "pivotd") { _ in SwiftLogNoOpLogHandler() }
+}

@@ -1,0 +1,53 @@
+import ArgumentParser
+import Capture
+import JSON
+
+/// `pivotd decode`: shows captured messages.
+struct DecodeCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "decode",
+        abstract: "Show captured messages readably: envelopes opened, contexts folded, secrets masked.",
+        discussion: "Exit code 1 when a line could not be read.")
+
+    @OptionGroup var input: CaptureFileArguments
+
+    @Flag(help: "Print a JSON object a line.")
+    var json = false
+
+    @Flag(help: "Show request contexts whole.")
+    var contexts = false
+
+    func run() async throws {
+        let filters = try input.parsedFilters()
+        let text = MessageText(showsContexts: contexts)
+        var number = 0
+        var broken = 0
+        reading: for reader in try input.open() {
+            while let entry = try await next(reader) {
+                switch entry {
+                case .broken(let location, let reason):
+                    broken += 1
+                    StandardStream.error.write(line: "\(location): \(reason)".escapingControls)
+                    if input.strict { break reading }
+                case .message(let line, _):
+                    guard filters.isEmpty || filters.allSatisfy({ $0.matches(line, CapturedMessage(line)) }) else { continue }
+                    number += 1
+                    StandardStream.output.write(
+                        json ? MessageText.json(line).serialized() + "\n" : text.block(line, number: number) + "\n\n")
+                    if number == input.limit { break reading }
+                }
+            }
+        }
+        if broken > 0 {
+            throw CommandFailure(.failure, broken == 1 ? "1 line could not be read" : "\(broken) lines could not be read")
+        }
+    }
+
+    private func next(_ reader: CaptureReader) async throws -> CaptureEntry? {
+        do {
+            return try await reader.next()
+        } catch {
+            throw CommandFailure(.failure, "\(error)")
+        }
+    }
+}
