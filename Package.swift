@@ -85,8 +85,8 @@ let package = Package(
         .executableTarget(
             name: "pivotd",
             dependencies: [
-                "JSON", "AMQP", "OsloMessaging", "VolumeSwap", "Capture", "Observability", "Daemon", .argumentParser, .logging,
-                .serviceLifecycle, .unixSignals,
+                "JSON", "AMQP", "OsloMessaging", "VolumeSwap", "Capture", "Observability", "Daemon", .argumentParser, .collections,
+                .logging, .serviceLifecycle, .unixSignals,
             ],
             swiftSettings: settings),
 

@@ -17,7 +17,7 @@ package struct ConnectionInfo: Sendable, Hashable, CustomStringConvertible, Cust
         }
         guard type.utf8.count <= 64 else { throw .invalidInput("\(argument).driver_volume_type: is longer than 64 bytes") }
         guard let data = object["data"]?.objectValue else { throw .invalidInput("\(argument).data: missing or not an object") }
-        try Self.checkTexts(.object(data), path: "\(argument).data")
+        try Self.checkTexts(value, path: argument)
         if let serial = object["serial"], !serial.isNull, serial.stringValue == nil {
             throw .invalidInput("\(argument).serial: must be a text")
         }
@@ -43,20 +43,20 @@ package struct ConnectionInfo: Sendable, Hashable, CustomStringConvertible, Cust
     /// No text that reaches libvirt may hold a control character, or be longer than any path or name can be.
     private static func checkTexts(_ value: JSONValue, path: String) throws(SwapFailure) {
         switch value {
-        case .string(let text):
-            guard text.utf8.count <= 4096 else { throw .invalidInput("\(path): is longer than 4096 bytes") }
-            guard
-                text.unicodeScalars.allSatisfy({
-                    $0.value >= 0x20 && $0.value != 0x7f && $0.value != 0xfffe && $0.value != 0xffff
-                })
-            else {
-                throw .invalidInput("\(path): holds a control character")
-            }
+        case .string(let text): try checkText(text, path)
         case .object(let object):
             for (key, item) in object { try checkTexts(item, path: "\(path).\(key.prefix(80))") }
         case .array(let items):
             for item in items { try checkTexts(item, path: path) }
         default: break
         }
+    }
+
+    static func checkText(_ text: String, _ path: String, limit: Int = 4096) throws(SwapFailure) {
+        guard text.utf8.count <= limit else { throw .invalidInput("\(path): is longer than \(limit) bytes") }
+        let isPlain = text.unicodeScalars.allSatisfy {
+            $0.value >= 0x20 && $0.value != 0x7f && $0.value != 0xfffe && $0.value != 0xffff
+        }
+        guard isPlain else { throw .invalidInput("\(path): holds a control character") }
     }
 }

@@ -11,6 +11,12 @@ struct CopyWatch {
         lastShrink = now
     }
 
+    /// The mirror is in step: all that was to be copied has been.
+    mutating func finish(atLeast bytes: Int64) {
+        progress.totalBytes = max(progress.totalBytes, bytes)
+        progress.copiedBytes = progress.totalBytes
+    }
+
     /// Takes a sample in. `cursor` moving is no progress when the guest writes as fast as the copy copies: only the remaining bytes count.
     ///
     /// - Returns: false when the remaining bytes have not shrunk for the stall time-out.

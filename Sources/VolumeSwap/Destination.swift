@@ -54,7 +54,7 @@ extension ConnectionInfo {
         guard let export = text("export"), let name = text("name") else {
             throw .invalidInput("\(argument).data.device_path: missing, and there is no export and name to build it from")
         }
-        guard !name.contains("/"), name != ".", name != ".." else {
+        guard !name.utf8.contains(UInt8(ascii: "/")), name != ".", name != ".." else {
             throw .invalidInput("\(argument).data.name: '\(name.prefix(80))' is not a file name")
         }
         let base = text("mount_point_base") ?? json["mount_point_base"]?.stringValue ?? setting
@@ -94,7 +94,7 @@ extension ConnectionInfo {
         // PORTAL may carry iSCSI's group tag (",1") and IPv6 brackets.
         let address = portal.split(separator: ",").first.map(String.init) ?? portal
         guard let colon = address.lastIndex(of: ":"), let port = Int(address[address.index(after: colon)...]),
-            (1...65535).contains(port)
+            (1...65535).contains(port), !Self.bare(String(address[..<colon])).isEmpty
         else { throw .invalidInput("\(argument).data.target_portal: must be HOST:PORT") }
         return NetworkLocation(
             transport: "iscsi", name: "\(iqn)/\(lun)", hosts: [.init(name: Self.bare(String(address[..<colon])), port: port)])

@@ -7,6 +7,8 @@ struct DomainDocument {
     let root: XMLElement
 
     init(xml: String) throws(SwapFailure) {
+        // An empty text ends the process in FoundationXML.
+        guard !xml.isEmpty else { throw .rebaseFailed("the domain's XML is empty") }
         do {
             document = try XMLDocument(xmlString: xml, options: [.nodeLoadExternalEntitiesNever, .nodePreserveWhitespace])
         } catch {

@@ -74,6 +74,7 @@ package enum DomainXML {
 
     /// The definition inside ``recoveryMetadata(task:disk:definition:)``.
     package static func recoveryDefinition(metadata: String) -> (task: TaskID, disk: String, definition: String)? {
+        guard !metadata.isEmpty else { return nil }
         guard
             let document = try? XMLDocument(
                 xmlString: metadata, options: [.nodeLoadExternalEntitiesNever, .nodePreserveWhitespace]),

@@ -17,6 +17,8 @@ package protocol Hypervisor: Sendable {
     func status(_ domain: DomainIdentity) async throws(HypervisorError) -> DomainStatus
     /// `virDomainGetXMLDesc`, with its secrets.
     func xml(_ domain: DomainIdentity, _ view: XMLView) async throws(HypervisorError) -> String
+    /// ``xml(_:_:)``, read.
+    func description(_ domain: DomainIdentity, _ view: XMLView) async throws(HypervisorError) -> DomainDescription
     /// `virDomainDefineXMLFlags`
     func define(xml: String) async throws(HypervisorError)
     /// `virDomainUndefineFlags`, NVRAM and vTPM state kept.
@@ -63,6 +65,15 @@ package protocol Hypervisor: Sendable {
 }
 
 extension Hypervisor {
+    package func description(_ domain: DomainIdentity, _ view: XMLView) async throws(HypervisorError) -> DomainDescription {
+        let text = try await xml(domain, view)
+        do {
+            return try DomainDescription(xml: text)
+        } catch {
+            throw HypervisorError(.other, error.reason)
+        }
+    }
+
     package func expect(_ request: SwapRequest) {}
 
     /// The domain's status, nil when the hypervisor does not know it any more.

@@ -26,6 +26,7 @@ package struct InstanceReference: Sendable, Hashable, Codable, CustomStringConve
             let uuid = data["uuid"]?.stringValue
             let name = data["name"]?.stringValue
             if let uuid, !Self.isUUID(uuid) { throw .invalidInput("instance: uuid '\(uuid.prefix(80))' is not a UUID") }
+            if let name { try ConnectionInfo.checkText(name, "instance.name", limit: 255) }
             guard uuid != nil || !(name ?? "").isEmpty else {
                 throw .invalidInput("instance: neither a uuid nor a name is given")
             }

@@ -7,6 +7,10 @@ struct MirrorWatcher {
     let events: HypervisorEvents
     /// When the copy was asked for.
     var copyBegan: ContinuousClock.Instant?
+    /// When the job was first seen to be gone; its events may still be on their way.
+    private var goneSince: ContinuousClock.Instant?
+    /// How long those are waited for: libvirt tells the end of a killed QEMU up to two seconds late.
+    private static let grace = Duration.seconds(3)
     /// When READY arrived.
     private(set) var readyAt: ContinuousClock.Instant?
 
@@ -43,9 +47,7 @@ struct MirrorWatcher {
             switch event {
             case .blockJob(plan.disk, .ready, let at):
                 readyAt = at
-                if let job = try? await steps.hypervisor.blockJobInfo(plan.domain, disk: plan.disk) {
-                    _ = copy.sample(job, now: .now)
-                }
+                copy.finish(atLeast: plan.oldBytes)
                 report(plan, copy)
                 return .mirrorReady
             case .blockJob(plan.disk, let status, _):
@@ -83,9 +85,9 @@ struct MirrorWatcher {
         await applyBandwidth(plan)
         do {
             guard let job = try await steps.hypervisor.blockJobInfo(plan.domain, disk: plan.disk) else {
-                return await steps.locate(
-                    plan, orFail: steps.failure(plan, cause ?? "the copy ended without an event that explains it"))
+                return await gone(plan, cause ?? "the copy ended without an event that explains it")
             }
+            goneSince = nil
             let isMoving = copy.sample(job, now: .now)
             report(plan, copy)
             if job.end > 0, job.remaining == 0, try await steps.isMirrorReady(plan) {
@@ -103,8 +105,19 @@ struct MirrorWatcher {
             events.post(.look)
             return nil
         } catch {
-            return await steps.locate(plan, orFail: steps.failure(plan, cause ?? error.description))
+            return await gone(plan, cause ?? error.description)
         }
+    }
+
+    /// The job is not there: what explains it may still be on its way, so that is waited for before the worst is believed.
+    private mutating func gone(_ plan: SwapPlan, _ cause: String) async -> SwapInput? {
+        let found = await steps.locate(plan, orFail: steps.failure(plan, cause))
+        if case .foundOnNew = found { return found }
+        let since = goneSince ?? .now
+        goneSince = since
+        if .now - since >= Self.grace { return found }
+        events.post(.look, after: .milliseconds(500))
+        return nil
     }
 
     private func applyBandwidth(_ plan: SwapPlan) async {

@@ -37,7 +37,7 @@ package enum RecoveryDecision: Sendable {
 /// | domain | live disk, job | phase | decision |
 /// |---|---|---|---|
 /// | any | any | no plan yet | restart |
-/// | active | on the new volume, no job | any | finish |
+/// | active | on the new volume, whatever job is on it now | any | finish |
 /// | active | copy onto the new volume | rolling back | roll back |
 /// | active | copy onto the new volume | any other | adopt |
 /// | active | on the old volume, no job | undefining, starting | restart |
@@ -52,7 +52,7 @@ package enum Recovery {
         guard let plan else { return .restart(undoing: nil) }
         guard seen.domain == .active else { return .enter(afterStop(phase, plan, seen)) }
         switch (seen.live, seen.job) {
-        case (.new, .none):
+        case (.new, _):
             return .enter(.finish(plan))
         case (_, .ours):
             return .enter(phase == .rollingBack ? rollBack(plan, "the swap was being rolled back") : .adopt(plan))

@@ -36,7 +36,8 @@ struct RecoveryObserver {
         var restored: [String] = []
         for domain in try await hypervisor.activeDomains() {
             let identity = DomainIdentity(uuid: domain.uuid, name: domain.name)
-            guard let metadata = try await hypervisor.recoveryMetadata(identity),
+            guard try await hypervisor.statusIfKnown(identity)?.isActive == true,
+                let metadata = try await hypervisor.recoveryMetadata(identity),
                 let orphan = DomainXML.recoveryDefinition(metadata: metadata), !isKnown(orphan.task)
             else { continue }
             if try await !hypervisor.status(identity).isPersistent {

@@ -16,6 +16,7 @@ package final class SwapExecutor: Sendable {
         var busy: Set<String> = []
         /// Keys whose first place has work, in the order in which they became so.
         var runnable: Deque<String> = []
+        var isRunnable: Set<String> = []
         var running = 0
         var depth = 0
         var next: UInt64 = 0
@@ -24,7 +25,9 @@ package final class SwapExecutor: Sendable {
 
         /// A key is runnable once: when nothing of it runs and its first place is filled.
         mutating func consider(_ key: String) {
-            guard !busy.contains(key), let first = queues[key]?.first, first.work != nil, !runnable.contains(key) else { return }
+            guard !busy.contains(key), let first = queues[key]?.first, first.work != nil, isRunnable.insert(key).inserted else {
+                return
+            }
             runnable.append(key)
         }
     }
@@ -71,7 +74,8 @@ package final class SwapExecutor: Sendable {
             state.queues[ticket.key]?.remove(at: index)
             state.depth -= 1
             if state.queues[ticket.key]?.isEmpty == true { state.queues[ticket.key] = nil }
-            state.runnable.removeAll { $0 == ticket.key }
+            // Its next place may not be filled yet.
+            if state.isRunnable.remove(ticket.key) != nil { state.runnable.removeAll { $0 == ticket.key } }
             state.consider(ticket.key)
             return true
         }
@@ -98,9 +102,9 @@ package final class SwapExecutor: Sendable {
     private func next() -> Work? {
         state.withLock { state in
             if let aside = state.aside.popFirst() { return aside }
-            guard state.running < limit, let key = state.runnable.popFirst(), let entry = state.queues[key]?.popFirst(),
-                let work = entry.work
-            else { return nil }
+            guard state.running < limit, let key = state.runnable.popFirst() else { return nil }
+            state.isRunnable.remove(key)
+            guard let work = state.queues[key]?.popFirst()?.work else { return nil }
             if state.queues[key]?.isEmpty == true { state.queues[key] = nil }
             state.running += 1
             state.busy.insert(key)

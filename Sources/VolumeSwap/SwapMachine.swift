@@ -142,9 +142,14 @@ package enum SwapMachine: ~Copyable {
             if case .failed(let failure) = input { return Step(.storing(plan, failure), .store(plan)) }
             return Step(.storing(plan, nil), .store(plan))
         case .storing(let plan, let earlier):
-            if let earlier { return Step(.ended, .fail(earlier)) }
-            if case .failed(let failure) = input { return Step(.ended, .fail(failure)) }
-            return Step(.ended, .complete(plan))
+            switch (earlier, input) {
+            case (let earlier?, .failed(let later)):
+                return Step(.ended, .fail(SwapFailure(earlier.kind, "\(earlier.reason); \(later.reason)")))
+            case (let failure?, _), (nil, .failed(let failure)):
+                return Step(.ended, .fail(failure))
+            default:
+                return Step(.ended, .complete(plan))
+            }
         case .rollingBack(let failure):
             guard case .failed(let remainder) = input else { return Step(.ended, .fail(failure)) }
             return Step(

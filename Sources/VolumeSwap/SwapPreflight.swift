@@ -10,7 +10,7 @@ struct SwapPreflight {
         let domain = try await lookup()
         let status = try await hypervisor.status(domain)
         guard status.isActive else { throw SwapFailure(.instanceNotRunning, domain.uuid) }
-        let description = try DomainDescription(xml: try await hypervisor.xml(domain, .live))
+        let description = try await hypervisor.description(domain, .live)
         guard let disk = description.disk(request.disk), let current = disk.location else {
             throw SwapFailure(.diskNotFound, "\(request.disk) of \(domain.name)")
         }
@@ -40,7 +40,10 @@ struct SwapPreflight {
             savedXML: status.isPersistent ? try await hypervisor.xml(domain, .inactive) : nil,
             isNewConnected: resolved.isConnected, madeSecret: resolved.madeSecret, options: request.options,
             keptElements: disk.keptElements, attempts: 1, warnings: [])
-        if try await isSame(current, resolved.source.location) { return .alreadyMoved(plan) }
+        if try await isSame(current, resolved.source.location) {
+            try checkSizes(&plan)
+            return .alreadyMoved(plan)
+        }
         try await checkOld(disk, current)
         let runningCopy = try await checkJob(disk, plan)
         try checkSizes(&plan)

@@ -197,7 +197,13 @@ package final class SwapService: Sendable {
         else {
             return .fresh
         }
-        let decision = Recovery.decide(phase: record.phase, plan: plan, try await observer.observe(plan))
+        let seen: SwapObservation
+        do {
+            seen = try await observer.observe(plan)
+        } catch {
+            seen = try await observer.observe(plan)  // it may have stopped between two looks; a second trouble ends the start
+        }
+        let decision = Recovery.decide(phase: record.phase, plan: plan, seen)
         environment.logger.notice(
             "recovering from \(record.phase.rawValue)", metadata: ["task_id": "\(record.id)", "disk": "\(record.disk)"])
         switch decision {

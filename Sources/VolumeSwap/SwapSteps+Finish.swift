@@ -59,10 +59,10 @@ extension SwapSteps {
         throw failure(plan, "libvirt answered the pivot with success, but the running domain does not show the new volume")
     }
 
-    /// The disk, when it runs on the new volume and no job is left on it.
+    /// The disk, when it runs on the new volume. libvirt changes that together with the end of the copy; a job on it is a later one.
     private func liveOnDestination(_ plan: SwapPlan) async throws -> DiskDescription? {
-        let description = try DomainDescription(xml: try await hypervisor.xml(plan.domain, .live))
-        guard let disk = description.disk(plan.disk), disk.mirror == nil, let location = disk.location else { return nil }
+        let description = try await hypervisor.description(plan.domain, .live)
+        guard let disk = description.disk(plan.disk), let location = disk.location else { return nil }
         return try await isDestination(location, plan) ? disk : nil
     }
 
@@ -99,7 +99,7 @@ extension SwapSteps {
 
     private func stored(_ plan: SwapPlan) async throws -> (isPersistent: Bool, DiskDescription?) {
         guard try await hypervisor.statusIfKnown(plan.domain)?.isPersistent == true else { return (false, nil) }
-        return (true, try DomainDescription(xml: try await hypervisor.xml(plan.domain, .inactive)).disk(plan.disk))
+        return (true, try await hypervisor.description(plan.domain, .inactive).disk(plan.disk))
     }
 
     private func agrees(_ disk: DiskDescription?, _ plan: SwapPlan) async throws -> Bool {

@@ -127,8 +127,7 @@ struct SwapSteps {
     }
 
     func isMirrorReady(_ plan: SwapPlan) async throws(HypervisorError) -> Bool {
-        let xml = try await hypervisor.xml(plan.domain, .live)
-        return (try? DomainDescription(xml: xml))?.disk(plan.disk)?.mirror?.ready == "yes"
+        try await hypervisor.description(plan.domain, .live).disk(plan.disk)?.mirror?.ready == "yes"
     }
 
     func pivot(_ plan: SwapPlan) async -> SwapInput {
@@ -155,9 +154,8 @@ struct SwapSteps {
         do {
             let status = try await hypervisor.status(plan.domain)
             // Of a stopped domain the stored configuration tells: libvirt changes it together with the live one at the pivot.
-            let xml = try await hypervisor.xml(plan.domain, status.isActive ? .live : .inactive)
-            let disk = try DomainDescription(xml: xml).disk(plan.disk)
-            guard let location = disk?.location, disk?.mirror == nil else { return .foundOnOld(failure) }
+            let disk = try await hypervisor.description(plan.domain, status.isActive ? .live : .inactive).disk(plan.disk)
+            guard let location = disk?.location else { return .foundOnOld(failure) }
             let comparison = LocationComparison(hypervisor: hypervisor)
             return try await comparison.isSame(location, plan.destination.location) ? .foundOnNew : .foundOnOld(failure)
         } catch {

@@ -5,9 +5,11 @@ extension PivotdConfiguration.Bus {
     /// The connection that `transport_url` and the `ssl` keys ask for.
     ///
     /// - Parameter name: shown in the broker's list of connections.
-    package func amqpConfiguration(name: String) throws -> AMQPConfiguration {
-        var configuration = try TransportURL(parsing: transportURL.reveal()).amqpConfiguration(connectionName: name)
-        configuration.heartbeat = .seconds(heartbeatTimeoutThreshold)
+    /// - Throws: ``ConfigurationError``, never with the password.
+    package func amqpConfiguration(name: String) throws(ConfigurationError) -> AMQPConfiguration {
+        var configuration = try reading("transport_url") { try url().amqpConfiguration(connectionName: name) }
+        // AMQP counts in whole seconds from 1; off is as good as never.
+        configuration.heartbeat = .seconds(heartbeatTimeoutThreshold == 0 ? 65_535 : heartbeatTimeoutThreshold)
         if tls.isEnabled || configuration.tls != nil {
             var settings =
                 configuration.tls ?? AMQPTLS(caFile: nil, certFile: nil, keyFile: nil, verifyPeer: false, verifyHostname: false)
@@ -24,7 +26,9 @@ extension PivotdConfiguration.Bus {
     }
 
     /// Exchanges and queues as oslo.messaging's rabbit driver declares them under the same options.
-    package func topology() throws -> OsloTopology {
+    ///
+    /// - Throws: ``ConfigurationError`` for options that exclude each other.
+    package func topology() throws(ConfigurationError) -> OsloTopology {
         var options = OsloRabbitOptions()
         options.durableQueues = queues.isDurable
         options.autoDelete = queues.isAutoDelete
@@ -35,7 +39,23 @@ extension PivotdConfiguration.Bus {
         options.quorumDeliveryLimit = queues.quorumDeliveryLimit
         options.quorumMaxMemoryLength = queues.quorumMaxMemoryLength
         options.quorumMaxMemoryBytes = queues.quorumMaxMemoryBytes
-        try options.validate()
+        let configured = options
+        options = try reading("transport_url") {
+            var options = configured
+            try options.apply(try url().query)
+            try options.validate()
+            return options
+        }
         return OsloTopology(exchange: exchange, options: options)
+    }
+
+    private func url() throws -> TransportURL { try TransportURL(parsing: transportURL.reveal()) }
+
+    private func reading<Value>(_ key: String, _ body: () throws -> Value) throws(ConfigurationError) -> Value {
+        do {
+            return try body()
+        } catch {
+            throw ConfigurationError(problems: ["\(key): \(error)"])
+        }
     }
 }

@@ -125,7 +125,7 @@ extension LibvirtHypervisor {
                 return try await body(connection)
             } catch {
                 guard error.isConnectionLost else { throw HypervisorError(error) }
-                link.report(broken: connection)
+                await link.report(broken: connection)
             }
         }
     }
@@ -137,7 +137,7 @@ extension LibvirtHypervisor {
         do throws(LibvirtError) {
             return try await body(connection)
         } catch {
-            if error.isConnectionLost { link.report(broken: connection) }
+            if error.isConnectionLost { await link.report(broken: connection) }
             throw HypervisorError(error)
         }
     }

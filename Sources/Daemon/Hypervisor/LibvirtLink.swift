@@ -14,14 +14,10 @@ package final class LibvirtLink: Sendable {
     package let uri: String
     private let logger: Logger
     private let state = Mutex(State())
-    /// Posted when a caller met the end of a connection before libvirt announced it.
-    private let broken: AsyncStream<Void>
-    private let breakNow: AsyncStream<Void>.Continuation
 
     package init(uri: String, logger: Logger) {
         self.uri = uri
         self.logger = logger
-        (broken, breakNow) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
     package var isConnected: Bool { state.withLock { $0.connection != nil } }
@@ -37,7 +33,7 @@ package final class LibvirtLink: Sendable {
                 pause = .milliseconds(100)
                 logger.info("connected to libvirt", metadata: ["uri": "\(uri)"])
                 publish(connection)
-                await waitForEnd(of: connection)
+                _ = try? await connection.waitUntilClosed()
                 retract()
                 await connection.close()
                 if !Task.isCancelled { logger.warning("the connection to libvirt is lost, opening another") }
@@ -80,14 +76,14 @@ package final class LibvirtLink: Sendable {
         return connection
     }
 
-    /// Tells the link that a call on this connection failed because it is gone.
-    func report(broken connection: LibvirtConnection) {
+    /// Takes a connection out of use on which a call failed because it is gone, though libvirt may not have announced it.
+    func report(broken connection: LibvirtConnection) async {
         let isCurrent = state.withLock { state in
             guard state.connection === connection else { return false }
             state.connection = nil
             return true
         }
-        if isCurrent { breakNow.yield() }
+        if isCurrent { await connection.close() }
     }
 
     private func publish(_ connection: LibvirtConnection) {
@@ -104,17 +100,6 @@ package final class LibvirtLink: Sendable {
         state.withLock { state in
             state.connection = nil
             state.lastError = "the connection was lost"
-        }
-    }
-
-    private func waitForEnd(of connection: LibvirtConnection) async {
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask { _ = try? await connection.waitUntilClosed() }
-            group.addTask { [broken] in
-                for await _ in broken { return }
-            }
-            await group.next()
-            group.cancelAll()
         }
     }
 }

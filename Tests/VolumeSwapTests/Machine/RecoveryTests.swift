@@ -131,7 +131,7 @@ struct RecoveryTests {
     func table(row: RecoveryRow) {
         let expected: String
         switch (row.seen.domain, row.seen.live, row.seen.job) {
-        case (.active, .new, .none): expected = "finish"
+        case (.active, .new, _): expected = "finish"
         case (.active, _, .ours): expected = row.phase == .rollingBack ? "rollBack" : "adopt"
         case (.active, .old, .none):
             expected = row.phase == .undefining || row.phase == .starting ? "restart undoing" : "rollBack"
