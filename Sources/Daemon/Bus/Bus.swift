@@ -39,14 +39,16 @@ final class Bus: Service {
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { [transport] in try await transport.run() }
                 group.addTask { [replies] in await replies.run() }
+                group.addTask { [notifier, transport] in
+                    if let notifier { await notifier.run() } else { try? await gracefulShutdown() }
+                    // What was queued is out.
+                    await transport.close()
+                }
                 try await group.next()
                 group.cancelAll()
             }
         } onGracefulShutdown: { [self] in
-            Task {
-                notifier?.finish()
-                await transport.close()
-            }
+            notifier?.finish()
         }
     }
 
