@@ -49,6 +49,7 @@ def worker(shared_worker: Pivotd) -> Pivotd:
     """A ready pivotd that tests share; one that died in another test is started again."""
     if not shared_worker.running():
         shared_worker.start()
+    shared_worker.wait_ready()
     return shared_worker
 
 

@@ -45,5 +45,9 @@ class GuestPool:
     def discard_broken(self) -> None:
         """Removes guests that a failed test has left in another state."""
         for guest in [guest for guest in self.guests if not as_it_should_be(guest)]:
-            self.guests.remove(guest)
-            self.lab.remove(guest)
+            self.retire(guest)
+
+    def retire(self, guest: Guest) -> None:
+        """Takes a guest out that others should not get: its volume is not of the usual size any more."""
+        self.guests.remove(guest)
+        self.lab.remove(guest)

@@ -17,12 +17,15 @@ def swaps_of(rpc: Rpc, guest: Guest) -> list[dict]:
     return rpc.call("list_swaps", instance=guest.uuid)["swaps"]
 
 
-def wait_for_state(rpc: Rpc, guest: Guest, *states: str, timeout: float = 30) -> dict:
-    """Waits until the guest's newest swap is in one of these states; returns it."""
+def wait_for_state(rpc: Rpc, guest: Guest, *states: str, after: int = 0, timeout: float = 30) -> dict:
+    """Waits until the guest's newest swap is in one of these states; returns it.
+
+    With `after` it has to have had more swaps than that: the newest one is not one from before.
+    """
 
     def found() -> dict | None:
         swaps = swaps_of(rpc, guest)
-        return swaps[0] if swaps and swaps[0]["state"] in states else None
+        return swaps[0] if len(swaps) > after and swaps[0]["state"] in states else None
 
     return until(found, timeout, lambda: f"no swap became {' or '.join(states)}: {swaps_of(rpc, guest)[:2]}", 0.1)
 

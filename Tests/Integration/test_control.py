@@ -101,7 +101,7 @@ def test_heartbeats_come_twice_in_a_timeout(lab, rpc, raw, guest):
 
 
 def test_a_cast_is_done_without_a_reply(lab, rpc, guest):
-    new = lab.volumes.file()
+    new, swaps = lab.volumes.file(), len(swaps_of(rpc, guest))
     rpc.cast("swap_volume", **swap_arguments(guest, new))
-    assert wait_for_state(rpc, guest, "completed")["new_volume_id"] == new.id
+    assert wait_for_state(rpc, guest, "completed", after=swaps)["new_volume_id"] == new.id
     assert_moved(guest, new)

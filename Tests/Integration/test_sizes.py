@@ -12,7 +12,7 @@ GIB = 1024 * MIB
 
 
 @pytest.mark.parametrize("kind", ["file", "loop", "rbd"])
-def test_grow(lab, rpc, guest, kind):
+def test_grow(lab, rpc, pool, guest, kind):
     new = getattr(lab.volumes, kind)(size=GIB)
     result = rpc.call("swap_volume", **swap_arguments(guest, new, resize_to=1))
     assert result["capacity_bytes"] == GIB and result["strategy"] == "copy" and result["warnings"] == []
@@ -20,15 +20,17 @@ def test_grow(lab, rpc, guest, kind):
     assert guest.disk(inactive=True).find(".//slices") is None
     same_bytes = kind != "rbd"  # reading 1 GiB of rbd for 32 MiB of content takes too long
     assert_moved(guest, new, same_bytes=same_bytes)
+    pool.retire(guest)
 
 
-def test_a_larger_volume_that_is_not_to_grow(lab, rpc, guest):
+def test_a_larger_volume_that_is_not_to_grow(lab, rpc, pool, guest):
     old, new = guest.disks["vdb"], lab.volumes.file(size=GIB)
     result = rpc.call("swap_volume", **swap_arguments(guest, new))
     assert result["warnings"], "the stored size differs from the running one: that is worth a warning"
     assert guest.console.size() == old.size
     assert guest.disk(inactive=True).find(".//slices") is None
     assert_moved(guest, new)
+    pool.retire(guest)
 
 
 def test_shrinking(lab, rpc):

@@ -1,10 +1,13 @@
 """kill -9 of pivotd at every state that it journals, and a new start: the task goes on to its one end."""
 
 import pytest
-from lab.processes import until
+from lab.processes import MIB, until
 from steering import FAST
 
-STATES = ["accepted", "preparing", "starting", "copying", "ready", "pivoting", "finishing", "storing", "completed"]
+STATES = ["accepted", "preparing", "starting", "copying", "ready", "pivoting", "storing", "completed"]
+"""What every swap goes through; `undefining` only a rebase of a persistent domain, `finishing` only one that grows."""
+
+GIB = 1024 * MIB
 
 
 def kill_at(stage, phase: str) -> None:
@@ -39,6 +42,19 @@ def test_a_swap_survives(stage, pool, stopping, strategy, phase):
     scene = stage.scene(guest, strategy=strategy).send()
     kill_at(stage, phase)
     scene.succeed(repeats=True)
+
+
+@pytest.mark.parametrize("phase", ["copying", "pivoting", "finishing", "storing"])
+def test_a_growing_swap_survives(lab, stage, pool, stopping, phase):
+    guest = pool.one()
+    stopping(phase)
+    scene = stage.scene(guest, lab.volumes.file(size=GIB))
+    scene.message["args"]["resize_to"] = 1
+    scene.send()
+    kill_at(stage, phase)
+    scene.succeed(repeats=True)
+    until(lambda: guest.console.size() == GIB, 20, lambda: f"the guest sees {guest.console.size()} bytes")
+    pool.retire(guest)
 
 
 @pytest.mark.parametrize("phase", ["copying", "pivoting", "storing"])

@@ -1,0 +1,101 @@
+"""`pivotd capture`: sees everything, takes nothing, keeps no secret."""
+
+import json
+import signal
+
+import captures
+import pytest
+from captures import Capture
+from expectations import assert_moved, swap_arguments
+from lab.processes import until
+
+SECRETS = ("ch4p-s3cret", "t0ken-s3cret", "cut-0ff-s3cret", "header-s3cret")
+
+
+def test_takes_nothing(worker, rpc, tmp_path):
+    with Capture(worker, tmp_path / "c.jsonl", "--limit", "3") as capture:
+        for _ in range(3):
+            assert rpc.call("oslo_rpc_server_ping") == "pong"
+        assert capture.child.wait(20) == 0
+    lines = capture.lines()
+    assert [inner["method"] for inner in captures.requests(lines)] == ["oslo_rpc_server_ping"] * 3
+    assert {line["exchange"] for line in lines} == {"openstack"}
+    assert {line["routing_key"] for line in lines} == {f"pivotd.{worker.host}"}
+    assert oct(capture.path.stat().st_mode & 0o777) == "0o600"
+
+
+def test_keeps_no_secret(worker, raw, tmp_path):
+    with Capture(worker, tmp_path / "c.jsonl") as capture:
+        secret = captures.swap(mountpoint=7)
+        secret["new_connection_info"]["data"]["auth_password"] = SECRETS[0]
+        raw.send(raw.message("swap_volume", secret, _context_auth_token=SECRETS[1]))
+        raw.publish(json.dumps({"oslo.version": "2.0", "oslo.message": json.dumps({"auth_password": SECRETS[2]})[:-2]}))
+        raw.publish(json.dumps({"password": SECRETS[2]})[:-2])
+        raw.publish(b"\x00\xff secret=" + SECRETS[2].encode())
+        capture.wait_for(lambda lines: len(lines) == 4)
+        assert capture.stop() == 0
+    text = capture.path.read_text()
+    assert not [secret for secret in SECRETS if secret in text]
+    lines = capture.lines()
+    assert captures.content(lines[0])["args"]["new_connection_info"]["data"]["auth_password"] == "***"
+    assert "body_base64" in lines[2] and "body_base64" in lines[3]
+
+
+def test_keeps_secrets_when_told_to(worker, raw, tmp_path):
+    with Capture(worker, tmp_path / "c.jsonl", "--no-redact", "--limit", "1") as capture:
+        raw.send(raw.message("no_such_method", {"auth_password": SECRETS[0]}))
+        assert capture.child.wait(20) == 0
+    assert SECRETS[0] in capture.path.read_text()
+    shown = captures.pivotd("decode", capture.path).stdout
+    assert "no_such_method" in shown and SECRETS[0] not in shown
+
+
+def test_ends_when_nothing_comes(worker, rpc, tmp_path):
+    with Capture(worker, tmp_path / "c.jsonl", "--idle-timeout", "1") as capture:
+        rpc.call("oslo_rpc_server_ping")
+        assert capture.child.wait(20) == 0
+    assert len(capture.lines()) == 1
+
+
+@pytest.mark.parametrize("name", ["c.jsonl", "c.jsonl.gz"])
+def test_killed(lab, worker, rpc, tmp_path, name):
+    with Capture(worker, tmp_path / name) as capture:
+        for _ in range(5):
+            rpc.call("oslo_rpc_server_ping")
+        until(lambda: not waiting(lab), 20, "messages wait for the recording")
+        capture.stop(signal.SIGKILL)
+        lines = capture.wait_for(lambda lines: len(lines) == 5)
+    assert {inner["method"] for inner in captures.requests(lines)} == {"oslo_rpc_server_ping"}
+    assert captures.pivotd("decode", capture.path).returncode == 0, "the file is whole"
+
+
+def waiting(lab) -> int:
+    """Messages that queues named by the broker hold, acknowledged ones excepted."""
+    rows = lab.rabbit.control("list_queues", "-p", "lab", "name", "messages", "--no-table-headers").splitlines()
+    return sum(int(row.split("\t")[1]) for row in rows if row.startswith("amq.gen"))
+
+
+def test_records_the_answers_too(lab, worker, rpc, guest, tmp_path):
+    captures.tracing_on(lab)
+    new = lab.volumes.file()
+    try:
+        with Capture(worker, tmp_path / "c.jsonl", "--replies") as capture:
+            rpc.call("swap_volume", **swap_arguments(guest, new, options={"strategy": "copy"}))
+            lines = capture.wait_for(lambda lines: captures.finals(lines))
+    finally:
+        lab.rabbit.control("trace_off", "-p", "lab")
+    (reply,) = captures.finals(lines)
+    assert reply["_msg_id"] == captures.requests(lines)[0]["_msg_id"]
+    assert reply["result"]["strategy"] == "copy"
+    assert_moved(guest, new)
+
+
+def test_nothing_to_tap(worker, tmp_path):
+    for words in (["--queue", "no.such.queue"], ["--exchange", "no_such_exchange", "--routing-key", "x"]):
+        done = captures.pivotd("capture", "--transport-url", worker.transport_url, "--out", tmp_path / "c.jsonl", *words)
+        assert done.returncode == 1 and words[1] in done.stderr, done.stderr
+
+
+def test_usage(worker):
+    for words in ([], ["--queue", "a", "--routing-key", "b"], ["--queue", "a", "--limit", "0"]):
+        assert captures.pivotd("capture", *words).returncode == 2

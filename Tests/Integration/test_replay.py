@@ -1,0 +1,175 @@
+"""`pivotd replay`: what was captured happens again, in the process or on another broker."""
+
+import gzip
+import json
+import shutil
+import time
+from pathlib import Path
+
+import captures
+import pytest
+from captures import Capture
+from lab.processes import LabError, until
+
+FIXTURES = Path(__file__).parents[1] / "Fixtures"
+
+
+def test_in_process(tmp_path):
+    file = captures.write(tmp_path / "c.jsonl", [captures.line(captures.request("swap_volume", captures.swap()))])
+    state = tmp_path / "worker"
+    done = captures.replay(file, PIVOTD_STATE_DIR=str(state))
+    assert done.returncode == 0, done.stderr
+    assert "swap_volume" in done.stdout and captures.swap()["instance"] in done.stdout and " ok" in done.stdout
+    assert not state.exists(), "the worker's journal is not a replay's"
+
+
+def test_all_that_can_come(tmp_path):
+    again = captures.request("swap_volume", captures.swap(2))
+    lines = [
+        captures.line(captures.request("swap_volume", captures.swap(1), call=False)),
+        captures.line(again),
+        captures.line(again),
+        captures.line(captures.request("no_such_method", {})),
+        captures.line(captures.request("swap_volume", captures.swap(3, mountpoint="../etc"))),
+        captures.line(body="garbage"),
+        captures.line(body={"neither": "method nor envelope"}),
+        captures.line(captures.request("swap_volume", captures.swap(3), version="2.0")),
+    ]
+    done = captures.replay(captures.write(tmp_path / "c.jsonl", lines))
+    assert done.returncode == 0, done.stderr
+    for text in ("NoSuchMethod", "InvalidInput", "mountpoint", "rejected", "UnsupportedVersion", "duplicate"):
+        assert text in done.stdout, text
+    assert "2 ok, 3 failed, 1 duplicates, 2 rejected" in done.stdout
+
+
+def recorded(request: dict, result: object = None, failure: dict | None = None) -> dict:
+    """The recorded answer to a request."""
+    reply = {"result": result, "failure": failure and json.dumps(failure), "ending": True, "_msg_id": request["_msg_id"]}
+    return captures.line(reply | {"_unique_id": "x"}) | {"exchange": "", "routing_key": request["_reply_q"]}
+
+
+def test_compares_with_recorded_answers(tmp_path):
+    request, ping = captures.request("no_such_method", {}), captures.request("oslo_rpc_server_ping", {})
+    message = "Endpoint does not support RPC method no_such_method"
+    failure = {
+        "class": "NoSuchMethod", "module": "oslo_messaging.rpc.dispatcher", "message": message, "tb": [],
+        "args": [message], "kwargs": {},
+    }  # fmt: skip
+    same = [captures.line(request), recorded(request, failure=failure), captures.line(ping), recorded(ping, "pong")]
+    done = captures.replay(captures.write(tmp_path / "same.jsonl", same))
+    assert done.returncode == 0 and "compared 2 with the recorded answers: 0 differ" in done.stdout, done.stdout
+    other = [captures.line(ping), recorded(ping, "ping")]
+    done = captures.replay(captures.write(tmp_path / "other.jsonl", other))
+    assert done.returncode == 1
+    assert '-   "result": "ping"' in done.stdout and '+   "result": "pong"' in done.stdout, done.stdout
+
+
+def test_broken_lines(tmp_path):
+    good = captures.line(captures.request("oslo_rpc_server_ping", {}))
+    file = captures.write(tmp_path / "c.jsonl", [good, "garbage", json.dumps(good)[:100], good])
+    done = captures.replay(file)
+    assert done.returncode == 1
+    assert f"{file}:2:" in done.stderr and f"{file}:3:" in done.stderr and "replayed 2 messages" in done.stdout
+    done = captures.replay("--strict", file)
+    assert done.returncode == 1 and "replayed 1 messages" in done.stdout
+
+
+def test_a_compressed_file_that_is_cut_off(tmp_path):
+    lines = [captures.line(captures.request("swap_volume", captures.swap(number))) for number in range(200)]
+    whole = gzip.compress("".join(json.dumps(line) + "\n" for line in lines).encode())
+    file = tmp_path / "c.jsonl.gz"
+    file.write_bytes(whole)
+    assert captures.replay(file).returncode == 0
+    file.write_bytes(whole[: len(whole) // 2])
+    done = captures.replay(file)
+    assert done.returncode == 1 and "cut off" in done.stderr and " ok" in done.stdout
+
+
+def test_pace(tmp_path):
+    pings = [captures.line(captures.request("oslo_rpc_server_ping", {}), at=number * 2) for number in range(3)]
+    file = captures.write(tmp_path / "c.jsonl", pings)
+
+    def seconds(speed: str) -> float:
+        start = time.monotonic()
+        assert captures.replay("--speed", speed, file).returncode == 0
+        return time.monotonic() - start
+
+    overhead = seconds("max")
+    assert seconds("1") > 4 and 0.4 < seconds("10") < 2 + overhead
+
+
+def test_filter_limit_map_and_fresh_ids(tmp_path):
+    lines = [captures.line(captures.request("swap_volume", captures.swap(number)), at=number) for number in range(5)]
+    file = captures.write(tmp_path / "c.jsonl", lines)
+
+    def instances(*words) -> list[str]:
+        output = captures.replay(file, *words).stdout
+        return [captures.swap(number)["instance"] for number in range(9) if captures.swap(number)["instance"] in output]
+
+    def of(*numbers: int) -> list[str]:
+        return [captures.swap(number)["instance"] for number in numbers]
+
+    assert instances("--limit", "2") == of(0, 1)
+    assert instances("--filter", f"instance={of(3)[0]}") == of(3)
+    assert instances("--filter", f"volume={captures.swap(4)['new_volume_id']}") == of(4)
+    assert instances("--filter", "time>=2026-11-23T10:00:03Z and method=swap_volume") == of(3, 4)
+    assert instances("--filter", "method=get_swap") == []
+    assert instances("--map", f"{of(0)[0]}={of(8)[0]}", "--fresh-ids") == of(1, 2, 3, 4, 8)
+    assert captures.replay(file, "--filter", "colour=red").returncode == 2
+    assert captures.replay(file, "--map", "nothing").returncode == 2
+
+
+def test_a_rehearsed_failure(tmp_path):
+    file = captures.write(tmp_path / "c.jsonl", [captures.line(captures.request("swap_volume", captures.swap()))])
+    done = captures.replay(file, "--libvirt-uri", "dry-run:?fail=pivot")
+    assert done.returncode == 0 and "VolumeRebaseFailed" in done.stdout and "1 failed" in done.stdout
+
+
+def test_remote_brokers_are_refused(tmp_path):
+    file = captures.write(tmp_path / "c.jsonl", [captures.line(captures.request("oslo_rpc_server_ping", {}))])
+    for host in ("broker.example.com", "192.0.2.1", "127.0.0.1.example.com", "localhost:5672,u:p@192.0.2.1"):
+        done = captures.replay(file, "--publish", "--transport-url", f"rabbit://u:p@{host}/")
+        assert done.returncode == 2 and "--i-mean-it" in done.stderr, done.stderr
+
+
+def test_publish_has_the_recorded_outcomes(lab, second_worker, tmp_path):
+    """Captured with its answers on one worker, then replayed on another one and in the process: all alike."""
+    first, client = second_worker(libvirt_uri="dry-run:")
+    captures.tracing_on(lab)
+    try:
+        with Capture(first, tmp_path / "c.jsonl.gz", "--replies") as capture:
+            client.call("swap_volume", **captures.swap(1))
+            for bad in ({"mountpoint": 7}, {"resize_to": -1}, {"options": {"strategy": "magic"}}):
+                with pytest.raises(Exception, match="Invalid input"):
+                    client.call("swap_volume", **captures.swap(2, **bad))
+            assert client.call("oslo_rpc_server_ping") == "pong"
+            assert capture.stop() == 0
+    finally:
+        lab.rabbit.control("trace_off", "-p", "lab")
+    assert len(captures.finals(capture.lines())) == 5
+
+    again = captures.replay(capture.path)
+    assert again.returncode == 0 and "compared 5 with the recorded answers: 0 differ" in again.stdout, again.stdout
+    other, other_client = second_worker(libvirt_uri="dry-run:")
+    words = ["--publish", "--transport-url", other.transport_url, "--topic", other.topic, "--host", other.host]
+    published = captures.replay(capture.path, *words)
+    assert published.returncode == 0, published.stdout + published.stderr
+    assert "compared 5 with the recorded answers: 0 differ" in published.stdout
+    assert [task["state"] for task in other_client.call("list_swaps")["swaps"]].count("completed") == 1
+
+
+def test_publish_to_nobody(worker, tmp_path):
+    file = captures.write(tmp_path / "c.jsonl", [captures.line(captures.request("oslo_rpc_server_ping", {}))])
+    words = ["--publish", "--transport-url", worker.transport_url, "--topic", "nobody"]
+    done = captures.replay(file, *words)
+    assert done.returncode == 1 and "nobody listens" in done.stdout, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("file", sorted(FIXTURES.glob("*.jsonl*")), ids=lambda file: file.name)
+def test_fixtures(file, tmp_path):
+    copy = shutil.copy(file, tmp_path)
+    assert captures.pivotd("decode", copy).returncode == 0
+    done = captures.replay("--quiet", copy)
+    assert done.returncode in (0, 1) and "lost" not in done.stdout, done.stdout + done.stderr
+    if not done.stdout:
+        raise LabError(until(lambda: done.stderr, 1, "nothing said"))

@@ -1,0 +1,214 @@
+"""schemas/ holds for what crosses the boundary, and what breaks it is refused."""
+
+import copy
+import json
+import re
+from pathlib import Path
+
+import captures
+import pytest
+from captures import Capture
+from expectations import assert_moved, swap_arguments
+from jsonschema import Draft202012Validator
+from referencing import Registry, Resource
+
+ROOT = Path(__file__).parents[2]
+SCHEMAS = {path.name: json.loads(path.read_text()) for path in sorted((ROOT / "schemas").glob("*.json"))}
+REGISTRY = Registry().with_resources((name, Resource.from_contents(schema)) for name, schema in SCHEMAS.items())
+METHODS = [name[len("request-") : -len(".json")] for name in SCHEMAS if name.startswith("request-")]
+
+
+def validator(name: str, part: str = "") -> Draft202012Validator:
+    """The validator of a schema, or of a part of it."""
+    return Draft202012Validator({"$ref": f"{name}.json{part}"}, registry=REGISTRY)
+
+
+def problems(name: str, value: object, part: str = "") -> list[str]:
+    """What a schema says against a value."""
+    return [f"{error.json_path}: {error.message[:200]}" for error in validator(name, part).iter_errors(value)]
+
+
+def check_line(line: dict) -> str:
+    """Checks a captured line and all within it; returns what kind of message it is."""
+    assert problems("capture-line", line) == []
+    inner = captures.content(line)
+    if inner is None:
+        return "garbage"
+    assert problems("envelope", line["body"]) == []
+    if "event_type" in inner:
+        assert problems("notification", inner) == []
+        return inner["event_type"]
+    if "method" in inner:
+        if inner["method"] in METHODS:
+            problems_found = problems(f"request-{inner['method']}", inner)
+            return f"bad {inner['method']}" if problems_found else inner["method"]
+        return "other request"
+    assert problems("reply", inner) == []
+    if inner["failure"]:
+        assert problems("failure", json.loads(inner["failure"])) == []
+        return "failure"
+    return "reply" if inner["ending"] else "heartbeat"
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_schema(name):
+    schema = SCHEMAS[name]
+    Draft202012Validator.check_schema(schema)
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema" and schema["title"]
+    assert schema["examples"], "a schema shows what it means"
+    for example in schema["examples"]:
+        assert problems(name.removesuffix(".json"), example) == []
+
+
+def readme_blocks() -> list[object]:
+    """The JSON values in the README's blocks of JSON."""
+    readme = ROOT / "README.md"
+    if not readme.exists():
+        return []
+    blocks = re.findall(r"^```json\n(.*?)^```", readme.read_text(), re.M | re.S)
+    return [json.loads(line) for block in blocks for line in ([block] if block.startswith("{\n") else block.splitlines())]
+
+
+def test_readme():
+    for value in readme_blocks():
+        if "captured_at" in value:
+            check_line(value)
+            continue
+        fitting = [name for name in SCHEMAS if not problems(name.removesuffix(".json"), value)]
+        parts = ["#/$defs/result", "#/$defs/progress"]
+        fitting += [part for part in parts if not problems("swap-status", value, part)]
+        assert fitting, f"an example that fits no schema: {json.dumps(value)[:300]}"
+
+
+def test_fixtures():
+    kinds = set()
+    for path in sorted((ROOT / "Tests/Fixtures").glob("*.jsonl*")):
+        kinds |= {check_line(line) for line in captures.read(path)}
+    assert kinds >= {"swap_volume", "reply", "heartbeat", "failure", "garbage", "other request", "bad swap_volume"}
+
+
+def test_traffic(lab, worker, rpc, raw, guest, notifications, tmp_path):
+    """Everything of a run: requests, answers, heartbeats, failures, notifications."""
+    captures.tracing_on(lab)
+    new = lab.volumes.file()
+    words = ["--exchange", "amq.rabbitmq.trace", "--routing-key", "publish.#"]
+    try:
+        with Capture(worker, tmp_path / "all.jsonl", *words) as capture:
+            result = rpc.call("swap_volume", monitor=1, **swap_arguments(guest, new))
+            status = rpc.call("get_swap", task_id=result["task_id"])
+            listed = rpc.call("list_swaps", instance=guest.uuid)
+            raw.send(raw.message("no_such_method", {}))
+            raw.send(raw.message("swap_volume", {"instance": guest.uuid}))
+            raw.publish("garbage")
+            capture.wait_for(lambda lines: {"volume_swap.end", "failure", "garbage"} <= {check_line(line) for line in lines})
+            assert capture.stop() == 0
+    finally:
+        lab.rabbit.control("trace_off", "-p", "lab")
+    assert problems("swap-status", result, "#/$defs/result") == []
+    for task in [status, *listed["swaps"]]:
+        assert problems("swap-status", task) == []
+    kinds = {check_line(line) for line in capture.lines()}
+    wanted = {"swap_volume", "get_swap", "list_swaps", "bad swap_volume", "other request"}
+    assert kinds >= wanted | {"reply", "failure", "volume_swap.start", "volume_swap.end"}, kinds
+    assert_moved(guest, new)
+
+
+INSTANCE = captures.swap()["instance"]
+WRONG = {"string": 7, "integer": "7", "number": "7", "boolean": "yes", "object": "text", "array": "text"}
+
+
+def mutations(schema: dict, value: dict, path: tuple = ()):
+    """(path, broken copy) for every property of an object schema: of another type, out of range, missing, or unknown."""
+    for key in schema.get("required", []):
+        yield (*path, key), {name: kept for name, kept in value.items() if name != key}
+    if schema.get("additionalProperties") is False:
+        yield (*path, "no_such_key"), value | {"no_such_key": 1}
+    for key, part in schema.get("properties", {}).items():
+        if "$ref" in part and not part["$ref"].startswith("#"):
+            part = SCHEMAS[part["$ref"].split("#")[0]]
+        types = part.get("type", [])
+        types = [types] if isinstance(types, str) else types
+        wrong = [WRONG[name] for name in types if name != "null"][:1]
+        wrong += [part["minimum"] - 1] if "minimum" in part else []
+        wrong += [part["maximum"] + 1] if "maximum" in part else []
+        wrong += ["x" * (part["maxLength"] + 1)] if "maxLength" in part else []
+        wrong += ["no such choice", 3] if "enum" in part else []
+        wrong += [""] if "minLength" in part else []
+        wrong += ["/etc/passwd"] if "pattern" in part else []
+        for bad in wrong:
+            yield (*path, key), value | {key: bad}
+        if part.get("properties") and key in value and isinstance(value[key], dict):
+            for deeper, broken in mutations(part, value[key], (*path, key)):
+                yield deeper, value | {key: broken}
+
+
+def broken_requests() -> list[tuple[str, tuple, dict]]:
+    """(method, path of the fault, content) of requests that break their schema."""
+    found = []
+    for method in METHODS:
+        schema = SCHEMAS[f"request-{method}.json"]
+        example = copy.deepcopy(schema["examples"][0])
+        for path, args in mutations(schema["properties"]["args"], example["args"]):
+            request = captures.request(method, args)
+            if problems(f"request-{method}", request):
+                found.append((method, path, request))
+        for args in ({}, {"instance": INSTANCE}, {"mountpoint": "vdb"}, {"instance": INSTANCE, "mountpoint": "/etc/passwd"}):
+            if method in ("get_swap", "abort_swap"):
+                faulty = "mountpoint" if "instance" in args else "task_id"
+                found.append((method, (faulty,), captures.request(method, args)))
+        for bad in (7, [], "x", {"uuid": "x"}, {"name": ""}, {"nova_object.data": {"uuid": "x"}}):
+            if "instance" in example["args"]:
+                found.append((method, ("instance",), captures.request(method, example["args"] | {"instance": bad})))
+    return found
+
+
+def test_what_breaks_a_schema_is_refused(tmp_path):
+    broken = broken_requests()
+    assert len(broken) > 50
+    assert not [request for method, _, request in broken if not problems(f"request-{method}", request)]
+    file = captures.write(tmp_path / "broken.jsonl", [captures.line(request) for _, _, request in broken])
+    done = captures.replay(file)
+    outcomes = dict(re.findall(r"^#(\d+) \w+ (.*?)  [\d.]+ s$", done.stdout, re.M))
+    wrong = []
+    for number, (method, path, request) in enumerate(broken, 1):
+        outcome = outcomes.get(str(number), "nothing")
+        if "InvalidInput" not in outcome or path[-1] not in outcome:
+            wrong.append(f"{method} {'.'.join(path)}: {outcome}")
+    assert wrong == []
+
+
+def test_what_keeps_to_a_schema_is_not_refused_for_its_shape(tmp_path):
+    examples = [example for method in METHODS for example in SCHEMAS[f"request-{method}.json"]["examples"]]
+    fresh = [example | captures.request(example["method"], example["args"]) for example in examples]
+    done = captures.replay(captures.write(tmp_path / "good.jsonl", map(captures.line, fresh)))
+    refused = [row for row in done.stdout.splitlines() if "InvalidInput" in row]
+    assert not [row for row in refused if "no task" not in row and "no swap" not in row and "ended" not in row], refused
+
+
+def test_configuration_is_in_step():
+    """The schema has the keys and defaults of the flags."""
+    text = captures.pivotd("run", "--help").stdout
+    flags = dict(re.findall(r"^  --([a-z-]+) <[^>]*>\s+(.*?)(?=^  -|^[A-Z])", text, re.M | re.S))
+    flags = {name.replace("-", "_"): " ".join(help.split()) for name, help in flags.items() if name != "config"}
+    properties = SCHEMAS["configuration.json"]["properties"]
+    assert set(flags) == set(properties)
+    for name, part in properties.items():
+        told = re.search(r"\(default: (.*)\)\.$", flags[name]).group(1)
+        if name in ("host", "transport_url") or "default" not in part:
+            continue
+        default = part["default"]
+        wanted = ", ".join(default) if isinstance(default, list) else json.dumps(default).strip('"')
+        assert told.replace(",", ", ").split() == wanted.replace(",", ", ").split() or told == wanted, name
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [{"no_such_key": 1}, {"max_concurrent_swaps": 0}, {"log_format": "xml"}, {"prefetch": "many"}, {"allowed_paths": ["x"]}],
+    ids=lambda broken: next(iter(broken)),
+)
+def test_broken_configurations_are_refused(broken, tmp_path):
+    assert problems("configuration", broken)
+    file = tmp_path / "pivotd.yaml"
+    file.write_text(json.dumps(broken))
+    done = captures.pivotd("run", "--config", file)
+    assert done.returncode == 2 and next(iter(broken)) in done.stderr
