@@ -48,7 +48,7 @@ struct CaptureTap {
         onReady: @escaping @Sendable (String) -> Void
     ) async throws {
         let transport = AMQPTransport(
-            configuration: amqp, consuming: topology, publishing: AMQPTopology(), logger: Self.logger)
+            configuration: amqp, consuming: AMQPTopology(), publishing: AMQPTopology(), logger: Self.logger)
         try await withThrowingTaskGroup(of: Bool.self) { group in
             defer { group.cancelAll() }
             group.addTask {
@@ -64,8 +64,7 @@ struct CaptureTap {
             group.addTask {
                 let watch = BrokerWatch(connections: [transport.consumer, transport.publisher])
                 try await watch.waitUntilConnected(endpoints: amqp.endpoints.count, within: Self.connectTimeout)
-                try await check(transport.publisher)
-                await transport.consumer.startConsuming()
+                try await tap(transport)
                 onReady(text)
                 _ = try await recorder.record(from: transport, to: writer)
                 return true
@@ -74,10 +73,11 @@ struct CaptureTap {
         }
     }
 
-    /// Whether what is to be tapped is there.
-    private func check(_ connection: AMQPConnection) async throws {
+    /// Makes the queue and begins to consume, if what is to be tapped is there.
+    private func tap(_ transport: AMQPTransport) async throws {
         do {
-            try await connection.declare(checks)
+            try await transport.publisher.declare(checks)
+            try await transport.consumer.declare(topology)
         } catch {
             throw CommandFailure(.failure, "\(text) cannot be tapped: \(error)")
         }

@@ -18,7 +18,7 @@ final class LineSource: Sendable {
 
     private struct State {
         let descriptor: CInt
-        let gzip: GzipProcess?
+        var gzip: GzipProcess?
         var buffer: [UInt8] = []
         var lineNumber = 0
         var isTooLong = false
@@ -64,7 +64,7 @@ final class LineSource: Sendable {
     deinit {
         state.withLock { state in
             if state.descriptor != file { _ = close(state.descriptor) }
-            if !state.isAtEnd { _ = state.gzip?.wait() }
+            _ = state.gzip?.wait()
         }
         _ = close(file)
     }
@@ -107,10 +107,13 @@ final class LineSource: Sendable {
                 state.isAtEnd = true
                 if !state.buffer.isEmpty || state.isTooLong { lines.append(take(&state, state.buffer[...])) }
                 state.buffer = []
-                if lines.isEmpty, let gzip = state.gzip, !gzip.wait() { throw damaged(name) }
                 continue
             }
             split(&state, from: start, into: &lines)
+        }
+        if lines.isEmpty, let gzip = state.gzip {
+            state.gzip = nil
+            if !gzip.wait() { throw damaged(name) }
         }
         return lines
     }
