@@ -43,6 +43,10 @@ package protocol Hypervisor: Sendable {
     func mirrorCapacity(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Int64?
     /// Lets the live disk use all of its volume: QEMU's `blockdev-reopen` without the slice, then `virDomainBlockResize`.
     func grow(_ domain: DomainIdentity, disk: String, toBytes: Int64) async throws(HypervisorError)
+    /// Keeps the running copy from allocating zeroes on the new volume: QEMU's `blockdev-reopen` with `detect-zeroes=unmap`.
+    ///
+    /// - Parameter sliceBytes: the window of a larger volume that the copy is shown.
+    func unmapZeroes(_ domain: DomainIdentity, disk: String, sliceBytes: Int64?) async throws(HypervisorError)
     /// Whether `grow` can work here: QEMU 7.0 or later, and the monitor allowed.
     func growSupport() async throws(HypervisorError) -> GrowSupport
     /// True when undefining keeps the vTPM's state (libvirt 8.9 or later).
@@ -75,6 +79,7 @@ extension Hypervisor {
     }
 
     package func expect(_ request: SwapRequest) {}
+    package func unmapZeroes(_ domain: DomainIdentity, disk: String, sliceBytes: Int64?) async throws(HypervisorError) {}
 
     /// The domain's status, nil when the hypervisor does not know it any more.
     func statusIfKnown(_ domain: DomainIdentity) async throws(HypervisorError) -> DomainStatus? {

@@ -79,10 +79,23 @@ struct SwapSteps {
             } isDone: { () async throws(HypervisorError) in
                 try await hypervisor.blockJobInfo(plan.domain, disk: plan.disk) != nil
             }
+            if plan.options.detectZeroes { try await unmapZeroes(plan) }
             return .done
         } catch {
             return ended(plan, cause: error.description)
         }
+    }
+
+    /// Lets the copy, which was started slowly for this, go on at its full speed once it leaves zeroes out.
+    private func unmapZeroes(_ plan: SwapPlan) async throws(HypervisorError) {
+        do throws(HypervisorError) {
+            try await hypervisor.unmapZeroes(plan.domain, disk: plan.disk, sliceBytes: plan.usesSlice ? plan.oldBytes : nil)
+        } catch {
+            control.warn("detect_zeroes: zeroes may have been allocated on the new volume: \(error)")
+            logger.warning("detect_zeroes: \(error)")
+        }
+        guard try await hypervisor.blockJobInfo(plan.domain, disk: plan.disk) != nil else { return }
+        try await hypervisor.blockJobSetSpeed(plan.domain, disk: plan.disk, bytesPerSecond: plan.options.bandwidthMiBs << 20)
     }
 
     private func startCopy(_ plan: SwapPlan) async throws(HypervisorError) {
@@ -102,7 +115,7 @@ struct SwapSteps {
             throw HypervisorError(.other, error.reason)
         }
         let copy = BlockCopy(
-            destinationXML: xml, bandwidth: bandwidth, granularity: plan.options.granularityKiB << 10,
+            destinationXML: xml, bandwidth: plan.options.detectZeroes ? 1 << 20 : bandwidth, granularity: plan.options.granularityKiB << 10,
             bufferSize: plan.options.bufferMiB << 20, synchronousWrites: plan.options.synchronousWrites)
         try await hypervisor.blockCopy(plan.domain, disk: plan.disk, copy)
     }

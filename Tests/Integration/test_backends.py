@@ -4,6 +4,7 @@ import re
 
 import pytest
 from expectations import assert_moved, assert_stayed, shape, swap_arguments
+from lab.processes import free_port
 from nova import exception
 from pool import as_it_should_be
 
@@ -89,7 +90,9 @@ HOSTILE = {
 def test_hostile_names_stay_out_of_the_configuration(lab, rpc, worker, guest, name):
     new = lab.volumes.nbd()
     arguments = swap_arguments(guest, new)
-    arguments["new_connection_info"]["data"] |= {"export": name, "export_name": name, "name": name}
+    # Nobody listens there: a name that is escaped well has to fail too.
+    nowhere = {"port": free_port(), "export": name, "export_name": name, "name": name}
+    arguments["new_connection_info"]["data"] |= nowhere
     with pytest.raises((exception.InvalidInput, exception.InvalidVolume, exception.VolumeRebaseFailed)):
         rpc.call("swap_volume", **arguments)
     assert guest.dumpxml().find(".//injected") is None and guest.dumpxml(inactive=True).find(".//injected") is None

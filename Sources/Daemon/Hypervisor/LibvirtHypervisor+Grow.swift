@@ -22,7 +22,7 @@ extension LibvirtHypervisor {
         let jobs = try await monitor(domain, "query-block-jobs")
         // The mirror's job blocks its target: libvirt names the target's nodes libvirt-N-format and libvirt-N-storage.
         let live = try await xml(domain, .live)
-        guard jobs.arrayValue?.isEmpty == false, let index = MirrorIndex.find(in: live, disk: disk) else { return nil }
+        guard jobs.arrayValue?.isEmpty == false, let index = NodeIndex.mirror(in: live, disk: disk) else { return nil }
         let storage = nodes.arrayValue?.first { $0["node-name"]?.stringValue == "libvirt-\(index)-storage" }
         return storage?["image"]?["virtual-size"]?.integerValue
     }
@@ -38,28 +38,47 @@ extension LibvirtHypervisor {
         }
     }
 
-    /// Reopens the disk's raw node without the window that the copy was shown.
+    package func unmapZeroes(_ domain: DomainIdentity, disk: String, sliceBytes: Int64?) async throws(HypervisorError) {
+        guard case .supported = try await growSupport() else {
+            throw HypervisorError(.unsupported, "it needs QEMU 7.0 and its monitor")
+        }
+        let live = try await xml(domain, .live)
+        guard let index = NodeIndex.mirror(in: live, disk: disk) else {
+            throw HypervisorError(.other, "libvirt does not tell the node of the copy of disk \(disk)")
+        }
+        var changes: JSONObject = ["discard": "unmap", "detect-zeroes": "unmap"]
+        if let sliceBytes {
+            changes["offset"] = 0
+            changes["size"] = .integer(sliceBytes)
+        }
+        try await reopen(domain, index, changes)
+    }
+
+    /// Takes the window away that the copy was shown.
     private func dropSlice(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) {
         let live = try await xml(domain, .live)
-        guard let index = MirrorIndex.source(in: live, disk: disk) else {
+        guard let index = NodeIndex.source(in: live, disk: disk) else {
             throw HypervisorError(.other, "libvirt does not tell the node of disk \(disk)")
         }
+        try await reopen(domain, index, ["discard": .string(NodeIndex.discard(in: live, disk: disk) ?? "ignore")])
+    }
+
+    /// Reopens a volume's raw node. What `changes` does not name stays, but for a window (`offset`, `size`), which goes.
+    private func reopen(_ domain: DomainIdentity, _ index: String, _ changes: JSONObject) async throws(HypervisorError) {
         let nodes = try await monitor(domain, "query-named-block-nodes", ["flat": true]).arrayValue ?? []
         func node(_ name: String) -> JSONValue? { nodes.first { $0["node-name"]?.stringValue == name } }
         let storage = "libvirt-\(index)-storage"
         // libvirt puts the window into the format node of a raw disk, or into a node of its own.
-        guard let windowed = node("libvirt-\(index)-slice-sto") ?? node("libvirt-\(index)-format"), node(storage) != nil,
-            windowed["drv"]?.stringValue == "raw", let name = windowed["node-name"]?.stringValue
-        else { throw HypervisorError(.other, "QEMU has no raw node over \(storage)") }
-        let cache = windowed["cache"]
-        let reopened: JSONValue = [
-            "driver": "raw", "node-name": .string(name), "file": .string(storage),
-            "read-only": windowed["ro"] ?? false,
-            "cache": ["direct": cache?["direct"] ?? false, "no-flush": cache?["no-flush"] ?? false],
-            "discard": .string(MirrorIndex.discard(in: live, disk: disk) ?? "ignore"),
-            "detect-zeroes": windowed["detect_zeroes"] ?? "off",
+        guard let raw = node("libvirt-\(index)-slice-sto") ?? node("libvirt-\(index)-format"), node(storage) != nil,
+            raw["drv"]?.stringValue == "raw", let name = raw["node-name"]?.stringValue
+        else { throw HypervisorError(.unsupported, "QEMU has no raw node over \(storage)") }
+        var options: JSONObject = [
+            "driver": "raw", "node-name": .string(name), "file": .string(storage), "read-only": raw["ro"] ?? false,
+            "cache": ["direct": raw["cache"]?["direct"] ?? false, "no-flush": raw["cache"]?["no-flush"] ?? false],
+            "detect-zeroes": raw["detect_zeroes"] ?? "off",
         ]
-        _ = try await monitor(domain, "blockdev-reopen", ["options": [reopened]])
+        options.merge(changes) { _, new in new }
+        _ = try await monitor(domain, "blockdev-reopen", ["options": [.object(options)]])
     }
 
     /// One QMP command; its `return`, or its error thrown.

@@ -2,9 +2,9 @@ import Foundation
 import FoundationXML
 
 /// libvirt's numbers of a disk's nodes: `<source index='3'>` stands for QEMU's `libvirt-3-format` and `libvirt-3-storage`.
-enum MirrorIndex {
+enum NodeIndex {
     /// Of the copy that runs on the disk.
-    static func find(in xml: String, disk: String) -> String? {
+    static func mirror(in xml: String, disk: String) -> String? {
         element(xml, disk)?.elements(forName: "mirror").first?.elements(forName: "source").first?.attribute(forName: "index")?
             .stringValue
     }
