@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 from figures import Figures
 from lab.clients import Notifications, Raw, Rpc
@@ -16,6 +18,26 @@ FIGURES = Figures()
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rounds", type=int, default=6, help="rounds of random faults (default 6)")
     parser.addoption("--seed", type=int, default=None, help="seed of the random faults (default: a fresh one, printed)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.option.seed is None:
+        config.option.seed = random.SystemRandom().randrange(1 << 31)
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"random faults: {config.option.rounds} rounds from seed {config.option.seed}"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node) -> None:
+    """Takes the figures over from a worker process of pytest-xdist."""
+    FIGURES.lines += getattr(node, "workeroutput", {}).get("figures", [])
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["figures"] = FIGURES.lines
 
 
 def pytest_terminal_summary(terminalreporter) -> None:

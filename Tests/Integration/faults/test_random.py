@@ -107,8 +107,7 @@ def check(scene: Scene) -> str:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One test a round; each round has a seed of its own, so that it can be played again alone."""
-    seed = metafunc.config.getoption("--seed")
-    first = random.SystemRandom().randrange(1 << 31) if seed is None else seed
+    first = metafunc.config.getoption("--seed")
     metafunc.parametrize("seed", range(first, first + metafunc.config.getoption("--rounds")))
 
 

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -55,8 +56,9 @@ def main(arguments: list[str]) -> int:
         case ["selftest"]:
             selftest()
         case ["sweep", directory]:
-            if Path(directory).is_dir():
-                Workspace(Path(directory)).sweep()
+            for undo in [*Path(directory).glob("*/undo"), *Path(directory).glob("undo")]:
+                Workspace(undo.parent).sweep()
+            shutil.rmtree(directory, ignore_errors=True)
         case _:
             print(__doc__, file=sys.stderr)
             return 2

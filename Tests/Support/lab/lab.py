@@ -17,8 +17,9 @@ from .volumes import Volume, Volumes
 
 
 def lab_directory() -> Path:
-    """$PIVOTD_LAB when it is set (so that who set it can sweep it), else a fresh directory."""
-    return Path(os.environ.get("PIVOTD_LAB") or tempfile.mkdtemp(prefix="pivotd-lab-"))
+    """$PIVOTD_LAB when it is set (so that who set it can sweep it), else a fresh directory; below it one per pytest worker."""
+    base = Path(os.environ.get("PIVOTD_LAB") or tempfile.mkdtemp(prefix="pivotd-lab-"))
+    return base / os.environ.get("PYTEST_XDIST_WORKER", "")
 
 
 class Lab:

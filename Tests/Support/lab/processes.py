@@ -184,12 +184,12 @@ class Workspace:
 
     def note(self, kind: str, line: str) -> None:
         """Writes down what `sweep` has to undo (`pids`, `loops`, `mounts`)."""
-        with open(self.path(kind), "a") as notes:
+        with open(self.directory("undo") / kind, "a") as notes:
             notes.write(line + "\n")
 
     def notes(self, kind: str) -> list[str]:
         """What was written down of this kind, newest first."""
-        notes = self.path(kind)
+        notes = self.path("undo", kind)
         return notes.read_text().splitlines()[::-1] if notes.exists() else []
 
     def sweep(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 import uuid
 from pathlib import Path
 
@@ -16,10 +15,7 @@ class LocalVolumes:
 
     def file(self, size: int = 32 * MIB, fill: bool = False, driver: str = "local", path: Path | None = None) -> Volume:
         """A raw file; `path` puts it somewhere else than among the others."""
-        made, volume_id = self.new_file(size, fill)
-        if path:
-            shutil.move(made, path)
-            made = path
+        made, volume_id = self.new_file(size, fill, path=path)
         return self.keep(
             Volume(
                 "file", size, self.info(driver, volume_id, device_path=str(made)), "file", f"<source file='{made}'/>",

@@ -27,10 +27,10 @@ class Volumes(LocalVolumes, NbdVolumes, IscsiVolumes, LuksVolumes, RbdVolumes):
         self.count, self.open = 0, []
         self.target_daemon = self.cluster = None
 
-    def new_file(self, size: int, fill: bool, suffix: str = "img") -> tuple[Path, str]:
-        """A file below the volumes' directory and a fresh volume id."""
+    def new_file(self, size: int, fill: bool, suffix: str = "img", path: Path | None = None) -> tuple[Path, str]:
+        """A file, below the volumes' directory unless told otherwise, and a fresh volume id."""
         self.count += 1
-        path, volume_id = self.directory / f"v{self.count}.{suffix}", str(uuid.uuid4())
+        path, volume_id = path or self.directory / f"v{self.count}.{suffix}", str(uuid.uuid4())
         if fill:
             fill_with_pattern(path, size, self.count)
         else:
