@@ -85,22 +85,20 @@ let package = Package(
         .executableTarget(
             name: "pivotd",
             dependencies: [
-                "JSON", "AMQP", "OsloMessaging", "VolumeSwap", "Capture", "Observability", "Daemon", .argumentParser, .collections,
+                "JSON", "AMQP", "OsloMessaging", "VolumeSwap", "Capture", "Observability", "Daemon", .argumentParser,
+                .collections,
                 .logging, .serviceLifecycle, .unixSignals,
             ],
             swiftSettings: settings),
 
-        .target(
-            name: "TestSupport", dependencies: ["JSON", "OsloMessaging", "VolumeSwap"], path: "Tests/Support", exclude: ["lab"],
-            swiftSettings: settings),
         tests("JSONTests", ["JSON"]),
         tests("AMQPTests", ["AMQP"]),
         tests("LibvirtTests", ["Libvirt", .logging]),
-        tests("OsloMessagingTests", ["OsloMessaging", "AMQP", "JSON", "TestSupport"]),
-        tests("VolumeSwapTests", ["VolumeSwap", "JSON", "TestSupport"]),
-        tests("JournalTests", ["Journal", "VolumeSwap", "JSON", "TestSupport"]),
-        tests("CaptureTests", ["Capture", "OsloMessaging", "JSON", "TestSupport"]),
+        tests("OsloMessagingTests", ["OsloMessaging", "AMQP", "JSON"]),
+        tests("VolumeSwapTests", ["VolumeSwap", "JSON"]),
+        tests("JournalTests", ["Journal", "VolumeSwap", "JSON"]),
+        tests("CaptureTests", ["Capture", "OsloMessaging", "JSON"]),
         tests("ObservabilityTests", ["Observability", "JSON", .logging, .metrics]),
-        tests("DaemonTests", ["Daemon", "VolumeSwap", "OsloMessaging", "Observability", "JSON", "TestSupport", .configuration, .logging]),
+        tests("DaemonTests", ["Daemon", "VolumeSwap", "OsloMessaging", "Observability", "JSON", .configuration, .logging]),
     ]
 )

@@ -40,7 +40,7 @@ package struct SwapOptions: Sendable, Hashable, Codable {
             case "strategy": strategy = try Self.strategy(value)
             case "bandwidth_mib_s": bandwidthMiBs = try Self.integer(value, key, 0...(1 << 32))
             case "granularity_kib": granularityKiB = try Self.granularity(value)
-            case "buffer_mib": bufferMiB = try Self.integer(value, key, 0...4096)
+            case "buffer_mib": bufferMiB = try Self.integer(value, key, 0...4095)
             case "synchronous_writes": synchronousWrites = try Self.bool(value, key)
             case "timeout_s": timeoutS = try Self.seconds(value, key)
             case "stall_timeout_s": stallTimeoutS = try Self.seconds(value, key)

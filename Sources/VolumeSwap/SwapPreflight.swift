@@ -97,7 +97,15 @@ struct SwapPreflight {
                 "resize_to: \(target) bytes is less than the disk's present \(plan.oldBytes) bytes; a disk cannot shrink")
         }
         if plan.resizeToBytes == plan.oldBytes { plan.resizeToBytes = nil }
-        guard let size = plan.newBytes else { return }
+        if plan.resizeToBytes != nil, plan.destination.encryption != nil || plan.destination.format != "raw" {
+            let kind = plan.destination.encryption != nil ? "an encrypted" : "a \(plan.destination.format)"
+            throw .invalidVolume("resize_to: \(kind) volume cannot be grown while it is moved; move it with resize_to 0 first")
+        }
+        guard let size = plan.newBytes else {
+            // Only QEMU knows this volume's size, but it has to be larger than the old one to be grown.
+            plan.usesSlice = plan.resizeToBytes != nil
+            return
+        }
         guard size >= plan.oldBytes else {
             throw .invalidVolume(
                 "the new volume \(plan.destination.location) has \(size) bytes, the old one \(plan.oldBytes): too small")

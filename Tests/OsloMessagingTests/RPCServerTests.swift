@@ -151,7 +151,7 @@ import Testing
             return
         }
         let attempts = harness.server.counters.snapshot.repliesReturned
-        #expect(attempts > 3)
+        #expect(attempts > 1)
         // The queue is known as gone now: one attempt, no more waiting.
         guard case .gaveUp = await harness.replies.send(result: .success(1), to: address, uniqueID: "u") else {
             Issue.record("not given up")
