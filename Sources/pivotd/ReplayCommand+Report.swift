@@ -62,8 +62,8 @@ final class ReplayReport: Sendable {
         switch event {
         case .outcome(let message, let outcome, let duration):
             if !isQuiet { write(Self.line(message, outcome, duration)) }
-        case .difference(let message, let difference):
-            write("#\(message.number) \(message.location): the answer differs from the recorded one\n\(difference)")
+        case .difference(let place, let difference):
+            write("#\(place.number) \(place.location): the answer differs from the recorded one\n\(difference)")
         case .broken(let location, let reason):
             clearBar()
             StandardStream.error.write(line: "\(location): \(reason)".escapingControls)

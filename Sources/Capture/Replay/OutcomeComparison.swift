@@ -6,20 +6,22 @@ import OsloMessaging
 struct OutcomeComparison {
     /// What a comparison found; `difference` is nil for equal answers.
     struct Verdict {
-        let message: ReplayMessage
+        let place: ReplayPlace
         let difference: String?
     }
 
     /// Answers of which the other half is missing yet; more, and the oldest ones are dropped.
     private static let capacity = 10_000
 
+    /// As bytes: a tenth of what the values take.
     private struct Replayed {
-        let message: ReplayMessage
-        let content: RPCReply.Content
+        let place: ReplayPlace
+        let method: String
+        let answer: [UInt8]
     }
 
     private var replayed: OrderedDictionary<String, Replayed> = [:]
-    private var recorded: OrderedDictionary<String, RPCReply.Content> = [:]
+    private var recorded: OrderedDictionary<String, [UInt8]> = [:]
     private let normal: AnswerForm
     private(set) var dropped = 0
 
@@ -32,8 +34,10 @@ struct OutcomeComparison {
 
     mutating func replayed(_ message: ReplayMessage, _ content: RPCReply.Content) -> Verdict? {
         guard let id = message.recordedMessageID else { return nil }
-        if let other = recorded.removeValue(forKey: id) { return verdict(message, recorded: other, replayed: content) }
-        replayed[id] = Replayed(message: message, content: content)
+        let method = if case .request(let request) = message.content { request.method } else { "" }
+        let entry = Replayed(place: message.place, method: method, answer: Self.pack(content))
+        if let other = recorded.removeValue(forKey: id) { return verdict(entry, recorded: other) }
+        replayed[id] = entry
         if replayed.count > Self.capacity {
             replayed.removeFirst(Self.capacity / 10)
             dropped += Self.capacity / 10
@@ -42,19 +46,21 @@ struct OutcomeComparison {
     }
 
     mutating func recorded(_ messageID: String, _ content: RPCReply.Content) -> Verdict? {
-        if let other = replayed.removeValue(forKey: messageID) {
-            return verdict(other.message, recorded: content, replayed: other.content)
-        }
-        recorded[messageID] = content
+        if let entry = replayed.removeValue(forKey: messageID) { return verdict(entry, recorded: Self.pack(content)) }
+        recorded[messageID] = Self.pack(content)
         if recorded.count > Self.capacity { recorded.removeFirst(Self.capacity / 10) }
         return nil
     }
 
-    private func verdict(_ message: ReplayMessage, recorded: RPCReply.Content, replayed: RPCReply.Content) -> Verdict {
-        let method = if case .request(let request) = message.content { request.method } else { "" }
-        let old = normal.normalized(recorded, method: method)
-        let new = normal.normalized(replayed, method: method)
-        return Verdict(message: message, difference: old == new ? nil : LineDifference.text(old: old, new: new))
+    private static func pack(_ content: RPCReply.Content) -> [UInt8] {
+        RPCReply(messageID: "", uniqueID: "", content: content).encoded()
+    }
+
+    private func verdict(_ entry: Replayed, recorded: [UInt8]) -> Verdict? {
+        guard let old = try? RPCReply(decoding: recorded), let new = try? RPCReply(decoding: entry.answer) else { return nil }
+        let was = normal.normalized(old.content, method: entry.method)
+        let isNow = normal.normalized(new.content, method: entry.method)
+        return Verdict(place: entry.place, difference: was == isNow ? nil : LineDifference.text(old: was, new: isNow))
     }
 }
 

@@ -9,6 +9,14 @@ package struct ReplayMessage: Sendable {
     package let content: CapturedMessage
     /// The `_msg_id` in the recording, by which the recorded reply is found; nil for a cast.
     package let recordedMessageID: String?
+
+    package var place: ReplayPlace { ReplayPlace(number: number, location: location) }
+}
+
+/// Which message it was.
+package struct ReplayPlace: Sendable, Hashable {
+    package let number: Int
+    package let location: CaptureLocation
 }
 
 /// What became of a replayed message.

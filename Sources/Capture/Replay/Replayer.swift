@@ -20,7 +20,7 @@ package final class Replayer: Sendable {
         /// Answers are compared without sizes: the target's volumes are not the recorded ones.
         package var ignoresSizes = false
         /// Requests that may wait for their outcomes; the next ones wait until there is room.
-        package var window = 1024
+        package var window = 256
 
         package init() {}
     }
@@ -46,7 +46,7 @@ package final class Replayer: Sendable {
     /// What happens, as it happens; in no particular order of messages.
     package enum Event: Sendable {
         case outcome(ReplayMessage, ReplayOutcome, after: Duration)
-        case difference(ReplayMessage, String)
+        case difference(ReplayPlace, String)
         case broken(CaptureLocation, reason: String)
     }
 
@@ -189,6 +189,6 @@ package final class Replayer: Sendable {
             state.summary.compared += 1
             if verdict.difference != nil { state.summary.differences += 1 }
         }
-        if let difference = verdict.difference { onEvent(.difference(verdict.message, difference)) }
+        if let difference = verdict.difference { onEvent(.difference(verdict.place, difference)) }
     }
 }
