@@ -115,7 +115,8 @@ struct SwapSteps {
             throw HypervisorError(.other, error.reason)
         }
         let copy = BlockCopy(
-            destinationXML: xml, bandwidth: plan.options.detectZeroes ? 1 << 20 : bandwidth, granularity: plan.options.granularityKiB << 10,
+            destinationXML: xml, bandwidth: plan.options.detectZeroes ? 1 << 20 : bandwidth,
+            granularity: plan.options.granularityKiB << 10,
             bufferSize: plan.options.bufferMiB << 20, synchronousWrites: plan.options.synchronousWrites)
         try await hypervisor.blockCopy(plan.domain, disk: plan.disk, copy)
     }

@@ -6,8 +6,8 @@ import Testing
 
 @testable import VolumeSwap
 
-@Suite("Known bugs", .timeLimit(.minutes(1)))
-struct KnownBugsTests {
+@Suite("Once wrong, now held", .timeLimit(.minutes(1)))
+struct RegressionTests {
     @Test("BUG 1a: a copy that dies before the first look keeps its cause")
     func causeOfEarlyDeath() async throws {
         let bench = Bench(
@@ -31,7 +31,7 @@ struct KnownBugsTests {
         #expect(try await bench.run(["new_connection_info": new])?.result != nil)
     }
 
-    @Test("BUG 2: recovery never writes the old definition under a VM on the new volume")
+    @Test("recovery never writes the old definition under a VM on the new volume")
     func foreignJobAfterPivot() async throws {
         let bench = ServiceBench()
         ServiceRecoveryTests.undefined(bench.bench.hypervisor)
@@ -47,7 +47,7 @@ struct KnownBugsTests {
         #expect(bench.bench.hypervisor.state.withLock { $0.storedSource } == Fixture.newPath)
     }
 
-    @Test("BUG 3: already moved, but resize_to smaller than the disk is invalid input")
+    @Test("already moved, but resize_to smaller than the disk is invalid input")
     func alreadyMovedShrinks() async throws {
         let bench = Bench()
         bench.hypervisor.change { state in
@@ -58,7 +58,9 @@ struct KnownBugsTests {
         #expect(bench.hypervisor.count("grow") == 0)
     }
 
-    @Test("BUG 4: a mount_point_base beside data is checked like the texts in it", arguments: ["/mnt\u{0}x", "/mnt\n", "/" + String(repeating: "m", count: 1 << 20)])
+    @Test(
+        "a mount_point_base beside data is checked like the texts in it",
+        arguments: ["/mnt\u{0}x", "/mnt\n", "/" + String(repeating: "m", count: 1 << 20)])
     func mountPointBase(base: String) {
         let json: JSONValue = [
             "driver_volume_type": "nfs", "mount_point_base": .string(base), "data": ["export": "h:/e", "name": "v"],
@@ -69,18 +71,20 @@ struct KnownBugsTests {
         #expect(failure?.kind == .invalidInput)
     }
 
-    @Test("BUG 5: a portal without a host", arguments: [":3260", "[]:3260"])
+    @Test("a portal without a host", arguments: [":3260", "[]:3260"])
     func portal(portal: String) {
         let data: JSONObject = ["target_portal": .string(portal), "target_iqn": "iqn.a:b", "target_lun": 1]
         #expect(Fixture.failure { _ = try DestinationTests.target("iscsi", data) }?.kind == .invalidInput)
     }
 
-    @Test("BUG 6: an instance's name holds no NUL and is not a mebibyte", arguments: ["vm\u{0}x", String(repeating: "v", count: 1 << 20)])
+    @Test(
+        "an instance's name holds no NUL and is not a mebibyte",
+        arguments: ["vm\u{0}x", String(repeating: "v", count: 1 << 20)])
     func instanceName(name: String) {
         #expect(Fixture.failure { _ = try InstanceReference(json: ["name": .string(name)]) }?.kind == .invalidInput)
     }
 
-    @Test("BUG 7: paths that differ in bytes alone are two places")
+    @Test("paths that differ in bytes alone are two places")
     func canonicalEquivalence() async throws {
         let hypervisor = FakeHypervisor()
         let comparison = LocationComparison(hypervisor: hypervisor)
@@ -88,19 +92,19 @@ struct KnownBugsTests {
         #expect(!same)
     }
 
-    @Test("BUG 8: a file name that begins with a slash and a combining mark", arguments: ["../\u{301}x", "/\u{301}x"])
+    @Test("a file name that begins with a slash and a combining mark", arguments: ["../\u{301}x", "/\u{301}x"])
     func combiningSlash(name: String) {
         let failure = Fixture.failure { _ = try DestinationTests.target("nfs", ["export": "h:/e", "name": .string(name)]) }
         #expect(failure?.kind == .invalidInput)
     }
 
-    @Test("BUG 9: a serial beside data is checked like the texts in it")
+    @Test("a serial beside data is checked like the texts in it")
     func serial() {
         let json: JSONValue = ["driver_volume_type": "rbd", "serial": "a\u{0}b", "data": ["name": "p/i"]]
         #expect(Fixture.failure { _ = try ConnectionInfo(json: json, argument: "a") }?.kind == .invalidInput)
     }
 
-    @Test("BUG 10: a failed store after a failed resize is told too")
+    @Test("a failed store after a failed resize is told too")
     func bothFailures() {
         var machine = SwapMachine.storing(Fixture.plan(), .rebaseFailed("no resize"))
         let end = machine.handle(.failed(.rebaseFailed("not stored")), pivotTries: 1)
