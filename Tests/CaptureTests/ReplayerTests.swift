@@ -15,7 +15,8 @@ import Testing
         func send(_ message: ReplayMessage, completion: @escaping @Sendable (ReplayOutcome) -> Void) async {
             sent.withLock { $0.append(message) }
             guard case .request(let request) = message.content else { return completion(.rejected(reason: "garbage")) }
-            completion(.reply(.result(.object(request.args))))
+            let reply = RPCReply(messageID: "", uniqueID: "", content: .result(.object(request.args)))
+            completion(.reply(reply.content, body: reply.encoded()))
         }
 
         func finish() async {}

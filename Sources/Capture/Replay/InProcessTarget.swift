@@ -18,7 +18,7 @@ package final class InProcessTarget: ReplayTarget {
         transport = InProcessTransport(
             onPublish: { published throws(TransportError) in
                 if published.exchange.isEmpty, let reply = try? RPCReply(decoding: published.body), reply.isFinal {
-                    ledger.answered(reply)
+                    ledger.answered(reply, published.body)
                 }
                 return .confirmed
             },
@@ -130,8 +130,8 @@ private final class Ledger: Sendable {
         if let delivery { end(delivery, settlement) }
     }
 
-    func answered(_ reply: RPCReply) {
-        state.withLock { $0.callers.removeValue(forKey: reply.messageID) }?.completion(.reply(reply.content))
+    func answered(_ reply: RPCReply, _ body: [UInt8]) {
+        state.withLock { $0.callers.removeValue(forKey: reply.messageID) }?.completion(.reply(reply.content, body: body))
     }
 
     private func end(_ delivery: Delivery, _ settlement: InProcessTransport.Settlement) {

@@ -13,7 +13,7 @@ struct OutcomeComparison {
     /// Answers of which the other half is missing yet; more, and the oldest ones are dropped.
     private static let capacity = 10_000
 
-    /// As bytes: a tenth of what the values take.
+    /// The answer as it came: a tenth of what its values take.
     private struct Replayed {
         let place: ReplayPlace
         let method: String
@@ -32,10 +32,10 @@ struct OutcomeComparison {
     /// How many answers had no recorded counterpart.
     var unmatched: Int { replayed.count + dropped }
 
-    mutating func replayed(_ message: ReplayMessage, _ content: RPCReply.Content) -> Verdict? {
+    mutating func replayed(_ message: ReplayMessage, _ answer: [UInt8]) -> Verdict? {
         guard let id = message.recordedMessageID else { return nil }
         let method = if case .request(let request) = message.content { request.method } else { "" }
-        let entry = Replayed(place: message.place, method: method, answer: Self.pack(content))
+        let entry = Replayed(place: message.place, method: method, answer: answer)
         if let other = recorded.removeValue(forKey: id) { return verdict(entry, recorded: other) }
         replayed[id] = entry
         if replayed.count > Self.capacity {
@@ -45,15 +45,11 @@ struct OutcomeComparison {
         return nil
     }
 
-    mutating func recorded(_ messageID: String, _ content: RPCReply.Content) -> Verdict? {
-        if let entry = replayed.removeValue(forKey: messageID) { return verdict(entry, recorded: Self.pack(content)) }
-        recorded[messageID] = Self.pack(content)
+    mutating func recorded(_ messageID: String, _ answer: [UInt8]) -> Verdict? {
+        if let entry = replayed.removeValue(forKey: messageID) { return verdict(entry, recorded: answer) }
+        recorded[messageID] = answer
         if recorded.count > Self.capacity { recorded.removeFirst(Self.capacity / 10) }
         return nil
-    }
-
-    private static func pack(_ content: RPCReply.Content) -> [UInt8] {
-        RPCReply(messageID: "", uniqueID: "", content: content).encoded()
     }
 
     private func verdict(_ entry: Replayed, recorded: [UInt8]) -> Verdict? {

@@ -97,7 +97,7 @@ package final class PublishTarget: ReplayTarget {
             await transport.acknowledge(message.settlement)
             guard let reply = try? RPCReply(decoding: message.body) else { continue }
             state.withLock { $0.lastAnswer = .now }
-            if reply.isFinal { take(reply.messageID)?(.reply(reply.content)) }
+            if reply.isFinal { take(reply.messageID)?(.reply(reply.content, body: message.body)) }
         }
     }
 

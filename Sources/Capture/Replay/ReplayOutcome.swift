@@ -21,8 +21,8 @@ package struct ReplayPlace: Sendable, Hashable {
 
 /// What became of a replayed message.
 package enum ReplayOutcome: Sendable {
-    /// The final answer.
-    case reply(RPCReply.Content)
+    /// The final answer, read and as it came.
+    case reply(RPCReply.Content, body: [UInt8])
     /// Nothing more can be told of it: a cast that was taken.
     case accepted
     /// The same message as one shortly before.
@@ -35,7 +35,7 @@ package enum ReplayOutcome: Sendable {
     /// One word and what is to be said of it.
     package var summary: String {
         switch self {
-        case .reply(.failure(let failure)): "\(failure.className): \(failure.message)"
+        case .reply(.failure(let failure), _): "\(failure.className): \(failure.message)"
         case .reply: "ok"
         case .accepted: "accepted"
         case .duplicate: "duplicate"

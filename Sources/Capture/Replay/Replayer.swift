@@ -155,28 +155,26 @@ package final class Replayer: Sendable {
     }
 
     private func record(_ reply: RPCReply) {
-        var content = reply.content
-        if !options.map.isEmpty, case .json(let value) = CaptureLine.Body(reply.encoded()),
-            let mapped = try? RPCReply(decoding: options.map.mapped(value).serializedBytes())
-        {
-            content = mapped.content
+        var body = reply.encoded()
+        if !options.map.isEmpty, case .json(let value) = CaptureLine.Body(body) {
+            body = options.map.mapped(value).serializedBytes()
         }
-        let recorded = content
+        let recorded = body
         judge(state.withLock { $0.comparison.recorded(reply.messageID, recorded) })
     }
 
     private func finish(_ message: ReplayMessage, _ outcome: ReplayOutcome, after duration: Duration) {
         let verdict = state.withLock { state -> OutcomeComparison.Verdict? in
             switch outcome {
-            case .reply(.failure): state.summary.failed += 1
+            case .reply(.failure, _): state.summary.failed += 1
             case .reply: state.summary.succeeded += 1
             case .accepted: state.summary.accepted += 1
             case .duplicate: state.summary.duplicates += 1
             case .rejected: state.summary.rejected += 1
             case .lost: state.summary.lost += 1
             }
-            guard case .reply(let content) = outcome else { return nil }
-            return state.comparison.replayed(message, content)
+            guard case .reply(_, let body) = outcome else { return nil }
+            return state.comparison.replayed(message, body)
         }
         onEvent(.outcome(message, outcome, after: duration))
         judge(verdict)
