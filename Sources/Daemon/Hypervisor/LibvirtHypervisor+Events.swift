@@ -7,16 +7,22 @@ extension LibvirtHypervisor {
     package func subscribe(_ events: HypervisorEvents, to domain: DomainIdentity) async throws(HypervisorError) {
         guard events.take() else { return }
         // Registered before this returns, so that a job started next cannot be missed.
-        let first = try await read { (connection) throws(LibvirtError) in connection.events(domainUUID: domain.uuid, limit: 128) }
+        let first = try await read { (connection) throws(LibvirtError) in connection }
         let link = link
+        let firstEvents = first.events(domainUUID: domain.uuid, limit: 128)
         let forwarding = Task {
-            var subscription = first
+            var connection = first
+            var subscription = firstEvents
             while !Task.isCancelled {
                 for await event in subscription {
                     if let translated = Self.translate(event) { events.post(translated) }
                     if case .disconnected = event { break }
                 }
-                guard let connection = try? await link.connection() else { return }
+                if Task.isCancelled { return }
+                // Else the link may hand out the lost connection again before it has heard of the loss itself.
+                await link.report(broken: connection)
+                guard let next = try? await link.connection() else { return }
+                connection = next
                 subscription = connection.events(domainUUID: domain.uuid, limit: 128)
                 events.post(.look)
             }
