@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from lab.daemon import HOST, Pivotd, binary
+from lab.daemon import HOST, Pivotd, binary, clean_environment
 from lab.processes import LabError, until
 
 
@@ -25,7 +25,8 @@ class Capture:
         argv = worker.client_argv("capture", *tapped, "--out", path)
         self.errors = path.with_name(path.name + ".err")
         with open(self.errors, "wb") as errors:
-            self.child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors)
+            nothing = subprocess.DEVNULL
+            self.child = subprocess.Popen(argv, stdin=nothing, stdout=nothing, stderr=errors, env=clean_environment())
         try:
             until(lambda: "capturing" in self.said() or self.child.poll() is not None, 20, lambda: self.said())
             if self.child.poll() is not None:
@@ -144,7 +145,7 @@ def pivotd(*words, timeout: float = 60, **environment: str) -> subprocess.Comple
     """Runs a command that needs no worker."""
     argv = [*binary(), *map(str, words)]
     options = {"capture_output": True, "text": True, "timeout": timeout, "stdin": subprocess.DEVNULL}
-    return subprocess.run(argv, env={**os.environ, **environment}, **options)
+    return subprocess.run(argv, env=clean_environment(environment), **options)
 
 
 def replay(*words, **options) -> subprocess.CompletedProcess:
