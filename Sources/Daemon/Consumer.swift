@@ -57,8 +57,7 @@ struct Consumer: Service {
         guard !Task.isCancelled else { return }
         let count = try await service.recover { [bus] record in
             guard record.outcome == nil, let replyTo = record.replyTo else { return }
-            _ = bus.replies.startHeartbeats(
-                for: ReplyAddress(messageID: replyTo.messageID, replyQueue: replyTo.queue, timeout: replyTo.timeout))
+            _ = bus.replies.startHeartbeats(for: ReplyAddress(replyTo))
         }
         if count > 0 { logger.notice("took up \(count) unfinished tasks") }
         try await withThrowingTaskGroup(of: Void.self) { group in

@@ -70,6 +70,8 @@ package struct Worker {
         let environment = SwapEnvironment(
             hypervisor: choice.hypervisor, connector: choice.connector, journal: journal, settings: settings, observer: reporter,
             logger: logger)
-        return SwapService(environment: environment) { record, replyTo, outcome in await bus.deliver(record, replyTo, outcome) }
+        return SwapService(environment: environment) { record, replyTo, outcome in
+            await bus.replies.deliver(record, replyTo, outcome, failures: bus.failures)
+        }
     }
 }

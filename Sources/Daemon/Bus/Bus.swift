@@ -1,8 +1,6 @@
-import JSON
 import Logging
 import OsloMessaging
 import ServiceLifecycle
-import VolumeSwap
 
 /// The worker's side of the message bus: transport, replies, notifications.
 final class Bus: Service {
@@ -49,22 +47,6 @@ final class Bus: Service {
             }
         } onGracefulShutdown: { [self] in
             notifier?.finish()
-        }
-    }
-
-    /// Sends a task's final reply: the same body whenever it is sent.
-    ///
-    /// - Returns: false when it is still owed.
-    func deliver(_ record: SwapRecord, _ replyTo: ReplyTo, _ outcome: SwapOutcome) async -> Bool {
-        let result: Result<JSONValue, RemoteFailure> =
-            switch outcome {
-            case .success(let value): .success(value)
-            case .failure(let failure): .failure(failures.failure(failure))
-            }
-        let address = ReplyAddress(messageID: replyTo.messageID, replyQueue: replyTo.queue, timeout: replyTo.timeout)
-        switch await replies.send(result: result, to: address, uniqueID: UniqueID.derived(from: "outcome \(record.id)")) {
-        case .confirmed, .gaveUp: return true
-        case .interrupted: return false
         }
     }
 }

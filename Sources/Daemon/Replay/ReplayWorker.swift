@@ -92,14 +92,7 @@ package struct ReplayWorker: Sendable {
             hypervisor: choice.hypervisor, connector: choice.connector, journal: journal,
             settings: choice.settings(configuration), observer: reporter, logger: logger)
         return SwapService(environment: environment) { record, replyTo, outcome in
-            let result: Result<JSONValue, RemoteFailure> =
-                switch outcome {
-                case .success(let value): .success(value)
-                case .failure(let failure): .failure(failures.failure(failure))
-                }
-            let address = ReplyAddress(messageID: replyTo.messageID, replyQueue: replyTo.queue, timeout: replyTo.timeout)
-            let uniqueID = UniqueID.derived(from: "outcome \(record.id)")
-            return await replies.send(result: result, to: address, uniqueID: uniqueID) != .interrupted
+            await replies.deliver(record, replyTo, outcome, failures: failures)
         }
     }
 }
