@@ -47,6 +47,13 @@ package protocol Hypervisor: Sendable {
     ///
     /// - Parameter sliceBytes: the window of a larger volume that the copy is shown.
     func unmapZeroes(_ domain: DomainIdentity, disk: String, sliceBytes: Int64?) async throws(HypervisorError)
+    /// Whether QEMU runs the disk on another volume than libvirt's live configuration says.
+    ///
+    /// A libvirtd that dies between QEMU's pivot and its own note of it comes back with the old volume in its configuration. False
+    /// when that cannot be told, because the monitor must not be asked.
+    func hasLostTrack(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Bool
+    /// After ``hasLostTrack(_:disk:)``: mirrors the disk back onto the volume that libvirt names, so that both agree again.
+    func bringBack(_ domain: DomainIdentity, disk: String) async throws(HypervisorError)
     /// Whether `grow` can work here: QEMU 7.0 or later, and the monitor allowed.
     func growSupport() async throws(HypervisorError) -> GrowSupport
     /// True when undefining keeps the vTPM's state (libvirt 8.9 or later).
@@ -80,6 +87,9 @@ extension Hypervisor {
 
     package func expect(_ request: SwapRequest) {}
     package func unmapZeroes(_ domain: DomainIdentity, disk: String, sliceBytes: Int64?) async throws(HypervisorError) {}
+
+    package func hasLostTrack(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Bool { false }
+    package func bringBack(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) {}
 
     /// The domain's status, nil when the hypervisor does not know it any more.
     func statusIfKnown(_ domain: DomainIdentity) async throws(HypervisorError) -> DomainStatus? {

@@ -4,6 +4,10 @@ package struct SwapObservation: Sendable, Hashable {
     package enum Place: Sendable, Hashable, CaseIterable { case old, new, other }
     package enum Job: Sendable, Hashable, CaseIterable {
         case none
+        /// None, and QEMU runs another volume than the live configuration names: libvirt has lost track of a pivot.
+        case lost
+        /// A copy whose destination libvirt does not know: it died while it started the copy.
+        case unnamed
         /// A copy onto the new volume.
         case ours
         /// A copy onto something else, or a job that is no copy.
@@ -40,6 +44,9 @@ package enum RecoveryDecision: Sendable {
 /// | active | on the new volume, whatever job is on it now | any | finish |
 /// | active | copy onto the new volume | rolling back | roll back |
 /// | active | copy onto the new volume | any other | adopt |
+/// | active | on the old volume, but QEMU has pivoted | any | bring back, then roll back |
+/// | active | on the old volume, copy to nowhere | rolling back | roll back |
+/// | active | on the old volume, copy to nowhere | any other | restart |
 /// | active | on the old volume, no job | undefining, starting | restart |
 /// | active | on the old volume, no job | rolling back | roll back, first cause |
 /// | active | on the old volume, no job | any other | roll back: the copy ended unseen |
@@ -56,6 +63,11 @@ package enum Recovery {
             return .enter(.finish(plan))
         case (_, .ours):
             return .enter(phase == .rollingBack ? rollBack(plan, "the swap was being rolled back") : .adopt(plan))
+        case (.old, .lost):
+            let reason = "the pivot was cut off while pivotd was not running"
+            return .enter(.bringBack(plan, plan.failure ?? failure(plan, reason)))
+        case (.old, .unnamed) where phase != .rollingBack:
+            return .restart(undoing: plan)
         case (.old, .none) where phase == .undefining || phase == .starting:
             return .restart(undoing: plan)
         case (.old, .none):
@@ -78,8 +90,10 @@ package enum Recovery {
     }
 
     private static func rollBack(_ plan: SwapPlan, _ reason: String) -> SwapEntry {
-        .rollBack(
-            plan,
-            plan.failure ?? .rebaseFailed("disk \(plan.disk), \(plan.oldLocation) to \(plan.destination.location): \(reason)"))
+        .rollBack(plan, plan.failure ?? failure(plan, reason))
+    }
+
+    private static func failure(_ plan: SwapPlan, _ reason: String) -> SwapFailure {
+        .rebaseFailed("disk \(plan.disk), \(plan.oldLocation) to \(plan.destination.location): \(reason)")
     }
 }

@@ -10,22 +10,41 @@ struct RecoveryObserver {
         }
         let stored = status.isPersistent ? try await place(plan, .inactive)?.place : nil
         guard status.isActive else { return SwapObservation(domain: .stopped, live: nil, stored: stored, job: .none) }
+        // Asked before the configuration is read: a libvirtd that has just come back answers when it has read the job's end in QEMU.
+        let info = try await hypervisor.blockJobInfo(plan.domain, disk: plan.disk)
         let live = try await place(plan, .live)
-        var job = SwapObservation.Job.none
-        if try await hypervisor.blockJobInfo(plan.domain, disk: plan.disk) != nil {
-            job = live?.isMirroredToNew == true ? .ours : .other
-        }
-        return SwapObservation(domain: .active, live: live?.place ?? .other, stored: stored, job: job)
+        return SwapObservation(
+            domain: .active, live: live?.place ?? .other, stored: stored, job: try await job(plan, info, live))
     }
 
-    private func place(_ plan: SwapPlan, _ view: XMLView) async throws -> (place: SwapObservation.Place, isMirroredToNew: Bool)? {
+    private func job(_ plan: SwapPlan, _ info: BlockJobInfo?, _ live: Sight?) async throws(HypervisorError) -> SwapObservation.Job
+    {
+        guard let info else {
+            guard live?.place == .old else { return .none }
+            return try await hypervisor.hasLostTrack(plan.domain, disk: plan.disk) ? .lost : .none
+        }
+        switch live?.mirror {
+        case .new: return .ours
+        case .old, .other: return .other
+        case nil: return info.isCopy ? .unnamed : .other
+        }
+    }
+
+    /// Where a disk is, and where its copy goes.
+    private typealias Sight = (place: SwapObservation.Place, mirror: SwapObservation.Place?)
+
+    private func place(_ plan: SwapPlan, _ view: XMLView) async throws -> Sight? {
         let description = try DomainDescription(xml: try await hypervisor.xml(plan.domain, view))
         guard let disk = description.disk(plan.disk), let location = disk.location else { return nil }
+        var mirror: SwapObservation.Place?
+        if let copy = disk.mirror { mirror = try await place(of: copy.location, plan) }
+        return (try await place(of: location, plan), mirror)
+    }
+
+    private func place(of location: VolumeLocation, _ plan: SwapPlan) async throws(HypervisorError) -> SwapObservation.Place {
         let comparison = LocationComparison(hypervisor: hypervisor)
-        var isMirrored = false
-        if let mirror = disk.mirror { isMirrored = try await comparison.isSame(mirror.location, plan.destination.location) }
-        if try await comparison.isSame(location, plan.destination.location) { return (.new, isMirrored) }
-        return (try await comparison.isSame(location, plan.oldLocation) ? .old : .other, isMirrored)
+        if try await comparison.isSame(location, plan.destination.location) { return .new }
+        return try await comparison.isSame(location, plan.oldLocation) ? .old : .other
     }
 
     /// Domains that a swap undefined and that no journal knows of: their definition travels with them.

@@ -20,10 +20,12 @@ package enum SwapInput: Sendable {
     /// What the live configuration shows after a pivot whose answer was an error, or a job that went away.
     case foundOnNew
     case foundOnOld(SwapFailure)
+    /// QEMU runs the new volume and libvirt's live configuration names the old one.
+    case lostTrack(SwapFailure)
 
     var isTrouble: Bool {
         switch self {
-        case .failed, .foundOnOld, .sizesDiffer, .notReady: true
+        case .failed, .foundOnOld, .lostTrack, .sizesDiffer, .notReady: true
         case .prepared, .alreadyMoved, .adopted, .done, .mirrorReady, .foundOnNew: false
         }
     }
@@ -37,6 +39,8 @@ package enum SwapAction: Sendable {
     case awaitMirror(SwapPlan)
     /// Ask for the pivot, after a pause when it was refused as too early.
     case pivot(SwapPlan, after: Duration)
+    /// Make QEMU agree with a libvirt that has lost track of a pivot.
+    case bringBack(SwapPlan, SwapFailure)
     /// Let the guest see the larger size.
     case grow(SwapPlan)
     /// Write the configuration back, read both back.
@@ -49,7 +53,7 @@ package enum SwapAction: Sendable {
     /// True for what need not be begun when pivotd stops: from the pivot on a swap is better finished.
     var canBeLeft: Bool {
         switch self {
-        case .prepare, .undefine, .start, .awaitMirror, .rollBack: true
+        case .prepare, .undefine, .start, .awaitMirror, .bringBack, .rollBack: true
         case .pivot, .grow, .store, .complete, .fail: false
         }
     }
@@ -63,6 +67,8 @@ package enum SwapEntry: Sendable {
     /// The VM runs on the new volume.
     case finish(SwapPlan)
     case rollBack(SwapPlan, SwapFailure)
+    /// QEMU runs the new volume and libvirt's live configuration names the old one.
+    case bringBack(SwapPlan, SwapFailure)
 }
 
 /// One swap, as a pure state machine: told what happened, it says which phase to journal and what to do next.
@@ -74,6 +80,8 @@ package enum SwapMachine: ~Copyable {
     case starting(SwapPlan)
     case copying(SwapPlan)
     case pivoting(SwapPlan, tries: Int)
+    /// With why the swap has failed.
+    case bringingBack(SwapPlan, SwapFailure)
     case finishing(SwapPlan)
     /// With a failure when a step after the pivot failed: the configuration is stored all the same.
     case storing(SwapPlan, SwapFailure?)
@@ -88,6 +96,7 @@ package enum SwapMachine: ~Copyable {
         case .starting: .starting
         case .copying: .copying
         case .pivoting: .pivoting
+        case .bringingBack: .pivoting
         case .finishing: .finishing
         case .storing: .storing
         case .rollingBack: .rollingBack
@@ -111,6 +120,7 @@ package enum SwapMachine: ~Copyable {
         case .adopt(let plan): Step(.copying(plan), .awaitMirror(plan))
         case .finish(let plan): grow(plan)
         case .rollBack(let plan, let failure): rollBack(plan, failure)
+        case .bringBack(let plan, let failure): bringBack(plan, failure)
         }
     }
 
@@ -138,6 +148,11 @@ package enum SwapMachine: ~Copyable {
             return afterCopy(input, plan)
         case .pivoting(let plan, let tries):
             return afterPivot(input, plan, tries: tries, limit: pivotTries)
+        case .bringingBack(let plan, let failure):
+            // What cannot be brought back is stored where it is: the next start is to find the guest's writes.
+            if case .failed(let stranded) = input { return Step(.storing(plan, stranded), .store(plan)) }
+            let reason = "\(failure.reason); libvirt lost track of the pivot, so the disk was mirrored back to the old volume"
+            return rollBack(plan, SwapFailure(failure.kind, reason, isAbort: failure.isAbort))
         case .finishing(let plan):
             if case .failed(let failure) = input { return Step(.storing(plan, failure), .store(plan)) }
             return Step(.storing(plan, nil), .store(plan))
@@ -183,6 +198,8 @@ package enum SwapMachine: ~Copyable {
             return Step(.starting(second), .start(second))
         case .foundOnNew:
             return grow(plan)
+        case .lostTrack(let failure):
+            return bringBack(plan, failure)
         case .failed(let failure), .foundOnOld(let failure):
             return rollBack(plan, failure)
         default:
@@ -199,6 +216,8 @@ package enum SwapMachine: ~Copyable {
         case .notReady:
             let reason = "disk \(plan.disk): libvirt called the copy not ready for the pivot \(tries + 1) times"
             return rollBack(plan, .rebaseFailed(reason))
+        case .lostTrack(let failure):
+            return bringBack(plan, failure)
         case .failed(let failure), .foundOnOld(let failure):
             return rollBack(plan, failure)
         default:
@@ -208,6 +227,10 @@ package enum SwapMachine: ~Copyable {
 
     private static func grow(_ plan: SwapPlan) -> Step {
         plan.resizeToBytes == nil ? Step(.storing(plan, nil), .store(plan)) : Step(.finishing(plan), .grow(plan))
+    }
+
+    private static func bringBack(_ plan: SwapPlan, _ failure: SwapFailure) -> Step {
+        Step(.bringingBack(plan, failure), .bringBack(plan, failure))
     }
 
     private static func rollBack(_ plan: SwapPlan?, _ failure: SwapFailure) -> Step {

@@ -51,6 +51,7 @@ struct SwapRunner {
                 input = await steps.start(plan, events)
             case .awaitMirror(let plan): input = await watcher.awaitMirror(plan)
             case .pivot(let plan, let pause): input = await pivot(plan, pause, readyAt: watcher.readyAt)
+            case .bringBack(let plan, _): input = await steps.bringBack(plan)
             case .grow(let plan): input = await steps.grow(plan)
             case .store(let plan): input = await steps.store(plan, events)
             case .rollBack(let plan, let failure): input = await steps.rollBack(plan, failure)
@@ -79,6 +80,7 @@ struct SwapRunner {
             environment.journal.note(record.id, .ready)
             await environment.settings.onPhase(.ready)
         case .grow(let current), .store(let current): (plan, mayStop) = (current, false)
+        case .bringBack(let current, _): (plan, mayStop) = (current, false)
         case .rollBack(let current, _): (plan, mayStop) = (current, false)
         case .complete, .fail: return nil
         }

@@ -21,7 +21,14 @@ extension SwapSteps {
     /// Makes the stored configuration agree, reads both back, then lets go of the old volume.
     func store(_ plan: SwapPlan, _ events: HypervisorEvents) async -> SwapInput {
         do {
-            let isActive = try await checkLive(plan, events)
+            let isActive: Bool
+            do {
+                isActive = try await checkLive(plan, events)
+            } catch {
+                // libvirt's live configuration is wrong then, and the stored one has to name what QEMU runs.
+                if plan.wasPersistent, try await hypervisor.hasLostTrack(plan.domain, disk: plan.disk) { try await store(plan) }
+                throw error
+            }
             if plan.wasPersistent { try await store(plan) }
             if isActive, plan.wasPersistent, plan.strategy == .rebase {
                 try await hypervisor.setRecoveryMetadata(plan.domain, nil)

@@ -77,7 +77,7 @@ struct SwapSteps {
             try await settle { () async throws(HypervisorError) in
                 try await startCopy(plan)
             } isDone: { () async throws(HypervisorError) in
-                try await hypervisor.blockJobInfo(plan.domain, disk: plan.disk) != nil
+                try await isCopying(plan)
             }
             if plan.options.detectZeroes { try await unmapZeroes(plan) }
             return .done
@@ -94,8 +94,24 @@ struct SwapSteps {
             control.warn("detect_zeroes: zeroes may have been allocated on the new volume: \(error)")
             logger.warning("detect_zeroes: \(error)")
         }
-        guard try await hypervisor.blockJobInfo(plan.domain, disk: plan.disk) != nil else { return }
-        try await hypervisor.blockJobSetSpeed(plan.domain, disk: plan.disk, bytesPerSecond: plan.options.bandwidthMiBs << 20)
+        try await settle { () async throws(HypervisorError) in
+            guard try await hypervisor.blockJobInfo(plan.domain, disk: plan.disk) != nil else { return }
+            try await hypervisor.blockJobSetSpeed(plan.domain, disk: plan.disk, bytesPerSecond: plan.options.bandwidthMiBs << 20)
+        } isDone: { () async throws(HypervisorError) in
+            false
+        }
+    }
+
+    /// Whether the copy that a lost connection left in doubt is under way.
+    ///
+    /// A libvirtd that died before it had noted the copy's destination knows the job all the same. It must never be asked to pivot
+    /// such a job (9.0 crashes on it), so the job is ended here, to be begun again.
+    private func isCopying(_ plan: SwapPlan) async throws(HypervisorError) -> Bool {
+        guard try await hypervisor.blockJobInfo(plan.domain, disk: plan.disk) != nil else { return false }
+        if try await hypervisor.description(plan.domain, .live).disk(plan.disk)?.mirror != nil { return true }
+        logger.warning("libvirt has forgotten where the copy goes: ending it, to begin again")
+        try await hypervisor.blockJobAbort(plan.domain, disk: plan.disk, pivot: false)
+        return false
     }
 
     private func startCopy(_ plan: SwapPlan) async throws(HypervisorError) {
@@ -167,13 +183,34 @@ struct SwapSteps {
     func locate(_ plan: SwapPlan, orFail failure: SwapFailure) async -> SwapInput {
         do {
             let status = try await hypervisor.status(plan.domain)
+            // A libvirtd that has just come back answers this only when it has read the end of the job in QEMU.
+            if status.isActive { _ = try await hypervisor.blockJobInfo(plan.domain, disk: plan.disk) }
             // Of a stopped domain the stored configuration tells: libvirt changes it together with the live one at the pivot.
             let disk = try await hypervisor.description(plan.domain, status.isActive ? .live : .inactive).disk(plan.disk)
             guard let location = disk?.location else { return .foundOnOld(failure) }
             let comparison = LocationComparison(hypervisor: hypervisor)
-            return try await comparison.isSame(location, plan.destination.location) ? .foundOnNew : .foundOnOld(failure)
+            if try await comparison.isSame(location, plan.destination.location) { return .foundOnNew }
+            if status.isActive, try await hypervisor.hasLostTrack(plan.domain, disk: plan.disk) { return .lostTrack(failure) }
+            return .foundOnOld(failure)
         } catch {
             return .foundOnOld(failure)
+        }
+    }
+
+    /// Brings a guest back to the volume that libvirt believes it to be on.
+    func bringBack(_ plan: SwapPlan) async -> SwapInput {
+        logger.error("libvirt has lost track of a pivot: mirroring the disk back to \(plan.oldLocation)")
+        do {
+            try await hypervisor.bringBack(plan.domain, disk: plan.disk)
+            return .done
+        } catch {
+            return .failed(
+                failure(
+                    plan,
+                    """
+                    the guest runs on the new volume, but libvirt still names the old one, and the disk could not be mirrored back: \
+                    \(error). Keep both volumes; stop the guest and start it again on the new one
+                    """))
         }
     }
 

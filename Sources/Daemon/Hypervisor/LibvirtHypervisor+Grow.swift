@@ -82,7 +82,7 @@ extension LibvirtHypervisor {
     }
 
     /// One QMP command; its `return`, or its error thrown.
-    private func monitor(_ domain: DomainIdentity, _ command: String, _ arguments: JSONValue? = nil) async throws(HypervisorError)
+    func monitor(_ domain: DomainIdentity, _ command: String, _ arguments: JSONValue? = nil) async throws(HypervisorError)
         -> JSONValue
     {
         var object: JSONObject = ["execute": .string(command)]

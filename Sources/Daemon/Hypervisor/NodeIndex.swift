@@ -14,6 +14,11 @@ enum NodeIndex {
         element(xml, disk)?.elements(forName: "source").first?.attribute(forName: "index")?.stringValue
     }
 
+    /// The name of the disk's device in QEMU.
+    static func alias(in xml: String, disk: String) -> String? {
+        element(xml, disk)?.elements(forName: "alias").first?.attribute(forName: "name")?.stringValue
+    }
+
     /// The disk's `discard` setting.
     static func discard(in xml: String, disk: String) -> String? {
         element(xml, disk)?.elements(forName: "driver").first?.attribute(forName: "discard")?.stringValue

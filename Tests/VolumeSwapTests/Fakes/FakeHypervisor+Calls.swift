@@ -149,6 +149,14 @@ extension FakeHypervisor {
         try call(.grow, "grow \(toBytes)") { state throws(HypervisorError) in state.capacity = toBytes }
     }
 
+    func hasLostTrack(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Bool {
+        state.withLock { $0.hasLostTrack }
+    }
+
+    func bringBack(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) {
+        try call(.bringBack, "bring back") { state throws(HypervisorError) in state.hasLostTrack = false }
+    }
+
     func growSupport() async throws(HypervisorError) -> GrowSupport { .supported }
     func keepsTPMState() async throws(HypervisorError) -> Bool { false }
 

@@ -7,7 +7,7 @@ final class FakeHypervisor: Hypervisor {
     /// The calls that can be made to fail.
     enum Call: String, CaseIterable, Sendable {
         case lookup, status, xml, define, undefine, setMetadata, metadata, rebase, copy, jobInfo, abort, pivot, setSpeed, capacity
-        case grow, activeDomains, subscribe, secret, makeSecret, removeSecret, inspect
+        case grow, bringBack, activeDomains, subscribe, secret, makeSecret, removeSecret, inspect
     }
 
     struct Trouble: Sendable {
@@ -25,6 +25,8 @@ final class FakeHypervisor: Hypervisor {
         var mirror: (path: String, isReady: Bool)?
         var mirrorFormat = "raw"
         var job: BlockJobInfo?
+        /// QEMU has pivoted, libvirt does not know.
+        var hasLostTrack = false
         var metadata: String?
         var capacity = 64 * Fixture.mebibyte
         var paths: [String: PathDescription] = [:]

@@ -12,6 +12,7 @@ extension SwapAction {
         case .grow: "grow"
         case .store: "store"
         case .rollBack: "rollBack"
+        case .bringBack: "bringBack"
         case .complete: "complete"
         case .fail: "fail"
         }
@@ -24,20 +25,21 @@ extension SwapAction {
             .complete(let plan):
             plan
         case .rollBack(let plan, _): plan
+        case .bringBack(let plan, _): plan
         case .prepare, .fail: nil
         }
     }
 
     var failure: SwapFailure? {
         switch self {
-        case .rollBack(_, let failure), .fail(let failure): failure
+        case .rollBack(_, let failure), .bringBack(_, let failure), .fail(let failure): failure
         default: nil
         }
     }
 }
 
 enum InputName: String, CaseIterable, Sendable {
-    case prepared, alreadyMoved, adopted, done, failed, mirrorReady, sizesDiffer, notReady, foundOnNew, foundOnOld
+    case prepared, alreadyMoved, adopted, done, failed, mirrorReady, sizesDiffer, notReady, foundOnNew, foundOnOld, lostTrack
 
     func input(_ plan: SwapPlan) -> SwapInput {
         let cause = SwapFailure.rebaseFailed("cause")
@@ -52,13 +54,15 @@ enum InputName: String, CaseIterable, Sendable {
         case .notReady: .notReady
         case .foundOnNew: .foundOnNew
         case .foundOnOld: .foundOnOld(cause)
+        case .lostTrack: .lostTrack(cause)
         }
     }
 }
 
 /// The states by name; a state cannot be copied, so each test makes its own.
 enum StateName: String, CaseIterable, Sendable {
-    case preparing, undefining, starting, copying, pivoting, finishing, storing, storingAfterFailure, rollingBack, ended
+    case preparing, undefining, starting, copying, pivoting, bringingBack, finishing, storing, storingAfterFailure, rollingBack,
+        ended
 
     func make(_ plan: SwapPlan) -> SwapMachine {
         switch self {
@@ -67,6 +71,7 @@ enum StateName: String, CaseIterable, Sendable {
         case .starting: .starting(plan)
         case .copying: .copying(plan)
         case .pivoting: .pivoting(plan, tries: 0)
+        case .bringingBack: .bringingBack(plan, .rebaseFailed("cut off"))
         case .finishing: .finishing(plan)
         case .storing: .storing(plan, nil)
         case .storingAfterFailure: .storing(plan, .rebaseFailed("earlier"))
@@ -78,10 +83,11 @@ enum StateName: String, CaseIterable, Sendable {
     /// The action for each input of `InputName.allCases`, in its order, for a transient domain that is not grown.
     var expected: [String] {
         switch self {
-        // prepared, alreadyMoved, adopted, done, failed, mirrorReady, sizesDiffer, notReady, foundOnNew, foundOnOld
+        // prepared, alreadyMoved, adopted, done, failed, mirrorReady, sizesDiffer, notReady, foundOnNew, foundOnOld, lostTrack
         case .preparing:
             [
                 "start", "store", "await", "rollBack", "rollBack", "rollBack", "rollBack", "rollBack", "rollBack", "rollBack",
+                "rollBack",
             ]
         case .undefining: InputName.allCases.map { $0 == .failed ? "rollBack" : "start" }
         case .starting:
@@ -90,11 +96,14 @@ enum StateName: String, CaseIterable, Sendable {
         case .copying:
             [
                 "rollBack", "rollBack", "rollBack", "rollBack", "rollBack", "pivot", "rollBack", "rollBack", "store", "rollBack",
+                "bringBack",
             ]
         case .pivoting:
             [
                 "rollBack", "rollBack", "rollBack", "store", "rollBack", "rollBack", "rollBack", "pivot", "store", "rollBack",
+                "bringBack",
             ]
+        case .bringingBack: InputName.allCases.map { $0 == .failed ? "store" : "rollBack" }
         case .finishing: InputName.allCases.map { _ in "store" }
         case .storing: InputName.allCases.map { $0 == .failed ? "fail" : "complete" }
         case .storingAfterFailure, .rollingBack, .ended: InputName.allCases.map { _ in "fail" }

@@ -35,6 +35,7 @@ struct RecoveryRow: Sendable, CustomTestStringConvertible {
         case .enter(.adopt): "adopt"
         case .enter(.finish): "finish"
         case .enter(.rollBack): "rollBack"
+        case .enter(.bringBack): "bringBack"
         }
     }
 }
@@ -58,8 +59,8 @@ struct RecoveryTests {
     func restartOnlyBeforeCopy(row: RecoveryRow) {
         #expect(row.decision != "fresh" && row.decision != "restart")
         guard row.decision == "restart undoing" else { return }
-        #expect(row.phase == .undefining || row.phase == .starting)
-        #expect(row.seen.live == .old && row.seen.job == .none)
+        #expect(row.seen.job == .unnamed || row.phase == .undefining || row.phase == .starting)
+        #expect(row.seen.live == .old && (row.seen.job == .none || row.seen.job == .unnamed))
     }
 
     @Test("A VM on the new volume without a job is finished, whatever the phase", arguments: RecoveryRow.all)
@@ -93,7 +94,7 @@ struct RecoveryTests {
         case .enter(let decided): entry = decided
         }
         let begun = SwapMachine.begin(entry)
-        #expect(["store", "grow", "rollBack", "await"].contains(begun.action.label))
+        #expect(["store", "grow", "rollBack", "await", "bringBack"].contains(begun.action.label))
         #expect(begun.action.plan?.savedXML != nil)
     }
 
@@ -133,6 +134,8 @@ struct RecoveryTests {
         switch (row.seen.domain, row.seen.live, row.seen.job) {
         case (.active, .new, _): expected = "finish"
         case (.active, _, .ours): expected = row.phase == .rollingBack ? "rollBack" : "adopt"
+        case (.active, .old, .lost): expected = "bringBack"
+        case (.active, .old, .unnamed): expected = row.phase == .rollingBack ? "rollBack" : "restart undoing"
         case (.active, .old, .none):
             expected = row.phase == .undefining || row.phase == .starting ? "restart undoing" : "rollBack"
         case (.active, _, _): expected = "rollBack"

@@ -20,7 +20,7 @@ struct SwapMachineTests {
         let action = machine.handle(input.input(plan), pivotTries: 20)
         let phases: [String: SwapPhase] = [
             "undefine": .undefining, "start": .starting, "await": .copying, "pivot": .pivoting, "grow": .finishing,
-            "store": .storing, "rollBack": .rollingBack,
+            "store": .storing, "rollBack": .rollingBack, "bringBack": .pivoting,
         ]
         #expect(machine.phase == phases[action.label])
     }
@@ -126,6 +126,21 @@ struct SwapMachineTests {
         #expect(action.plan?.failure == .rebaseFailed("no space"))
     }
 
+    @Test(
+        "A pivot that libvirt lost track of is brought back and fails; what cannot be brought back is stored where it is, and fails"
+    )
+    func lostTrack() {
+        for isBack in [true, false] {
+            var machine = SwapMachine.pivoting(Fixture.plan(), tries: 0)
+            #expect(machine.handle(.lostTrack(.rebaseFailed("cut off")), pivotTries: 3).label == "bringBack")
+            let next = machine.handle(isBack ? .done : .failed(.rebaseFailed("keep both")), pivotTries: 3)
+            #expect(next.label == (isBack ? "rollBack" : "store"))
+            let end = machine.handle(.done, pivotTries: 3)
+            #expect(end.label == "fail")
+            #expect(end.failure?.reason.hasPrefix(isBack ? "cut off; libvirt lost track" : "keep both") == true)
+        }
+    }
+
     @Test("A run begins where recovery says")
     func entries() {
         let plan = Fixture.plan()
@@ -133,6 +148,7 @@ struct SwapMachineTests {
         #expect(SwapMachine.begin(.adopt(plan)).action.label == "await")
         #expect(SwapMachine.begin(.finish(plan)).action.label == "store")
         #expect(SwapMachine.begin(.finish(Fixture.plan(resizeTo: 1 << 30))).action.label == "grow")
+        #expect(SwapMachine.begin(.bringBack(plan, .rebaseFailed("cut off"))).action.label == "bringBack")
         #expect(SwapMachine.begin(.rollBack(plan, .rebaseFailed("gone"))).action.failure?.reason == "gone")
     }
 

@@ -38,6 +38,54 @@ struct RunnerConnectionTests {
         #expect(bench.hypervisor.state.withLock { $0.capacity } == 1 << 30)
     }
 
+    @Test("A copy that libvirt started and forgot the destination of is ended and begun again", arguments: ["copy", "rebase"])
+    func forgottenCopy(strategy: String) async throws {
+        let bench = Bench(
+            FakeHypervisor { hypervisor in
+                if hypervisor.count("abort") == 0 { return hypervisor.change { $0.mirror = nil } }
+                hypervisor.post(.ready)
+            })
+        bench.hypervisor.fail(strategy == "copy" ? .copy : .rebase, Self.lost(done: true))
+        #expect(try await bench.run(["options": ["strategy": .string(strategy)]])?.result != nil)
+        #expect(bench.hypervisor.count("abort") == 1)
+        #expect(bench.hypervisor.count(strategy) == 2)
+        #expect(bench.hypervisor.state.withLock { $0.liveSource } == Fixture.newPath)
+    }
+
+    /// The connection is lost in the pivot; libvirt comes back without the job, on the old volume, while QEMU is on the new one.
+    static func losingTrack() -> FakeHypervisor {
+        FakeHypervisor(onPivot: { hypervisor throws(HypervisorError) in
+            hypervisor.change { state in
+                state.mirror = nil
+                state.job = nil
+                state.hasLostTrack = true
+            }
+            throw HypervisorError(.connectionLost, "gone")
+        })
+    }
+
+    @Test("A pivot that libvirt lost track of is brought back and fails", arguments: ["copy", "rebase"])
+    func lostTrack(strategy: String) async throws {
+        let bench = Bench(Self.losingTrack())
+        let failure = try await bench.run(["options": ["strategy": .string(strategy)]])?.failure
+        #expect(failure?.reason.contains("mirrored back to the old volume") == true)
+        #expect(bench.hypervisor.count("bring back") == 1)
+        RunnerFailureTests.expectUntouched(bench)
+    }
+
+    @Test("What cannot be brought back fails, stored on the volume that QEMU runs")
+    func notBroughtBack() async throws {
+        let bench = Bench(Self.losingTrack())
+        bench.hypervisor.fail(.bringBack, .init(error: HypervisorError(.other, "no such node")))
+        let failure = try await bench.run(["options": ["strategy": "rebase"]])?.failure
+        #expect(failure?.reason.contains("Keep both volumes") == true)
+        #expect(failure?.reason.contains("no such node") == true)
+        bench.hypervisor.state.withLock { state in
+            #expect(state.storedSource == Fixture.newPath)
+            #expect(state.status.isPersistent)
+        }
+    }
+
     @Test("A look that loses the connection goes on after it")
     func look() async throws {
         let hypervisor = FakeHypervisor { hypervisor in
