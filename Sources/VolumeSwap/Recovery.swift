@@ -81,10 +81,8 @@ package enum Recovery {
 
     private static func afterStop(_ phase: SwapPhase, _ plan: SwapPlan, _ seen: SwapObservation) -> SwapEntry {
         if seen.stored == .new || phase == .finishing || phase == .storing { return .finish(plan) }
-        if phase == .pivoting, seen.stored == nil {
-            return rollBack(
-                plan,
-                "the guest went away during the pivot while pivotd was not running: compare both volumes before the next start")
+        if phase == .pivoting {
+            return rollBack(plan, "the guest went away during the pivot, while pivotd was not running; \(SwapFailure.keepBoth)")
         }
         return rollBack(plan, "the guest went away during the copy, while pivotd was not running")
     }

@@ -37,5 +37,8 @@ package struct SwapFailure: Error, Sendable, Hashable, Codable, CustomStringConv
     /// What the swap's own caller gets after `abort_swap`.
     package static let abortedByRequest = SwapFailure(.volumeRebaseFailed, "aborted by request", isAbort: true)
 
+    /// Said when the guest is gone from libvirt since the pivot was asked for.
+    package static let keepBoth = "which volume the guest wrote to last is not known: keep both volumes and compare them"
+
     package var description: String { "\(kind.rawValue): \(reason)" }
 }

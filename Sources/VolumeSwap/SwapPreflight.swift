@@ -82,13 +82,22 @@ struct SwapPreflight {
 
     /// True when a copy onto the new volume is running. A copy onto something else is left to ``SwapRunner`` to end.
     private func checkJob(_ disk: DiskDescription, _ plan: SwapPlan) async throws -> Bool {
-        guard let job = try await hypervisor.blockJobInfo(plan.domain, disk: plan.disk) else { return false }
+        guard let job = try await hypervisor.blockJobInfo(plan.domain, disk: plan.disk) else {
+            if disk.mirror != nil { try await checkForgottenMirror(plan) }
+            return false
+        }
         guard job.isCopy else {
             throw SwapFailure.rebaseFailed(
                 "disk \(plan.disk) of \(plan.domain.name) has a \(job.type) job that is not pivotd's: it is left alone")
         }
         guard let mirror = disk.mirror else { return false }
         return try await isSame(mirror.location, plan.destination.location)
+    }
+
+    /// A `<mirror>` that no job belongs to bars every block job until the guest starts anew.
+    private func checkForgottenMirror(_ plan: SwapPlan) async throws {
+        // The job may just have ended between two looks.
+        if let remains = try await SwapSteps.forgottenMirror(plan, hypervisor) { throw SwapFailure.rebaseFailed(remains) }
     }
 
     private func checkSizes(_ plan: inout SwapPlan) throws(SwapFailure) {

@@ -145,8 +145,9 @@ extension SwapSteps {
             try await endJob(plan)
             if plan.wasPersistent { try await restoreDefinition(plan) }
             let release = VolumeRelease(hypervisor: hypervisor, connector: environment.connector)
-            let remains = await release.release(
+            var remains = await release.release(
                 request.newConnection, plan.destination.location, isConnected: plan.isNewConnected, madeSecret: plan.madeSecret)
+            if let mirror = try await Self.forgottenMirror(plan, hypervisor) { remains.append(mirror) }
             return remains.isEmpty ? .done : .failed(.rebaseFailed(remains.joined(separator: "; ")))
         } catch {
             logger.error("roll-back: \(error)")
@@ -168,6 +169,20 @@ extension SwapSteps {
             guard try await isActive(plan.domain) else { return }
             if try await hypervisor.blockJobInfo(plan.domain, disk: plan.disk) != nil { throw error }
         }
+    }
+
+    /// libvirt drops a job that QEMU ended while libvirtd was dead, but keeps its `<mirror>`, and then refuses further jobs (error 83).
+    ///
+    /// - Returns: what to do about it; nil when there is none.
+    static func forgottenMirror(_ plan: SwapPlan, _ hypervisor: any Hypervisor) async throws(HypervisorError) -> String? {
+        guard let status = try await hypervisor.statusIfKnown(plan.domain), status.isActive,
+            try await hypervisor.blockJobInfo(plan.domain, disk: plan.disk) == nil,
+            try await hypervisor.description(plan.domain, .live).disk(plan.disk)?.mirror != nil
+        else { return nil }
+        return """
+            libvirt still shows a <mirror> on disk \(plan.disk) of \(plan.domain.name) that no job belongs to, and refuses further \
+            block jobs on it until the guest has been stopped and started
+            """
     }
 
     private func isActive(_ domain: DomainIdentity) async throws(HypervisorError) -> Bool {

@@ -170,8 +170,10 @@ struct SwapSteps {
             await hypervisor.waitUntilConnected()
             // Whether libvirt heard the request shows in what runs; if it did not, it is asked again.
             let found = await locate(plan, orFail: failure(plan, error.description))
-            if case .foundOnOld = found, (try? await hypervisor.blockJobInfo(plan.domain, disk: plan.disk)) != nil {
-                return .notReady
+            guard case .foundOnOld = found else { return found }
+            if (try? await hypervisor.blockJobInfo(plan.domain, disk: plan.disk)) ?? nil != nil { return .notReady }
+            guard (try? await hypervisor.statusIfKnown(plan.domain))??.isActive == true else {
+                return .foundOnOld(failure(plan, "\(error); the guest is gone from libvirt since, and \(SwapFailure.keepBoth)"))
             }
             return found
         } catch {

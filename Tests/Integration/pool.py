@@ -12,6 +12,8 @@ def as_it_should_be(guest: Guest) -> bool:
     try:
         if not guest.running() or guest.is_persistent() != guest.persistent or guest.job():
             return False
+        if guest.disk("vdb").find("mirror") is not None:
+            return False
         kinds = (False, True) if guest.persistent else (False,)
         return all(guest.disks["vdb"].named_by(guest.disk("vdb", inactive)) for inactive in kinds)
     except LabError:

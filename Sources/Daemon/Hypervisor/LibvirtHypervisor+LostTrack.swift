@@ -8,52 +8,73 @@ package import VolumeSwap
 extension LibvirtHypervisor {
     package func hasLostTrack(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Bool {
         guard allowsMonitorCommands else { return false }
-        return try await running(domain, disk: disk).map { $0.index != $0.described } ?? false
+        return try await running(domain, disk: disk).map { !$0.isDescribed } ?? false
     }
 
     package func bringBack(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) {
-        let job = "pivotd-back-\(disk)"
         var strayed: RunningNode?
+        var looks = 0
         while true {
             let connection = try await read { (connection) throws(LibvirtError) in connection }
             let events = connection.events(domainUUID: domain.uuid, limit: 64)
             guard let found = try await running(domain, disk: disk) else {
                 throw HypervisorError(.other, "QEMU does not tell the node of disk \(disk)")
             }
-            if found.index == found.described {
+            // libvirt's own name for the disk's copy: where it still waits for that one's end, this end lets it forget the <mirror>.
+            let name = "copy-\(disk)-\(found.describedNode)"
+            let job = try await monitor(domain, "query-jobs").arrayValue?.first { $0["id"]?.stringValue == name }
+            switch (found.isDescribed, job?["status"]?.stringValue) {
+            case (true, nil):
                 if let strayed { try await close(domain, strayed) }
                 return
-            }
-            let status = try await monitor(domain, "query-jobs").arrayValue?.first { $0["id"]?.stringValue == job }
-            switch status?["status"]?.stringValue {
-            case nil:
-                guard strayed == nil else { throw HypervisorError(.other, "QEMU's mirror back to the old volume ended early") }
+            case (true, "concluded"):
+                looks += 1
+                let live = try await description(domain, .live)
+                if live.disk(disk)?.mirror == nil || looks > 2 { try await dismiss(domain, name) }
+            case (false, nil):
                 try await openDescribed(domain, disk: disk, found)
                 _ = try await monitor(
                     domain, "blockdev-mirror",
                     [
-                        "job-id": .string(job), "device": .string(found.node), "target": .string(found.describedNode),
+                        "job-id": .string(name), "device": .string(found.node), "target": .string(found.describedNode),
                         "sync": "full",
+                        "auto-dismiss": false,
                     ])
-            case "ready":
-                _ = try await monitor(domain, "job-complete", ["id": .string(job)])
+            case (false, "ready"):
+                _ = try await monitor(domain, "job-complete", ["id": .string(name)])
+            case (false, "concluded"):
+                try await dismiss(domain, name)
+                throw HypervisorError(.other, "the mirror back failed: \(job?["error"]?.stringValue ?? "QEMU gave no reason")")
             default: break
             }
-            strayed = found
-            await wait(for: job, in: events)
+            if !found.isDescribed { strayed = found }
+            await wait(for: name, in: events)
             if Task.isCancelled { throw HypervisorError(.other, "pivotd is stopping") }
         }
     }
 
-    /// Returns at the job's next event, or when events can no longer tell.
+    private func dismiss(_ domain: DomainIdentity, _ job: String) async throws(HypervisorError) {
+        _ = try await monitor(domain, "job-dismiss", ["id": .string(job)])
+    }
+
+    /// Returns at the job's next event, when events can no longer tell, or after a second: the net under lost events.
     private func wait(for job: String, in events: LibvirtEvents) async {
+        await withTaskGroup { group in
+            group.addTask { await Self.event(of: job, in: events) }
+            group.addTask { _ = try? await Task.sleep(for: .seconds(1)) }
+            await group.next()
+            group.cancelAll()
+        }
+    }
+
+    private static func event(of job: String, in events: LibvirtEvents) async {
         for await event in events {
             switch event {
             case .monitor(_, _, let details, _, _):
                 guard let data = try? JSONValue(parsing: details), data["device"]?.stringValue == job else { continue }
                 return
-            case .lifecycle, .overflow, .disconnected: return
-            case .blockJob, .ioError: continue
+            case .blockJob, .lifecycle, .overflow, .disconnected: return
+            case .ioError: continue
             }
         }
     }
@@ -65,6 +86,7 @@ extension LibvirtHypervisor {
         var index: String
         var described: String
 
+        var isDescribed: Bool { index == described }
         var describedNode: String { "libvirt-\(described)\(node.dropFirst("libvirt-\(index)".count))" }
     }
 

@@ -62,7 +62,7 @@ class Scene:
         else:
             failure = json.loads(reply["failure"])
             assert failure["module"] == "nova.exception", failure
-            assert_stayed(self.guest, self.new)
+            assert_stayed(self.guest, self.new, failure=failure["message"])
         return reply
 
     def succeed(self, repeats: bool = False) -> None:

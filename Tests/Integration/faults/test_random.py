@@ -95,7 +95,12 @@ def check(scene: Scene) -> str:
         if succeeded:
             assert_moved(guest, scene.new)
         else:
-            assert_stayed(guest, scene.new)
+            assert_stayed(guest, scene.new, failure=reply["failure"])
+    elif not succeeded and "keep both volumes" in reply["failure"]:
+        # libvirtd 9.0 that is killed at the very pivot may disown the guest: nobody can be asked which volume it is on.
+        volumes = [volume for volume in (old, scene.new) if not volume.missing_writes(guest.written())]
+        assert volumes, "writes are lost with the guest"
+        assert guest.is_persistent() == guest.persistent
     else:
         volume = scene.new if succeeded else old
         assert not volume.missing_writes(guest.written()), "writes are lost with the guest"

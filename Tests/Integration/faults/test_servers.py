@@ -5,6 +5,7 @@ import time
 import pytest
 from faults.scene import MIDDLING
 from lab.processes import until
+from lab.qmp import QMP
 
 
 @pytest.fixture(params=["copy", "rebase"])
@@ -63,3 +64,37 @@ def test_a_message_that_comes_again_and_again(stage, copying):
     copying.reply(repeats=True)
     assert [copying.task()["state"], copying.task()["new_volume_id"]] == ["completed", copying.new.id]
     assert copying.guest.disks["vdb"].named_by(copying.guest.disk())
+
+
+@pytest.mark.parametrize(
+    ("strategy", "pivotd_lives", "closed"),
+    [("copy", True, False), ("rebase", False, False), ("copy", False, True), ("rebase", True, True)],
+)
+def test_libvirtd_is_killed_at_the_pivot(lab, stage, pool, strategy, pivotd_lives, closed):
+    """It dies after QEMU's pivot and before its own note of it, so it comes back with the old volume in its configuration.
+
+    Whether it had closed the old volume in QEMU already makes a difference. Here QEMU is told by hand what libvirtd told it last.
+    """
+    copying = stage.scene(pool.one(), strategy=strategy, bandwidth_mib_s=MIDDLING).send().wait_copying()
+    disk = copying.guest.disk()
+    if not pivotd_lives:
+        stage.daemon.kill()
+    lab.libvirt.kill()
+    with QMP(lab.libvirt.directory, copying.guest.name) as qemu:
+        [job] = qemu.ask("query-jobs")
+        qemu.ask("block-job-set-speed", device=job["id"], speed=0)
+        qemu.ask("job-complete", id=qemu.wait_for_job("ready"))
+        qemu.wait_for_job("concluded")
+        if closed:
+            qemu.ask("job-dismiss", id=job["id"])
+            for node in ("format", "storage"):
+                qemu.ask("blockdev-del", **{"node-name": f"libvirt-{disk.find('source').get('index')}-{node}"})
+    lab.libvirt.start()
+    if not pivotd_lives:
+        stage.daemon.start()
+    copying.fail("mirrored back to the old volume")
+    again = stage.scene(copying.guest).send()
+    if closed:  # libvirt has dropped the job by then, but not its <mirror>
+        again.fail("until the guest has been stopped and started")
+    else:
+        again.succeed()
