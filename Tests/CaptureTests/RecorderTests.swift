@@ -47,7 +47,7 @@ import Testing
         let request = MessageTests.request().body.bytes
         let headers: JSONObject = ["exchange_name": "", "properties": [:]]
         let (_, lines) = try await record {
-            $0.idleTimeout = .milliseconds(200)
+            $0.limit = 3
             $0.keepsOnlyRepliesToRecorded = true
         } _: { transport in
             for queue in ["reply_2", "reply_1"] {
