@@ -1,4 +1,4 @@
-# What deploy/demo and deploy/test share; sourced by both.
+# What deploy/bench, deploy/demo and deploy/test share; sourced by them.
 # shellcheck shell=bash
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -23,3 +23,29 @@ private_directory() { mktemp -d "${TMPDIR:-/tmp}/pivotd-$1-XXXXXX"; }
 
 # Ends and removes everything that a lab has left in its directory.
 sweep() { [ ! -d "$1" ] || "$python" -m lab sweep "$1"; }
+
+# run_swept DIRECTORY COMMAND...: runs it to its end, ends it when this script is ended, sweeps the directory, and exits with its code.
+run_swept() {
+    swept=$1 child=
+    shift
+    trap end_swept EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM HUP
+    "$@" &
+    child=$!
+    local code=0
+    wait "$child" || code=$?
+    child=
+    exit "$code"
+}
+
+end_swept() {
+    local code=$?
+    trap - EXIT INT TERM HUP
+    if [ -n "$child" ]; then
+        kill -TERM "$child" 2>/dev/null || true
+        wait "$child" 2>/dev/null || true
+    fi
+    sweep "$swept" || true
+    exit "$code"
+}

@@ -96,6 +96,7 @@ enum MetricHelp {
         "pivotd_swaps_total": "Swaps that ended, by result.",
         "pivotd_swaps_running": "Swaps under way.",
         "pivotd_swaps_queued": "Swaps that wait for their instance or a free slot.",
+        "pivotd_accept_seconds": "Seconds from a swap's arrival until its task is on disk and its message acknowledged.",
         "pivotd_swap_duration_seconds": "Seconds from the start of a swap to its outcome.",
         "pivotd_swap_overhead_seconds": "Seconds of a successful swap without the copy itself.",
         "pivotd_ready_to_pivot_seconds": "Seconds from libvirt's READY event to the call of the pivot.",

@@ -1,6 +1,7 @@
 import Foundation
 import JSON
 import Logging
+import Metrics
 import OrderedCollections
 package import OsloMessaging
 import VolumeSwap
@@ -14,6 +15,7 @@ package struct SwapEndpoint: RPCEndpoint {
     let failures: NovaFailure
     /// Called when the journal could not store a task.
     let onNotStored: @Sendable () -> Void
+    let accepting = Timer(label: "pivotd_accept_seconds")
 
     package func receive(_ request: RPCRequest, redelivered: Bool) -> @Sendable () async -> RPCDisposition {
         guard request.method == "swap_volume" else {
@@ -23,6 +25,7 @@ package struct SwapEndpoint: RPCEndpoint {
     }
 
     private func swap(_ request: RPCRequest) -> @Sendable () async -> RPCDisposition {
+        let arrival = ContinuousClock.now
         let record = Self.record(request)
         // Begun before the task can end, so that none follows the final reply, which stops them.
         let heartbeats = request.replyAddress.flatMap { replies.startHeartbeats(for: $0) }
@@ -30,6 +33,7 @@ package struct SwapEndpoint: RPCEndpoint {
         return {
             switch await accept() {
             case .accepted:
+                accepting.record(duration: .now - arrival)
                 return .stored
             case .underWay, .ended:
                 if let heartbeats { await replies.stopHeartbeats(heartbeats) }
