@@ -15,7 +15,7 @@ package struct SwapOptions: Sendable, Hashable, Codable {
     package var bandwidthMiBs: Int64 = 0
     /// KiB, a power of two, 0 is QEMU's default (`VIR_DOMAIN_BLOCK_COPY_GRANULARITY`).
     package var granularityKiB: Int64 = 0
-    /// MiB in flight, 0 is QEMU's default (`VIR_DOMAIN_BLOCK_COPY_BUF_SIZE`).
+    /// MiB in flight, 0 is QEMU's default (`VIR_DOMAIN_BLOCK_COPY_BUF_SIZE`), less with ``detectZeroes``; see ``copyBufferMiB``.
     package var bufferMiB: Int64 = 0
     /// `VIR_DOMAIN_BLOCK_COPY_SYNCHRONOUS_WRITES`: the copy converges however busy the guest is.
     package var synchronousWrites = false
@@ -52,6 +52,11 @@ package struct SwapOptions: Sendable, Hashable, Codable {
             }
         }
     }
+
+    /// MiB in flight of a `virDomainBlockCopy`, 0 is QEMU's default of 16.
+    ///
+    /// QEMU copies a bufferful before it can be told to leave zeroes out, and what it has allocated by then stays so.
+    var copyBufferMiB: Int64 { bufferMiB == 0 && detectZeroes ? 8 : bufferMiB }
 
     /// True when an option is asked for that only `virDomainBlockCopy` can express.
     package var needsBlockCopy: Bool { granularityKiB != 0 || bufferMiB != 0 || synchronousWrites || detectZeroes }

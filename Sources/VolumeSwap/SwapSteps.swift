@@ -133,7 +133,7 @@ struct SwapSteps {
         let copy = BlockCopy(
             destinationXML: xml, bandwidth: plan.options.detectZeroes ? 1 << 20 : bandwidth,
             granularity: plan.options.granularityKiB << 10,
-            bufferSize: plan.options.bufferMiB << 20, synchronousWrites: plan.options.synchronousWrites)
+            bufferSize: plan.options.copyBufferMiB << 20, synchronousWrites: plan.options.synchronousWrites)
         try await hypervisor.blockCopy(plan.domain, disk: plan.disk, copy)
     }
 

@@ -5,7 +5,7 @@ extension PivotdConfiguration {
         package var bandwidthMiBPerSecond: Int
         /// KiB; 0 for QEMU's default.
         package var granularityKiB: Int
-        /// MiB; 0 for QEMU's default.
+        /// MiB; 0 for QEMU's default, or 8 with `detectZeroes`.
         package var bufferMiB: Int
         package var synchronousWrites: Bool
         package var detectZeroes: Bool
@@ -21,7 +21,8 @@ extension PivotdConfiguration {
                 "granularity_kib", .swap, default: 0, 0...65_536,
                 "Granularity of the copy's dirty bitmap in KiB; 0 for QEMU's default")
             bufferMiB = reader.integer(
-                "buffer_mib", .swap, default: 0, 0...4095, "Data on the way at a time in MiB; 0 for QEMU's default")
+                "buffer_mib", .swap, default: 0, 0...4095,
+                "Data on the way at a time in MiB; 0 for QEMU's default (16), or 8 with detect_zeroes")
             synchronousWrites = reader.boolean(
                 "synchronous_writes", .swap, default: false, "Send the guest's writes to both volumes, so that a copy converges")
             detectZeroes = reader.boolean("detect_zeroes", .swap, default: false, "Keep zeroes sparse on the new volume")

@@ -131,6 +131,13 @@ struct SwapOptionsTests {
         #expect(options.needsBlockCopy)
     }
 
+    @Test("The buffer is small when zeroes are to be left out, unless a size is asked for")
+    func buffer() throws {
+        #expect(try Self.options([:]).copyBufferMiB == 0)
+        #expect(try Self.options(["detect_zeroes": true]).copyBufferMiB == 8)
+        #expect(try Self.options(["detect_zeroes": true, "buffer_mib": 64]).copyBufferMiB == 64)
+    }
+
     @Test("What is not given is the worker's default; auto overrides a default strategy")
     func defaults() throws {
         var defaults = SwapOptions()
