@@ -7,11 +7,11 @@ import time
 from collections.abc import Iterator
 
 from bed import Bed, empty
-from lab.processes import run
+from lab.guest import Guest
+from lab.processes import MIB, run
 from lab.volumes import Volume, Volumes
 from report import Figure
 
-MIB = 1 << 20
 REFERENCE = "qemu-img convert"
 
 
@@ -42,21 +42,34 @@ def settled(volume: Volume) -> None:
     os.sync()
 
 
+def compare(bed: Bed, guest: Guest, new: Volume, repeat: int, options: dict[str, object]) -> dict[str, list[float]]:
+    """Rates in MiB/s of the copy, of the whole swap and of the reference, `repeat` times each; who goes first changes."""
+    old = guest.disks["vdb"]
+    rates: dict[str, list[float]] = {"copy": [], "swap": [], REFERENCE: []}
+
+    def convert_it() -> None:
+        settled(new)
+        rates[REFERENCE].append(old.size / convert(old, new) / MIB)
+
+    def swap_it() -> None:
+        settled(new)
+        timing = bed.swap(guest, new, options)
+        rates["copy"].append(old.size / timing.copy / MIB)
+        rates["swap"].append(old.size / timing.whole / MIB)
+        bed.swap(guest, old, {})
+
+    for number in range(repeat):
+        for turn in (convert_it, swap_it) if number % 2 else (swap_it, convert_it):
+            turn()
+    return rates
+
+
 def measure(bed: Bed, size: int, repeat: int, options: dict[str, object]) -> Iterator[Figure]:
-    """Copies a full volume from a file to each kind of destination, `repeat` times by both."""
-    old = bed.lab.volumes.file(size, fill=True)
-    guest = bed.guest(old)
+    """Copies a full volume from a file to each kind of destination."""
+    guest = bed.guest(bed.lab.volumes.file(size, fill=True))
     for kind, new, wanted in destinations(bed.lab.volumes, size):
-        ours, whole, theirs = [], [], []
-        for _ in range(repeat):
-            settled(new)
-            theirs.append(size / convert(old, new) / MIB)
-            settled(new)
-            timing = bed.swap(guest, new, options)
-            ours.append(size / timing.copy / MIB)
-            whole.append(size / timing.whole / MIB)
-            bed.swap(guest, old, {})
+        rates = compare(bed, guest, new, repeat, options)
         new.close()
-        yield Figure(f"copy: file to {kind}", "MiB/s", ours, REFERENCE, theirs, wanted)
-        yield Figure(f"whole swap: file to {kind}", "MiB/s", whole, REFERENCE, theirs)
+        yield Figure(f"copy: file to {kind}", "MiB/s", rates["copy"], REFERENCE, rates[REFERENCE], wanted)
+        yield Figure(f"whole swap: file to {kind}", "MiB/s", rates["swap"], REFERENCE, rates[REFERENCE])
     bed.lab.remove(guest)

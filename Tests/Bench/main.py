@@ -20,7 +20,7 @@ from lab.lab import Lab
 from lab.processes import MIB, LabError
 from report import Figure
 
-NAMES = ("copy", "swap", "thin", "rbd", "replay", "rpc", "recovery")
+NAMES = ("copy", "swap", "thin", "rbd", "replay", "recovery")
 NOT_ASKED_FOR = ("rbd",)
 """What runs only when it is named."""
 
@@ -44,8 +44,6 @@ def measure(bed: Bed, name: str, arguments: argparse.Namespace) -> Iterator[Figu
             return thin.measure(bed, volumes.rbd)
         case "replay":
             return replays.measure(bed.lab.workspace.root, arguments.calls, repeat)
-        case "rpc":
-            return replays.measure_calls(bed, repeat)
         case _:
             return recoveries.measure(bed, repeat)
 

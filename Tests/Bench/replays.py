@@ -1,4 +1,4 @@
-"""The replay of a large capture against a hypervisor made of nothing, and calls over a broker by the replay as their client."""
+"""The replay of a large capture against a hypervisor made of nothing."""
 
 from __future__ import annotations
 
@@ -9,13 +9,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from bed import Bed
 from captures import line, request, swap
 from lab.daemon import binary, clean_environment
 from lab.processes import MIB, LabError
 from report import Figure
-
-PINGS = 20_000
 
 
 def write_capture(path: Path, inner: Iterator[dict]) -> Path:
@@ -54,13 +51,3 @@ def measure(directory: Path, calls: int, repeat: int) -> Iterator[Figure]:
     full = calls == 100_000
     yield Figure(f"replay of {calls} swaps", "s", [took for took, _ in runs], wanted="< 15" if full else "")
     yield Figure("its peak memory", "MiB", [peak / MIB for _, peak in runs], wanted="< 150" if full else "")
-
-
-def measure_calls(bed: Bed, repeat: int) -> Iterator[Figure]:
-    """Calls of the worker over the broker, many at a time, each waited for; `replay --publish` is the client."""
-    directory = bed.lab.workspace.root
-    capture = write_capture(directory / "pings.jsonl", (request("oslo_rpc_server_ping", {}) for _ in range(PINGS)))
-    argv = bed.daemon.client_argv("replay", "--publish", "--speed", "max", "--fresh-ids", capture)
-    runs = [timed(argv, directory / "log" / "pings.err") for _ in range(repeat)]
-    capture.unlink()
-    yield Figure("calls answered over the broker (ping)", "1/s", [PINGS / took for took, _ in runs])
