@@ -73,6 +73,9 @@ package protocol Hypervisor: Sendable {
 
     /// What the host says of a path; nil when nothing is there.
     func inspect(path: String) async throws(HypervisorError) -> PathDescription?
+    /// Where the guest's bytes begin in a LUKS volume of version 1, the one that QEMU opens; nil when the path holds no such header
+    /// or it cannot be read.
+    func luksPayloadOffset(path: String) async throws(HypervisorError) -> Int64?
 }
 
 extension Hypervisor {

@@ -10,8 +10,10 @@ package struct SwapPlan: Sendable, Hashable, Codable, CustomStringConvertible, C
     package var destination: VolumeSource
     /// The size the guest sees before the swap, bytes.
     package var oldBytes: Int64
-    /// The size of the new volume, bytes; nil until it is known (network, LUKS and qcow2 volumes).
+    /// The size that the new volume offers a guest, bytes; nil where only QEMU knows it (network and qcow2 volumes).
     package var newBytes: Int64?
+    /// Bytes of the new volume before those of the guest: its LUKS header.
+    package var headerBytes: Int64?
     /// The size to grow to after the pivot, bytes.
     package var resizeToBytes: Int64?
     /// True when QEMU must be shown only the first `oldBytes` of a larger volume.
@@ -26,6 +28,8 @@ package struct SwapPlan: Sendable, Hashable, Codable, CustomStringConvertible, C
     /// Everything of the disk that must be the same afterwards.
     package var keptElements: [String]
     package var attempts: Int
+    /// The window of the new volume that QEMU is shown, bytes.
+    package var sliceBytes: Int64? { usesSlice ? (headerBytes ?? 0) + oldBytes : nil }
     /// Why the swap is being rolled back.
     package var failure: SwapFailure?
     package var warnings: [String]

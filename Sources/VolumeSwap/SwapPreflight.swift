@@ -36,7 +36,7 @@ struct SwapPreflight {
         var plan = SwapPlan(
             domain: domain, disk: request.disk, strategy: .copy, oldLocation: current, destination: resolved.source,
             oldBytes: try await hypervisor.capacity(domain, disk: request.disk), newBytes: resolved.bytes,
-            resizeToBytes: request.resizeToBytes, usesSlice: false, wasPersistent: status.isPersistent,
+            headerBytes: resolved.headerBytes, resizeToBytes: request.resizeToBytes, usesSlice: false, wasPersistent: status.isPersistent,
             savedXML: status.isPersistent ? try await hypervisor.xml(domain, .inactive) : nil,
             isNewConnected: resolved.isConnected, madeSecret: resolved.madeSecret, options: request.options,
             keptElements: disk.keptElements, attempts: 1, warnings: [])
@@ -106,9 +106,10 @@ struct SwapPreflight {
                 "resize_to: \(target) bytes is less than the disk's present \(plan.oldBytes) bytes; a disk cannot shrink")
         }
         if plan.resizeToBytes == plan.oldBytes { plan.resizeToBytes = nil }
-        if plan.resizeToBytes != nil, plan.destination.encryption != nil || plan.destination.format != "raw" {
-            let kind = plan.destination.encryption != nil ? "an encrypted" : "a \(plan.destination.format)"
-            throw .invalidVolume("resize_to: \(kind) volume cannot be grown while it is moved; move it with resize_to 0 first")
+        let isSealed = plan.destination.encryption != nil && plan.headerBytes == nil
+        if plan.resizeToBytes != nil, isSealed || plan.destination.format != "raw" {
+            let kind = isSealed ? "an encrypted volume whose LUKS header cannot be read" : "a \(plan.destination.format) volume"
+            throw .invalidVolume("resize_to: \(kind) cannot be grown while it is moved; move it with resize_to 0 first")
         }
         guard let size = plan.newBytes else {
             // Only QEMU knows this volume's size, but it has to be larger than the old one to be grown.
@@ -120,7 +121,12 @@ struct SwapPreflight {
                 "the new volume \(plan.destination.location) has \(size) bytes, the old one \(plan.oldBytes): too small")
         }
         if let target = plan.resizeToBytes, target > size {
-            throw .invalidVolume("the new volume \(plan.destination.location) has \(size) bytes, resize_to asks for \(target)")
+            // Of an encrypted volume the guest gets what the header leaves, as with nova's extend_volume.
+            guard let header = plan.headerBytes, target <= size + header else {
+                throw .invalidVolume(
+                    "the new volume \(plan.destination.location) has \(size) bytes, resize_to asks for \(target)")
+            }
+            plan.resizeToBytes = size > plan.oldBytes ? size : nil
         }
         plan.usesSlice = size > plan.oldBytes
     }

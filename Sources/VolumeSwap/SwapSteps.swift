@@ -89,7 +89,7 @@ struct SwapSteps {
     /// Lets the copy, which was started slowly for this, go on at its full speed once it leaves zeroes out.
     private func unmapZeroes(_ plan: SwapPlan) async throws(HypervisorError) {
         do throws(HypervisorError) {
-            try await hypervisor.unmapZeroes(plan.domain, disk: plan.disk, sliceBytes: plan.usesSlice ? plan.oldBytes : nil)
+            try await hypervisor.unmapZeroes(plan.domain, disk: plan.disk, sliceBytes: plan.sliceBytes)
         } catch {
             control.warn("detect_zeroes: zeroes may have been allocated on the new volume: \(error)")
             logger.warning("detect_zeroes: \(error)")
@@ -126,7 +126,7 @@ struct SwapSteps {
         let xml: String
         do {
             xml = try DomainXML.destination(
-                plan.destination, sliceBytes: plan.usesSlice ? plan.oldBytes : nil, detectZeroes: plan.options.detectZeroes)
+                plan.destination, sliceBytes: plan.sliceBytes, detectZeroes: plan.options.detectZeroes)
         } catch {
             throw HypervisorError(.other, error.reason)
         }

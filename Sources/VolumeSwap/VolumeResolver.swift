@@ -9,8 +9,10 @@ struct VolumeResolver {
 
     struct Resolved {
         var source: VolumeSource
-        /// The exact size in bytes; nil where only QEMU can tell.
+        /// The exact size that a guest can use, bytes; nil where only QEMU can tell.
         var bytes: Int64?
+        /// Of a LUKS volume whose header could be read.
+        var headerBytes: Int64?
         var isConnected: Bool
         var madeSecret: String?
     }
@@ -51,8 +53,14 @@ struct VolumeResolver {
         }
         let location: VolumeLocation = place.kind == .block ? .block(path) : .file(path)
         let source = VolumeSource(location: location, format: format, encryption: encryption)
-        let isPlain = format == "raw" && encryption == nil
-        return Resolved(source: source, bytes: isPlain ? place.bytes : nil, isConnected: isConnected, madeSecret: nil)
+        var resolved = Resolved(source: source, bytes: nil, isConnected: isConnected, madeSecret: nil)
+        guard format == "raw" else { return resolved }
+        if encryption != nil {
+            guard let header = try await hypervisor.luksPayloadOffset(path: path) else { return resolved }
+            resolved.headerBytes = header
+        }
+        resolved.bytes = place.bytes - (resolved.headerBytes ?? 0)
+        return resolved
     }
 
     /// The secret of usage type volume whose usage is the volume's id, as nova names it.

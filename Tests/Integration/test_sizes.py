@@ -9,9 +9,11 @@ from lab.volumes.volume import fill_with_pattern
 from nova import exception
 
 GIB = 1024 * MIB
+LUKS_HEADER = 2068480
+"""Bytes of the header of a LUKS volume as qemu-img makes it."""
 
 
-@pytest.mark.parametrize("kind", ["file", "loop", "rbd"])
+@pytest.mark.parametrize("kind", ["file", "loop", "rbd", "luks"])
 def test_grow(lab, rpc, pool, guest, kind):
     new = getattr(lab.volumes, kind)(size=GIB)
     result = rpc.call("swap_volume", **swap_arguments(guest, new, resize_to=1))
@@ -23,8 +25,19 @@ def test_grow(lab, rpc, pool, guest, kind):
     pool.retire(guest)
 
 
-def test_a_larger_volume_that_is_not_to_grow(lab, rpc, pool, guest):
-    old, new = guest.disks["vdb"], lab.volumes.file(size=GIB)
+def test_growing_onto_an_encrypted_volume_of_that_size(lab, rpc, pool, guest):
+    """Cinder's volume of 1 GiB is 1 GiB with its LUKS header: the guest gets the rest."""
+    new = lab.volumes.luks(size=GIB - LUKS_HEADER)
+    result = rpc.call("swap_volume", **swap_arguments(guest, new, resize_to=1))
+    assert result["capacity_bytes"] == GIB - LUKS_HEADER
+    until(lambda: guest.console.size() == GIB - LUKS_HEADER, 20, lambda: f"the guest sees {guest.console.size()} bytes")
+    assert_moved(guest, new)
+    pool.retire(guest)
+
+
+@pytest.mark.parametrize("kind", ["file", "luks"])
+def test_a_larger_volume_that_is_not_to_grow(lab, rpc, pool, guest, kind):
+    old, new = guest.disks["vdb"], getattr(lab.volumes, kind)(size=GIB)
     result = rpc.call("swap_volume", **swap_arguments(guest, new))
     assert result["warnings"], "the stored size differs from the running one: that is worth a warning"
     assert guest.console.size() == old.size

@@ -24,6 +24,9 @@ extension DryRunHypervisor {
         return PathDescription(kind: kind, bytes: size(location), canonicalPath: path, names: [path], deviceNumber: nil)
     }
 
+    /// Encrypted volumes offer all of their size.
+    package func luksPayloadOffset(path: String) async throws(HypervisorError) -> Int64? { 0 }
+
     func size(_ location: VolumeLocation) -> Int64 {
         let known = state.withLock { state in location.path.flatMap { state.sizes[$0] } }
         return known ?? options.sizeGiB << 30

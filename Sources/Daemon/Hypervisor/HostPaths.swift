@@ -17,6 +17,24 @@ struct HostPaths: Sendable {
         return try result.get()
     }
 
+    /// The payload offset of a LUKS header of version 1 in bytes; nil when there is none to be read.
+    func luksPayloadOffset(_ path: String) async -> Int64? {
+        await withCheckedContinuation { continuation in
+            Self.queue.async { continuation.resume(returning: Self.readLUKSHeader(path)) }
+        }
+    }
+
+    /// "LUKS on-disk format specification" 1.2.3: magic, version and, at 104, the offset in sectors of 512 bytes, all big-endian.
+    private static func readLUKSHeader(_ path: String) -> Int64? {
+        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+        guard descriptor >= 0 else { return nil }
+        defer { close(descriptor) }
+        var header = [UInt8](repeating: 0, count: 108)
+        let count = unsafe header.withUnsafeMutableBytes { unsafe pread(descriptor, $0.baseAddress, $0.count, 0) }
+        guard count == header.count, header.starts(with: Array("LUKS".utf8) + [0xBA, 0xBE, 0, 1]) else { return nil }
+        return header[104..<108].reduce(0) { $0 << 8 | Int64($1) } * 512
+    }
+
     private static func look(_ path: String) throws(HypervisorError) -> PathDescription? {
         guard let canonical = resolve(path) else {
             if errno == ENOENT || errno == ENOTDIR { return nil }

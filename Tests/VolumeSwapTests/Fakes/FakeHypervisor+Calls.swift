@@ -188,6 +188,8 @@ extension FakeHypervisor {
         try call(.removeSecret, "remove secret") { state throws(HypervisorError) in state.secrets["made:\(uuid)"] = nil }
     }
 
+    func luksPayloadOffset(path: String) async throws(HypervisorError) -> Int64? { state.withLock { $0.headers[path] } }
+
     func inspect(path: String) async throws(HypervisorError) -> PathDescription? {
         try call(.inspect) { state throws(HypervisorError) in state.paths[path] }
     }

@@ -30,6 +30,10 @@ final class FakeHypervisor: Hypervisor {
         var metadata: String?
         var capacity = 64 * Fixture.mebibyte
         var paths: [String: PathDescription] = [:]
+        /// What the last copy was shown of its volume, bytes.
+        var slice: Int64?
+        /// Payload offsets of LUKS volumes.
+        var headers: [String: Int64] = [:]
         var others: [DomainDescription] = []
         var secrets: [String: String] = [:]
         var troubles: [Call: [Trouble]] = [:]

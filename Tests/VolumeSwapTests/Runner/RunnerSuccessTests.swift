@@ -136,6 +136,23 @@ struct RunnerSuccessTests {
         #expect(result["warnings"] == [])
     }
 
+    @Test(
+        "An encrypted volume grows to what is asked for, or to what its header leaves of it",
+        arguments: [(container: Int64(2 << 30), grown: Int64(1 << 30)), (1 << 30, (1 << 30) - 4096)])
+    func encrypted(container: Int64, grown: Int64) async throws {
+        let bench = Bench()
+        bench.hypervisor.set(Fixture.newPath, bytes: container)
+        bench.hypervisor.change { state in
+            state.headers[Fixture.newPath] = 4096
+            state.secrets["volume:new-id"] = "11111111-2222-4333-8444-555555555555"
+        }
+        let new = Fixture.connection(Fixture.newPath, ["encrypted": true, "volume_id": "new-id"])
+        let result = try #require(try await bench.run(["resize_to": 1, "new_connection_info": new])?.result)
+        #expect(bench.hypervisor.log == ["copy slice", "pivot", "grow \(grown)"])
+        #expect(bench.hypervisor.state.withLock { $0.slice } == 4096 + 64 * Fixture.mebibyte)
+        #expect(result["capacity_bytes"] == .integer(grown))
+    }
+
     @Test("A volume whose size only QEMU knows is tried again through a slice")
     func secondAttempt() async throws {
         let hypervisor = FakeHypervisor { hypervisor in
