@@ -36,7 +36,8 @@ struct SwapPreflight {
         var plan = SwapPlan(
             domain: domain, disk: request.disk, strategy: .copy, oldLocation: current, destination: resolved.source,
             oldBytes: try await hypervisor.capacity(domain, disk: request.disk), newBytes: resolved.bytes,
-            headerBytes: resolved.headerBytes, resizeToBytes: request.resizeToBytes, usesSlice: false, wasPersistent: status.isPersistent,
+            headerBytes: resolved.headerBytes, resizeToBytes: request.resizeToBytes, usesSlice: false,
+            wasPersistent: status.isPersistent,
             savedXML: status.isPersistent ? try await hypervisor.xml(domain, .inactive) : nil,
             isNewConnected: resolved.isConnected, madeSecret: resolved.madeSecret, options: request.options,
             keptElements: disk.keptElements, attempts: 1, warnings: [])

@@ -73,10 +73,12 @@ extension FakeHypervisor {
     func blockCopy(_ domain: DomainIdentity, disk: String, _ copy: BlockCopy) async throws(HypervisorError) {
         let slice = copy.destinationXML.contains("<slice ") ? " slice" : ""
         let (path, format) = Self.destination(copy.destinationXML)
+        let size = copy.destinationXML.firstMatch(of: /offset="0" size="(\d+)"/).flatMap { Int64($0.1) }
         try starting { () throws(HypervisorError) in
             try call(.copy, "copy\(slice)") { state throws(HypervisorError) in
                 try Self.start(&state, path)
                 state.speed = copy.bandwidth
+                state.slice = size
                 state.mirrorFormat = format
             }
         }
