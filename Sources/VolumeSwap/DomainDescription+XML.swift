@@ -1,16 +1,20 @@
-import FoundationXML
-
 extension DomainDescription {
     /// Reads what libvirt's `virDomainGetXMLDesc` gave.
     ///
     /// - Throws: ``SwapFailure`` of kind `volumeRebaseFailed` when it is not a domain's XML.
     package init(xml: String) throws(SwapFailure) {
-        let document = try DomainDocument(xml: xml)
+        let root: XMLTree
+        do {
+            root = try XMLTree(parsing: xml)
+        } catch {
+            throw .rebaseFailed("the domain's XML could not be read: \(error.reason)")
+        }
+        guard root.name == "domain" else { throw .rebaseFailed("the domain's XML has no <domain> element") }
+        let devices = root.first("devices")
         self.init(
-            uuid: document.root.first("uuid")?.stringValue?.lowercased() ?? "",
-            name: document.root.first("name")?.stringValue ?? "",
-            disks: document.diskElements.compactMap(DiskDescription.init(element:)),
-            hasTPM: document.root.first("devices")?.first("tpm")?.first("backend")?.value("type") == "emulator")
+            uuid: root.first("uuid")?.text.lowercased() ?? "", name: root.first("name")?.text ?? "",
+            disks: devices?.all("disk").compactMap(DiskDescription.init(element:)) ?? [],
+            hasTPM: devices?.first("tpm")?.first("backend")?.value("type") == "emulator")
     }
 }
 
@@ -18,7 +22,7 @@ extension DiskDescription {
     /// What differs between a disk before and after a swap, or between its live and its stored form, and may.
     private static let sourceElements: Set = ["source", "mirror", "backingStore", "auth", "encryption"]
 
-    init?(element: XMLElement) {
+    init?(element: XMLTree) {
         guard let target = element.first("target")?.value("dev") else { return nil }
         self.target = target
         device = element.value("device") ?? "disk"
@@ -28,29 +32,29 @@ extension DiskDescription {
         isEncrypted = source?.first("encryption") != nil || element.first("encryption") != nil
         hasSlices = source?.first("slices") != nil
         isShareable = element.first("shareable") != nil
-        serial = element.first("serial")?.stringValue
+        serial = element.first("serial")?.text
         mirror = element.first("mirror").flatMap(Mirror.init(element:))
         secretUUIDs = [source?.first("auth"), element.first("auth"), source?.first("encryption"), element.first("encryption")]
             .compactMap { $0?.first("secret")?.value("uuid")?.lowercased() }
         keptElements = Self.keptElements(of: element)
     }
 
-    private static func keptElements(of element: XMLElement) -> [String] {
-        let kept = (element.children ?? []).compactMap { $0 as? XMLElement }.filter { child in
+    private static func keptElements(of element: XMLTree) -> [String] {
+        let kept = element.children.filter { child in
             // An alias that libvirt made up belongs to the live domain alone.
-            !sourceElements.contains(child.name ?? "")
+            !sourceElements.contains(child.name)
                 && !(child.name == "alias" && child.value("name")?.hasPrefix("ua-") != true)
         }
         return kept.map { child in
-            guard child.name == "driver", let copy = child.detachedCopy() else { return child.canonicalText }
-            copy.removeAttribute(forName: "type")
-            return copy.canonicalText
+            var child = child
+            if child.name == "driver" { child.attributes["type"] = nil }
+            return child.canonicalText
         }.sorted()
     }
 }
 
 extension DiskDescription.Mirror {
-    init?(element: XMLElement) {
+    init?(element: XMLTree) {
         guard let source = element.first("source"),
             let location = VolumeLocation(type: element.value("type") ?? "file", source: source)
         else { return nil }
@@ -61,7 +65,7 @@ extension DiskDescription.Mirror {
 }
 
 extension VolumeLocation {
-    init?(type: String, source: XMLElement) {
+    init?(type: String, source: XMLTree) {
         switch type {
         case "file":
             guard let path = source.value("file") else { return nil }
@@ -70,7 +74,7 @@ extension VolumeLocation {
             guard let path = source.value("dev") else { return nil }
             self = .block(path)
         case "network":
-            let hosts = source.elements(forName: "host").compactMap { host in
+            let hosts = source.all("host").compactMap { host in
                 (host.value("name") ?? host.value("socket")).map {
                     NetworkLocation.Host(name: $0, port: host.value("port").flatMap { Int($0) })
                 }

@@ -59,15 +59,4 @@ extension XMLElement {
         copy.detach()
         return copy
     }
-
-    /// One text for equal trees: attributes sorted, blank text left out.
-    var canonicalText: String {
-        let attributes = (attributes ?? []).map { "\($0.name ?? "")=\($0.stringValue ?? "")" }.sorted()
-        let inner = (children ?? []).compactMap { child -> String? in
-            if let element = child as? XMLElement { return element.canonicalText }
-            let text = (child.stringValue ?? "").trimmingCharacters(in: .whitespacesAndNewlines)
-            return child.kind == .text && !text.isEmpty ? text : nil
-        }
-        return "<\(name ?? "")\(attributes.map { " \($0)" }.joined())>\(inner.joined())"
-    }
 }

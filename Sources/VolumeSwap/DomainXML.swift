@@ -4,23 +4,14 @@ import FoundationXML
 package enum DomainXML {
     /// `<disk>` for `virDomainBlockCopy`: the destination, its format named.
     ///
-    /// - Parameters:
-    ///   - sliceBytes: shows QEMU only the first bytes of a larger volume, as it copies between equal sizes alone.
-    ///   - detectZeroes: zeroes are unmapped on the new volume.
-    package static func destination(_ source: VolumeSource, sliceBytes: Int64? = nil, detectZeroes: Bool = false)
-        throws(SwapFailure) -> String
-    {
+    /// - Parameter sliceBytes: shows QEMU only the first bytes of a larger volume, as it copies between equal sizes alone.
+    package static func destination(_ source: VolumeSource, sliceBytes: Int64? = nil) throws(SwapFailure) -> String {
         let (type, element) = try sourceElement(source)
         if let sliceBytes {
             let slice = XMLElement("slice", [("type", "storage"), ("offset", "0"), ("size", String(sliceBytes))])
             element.addChild(XMLElement("slices", [], [slice]))
         }
-        let driver = XMLElement(
-            "driver",
-            [
-                ("name", "qemu"), ("type", source.format), ("discard", detectZeroes ? "unmap" : nil),
-                ("detect_zeroes", detectZeroes ? "unmap" : nil),
-            ])
+        let driver = XMLElement("driver", [("name", "qemu"), ("type", source.format)])
         let disk = XMLElement("disk", [("type", type), ("device", "disk")], [driver, element])
         return disk.xmlString
     }

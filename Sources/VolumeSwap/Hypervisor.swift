@@ -154,7 +154,9 @@ package struct RebaseCopy: Sendable, Hashable {
 
 /// Arguments of `virDomainBlockCopy`.
 package struct BlockCopy: Sendable, Hashable {
-    package var destinationXML: String
+    package var destination: VolumeSource
+    /// Shows QEMU only the first bytes of a larger volume, as it copies between equal sizes alone.
+    package var sliceBytes: Int64?
     /// bytes/s, 0 is unlimited.
     package var bandwidth: Int64
     /// Bytes, 0 is QEMU's default.

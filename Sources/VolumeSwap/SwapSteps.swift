@@ -123,16 +123,9 @@ struct SwapSteps {
             try await hypervisor.blockRebase(plan.domain, disk: plan.disk, copy)
             return
         }
-        let xml: String
-        do {
-            xml = try DomainXML.destination(
-                plan.destination, sliceBytes: plan.sliceBytes, detectZeroes: plan.options.detectZeroes)
-        } catch {
-            throw HypervisorError(.other, error.reason)
-        }
         let copy = BlockCopy(
-            destinationXML: xml, bandwidth: plan.options.detectZeroes ? 1 << 20 : bandwidth,
-            granularity: plan.options.granularityKiB << 10,
+            destination: plan.destination, sliceBytes: plan.sliceBytes,
+            bandwidth: plan.options.detectZeroes ? 1 << 20 : bandwidth, granularity: plan.options.granularityKiB << 10,
             bufferSize: plan.options.copyBufferMiB << 20, synchronousWrites: plan.options.synchronousWrites)
         try await hypervisor.blockCopy(plan.domain, disk: plan.disk, copy)
     }

@@ -9,8 +9,7 @@ extension DryRunHypervisor {
     }
 
     package func blockCopy(_ domain: DomainIdentity, disk: String, _ copy: BlockCopy) async throws(HypervisorError) {
-        let destination = try DryRunXML.destination(copy.destinationXML)
-        try await start(domain, disk, destination, bandwidth: copy.bandwidth, isBlockCopy: true)
+        try await start(domain, disk, copy.destination, bandwidth: copy.bandwidth, isBlockCopy: true)
     }
 
     package func blockJobInfo(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> BlockJobInfo? {

@@ -20,8 +20,14 @@ extension LibvirtHypervisor {
             bandwidth: Self.optional(copy.bandwidth),
             granularity: copy.granularity > 0 ? UInt32(clamping: copy.granularity) : nil,
             bufferSize: Self.optional(copy.bufferSize))
+        let xml: String
+        do {
+            xml = try DomainXML.destination(copy.destination, sliceBytes: copy.sliceBytes)
+        } catch {
+            throw HypervisorError(.other, error.reason)
+        }
         try await writing(domain) { (domain) throws(LibvirtError) in
-            try await domain.blockCopy(disk: disk, destinationXML: copy.destinationXML, parameters: parameters, flags: given)
+            try await domain.blockCopy(disk: disk, destinationXML: xml, parameters: parameters, flags: given)
         }
     }
 

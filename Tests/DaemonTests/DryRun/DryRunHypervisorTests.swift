@@ -35,8 +35,7 @@ struct DryRunHypervisorTests {
         let events = HypervisorEvents()
         try await hypervisor.subscribe(events, to: domain)
         let copy = BlockCopy(
-            destinationXML: try DomainXML.destination(new), bandwidth: bandwidth, granularity: 0, bufferSize: 0,
-            synchronousWrites: false)
+            destination: new, sliceBytes: nil, bandwidth: bandwidth, granularity: 0, bufferSize: 0, synchronousWrites: false)
         try await hypervisor.blockCopy(domain, disk: "vdb", copy)
         return events
     }

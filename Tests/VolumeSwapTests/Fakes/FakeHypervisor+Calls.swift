@@ -71,15 +71,13 @@ extension FakeHypervisor {
     }
 
     func blockCopy(_ domain: DomainIdentity, disk: String, _ copy: BlockCopy) async throws(HypervisorError) {
-        let slice = copy.destinationXML.contains("<slice ") ? " slice" : ""
-        let (path, format) = Self.destination(copy.destinationXML)
-        let size = copy.destinationXML.firstMatch(of: /offset="0" size="(\d+)"/).flatMap { Int64($0.1) }
+        let slice = copy.sliceBytes == nil ? "" : " slice"
         try starting { () throws(HypervisorError) in
             try call(.copy, "copy\(slice)") { state throws(HypervisorError) in
-                try Self.start(&state, path)
+                try Self.start(&state, copy.destination.location.description)
                 state.speed = copy.bandwidth
-                state.slice = size
-                state.mirrorFormat = format
+                state.slice = copy.sliceBytes
+                state.mirrorFormat = copy.destination.format
             }
         }
     }
@@ -93,12 +91,6 @@ extension FakeHypervisor {
             throw error
         }
         onCopy(self)
-    }
-
-    private static func destination(_ xml: String) -> (path: String, format: String) {
-        let domain = "<domain><devices>\(xml.replacing("</disk>", with: "<target dev='vdb'/></disk>"))</devices></domain>"
-        let disk = (try? DomainDescription(xml: domain))?.disk("vdb")
-        return (disk?.location?.description ?? "", disk?.format ?? "")
     }
 
     private static func start(_ state: inout State, _ path: String) throws(HypervisorError) {

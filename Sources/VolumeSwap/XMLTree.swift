@@ -1,0 +1,114 @@
+import Foundation
+import FoundationXML
+
+/// An element of XML as a plain value: what is read of a domain, and what is made up of one.
+///
+/// Edits of a libvirt document are made on FoundationXML's own tree, which leaves all else as it was. To read, that tree would do
+/// too, but it never gives back all memory of a document (its names stay in libxml2's dictionary); `XMLParser` does.
+package struct XMLTree: Sendable, Hashable {
+    package var name: String
+    package var attributes: [String: String]
+    package var children: [XMLTree]
+    /// The text directly inside, its pieces joined.
+    package var text: String
+
+    package init(_ name: String, _ attributes: [String: String] = [:], _ children: [XMLTree] = [], text: String = "") {
+        self.name = name
+        self.attributes = attributes
+        self.children = children
+        self.text = text
+    }
+
+    /// Reads the root element of a document; what follows it is not looked at.
+    ///
+    /// - Throws: ``SwapFailure`` of kind `volumeRebaseFailed` when it is not well-formed.
+    package init(parsing xml: String) throws(SwapFailure) {
+        let parser = XMLParser(data: Data(xml.utf8))
+        let builder = XMLTreeBuilder()
+        parser.delegate = builder
+        guard parser.parse(), let root = builder.root else {
+            let reason = parser.parserError.map { " (error \(($0 as NSError).code), line \(parser.lineNumber))" } ?? ""
+            throw .rebaseFailed("the XML could not be read\(reason)")
+        }
+        self = root
+    }
+
+    package func value(_ attribute: String) -> String? { attributes[attribute] }
+    package func first(_ name: String) -> XMLTree? { children.first { $0.name == name } }
+    package func all(_ name: String) -> [XMLTree] { children.filter { $0.name == name } }
+
+    /// One text for equal trees: attributes sorted, blank text left out.
+    var canonicalText: String {
+        let attributes = attributes.map { " \($0.key)=\($0.value)" }.sorted()
+        let text = text.trimmingCharacters(in: .whitespacesAndNewlines)
+        return "<\(name)\(attributes.joined())>\(text)\(children.map(\.canonicalText).joined())"
+    }
+
+    /// The element as XML, attributes in the order of their names.
+    package var xml: String {
+        var output = ""
+        write(to: &output)
+        return output
+    }
+
+    private func write(to output: inout String) {
+        output += "<\(name)"
+        for (key, value) in attributes.sorted(by: { $0.key < $1.key }) {
+            output += " \(key)=\""
+            Self.escape(value, to: &output)
+            output += "\""
+        }
+        guard !children.isEmpty || !text.isEmpty else {
+            output += "/>"
+            return
+        }
+        output += ">"
+        Self.escape(text, to: &output)
+        for child in children { child.write(to: &output) }
+        output += "</\(name)>"
+    }
+
+    private static func escape(_ text: String, to output: inout String) {
+        guard text.utf8.contains(where: { $0 < 0x20 || special.contains($0) }) else {
+            output += text
+            return
+        }
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "&": output += "&amp;"
+            case "<": output += "&lt;"
+            case ">": output += "&gt;"
+            case "\"": output += "&quot;"
+            case _ where scalar.value < 0x20: output += "&#\(scalar.value);"
+            default: output.unicodeScalars.append(scalar)
+            }
+        }
+    }
+
+    private static let special = Array("&<>\"".utf8)
+}
+
+/// Puts the tree together while the parser goes through the text.
+private final class XMLTreeBuilder: NSObject, XMLParserDelegate {
+    private(set) var root: XMLTree?
+    /// From the root to the element that the parser is in.
+    private var open: [XMLTree] = []
+
+    func parser(
+        _ parser: XMLParser, didStartElement name: String, namespaceURI: String?, qualifiedName: String?,
+        attributes: [String: String]
+    ) {
+        open.append(XMLTree(name, attributes))
+    }
+
+    func parser(_ parser: XMLParser, didEndElement name: String, namespaceURI: String?, qualifiedName: String?) {
+        guard let element = open.popLast() else { return }
+        if open.isEmpty { root = element } else { open[open.count - 1].children.append(element) }
+    }
+
+    func parser(_ parser: XMLParser, foundCharacters text: String) { append(text) }
+
+    func parser(_ parser: XMLParser, foundCDATA block: Data) { append(String(decoding: block, as: UTF8.self)) }
+
+    private func append(_ text: String) { if !open.isEmpty { open[open.count - 1].text += text } }
+}
