@@ -1,7 +1,9 @@
 import OrderedCollections
 
 extension JSONValue {
-    package var isNull: Bool { self == .null }
+    package var isNull: Bool {
+        if case .null = self { true } else { false }
+    }
 
     package var boolValue: Bool? {
         guard case .bool(let value) = self else { return nil }

@@ -8,18 +8,21 @@ extension JSONValue {
     ///
     /// Strings that are JSON text themselves, as `oslo.message` is, are looked into at any depth and encoded again, so that a
     /// redacted message can still be replayed. Nulls stay null.
-    package func redacted() -> JSONValue {
-        redacted(depth: Self.maximumDepth)
-    }
+    package func redacted() -> JSONValue { masked(depth: Self.maximumDepth) ?? self }
+
+    /// As ``redacted()``, nil when nothing is to be masked.
+    package func redactedIfSecret() -> JSONValue? { masked(depth: Self.maximumDepth) }
 
     /// Whether a member of this name holds a secret.
     ///
     /// The names of secrets (`secret_uuid`, `secret_type`) are none: a replay needs them.
     package static func isSecret(key: String) -> Bool {
-        // Bytes, not characters: every key of every captured message passes through here.
-        let key = key.utf8.map { UInt8(ascii: "A")...UInt8(ascii: "Z") ~= $0 ? $0 | 0x20 : $0 }
-        if harmlessNames.contains(where: { isName(key, $0) }) { return false }
-        return secretWords.contains { contains(key, $0) } || secretNames.contains { isName(key, $0) }
+        var key = key
+        // Bytes, not characters, and no copy of them: every key of every message passes through here.
+        return key.withUTF8 { key in
+            if harmlessNames.contains(where: { unsafe isName(key, $0) }) { return false }
+            return secretWords.contains { unsafe contains(key, $0) } || secretNames.contains { unsafe isName(key, $0) }
+        }
     }
 
     private static let harmlessNames = ["secret_uuid", "secret_type"].map { Array($0.utf8) }
@@ -31,45 +34,67 @@ extension JSONValue {
     ].map { Array($0.utf8) }
 
     /// Whether the key is this name, or ends with it after an underscore.
-    private static func isName(_ key: [UInt8], _ name: [UInt8]) -> Bool {
-        guard key.count >= name.count, key.suffix(name.count).elementsEqual(name) else { return false }
-        return key.count == name.count || key[key.count - name.count - 1] == UInt8(ascii: "_")
+    private static func isName(_ key: UnsafeBufferPointer<UInt8>, _ name: [UInt8]) -> Bool {
+        let start = key.count - name.count
+        guard start >= 0, unsafe matches(key, at: start, name) else { return false }
+        return unsafe start == 0 || key[start - 1] == UInt8(ascii: "_")
     }
 
-    private static func contains(_ key: [UInt8], _ word: [UInt8]) -> Bool {
+    private static func contains(_ key: UnsafeBufferPointer<UInt8>, _ word: [UInt8]) -> Bool {
         guard key.count >= word.count else { return false }
-        return (0...key.count - word.count).contains { start in
-            key[start] == word[0] && key[start..<start + word.count].elementsEqual(word)
-        }
+        return (0...key.count - word.count).contains { unsafe matches(key, at: $0, word) }
     }
 
+    /// Whether these letters stand there, as capitals or not.
+    private static func matches(_ key: UnsafeBufferPointer<UInt8>, at start: Int, _ letters: [UInt8]) -> Bool {
+        for (offset, letter) in letters.enumerated() {
+            let byte = unsafe key[start + offset]
+            guard (UInt8(ascii: "A")...UInt8(ascii: "Z") ~= byte ? byte | 0x20 : byte) == letter else { return false }
+        }
+        return true
+    }
+
+    /// The value with its secrets masked; nil when it has none.
+    ///
     /// - Parameter depth: levels left, over all embedded texts together, so that the stack stays bounded.
-    private func redacted(depth: Int) -> JSONValue {
+    private func masked(depth: Int) -> JSONValue? {
         switch self {
         case .object(let members):
-            var result = JSONObject(minimumCapacity: members.count)
-            for (key, value) in members {
-                result[key] =
-                    !value.isNull && Self.isSecret(key: key) ? .string(Self.redactionMark) : value.redacted(depth: depth - 1)
+            var result: JSONObject?
+            for (index, member) in members.elements.enumerated() {
+                guard let value = Self.masked(member.value, of: member.key, depth: depth - 1) else { continue }
+                result = result ?? members
+                result?.values[index] = value
             }
-            return .object(result)
-        case .array(let elements): return .array(elements.map { $0.redacted(depth: depth - 1) })
-        case .string(let text): return .string(Self.redacted(text: text, depth: depth - 1))
-        default: return self
+            return result.map { .object($0) }
+        case .array(let elements):
+            var result: [JSONValue]?
+            for (index, element) in elements.enumerated() {
+                guard let value = element.masked(depth: depth - 1) else { continue }
+                result = result ?? elements
+                result?[index] = value
+            }
+            return result.map { .array($0) }
+        case .string(let text): return Self.masked(text: text, depth: depth - 1).map { .string($0) }
+        default: return nil
         }
     }
 
-    private static func redacted(text: String, depth: Int) -> String {
+    private static func masked(_ value: JSONValue, of key: String, depth: Int) -> JSONValue? {
+        guard !value.isNull, isSecret(key: key) else { return value.masked(depth: depth) }
+        return value == .string(redactionMark) ? nil : .string(redactionMark)
+    }
+
+    private static func masked(text: String, depth: Int) -> String? {
         guard let first = text.utf8.first(where: { $0 > 0x20 }),
             first == UInt8(ascii: "{") || first == UInt8(ascii: "[") || first == UInt8(ascii: "\"")
-        else { return text }
-        guard depth > 0 else { return redactionMark }
+        else { return nil }
+        guard depth > 0 else { return text == redactionMark ? nil : redactionMark }
         do {
-            let value = try JSONValue(parsing: text.utf8, maximumDepth: depth)
-            let clean = value.redacted(depth: depth)
-            return clean == value ? text : clean.serialized()
+            return try JSONValue(parsing: text.utf8, maximumDepth: depth).masked(depth: depth)?.serialized()
         } catch {
-            return error.code == .nestedTooDeeply ? redactionMark : SecretMask.masked(text)
+            let masked = error.code == .nestedTooDeeply ? redactionMark : SecretMask.masked(text)
+            return masked == text ? nil : masked
         }
     }
 }

@@ -69,10 +69,7 @@ struct Masked: Sendable {
         self.result = result.flatMap(Self.text(stored:))
     }
 
-    private static func text(_ value: JSONValue) -> String? {
-        let masked = value.redacted()
-        return masked == value ? nil : masked.serialized()
-    }
+    private static func text(_ value: JSONValue) -> String? { value.redactedIfSecret()?.serialized() }
 
     private static func text(stored text: String) -> String? {
         // What cannot be read may hold anything.

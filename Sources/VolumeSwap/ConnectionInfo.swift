@@ -41,22 +41,22 @@ package struct ConnectionInfo: Sendable, Hashable, CustomStringConvertible, Cust
     }
 
     /// No text that reaches libvirt may hold a control character, or be longer than any path or name can be.
-    private static func checkTexts(_ value: JSONValue, path: String) throws(SwapFailure) {
+    private static func checkTexts(_ value: JSONValue, path: @autoclosure () -> String) throws(SwapFailure) {
         switch value {
-        case .string(let text): try checkText(text, path)
+        case .string(let text): try checkText(text, path())
         case .object(let object):
-            for (key, item) in object { try checkTexts(item, path: "\(path).\(key.prefix(80))") }
+            for (key, item) in object { try checkTexts(item, path: "\(path()).\(key.prefix(80))") }
         case .array(let items):
-            for item in items { try checkTexts(item, path: path) }
+            for item in items { try checkTexts(item, path: path()) }
         default: break
         }
     }
 
-    static func checkText(_ text: String, _ path: String, limit: Int = 4096) throws(SwapFailure) {
-        guard text.utf8.count <= limit else { throw .invalidInput("\(path): is longer than \(limit) bytes") }
+    static func checkText(_ text: String, _ path: @autoclosure () -> String, limit: Int = 4096) throws(SwapFailure) {
+        guard text.utf8.count <= limit else { throw .invalidInput("\(path()): is longer than \(limit) bytes") }
         let isPlain = text.unicodeScalars.allSatisfy {
             $0.value >= 0x20 && $0.value != 0x7f && $0.value != 0xfffe && $0.value != 0xffff
         }
-        guard isPlain else { throw .invalidInput("\(path): holds a control character") }
+        guard isPlain else { throw .invalidInput("\(path()): holds a control character") }
     }
 }

@@ -19,15 +19,16 @@ package struct SwapRequest: Sendable {
     /// The size asked for in bytes, nil to keep the old size.
     package var resizeToBytes: Int64? { resizeToGiB == 0 ? nil : resizeToGiB * Self.bytesPerGiB }
 
+    private static let known: Set = [
+        "instance", "old_connection_info", "new_connection_info", "mountpoint", "resize_to", "old_volume_id", "new_volume_id",
+        "options",
+    ]
+
     /// Reads the arguments.
     ///
     /// - Throws: ``SwapFailure`` of kind `invalidInput` naming the argument.
     package init(args: JSONObject, defaults: SwapOptions) throws(SwapFailure) {
-        let known: Set = [
-            "instance", "old_connection_info", "new_connection_info", "mountpoint", "resize_to", "old_volume_id", "new_volume_id",
-            "options",
-        ]
-        if let stray = args.keys.first(where: { !known.contains($0) }) {
+        if let stray = args.keys.first(where: { !Self.known.contains($0) }) {
             throw .invalidInput("unknown argument '\(stray.prefix(80))'")
         }
         instance = try InstanceReference(json: args["instance"])

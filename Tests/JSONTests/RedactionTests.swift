@@ -44,4 +44,12 @@ import Testing
         let deep = String(repeating: "[", count: 300) + #"{"password":"x"}"#
         #expect(JSONValue.string(deep).redacted() == "***")
     }
+
+    @Test func whatHoldsNoSecretIsNotMadeAnew() throws {
+        let plain: JSONValue = ["a": ["b", ["c": "[1, 2]"]], "password": nil, "token": "***"]
+        #expect(plain.redactedIfSecret() == nil)
+        let secret: JSONValue = ["a": [1, ["PassWord": "x"]], "b": 2]
+        #expect(secret.redactedIfSecret()?.serialized() == #"{"a":[1,{"PassWord":"***"}],"b":2}"#)
+        #expect(secret.redacted().redactedIfSecret() == nil)
+    }
 }
