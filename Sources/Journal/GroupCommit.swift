@@ -35,16 +35,20 @@ final class GroupCommit: Sendable {
         /// SQLite must not be called any more.
         var isPoolClosed = false
         var isScrubDue = false
+        /// nil where each transaction syncs: changes pile up by themselves.
+        var gathering: Gathering?
     }
 
     private let pool: DatabasePool
     private let path: String
     private let identity: FileIdentity
     private let queue = DispatchQueue(label: "pivotd.journal", qos: .userInitiated)
-    private let state = Mutex(State())
+    private let state: Mutex<State>
     private let commitCount = Atomic<Int>(0)
 
-    init(pool: DatabasePool, path: String, identity: FileIdentity) {
+    /// - Parameter isSynced: false for a journal that syncs nothing.
+    init(pool: DatabasePool, path: String, identity: FileIdentity, isSynced: Bool) {
+        state = Mutex(State(gathering: isSynced ? nil : Gathering()))
         self.pool = pool
         self.path = path
         self.identity = identity
@@ -133,8 +137,9 @@ final class GroupCommit: Sendable {
                         return .wait
                     }
                     state.notes[task] = state.entries.count
-                } else {
-                    state.notes[task] = nil
+                } else if let index = state.notes.removeValue(forKey: task), case .enter = entry.write {
+                    // Overwritten in the same transaction: the note need not be written.
+                    state.entries[index] = Entry(write: .barrier, reply: nil)
                 }
             }
             state.entries.append(entry)
@@ -143,7 +148,7 @@ final class GroupCommit: Sendable {
             return .start
         }
         switch next {
-        case .start: queue.async { self.run() }
+        case .start: schedule()
         case .wait: break
         case .refuse:
             entry.reply?.resume(returning: .failure(.closed(path)))
@@ -167,11 +172,21 @@ final class GroupCommit: Sendable {
             state.isRunning = !state.entries.isEmpty
             return state.isRunning
         }
-        if isMore { queue.async { self.run() } }
+        if isMore { schedule() }
+    }
+
+    private func schedule() {
+        let waits = state.withLock { state in state.gathering?.begins(queued: state.entries.count) ?? false }
+        if waits {
+            queue.asyncAfter(deadline: .now() + Gathering.delay) { self.run() }
+        } else {
+            queue.async { self.run() }
+        }
     }
 
     private func commitBatch() {
         let (batch, waiters) = state.withLock { state in
+            state.gathering?.ends(queued: state.entries.count)
             guard !state.entries.isEmpty else { return ([Entry](), [CheckedContinuation<Void, Never>]()) }
             let batch = state.retained + state.entries
             state.entries.removeAll(keepingCapacity: true)

@@ -58,7 +58,7 @@ package final class SQLiteJournal: SwapJournal {
             // Opens the reader now: later another file might have this name.
             try pool.read { db in _ = try Int.fetchOne(db, sql: "SELECT count(*) FROM probe") }
             self.pool = pool
-            writer = GroupCommit(pool: pool, path: path, identity: identity)
+            writer = GroupCommit(pool: pool, path: path, identity: identity, isSynced: isDurable)
         } catch {
             throw JournalError(error, path: path)
         }
@@ -83,7 +83,7 @@ package final class SQLiteJournal: SwapJournal {
     /// - Throws: ``JournalError`` of code `unusable` for a task that is not there.
     package func enter(_ id: TaskID, _ phase: SwapPhase, plan: SwapPlan?) async throws(JournalError) {
         let new = plan.flatMap { memory.holds($0, of: id) ? nil : $0 }
-        let text = try new.map { plan throws(JournalError) in try JournalCoding.text(plan) }
+        let text = new.map { PlanCoding.text($0) }
         _ = try await writer.submit(.enter(id, phase, plan: text, at: now().timeIntervalSince1970))
         if let new { memory.stored(new, of: id) }
     }

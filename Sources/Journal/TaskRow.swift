@@ -36,12 +36,12 @@ struct TaskRow: Sendable {
         disk = record.disk
         args = JSONValue.object(record.args).serialized()
         context = JSONValue.object(record.context).serialized()
-        replyTo = try record.replyTo.map { value throws(JournalError) in try JournalCoding.text(value) }
+        replyTo = record.replyTo.map { PlanCoding.text($0) }
         acceptedAt = record.acceptedAt.timeIntervalSince1970
         startedAt = record.startedAt?.timeIntervalSince1970
         finishedAt = record.finishedAt?.timeIntervalSince1970
         phase = record.phase.rawValue
-        plan = try record.plan.map { plan throws(JournalError) in try JournalCoding.text(plan) }
+        plan = record.plan.map { PlanCoding.text($0) }
         (result, failure) = try JournalCoding.texts(record.outcome)
         isSettled = false
     }

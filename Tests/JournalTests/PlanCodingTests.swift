@@ -1,0 +1,60 @@
+import Foundation
+import JSON
+import OrderedCollections
+import Testing
+import VolumeSwap
+
+@testable import Journal
+
+struct PlanCodingTests {
+    static let locations: [VolumeLocation] = [
+        .file("/a \"b\" \\ü\n"), .block("/dev/b"), .other("volume p"),
+        .network(
+            NetworkLocation(transport: "rbd", name: "p/i", hosts: [.init(name: "a", port: 6789), .init(name: "b", port: nil)])),
+    ]
+
+    /// A plan in which every member has a value.
+    private static func full(_ location: VolumeLocation) throws -> SwapPlan {
+        var plan = try Sample.plan
+        plan.oldLocation = location
+        plan.destination = VolumeSource(
+            location: location, format: "qcow2",
+            auth: .init(username: "u", secret: SecretReference(type: "ceph", uuid: "1", usage: "2")),
+            encryption: SecretReference(type: "passphrase", uuid: "3", usage: "4"))
+        plan.newBytes = .max
+        plan.headerBytes = 1 << 24
+        plan.resizeToBytes = 1 << 40
+        plan.madeSecret = "5"
+        plan.options.strategy = .copy
+        plan.options.bandwidthMiBs = 7
+        plan.options.timeoutS = 0.1
+        plan.options.stallTimeoutS = 3
+        plan.options.detectZeroes = true
+        plan.failure = SwapFailure(.invalidVolume, "r", isAbort: true)
+        return plan
+    }
+
+    /// The paths of all members.
+    private static func names(_ value: JSONValue, _ path: String = "") -> Set<String> {
+        switch value {
+        case .object(let members):
+            members.reduce(into: [path]) { names, member in names.formUnion(Self.names(member.value, "\(path)/\(member.key)")) }
+        case .array(let elements): elements.reduce(into: [path]) { $0.formUnion(Self.names($1, path)) }
+        default: [path]
+        }
+    }
+
+    @Test(arguments: [nil, 0.5, 60]) func anAddressReadsBackAsItWas(timeout: Double?) throws {
+        let address = ReplyTo(messageID: "m\"1", queue: "reply_1", timeout: timeout)
+        #expect(try JSONDecoder().decode(ReplyTo.self, from: Data(PlanCoding.text(address).utf8)) == address)
+    }
+
+    @Test(arguments: locations) func aPlanReadsBackAsItWas(location: VolumeLocation) throws {
+        for plan in [try Sample.plan, try Self.full(location)] {
+            let text = PlanCoding.text(plan)
+            #expect(try JSONDecoder().decode(SwapPlan.self, from: Data(text.utf8)) == plan)
+            let encoded = try JSONValue(parsing: Array(JSONEncoder().encode(plan)))
+            #expect(Self.names(try JSONValue(parsing: text)) == Self.names(encoded), "nothing that Codable writes is missing")
+        }
+    }
+}
