@@ -7,6 +7,8 @@ package struct HypervisorChoice: Sendable {
     package let connector: any VolumeConnector
     /// nil for a hypervisor made of nothing.
     package let link: LibvirtLink?
+    /// Whether a copy takes no time at all.
+    let isInstant: Bool
     private let isDryRun: Bool
 
     /// - Throws: ``ConfigurationError`` for a `dry-run:` URI that cannot be read.
@@ -14,13 +16,15 @@ package struct HypervisorChoice: Sendable {
         isDryRun = configuration.libvirtURI.hasPrefix("dry-run:")
         if isDryRun {
             link = nil
-            hypervisor = try DryRunHypervisor(
-                options: try DryRunOptions(uri: configuration.libvirtURI), mountPointBase: configuration.mountPointBase)
+            let options = try DryRunOptions(uri: configuration.libvirtURI)
+            isInstant = options.rateMiBs == nil
+            hypervisor = try DryRunHypervisor(options: options, mountPointBase: configuration.mountPointBase)
             connector = DryRunConnector()
             return
         }
         let link = LibvirtLink(uri: configuration.libvirtURI, logger: logger)
         self.link = link
+        isInstant = false
         hypervisor = LibvirtHypervisor(link: link, allowsMonitorCommands: configuration.allowMonitorCommands, logger: logger)
         connector =
             configuration.connectorHelper.map {

@@ -1,4 +1,5 @@
 package import AsyncAlgorithms
+package import JSON
 import Synchronization
 
 /// A transport without a broker, for replays and tests.
@@ -11,6 +12,8 @@ package final class InProcessTransport: Transport {
         package let exchange: String
         package let routingKey: String
         package let mandatory: Bool
+        /// What the body says, where it is a reply.
+        package let reply: RPCReply?
     }
 
     package enum Settlement: Sendable, Hashable {
@@ -47,6 +50,21 @@ package final class InProcessTransport: Transport {
         _ body: [UInt8], properties: MessageProperties = .oslo, exchange: String = "", routingKey: String = "",
         redelivered: Bool = false
     ) async -> SettlementToken {
+        await deliver(properties, exchange, routingKey, redelivered, body: body)
+    }
+
+    /// As ``deliver(_:properties:exchange:routingKey:redelivered:)`` for a message whose envelope the sender has opened already.
+    @discardableResult
+    package func deliver(
+        inner: JSONObject, properties: MessageProperties, exchange: String, routingKey: String, redelivered: Bool
+    ) async -> SettlementToken {
+        await deliver(properties, exchange, routingKey, redelivered, body: [], inner: inner)
+    }
+
+    private func deliver(
+        _ properties: MessageProperties, _ exchange: String, _ routingKey: String, _ redelivered: Bool, body: [UInt8],
+        inner: JSONObject? = nil
+    ) async -> SettlementToken {
         let value = state.withLock { state in
             state.lastToken += 1
             state.unsettled.insert(state.lastToken)
@@ -55,7 +73,8 @@ package final class InProcessTransport: Transport {
         let token = SettlementToken(epoch: 1, channel: 1, value: value)
         await inbound.send(
             InboundMessage(
-                body: body, properties: properties, exchange: exchange, routingKey: routingKey, redelivered: redelivered,
+                body: body, inner: inner, properties: properties, exchange: exchange, routingKey: routingKey,
+                redelivered: redelivered,
                 settlement: token))
         return token
     }
@@ -89,8 +108,17 @@ package final class InProcessTransport: Transport {
     package func publish(_ body: [UInt8], exchange: String, routingKey: String, mandatory: Bool) async throws(TransportError)
         -> PublishOutcome
     {
+        try await publish(
+            Published(body: body, exchange: exchange, routingKey: routingKey, mandatory: mandatory, reply: nil))
+    }
+
+    package func publish(_ reply: RPCReply, body: [UInt8], to queue: String) async throws(TransportError) -> PublishOutcome {
+        try await publish(Published(body: body, exchange: "", routingKey: queue, mandatory: true, reply: reply))
+    }
+
+    private func publish(_ message: Published) async throws(TransportError) -> PublishOutcome {
         guard !state.withLock({ $0.isClosed }) else { throw Self.isClosedError }
-        return try await onPublish(Published(body: body, exchange: exchange, routingKey: routingKey, mandatory: mandatory))
+        return try await onPublish(message)
     }
 
     package func waitUntilPublishable() async throws(TransportError) {

@@ -60,7 +60,10 @@ package struct SettlementToken: Sendable, Hashable {
 
 /// A message as a transport delivers it.
 package struct InboundMessage: Sendable {
+    /// Empty when ``inner`` is given.
     package let body: [UInt8]
+    /// The content of the body, when a sender in this process has opened the envelope already.
+    package let inner: JSONObject?
     package let properties: MessageProperties
     package let exchange: String
     package let routingKey: String
@@ -68,10 +71,11 @@ package struct InboundMessage: Sendable {
     package let settlement: SettlementToken
 
     package init(
-        body: [UInt8], properties: MessageProperties, exchange: String, routingKey: String, redelivered: Bool,
-        settlement: SettlementToken
+        body: [UInt8], inner: JSONObject? = nil, properties: MessageProperties, exchange: String, routingKey: String,
+        redelivered: Bool, settlement: SettlementToken
     ) {
         self.body = body
+        self.inner = inner
         self.properties = properties
         self.exchange = exchange
         self.routingKey = routingKey

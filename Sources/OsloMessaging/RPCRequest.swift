@@ -67,6 +67,16 @@ package struct RPCRequest: Sendable, Hashable {
     static let contextPrefix = "_context_"
 }
 
+extension InboundMessage {
+    /// The request that the message is.
+    ///
+    /// - Throws: `EnvelopeError`, with the reply address when that could be read.
+    func request() throws(EnvelopeError) -> RPCRequest {
+        if let inner { return try RPCRequest(inner: inner) }
+        return try RPCRequest(decoding: body)
+    }
+}
+
 /// Typed reading of an object's members; null counts as absent.
 private struct MemberReader {
     let members: JSONObject

@@ -107,7 +107,7 @@ package final class RPCServer: Sendable {
         }
         let request: RPCRequest
         do {
-            request = try RPCRequest(decoding: message.body)
+            request = try message.request()
         } catch {
             return { await self.refuse(message, error) }
         }

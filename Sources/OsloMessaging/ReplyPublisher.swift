@@ -49,8 +49,7 @@ package final class ReplyPublisher: Sendable {
         monitor = CallMonitor { address in
             let reply = RPCReply(messageID: address.messageID, uniqueID: UniqueID.random(), content: .heartbeat)
             do {
-                let outcome = try await publisher.publish(
-                    reply.encoded(), exchange: "", routingKey: address.replyQueue, mandatory: true)
+                let outcome = try await publisher.publish(reply, body: reply.encoded(), to: address.replyQueue)
                 if outcome == .confirmed { counters.increment(\.heartbeats) }
             } catch {
                 logger.debug("heartbeat not sent", metadata: ["msg_id": "\(address.messageID)", "reason": "\(error)"])
@@ -97,13 +96,14 @@ package final class ReplyPublisher: Sendable {
             case .success(let value): .result(value)
             case .failure(let failure): .failure(failure)
             }
-        let body = RPCReply(messageID: address.messageID, uniqueID: uniqueID, content: content).encoded()
+        let reply = RPCReply(messageID: address.messageID, uniqueID: uniqueID, content: content)
+        let body = reply.encoded()
         var missingSince: ContinuousClock.Instant?
         defer { if missingSince != nil { missingQueues.withLock { $0.endRetries() } } }
         var hasWord = false
         while true {
             do {
-                let outcome = try await publisher.publish(body, exchange: "", routingKey: address.replyQueue, mandatory: true)
+                let outcome = try await publisher.publish(reply, body: body, to: address.replyQueue)
                 if outcome == .confirmed { missingQueues.withLock { $0.found(address.replyQueue) } }
                 if !hasWord { await afterFirstWord() }
                 hasWord = true

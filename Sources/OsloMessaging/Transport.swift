@@ -14,10 +14,21 @@ package protocol MessagePublisher: Sendable {
     func publish(_ body: [UInt8], exchange: String, routingKey: String, mandatory: Bool) async throws(TransportError)
         -> PublishOutcome
 
+    /// Publishes a reply to its caller's queue, mandatory.
+    ///
+    /// - Parameter body: the reply, encoded.
+    func publish(_ reply: RPCReply, body: [UInt8], to queue: String) async throws(TransportError) -> PublishOutcome
+
     /// Waits until publishing can succeed.
     ///
     /// - Throws: `TransportError` with code `closed` or `cancelled` when that will never be.
     func waitUntilPublishable() async throws(TransportError)
+}
+
+extension MessagePublisher {
+    package func publish(_ reply: RPCReply, body: [UInt8], to queue: String) async throws(TransportError) -> PublishOutcome {
+        try await publish(body, exchange: "", routingKey: queue, mandatory: true)
+    }
 }
 
 /// Moves messages: over a broker (``AMQPTransport``) or within the process (``InProcessTransport``).

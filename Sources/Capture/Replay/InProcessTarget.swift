@@ -17,26 +17,23 @@ package final class InProcessTarget: ReplayTarget {
         self.ledger = ledger
         transport = InProcessTransport(
             onPublish: { published throws(TransportError) in
-                if published.exchange.isEmpty, let reply = try? RPCReply(decoding: published.body), reply.isFinal {
-                    ledger.answered(reply, published.body)
-                }
+                if let reply = published.reply, reply.isFinal { ledger.answered(reply, published.body) }
                 return .confirmed
             },
             onSettle: { token, settlement in ledger.settled(token.value, settlement) })
     }
 
     package func send(_ message: ReplayMessage, completion: @escaping @Sendable (ReplayOutcome) -> Void) async {
-        var body = message.line.body.bytes
+        var inner: JSONObject?
         var delivery = Delivery(caller: nil, rejection: "no request", completion: completion)
         switch message.content {
         case .request(let request):
+            inner = request.inner
             delivery.caller = request.replyAddress?.messageID
             if request.messageID == nil, request.method == "swap_volume" {
                 let id = "cast \(message.number)"
-                var inner = request.inner
-                inner["_msg_id"] = .string(id)
-                inner["_reply_q"] = .string(Self.castQueue)
-                body = MessageEnvelope.wrap(inner)
+                inner?["_msg_id"] = .string(id)
+                inner?["_reply_q"] = .string(Self.castQueue)
                 delivery.caller = id
             }
             if ledger.isRepeated(request.uniqueID ?? request.messageID) {
@@ -49,10 +46,20 @@ package final class InProcessTarget: ReplayTarget {
         case .reply, .notification: break
         }
         ledger.expect(&delivery)
-        let token = await transport.deliver(
-            body, properties: message.line.properties, exchange: message.line.exchange, routingKey: message.line.routingKey,
-            redelivered: message.line.redelivered)
+        let token = await deliver(message.line, inner)
         ledger.delivered(token.value, delivery)
+    }
+
+    /// A request is handed on as it was read: it is neither written nor read again.
+    private func deliver(_ line: CaptureLine, _ inner: JSONObject?) async -> SettlementToken {
+        guard let inner else {
+            return await transport.deliver(
+                line.body.bytes, properties: line.properties, exchange: line.exchange, routingKey: line.routingKey,
+                redelivered: line.redelivered)
+        }
+        return await transport.deliver(
+            inner: inner, properties: line.properties, exchange: line.exchange, routingKey: line.routingKey,
+            redelivered: line.redelivered)
     }
 
     package func finish() async { await transport.close() }

@@ -9,6 +9,9 @@ import VolumeSwap
 /// The worker of `pivotd run` without a broker: server, endpoint, service, journal and hypervisor are the same, the transport is
 /// in this process.
 package struct ReplayWorker: Sendable {
+    /// Swaps at a time where copies take none: there is no load to bound, and what is journaled together needs one transaction.
+    private static let instantSwaps = 128
+
     /// What replayed messages are sent to.
     package let target = InProcessTarget()
     private let configuration: PivotdConfiguration
@@ -88,9 +91,11 @@ package struct ReplayWorker: Sendable {
         let reporter = SwapReporter(
             notifier: nil, failures: failures, hypervisor: choice.hypervisor.kind,
             progressInterval: configuration.daemon.progressInterval, logger: logger)
+        var settings = choice.settings(configuration)
+        if choice.isInstant { settings.maxConcurrentSwaps = max(settings.maxConcurrentSwaps, Self.instantSwaps) }
         let environment = SwapEnvironment(
-            hypervisor: choice.hypervisor, connector: choice.connector, journal: journal,
-            settings: choice.settings(configuration), observer: reporter, logger: logger)
+            hypervisor: choice.hypervisor, connector: choice.connector, journal: journal, settings: settings, observer: reporter,
+            logger: logger)
         return SwapService(environment: environment) { record, replyTo, outcome in
             await replies.deliver(record, replyTo, outcome, failures: failures)
         }
