@@ -138,7 +138,7 @@ struct RunnerSuccessTests {
 
     @Test(
         "An encrypted volume grows to what is asked for, or to what its header leaves of it",
-        arguments: [(container: Int64(2 << 30), grown: Int64(1 << 30)), (1 << 30, (1 << 30) - 4096)])
+        arguments: [(Int64(2 << 30), Int64(1 << 30)), (Int64(1 << 30), Int64(1 << 30) - 4096)])
     func encrypted(container: Int64, grown: Int64) async throws {
         let bench = Bench()
         bench.hypervisor.set(Fixture.newPath, bytes: container)
