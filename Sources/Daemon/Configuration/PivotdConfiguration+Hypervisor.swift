@@ -14,7 +14,7 @@ extension PivotdConfiguration {
             libvirtURI = reader.text("libvirt_uri", .hypervisor, default: "qemu:///system", "libvirt's URI, or dry-run:")
             allowMonitorCommands = reader.boolean(
                 "allow_monitor_commands", .hypervisor, default: true,
-                "Use QEMU monitor commands where libvirt has no call: to grow a volume on the move")
+                "Use QEMU monitor commands where libvirt has no call: to grow, to stay thin, to mend a pivot that libvirt lost")
             connectorHelper = reader.optionalPath(
                 "connector_helper", .hypervisor, "An executable that connects volumes which need host attach")
             connectorTimeout = reader.seconds(
