@@ -38,13 +38,21 @@ extension ConnectionInfo {
         case "rbd": return .network(try rbd(argument))
         case "nbd": return .network(try nbd(argument))
         case "iscsi": return isMultipath ? .connector : .network(try iscsi(argument))
-        case "local", "file", "lvm", "block", "nfs", "glusterfs", "smbfs", "quobyte", "scality", "vzstorage", "gpfs":
+        case let type where Self.localTypes.contains(type):
             return .path(try mountedPath(mountPointBase, argument))
         default:
             return data["export"]?.stringValue != nil && data["name"]?.stringValue != nil
                 ? .path(try mountedPath(mountPointBase, argument)) : .connector
         }
     }
+
+    /// Kinds whose path is there without anybody attaching the volume.
+    private static let localTypes: Set = [
+        "local", "file", "lvm", "block", "nfs", "glusterfs", "smbfs", "quobyte", "scality", "vzstorage", "gpfs",
+    ]
+
+    /// Whether the volume, where a host path is its place, was attached to the host by a connector: pivotd's helper or nova's.
+    var isHostAttached: Bool { !Self.localTypes.contains(driverVolumeType) && !["rbd", "nbd"].contains(driverVolumeType) }
 
     private var isMultipath: Bool {
         (data["target_portals"]?.arrayValue?.count ?? 0) > 1 || text("multipath_id") != nil

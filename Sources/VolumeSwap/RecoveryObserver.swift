@@ -12,17 +12,18 @@ struct RecoveryObserver {
         guard status.isActive else { return SwapObservation(domain: .stopped, live: nil, stored: stored, job: .none) }
         // Asked before the configuration is read: a libvirtd that has just come back answers when it has read the job's end in QEMU.
         let info = try await hypervisor.blockJobInfo(plan.domain, disk: plan.disk)
-        let live = try await place(plan, .live)
-        return SwapObservation(
-            domain: .active, live: live?.place ?? .other, stored: stored, job: try await job(plan, info, live))
+        var live = try await place(plan, .live)
+        var job = Self.job(info, live)
+        if job == .none, live?.place == .old {
+            if try await hypervisor.hasLostTrack(plan.domain, disk: plan.disk) { job = .lost }
+            // While QEMU was asked, libvirt may have noted a pivot.
+            live = try await place(plan, .live)
+        }
+        return SwapObservation(domain: .active, live: live?.place ?? .other, stored: stored, job: job)
     }
 
-    private func job(_ plan: SwapPlan, _ info: BlockJobInfo?, _ live: Sight?) async throws(HypervisorError) -> SwapObservation.Job
-    {
-        guard let info else {
-            guard live?.place == .old else { return .none }
-            return try await hypervisor.hasLostTrack(plan.domain, disk: plan.disk) ? .lost : .none
-        }
+    private static func job(_ info: BlockJobInfo?, _ live: Sight?) -> SwapObservation.Job {
+        guard let info else { return .none }
         switch live?.mirror {
         case .new: return .ours
         case .old, .other: return .other

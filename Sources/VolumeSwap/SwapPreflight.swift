@@ -8,6 +8,8 @@ struct SwapPreflight {
     /// The machine's first input: `prepared`, `alreadyMoved` or `adopted`. A new volume that was connected is let go of on failure.
     func run() async throws -> SwapInput {
         let domain = try await lookup()
+        // The longest of the looks, on a host of many domains, goes beside the others.
+        async let running = hypervisor.activeDomains()
         let status = try await hypervisor.status(domain)
         guard status.isActive else { throw SwapFailure(.instanceNotRunning, domain.uuid) }
         let description = try await hypervisor.description(domain, .live)
@@ -20,7 +22,12 @@ struct SwapPreflight {
         let resolved = try await VolumeResolver(hypervisor: hypervisor, connector: connector, settings: settings)
             .destination(request.newConnection, volumeID: request.newVolumeID)
         do {
-            return try await judge(resolved, domain, status, description, disk, current)
+            let input = try await judge(resolved, domain, status, description, disk, current)
+            switch input {
+            case .prepared(let plan), .adopted(let plan): try await checkUse(of: plan, disk, by: try await running)
+            default: break
+            }
+            return input
         } catch {
             await VolumeRelease(hypervisor: hypervisor, connector: connector).release(
                 request.newConnection, resolved.source.location, isConnected: resolved.isConnected,
@@ -53,7 +60,6 @@ struct SwapPreflight {
         if plan.usesSlice, plan.resizeToBytes != nil, case .unsupported(let why) = try await hypervisor.growSupport() {
             throw SwapFailure.rebaseFailed("disk \(plan.disk) cannot be grown here: \(why)")
         }
-        try await checkUseElsewhere(plan, disk)
         return runningCopy ? .adopted(plan) : .prepared(plan)
     }
 
@@ -133,9 +139,9 @@ struct SwapPreflight {
     }
 
     /// Two writers on one volume end in corruption: a volume that another disk of any running domain uses is refused.
-    private func checkUseElsewhere(_ plan: SwapPlan, _ disk: DiskDescription) async throws {
+    private func checkUse(of plan: SwapPlan, _ disk: DiskDescription, by running: [DomainDescription]) async throws {
         let comparison = LocationComparison(hypervisor: hypervisor)
-        for domain in try await hypervisor.activeDomains() {
+        for domain in running {
             for other in domain.disks where domain.uuid != plan.domain.uuid || other.target != plan.disk {
                 for location in [other.location, other.mirror?.location].compactMap({ $0 }) {
                     if try await comparison.isSame(location, plan.destination.location) {

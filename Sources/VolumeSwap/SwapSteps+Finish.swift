@@ -116,7 +116,7 @@ extension SwapSteps {
         return try await isDestination(location, plan)
     }
 
-    private func isDestination(_ location: VolumeLocation, _ plan: SwapPlan) async throws(HypervisorError) -> Bool {
+    func isDestination(_ location: VolumeLocation, _ plan: SwapPlan) async throws(HypervisorError) -> Bool {
         try await LocationComparison(hypervisor: hypervisor).isSame(location, plan.destination.location)
     }
 
@@ -131,11 +131,10 @@ extension SwapSteps {
             let uuid = CHAPSecret.uuid(network)
             secret = (try? await hypervisor.hasSecret(uuid: uuid)) == true ? uuid : nil
         }
-        let target = try? request.oldConnection.target(
-            mountPointBase: environment.settings.mountPointBase, argument: "old_connection_info")
+        let isConnected = plan.oldLocation.path != nil && request.oldConnection.isHostAttached
         let release = VolumeRelease(hypervisor: hypervisor, connector: environment.connector)
         return await release.release(
-            request.oldConnection, plan.oldLocation, isConnected: target == .connector, madeSecret: secret)
+            request.oldConnection, plan.oldLocation, isConnected: isConnected, madeSecret: secret)
     }
 
     /// Undoes what was done: the job is ended, the definition is back, the new volume is let go of.

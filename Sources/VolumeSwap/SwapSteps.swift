@@ -181,15 +181,20 @@ struct SwapSteps {
             // A libvirtd that has just come back answers this only when it has read the end of the job in QEMU.
             if status.isActive { _ = try await hypervisor.blockJobInfo(plan.domain, disk: plan.disk) }
             // Of a stopped domain the stored configuration tells: libvirt changes it together with the live one at the pivot.
-            let disk = try await hypervisor.description(plan.domain, status.isActive ? .live : .inactive).disk(plan.disk)
-            guard let location = disk?.location else { return .foundOnOld(failure) }
-            let comparison = LocationComparison(hypervisor: hypervisor)
-            if try await comparison.isSame(location, plan.destination.location) { return .foundOnNew }
-            if status.isActive, try await hypervisor.hasLostTrack(plan.domain, disk: plan.disk) { return .lostTrack(failure) }
-            return .foundOnOld(failure)
+            let view = status.isActive ? XMLView.live : .inactive
+            if try await isOnNew(plan, view) { return .foundOnNew }
+            guard status.isActive else { return .foundOnOld(failure) }
+            if try await hypervisor.hasLostTrack(plan.domain, disk: plan.disk) { return .lostTrack(failure) }
+            // While QEMU was asked, libvirt may have noted a pivot.
+            return try await isOnNew(plan, view) ? .foundOnNew : .foundOnOld(failure)
         } catch {
             return .foundOnOld(failure)
         }
+    }
+
+    private func isOnNew(_ plan: SwapPlan, _ view: XMLView) async throws(HypervisorError) -> Bool {
+        guard let location = try await hypervisor.description(plan.domain, view).disk(plan.disk)?.location else { return false }
+        return try await isDestination(location, plan)
     }
 
     /// Brings a guest back to the volume that libvirt believes it to be on.

@@ -8,6 +8,9 @@ package import VolumeSwap
 extension LibvirtHypervisor {
     package func hasLostTrack(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Bool {
         guard allowsMonitorCommands else { return false }
+        guard let found = try await running(domain, disk: disk), !found.isDescribed else { return false }
+        // Somebody else's pivot may have come a moment ago, and libvirt be about to note it.
+        try? await Task.sleep(for: .seconds(1))
         return try await running(domain, disk: disk).map { !$0.isDescribed } ?? false
     }
 

@@ -53,6 +53,19 @@ struct ReleaseTests {
         #expect(bench.connector.log == (succeeds ? ["disconnect old-volume"] : []))
     }
 
+    @Test(
+        "So is one whose path was in the message, unless a share or a local volume",
+        arguments: [("fibre_channel", true), ("iscsi", true), ("lvm", false), ("nfs", false)])
+    func oldVolumeWithPath(type: String, isDisconnected: Bool) async throws {
+        let bench = Bench()
+        let old: JSONValue = [
+            "driver_volume_type": .string(type), "serial": "old-volume", "data": ["device_path": .string(Fixture.oldPath)],
+        ]
+        let outcome = try await bench.run(["old_connection_info": old])
+        #expect(outcome?.result != nil)
+        #expect(bench.connector.log == (isDisconnected ? ["disconnect old-volume"] : []))
+    }
+
     @Test("A CHAP secret is made, and removed after a failure")
     func secret() async throws {
         let bench = Bench()

@@ -1,0 +1,89 @@
+"""Volumes that only a connector helper can attach, over the bus: what it is asked for, and when."""
+
+from __future__ import annotations
+
+import copy
+import json
+import sys
+
+import pytest
+from expectations import assert_moved, assert_stayed, swap_arguments
+from nova import exception
+
+HELPER = """\
+#!{python}
+import json, subprocess, sys, time
+request = json.load(sys.stdin)
+data = request["connection_info"]["data"]
+stored = subprocess.run(["virsh", "-c", {uri!r}, "dumpxml", "--inactive", data["instance"]], capture_output=True, text=True)
+with open({calls!r}, "a") as calls:
+    calls.write(json.dumps([request["action"], request["connection_info"]["serial"], stored.stdout]) + "\\n")
+if request["action"] == "connect":
+    time.sleep(data.get("late", 0))
+    if "trouble" in data:
+        sys.exit(data["trouble"])
+    print(json.dumps({{"path": data["device"]}}))
+"""
+
+
+@pytest.fixture
+def fabric(lab, second_worker):
+    """A worker with a helper; (client, what the helper was asked for)."""
+    helper, calls = lab.workspace.path("helper"), lab.workspace.path("helper.calls")
+    helper.write_text(HELPER.format(python=sys.executable, uri=lab.libvirt.uri, calls=str(calls)))
+    helper.chmod(0o700)
+    calls.write_text("")
+    _, rpc = second_worker({"connector_helper": str(helper), "connector_timeout_s": 20})
+    return rpc, lambda: [json.loads(line) for line in calls.read_text().splitlines()]
+
+
+def attached_by_helper(volume, guest, **data):
+    """Makes a volume one of a fabric: its place is for the helper alone to tell."""
+    device = volume.info["data"]["device_path"]
+    volume.info = copy.deepcopy(volume.info) | {"driver_volume_type": "fibre_channel"}
+    volume.info["data"] = {"target_wwn": ["500a098280feeba5"], "target_lun": 1, "device": device, "instance": guest.uuid, **data}
+    return volume
+
+
+@pytest.mark.parametrize("told", ["the path is in old_connection_info", "it is not"])
+def test_onto_a_fabric_and_away_from_it(lab, guest, fabric, told):
+    rpc, calls = fabric
+    first, second = attached_by_helper(lab.volumes.loop(), guest), lab.volumes.file()
+    device = first.info["data"]["device"]
+    result = rpc.call("swap_volume", **swap_arguments(guest, first))
+    assert result["connection_info"]["data"]["device_path"] == device
+    assert [call[:2] for call in calls()] == [["connect", first.id]], "the old volume is a file: nothing to disconnect"
+    old = guest.disks["vdb"].id
+    assert_moved(guest, first)
+
+    arguments = swap_arguments(guest, second)
+    if told.startswith("the path"):
+        arguments["old_connection_info"] = result["connection_info"]
+    else:
+        arguments["old_connection_info"]["serial"] = old  # the disk keeps its first volume's serial, as with nova
+    rpc.call("swap_volume", **arguments)
+    action, serial, stored = calls()[-1]
+    assert [action, len(calls())] == ["disconnect", 2] and serial in (first.id, old)
+    assert str(second.raw) in stored and device not in stored, "disconnected before the stored configuration named the new volume"
+    assert_moved(guest, second)
+
+
+def test_a_swap_that_fails_is_disconnected(lab, guest, fabric):
+    rpc, calls = fabric
+    new = attached_by_helper(lab.volumes.loop(size=16 << 20), guest)
+    with pytest.raises(exception.InvalidVolume, match="too small"):
+        rpc.call("swap_volume", **swap_arguments(guest, new))
+    assert [call[:2] for call in calls()] == [["connect", new.id], ["disconnect", new.id]]
+    assert_stayed(guest, new)
+
+
+@pytest.mark.parametrize(("data", "told"), [({"trouble": "no path to the fabric"}, "no path to the fabric"), ({"late": 60}, "killed")])
+def test_a_helper_in_trouble(lab, guest, second_worker, fabric, data, told):
+    rpc, _ = fabric
+    if "late" in data:
+        helper = lab.workspace.path("helper")
+        _, rpc = second_worker({"connector_helper": str(helper), "connector_timeout_s": 1})
+    new = attached_by_helper(lab.volumes.loop(), guest, **data)
+    with pytest.raises(exception.InvalidVolume, match=told):
+        rpc.call("swap_volume", **swap_arguments(guest, new))
+    assert_stayed(guest, new)
