@@ -37,6 +37,14 @@ def fabric(lab, second_worker):
     return rpc, lambda: [json.loads(line) for line in calls.read_text().splitlines()]
 
 
+@pytest.fixture
+def traveller(lab):
+    """A guest of the test's own: what it is on afterwards is no volume for other tests."""
+    guest = lab.guest({"vdb": lab.volumes.file(fill=True)}).wait_ready()
+    yield guest
+    lab.remove(guest)
+
+
 def attached_by_helper(volume, guest, **data):
     """Makes a volume one of a fabric: its place is for the helper alone to tell."""
     device = volume.info["data"]["device_path"]
@@ -46,8 +54,8 @@ def attached_by_helper(volume, guest, **data):
 
 
 @pytest.mark.parametrize("told", ["the path is in old_connection_info", "it is not"])
-def test_onto_a_fabric_and_away_from_it(lab, guest, fabric, told):
-    rpc, calls = fabric
+def test_onto_a_fabric_and_away_from_it(lab, traveller, fabric, told):
+    (rpc, calls), guest = fabric, traveller
     first, second = attached_by_helper(lab.volumes.loop(), guest), lab.volumes.file()
     device = first.info["data"]["device"]
     result = rpc.call("swap_volume", **swap_arguments(guest, first))
