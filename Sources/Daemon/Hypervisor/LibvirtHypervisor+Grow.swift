@@ -18,13 +18,12 @@ extension LibvirtHypervisor {
 
     package func mirrorCapacity(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Int64? {
         guard allowsMonitorCommands else { return nil }
-        let nodes = try await monitor(domain, "query-named-block-nodes", ["flat": true])
+        let nodes = try await blockNodes(domain)
         let jobs = try await monitor(domain, "query-block-jobs")
         // The mirror's job blocks its target: libvirt names the target's nodes libvirt-N-format and libvirt-N-storage.
         let live = try await xml(domain, .live)
         guard jobs.arrayValue?.isEmpty == false, let index = NodeIndex.mirror(in: live, disk: disk) else { return nil }
-        let storage = nodes.arrayValue?.first { $0["node-name"]?.stringValue == "libvirt-\(index)-storage" }
-        return storage?["image"]?["virtual-size"]?.integerValue
+        return nodes["libvirt-\(index)-storage"]?["image"]?["virtual-size"]?.integerValue
     }
 
     package func grow(_ domain: DomainIdentity, disk: String, toBytes bytes: Int64) async throws(HypervisorError) {
@@ -65,11 +64,10 @@ extension LibvirtHypervisor {
 
     /// Reopens a volume's raw node. What `changes` does not name stays, but for a window (`offset`, `size`), which goes.
     private func reopen(_ domain: DomainIdentity, _ index: String, _ changes: JSONObject) async throws(HypervisorError) {
-        let nodes = try await monitor(domain, "query-named-block-nodes", ["flat": true]).arrayValue ?? []
-        func node(_ name: String) -> JSONValue? { nodes.first { $0["node-name"]?.stringValue == name } }
+        let nodes = try await blockNodes(domain)
         let storage = "libvirt-\(index)-storage"
         // libvirt puts the window into the format node of a raw disk, or into a node of its own.
-        guard let raw = node("libvirt-\(index)-slice-sto") ?? node("libvirt-\(index)-format"), node(storage) != nil,
+        guard let raw = nodes["libvirt-\(index)-slice-sto"] ?? nodes["libvirt-\(index)-format"], nodes[storage] != nil,
             raw["drv"]?.stringValue == "raw", let name = raw["node-name"]?.stringValue
         else { throw HypervisorError(.unsupported, "QEMU has no raw node over \(storage)") }
         var options: JSONObject = [
@@ -79,6 +77,14 @@ extension LibvirtHypervisor {
         ]
         options.merge(changes) { _, new in new }
         _ = try await monitor(domain, "blockdev-reopen", ["options": [.object(options)]])
+    }
+
+    /// QEMU's block nodes by name.
+    func blockNodes(_ domain: DomainIdentity) async throws(HypervisorError) -> [String: JSONValue] {
+        let nodes = try await monitor(domain, "query-named-block-nodes", ["flat": true]).arrayValue ?? []
+        return nodes.reduce(into: [:]) { known, node in
+            if let name = node["node-name"]?.stringValue { known[name] = node }
+        }
     }
 
     /// One QMP command; its `return`, or its error thrown.

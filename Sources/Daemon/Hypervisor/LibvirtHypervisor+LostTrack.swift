@@ -109,15 +109,14 @@ extension LibvirtHypervisor {
 
     /// Sees to it that the node which libvirt describes is open: libvirt may have closed it before it died.
     private func openDescribed(_ domain: DomainIdentity, disk: String, _ found: RunningNode) async throws(HypervisorError) {
-        let nodes = try await monitor(domain, "query-named-block-nodes", ["flat": true]).arrayValue ?? []
-        func node(_ name: String) -> JSONValue? { nodes.first { $0["node-name"]?.stringValue == name } }
-        if node(found.describedNode) != nil { return }
-        let running = node(found.node)
+        let nodes = try await blockNodes(domain)
+        if nodes[found.describedNode] != nil { return }
+        let running = nodes[found.node]
         let cache: JSONValue = [
             "direct": running?["cache"]?["direct"] ?? false, "no-flush": running?["cache"]?["no-flush"] ?? false,
         ]
         let storage = "libvirt-\(found.described)-storage"
-        if node(storage) == nil {
+        if nodes[storage] == nil {
             let live = try await description(domain, .live).disk(disk)
             let driver: JSONValue
             switch (live?.format, live?.location) {
@@ -152,9 +151,8 @@ extension LibvirtHypervisor {
 
     /// Closes the nodes that libvirt does not know of, the uppermost first.
     private func close(_ domain: DomainIdentity, _ found: RunningNode) async throws(HypervisorError) {
-        let nodes = try await monitor(domain, "query-named-block-nodes", ["flat": true]).arrayValue ?? []
-        let names = Set(nodes.compactMap { $0["node-name"]?.stringValue })
-        for name in ["format", "slice-sto", "storage"].map({ "libvirt-\(found.index)-\($0)" }) where names.contains(name) {
+        let nodes = try await blockNodes(domain)
+        for name in ["format", "slice-sto", "storage"].map({ "libvirt-\(found.index)-\($0)" }) where nodes[name] != nil {
             do throws(HypervisorError) {
                 _ = try await monitor(domain, "blockdev-del", ["node-name": .string(name)])
             } catch {
