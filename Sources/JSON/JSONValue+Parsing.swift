@@ -34,18 +34,24 @@ extension JSONValue {
         guard let start = bytes.baseAddress, !bytes.isEmpty else {
             return .failure(JSONError(code: .invalidSyntax, message: "the text is empty", line: 1, column: 1, position: 0))
         }
-        var error = json_error_t()
-        let flags = Int(JSON_DECODE_ANY | JSON_ALLOW_NUL)
-        let root = unsafe start.withMemoryRebound(to: CChar.self, capacity: bytes.count) {
-            unsafe json_loadb($0, bytes.count, flags, &error)
+        return ParseArena.with(expected: bytes.count * treeFactor) {
+            var error = json_error_t()
+            let flags = Int(JSON_DECODE_ANY | JSON_ALLOW_NUL)
+            let root = unsafe start.withMemoryRebound(to: CChar.self, capacity: bytes.count) {
+                unsafe json_loadb($0, bytes.count, flags, &error)
+            }
+            guard let root = unsafe root else { return .failure(JSONError(error)) }
+            return .success(unsafe Document.convert(root))
         }
-        guard let root = unsafe root else { return .failure(JSONError(error)) }
-        let document = unsafe Document(root: root)
-        return .success(document.value())
     }
+
+    /// How much more memory jansson's tree takes than a text of short members.
+    private static let treeFactor = 6
 
     /// The offset of the first bracket that opens a level deeper than allowed.
     private static func firstByteBeyond(_ limit: Int, in bytes: UnsafeBufferPointer<UInt8>) -> Int? {
+        // Few brackets cannot nest deeply; `[` and `{` differ in one bit.
+        guard unsafe bytes.reduce(0, { $0 + ($1 | 0x20 == UInt8(ascii: "{") ? 1 : 0) }) > limit else { return nil }
         var depth = 0
         var insideString = false
         var index = 0
@@ -65,24 +71,9 @@ extension JSONValue {
     }
 }
 
-/// Owner of a parsed jansson tree.
-@safe
-private struct Document: ~Copyable {
-    private let root: UnsafeMutablePointer<json_t>
-
-    init(root: UnsafeMutablePointer<json_t>) {
-        unsafe self.root = root
-    }
-
-    deinit {
-        unsafe json_decref(root)
-    }
-
-    borrowing func value() -> JSONValue {
-        unsafe Self.convert(root)
-    }
-
-    private static func convert(_ node: UnsafeMutablePointer<json_t>) -> JSONValue {
+/// Values of a jansson tree, which belongs to its arena.
+private enum Document {
+    static func convert(_ node: UnsafeMutablePointer<json_t>) -> JSONValue {
         switch unsafe node.pointee.type {
         case JSON_OBJECT: return unsafe .object(members(of: node))
         case JSON_ARRAY:

@@ -31,7 +31,7 @@ private struct JSONWriter {
     init(sortedKeys: Bool, indent: Int) {
         self.sortedKeys = sortedKeys
         self.indent = indent
-        bytes.reserveCapacity(256)
+        bytes.reserveCapacity(1024)
     }
 
     mutating func write(_ value: JSONValue) {
@@ -99,8 +99,10 @@ private struct JSONWriter {
 
     private mutating func write(text: String) {
         bytes.append(UInt8(ascii: "\""))
-        var text = text
-        text.withUTF8 { unsafe escape($0) }
+        if unsafe text.utf8.withContiguousStorageIfAvailable({ unsafe escape($0) }) == nil {
+            var text = text
+            text.withUTF8 { unsafe escape($0) }
+        }
         bytes.append(UInt8(ascii: "\""))
     }
 
@@ -110,7 +112,7 @@ private struct JSONWriter {
         for index in 0..<text.count {
             let byte = unsafe text[index]
             guard byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") else { continue }
-            unsafe bytes.append(contentsOf: text[start..<index])
+            unsafe bytes.append(contentsOf: UnsafeBufferPointer(rebasing: text[start..<index]))
             start = index + 1
             bytes.append(UInt8(ascii: "\\"))
             switch byte {
@@ -127,6 +129,6 @@ private struct JSONWriter {
                 ])
             }
         }
-        unsafe bytes.append(contentsOf: text[start...])
+        unsafe bytes.append(contentsOf: UnsafeBufferPointer(rebasing: text[start...]))
     }
 }
