@@ -62,7 +62,8 @@ package struct Worker {
     private func makeService(_ journal: SQLiteJournal, _ choice: HypervisorChoice, _ bus: Bus) -> SwapService {
         var settings = choice.settings(configuration)
         #if DEBUG
-            if let hook = TestStop.hook(stateDirectory: configuration.daemon.stateDirectory) { settings.onPhase = hook }
+            let hook = TestStop.hook(stateDirectory: configuration.daemon.stateDirectory, journal)
+            if let hook { settings.onPhase = hook }
         #endif
         let reporter = SwapReporter(
             notifier: bus.notifier, failures: bus.failures, hypervisor: choice.hypervisor.kind,

@@ -4,7 +4,7 @@ import Dispatch
 /// changes pile up. Where they come one by one, waiting in vain is soon given up. Pure.
 struct Gathering: Sendable {
     /// How long a wait is.
-    static let delay = DispatchTimeInterval.milliseconds(1)
+    static let delay = DispatchTimeInterval.milliseconds(4)
     /// A wait is worth it when so many changes come in it.
     static let worth = 4
     /// For so many transactions no wait is tried after one in vain; twice as many after each further one.

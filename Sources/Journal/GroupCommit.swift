@@ -23,7 +23,7 @@ final class GroupCommit: Sendable {
 
     private struct State {
         var entries: [Entry] = []
-        /// Where a task's newest entry is, if that is a note: a further note takes its place, so notes cannot pile up.
+        /// Where a task's newest entry is, if that is the note of a phase: the next phase makes it needless.
         var notes: [TaskID: Int] = [:]
         /// Notes of a failed transaction: they go before the next one's entries.
         var retained: [Entry] = []
@@ -33,25 +33,27 @@ final class GroupCommit: Sendable {
         /// Takes no more changes.
         var isClosed = false
         /// SQLite must not be called any more.
-        var isPoolClosed = false
+        var isDatabaseClosed = false
         var isScrubDue = false
         /// nil where each transaction syncs: changes pile up by themselves.
         var gathering: Gathering?
     }
 
-    private let pool: DatabasePool
+    private let database: any DatabaseWriter
     private let path: String
     private let identity: FileIdentity
+    private let isSynced: Bool
     private let queue = DispatchQueue(label: "pivotd.journal", qos: .userInitiated)
     private let state: Mutex<State>
     private let commitCount = Atomic<Int>(0)
 
-    /// - Parameter isSynced: false for a journal that syncs nothing.
-    init(pool: DatabasePool, path: String, identity: FileIdentity, isSynced: Bool) {
+    /// - Parameter isSynced: false for a journal that syncs nothing and has no write-ahead log.
+    init(database: any DatabaseWriter, path: String, identity: FileIdentity, isSynced: Bool) {
         state = Mutex(State(gathering: isSynced ? nil : Gathering()))
-        self.pool = pool
+        self.database = database
         self.path = path
         self.identity = identity
+        self.isSynced = isSynced
     }
 
     /// Transactions committed, each with one sync.
@@ -64,6 +66,7 @@ final class GroupCommit: Sendable {
         return try result.get()
     }
 
+    /// Does not wait. For what comes of an awaited change, so that the queue stays as short as those are few.
     func note(_ write: JournalWrite) { enqueue(Entry(write: write, reply: nil)) }
 
     /// Returns when every change submitted before was tried.
@@ -97,13 +100,13 @@ final class GroupCommit: Sendable {
 
     private func closeNow() {
         let isOpen = state.withLock { state in
-            defer { state.isPoolClosed = true }
-            return !state.isPoolClosed
+            defer { state.isDatabaseClosed = true }
+            return !state.isDatabaseClosed
         }
         guard isOpen else { return }
         commitBatch()
         checkpoint()
-        try? pool.close()
+        try? database.close()
     }
 
     private func makeRoom() async {
@@ -131,16 +134,11 @@ final class GroupCommit: Sendable {
         let next = state.withLock { state -> Next in
             guard !state.isClosed else { return .refuse }
             if let task = entry.write.task {
-                if entry.reply == nil {
-                    if let index = state.notes[task] {
-                        state.entries[index] = entry
-                        return .wait
-                    }
-                    state.notes[task] = state.entries.count
-                } else if let index = state.notes.removeValue(forKey: task), case .enter = entry.write {
-                    // Overwritten in the same transaction: the note need not be written.
+                if let index = state.notes.removeValue(forKey: task), entry.write.replacesPhase {
+                    // Overwritten in the same transaction: the noted phase need not be written.
                     state.entries[index] = Entry(write: .barrier, reply: nil)
                 }
+                if entry.reply == nil, entry.write.isPhase { state.notes[task] = state.entries.count }
             }
             state.entries.append(entry)
             if state.isRunning { return .wait }
@@ -188,8 +186,10 @@ final class GroupCommit: Sendable {
         let (batch, waiters) = state.withLock { state in
             state.gathering?.ends(queued: state.entries.count)
             guard !state.entries.isEmpty else { return ([Entry](), [CheckedContinuation<Void, Never>]()) }
-            let batch = state.retained + state.entries
-            state.entries.removeAll(keepingCapacity: true)
+            var batch = state.entries
+            state.entries = []
+            state.entries.reserveCapacity(batch.count)
+            if !state.retained.isEmpty { batch.insert(contentsOf: state.retained, at: 0) }
             state.notes.removeAll(keepingCapacity: true)
             state.retained = []
             let waiters = Array(state.waiters.prefix(Self.limit))
@@ -217,8 +217,8 @@ final class GroupCommit: Sendable {
         var results: [Result<WriteOutput, JournalError>] = []
         results.reserveCapacity(batch.count)
         var isWritten = false
-        try pool.writeWithoutTransaction { db in
-            try db.inTransaction(.immediate) {
+        try database.writeWithoutTransaction { db in
+            try db.inOneTransaction {
                 for entry in batch {
                     guard isInPlace || !entry.write.needsFileInPlace else {
                         results.append(.failure(missing))
@@ -228,25 +228,25 @@ final class GroupCommit: Sendable {
                     if case .barrier = entry.write { continue }
                     isWritten = true
                 }
-                return .commit
             }
         }
         if isWritten { commitCount.add(1, ordering: .relaxed) }
         return results
     }
 
-    /// Keeps the newest note of each task.
+    /// Keeps what nobody waits for, but of each task its newest phase only.
     private func retain(_ notes: [Entry]) {
-        guard !notes.isEmpty else { return }
         state.withLock { state in
             for note in notes {
-                state.retained.removeAll { $0.write.task == note.write.task }
+                if case .barrier = note.write { continue }
+                if note.write.replacesPhase { state.retained.removeAll { $0.write.isPhase && $0.write.task == note.write.task } }
                 state.retained.append(note)
             }
         }
     }
 
     private func scheduleScrub() {
+        guard isSynced else { return }
         let isNew = state.withLock { state in
             defer { state.isScrubDue = true }
             return !state.isScrubDue
@@ -258,7 +258,7 @@ final class GroupCommit: Sendable {
     private func scrubNow() {
         let isOpen = state.withLock { state in
             state.isScrubDue = false
-            return !state.isPoolClosed
+            return !state.isDatabaseClosed
         }
         // A reader may be in the way, or the disk full: later.
         if isOpen, !checkpoint() { scheduleScrub() }
@@ -267,10 +267,25 @@ final class GroupCommit: Sendable {
     @discardableResult
     private func checkpoint() -> Bool {
         do {
-            try pool.writeWithoutTransaction { db in _ = try db.checkpoint(.truncate) }
+            try database.writeWithoutTransaction { db in _ = try db.checkpoint(.truncate) }
             return true
         } catch {
             return false
+        }
+    }
+}
+
+extension Database {
+    /// As `inTransaction(.immediate)`, which compiles its statements anew each time.
+    fileprivate func inOneTransaction(_ body: () throws -> Void) throws {
+        try cachedStatement(sql: "BEGIN IMMEDIATE").execute()
+        do {
+            try body()
+            try cachedStatement(sql: "COMMIT").execute()
+        } catch {
+            // SQLite may have rolled back by itself.
+            if isInsideTransaction { try rollback() }
+            throw error
         }
     }
 }

@@ -37,6 +37,8 @@ enum JournalSchema {
                     CREATE TABLE probe (id INTEGER PRIMARY KEY, at REAL NOT NULL) STRICT;
                     """)
         }
+        // Each new phase moved a task in this index, and only unfinished tasks were ever looked up by it.
+        migrator.registerMigration("v2") { db in try db.execute(sql: "DROP INDEX task_by_phase") }
         return migrator
     }
 
@@ -79,12 +81,12 @@ enum JournalSchema {
     }
 
     /// Brings an own or empty file to the present version.
-    static func migrate(_ pool: DatabasePool) throws {
-        try pool.writeWithoutTransaction { db in
+    static func migrate(_ database: any DatabaseWriter) throws {
+        try database.writeWithoutTransaction { db in
             try db.execute(sql: "PRAGMA application_id = \(applicationID)")
         }
-        try migrator.migrate(pool)
+        try migrator.migrate(database)
         // Puts the application_id into the file itself, for `file` and for the next start.
-        try pool.writeWithoutTransaction { db in _ = try db.checkpoint(.truncate) }
+        try database.writeWithoutTransaction { db in _ = try db.checkpoint(.truncate) }
     }
 }

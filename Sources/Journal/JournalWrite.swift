@@ -3,12 +3,12 @@ import GRDB
 import VolumeSwap
 
 /// One change of the journal, its texts made by the caller so that the writer has little to do.
-enum JournalWrite: Sendable {
+indirect enum JournalWrite: Sendable {
     case accept(TaskRow)
     case enter(TaskID, SwapPhase, plan: String?, at: Double)
     case finish(TaskID, SwapPhase, result: String?, failure: String?, at: Double)
-    /// Without texts they are read and masked by the writer.
-    case settle(TaskID, Masked?)
+    /// Takes the secrets out too.
+    case settle(TaskID, Secrets)
     case prune(before: Double, limit: Int)
     case probe(at: Double)
     /// Nothing: returns when all that came before it was tried.
@@ -22,6 +22,16 @@ enum JournalWrite: Sendable {
         }
     }
 
+    var isPhase: Bool { if case .enter = self { true } else { false } }
+
+    /// True for what overwrites the phase of the same task.
+    var replacesPhase: Bool {
+        switch self {
+        case .enter, .finish: true
+        default: false
+        }
+    }
+
     /// True for what promises the outside that it is there after a restart.
     var needsFileInPlace: Bool {
         switch self {
@@ -29,6 +39,16 @@ enum JournalWrite: Sendable {
         default: false
         }
     }
+}
+
+/// What becomes of a settled task's secrets.
+enum Secrets: Sendable {
+    /// The texts are replaced by these, the plan is deleted.
+    case masked(Masked)
+    /// The writer reads the texts and masks them, and deletes the plan.
+    case unknown
+    /// They stay: the file is deleted as a whole.
+    case kept
 }
 
 enum WriteOutput: Sendable {
@@ -57,8 +77,8 @@ extension JournalWrite {
             try run(db, Self.finishSQL, [phase.rawValue, result, failure, time, id.text])
             let count = db.changesCount
             return try count > 0 || isKnown(db, id) ? .success(.count(count)) : .failure(unknown(id, path))
-        case .settle(let id, let masked):
-            try settle(db, id, masked)
+        case .settle(let id, let secrets):
+            try settle(db, id, secrets)
             return .success(.done)
         case .prune(let time, let limit):
             try run(db, Self.pruneRequestsSQL, [time, limit])
@@ -78,8 +98,8 @@ extension JournalWrite {
     private static let finishSQL = """
         UPDATE task SET phase = ?, result = ?, failure = ?, finished_at = ? WHERE id = ? AND finished_at IS NULL
         """
-    private static let unsettledSQL = """
-        SELECT sequence FROM task WHERE id = ? AND finished_at IS NOT NULL AND is_settled = 0
+    private static let settleSQL = """
+        UPDATE task SET is_settled = 1 WHERE id = ? AND finished_at IS NOT NULL AND is_settled = 0
         """
     private static let textsSQL = """
         SELECT args, context, result FROM task JOIN request USING (sequence) WHERE sequence = ?
@@ -87,14 +107,16 @@ extension JournalWrite {
     private static let maskSQL = """
         UPDATE request SET args = coalesce(?, args), context = coalesce(?, context) WHERE sequence = ?
         """
-    private static let settleSQL = "UPDATE task SET result = coalesce(?, result), is_settled = 1 WHERE sequence = ?"
     private static let prunedSQL =
         "SELECT sequence FROM task WHERE is_settled = 1 AND finished_at < ? ORDER BY finished_at LIMIT ?"
     private static let pruneRequestsSQL = "DELETE FROM request WHERE sequence IN (\(prunedSQL))"
     private static let pruneTasksSQL = "DELETE FROM task WHERE sequence IN (\(prunedSQL))"
 
     private func run(_ db: Database, _ sql: String, _ arguments: StatementArguments) throws {
-        try db.cachedStatement(sql: sql).execute(arguments: arguments)
+        let statement = try db.cachedStatement(sql: sql)
+        // As many as there are question marks, here in this file: GRDB's own count takes longer than SQLite's work.
+        statement.setUncheckedArguments(arguments)
+        try statement.execute()
     }
 
     private func isKnown(_ db: Database, _ id: TaskID) throws -> Bool {
@@ -105,13 +127,15 @@ extension JournalWrite {
         JournalError(.unusable, "the journal \(path) has no task \(id.text); was the file replaced?")
     }
 
-    private func settle(_ db: Database, _ id: TaskID, _ known: Masked?) throws {
-        guard let sequence = try Int64.fetchOne(db.cachedStatement(sql: Self.unsettledSQL), arguments: [id.text]) else { return }
-        let masked = try known ?? read(db, sequence)
+    private func settle(_ db: Database, _ id: TaskID, _ secrets: Secrets) throws {
+        if case .kept = secrets { return try run(db, Self.settleSQL, [id.text]) }
+        let statement = try db.cachedStatement(sql: Self.settleSQL + " RETURNING sequence")
+        guard let sequence = try Int64.fetchOne(statement, arguments: [id.text]) else { return }
+        let masked = if case .masked(let known) = secrets { known } else { try read(db, sequence) }
         if masked.args != nil || masked.context != nil {
             try run(db, Self.maskSQL, [masked.args, masked.context, sequence])
         }
-        try run(db, Self.settleSQL, [masked.result, sequence])
+        if let result = masked.result { try run(db, "UPDATE task SET result = ? WHERE sequence = ?", [result, sequence]) }
         try run(db, "DELETE FROM plan WHERE sequence = ?", [sequence])
     }
 

@@ -25,9 +25,9 @@ extension SQLiteJournal {
         }
         if let states = query.states {
             let phases = SwapPhase.allCases.filter { states.contains($0.publicState) }
-            // Finished tasks are most of the table: walking it from the end beats sorting them.
-            let column = phases.contains { $0.isFinal } ? "+phase" : "phase"
-            conditions.append("\(column) IN (\(phases.map { _ in "?" }.joined(separator: ", ")))")
+            // Unfinished tasks are few, and unsettled ones have an index.
+            if !phases.contains(where: \.isFinal) { conditions.append("is_settled = 0") }
+            conditions.append("phase IN (\(phases.map { _ in "?" }.joined(separator: ", ")))")
             arguments += phases.map(\.rawValue)
         }
         let filter = conditions.isEmpty ? "" : "WHERE " + conditions.joined(separator: " AND ")

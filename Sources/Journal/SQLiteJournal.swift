@@ -10,20 +10,24 @@ package import VolumeSwap
 package final class SQLiteJournal: SwapJournal {
     /// Tasks deleted in one transaction, so that others need not wait for a long one.
     private static let pruneLimit = 500
+    /// Page cache of a journal that need not last, KiB.
+    private static let passingCacheKiB = 16 << 10
 
     /// The database file, for messages.
     package let path: String
-    private let pool: DatabasePool
+    private let database: any DatabaseWriter
     private let writer: GroupCommit
     private let lock: ProcessLock
-    private let memory = TaskMemory()
+    /// nil in a journal that need not last: its file is deleted, not masked.
+    private let memory: TaskMemory?
     private let now: @Sendable () -> Date
 
     /// Opens or creates the journal of a state directory.
     ///
     /// - Parameters:
     ///   - directory: created with mode 0700; one that is there is closed to others.
-    ///   - isDurable: false for a journal that need not outlive the machine's next crash, such as a replay's: nothing is synced.
+    ///   - isDurable: false for a journal that need not outlive this process, such as a replay's: nothing is synced, plans are not kept,
+    ///     only acceptance is waited for, and what is settled is not masked. Whoever asks for this deletes the directory.
     ///   - now: gives `startedAt`.
     /// - Throws: ``JournalError``: `unusable` when another process has it open, or the file is foreign, damaged or of a newer
     ///   version; `unavailable` when the disk is full or fails.
@@ -48,22 +52,17 @@ package final class SQLiteJournal: SwapJournal {
         let identity = try directory.prepareDatabaseFile()
         try JournalSchema.check(path: path)
         do {
-            let pool = try DatabasePool(path: path, configuration: Self.configuration)
-            // GRDB's WAL mode comes with synchronous=NORMAL, under which a commit is not yet synced.
-            try pool.writeWithoutTransaction { db in
-                try db.execute(sql: "PRAGMA synchronous = \(isDurable ? "FULL" : "OFF")")
-                try db.execute(sql: "PRAGMA secure_delete = ON")
-            }
-            try JournalSchema.migrate(pool)
+            database = try isDurable ? Self.durable(path: path) : Self.passing(path: path)
+            try JournalSchema.migrate(database)
             // Opens the reader now: later another file might have this name.
-            try pool.read { db in _ = try Int.fetchOne(db, sql: "SELECT count(*) FROM probe") }
-            self.pool = pool
-            writer = GroupCommit(pool: pool, path: path, identity: identity, isSynced: isDurable)
+            try database.read { db in _ = try Int.fetchOne(db, sql: "SELECT count(*) FROM probe") }
+            writer = GroupCommit(database: database, path: path, identity: identity, isSynced: isDurable)
         } catch {
             throw JournalError(error, path: path)
         }
         self.path = path
         self.lock = lock
+        memory = isDurable ? TaskMemory() : nil
         self.now = now
     }
 
@@ -72,7 +71,7 @@ package final class SQLiteJournal: SwapJournal {
 
     package func accept(_ record: SwapRecord) async throws(JournalError) -> Acceptance {
         guard case .acceptance(.duplicate(let stored)) = try await writer.submit(.accept(try TaskRow(record))) else {
-            memory.accepted(record)
+            memory?.accepted(record)
             return .new
         }
         return .duplicate(stored)
@@ -82,10 +81,9 @@ package final class SQLiteJournal: SwapJournal {
     ///
     /// - Throws: ``JournalError`` of code `unusable` for a task that is not there.
     package func enter(_ id: TaskID, _ phase: SwapPhase, plan: SwapPlan?) async throws(JournalError) {
-        let new = plan.flatMap { memory.holds($0, of: id) ? nil : $0 }
-        let text = new.map { PlanCoding.text($0) }
+        guard memory != nil else { return note(id, phase) }  // only a restart would ask for the plan
+        let text = plan.map { PlanCoding.text($0) }
         _ = try await writer.submit(.enter(id, phase, plan: text, at: now().timeIntervalSince1970))
-        if let new { memory.stored(new, of: id) }
     }
 
     package func note(_ id: TaskID, _ phase: SwapPhase) {
@@ -97,14 +95,15 @@ package final class SQLiteJournal: SwapJournal {
     /// - Throws: ``JournalError`` of code `unusable` for a task that is not there.
     package func finish(_ id: TaskID, _ outcome: SwapOutcome, at date: Date) async throws(JournalError) {
         let (result, failure) = try JournalCoding.texts(outcome)
-        let output = try await writer.submit(
-            .finish(id, outcome.phase, result: result, failure: failure, at: date.timeIntervalSince1970))
-        if case .count(1) = output { memory.finished(id, outcome) } else { memory.forget(id) }
+        let write = JournalWrite.finish(id, outcome.phase, result: result, failure: failure, at: date.timeIntervalSince1970)
+        guard let memory else { return writer.note(write) }
+        if case .count(1) = try await writer.submit(write) { memory.finished(id, outcome) } else { memory.forget(id) }
     }
 
     /// A task without an outcome, or settled before, stays as it is.
     package func settle(_ id: TaskID) async throws(JournalError) {
-        _ = try await writer.submit(.settle(id, memory.masked(id)))
+        guard let memory else { return writer.note(.settle(id, .kept)) }
+        _ = try await writer.submit(.settle(id, memory.masked(id).map(Secrets.masked) ?? .unknown))
         memory.forget(id)
     }
 
@@ -135,7 +134,7 @@ package final class SQLiteJournal: SwapJournal {
         await writer.settleQueue()
         let path = path
         let result = await withCheckedContinuation { (reply: CheckedContinuation<Result<Value, JournalError>, Never>) in
-            pool.asyncRead { access in
+            database.asyncRead { access in
                 do {
                     reply.resume(returning: .success(try body(access.get())))
                 } catch {
@@ -147,9 +146,31 @@ package final class SQLiteJournal: SwapJournal {
     }
 
     /// Runs SQL on the writer's connection; blocks.
-    func execute(_ sql: String) throws { try pool.writeWithoutTransaction { db in try db.execute(sql: sql) } }
+    func execute(_ sql: String) throws { try database.writeWithoutTransaction { db in try db.execute(sql: sql) } }
 
-    func fetchInt(_ sql: String) throws -> Int? { try pool.writeWithoutTransaction { db in try Int.fetchOne(db, sql: sql) } }
+    func fetchInt(_ sql: String) throws -> Int? { try database.writeWithoutTransaction { db in try Int.fetchOne(db, sql: sql) } }
+
+    private static func durable(path: String) throws -> DatabasePool {
+        let pool = try DatabasePool(path: path, configuration: configuration)
+        // GRDB's WAL mode comes with synchronous=NORMAL, under which a commit is not yet synced.
+        try pool.writeWithoutTransaction { db in
+            try db.execute(sql: "PRAGMA synchronous = FULL; PRAGMA secure_delete = ON")
+        }
+        return pool
+    }
+
+    /// Each page is written once, to the file itself, and never synced.
+    private static func passing(path: String) throws -> DatabaseQueue {
+        let queue = try DatabaseQueue(path: path, configuration: configuration)
+        try queue.writeWithoutTransaction { db in
+            try db.execute(
+                sql: """
+                    PRAGMA synchronous = OFF; PRAGMA journal_mode = MEMORY; PRAGMA locking_mode = EXCLUSIVE;
+                    PRAGMA cache_size = -\(passingCacheKiB)
+                    """)
+        }
+        return queue
+    }
 
     private static var configuration: Configuration {
         var configuration = Configuration()

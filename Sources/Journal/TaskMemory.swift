@@ -2,14 +2,13 @@ import JSON
 import Synchronization
 import VolumeSwap
 
-/// What is remembered of tasks under way to spare the file work: the plan that it holds, and the texts to settle a task with.
+/// What is remembered of tasks under way to spare the file work: the texts to settle a task with.
 ///
-/// Bounded, and never needed: without it plans are written again, and texts are read from the file to be masked.
+/// Bounded, and never needed: without it texts are read from the file to be masked.
 final class TaskMemory: Sendable {
     static let limit = 1024
 
     private struct Entry {
-        var plan: SwapPlan?
         var request: Masked?
         var result: Masked?
     }
@@ -22,20 +21,9 @@ final class TaskMemory: Sendable {
         entries.withLock { $0[record.id] = Entry(request: request) }
     }
 
-    func holds(_ plan: SwapPlan, of id: TaskID) -> Bool { entries.withLock { $0[id]?.plan } == plan }
-
-    func stored(_ plan: SwapPlan, of id: TaskID) {
-        entries.withLock { entries in
-            if entries[id] != nil || entries.count < Self.limit { entries[id, default: Entry()].plan = plan }
-        }
-    }
-
     func finished(_ id: TaskID, _ outcome: SwapOutcome) {
         let result = if case .success(let value) = outcome { Masked(result: value) } else { Masked() }
-        entries.withLock { entries in
-            entries[id]?.plan = nil
-            entries[id]?.result = result
-        }
+        entries.withLock { $0[id]?.result = result }
     }
 
     func forget(_ id: TaskID) { entries.withLock { $0[id] = nil } }

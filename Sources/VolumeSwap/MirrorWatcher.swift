@@ -28,6 +28,9 @@ struct MirrorWatcher {
     mutating func awaitMirror(_ plan: SwapPlan) async -> SwapInput {
         await steps.subscribe(plan.domain, events)
         if let refusal = await steps.checkGrownSize(plan) { return .failed(refusal) }
+        var copy = CopyWatch(stallTimeoutS: plan.options.stallTimeoutS, now: .now)
+        // An adopted copy was in step before anybody listened; a small one is by now.
+        if let input = await look(plan, &copy, nil) { return input }
         let events = events
         let interval = steps.environment.settings.sampleInterval
         let ticker = Task {
@@ -35,14 +38,12 @@ struct MirrorWatcher {
             while (try? await Task.sleep(for: interval)) != nil { events.post(.look) }
         }
         defer { ticker.cancel() }
-        return await watch(plan)
+        return await watch(plan, copy)
     }
 
-    private mutating func watch(_ plan: SwapPlan) async -> SwapInput {
-        var copy = CopyWatch(stallTimeoutS: plan.options.stallTimeoutS, now: .now)
+    private mutating func watch(_ plan: SwapPlan, _ begun: CopyWatch) async -> SwapInput {
+        var copy = begun
         var cause: String?
-        // An adopted copy was in step before anybody listened.
-        if let input = await look(plan, &copy, cause) { return input }
         for await event in events.stream {
             switch event {
             case .blockJob(plan.disk, .ready, let at):

@@ -1,13 +1,13 @@
 package import Logging
 
 /// What every swap works with.
-package struct SwapEnvironment: Sendable {
-    package var hypervisor: any Hypervisor
-    package var connector: any VolumeConnector
-    package var journal: any SwapJournal
-    package var settings: SwapSettings
-    package var observer: any SwapObserver
-    package var logger: Logger
+package final class SwapEnvironment: Sendable {
+    package let hypervisor: any Hypervisor
+    package let connector: any VolumeConnector
+    package let journal: any SwapJournal
+    package let settings: SwapSettings
+    package let observer: any SwapObserver
+    package let logger: Logger
 
     package init(
         hypervisor: any Hypervisor, connector: any VolumeConnector, journal: any SwapJournal, settings: SwapSettings,

@@ -5,7 +5,7 @@ package enum Acceptance: Sendable {
     /// Stored; fsync is done.
     case new
     /// The same task is there already, finished or not.
-    case duplicate(SwapRecord)
+    indirect case duplicate(SwapRecord)
 }
 
 /// Which tasks `list_swaps` shows.
@@ -50,7 +50,7 @@ package struct JournalError: Error, Sendable, CustomStringConvertible {
 package protocol SwapJournal: Sendable {
     /// Stores a task unless one of that id is there.
     func accept(_ record: SwapRecord) async throws(JournalError) -> Acceptance
-    /// Stores that the task entered a phase, and its plan when one is given.
+    /// Stores that the task entered a phase, and its plan when a new one is given.
     func enter(_ id: TaskID, _ phase: SwapPhase, plan: SwapPlan?) async throws(JournalError)
     /// As ``enter(_:_:plan:)`` but without waiting: it is stored no later than the next awaited call of this task.
     func note(_ id: TaskID, _ phase: SwapPhase)

@@ -1,5 +1,5 @@
 /// What the machine is told.
-package enum SwapInput: Sendable {
+package indirect enum SwapInput: Sendable {
     // Of the preflight
     case prepared(SwapPlan)
     /// The domain runs on the new volume already.
@@ -32,7 +32,7 @@ package enum SwapInput: Sendable {
 }
 
 /// What is to be done next. Each is one step of IO; its result is the next input.
-package enum SwapAction: Sendable {
+package indirect enum SwapAction: Sendable {
     case prepare
     case undefine(SwapPlan)
     case start(SwapPlan)
@@ -49,6 +49,40 @@ package enum SwapAction: Sendable {
     case rollBack(SwapPlan?, SwapFailure)
     case complete(SwapPlan)
     case fail(SwapFailure)
+
+    /// What is known of the swap; nil before the preflight.
+    var plan: SwapPlan? {
+        switch self {
+        case .prepare, .fail: nil
+        case .undefine(let plan), .start(let plan), .awaitMirror(let plan): plan
+        case .grow(let plan), .store(let plan), .complete(let plan): plan
+        case .pivot(let plan, _), .bringBack(let plan, _): plan
+        case .rollBack(let plan, _): plan
+        }
+    }
+
+    var isEnd: Bool {
+        switch self {
+        case .complete, .fail: true
+        default: false
+        }
+    }
+
+    /// True for a step that is not taken when it cannot be journaled, or when the swap is to be aborted.
+    var canBeRefused: Bool {
+        switch self {
+        case .prepare, .undefine, .start, .awaitMirror, .pivot: true
+        case .bringBack, .grow, .store, .rollBack, .complete, .fail: false
+        }
+    }
+
+    /// True when the domain itself will show whether the step was reached, or when it is taken again in any case.
+    var isSeenAfterwards: Bool {
+        switch self {
+        case .prepare, .awaitMirror, .grow, .store: true
+        case .undefine, .start, .pivot, .bringBack, .rollBack, .complete, .fail: false
+        }
+    }
 
     /// True for what need not be begun when pivotd stops: from the pivot on a swap is better finished.
     var canBeLeft: Bool {

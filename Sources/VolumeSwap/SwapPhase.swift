@@ -1,4 +1,5 @@
-/// Where a task is. Every phase is journaled before the step it names is taken, so that a crash in that step is known for what it is.
+/// Where a task is. Every phase is journaled before the step it names is taken, so that a crash in that step is known for what it is;
+/// those that the domain itself shows afterwards are written while the step goes on.
 package enum SwapPhase: String, Sendable, Hashable, Codable, CaseIterable {
     /// In the journal, waiting for its turn.
     case accepted

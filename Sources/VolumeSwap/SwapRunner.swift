@@ -5,23 +5,18 @@ import OrderedCollections
 
 /// Carries one swap out: takes the machine's actions, journals each phase before its step, does the step, tells the machine what came of it.
 struct SwapRunner {
-    let environment: SwapEnvironment
-    let record: SwapRecord
-    let request: SwapRequest
-    let control: SwapControl
     let steps: SwapSteps
     private let began = ContinuousClock.now
 
+    private let id: TaskID
+    private let environment: SwapEnvironment
+    private let control: SwapControl
+
     init(environment: SwapEnvironment, record: SwapRecord, request: SwapRequest, control: SwapControl) {
+        id = record.id
         self.environment = environment
-        self.record = record
-        self.request = request
         self.control = control
-        var logger = environment.logger
-        logger[metadataKey: "task_id"] = "\(record.id)"
-        logger[metadataKey: "instance"] = "\(request.instance)"
-        logger[metadataKey: "disk"] = "\(request.disk)"
-        steps = SwapSteps(environment: environment, record: record, request: request, control: control, logger: logger)
+        steps = SwapSteps(environment: environment, record: record, request: request, control: control)
     }
 
     /// Runs to the end, whatever happens.
@@ -36,9 +31,11 @@ struct SwapRunner {
         let first = SwapMachine.begin(entry)
         var action = first.action
         var machine = first.next
+        var stored = steps.record.plan
+        if let stored { control.update(stored) }
         while true {
             if Task.isCancelled, action.canBeLeft { return nil }
-            if let failure = await journal(machine.phase, action) {
+            if let failure = await journal(machine.phase, action, &stored) {
                 action = machine.handle(.failed(failure), pivotTries: environment.settings.pivotTries)
                 continue
             }
@@ -64,52 +61,58 @@ struct SwapRunner {
         }
     }
 
-    /// Journals the phase that the action begins.
+    /// Journals the phase that the action begins. One that does not change what recovery will do is not waited for: a preflight is
+    /// repeated in any case, and whether a copy runs or was pivoted is asked of the hypervisor.
     ///
+    /// - Parameter stored: the plan that the journal has.
     /// - Returns: why the step must not be taken: the swap was aborted, or the journal cannot store. Steps that undo or finish are taken all the same.
-    private func journal(_ phase: SwapPhase?, _ action: SwapAction) async -> SwapFailure? {
-        guard let phase else { return nil }
+    private func journal(_ phase: SwapPhase?, _ action: SwapAction, _ stored: inout SwapPlan?) async -> SwapFailure? {
+        guard let phase, !action.isEnd else { return nil }
         guard control.enter(phase) else { return .abortedByRequest }
-        var plan: SwapPlan?
-        var mayStop = true
-        switch action {
-        case .prepare: break
-        case .undefine(let current), .start(let current), .awaitMirror(let current): plan = current
-        case .pivot(let current, _):
-            plan = current
-            environment.journal.note(record.id, .ready)
+        if case .pivot = action {
+            environment.journal.note(id, .ready)
             await environment.settings.onPhase(.ready)
-        case .grow(let current), .store(let current): (plan, mayStop) = (current, false)
-        case .bringBack(let current, _): (plan, mayStop) = (current, false)
-        case .rollBack(let current, _): (plan, mayStop) = (current, false)
-        case .complete, .fail: return nil
         }
-        if let plan { control.update(plan) }
-        if mayStop, control.isAbortRequested, phase != .pivoting { return .abortedByRequest }
+        var news: SwapPlan?
+        if let plan = action.plan, plan != stored {
+            control.update(plan)
+            news = plan
+        }
+        if action.canBeRefused, control.isAbortRequested, phase != .pivoting { return .abortedByRequest }
         do {
-            try await environment.journal.enter(record.id, phase, plan: plan)
+            if let news {
+                try await environment.journal.enter(id, phase, plan: news)
+                stored = news
+            } else if action.isSeenAfterwards {
+                environment.journal.note(id, phase)
+            } else {
+                try await environment.journal.enter(id, phase, plan: nil)
+            }
         } catch {
             steps.logger.error("journal: \(error)", metadata: ["phase": "\(phase.rawValue)"])
-            if mayStop { return .rebaseFailed("the journal cannot store the swap's progress: \(error.message)") }
+            if action.canBeRefused {
+                return .rebaseFailed("the journal cannot store the swap's progress: \(error.message)")
+            }
         }
-        environment.observer.entered(record, phase)
+        environment.observer.entered(steps.record, phase)
         await environment.settings.onPhase(phase)
         return nil
     }
 
     private func pivot(_ plan: SwapPlan, _ pause: Duration, readyAt: ContinuousClock.Instant?) async -> SwapInput {
         if pause > .zero { try? await Task.sleep(for: pause) }  // a bounded back-off: libvirt said "not ready"
-        if let readyAt, pause == .zero { environment.observer.pivoting(record, afterReady: .now - readyAt) }
+        if let readyAt, pause == .zero { environment.observer.pivoting(steps.record, afterReady: .now - readyAt) }
         return await steps.pivot(plan)
     }
 
     private func end(_ outcome: SwapOutcome, _ copyTime: Duration?) -> SwapOutcome {
         let duration = ContinuousClock.now - began
-        environment.observer.ended(record, outcome, duration: duration, overhead: copyTime.map { duration - $0 })
+        environment.observer.ended(steps.record, outcome, duration: duration, overhead: copyTime.map { duration - $0 })
         return outcome
     }
 
     private func result(_ plan: SwapPlan, _ warnings: [String]) -> JSONValue {
+        let (request, record) = (steps.request, steps.record)
         var connection = request.newConnection.json
         if let serial = request.oldConnection.json["serial"] ?? request.oldVolumeID.map(JSONValue.string) {
             connection["serial"] = serial
@@ -122,7 +125,7 @@ struct SwapRunner {
         let progress = control.progress
         let started = record.startedAt ?? record.acceptedAt
         return [
-            "task_id": .string(record.id.text),
+            "task_id": .string(id.text),
             "instance_uuid": .string(plan.domain.uuid),
             "disk": .string(plan.disk),
             "old_volume_id": request.oldVolumeID.map(JSONValue.string) ?? .null,

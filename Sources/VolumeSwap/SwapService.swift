@@ -211,8 +211,7 @@ package final class SwapService: Sendable {
         case .restart(let undoing):
             guard let undoing else { return .fresh }
             let control = SwapControl(phase: record.phase)
-            let steps = SwapSteps(
-                environment: environment, record: record, request: request, control: control, logger: environment.logger)
+            let steps = SwapSteps(environment: environment, record: record, request: request, control: control)
             let undone = await steps.rollBack(undoing, .rebaseFailed("pivotd was restarted"))
             if case .failed(let failure) = undone { return .rollBack(undoing, failure) }
             return .fresh

@@ -9,7 +9,7 @@ package struct SwapSettings: Sendable {
     package var sampleInterval: Duration = .seconds(1)
     /// How often a pivot is tried that libvirt calls too early (error 83).
     package var pivotTries = 20
-    /// Called after a phase was journaled. Debug builds stop here on purpose, to be killed.
+    /// Called after a phase was handed to the journal. Debug builds stop here on purpose, to be killed.
     package var onPhase: @Sendable (SwapPhase) async -> Void = { _ in }
 
     package init(allowedPaths: PathPolicy) { self.allowedPaths = allowedPaths }

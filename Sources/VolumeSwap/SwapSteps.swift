@@ -2,12 +2,27 @@ import Foundation
 import Logging
 
 /// The steps of one swap, each a piece of IO with one result for the machine.
-struct SwapSteps {
+final class SwapSteps: Sendable {
     let environment: SwapEnvironment
     let record: SwapRecord
     let request: SwapRequest
     let control: SwapControl
-    let logger: Logger
+
+    init(environment: SwapEnvironment, record: SwapRecord, request: SwapRequest, control: SwapControl) {
+        self.environment = environment
+        self.record = record
+        self.request = request
+        self.control = control
+    }
+
+    /// Made when it is needed: most swaps have nothing to tell.
+    var logger: Logger {
+        var logger = environment.logger
+        logger[metadataKey: "task_id"] = "\(record.id)"
+        logger[metadataKey: "instance"] = "\(request.instance)"
+        logger[metadataKey: "disk"] = "\(request.disk)"
+        return logger
+    }
 
     var hypervisor: any Hypervisor { environment.hypervisor }
 
@@ -216,8 +231,7 @@ struct SwapSteps {
 
     /// Makes a write that a lost connection leaves in doubt: look whether it was done, else do it again.
     func settle(
-        _ write: @escaping @Sendable () async throws(HypervisorError) -> Void,
-        isDone: @escaping @Sendable () async throws(HypervisorError) -> Bool
+        _ write: () async throws(HypervisorError) -> Void, isDone: () async throws(HypervisorError) -> Bool
     ) async throws(HypervisorError) {
         while true {
             do {

@@ -69,6 +69,29 @@ struct GroupCommitTests {
         await journal.close()
     }
 
+    @Test func anOutcomeThatNobodyWaitsForOutlivesAFailedBatch() async throws {
+        let journal = try await SQLiteJournal.open(directory: directory.state, isDurable: false)
+        let record = Sample.record("t1")
+        _ = try await journal.accept(record)
+        try journal.execute("PRAGMA max_page_count = 1")
+        journal.note(record.id, .copying)
+        let long = JSONValue.string(String(repeating: "x", count: 1_000_000))
+        try await journal.finish(record.id, .success(long), at: .now)
+        try await journal.settle(record.id)
+        await #expect(throws: JournalError.self) {
+            var large = Sample.record("large")
+            large.args["padding"] = long
+            _ = try await journal.accept(large)
+        }
+        #expect(try await journal.record(record.id)?.outcome == nil)
+        try journal.execute("PRAGMA max_page_count = 1073741823")
+        try await journal.probe()
+        let stored = try #require(try await journal.record(record.id))
+        #expect(stored.outcome == .success(long))
+        #expect(stored.isReplied)
+        await journal.close()
+    }
+
     @Test func aNoteOutlivesAFailedBatch() async throws {
         let journal = try await directory.open()
         _ = try await journal.accept(Sample.record("t1"))

@@ -56,6 +56,29 @@ struct SQLiteJournalTests {
         await journal.close()
     }
 
+    @Test func aJournalThatNeedNotLastKeepsTasksButNoPlans() async throws {
+        let journal = try await SQLiteJournal.open(directory: directory.state, isDurable: false)
+        let record = Sample.record("t1")
+        _ = try await journal.accept(record)
+        try await journal.enter(record.id, .starting, plan: try Sample.plan)
+        journal.note(record.id, .copying)
+        var stored = try #require(try await journal.record(record.id))
+        #expect(stored.phase == .copying)
+        #expect(stored.plan == nil)
+        #expect(try await journal.records(SwapQuery(states: ["copying"])).map(\.id) == [record.id])
+        try await journal.finish(record.id, .success(Sample.result), at: Date(timeIntervalSince1970: 1_700_000_200))
+        try await journal.settle(record.id)
+        stored = try #require(try await journal.record(record.id))
+        #expect(stored.outcome == .success(Sample.result))
+        #expect(stored.isReplied)
+        guard case .duplicate(let known) = try await journal.accept(record) else {
+            Issue.record("a known task was taken for a new one")
+            return
+        }
+        #expect(known.outcome == .success(Sample.result))
+        await journal.close()
+    }
+
     @Test func failuresAndAbortsAreKept() async throws {
         let journal = try await directory.open()
         let failure = SwapFailure(.volumeRebaseFailed, "disk vdb: No space left on device")

@@ -64,8 +64,12 @@ final class FakeJournal: SwapJournal {
         }
     }
 
+    /// One that fails is lost.
     func note(_ id: TaskID, _ phase: SwapPhase) {
-        state.withLock { $0.phases.append(phase) }
+        try? call("enter:\(phase.rawValue)") { state in
+            state.phases.append(phase)
+            state.records[id]?.phase = phase
+        }
     }
 
     func finish(_ id: TaskID, _ outcome: SwapOutcome, at: Date) async throws(JournalError) {
