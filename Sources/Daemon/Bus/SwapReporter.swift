@@ -18,6 +18,10 @@ final class SwapReporter: SwapObserver {
     private let readyToPivot = Timer(label: "pivotd_ready_to_pivot_seconds")
     private let overhead = Timer(label: "pivotd_swap_overhead_seconds")
     private let duration = Timer(label: "pivotd_swap_duration_seconds")
+    private let swaps = Dictionary(
+        uniqueKeysWithValues: SwapPhase.allCases.filter(\.isFinal).map { phase in
+            (phase, Counter(label: "pivotd_swaps_total", dimensions: [("result", phase.rawValue)]))
+        })
     private let copiedBytes = Counter(label: "pivotd_copied_bytes_total")
 
     /// - Parameter notifier: nil sends no notifications.
@@ -57,13 +61,14 @@ final class SwapReporter: SwapObserver {
 
     func ended(_ record: SwapRecord, _ outcome: SwapOutcome, duration: Duration, overhead: Duration?) {
         lastProgress.withLock { $0[record.id] = nil }
-        Counter(label: "pivotd_swaps_total", dimensions: [("result", outcome.phase.rawValue)]).increment()
+        swaps[outcome.phase]?.increment()
         self.duration.record(duration: duration)
         switch outcome {
         case .success(let result):
             if let overhead { self.overhead.record(duration: overhead) }
             copiedBytes.increment(by: result["copied_bytes"]?.integerValue ?? 0)
             logger.info("swap completed in \(duration)", metadata: metadata(record))
+            guard notifier != nil else { return }
             var extra: JSONObject = [:]
             for key in ["strategy", "capacity_bytes", "copied_bytes", "duration_s", "attempts", "warnings"] {
                 extra[key] = result[key]

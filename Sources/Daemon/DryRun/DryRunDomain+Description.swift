@@ -31,6 +31,15 @@ extension DryRunDomain {
         }
     }
 
+    /// What ``DiskDescription/keptElements`` are of a disk of this target and serial.
+    static func keptElements(_ target: String, _ serial: String?) -> [String] {
+        var elements = (pattern?.keptElements ?? []).map { element in
+            element.hasPrefix("<target ") ? "<target bus=virtio dev=\(target)>" : element
+        }
+        if let serial { elements.append("<serial>\(serial)") }
+        return elements.sorted()
+    }
+
     private static func describe(_ disk: DryRunDisk, _ pattern: DiskDescription, at now: ContinuousClock.Instant)
         -> DiskDescription
     {
@@ -41,11 +50,7 @@ extension DryRunDomain {
         description.serial = disk.serial
         description.isEncrypted = disk.source.encryption != nil
         description.secretUUIDs = [disk.source.auth?.secret.uuid, disk.source.encryption?.uuid].compactMap { $0?.lowercased() }
-        description.keptElements = pattern.keptElements.map { element in
-            element.hasPrefix("<target ") ? "<target bus=virtio dev=\(disk.target)>" : element
-        }
-        if let serial = disk.serial { description.keptElements.append("<serial>\(serial)") }
-        description.keptElements.sort()
+        description.keptElements = disk.keptElements ?? keptElements(disk.target, disk.serial)
         guard let copy = disk.copy else {
             description.mirror = nil
             return description

@@ -50,6 +50,8 @@ struct DryRunDisk: Sendable {
     /// Ids of the volumes that a request named for it.
     var volumeIDs: [String] = []
     var copy: DryRunCopy?
+    /// Known beforehand, where the disk is described again and again.
+    var keptElements: [String]?
 
     /// All that a rule may call its volumes.
     var names: [String] {

@@ -148,8 +148,9 @@ extension DryRunHypervisor {
             guard let index = domain.index(target) else {
                 throw HypervisorError(.other, number: 8, "invalid argument: disk '\(target)' not found in domain")
             }
-            var disk = domain.disks[index]
-            defer { domain.disks[index] = disk }
+            // Taken out, not copied.
+            var disk = domain.disks.remove(at: index)
+            defer { domain.disks.insert(disk, at: index) }
             return try body(&domain, &disk)
         }
     }

@@ -53,11 +53,13 @@ package final class DryRunHypervisor: Hypervisor {
         let serial = request.oldConnection.volumeID ?? request.oldVolumeID
         var disk = DryRunDisk(target: request.disk, source: old, bytes: options.sizeGiB << 30, serial: serial)
         disk.volumeIDs = [request.oldVolumeID, request.newVolumeID, serial, request.newConnection.volumeID].compactMap { $0 }
+        disk.keptElements = DryRunDomain.keptElements(disk.target, serial)
         let identity = Self.identity(request.instance)
         state.withLock { state in
             makeRoom(&state)
-            var domain = state.domains[identity.uuid] ?? DryRunDomain(identity: identity, disks: [], definition: nil)
-            if state.domains[identity.uuid] == nil, options.isPersistent { domain.definition = .disks([]) }
+            var domain =
+                state.domains.removeValue(forKey: identity.uuid)
+                ?? DryRunDomain(identity: identity, disks: [], definition: options.isPersistent ? .disks([]) : nil)
             domain.isActive = true
             domain.lastUse = state.tick()
             if let index = domain.index(request.disk) {
@@ -213,13 +215,15 @@ extension DryRunHypervisor {
         throws(HypervisorError) -> Value
     {
         try state.withLock { state throws(HypervisorError) in
-            guard var domain = state.domains[identity.uuid] else { throw Self.noDomain(identity.uuid) }
-            domain.lastUse = state.tick()
-            // A transient domain that does not run is gone.
-            defer { state.domains[identity.uuid] = domain.isActive || domain.definition != nil ? domain : nil }
-            return try body(&domain)
+            guard let index = state.domains.index(forKey: identity.uuid) else { throw Self.noDomain(identity.uuid) }
+            state.domains.values[index].lastUse = state.tick()
+            defer { if Self.isGone(&state.domains.values[index]) { state.domains.remove(at: index) } }
+            return try body(&state.domains.values[index])
         }
     }
+
+    /// A transient domain that does not run is gone. (`inout`: a dictionary's value is copied to be read.)
+    private static func isGone(_ domain: inout DryRunDomain) -> Bool { !domain.isActive && domain.definition == nil }
 
     func isActive(_ domain: DryRunDomain) -> Bool { domain.isActive && rule(.off, domain) == nil }
 
