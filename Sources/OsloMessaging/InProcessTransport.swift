@@ -1,10 +1,9 @@
-package import AsyncAlgorithms
 package import JSON
 import Synchronization
 
 /// A transport without a broker, for replays and tests.
 ///
-/// ``deliver(_:properties:exchange:routingKey:redelivered:)`` waits until the reader takes the message, so nothing piles up.
+/// It takes every message at once and holds it until the reader comes: how much that may be is for the sender to bound, as a replay does.
 package final class InProcessTransport: Transport {
     /// What the other side published.
     package struct Published: Sendable {
@@ -20,7 +19,8 @@ package final class InProcessTransport: Transport {
         case acknowledged, rejected, requeued
     }
 
-    package let inbound = AsyncChannel<InboundMessage>()
+    package let inbound: AsyncStream<InboundMessage>
+    private let arrivals: AsyncStream<InboundMessage>.Continuation
     private let onPublish: @Sendable (Published) async throws(TransportError) -> PublishOutcome
     private let onSettle: @Sendable (SettlementToken, Settlement) async -> Void
     private let state = Mutex(State())
@@ -40,42 +40,42 @@ package final class InProcessTransport: Transport {
         onPublish: @escaping @Sendable (Published) async throws(TransportError) -> PublishOutcome = { _ in .confirmed },
         onSettle: @escaping @Sendable (SettlementToken, Settlement) async -> Void = { _, _ in }
     ) {
+        (inbound, arrivals) = AsyncStream.makeStream()
         self.onPublish = onPublish
         self.onSettle = onSettle
     }
 
-    /// Hands a message to the reader and returns when it has taken it, or when the transport is closed.
+    /// Hands a message to the reader; one that is delivered after ``close()`` is dropped.
     @discardableResult
     package func deliver(
         _ body: [UInt8], properties: MessageProperties = .oslo, exchange: String = "", routingKey: String = "",
         redelivered: Bool = false
-    ) async -> SettlementToken {
-        await deliver(properties, exchange, routingKey, redelivered, body: body)
+    ) -> SettlementToken {
+        deliver(properties, exchange, routingKey, redelivered, body: body)
     }
 
     /// As ``deliver(_:properties:exchange:routingKey:redelivered:)`` for a message whose envelope the sender has opened already.
     @discardableResult
     package func deliver(
         inner: JSONObject, properties: MessageProperties, exchange: String, routingKey: String, redelivered: Bool
-    ) async -> SettlementToken {
-        await deliver(properties, exchange, routingKey, redelivered, body: [], inner: inner)
+    ) -> SettlementToken {
+        deliver(properties, exchange, routingKey, redelivered, body: [], inner: inner)
     }
 
     private func deliver(
         _ properties: MessageProperties, _ exchange: String, _ routingKey: String, _ redelivered: Bool, body: [UInt8],
         inner: JSONObject? = nil
-    ) async -> SettlementToken {
+    ) -> SettlementToken {
         let value = state.withLock { state in
             state.lastToken += 1
             state.unsettled.insert(state.lastToken)
             return state.lastToken
         }
         let token = SettlementToken(epoch: 1, channel: 1, value: value)
-        await inbound.send(
+        arrivals.yield(
             InboundMessage(
                 body: body, inner: inner, properties: properties, exchange: exchange, routingKey: routingKey,
-                redelivered: redelivered,
-                settlement: token))
+                redelivered: redelivered, settlement: token))
         return token
     }
 
@@ -130,7 +130,7 @@ package final class InProcessTransport: Transport {
             state.isClosed = true
             state.isConsuming = false
         }
-        inbound.finish()
+        arrivals.finish()
         closed.continuation.finish()
     }
 

@@ -10,7 +10,7 @@ package struct RPCVersion: Sendable, Hashable, CustomStringConvertible {
 
     /// Nil when the text is no version.
     package init?(_ text: some StringProtocol) {
-        let parts = text.split(separator: ".", omittingEmptySubsequences: false)
+        let parts = Substring(text).utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false).map(Substring.init)
         guard (1...3).contains(parts.count), let major = Int(parts[0]), major >= 0 else { return nil }
         guard let minor = parts.count > 1 ? Int(parts[1]) : 0, minor >= 0 else { return nil }
         self.init(major: major, minor: minor)

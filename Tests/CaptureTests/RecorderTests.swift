@@ -28,7 +28,7 @@ import Testing
         let (count, lines) = try await record {
             $0.limit = 3
         } _: { transport in
-            for _ in 0..<5 { await transport.deliver(body, exchange: "openstack", routingKey: "pivotd.h") }
+            for _ in 0..<5 { transport.deliver(body, exchange: "openstack", routingKey: "pivotd.h") }
         }
         #expect(count.messages == 3 && lines.count == 3 && count.bytes == Int64(3 * body.count))
         #expect(!lines[0].json.serialized().contains("s3cret"))
@@ -38,7 +38,7 @@ import Testing
         let (count, _) = try await record {
             $0.idleTimeout = .milliseconds(200)
         } _: { transport in
-            await transport.deliver([1])
+            transport.deliver([1])
         }
         #expect(count.messages == 1)
     }
@@ -51,10 +51,10 @@ import Testing
             $0.keepsOnlyRepliesToRecorded = true
         } _: { transport in
             for queue in ["reply_2", "reply_1"] {
-                await transport.deliver(request, exchange: "openstack", routingKey: "pivotd.h")
+                transport.deliver(request, exchange: "openstack", routingKey: "pivotd.h")
                 var properties = MessageProperties.oslo
                 properties.headers = headers.merging(["routing_keys": [.string(queue)]]) { _, new in new }
-                await transport.deliver([1], properties: properties, exchange: "amq.rabbitmq.trace", routingKey: "publish.")
+                transport.deliver([1], properties: properties, exchange: "amq.rabbitmq.trace", routingKey: "publish.")
             }
         }
         #expect(lines.map(\.routingKey) == ["pivotd.h", "pivotd.h", "reply_1"])

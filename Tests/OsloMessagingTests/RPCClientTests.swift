@@ -42,7 +42,7 @@ import Testing
 
     @Test func aCallReturnsItsResult() async throws {
         try await withClient { request, transport in
-            await transport.deliver(Self.answer(request, .result(["echo": .object(request.args)])))
+            transport.deliver(Self.answer(request, .result(["echo": .object(request.args)])))
             return .confirmed
         } _: { client in
             let result = try await client.call("m", args: ["a": 1], target: .init(topic: "pivotd"), timeout: .seconds(5))
@@ -53,7 +53,7 @@ import Testing
     @Test func aFailureIsThrown() async throws {
         let failure = NovaFailure().diskNotFound(location: "vdb")
         try await withClient { request, transport in
-            await transport.deliver(Self.answer(request, .failure(failure)))
+            transport.deliver(Self.answer(request, .failure(failure)))
             return .confirmed
         } _: { client in
             await #expect(throws: failure) {
@@ -90,10 +90,10 @@ import Testing
     @Test func heartbeatsKeepACallAlive() async throws {
         try await withClient { request, transport in
             for _ in 0..<5 {
-                await transport.deliver(Self.answer(request, .heartbeat))
+                transport.deliver(Self.answer(request, .heartbeat))
                 try? await Task.sleep(for: .milliseconds(60))
             }
-            await transport.deliver(Self.answer(request, .result(1)))
+            transport.deliver(Self.answer(request, .result(1)))
             return .confirmed
         } _: { client in
             let result = try await client.call(

@@ -8,7 +8,7 @@ import Testing
     @Test func aCallIsAnsweredAndThenAcknowledged() async throws {
         let harness = ServerHarness { _ in { .reply(.success(["ok": true])) } }
         try await harness.run {
-            await harness.transport.deliver(ServerHarness.body(id: "m"))
+            harness.transport.deliver(ServerHarness.body(id: "m"))
             #expect(
                 await harness.events(count: 2) == [
                     .reply(.result(["ok": true]), messageID: "m"), .settled(1, .acknowledged),
@@ -20,7 +20,7 @@ import Testing
     @Test func aCastGetsNoReply() async throws {
         let harness = ServerHarness { _ in { .reply(.success(1)) } }
         try await harness.run {
-            await harness.transport.deliver(ServerHarness.body())
+            harness.transport.deliver(ServerHarness.body())
             #expect(await harness.events(count: 1) == [.settled(1, .acknowledged)])
         }
         #expect(harness.events.count == 1)
@@ -29,15 +29,15 @@ import Testing
     @Test func garbageIsRejectedAndTheServerGoesOn() async throws {
         let harness = ServerHarness { _ in { .reply(.success(1)) } }
         try await harness.run {
-            await harness.transport.deliver(Array("garbage".utf8))
+            harness.transport.deliver(Array("garbage".utf8))
             #expect(await harness.events(count: 1) == [.settled(1, .rejected)])
-            await harness.transport.deliver(Array(#"{"args": 5, "_msg_id": "m", "_reply_q": "q", "method": "work"}"#.utf8))
+            harness.transport.deliver(Array(#"{"args": 5, "_msg_id": "m", "_reply_q": "q", "method": "work"}"#.utf8))
             #expect(
                 await harness.events(count: 3).suffix(2) == [
                     .settled(2, .rejected),
                     .reply(.failure(NovaFailure().invalidInput(reason: "args is a integer, not an object")), messageID: "m"),
                 ])
-            await harness.transport.deliver(ServerHarness.body(id: "n"))
+            harness.transport.deliver(ServerHarness.body(id: "n"))
             _ = await harness.events(count: 5)
         }
         #expect(harness.server.counters.snapshot.rejected == 2)
@@ -47,7 +47,7 @@ import Testing
     @Test func aStoredRequestIsAcknowledgedWithoutReply() async throws {
         let harness = ServerHarness { _ in { .stored } }
         try await harness.run {
-            await harness.transport.deliver(ServerHarness.body(id: "m"))
+            harness.transport.deliver(ServerHarness.body(id: "m"))
             #expect(await harness.events(count: 1) == [.settled(1, .acknowledged)])
         }
         #expect(harness.events.count == 1)
@@ -57,11 +57,11 @@ import Testing
         let harness = ServerHarness { _ in { .notStored(reason: "disk full") } }
         try await harness.run {
             #expect(await Self.eventually { harness.server.isReady })
-            await harness.transport.deliver(ServerHarness.body(id: "m"))
+            harness.transport.deliver(ServerHarness.body(id: "m"))
             #expect(await harness.events(count: 1) == [.settled(1, .requeued)])
             #expect(harness.server.state == .suspended(reason: "disk full"))
             #expect(!harness.server.isReady)
-            await harness.transport.deliver(ServerHarness.body(id: "n"))
+            harness.transport.deliver(ServerHarness.body(id: "n"))
             #expect(await harness.events(count: 2).last == .settled(2, .requeued))
             try await harness.server.resume()
             #expect(harness.server.isReady)
@@ -81,7 +81,7 @@ import Testing
     func unknownMethodsAndVersionsAreRefusedAsOsloDoes(_ body: [UInt8], _ failure: RemoteFailure) async throws {
         let harness = ServerHarness { _ in { .reply(.success(1)) } }
         try await harness.run {
-            await harness.transport.deliver(body)
+            harness.transport.deliver(body)
             #expect(await harness.events(count: 2).first == .reply(.failure(failure), messageID: "m"))
         }
     }
@@ -89,7 +89,7 @@ import Testing
     @Test func pingIsAnswered() async throws {
         let harness = ServerHarness { _ in { .reply(.success(1)) } }
         try await harness.run {
-            await harness.transport.deliver(ServerHarness.body("oslo_rpc_server_ping", id: "m", version: nil))
+            harness.transport.deliver(ServerHarness.body("oslo_rpc_server_ping", id: "m", version: nil))
             #expect(await harness.events(count: 2).first == .reply(.result("pong"), messageID: "m"))
         }
     }
@@ -106,7 +106,7 @@ import Testing
             }
         }
         try await harness.run {
-            for index in 0..<50 { await harness.transport.deliver(ServerHarness.body(id: "\(index)")) }
+            for index in 0..<50 { harness.transport.deliver(ServerHarness.body(id: "\(index)")) }
             _ = await harness.events(count: 98)
             #expect(!harness.events.contains(.settled(1, .acknowledged)))
             gate.continuation.finish()
@@ -126,7 +126,7 @@ import Testing
             }
         }
         try await harness.run {
-            for _ in 0..<20 { await harness.transport.deliver(ServerHarness.body()) }
+            for _ in 0..<20 { harness.transport.deliver(ServerHarness.body()) }
             _ = await harness.events(count: 20)
         }
         #expect(running.withLock { $0.most } == 3)
@@ -138,7 +138,7 @@ import Testing
             limit: 1, replyConfiguration: patient, outcome: { $0 < 3 ? .returned : .confirmed }
         ) { _ in { .reply(.success(1)) } }
         try await harness.run {
-            await harness.transport.deliver(ServerHarness.body(id: "m"))
+            harness.transport.deliver(ServerHarness.body(id: "m"))
             #expect(
                 await harness.events(count: 2) == [.settled(1, .acknowledged), .reply(.result(1), messageID: "m")])
         }
@@ -195,7 +195,7 @@ import Testing
             }
         }
         try await harness.run {
-            await harness.transport.deliver(ServerHarness.body(id: "m", timeout: 0.2))
+            harness.transport.deliver(ServerHarness.body(id: "m", timeout: 0.2))
             _ = await harness.events(count: 3)
             enough.continuation.finish()
             let isOver = await Self.eventually { harness.events.last == .settled(1, .acknowledged) }
@@ -219,10 +219,10 @@ import Testing
             }
         }
         try await harness.run {
-            await harness.transport.deliver(ServerHarness.body(id: "m"))
+            harness.transport.deliver(ServerHarness.body(id: "m"))
             async let drained: Void = harness.server.drain()
             #expect(await Self.eventually { harness.server.state == .draining })
-            await harness.transport.deliver(ServerHarness.body(id: "n"))
+            harness.transport.deliver(ServerHarness.body(id: "n"))
             #expect(await harness.events(count: 1) == [.settled(2, .requeued)])
             gate.continuation.finish()
             await drained

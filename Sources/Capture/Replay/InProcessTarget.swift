@@ -46,18 +46,18 @@ package final class InProcessTarget: ReplayTarget {
         case .reply, .notification: break
         }
         ledger.expect(&delivery)
-        let token = await deliver(message.line, inner)
+        let token = deliver(message.line, inner)
         ledger.delivered(token.value, delivery)
     }
 
     /// A request is handed on as it was read: it is neither written nor read again.
-    private func deliver(_ line: CaptureLine, _ inner: JSONObject?) async -> SettlementToken {
+    private func deliver(_ line: CaptureLine, _ inner: JSONObject?) -> SettlementToken {
         guard let inner else {
-            return await transport.deliver(
+            return transport.deliver(
                 line.body.bytes, properties: line.properties, exchange: line.exchange, routingKey: line.routingKey,
                 redelivered: line.redelivered)
         }
-        return await transport.deliver(
+        return transport.deliver(
             inner: inner, properties: line.properties, exchange: line.exchange, routingKey: line.routingKey,
             redelivered: line.redelivered)
     }
