@@ -1,20 +1,21 @@
 /// Which host paths may become a destination: `allowed_paths`.
 ///
 /// A directory allows everything below it; an entry with `*`, `?` or `[…]` is a glob in which `*` does not cross a `/`.
+/// Paths are compared as bytes and scalars: texts that Swift calls equal may be two files.
 package struct PathPolicy: Sendable {
     private enum Rule: Sendable {
         case below(String)
-        case glob([Character])
+        case glob([Unicode.Scalar])
     }
 
     private let rules: [Rule]
 
     package init(_ patterns: [String]) {
         rules = patterns.flatMap { pattern -> [Rule] in
-            guard pattern.contains(where: { "*?[".contains($0) }) else {
+            guard pattern.unicodeScalars.contains(where: { "*?[".unicodeScalars.contains($0) }) else {
                 return [.below(pattern.hasSuffix("/") ? String(pattern.dropLast()) : pattern)]
             }
-            return [.glob(Array(pattern)), .glob(Array(pattern + "/**"))]
+            return [.glob(Array(pattern.unicodeScalars)), .glob(Array((pattern + "/**").unicodeScalars))]
         }
     }
 
@@ -27,16 +28,26 @@ package struct PathPolicy: Sendable {
 
     /// Judges a path with no `.`, `..` or link in it.
     package func allows(resolved path: String) -> Bool {
-        guard path.hasPrefix("/"), !path.split(separator: "/").contains(where: { $0 == ".." || $0 == "." }) else { return false }
+        guard path.utf8.first == UInt8(ascii: "/"), !Self.climbs(path) else { return false }
         return rules.contains { rule in
             switch rule {
-            case .below(let directory): path == directory || path.hasPrefix(directory + "/")
-            case .glob(let pattern): Self.matches(Array(path)[...], pattern[...])
+            case .below(let directory): Self.isBelow(directory, path)
+            case .glob(let pattern): Self.matches(Array(path.unicodeScalars)[...], pattern[...])
             }
         }
     }
 
-    private static func matches(_ text: ArraySlice<Character>, _ pattern: ArraySlice<Character>) -> Bool {
+    private static func climbs(_ path: String) -> Bool {
+        path.utf8.split(separator: UInt8(ascii: "/")).contains { $0.elementsEqual("..".utf8) || $0.elementsEqual(".".utf8) }
+    }
+
+    private static func isBelow(_ directory: String, _ path: String) -> Bool {
+        guard path.utf8.starts(with: directory.utf8) else { return false }
+        let rest = path.utf8.dropFirst(directory.utf8.count)
+        return rest.isEmpty || rest.first == UInt8(ascii: "/")
+    }
+
+    private static func matches(_ text: ArraySlice<Unicode.Scalar>, _ pattern: ArraySlice<Unicode.Scalar>) -> Bool {
         guard let first = pattern.first else { return text.isEmpty }
         let rest = pattern.dropFirst()
         switch first {
@@ -59,17 +70,17 @@ package struct PathPolicy: Sendable {
         }
     }
 
-    private static func contains(_ characterClass: ArraySlice<Character>, _ character: Character) -> Bool {
+    private static func contains(_ characterClass: ArraySlice<Unicode.Scalar>, _ scalar: Unicode.Scalar) -> Bool {
         let negated = characterClass.first == "!" || characterClass.first == "^"
         let members = Array(negated ? characterClass.dropFirst() : characterClass)
         var found = false
         var index = 0
         while index < members.count {
             if index + 2 < members.count, members[index + 1] == "-" {
-                found = found || (members[index] <= character && character <= members[index + 2])
+                found = found || (members[index] <= scalar && scalar <= members[index + 2])
                 index += 3
             } else {
-                found = found || members[index] == character
+                found = found || members[index] == scalar
                 index += 1
             }
         }

@@ -20,6 +20,8 @@ struct PathPolicyTests {
             (["/dev/sd[!a]"], "/dev/sdb", true), (["/dev/sd[^a]"], "/dev/sda", false), (["/dev/sd[ab"], "/dev/sda", false),
             (["/dev/disk/by-*"], "/dev/disk/by-id/scsi-1", true), (["/dev/disk/by-*"], "/dev/disk/other", false),
             (["/a/*/c"], "/a/b/c", true), (["/a/*/c"], "/a/b/x/c", false), (["/a/*/c"], "/a/b/c/d", true),
+            (["/mnt/\u{E9}"], "/mnt/\u{E9}/a", true), (["/mnt/\u{E9}"], "/mnt/e\u{301}/a", false),
+            (["/mnt/\u{E9}?"], "/mnt/e\u{301}a", false), (["/mnt/e"], "/mnt/e\u{301}", false),
             ([], "/mnt/a", false), (["/x", "/mnt"], "/mnt/a", true), (["/a.b"], "/aXb/c", false), (["/[*]"], "/*", true),
         ])
     func rules(patterns: [String], path: String, allowed: Bool) {
