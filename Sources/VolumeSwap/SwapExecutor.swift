@@ -93,7 +93,13 @@ package final class SwapExecutor: Sendable {
     package func run() async {
         await withDiscardingTaskGroup { group in
             for await _ in signal {
-                while let work = next() { group.addTask { await work() } }
+                while let work = next() {
+                    group.addTask { [self] in
+                        await work()
+                        // Its place is free: what waits for one needs no task of its own.
+                        while !Task.isCancelled, let more = next() { await more() }
+                    }
+                }
             }
             group.cancelAll()
         }
@@ -122,6 +128,5 @@ package final class SwapExecutor: Sendable {
             state.busy.remove(key)
             state.consider(key)
         }
-        wake.yield()
     }
 }
