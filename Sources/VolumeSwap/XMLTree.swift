@@ -52,9 +52,12 @@ package struct XMLTree: Sendable, Hashable {
     }
 
     private func write(to output: inout String) {
-        output += "<\(name)"
+        output += "<"
+        output += name
         for (key, value) in attributes.sorted(by: { $0.key < $1.key }) {
-            output += " \(key)=\""
+            output += " "
+            output += key
+            output += "=\""
             Self.escape(value, to: &output)
             output += "\""
         }
@@ -65,7 +68,9 @@ package struct XMLTree: Sendable, Hashable {
         output += ">"
         Self.escape(text, to: &output)
         for child in children { child.write(to: &output) }
-        output += "</\(name)>"
+        output += "</"
+        output += name
+        output += ">"
     }
 
     private static func escape(_ text: String, to output: inout String) {

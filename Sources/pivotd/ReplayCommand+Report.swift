@@ -61,9 +61,10 @@ final class ReplayReport: Sendable {
     private func show(_ event: Replayer.Event) {
         switch event {
         case .outcome(let message, let outcome, let duration):
-            if !isQuiet { write(Self.line(message, outcome, duration)) }
+            if !isQuiet { write([Self.line(message, outcome, duration)]) }
         case .difference(let place, let difference):
-            write("#\(place.number) \(place.location): the answer differs from the recorded one\n\(difference)")
+            let head = "#\(place.number) \(place.location): the answer differs from the recorded one"
+            write([head] + difference.split(separator: "\n", omittingEmptySubsequences: false).map(String.init))
         case .broken(let location, let reason):
             clearBar()
             StandardStream.error.write(line: "\(location): \(reason)".escapingControls)
@@ -71,10 +72,9 @@ final class ReplayReport: Sendable {
         if hasTerminal { drawBar() }
     }
 
-    private func write(_ text: String) {
-        let lines = text.split(separator: "\n", omittingEmptySubsequences: false).map { String($0).escapingControls }
+    private func write(_ lines: [String]) {
         clearBar()
-        StandardStream.output.write(line: lines.joined(separator: "\n"))
+        StandardStream.output.write(line: lines.map(\.escapingControls).joined(separator: "\n"))
     }
 
     private static func line(_ message: ReplayMessage, _ outcome: ReplayOutcome, _ duration: Duration) -> String {
