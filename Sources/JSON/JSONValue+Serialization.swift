@@ -31,7 +31,7 @@ private struct JSONWriter {
     init(sortedKeys: Bool, indent: Int) {
         self.sortedKeys = sortedKeys
         self.indent = indent
-        bytes.reserveCapacity(1024)
+        bytes.reserveCapacity(960)
     }
 
     mutating func write(_ value: JSONValue) {

@@ -157,7 +157,7 @@ extension DryRunHypervisor {
 
     private func post(_ domain: DomainIdentity, _ events: [HypervisorEvent]) {
         guard !events.isEmpty else { return }
-        let subscribers = state.withLock { $0.subscribers[domain.uuid].map { Array($0.values) } ?? [] }
+        let subscribers = state.withLock { $0.subscribers[domain.uuid] ?? [] }
         for subscriber in subscribers {
             for event in events { subscriber.post(event) }
         }

@@ -13,7 +13,7 @@ package final class DryRunHypervisor: Hypervisor {
         var domains: [String: DryRunDomain] = [:]
         /// Sizes that a request implies: a volume to grow onto must be large enough.
         var sizes: [String: Int64] = [:]
-        var subscribers: [String: [UInt64: HypervisorEvents]] = [:]
+        var subscribers: [String: [HypervisorEvents]] = [:]
         var clock: UInt64 = 0
 
         mutating func tick() -> UInt64 {
@@ -95,10 +95,10 @@ package final class DryRunHypervisor: Hypervisor {
     private func makeRoom(_ state: inout State) {
         if state.sizes.count > Self.capacity { state.sizes.removeAll() }
         guard state.domains.count >= Self.capacity else { return }
-        let idle = state.domains.values.filter { !$0.isBusy && state.subscribers[$0.identity.uuid] == nil }
-        for domain in idle.sorted(by: { $0.lastUse < $1.lastUse }).prefix(Self.capacity / 4) {
-            state.domains[domain.identity.uuid] = nil
+        let idle = state.domains.compactMap { uuid, domain in
+            domain.isBusy || state.subscribers[uuid] != nil ? nil : (uuid: uuid, lastUse: domain.lastUse)
         }
+        for domain in idle.sorted(by: { $0.lastUse < $1.lastUse }).prefix(Self.capacity / 4) { state.domains[domain.uuid] = nil }
     }
 
     static func location(path: String) -> VolumeLocation { path.hasPrefix("/dev/") ? .block(path) : .file(path) }
@@ -198,14 +198,10 @@ extension DryRunHypervisor {
     package func subscribe(_ events: HypervisorEvents, to domain: DomainIdentity) async throws(HypervisorError) {
         guard events.take() else { return }
         let uuid = domain.uuid
-        let number = state.withLock { state in
-            let number = state.tick()
-            state.subscribers[uuid, default: [:]][number] = events
-            return number
-        }
-        events.onClose { [weak self] in
+        state.withLock { $0.subscribers[uuid, default: []].append(events) }
+        events.onClose { [weak self, weak events] in
             self?.state.withLock { state in
-                state.subscribers[uuid]?[number] = nil
+                state.subscribers[uuid]?.removeAll { $0 === events }
                 if state.subscribers[uuid]?.isEmpty == true { state.subscribers[uuid] = nil }
             }
         }
