@@ -40,7 +40,7 @@ struct SwapPreflight {
         _ resolved: VolumeResolver.Resolved, _ domain: DomainIdentity, _ status: DomainStatus, _ description: DomainDescription,
         _ disk: DiskDescription, _ current: VolumeLocation
     ) async throws -> SwapInput {
-        var plan = SwapPlan(
+        let facts = SwapPlan.Facts(
             domain: domain, disk: request.disk, strategy: .copy, oldLocation: current, destination: resolved.source,
             oldBytes: try await hypervisor.capacity(domain, disk: request.disk), newBytes: resolved.bytes,
             headerBytes: resolved.headerBytes, resizeToBytes: request.resizeToBytes, usesSlice: false,
@@ -48,6 +48,7 @@ struct SwapPreflight {
             savedXML: status.isPersistent ? try await hypervisor.xml(domain, .inactive) : nil,
             isNewConnected: resolved.isConnected, madeSecret: resolved.madeSecret, options: request.options,
             keptElements: disk.keptElements, attempts: 1, warnings: [])
+        var plan = SwapPlan(facts)
         if try await isSame(current, resolved.source.location) {
             try checkSizes(&plan)
             return .alreadyMoved(plan)

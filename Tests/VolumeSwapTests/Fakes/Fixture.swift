@@ -44,10 +44,11 @@ enum Fixture {
         newBytes: Int64? = 64 * mebibyte, destination: VolumeSource = VolumeSource(location: .file(newPath), format: "raw")
     ) -> SwapPlan {
         SwapPlan(
-            domain: domain, disk: "vdb", strategy: strategy, oldLocation: .file(oldPath), destination: destination,
-            oldBytes: 64 * mebibyte, newBytes: newBytes, resizeToBytes: resizeTo, usesSlice: usesSlice,
-            wasPersistent: persistent, savedXML: persistent ? domainXML(source: oldPath) : nil, isNewConnected: false,
-            madeSecret: nil, options: SwapOptions(), keptElements: [], attempts: 1, warnings: [])
+            SwapPlan.Facts(
+                domain: domain, disk: "vdb", strategy: strategy, oldLocation: .file(oldPath), destination: destination,
+                oldBytes: 64 * mebibyte, newBytes: newBytes, resizeToBytes: resizeTo, usesSlice: usesSlice,
+                wasPersistent: persistent, savedXML: persistent ? domainXML(source: oldPath) : nil, isNewConnected: false,
+                madeSecret: nil, options: SwapOptions(), keptElements: [], attempts: 1, warnings: []))
     }
 
     /// A domain of one disk, as libvirt shows it.
