@@ -1,15 +1,21 @@
 /// Looks before anything is touched: what runs, what is asked for, and whether one can become the other.
-struct SwapPreflight {
-    let hypervisor: any Hypervisor
-    let connector: any VolumeConnector
-    let settings: SwapSettings
-    let request: SwapRequest
+final class SwapPreflight: Sendable {
+    private let environment: SwapEnvironment
+    private let request: SwapRequest
+
+    init(environment: SwapEnvironment, request: SwapRequest) {
+        self.environment = environment
+        self.request = request
+    }
+
+    private var hypervisor: any Hypervisor { environment.hypervisor }
+    private var mountPointBase: String { environment.settings.mountPointBase }
 
     /// The machine's first input: `prepared`, `alreadyMoved` or `adopted`. A new volume that was connected is let go of on failure.
     func run() async throws -> SwapInput {
         let domain = try await lookup()
         // The longest of the looks, on a host of many domains, goes beside the others.
-        async let running = hypervisor.activeDomains()
+        async let running = environment.hypervisor.activeDomains()
         let status = try await hypervisor.status(domain)
         guard status.isActive else { throw SwapFailure(.instanceNotRunning, domain.uuid) }
         let description = try await hypervisor.description(domain, .live)
@@ -19,7 +25,7 @@ struct SwapPreflight {
         guard disk.device == "disk" || disk.device == "lun" else {
             throw SwapFailure.invalidVolume("\(request.disk) of \(domain.name) is a \(disk.device), not a disk")
         }
-        let resolved = try await VolumeResolver(hypervisor: hypervisor, connector: connector, settings: settings)
+        let resolved = try await VolumeResolver(environment: environment)
             .destination(request.newConnection, volumeID: request.newVolumeID)
         do {
             let input = try await judge(resolved, domain, status, description, disk, current)
@@ -29,7 +35,7 @@ struct SwapPreflight {
             }
             return input
         } catch {
-            await VolumeRelease(hypervisor: hypervisor, connector: connector).release(
+            await VolumeRelease(hypervisor: hypervisor, connector: environment.connector).release(
                 request.newConnection, resolved.source.location, isConnected: resolved.isConnected,
                 madeSecret: resolved.madeSecret)
             throw error
@@ -80,10 +86,10 @@ struct SwapPreflight {
     /// `old_connection_info` must describe what the disk shows.
     private func checkOld(_ disk: DiskDescription, _ current: VolumeLocation) async throws {
         let comparison = LocationComparison(hypervisor: hypervisor)
-        guard try await comparison.describes(request.oldConnection, disk, mountPointBase: settings.mountPointBase) else {
+        guard try await comparison.describes(request.oldConnection, disk, mountPointBase: mountPointBase) else {
             throw SwapFailure.invalidVolume(
                 "disk \(disk.target) is on \(current), which is neither what old_connection_info describes "
-                    + "(\(comparison.outline(request.oldConnection, mountPointBase: settings.mountPointBase))) nor the new volume"
+                    + "(\(comparison.outline(request.oldConnection, mountPointBase: mountPointBase))) nor the new volume"
             )
         }
     }

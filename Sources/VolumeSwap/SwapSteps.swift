@@ -37,8 +37,7 @@ final class SwapSteps: Sendable {
     func prepare() async -> SwapInput {
         hypervisor.expect(request)
         do {
-            let preflight = SwapPreflight(
-                hypervisor: hypervisor, connector: environment.connector, settings: environment.settings, request: request)
+            let preflight = SwapPreflight(environment: environment, request: request)
             let input = try await preflight.run()
             if case .prepared(let plan) = input { environment.observer.started(record, plan) }
             if case .adopted(let plan) = input { environment.observer.started(record, plan) }

@@ -3,9 +3,10 @@ import OrderedCollections
 
 /// Turns connection_info into a destination that libvirt understands, connecting the volume where that is needed.
 struct VolumeResolver {
-    let hypervisor: any Hypervisor
-    let connector: any VolumeConnector
-    let settings: SwapSettings
+    let environment: SwapEnvironment
+
+    private var hypervisor: any Hypervisor { environment.hypervisor }
+    private var connector: any VolumeConnector { environment.connector }
 
     struct Resolved {
         var source: VolumeSource
@@ -21,7 +22,7 @@ struct VolumeResolver {
         let argument = "new_connection_info"
         let format = try connection.format(argument: argument)
         let encryption = try await passphrase(connection, volumeID)
-        switch try connection.target(mountPointBase: settings.mountPointBase, argument: argument) {
+        switch try connection.target(mountPointBase: environment.settings.mountPointBase, argument: argument) {
         case .path(let path):
             return try await resolved(path: path, format, encryption, isConnected: false, argument)
         case .network(let network):
@@ -43,7 +44,8 @@ struct VolumeResolver {
         path: String, _ format: String, _ encryption: SecretReference?, isConnected: Bool, _ argument: String
     ) async throws -> Resolved {
         let place = try await hypervisor.inspect(path: path)
-        guard place.map(settings.allowedPaths.allows) ?? settings.allowedPaths.allows(resolved: path) else {
+        let allowedPaths = environment.settings.allowedPaths
+        guard place.map(allowedPaths.allows) ?? allowedPaths.allows(resolved: path) else {
             let real = place.map { $0.canonicalPath == path ? "" : " (which is \($0.canonicalPath))" } ?? ""
             throw SwapFailure.invalidInput("\(argument).data.device_path: \(path)\(real) is not among allowed_paths")
         }

@@ -77,7 +77,8 @@ struct DryRunDomain: Sendable {
     var metadata: String?
     var lastUse: UInt64 = 0
 
-    var isBusy: Bool { disks.contains { $0.copy != nil } || (definition == nil && metadata != nil) }
+    var isBusy: Bool { disks.indices.contains { disks[$0].copy != nil } || (definition == nil && metadata != nil) }
 
-    func index(_ target: String) -> Int? { disks.firstIndex { $0.target == target } }
+    /// By index, since a disk that is looked at is copied.
+    func index(_ target: String) -> Int? { disks.indices.first { disks[$0].target == target } }
 }
