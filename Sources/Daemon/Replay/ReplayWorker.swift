@@ -11,6 +11,7 @@ import VolumeSwap
 package struct ReplayWorker: Sendable {
     /// Swaps at a time where copies take none: there is no load to bound, and what is journaled together needs one transaction.
     private static let instantSwaps = 128
+    private static let connectTimeout = Duration.seconds(10)
 
     /// What replayed messages are sent to.
     package let target = InProcessTarget()
@@ -72,8 +73,7 @@ package struct ReplayWorker: Sendable {
                 await service.run()
                 return nil
             }
-            await choice.hypervisor.waitUntilConnected()
-            try Task.checkCancellation()
+            try await connect()
             try await service.recover()
             group.addTask {
                 try await server.run()
@@ -85,6 +85,23 @@ package struct ReplayWorker: Sendable {
             }
             throw CancellationError()
         }
+    }
+
+    /// Waits for libvirt, but not for ever: who replays wants to hear that it is not there.
+    private func connect() async throws {
+        guard let link = choice.link else { return }
+        try await withThrowingTaskGroup(of: Void.self) { [choice, uri = configuration.hypervisor.libvirtURI] group in
+            defer { group.cancelAll() }
+            group.addTask { await choice.hypervisor.waitUntilConnected() }
+            group.addTask {
+                try await Task.sleep(for: Self.connectTimeout)
+                let reason = link.lastError ?? "no answer within \(Self.connectTimeout)"
+                throw HypervisorError(
+                    .connectionLost, "cannot connect to libvirt at \(uri): \(reason); give --libvirt-uri URI, or dry-run:")
+            }
+            try await group.next()
+        }
+        try Task.checkCancellation()
     }
 
     private func makeService(_ journal: SQLiteJournal, _ replies: ReplyPublisher, _ failures: NovaFailure) -> SwapService {
