@@ -16,7 +16,7 @@ def test_one_instance_first_come_first_served(lab, rpc, raw, guest):
     for message in sent:
         assert raw.final(message["_msg_id"])["failure"] is None
 
-    swaps = sorted(swaps_of(rpc, guest)[:3], key=lambda swap: swap["accepted_at"])
+    swaps = sorted(swaps_of(rpc, guest)[:3], key=lambda swap: swap["started_at"])
     assert [swap["new_volume_id"] for swap in swaps] == [volume.id for volume in volumes[1:]]
     for earlier, later in zip(swaps, swaps[1:]):
         assert earlier["finished_at"] <= later["started_at"]
