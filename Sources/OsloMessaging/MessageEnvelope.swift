@@ -1,3 +1,4 @@
+import Foundation
 package import JSON
 import OrderedCollections
 
@@ -35,7 +36,31 @@ package enum MessageEnvelope {
         guard let text = message.stringValue else {
             throw EnvelopeError(code: .wrongType, message: "oslo.message is a \(message.typeName), not a string")
         }
-        return try object(parsing: text.utf8, what: "oslo.message")
+        do {
+            return try object(parsing: text.utf8, what: "oslo.message")
+        } catch {
+            throw EnvelopeError(code: error.code, message: error.message, replyAddress: address(inUnreadable: text))
+        }
+    }
+
+    /// Whom to answer when the content cannot be read: Python writes NaN, lone surrogates and numbers of any size, which are no
+    /// JSON here, and its caller waits. Where the last of each name stands, after which oslo.messaging puts a plain token.
+    private static func address(inUnreadable text: String) -> ReplyAddress? {
+        guard let messageID = token("_msg_id", in: text), let queue = token("_reply_q", in: text) else { return nil }
+        return ReplyAddress(messageID: messageID, replyQueue: queue, timeout: nil)
+    }
+
+    private static func token(_ name: String, in text: String) -> String? {
+        guard let found = text.range(of: "\"\(name)\"", options: .backwards) else { return nil }
+        let rest = text[found.upperBound...].drop { $0 == " " }
+        guard rest.first == ":" else { return nil }
+        let value = rest.dropFirst().drop { $0 == " " }
+        guard value.first == "\"" else { return nil }
+        let token = value.dropFirst().prefix { $0 != "\"" }
+        let isPlain = token.utf8.allSatisfy {
+            (48...57).contains($0) || (97...122).contains($0) || (65...90).contains($0) || "_-.".utf8.contains($0)
+        }
+        return (1...255).contains(token.utf8.count) && isPlain ? String(token) : nil
     }
 
     private static func object(parsing bytes: some Collection<UInt8>, what: String) throws(EnvelopeError) -> JSONObject {

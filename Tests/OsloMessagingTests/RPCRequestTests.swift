@@ -68,4 +68,24 @@ import Testing
         #expect(ReplyAddress(messageID: "m", replyQueue: "q").heartbeatInterval == nil)
         #expect(ReplyAddress(messageID: "m", replyQueue: "q", timeout: 1e300).heartbeatInterval == .seconds(86_400))
     }
+
+    @Test(
+        "What Python writes and JSON does not know: the caller is answered all the same",
+        arguments: ["NaN", "1e400", #""\ud800""#, "18446744073709551616"])
+    func unreadableNumbers(value: String) {
+        let inner = #"{"method": "m", "args": {"_msg_id": 5, "x": \#(value)}, "_msg_id": "0a", "_reply_q": "reply_1"}"#
+        let envelope: JSONValue = ["oslo.version": "2.0", "oslo.message": .string(inner)]
+        let error = #expect(throws: EnvelopeError.self) { try RPCRequest(decoding: envelope.serializedBytes()) }
+        #expect(error?.code == .notJSON)
+        #expect(error?.replyAddress == ReplyAddress(messageID: "0a", replyQueue: "reply_1"))
+    }
+
+    @Test(
+        "Without plain names of both nobody is answered",
+        arguments: [#""_msg_id": "a""#, #""_msg_id": "a", "_reply_q": "x y""#, #""_msg_id": 5, "_reply_q": "q""#])
+    func unreadableAddress(members: String) {
+        let envelope: JSONValue = ["oslo.version": "2.0", "oslo.message": .string("{\(members), \"x\": NaN}")]
+        let error = #expect(throws: EnvelopeError.self) { try RPCRequest(decoding: envelope.serializedBytes()) }
+        #expect(error?.replyAddress == nil)
+    }
 }
