@@ -7,7 +7,7 @@ extension JSONValue {
     /// The value with every password, key and token replaced by `"***"`.
     ///
     /// Strings that are JSON text themselves, as `oslo.message` is, are looked into at any depth and encoded again, so that a
-    /// redacted message can still be replayed. Nulls stay null.
+    /// redacted message can still be replayed; other strings as ``SecretMask`` reads them. Nulls stay null.
     package func redacted() -> JSONValue { masked(depth: Self.maximumDepth) ?? self }
 
     /// As ``redacted()``, nil when nothing is to be masked.
@@ -29,15 +29,26 @@ extension JSONValue {
     private static let secretWords = ["password", "passwd", "passphrase", "secret", "token", "keyring", "credential"]
         .map { Array($0.utf8) }
     private static let secretNames = [
-        "adminpass", "admin_pass", "auth_key", "authkey", "private_key", "ceph_key", "cephx_key", "access_key", "encryption_key",
-        "client_key",
+        "adminpass", "admin_pass", "auth_key", "authkey", "private_key", "access_key", "encryption_key", "client_key", "api_key",
+        "apikey", "user_key", "userkey", "session_key", "ceph_key", "cephkey", "cephx_key", "rbd_key", "chap_key", "dhchap_key",
+        "dhchap_ctrl_key", "luks_key",
     ].map { Array($0.utf8) }
+    /// Names that are a secret's in an object, but words like others in a text: `{"entity": "client.cinder", "key": …}`.
+    private static let secretMembers = ["key", "pass", "pwd", "authorization", "cookie"].map { Array($0.utf8) }
 
-    /// Whether the key is this name, or ends with it after an underscore.
+    private static func isSecret(member: String) -> Bool {
+        if isSecret(key: member) { return true }
+        var member = member
+        return member.withUTF8 { member in
+            secretMembers.contains { unsafe member.count == $0.count && matches(member, at: 0, $0) }
+        }
+    }
+
+    /// Whether the key is this name, or ends with it after a separator.
     private static func isName(_ key: UnsafeBufferPointer<UInt8>, _ name: [UInt8]) -> Bool {
         let start = key.count - name.count
         guard start >= 0, unsafe matches(key, at: start, name) else { return false }
-        return unsafe start == 0 || key[start - 1] == UInt8(ascii: "_")
+        return unsafe start == 0 || folded(key[start - 1]) == UInt8(ascii: "_")
     }
 
     private static func contains(_ key: UnsafeBufferPointer<UInt8>, _ word: [UInt8]) -> Bool {
@@ -45,11 +56,19 @@ extension JSONValue {
         return (0...key.count - word.count).contains { unsafe matches(key, at: $0, word) }
     }
 
+    /// Capitals as small letters, `-` and `.` as `_`.
+    private static func folded(_ byte: UInt8) -> UInt8 {
+        switch byte {
+        case UInt8(ascii: "A")...UInt8(ascii: "Z"): byte | 0x20
+        case UInt8(ascii: "-"), UInt8(ascii: "."): UInt8(ascii: "_")
+        default: byte
+        }
+    }
+
     /// Whether these letters stand there, as capitals or not.
     private static func matches(_ key: UnsafeBufferPointer<UInt8>, at start: Int, _ letters: [UInt8]) -> Bool {
         for (offset, letter) in letters.enumerated() {
-            let byte = unsafe key[start + offset]
-            guard (UInt8(ascii: "A")...UInt8(ascii: "Z") ~= byte ? byte | 0x20 : byte) == letter else { return false }
+            guard unsafe folded(key[start + offset]) == letter else { return false }
         }
         return true
     }
@@ -81,20 +100,26 @@ extension JSONValue {
     }
 
     private static func masked(_ value: JSONValue, of key: String, depth: Int) -> JSONValue? {
-        guard !value.isNull, isSecret(key: key) else { return value.masked(depth: depth) }
+        guard !value.isNull, isSecret(member: key) else { return value.masked(depth: depth) }
         return value == .string(redactionMark) ? nil : .string(redactionMark)
     }
 
     private static func masked(text: String, depth: Int) -> String? {
         guard let first = text.utf8.first(where: { $0 > 0x20 }),
             first == UInt8(ascii: "{") || first == UInt8(ascii: "[") || first == UInt8(ascii: "\"")
-        else { return nil }
+        else { return masked(prose: text) }
         guard depth > 0 else { return text == redactionMark ? nil : redactionMark }
         do {
             return try JSONValue(parsing: text.utf8, maximumDepth: depth).masked(depth: depth)?.serialized()
         } catch {
-            let masked = error.code == .nestedTooDeeply ? redactionMark : SecretMask.masked(text)
-            return masked == text ? nil : masked
+            return error.code == .nestedTooDeeply ? redactionMark : masked(prose: text)
         }
+    }
+
+    /// A name and its value, and a URL, have a sign between their parts.
+    private static func masked(prose text: String) -> String? {
+        guard text.utf8.contains(where: { $0 == UInt8(ascii: ":") || $0 == UInt8(ascii: "=") }) else { return nil }
+        let masked = SecretMask.masked(text)
+        return masked.utf8.elementsEqual(text.utf8) ? nil : masked
     }
 }

@@ -23,6 +23,40 @@ import Testing
         }
     }
 
+    @Test(arguments: [
+        "chap_key", "rbd_key", "cephKey", "ceph.key", "dhchap-key", "luks_key", "key", "pass", "Authorization", "api_key",
+    ])
+    func masksKeysOfAllKinds(name: String) throws {
+        #expect(try JSONValue(parsing: #"{"\#(name)": "s3cret"}"#).redacted()[name] == "***")
+    }
+
+    @Test(arguments: ["key_name", "routing_key", "secret_uuid", "secret-uuid", "encryption_key_id", "bypass", "keystone"])
+    func leavesOtherNamesAlone(name: String) throws {
+        #expect(try JSONValue(parsing: #"{"\#(name)": "plain"}"#).redacted()[name] == "plain")
+    }
+
+    @Test(arguments: [
+        "mount failed: password=s3cret, retry", "rabbit://user:s3cret@host", "//u@h -o username=u,password=s3cret",
+        "{'auth_password': 's3cret'}", #"failed: {"auth_password": "s3cret"}"#, "auth_password: s3cret", "--auth-password=s3cret",
+        "chap_key=s3cret",
+    ])
+    func masksSecretsInProseOfAnEnvelope(text: String) throws {
+        let inner: JSONValue = ["args": ["reason": .string(text)]]
+        let clean = (["oslo.message": .string(inner.serialized())] as JSONValue).redacted()
+        #expect(!clean.serialized().contains("s3cret"))
+        #expect(
+            try JSONValue(parsing: clean["oslo.message"]?.stringValue ?? "")["args"]?["reason"]?.stringValue?.contains("***")
+                == true)
+    }
+
+    @Test(arguments: [
+        "iqn.2010-10.org.openstack:volume-1", "/dev/disk/by-path/ip-192.0.2.1:3260-iscsi", "2026-11-23T10:00:00.000Z", "a=b",
+        "Volume rebase failed: disk vdb: the copy failed: No space left on device",
+    ])
+    func leavesOtherProseAlone(text: String) {
+        #expect(JSONValue.string(text).redactedIfSecret() == nil)
+    }
+
     @Test func looksIntoTextsThatAreJSONThemselves() throws {
         let inner: JSONValue = ["args": ["new": .string((["data": ["auth_password": "hunter2"]] as JSONValue).serialized())]]
         let twice = JSONValue.string(JSONValue.string(inner.serialized()).serialized())
