@@ -25,6 +25,9 @@ package final class SwapService: Sendable {
         var ticket: SwapExecutor.Ticket
         /// nil when the queue is so long that the record is read again when its turn comes.
         var record: SwapRecord?
+        /// True from when the reply is sent: who asks again may have it already, and is answered once more.
+        var isHandedOut = false
+        var askedAgain: ReplyTo?
     }
 
     /// So many queued records are held in memory; the others wait in the journal alone.
@@ -49,7 +52,12 @@ package final class SwapService: Sendable {
 
     /// Takes the message's place in its instance's queue at once, so that arrival order holds; the returned closure journals it.
     package func submit(_ record: SwapRecord) -> @Sendable () async -> Submission {
-        if active.withLock({ $0[record.id] != nil }) { return { .underWay } }
+        let isUnderWay = active.withLock { active in
+            guard let entry = active[record.id] else { return false }
+            if entry.isHandedOut, let replyTo = record.replyTo { active[record.id]?.askedAgain = replyTo }
+            return true
+        }
+        if isUnderWay { return { .underWay } }
         let ticket = executor.reserve(record.instanceKey)
         return { [self] in await accept(record, ticket) }
     }
@@ -137,11 +145,17 @@ package final class SwapService: Sendable {
     }
 
     private func handOut(_ record: SwapRecord, _ outcome: SwapOutcome) async {
+        active.withLock { $0[record.id]?.isHandedOut = true }
         if !record.isReplied, let replyTo = record.replyTo {
             guard await deliver(record, replyTo, outcome) else { return }
         }
         await persist("settlement") { [self] () async throws(JournalError) in try await environment.journal.settle(record.id) }
-        active.withLock { $0[record.id] = nil }
+        let entry = active.withLock { $0.removeValue(forKey: record.id) }
+        if let replyTo = entry?.askedAgain {
+            var again = record
+            again.replyTo = replyTo
+            repeatReply(again, outcome)
+        }
     }
 
     /// An outcome must be stored before it is told: a full disk is waited out.

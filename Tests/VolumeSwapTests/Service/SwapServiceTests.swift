@@ -104,6 +104,21 @@ struct SwapServiceTests {
         #expect(bench.bench.hypervisor.count("copy") == 1)
     }
 
+    @Test("The same message after the answer, before that is settled, is answered again")
+    func duplicateBeforeSettlement() async throws {
+        let bench = ServiceBench()
+        bench.bench.journal.fail("settle")  // and is tried again a moment later
+        try await bench.running { (_: SwapService) async throws in
+            _ = await bench.submit(Fixture.record())
+            let first = try await bench.nextReply()
+            #expect(await bench.submit(Fixture.record()) == "under way")
+            let second = try await bench.nextReply()
+            #expect(second.outcome == first.outcome)
+            #expect(second.replyTo == first.replyTo)
+        }
+        #expect(bench.bench.hypervisor.count("copy") == 1)
+    }
+
     @Test("A failure is repeated too")
     func duplicateFailure() async throws {
         let bench = ServiceBench(Bench(FakeHypervisor { $0.post(.failed) }))
