@@ -1,5 +1,5 @@
 /// What the machine is told.
-package indirect enum SwapInput: Sendable {
+package enum SwapInput: Sendable {
     // Of the preflight
     case prepared(SwapPlan)
     /// The domain runs on the new volume already.
@@ -32,7 +32,7 @@ package indirect enum SwapInput: Sendable {
 }
 
 /// What is to be done next. Each is one step of IO; its result is the next input.
-package indirect enum SwapAction: Sendable {
+package enum SwapAction: Sendable {
     case prepare
     case undefine(SwapPlan)
     case start(SwapPlan)
