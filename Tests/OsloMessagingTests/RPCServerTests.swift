@@ -220,6 +220,7 @@ import Testing
         }
         try await harness.run {
             harness.transport.deliver(ServerHarness.body(id: "m"))
+            #expect(await Self.eventually { harness.server.counters.snapshot.decoded == 1 })
             async let drained: Void = harness.server.drain()
             #expect(await Self.eventually { harness.server.state == .draining })
             harness.transport.deliver(ServerHarness.body(id: "n"))
