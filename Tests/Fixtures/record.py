@@ -18,8 +18,6 @@ from lab.clients import Raw, Rpc  # noqa: E402
 from lab.lab import Lab  # noqa: E402
 from steering import wait_for_state  # noqa: E402
 
-ALL = ["--exchange", "amq.rabbitmq.trace", "--routing-key", "publish.#"]
-
 
 def quietly(work) -> None:
     """Runs a call that is to fail."""
@@ -93,13 +91,12 @@ def tidied(text: str, lab: Lab) -> str:
 
 def main() -> None:
     """Records both files."""
-    with tempfile.TemporaryDirectory() as directory, Lab() as lab:
+    with tempfile.TemporaryDirectory() as directory, Lab(tracing=True) as lab:
         guest = lab.guest({"vdb": lab.volumes.file(fill=True)})
         guest.wait_ready()
         worker = lab.daemon("pivotd").start()
         rpc, raw = Rpc(lab.rabbit.url, "pivotd"), Raw(lab.rabbit.url, "pivotd")
-        captures.tracing_on(lab)
-        for name, words in (("swaps.jsonl", ["--replies"]), ("all-traffic.jsonl.gz", ALL)):
+        for name, words in (("swaps.jsonl", ["--replies"]), ("all-traffic.jsonl.gz", captures.EVERYTHING)):
             print(name)
             with Capture(worker, Path(directory) / name, *words, "--idle-timeout", "5") as capture:
                 traffic(lab, rpc, raw, guest)

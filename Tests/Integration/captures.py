@@ -15,6 +15,10 @@ from lab.daemon import HOST, Pivotd, binary, clean_environment
 from lab.processes import LabError, until
 
 
+# What the broker's tracing tells of all that is published.
+EVERYTHING = ("--exchange", "amq.rabbitmq.trace", "--routing-key", "publish.#")
+
+
 class Capture:
     """`pivotd capture` of a worker's own queue (or of what `words` say), at work."""
 
@@ -150,8 +154,3 @@ def pivotd(*words, timeout: float = 60, **environment: str) -> subprocess.Comple
 def replay(*words, **options) -> subprocess.CompletedProcess:
     """`pivotd replay` against a dry run, as fast as it goes."""
     return pivotd("replay", "--libvirt-uri", "dry-run:", "--speed", "max", *words, **options)
-
-
-def tracing_on(lab) -> None:
-    """Lets the broker tell what is published to the default exchange."""
-    lab.rabbit.control("trace_on", "-p", "lab")

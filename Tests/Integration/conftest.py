@@ -11,6 +11,7 @@ from lab.daemon import Pivotd, binary
 from lab.lab import Lab
 from lab.rabbit import BROKER_PASSWORD
 from pool import GuestPool
+from traffic import Traffic
 
 FIGURES = Figures()
 
@@ -49,10 +50,11 @@ def pytest_terminal_summary(terminalreporter) -> None:
 
 @pytest.fixture(scope="session")
 def lab():
-    """Broker, libvirt, volumes; all private, all gone at the end."""
+    """Broker, libvirt, volumes; all private, all gone at the end.  All that was on the bus meanwhile is held against schemas/."""
     binary()
-    with Lab() as lab:
+    with Lab(tracing=True) as lab, Traffic(lab) as traffic:
         yield lab
+        FIGURES.lines += traffic.checked()
 
 
 @pytest.fixture(scope="session")

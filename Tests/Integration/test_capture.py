@@ -76,14 +76,10 @@ def waiting(lab) -> int:
 
 
 def test_records_the_answers_too(lab, worker, rpc, guest, tmp_path):
-    captures.tracing_on(lab)
     new = lab.volumes.file()
-    try:
-        with Capture(worker, tmp_path / "c.jsonl", "--replies") as capture:
-            rpc.call("swap_volume", **swap_arguments(guest, new, options={"strategy": "copy"}))
-            lines = capture.wait_for(lambda lines: captures.finals(lines))
-    finally:
-        lab.rabbit.control("trace_off", "-p", "lab")
+    with Capture(worker, tmp_path / "c.jsonl", "--replies") as capture:
+        rpc.call("swap_volume", **swap_arguments(guest, new, options={"strategy": "copy"}))
+        lines = capture.wait_for(lambda lines: captures.finals(lines))
     (reply,) = captures.finals(lines)
     assert reply["_msg_id"] == captures.requests(lines)[0]["_msg_id"]
     assert reply["result"]["strategy"] == "copy"

@@ -130,20 +130,16 @@ def test_remote_brokers_are_refused(tmp_path):
         assert done.returncode == 2 and "--i-mean-it" in done.stderr, done.stderr
 
 
-def test_publish_has_the_recorded_outcomes(lab, second_worker, tmp_path):
+def test_publish_has_the_recorded_outcomes(second_worker, tmp_path):
     """Captured with its answers on one worker, then replayed on another one and in the process: all alike."""
     first, client = second_worker(libvirt_uri="dry-run:")
-    captures.tracing_on(lab)
-    try:
-        with Capture(first, tmp_path / "c.jsonl.gz", "--replies") as capture:
-            client.call("swap_volume", **captures.swap(1))
-            for bad in ({"mountpoint": 7}, {"resize_to": -1}, {"options": {"strategy": "magic"}}):
-                with pytest.raises(Exception, match="Invalid input"):
-                    client.call("swap_volume", **captures.swap(2, **bad))
-            assert client.call("oslo_rpc_server_ping") == "pong"
-            assert capture.stop() == 0
-    finally:
-        lab.rabbit.control("trace_off", "-p", "lab")
+    with Capture(first, tmp_path / "c.jsonl.gz", "--replies") as capture:
+        client.call("swap_volume", **captures.swap(1))
+        for bad in ({"mountpoint": 7}, {"resize_to": -1}, {"options": {"strategy": "magic"}}):
+            with pytest.raises(Exception, match="Invalid input"):
+                client.call("swap_volume", **captures.swap(2, **bad))
+        assert client.call("oslo_rpc_server_ping") == "pong"
+        assert capture.stop() == 0
     assert len(captures.finals(capture.lines())) == 5
 
     again = captures.replay(capture.path)

@@ -3,51 +3,13 @@
 import copy
 import json
 import re
-from pathlib import Path
 
 import captures
 import pytest
 from captures import Capture
 from expectations import assert_moved, swap_arguments
 from jsonschema import Draft202012Validator
-from referencing import Registry, Resource
-
-ROOT = Path(__file__).parents[2]
-SCHEMAS = {path.name: json.loads(path.read_text()) for path in sorted((ROOT / "schemas").glob("*.json"))}
-REGISTRY = Registry().with_resources((name, Resource.from_contents(schema)) for name, schema in SCHEMAS.items())
-METHODS = [name[len("request-") : -len(".json")] for name in SCHEMAS if name.startswith("request-")]
-
-
-def validator(name: str, part: str = "") -> Draft202012Validator:
-    """The validator of a schema, or of a part of it."""
-    return Draft202012Validator({"$ref": f"{name}.json{part}"}, registry=REGISTRY)
-
-
-def problems(name: str, value: object, part: str = "") -> list[str]:
-    """What a schema says against a value."""
-    return [f"{error.json_path}: {error.message[:200]}" for error in validator(name, part).iter_errors(value)]
-
-
-def check_line(line: dict) -> str:
-    """Checks a captured line and all within it; returns what kind of message it is."""
-    assert problems("capture-line", line) == []
-    inner = captures.content(line)
-    if inner is None:
-        return "garbage"
-    assert problems("envelope", line["body"]) == []
-    if "event_type" in inner:
-        assert problems("notification", inner) == []
-        return inner["event_type"]
-    if "method" in inner:
-        if inner["method"] in METHODS:
-            problems_found = problems(f"request-{inner['method']}", inner)
-            return f"bad {inner['method']}" if problems_found else inner["method"]
-        return "other request"
-    assert problems("reply", inner) == []
-    if inner["failure"]:
-        assert problems("failure", json.loads(inner["failure"])) == []
-        return "failure"
-    return "reply" if inner["ending"] else "heartbeat"
+from schemas import METHODS, ROOT, SCHEMAS, check_line, problems
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
@@ -89,21 +51,16 @@ def test_fixtures():
 
 def test_traffic(lab, worker, rpc, raw, guest, notifications, tmp_path):
     """Everything of a run: requests, answers, heartbeats, failures, notifications."""
-    captures.tracing_on(lab)
     new = lab.volumes.file()
-    words = ["--exchange", "amq.rabbitmq.trace", "--routing-key", "publish.#"]
-    try:
-        with Capture(worker, tmp_path / "all.jsonl", *words) as capture:
-            result = rpc.call("swap_volume", monitor=1, **swap_arguments(guest, new))
-            status = rpc.call("get_swap", task_id=result["task_id"])
-            listed = rpc.call("list_swaps", instance=guest.uuid)
-            raw.send(raw.message("no_such_method", {}))
-            raw.send(raw.message("swap_volume", {"instance": guest.uuid}))
-            raw.publish("garbage")
-            capture.wait_for(lambda lines: {"volume_swap.end", "failure", "garbage"} <= {check_line(line) for line in lines})
-            assert capture.stop() == 0
-    finally:
-        lab.rabbit.control("trace_off", "-p", "lab")
+    with Capture(worker, tmp_path / "all.jsonl", *captures.EVERYTHING) as capture:
+        result = rpc.call("swap_volume", monitor=1, **swap_arguments(guest, new))
+        status = rpc.call("get_swap", task_id=result["task_id"])
+        listed = rpc.call("list_swaps", instance=guest.uuid)
+        raw.send(raw.message("no_such_method", {}))
+        raw.send(raw.message("swap_volume", {"instance": guest.uuid}))
+        raw.publish("garbage")
+        capture.wait_for(lambda lines: {"volume_swap.end", "failure", "garbage"} <= {check_line(line) for line in lines})
+        assert capture.stop() == 0
     assert problems("swap-status", result, "#/$defs/result") == []
     for task in [status, *listed["swaps"]]:
         assert problems("swap-status", task) == []

@@ -23,11 +23,11 @@ def lab_directory() -> Path:
 
 
 class Lab:
-    """Everything that a test needs, up when entered and gone when left."""
+    """Everything that a test needs, up when entered and gone when left; `tracing` as of `Rabbit`."""
 
-    def __init__(self, root: Path | None = None):
+    def __init__(self, root: Path | None = None, tracing: bool = False):
         self.workspace = Workspace(root or lab_directory())
-        self.rabbit, self.libvirt = Rabbit(self.workspace), Libvirt(self.workspace)
+        self.rabbit, self.libvirt = Rabbit(self.workspace, tracing), Libvirt(self.workspace)
         self.volumes = Volumes(self.workspace, self.libvirt)
         self.guests: list[Guest] = []
         self.daemons: list[Pivotd] = []

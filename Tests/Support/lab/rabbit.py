@@ -13,22 +13,25 @@ PROGRAMS = "/usr/lib/rabbitmq/bin"
 
 
 class Rabbit:
-    """A node with its own epmd, cookie, directories and ports; user `pivot`, virtual host `lab`."""
+    """A node with its own epmd, cookie, directories and ports; user `pivot`, virtual host `lab`.
 
-    def __init__(self, workspace: Workspace):
+    With `tracing` it tells amq.rabbitmq.trace all that is published, as after `rabbitmqctl trace_on`, but also after a restart.
+    """
+
+    def __init__(self, workspace: Workspace, tracing: bool = False):
         self.workspace = workspace
         self.directory = workspace.directory("rabbit")
         self.port, self.epmd_port = free_port(), free_port()
         self.node = f"pivotlab{self.port}@localhost"
         self.process = self.epmd = None
-        self._configure()
+        self._configure(tracing)
 
     @property
     def url(self) -> str:
         """The transport URL, OpenStack's form."""
         return f"rabbit://pivot:{BROKER_PASSWORD}@127.0.0.1:{self.port}/lab"
 
-    def _configure(self) -> None:
+    def _configure(self, tracing: bool) -> None:
         home = self.workspace.directory("rabbit", "home")
         settings = {
             "listeners.tcp.local": f"127.0.0.1:{self.port}",
@@ -40,6 +43,8 @@ class Rabbit:
             "disk_free_limit.absolute": "50MB",
         }
         (self.directory / "rabbitmq.conf").write_text("".join(f"{key} = {value}\n" for key, value in settings.items()))
+        traced = '<<"lab">>' if tracing else ""
+        (self.directory / "advanced.config").write_text(f"[{{rabbit, [{{trace_vhosts, [{traced}]}}]}}].\n")
         (self.directory / "enabled_plugins").write_text("[].\n")
         self.env = {
             **{key: value for key, value in os.environ.items() if not key.startswith("RABBITMQ_")},
@@ -49,6 +54,7 @@ class Rabbit:
             "RABBITMQ_MNESIA_BASE": str(self.directory / "mnesia"),
             "RABBITMQ_LOG_BASE": str(self.directory / "log"),
             "RABBITMQ_CONFIG_FILE": str(self.directory / "rabbitmq"),
+            "RABBITMQ_ADVANCED_CONFIG_FILE": str(self.directory / "advanced.config"),
             "RABBITMQ_CONF_ENV_FILE": "/dev/null",
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.directory / "enabled_plugins"),
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1} +sbwt none +S 2:2",

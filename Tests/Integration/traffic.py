@@ -1,0 +1,59 @@
+"""All that is published while the tests run, held against schemas/ at the end."""
+
+from __future__ import annotations
+
+import collections
+import json
+import uuid
+
+import captures
+from captures import Capture
+from lab.clients import Raw
+from lab.lab import Lab
+from lab.processes import until
+from schemas import check_line
+
+
+class Traffic(Capture):
+    """A recording of everything on a lab's broker; it connects again when the broker comes back."""
+
+    def __init__(self, lab: Lab):
+        self.lab = lab
+        super().__init__(lab.daemon("traffic"), lab.workspace.path("traffic.jsonl"), *captures.EVERYTHING)
+
+    def checked(self) -> list[str]:
+        """Ends the recording and checks each of its lines; returns what there was, for people to read.
+
+        A request that breaks its schema must have been refused for it, unless it asked for no answer.
+        """
+        self._read_to_the_end()
+        assert self.stop() == 0, self.said()
+        kinds, refused, answers = collections.Counter(), {}, {}
+        for line in captures.read(self.path):
+            kind = check_line(line)
+            kinds[kind] += 1
+            inner = captures.content(line)
+            if kind.startswith("bad ") and inner.get("_msg_id"):
+                refused[inner["_msg_id"]] = inner
+            elif kind == "failure":
+                answers[inner["_msg_id"]] = json.loads(inner["failure"])["class"]
+            elif kind == "reply":
+                answers[inner["_msg_id"]] = "success"
+        wrong = {key: answers[key] for key in refused if answers.get(key, "InvalidInput") != "InvalidInput"}
+        assert not wrong, f"requests that break their schema and were not refused for it: {wrong}, {[refused[key] for key in wrong]}"
+        told = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+        return [f"traffic held against schemas/: {kinds.total()} messages ({told})"]
+
+    def _read_to_the_end(self) -> None:
+        """Waits for a last message of its own: the recording is still at work, and has all that came before."""
+        if not self.lab.rabbit.process.running():
+            self.lab.rabbit.start()
+        last = uuid.uuid4().hex
+        probe = Raw(self.lab.rabbit.url, "traffic")
+
+        def seen() -> bool:
+            probe.publish(json.dumps(last), exchange="", routing_key=probe.reply_queue)
+            return any(line.get("body") == last for line in self.lines()[-100:])
+
+        until(seen, 30, lambda: f"the last message is not in the recording: {self.said()}", step=0.5)
+        probe.close()
