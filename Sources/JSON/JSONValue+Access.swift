@@ -16,6 +16,15 @@ extension JSONValue {
         return value
     }
 
+    /// The integer, also when it was written as a real without a fraction: what JSON Schema counts as one.
+    package var wholeValue: Int64? {
+        switch self {
+        case .integer(let value): value
+        case .real(let value): Int64(exactly: value)
+        default: nil
+        }
+    }
+
     /// The number, integer or real.
     package var doubleValue: Double? {
         switch self {

@@ -45,6 +45,12 @@ package struct RPCRequest: Sendable, Hashable {
         replyAddress = address
 
         let reader = MemberReader(members: inner, replyAddress: address)
+        // A call whose id cannot be read must not be carried out as a cast.
+        _ = try reader.string("_msg_id")
+        _ = try reader.string("_reply_q")
+        if let value = inner["_timeout"], !value.isNull, value.doubleValue == nil {
+            throw reader.wrongType("_timeout", value, expected: "a number")
+        }
         guard let method = try reader.string("method") else {
             throw EnvelopeError(code: .missingKey, message: "the message has no method", replyAddress: address)
         }
@@ -94,7 +100,8 @@ private struct MemberReader {
         return object
     }
 
-    private func wrongType(_ key: String, _ value: JSONValue, expected: String) -> EnvelopeError {
-        EnvelopeError(code: .wrongType, message: "\(key) is a \(value.typeName), not \(expected)", replyAddress: replyAddress)
+    func wrongType(_ key: String, _ value: JSONValue, expected: String) -> EnvelopeError {
+        EnvelopeError(
+            code: .wrongType, message: "\(key): must be \(expected), is of type \(value.typeName)", replyAddress: replyAddress)
     }
 }

@@ -11,9 +11,9 @@ package struct RPCVersion: Sendable, Hashable, CustomStringConvertible {
     /// Nil when the text is no version.
     package init?(_ text: some StringProtocol) {
         let parts = Substring(text).utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false).map(Substring.init)
-        guard (1...3).contains(parts.count), let major = Int(parts[0]), major >= 0 else { return nil }
-        guard let minor = parts.count > 1 ? Int(parts[1]) : 0, minor >= 0 else { return nil }
-        self.init(major: major, minor: minor)
+        let numbers = parts.compactMap { part in Int(part).flatMap { String($0) == part && $0 >= 0 ? $0 : nil } }
+        guard (1...3).contains(parts.count), numbers.count == parts.count else { return nil }
+        self.init(major: numbers[0], minor: numbers.count > 1 ? numbers[1] : 0)
     }
 
     /// Whether a server of this version can serve a client that asks for another: same major, minor not greater.

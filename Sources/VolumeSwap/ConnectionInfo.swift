@@ -18,8 +18,10 @@ package struct ConnectionInfo: Sendable, Hashable, CustomStringConvertible, Cust
         guard type.utf8.count <= 64 else { throw .invalidInput("\(argument).driver_volume_type: is longer than 64 bytes") }
         guard let data = object["data"]?.objectValue else { throw .invalidInput("\(argument).data: missing or not an object") }
         try Self.checkTexts(value, path: argument)
-        if let serial = object["serial"], !serial.isNull, serial.stringValue == nil {
-            throw .invalidInput("\(argument).serial: must be a text")
+        try Self.checkKinds(object, Self.kinds, path: argument)
+        try Self.checkKinds(data, Self.dataKinds, path: "\(argument).data")
+        if type == "iscsi", let lun = data["target_lun"], !lun.isNull, lun.wholeValue == nil {
+            throw .invalidInput("\(argument).data.target_lun: must be an integer")
         }
         json = object
         self.data = data
@@ -38,6 +40,44 @@ package struct ConnectionInfo: Sendable, Hashable, CustomStringConvertible, Cust
     package func text(_ key: String) -> String? {
         guard let text = data[key]?.stringValue, !text.isEmpty else { return nil }
         return text
+    }
+
+    /// What a member that pivotd reads may be, null aside.
+    private enum Kind: String {
+        case text = "a text"
+        case path = "an absolute path"
+        case boolean = "true or false"
+        case list = "a list"
+        case port = "a port from 1 to 65535"
+
+        func fits(_ value: JSONValue) -> Bool {
+            switch self {
+            case .text: value.stringValue != nil
+            case .path: value.stringValue?.utf8.first == UInt8(ascii: "/")
+            case .boolean: value.boolValue != nil
+            case .list: value.arrayValue != nil
+            case .port: value.wholeValue != nil || value.stringValue != nil
+            }
+        }
+    }
+
+    private static let kinds: [String: Kind] = ["serial": .text, "multiattach": .boolean, "mount_point_base": .text]
+    private static let dataKinds: [String: Kind] = [
+        "device_path": .path, "export": .text, "export_name": .text, "name": .text, "mount_point_base": .text, "format": .text,
+        "hosts": .list,
+        "ports": .list, "auth_enabled": .boolean, "auth_username": .text, "auth_password": .text, "secret_type": .text,
+        "secret_uuid": .text, "target_portal": .text, "target_iqn": .text, "host": .text, "port": .port, "encrypted": .boolean,
+        "volume_id": .text,
+    ]
+
+    /// A member of the wrong type must not pass for an absent one.
+    private static func checkKinds(
+        _ members: JSONObject, _ kinds: [String: Kind], path: @autoclosure () -> String
+    ) throws(SwapFailure) {
+        for (key, value) in members {
+            guard !value.isNull, let kind = kinds[key], !kind.fits(value) else { continue }
+            throw .invalidInput("\(path()).\(key): must be \(kind.rawValue)")
+        }
     }
 
     /// No text that reaches libvirt may hold a control character, or be longer than any path or name can be.

@@ -28,12 +28,7 @@ extension ConnectionInfo {
     ///   - mountPointBase: the setting used when neither `data` nor its surroundings name a `mount_point_base`.
     ///   - argument: names the argument in an error.
     package func target(mountPointBase: String, argument: String) throws(SwapFailure) -> VolumeTarget {
-        if let path = data["device_path"], !path.isNull {
-            guard let text = path.stringValue, text.hasPrefix("/") else {
-                throw .invalidInput("\(argument).data.device_path: must be an absolute path")
-            }
-            if driverVolumeType != "rbd", driverVolumeType != "nbd" { return .path(text) }
-        }
+        if let path = text("device_path"), driverVolumeType != "rbd", driverVolumeType != "nbd" { return .path(path) }
         switch driverVolumeType {
         case "rbd": return .network(try rbd(argument))
         case "nbd": return .network(try nbd(argument))
@@ -88,7 +83,8 @@ extension ConnectionInfo {
 
     private func nbd(_ argument: String) throws(SwapFailure) -> NetworkLocation {
         let host = try requiredText("host", argument)
-        let port = try data["port"].map { value throws(SwapFailure) in try Self.port(value, "\(argument).data.port") }
+        var port: Int?
+        if let value = data["port"], !value.isNull { port = try Self.port(value, "\(argument).data.port") }
         let name = text("export") ?? text("export_name") ?? text("name") ?? ""
         return NetworkLocation(transport: "nbd", name: name, hosts: [.init(name: Self.bare(host), port: port)])
     }
@@ -96,7 +92,7 @@ extension ConnectionInfo {
     private func iscsi(_ argument: String) throws(SwapFailure) -> NetworkLocation {
         let portal = try requiredText("target_portal", argument)
         let iqn = try requiredText("target_iqn", argument)
-        guard let lun = data["target_lun"]?.integerValue, (0...16383).contains(lun) else {
+        guard let lun = data["target_lun"]?.wholeValue, (0...16383).contains(lun) else {
             throw .invalidInput("\(argument).data.target_lun: missing or not a number from 0 to 16383")
         }
         // PORTAL may carry iSCSI's group tag (",1") and IPv6 brackets.
@@ -118,7 +114,7 @@ extension ConnectionInfo {
     }
 
     private static func port(_ value: JSONValue, _ key: String) throws(SwapFailure) -> Int {
-        let number = value.integerValue ?? value.stringValue.flatMap(Int64.init)
+        let number = value.wholeValue ?? value.stringValue.flatMap(Int64.init)
         guard let number, (1...65535).contains(number) else { throw .invalidInput("\(key): must be a port from 1 to 65535") }
         return Int(number)
     }

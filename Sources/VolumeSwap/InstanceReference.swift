@@ -22,9 +22,13 @@ package struct InstanceReference: Sendable, Hashable, Codable, CustomStringConve
             guard Self.isUUID(text) else { throw .invalidInput("instance: '\(text.prefix(80))' is not a UUID") }
             self.init(uuid: text, name: nil)
         case .object(let object):
-            let data = object["nova_object.data"]?.objectValue ?? object
-            let uuid = data["uuid"]?.stringValue
-            let name = data["name"]?.stringValue
+            var members = object
+            if let data = object["nova_object.data"] {
+                guard let data = data.objectValue else { throw .invalidInput("instance: nova_object.data must be an object") }
+                members = data
+            }
+            let uuid = try Self.text(members, "uuid")
+            let name = try Self.text(members, "name")
             if let uuid, !Self.isUUID(uuid) { throw .invalidInput("instance: uuid '\(uuid.prefix(80))' is not a UUID") }
             if let name { try ConnectionInfo.checkText(name, "instance.name", limit: 255) }
             guard uuid != nil || !(name ?? "").isEmpty else {
@@ -36,6 +40,12 @@ package struct InstanceReference: Sendable, Hashable, Codable, CustomStringConve
         default:
             throw .invalidInput("instance: must be a UUID text or an object with a uuid")
         }
+    }
+
+    private static func text(_ members: JSONObject, _ key: String) throws(SwapFailure) -> String? {
+        guard let value = members[key], !value.isNull else { return nil }
+        guard let text = value.stringValue else { throw .invalidInput("instance: \(key) must be a text") }
+        return text
     }
 
     /// The key that orders the tasks of one instance.

@@ -79,7 +79,7 @@ package struct SwapOptions: Sendable, Hashable, Codable {
     static func integer(_ value: JSONValue, _ key: String, _ range: ClosedRange<Int64>, in parent: String = "options.")
         throws(SwapFailure) -> Int64
     {
-        guard let number = value.integerValue else { throw .invalidInput("\(parent)\(key): must be an integer") }
+        guard let number = value.wholeValue else { throw .invalidInput("\(parent)\(key): must be an integer") }
         guard range.contains(number) else {
             throw .invalidInput(
                 "\(parent)\(key): \(number) is out of range, \(range.lowerBound) to \(range.upperBound) is allowed")

@@ -27,6 +27,14 @@ def problems(name: str, value: object, part: str = "") -> list[str]:
     return [f"{error.json_path}: {error.message[:200]}" for error in validator(name, part).iter_errors(value)]
 
 
+def result_problems(method: str, result: object) -> list[str]:
+    """What the schemas say against the result of a method."""
+    if method == "swap_volume":
+        return problems("swap-status", result, "#/$defs/result")
+    tasks = result["swaps"] if method == "list_swaps" else [result]
+    return [problem for task in tasks for problem in problems("swap-status", task)]
+
+
 def check_line(line: dict) -> str:
     """Checks a captured line and all within it; returns what kind of message it is."""
     assert problems("capture-line", line) == []

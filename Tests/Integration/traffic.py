@@ -11,7 +11,7 @@ from captures import Capture
 from lab.clients import Raw
 from lab.lab import Lab
 from lab.processes import until
-from schemas import check_line
+from schemas import METHODS, check_line, result_problems
 
 
 class Traffic(Capture):
@@ -24,23 +24,25 @@ class Traffic(Capture):
     def checked(self) -> list[str]:
         """Ends the recording and checks each of its lines; returns what there was, for people to read.
 
-        A request that breaks its schema must have been refused for it, unless it asked for no answer.
+        A request that breaks its schema must have been refused for it, if it asked for an answer; what others were answered must
+        be what their method returns.
         """
         self._read_to_the_end()
         assert self.stop() == 0, self.said()
-        kinds, refused, answers = collections.Counter(), {}, {}
+        kinds, calls = collections.Counter(), {}
         for line in captures.read(self.path):
             kind = check_line(line)
             kinds[kind] += 1
             inner = captures.content(line)
-            if kind.startswith("bad ") and inner.get("_msg_id"):
-                refused[inner["_msg_id"]] = inner
-            elif kind == "failure":
-                answers[inner["_msg_id"]] = json.loads(inner["failure"])["class"]
-            elif kind == "reply":
-                answers[inner["_msg_id"]] = "success"
-        wrong = {key: answers[key] for key in refused if answers.get(key, "InvalidInput") != "InvalidInput"}
-        assert not wrong, f"requests that break their schema and were not refused for it: {wrong}, {[refused[key] for key in wrong]}"
+            if kind.removeprefix("bad ") in METHODS:
+                calls[inner.get("_msg_id")] = kind, inner
+            elif kind in ("reply", "failure") and inner["_msg_id"] in calls:
+                called, request = calls[inner["_msg_id"]]
+                if called.startswith("bad "):
+                    refusal = json.loads(inner["failure"] or "{}").get("class")
+                    assert refusal in ("InvalidInput", "UnsupportedVersion"), f"breaks its schema and was {refusal}: {request}"
+                elif kind == "reply":
+                    assert result_problems(called, inner["result"]) == []
         told = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
         return [f"traffic held against schemas/: {kinds.total()} messages ({told})"]
 

@@ -36,6 +36,9 @@ import Testing
         (#"{"oslo.version": 2, "oslo.message": "{}"}"#, .unsupportedVersion),
         (#"{"oslo.version": "2.0", "oslo.message": "{"}"#, .notJSON),
         (#"{"oslo.version": "2.0", "oslo.message": {}}"#, .wrongType),
+        (#"{"method": "m", "_msg_id": 7, "_reply_q": "q"}"#, .wrongType),
+        (#"{"method": "m", "_msg_id": "x", "_reply_q": {}}"#, .wrongType),
+        (#"{"method": "m", "_msg_id": "x", "_reply_q": "q", "_timeout": "60"}"#, .wrongType),
         (#"{"method": "m", "args": []}"#, .wrongType), (#"{"method": "m", "_msg_id": "x"}"#, .missingKey),
     ])
     func faultsAreTyped(_ body: String, _ code: EnvelopeError.Code) {
@@ -60,7 +63,7 @@ import Testing
         for (text, isServed) in [("1.0", true), ("1.2", true), ("1.3", false), ("2.0", false), ("0.9", false), ("1.2.7", true)] {
             #expect(served.serves(try #require(RPCVersion(text))) == isServed, "\(text)")
         }
-        for text in ["", "x", "1.x", "1.0.0.0", "-1.0"] { #expect(RPCVersion(text) == nil) }
+        for text in ["", "x", "1.x", "1.0.0.0", "-1.0", "+1.0", "1.0.x", "01.0", "1.0\n"] { #expect(RPCVersion(text) == nil) }
     }
 
     @Test func heartbeatsAreDueAtHalfTheTimeout() {

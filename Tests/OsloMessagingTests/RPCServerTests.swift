@@ -32,10 +32,11 @@ import Testing
             harness.transport.deliver(Array("garbage".utf8))
             #expect(await harness.events(count: 1) == [.settled(1, .rejected)])
             harness.transport.deliver(Array(#"{"args": 5, "_msg_id": "m", "_reply_q": "q", "method": "work"}"#.utf8))
+            let reason = "args: must be an object, is of type integer"
             #expect(
                 await harness.events(count: 3).suffix(2) == [
                     .settled(2, .rejected),
-                    .reply(.failure(NovaFailure().invalidInput(reason: "args is a integer, not an object")), messageID: "m"),
+                    .reply(.failure(NovaFailure().invalidInput(reason: reason)), messageID: "m"),
                 ])
             harness.transport.deliver(ServerHarness.body(id: "n"))
             _ = await harness.events(count: 5)

@@ -80,7 +80,7 @@ package struct SwapEndpoint: RPCEndpoint {
 
     private func setBandwidth(_ args: JSONObject) async throws -> JSONValue {
         let selector = try SwapSelector(args: args)
-        guard let value = args["bandwidth_mib_s"]?.integerValue, (0...(1 << 32)).contains(value) else {
+        guard let value = args["bandwidth_mib_s"]?.wholeValue, (0...(1 << 32)).contains(value) else {
             throw SwapFailure.invalidInput("bandwidth_mib_s: must be an integer number of MiB/s, 0 for no limit")
         }
         return try await service.setBandwidth(selector, mibS: value)
@@ -128,7 +128,7 @@ extension SwapQuery {
             states = Set(texts.compactMap { $0 })
         }
         if let value = args["limit"], !value.isNull {
-            guard let number = value.integerValue, (1...10_000).contains(number) else {
+            guard let number = value.wholeValue, (1...10_000).contains(number) else {
                 throw .invalidInput("limit: must be an integer from 1 to 10000")
             }
             limit = Int(number)

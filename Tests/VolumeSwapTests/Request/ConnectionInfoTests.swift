@@ -26,6 +26,18 @@ struct ConnectionInfoTests {
     }
 
     @Test(
+        "A member of the wrong type is refused by its name, wherever it is not read",
+        arguments: [
+            ("device_path", 7), ("device_path", "dev/sda"), ("name", ["a"]), ("hosts", "10.0.0.1"), ("auth_enabled", "yes"),
+            ("auth_password", 5), ("port", 1.5), ("encrypted", "true"), ("format", 1),
+        ] as [(String, JSONValue)])
+    func wrongTypes(key: String, value: JSONValue) {
+        let failure = Self.failure(["driver_volume_type": "fibre_channel", "data": .object([key: value])])
+        #expect(failure?.reason.hasPrefix("old_connection_info.data.\(key): must be ") == true)
+        #expect(Self.failure(["driver_volume_type": "fibre_channel", "data": .object([key: .null])]) == nil)
+    }
+
+    @Test(
         "A control character anywhere in data is refused",
         arguments: ["\u{0}", "\n", "\r", "\t", "\u{1b}", "\u{7f}", "\u{fffe}", "\u{ffff}", "\u{1}"])
     func controlCharacters(character: String) {

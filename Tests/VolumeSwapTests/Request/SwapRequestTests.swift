@@ -98,6 +98,8 @@ struct InstanceReferenceTests {
         "What names none",
         arguments: [
             nil, .null, 1, true, [], [:], "", "vm", ["uuid": "vm"], ["name": ""], ["uuid": nil], ["nova_object.data": [:]],
+            ["nova_object.data": nil, "uuid": .string(Fixture.uuid)], ["uuid": 7, "name": "vm"],
+            ["uuid": .string(Fixture.uuid), "name": 7],
             "3c9d8a4e-6d5d-4b35-9b0c-1f0c6f1a000", "3c9d8a4e_6d5d_4b35_9b0c_1f0c6f1a0099", "3c9d8a4e-6d5d-4b35-9b0c-1f0c6f1a00gg",
             .string(String(repeating: "a", count: 1 << 20)),
         ] as [JSONValue?])
