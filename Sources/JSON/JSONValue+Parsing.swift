@@ -1,4 +1,5 @@
 import CJansson
+import Glibc
 import OrderedCollections
 
 extension JSONValue {
@@ -48,10 +49,24 @@ extension JSONValue {
     /// How much more memory jansson's tree takes than a text of short members.
     private static let treeFactor = 6
 
+    /// Whether there are more than so many `[` and `{`: few cannot nest deeply.
+    private static func hasMoreBrackets(than limit: Int, _ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
+        guard let start = bytes.baseAddress else { return false }
+        var left = limit
+        for bracket in [UInt8(ascii: "{"), UInt8(ascii: "[")] {
+            var index = 0
+            while let found = unsafe memchr(start + index, Int32(bracket), bytes.count - index) {
+                left -= 1
+                if left < 0 { return true }
+                index = unsafe UnsafeRawPointer(found) - UnsafeRawPointer(start) + 1
+            }
+        }
+        return false
+    }
+
     /// The offset of the first bracket that opens a level deeper than allowed.
     private static func firstByteBeyond(_ limit: Int, in bytes: UnsafeBufferPointer<UInt8>) -> Int? {
-        // Few brackets cannot nest deeply; `[` and `{` differ in one bit.
-        guard unsafe bytes.reduce(0, { $0 + ($1 | 0x20 == UInt8(ascii: "{") ? 1 : 0) }) > limit else { return nil }
+        guard unsafe hasMoreBrackets(than: limit, bytes) else { return nil }
         var depth = 0
         var insideString = false
         var index = 0

@@ -21,6 +21,13 @@ extension JSONValue {
     }
 }
 
+extension [UInt8] {
+    /// Makes sure that so many more fit; grows by doubling, as `append` does.
+    fileprivate mutating func reserveRoom(_ more: Int) {
+        if capacity - count < more { reserveCapacity(Swift.max(count + more, 2 * capacity)) }
+    }
+}
+
 /// Appends JSON to a buffer.
 private struct JSONWriter {
     private(set) var bytes: [UInt8] = []
@@ -108,10 +115,13 @@ private struct JSONWriter {
 
     /// Appends runs that need no escape at once.
     private mutating func escape(_ text: UnsafeBufferPointer<UInt8>) {
+        // Room for a quote in every eighth place, as in JSON within JSON.
+        bytes.reserveRoom(text.count + text.count / 8)
         var start = 0
-        for index in 0..<text.count {
+        while true {
+            let index = unsafe EscapeScan.firstSpecial(in: text, from: start)
+            guard index < text.count else { break }
             let byte = unsafe text[index]
-            guard byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") else { continue }
             unsafe bytes.append(contentsOf: UnsafeBufferPointer(rebasing: text[start..<index]))
             start = index + 1
             bytes.append(UInt8(ascii: "\\"))
@@ -130,5 +140,35 @@ private struct JSONWriter {
             }
         }
         unsafe bytes.append(contentsOf: UnsafeBufferPointer(rebasing: text[start...]))
+    }
+}
+
+/// Looks for the bytes that JSON wants escaped, eight at a time.
+private enum EscapeScan {
+    private static let ones: UInt64 = 0x0101_0101_0101_0101
+    private static let highBits = ones << 7
+
+    /// The index of the first quote, backslash or control character, or the end.
+    static func firstSpecial(in text: UnsafeBufferPointer<UInt8>, from start: Int) -> Int {
+        let raw = UnsafeRawBufferPointer(text)
+        var index = start
+        while index + 8 <= text.count {
+            let word = unsafe UInt64(littleEndian: raw.loadUnaligned(fromByteOffset: index, as: UInt64.self))
+            let quotes = word ^ (ones &* UInt64(UInt8(ascii: "\"")))
+            let backslashes = word ^ (ones &* UInt64(UInt8(ascii: "\\")))
+            // A borrow reaches higher bytes only, so the lowest bit is right.
+            let found = below(word, 0x20) | below(quotes, 1) | below(backslashes, 1)
+            if found != 0 { return index + found.trailingZeroBitCount / 8 }
+            index += 8
+        }
+        while index < text.count, unsafe !isSpecial(text[index]) { index += 1 }
+        return index
+    }
+
+    /// The high bit of each byte that is less than `limit`, which is at most 128.
+    private static func below(_ word: UInt64, _ limit: UInt64) -> UInt64 { (word &- ones &* limit) & ~word & highBits }
+
+    private static func isSpecial(_ byte: UInt8) -> Bool {
+        byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\")
     }
 }

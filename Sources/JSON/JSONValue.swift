@@ -55,6 +55,8 @@ extension JSONValue: ExpressibleByNilLiteral, ExpressibleByBooleanLiteral, Expre
     package init(stringLiteral value: String) { self = .string(value) }
     package init(arrayLiteral elements: JSONValue...) { self = .array(elements) }
     package init(dictionaryLiteral members: (String, JSONValue)...) {
-        self = .object(JSONObject(members, uniquingKeysWith: { _, last in last }))
+        var object = JSONObject(minimumCapacity: members.count)
+        for (key, value) in members { object[key] = value }
+        self = .object(object)
     }
 }

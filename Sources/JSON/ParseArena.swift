@@ -3,53 +3,90 @@ import Glibc
 
 /// The memory of one parse: jansson's many small pieces are cut out of few large ones and given back all at once.
 ///
-/// jansson has one allocator for the whole process. What is asked for outside a parse, by another library say, still comes from
-/// `malloc`.
+/// A thread keeps one piece for its next parse. jansson has one allocator for the whole process: what is asked for outside a parse,
+/// by another library say, still comes from `malloc`.
 @safe
 struct ParseArena {
     private static let alignment = 16
+    /// What a thread keeps: enough for the messages that are usual, bytes.
+    private static let keptSize = 32 << 10
 
-    /// The thread's arena, while it parses.
+    /// What `allocate` finds of its thread.
+    @safe
+    private struct Thread {
+        /// The arena of the parse under way.
+        var arena: UnsafeMutablePointer<ParseArena>?
+        /// A block of ``ParseArena/keptSize`` that no parse uses.
+        var kept: UnsafeMutableRawPointer?
+    }
+
     private static let current: pthread_key_t = {
         var key = pthread_key_t()
-        let code = unsafe pthread_key_create(&key, nil)
+        let code = unsafe pthread_key_create(&key) { memory in
+            guard let thread = unsafe memory?.assumingMemoryBound(to: Thread.self) else { return }
+            unsafe free(thread.pointee.kept)
+            unsafe free(thread)
+        }
         precondition(code == 0, "no thread-specific storage: error \(code)")
         unsafe json_set_alloc_funcs({ unsafe ParseArena.allocate($0) }, { unsafe ParseArena.release($0) })
         return key
     }()
 
-    private var blocks: [UnsafeMutableRawPointer] = unsafe []
+    private var first: UnsafeMutableRawPointer?
+    private var more: [UnsafeMutableRawPointer] = unsafe []
     private var next: UnsafeMutableRawPointer?
     private var left = 0
-    private var blockSize: Int
+    private var blockSize = ParseArena.keptSize
 
-    private init(blockSize: Int) {
-        self.blockSize = blockSize
+    private init(first: UnsafeMutableRawPointer?) {
+        unsafe self.first = first
+        unsafe next = first
+        left = unsafe first == nil ? 0 : Self.keptSize
     }
 
     /// Runs the body with what jansson allocates in an arena; no jansson value may outlive it.
     ///
     /// - Parameter expected: bytes that will be needed, roughly; more is found when it is.
     static func with<Value>(expected: Int, _ body: () -> Value) -> Value {
-        var arena = ParseArena(blockSize: max(4096, expected))
-        let outer = unsafe pthread_getspecific(current)
-        defer {
-            unsafe pthread_setspecific(current, outer)
-            unsafe arena.blocks.forEach { unsafe free($0) }
-        }
+        let thread = unsafe ownThread()
+        var arena = unsafe ParseArena(first: thread.pointee.kept ?? malloc(keptSize))
+        arena.blockSize = max(keptSize, expected)
+        unsafe thread.pointee.kept = nil
         return unsafe withUnsafeMutablePointer(to: &arena) { pointer in
-            unsafe pthread_setspecific(current, pointer)
+            let outer = unsafe thread.pointee.arena
+            unsafe thread.pointee.arena = pointer
+            defer {
+                unsafe thread.pointee.arena = outer
+                unsafe pointer.pointee.more.forEach { unsafe free($0) }
+                if unsafe thread.pointee.kept == nil {
+                    unsafe thread.pointee.kept = pointer.pointee.first
+                } else {
+                    unsafe free(pointer.pointee.first)
+                }
+            }
             return body()
         }
     }
 
+    private static func ownThread() -> UnsafeMutablePointer<Thread> {
+        if let known = unsafe pthread_getspecific(current) { return unsafe known.assumingMemoryBound(to: Thread.self) }
+        guard let memory = unsafe malloc(MemoryLayout<Thread>.size) else { fatalError("out of memory") }
+        let thread = unsafe memory.bindMemory(to: Thread.self, capacity: 1)
+        unsafe thread.initialize(to: Thread())
+        unsafe pthread_setspecific(current, memory)
+        return unsafe thread
+    }
+
     private static func allocate(_ size: Int) -> UnsafeMutableRawPointer? {
-        guard let arena = unsafe pthread_getspecific(current) else { return unsafe malloc(size) }
-        return unsafe arena.assumingMemoryBound(to: ParseArena.self).pointee.take(size)
+        guard let thread = unsafe pthread_getspecific(current)?.assumingMemoryBound(to: Thread.self),
+            let arena = unsafe thread.pointee.arena
+        else { return unsafe malloc(size) }
+        return unsafe arena.pointee.take(size)
     }
 
     private static func release(_ memory: UnsafeMutableRawPointer?) {
-        if unsafe pthread_getspecific(current) == nil { unsafe free(memory) }
+        let thread = unsafe pthread_getspecific(current)?.assumingMemoryBound(to: Thread.self)
+        if unsafe thread?.pointee.arena == nil { unsafe free(memory) }
     }
 
     private mutating func take(_ size: Int) -> UnsafeMutableRawPointer? {
@@ -57,7 +94,7 @@ struct ParseArena {
         if rounded > left {
             let needed = max(rounded, blockSize)
             guard let block = unsafe malloc(needed) else { return nil }
-            unsafe blocks.append(block)
+            unsafe more.append(block)
             unsafe next = block
             left = needed
             blockSize *= 2

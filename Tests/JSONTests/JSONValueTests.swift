@@ -12,6 +12,28 @@ import Testing
         #expect(try JSONValue(parsing: text).serialized() == text)
     }
 
+    @Test func escapesEachByteThatNeedsItWhereverItStands() {
+        for byte in UInt8(0)..<0x80 {
+            let scalar = Unicode.Scalar(byte)
+            let escaped =
+                switch byte {
+                case 0x22, 0x5c: "\\\(scalar)"
+                case 0x08: "\\b"
+                case 0x09: "\\t"
+                case 0x0a: "\\n"
+                case 0x0c: "\\f"
+                case 0x0d: "\\r"
+                case 0..<0x20: "\\u00" + (byte < 0x10 ? "0" : "") + String(byte, radix: 16)
+                default: "\(scalar)"
+                }
+            for before in 0...17 {
+                let start = String(repeating: "é!", count: before)
+                let text = "\(start)\(scalar)\(scalar)end"
+                #expect(JSONValue.string(text).serialized() == "\"\(start)\(escaped)\(escaped)end\"")
+            }
+        }
+    }
+
     @Test func keepsInsertionOrderAndTheLastDuplicate() throws {
         let value = try JSONValue(parsing: #"{"z": 1, "a": 2, "z": 3}"#)
         #expect(value.serialized() == #"{"z":3,"a":2}"#)

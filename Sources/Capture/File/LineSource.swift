@@ -122,7 +122,7 @@ final class LineSource: Sendable {
     private static func split(_ state: inout State, from start: Int, into lines: inout [RawLine]) {
         var lineStart = 0
         var scan = start
-        while let end = state.buffer[scan...].firstIndex(of: 0x0a) {
+        while let end = state.buffer.firstLineFeed(from: scan) {
             lines.append(take(&state, state.buffer[lineStart..<end]))
             lineStart = end + 1
             scan = lineStart
@@ -147,6 +147,13 @@ final class LineSource: Sendable {
 }
 
 extension [UInt8] {
+    fileprivate func firstLineFeed(from start: Int) -> Int? {
+        unsafe withUnsafeBytes { bytes in
+            guard let base = bytes.baseAddress, start < bytes.count else { return nil }
+            return unsafe memchr(base + start, 0x0a, bytes.count - start).map { unsafe UnsafeRawPointer($0) - base }
+        }
+    }
+
     /// Lets a reader append up to so many bytes; returns what it returned.
     fileprivate mutating func appendChunk(_ limit: Int, _ read: (UnsafeMutableRawPointer, Int) -> Int) -> Int {
         var count = 0
