@@ -94,9 +94,12 @@ package struct ConnectionInfo: Sendable, Hashable, CustomStringConvertible, Cust
 
     static func checkText(_ text: String, _ path: @autoclosure () -> String, limit: Int = 4096) throws(SwapFailure) {
         guard text.utf8.count <= limit else { throw .invalidInput("\(path()): is longer than \(limit) bytes") }
-        let isPlain = text.unicodeScalars.allSatisfy {
-            $0.value >= 0x20 && $0.value != 0x7f && $0.value != 0xfffe && $0.value != 0xffff
-        }
+        let isPrintableASCII = text.utf8.allSatisfy { (0x20..<0x7f).contains($0) }
+        let isPlain =
+            isPrintableASCII
+            || text.unicodeScalars.allSatisfy {
+                $0.value >= 0x20 && $0.value != 0x7f && $0.value != 0xfffe && $0.value != 0xffff
+            }
         guard isPlain else { throw .invalidInput("\(path()): holds a control character") }
     }
 }

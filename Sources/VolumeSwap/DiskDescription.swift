@@ -1,5 +1,8 @@
 /// One `<disk>` of a domain, as plain values.
-package struct DiskDescription: Sendable, Hashable, Codable {
+package typealias DiskDescription = Shared<DiskFacts>
+
+/// What a ``DiskDescription`` says.
+package struct DiskFacts: Sendable, Hashable, Codable {
     /// `<mirror>`: the other end of a running block copy or active commit.
     package struct Mirror: Sendable, Hashable, Codable {
         /// libvirt's job name: `copy`, `active-commit`.
@@ -41,5 +44,5 @@ package struct DomainDescription: Sendable, Hashable {
         self.hasTPM = hasTPM
     }
 
-    package func disk(_ target: String) -> DiskDescription? { disks.first { $0.target == target } }
+    package func disk(_ target: String) -> DiskDescription? { disks.first { $0.facts.target == target } }
 }

@@ -13,12 +13,12 @@ extension DomainDescription {
         let devices = root.first("devices")
         self.init(
             uuid: root.first("uuid")?.text.lowercased() ?? "", name: root.first("name")?.text ?? "",
-            disks: devices?.all("disk").compactMap(DiskDescription.init(element:)) ?? [],
+            disks: devices?.all("disk").compactMap { DiskFacts(element: $0).map { DiskDescription($0) } } ?? [],
             hasTPM: devices?.first("tpm")?.first("backend")?.value("type") == "emulator")
     }
 }
 
-extension DiskDescription {
+extension DiskFacts {
     /// What differs between a disk before and after a swap, or between its live and its stored form, and may.
     private static let sourceElements: Set = ["source", "mirror", "backingStore", "auth", "encryption"]
 
@@ -53,7 +53,7 @@ extension DiskDescription {
     }
 }
 
-extension DiskDescription.Mirror {
+extension DiskFacts.Mirror {
     init?(element: XMLTree) {
         guard let source = element.first("source"),
             let location = VolumeLocation(type: element.value("type") ?? "file", source: source)

@@ -6,18 +6,16 @@ struct LocationComparison {
     let hypervisor: any Hypervisor
 
     /// The same path after symlinks, the same block device, or the same network disk.
-    ///
-    /// Names are compared byte by byte: texts that Swift calls equal may be two files.
     func isSame(_ one: VolumeLocation, _ other: VolumeLocation) async throws(HypervisorError) -> Bool {
         if case .network(let first) = one, case .network(let second) = other { return first.isSame(as: second) }
         guard let firstPath = one.path, let secondPath = other.path else { return false }
-        if firstPath.utf8.elementsEqual(secondPath.utf8) { return true }
+        if firstPath.hasSameBytes(as: secondPath) { return true }
         guard let first = try await hypervisor.inspect(path: firstPath),
             let second = try await hypervisor.inspect(path: secondPath)
         else {
             return false
         }
-        if first.canonicalPath.utf8.elementsEqual(second.canonicalPath.utf8) { return true }
+        if first.canonicalPath.hasSameBytes(as: second.canonicalPath) { return true }
         return first.deviceNumber != nil && first.deviceNumber == second.deviceNumber
     }
 

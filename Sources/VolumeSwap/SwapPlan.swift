@@ -1,79 +1,45 @@
 /// What was found out about a swap before it starts; with the phase, all that recovery needs.
 ///
 /// Holds the domain's saved configuration, secrets included: it is printed as its outline only.
-@dynamicMemberLookup
-package struct SwapPlan: Sendable, Hashable, Codable, CustomStringConvertible, CustomReflectable {
-    /// What a plan says.
-    package struct Facts: Sendable, Hashable, Codable, CustomStringConvertible, CustomReflectable {
-        package var domain: DomainIdentity
-        package var disk: String
-        package var strategy: SwapStrategy
-        /// The disk's source before the swap, as the live configuration shows it.
-        package var oldLocation: VolumeLocation
-        package var destination: VolumeSource
-        /// The size the guest sees before the swap, bytes.
-        package var oldBytes: Int64
-        /// The size that the new volume offers a guest, bytes; nil where only QEMU knows it (network and qcow2 volumes).
-        package var newBytes: Int64?
-        /// Bytes of the new volume before those of the guest: its LUKS header.
-        package var headerBytes: Int64?
-        /// The size to grow to after the pivot, bytes.
-        package var resizeToBytes: Int64?
-        /// True when QEMU must be shown only the first `oldBytes` of a larger volume.
-        package var usesSlice: Bool
-        package var wasPersistent: Bool
-        /// The persistent configuration before the swap, with its secrets; nil for a transient domain.
-        package var savedXML: String?
-        package var isNewConnected: Bool
-        /// The UUID of a libvirt secret that pivotd made for the new volume.
-        package var madeSecret: String?
-        package var options: SwapOptions
-        /// Everything of the disk that must be the same afterwards.
-        package var keptElements: [String]
-        package var attempts: Int
-        /// Why the swap is being rolled back.
-        package var failure: SwapFailure?
-        package var warnings: [String]
+package typealias SwapPlan = Shared<SwapPlanFacts>
 
-        package var description: String {
-            "\(disk) of \(domain.name): \(oldLocation) to \(destination.location) by \(strategy.rawValue)"
-        }
-        package var customMirror: Mirror { Mirror(self, children: ["plan": description]) }
-    }
-
-    /// A plan goes through many hands and seldom changes, so it is one reference.
-    private final class Storage: Sendable {
-        let facts: Facts
-
-        init(_ facts: Facts) { self.facts = facts }
-    }
-
-    private var storage: Storage
-
-    package init(_ facts: Facts) { storage = Storage(facts) }
-
-    package init(from decoder: any Decoder) throws { self.init(try Facts(from: decoder)) }
-
-    package func encode(to encoder: any Encoder) throws { try storage.facts.encode(to: encoder) }
-
-    package subscript<Value>(dynamicMember member: WritableKeyPath<Facts, Value>) -> Value {
-        get { storage.facts[keyPath: member] }
-        set {
-            var facts = storage.facts
-            facts[keyPath: member] = newValue
-            storage = Storage(facts)
-        }
-    }
-
-    package static func == (one: Self, other: Self) -> Bool {
-        one.storage === other.storage || one.storage.facts == other.storage.facts
-    }
-
-    package func hash(into hasher: inout Hasher) { hasher.combine(storage.facts) }
+/// What a ``SwapPlan`` says.
+package struct SwapPlanFacts: Sendable, Hashable, Codable, CustomStringConvertible, CustomReflectable {
+    package var domain: DomainIdentity
+    package var disk: String
+    package var strategy: SwapStrategy
+    /// The disk's source before the swap, as the live configuration shows it.
+    package var oldLocation: VolumeLocation
+    package var destination: VolumeSource
+    /// The size the guest sees before the swap, bytes.
+    package var oldBytes: Int64
+    /// The size that the new volume offers a guest, bytes; nil where only QEMU knows it (network and qcow2 volumes).
+    package var newBytes: Int64?
+    /// Bytes of the new volume before those of the guest: its LUKS header.
+    package var headerBytes: Int64?
+    /// The size to grow to after the pivot, bytes.
+    package var resizeToBytes: Int64?
+    /// True when QEMU must be shown only the first `oldBytes` of a larger volume.
+    package var usesSlice: Bool
+    package var wasPersistent: Bool
+    /// The persistent configuration before the swap, with its secrets; nil for a transient domain.
+    package var savedXML: String?
+    package var isNewConnected: Bool
+    /// The UUID of a libvirt secret that pivotd made for the new volume.
+    package var madeSecret: String?
+    package var options: SwapOptions
+    /// Everything of the disk that must be the same afterwards.
+    package var keptElements: [String]
+    package var attempts: Int
+    /// Why the swap is being rolled back.
+    package var failure: SwapFailure?
+    package var warnings: [String]
 
     /// The window of the new volume that QEMU is shown, bytes.
-    package var sliceBytes: Int64? { self.usesSlice ? (self.headerBytes ?? 0) + self.oldBytes : nil }
+    package var sliceBytes: Int64? { usesSlice ? (headerBytes ?? 0) + oldBytes : nil }
 
-    package var description: String { storage.facts.description }
-    package var customMirror: Mirror { storage.facts.customMirror }
+    package var description: String {
+        "\(disk) of \(domain.name): \(oldLocation) to \(destination.location) by \(strategy.rawValue)"
+    }
+    package var customMirror: Mirror { Mirror(self, children: ["plan": description]) }
 }

@@ -46,7 +46,7 @@ final class SwapPreflight: Sendable {
         _ resolved: VolumeResolver.Resolved, _ domain: DomainIdentity, _ status: DomainStatus, _ description: DomainDescription,
         _ disk: DiskDescription, _ current: VolumeLocation
     ) async throws -> SwapInput {
-        let facts = SwapPlan.Facts(
+        let facts = SwapPlanFacts(
             domain: domain, disk: request.disk, strategy: .copy, oldLocation: current, destination: resolved.source,
             oldBytes: try await hypervisor.capacity(domain, disk: request.disk), newBytes: resolved.bytes,
             headerBytes: resolved.headerBytes, resizeToBytes: request.resizeToBytes, usesSlice: false,

@@ -31,7 +31,22 @@ package struct ReplyTo: Sendable, Hashable, Codable {
 }
 
 /// One task as the journal holds it.
-package struct SwapRecord: Sendable {
+package typealias SwapRecord = Shared<SwapRecordFacts>
+
+extension SwapRecord {
+    package init(
+        id: TaskID, instanceKey: String, disk: String, args: JSONObject, context: JSONObject = [:], replyTo: ReplyTo?,
+        acceptedAt: Date
+    ) {
+        self.init(
+            SwapRecordFacts(
+                id: id, instanceKey: instanceKey, disk: disk, args: args, context: context, replyTo: replyTo,
+                acceptedAt: acceptedAt, phase: .accepted, isReplied: replyTo == nil))
+    }
+}
+
+/// What a ``SwapRecord`` says. Holds credentials: its printed form is an outline.
+package struct SwapRecordFacts: Sendable, CustomStringConvertible, CustomReflectable {
     package var id: TaskID
     /// The instance's ordering key; empty when the arguments name none.
     package var instanceKey: String
@@ -52,18 +67,6 @@ package struct SwapRecord: Sendable {
     /// True once the final reply was confirmed by the broker or given up, or when there is none to send.
     package var isReplied: Bool
 
-    package init(
-        id: TaskID, instanceKey: String, disk: String, args: JSONObject, context: JSONObject = [:], replyTo: ReplyTo?,
-        acceptedAt: Date
-    ) {
-        self.id = id
-        self.instanceKey = instanceKey
-        self.disk = disk
-        self.args = args
-        self.context = context
-        self.replyTo = replyTo
-        self.acceptedAt = acceptedAt
-        phase = .accepted
-        isReplied = replyTo == nil
-    }
+    package var description: String { "task \(id) of disk \(disk), \(phase.rawValue)" }
+    package var customMirror: Mirror { Mirror(self, children: ["task": description]) }
 }

@@ -61,7 +61,7 @@ package struct NetworkLocation: Sendable, Hashable, Codable, CustomStringConvert
 
     /// The same disk: protocol and name agree, and so does a host (monitors of one cluster may be listed differently).
     package func isSame(as other: NetworkLocation) -> Bool {
-        guard transport == other.transport, name.utf8.elementsEqual(other.name.utf8) else { return false }
+        guard transport == other.transport, name.hasSameBytes(as: other.name) else { return false }
         guard !hosts.isEmpty, !other.hosts.isEmpty else { return true }
         let others = other.hosts.map { Self.normalized($0, transport) }
         return hosts.contains { others.contains(Self.normalized($0, transport)) }

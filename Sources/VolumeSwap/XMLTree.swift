@@ -47,6 +47,7 @@ package struct XMLTree: Sendable, Hashable {
     /// The element as XML, attributes in the order of their names.
     package var xml: String {
         var output = ""
+        output.reserveCapacity(1000)
         write(to: &output)
         return output
     }
@@ -54,12 +55,10 @@ package struct XMLTree: Sendable, Hashable {
     private func write(to output: inout String) {
         output += "<"
         output += name
-        for (key, value) in attributes.sorted(by: { $0.key < $1.key }) {
-            output += " "
-            output += key
-            output += "=\""
-            Self.escape(value, to: &output)
-            output += "\""
+        if attributes.count > 1 {
+            for (key, value) in attributes.sorted(by: { $0.key < $1.key }) { Self.write(key, value, to: &output) }
+        } else if let (key, value) = attributes.first {
+            Self.write(key, value, to: &output)
         }
         guard !children.isEmpty || !text.isEmpty else {
             output += "/>"
@@ -73,8 +72,16 @@ package struct XMLTree: Sendable, Hashable {
         output += ">"
     }
 
+    private static func write(_ attribute: String, _ value: String, to output: inout String) {
+        output += " "
+        output += attribute
+        output += "=\""
+        escape(value, to: &output)
+        output += "\""
+    }
+
     private static func escape(_ text: String, to output: inout String) {
-        guard text.utf8.contains(where: { $0 < 0x20 || special.contains($0) }) else {
+        guard text.utf8.contains(where: isSpecial) else {
             output += text
             return
         }
@@ -90,7 +97,12 @@ package struct XMLTree: Sendable, Hashable {
         }
     }
 
-    private static let special = Array("&<>\"".utf8)
+    private static func isSpecial(_ byte: UInt8) -> Bool {
+        switch byte {
+        case 0..<0x20, UInt8(ascii: "&"), UInt8(ascii: "<"), UInt8(ascii: ">"), UInt8(ascii: "\""): true
+        default: false
+        }
+    }
 }
 
 /// Puts the tree together while the parser goes through the text.

@@ -2,12 +2,12 @@ import VolumeSwap
 
 extension DryRunDomain {
     /// A disk with a copy, read once from XML: every other description is made of it.
-    private static let pattern: DiskDescription? = {
-        var disk = DryRunDisk(target: "vda", source: VolumeSource(location: .file("/"), format: "raw"), bytes: 1)
-        disk.copy = DryRunCopy(
-            destination: disk.source, destinationBytes: 1, bytes: 1, isBlockCopy: true, since: .now, number: 0)
+    private static let pattern: DiskFacts? = {
+        let source = VolumeSource(location: .file("/"), format: "raw")
+        let copy = DryRunCopy(destination: source, destinationBytes: 1, bytes: 1, isBlockCopy: true, since: .now, number: 0)
+        let disk = DryRunDisk(DryRunDiskFacts(target: "vda", source: source, bytes: 1, copy: copy))
         let domain = DryRunDomain(identity: DomainIdentity(uuid: "", name: ""), disks: [disk])
-        return try? DomainDescription(xml: DryRunXML.domain(domain, disks: [disk], at: .now)).disks.first
+        return try? DomainDescription(xml: DryRunXML.domain(domain, disks: [disk], at: .now)).disks.first?.facts
     }()
 
     /// What ``DomainDescription/init(xml:)`` would read from the domain's XML, without the XML: that takes a hundred times as long.
@@ -18,13 +18,15 @@ extension DryRunDomain {
             return try DomainDescription(xml: DryRunXML.domain(self, disks: disks, at: now))
         }
         return DomainDescription(
-            uuid: identity.uuid, name: identity.name, disks: disks.map { Self.describe($0, pattern, at: now) }, hasTPM: false)
+            uuid: identity.uuid, name: identity.name,
+            disks: disks.map { DiskDescription(Self.describe($0.facts, pattern, at: now)) }, hasTPM: false)
     }
 
     /// The disks of the live or of the stored configuration, which knows no copies.
     func shown(_ view: XMLView) -> [DryRunDisk] {
         guard case .inactive = view, case .disks(let stored)? = definition else { return disks }
         return stored.map { disk in
+            guard disk.facts.copy != nil else { return disk }
             var disk = disk
             disk.copy = nil
             return disk
@@ -40,8 +42,8 @@ extension DryRunDomain {
         return elements.sorted()
     }
 
-    private static func describe(_ disk: DryRunDisk, _ pattern: DiskDescription, at now: ContinuousClock.Instant)
-        -> DiskDescription
+    private static func describe(_ disk: DryRunDiskFacts, _ pattern: DiskFacts, at now: ContinuousClock.Instant)
+        -> DiskFacts
     {
         var description = pattern
         description.target = disk.target

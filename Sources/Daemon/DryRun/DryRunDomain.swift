@@ -41,7 +41,10 @@ struct DryRunCopy: Sendable {
     }
 }
 
-struct DryRunDisk: Sendable {
+typealias DryRunDisk = Shared<DryRunDiskFacts>
+
+/// What a ``DryRunDisk`` is.
+struct DryRunDiskFacts: Sendable {
     var target: String
     var source: VolumeSource
     /// The size that the guest sees.
@@ -77,8 +80,7 @@ struct DryRunDomain: Sendable {
     var metadata: String?
     var lastUse: UInt64 = 0
 
-    var isBusy: Bool { disks.indices.contains { disks[$0].copy != nil } || (definition == nil && metadata != nil) }
+    var isBusy: Bool { disks.contains { $0.facts.copy != nil } || (definition == nil && metadata != nil) }
 
-    /// By index, since a disk that is looked at is copied.
-    func index(_ target: String) -> Int? { disks.indices.first { disks[$0].target == target } }
+    func index(_ target: String) -> Int? { disks.firstIndex { $0.facts.target == target } }
 }

@@ -45,8 +45,9 @@ enum DryRunDomainList {
             guard bytes > 0 else { throw ConfigurationError(problems: ["bytes of \(target) must be greater than 0"]) }
             disks.append(
                 DryRunDisk(
-                    target: target, source: VolumeSource(location: DryRunHypervisor.location(path: path), format: "raw"),
-                    bytes: bytes, serial: disk["serial"]?.stringValue))
+                    DryRunDiskFacts(
+                        target: target, source: VolumeSource(location: DryRunHypervisor.location(path: path), format: "raw"),
+                        bytes: bytes, serial: disk["serial"]?.stringValue)))
         }
         let isPersistent = item["persistent"]?.boolValue ?? options.isPersistent
         return DryRunDomain(

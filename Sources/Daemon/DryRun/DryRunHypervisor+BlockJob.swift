@@ -14,13 +14,13 @@ extension DryRunHypervisor {
 
     package func blockJobInfo(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> BlockJobInfo? {
         try withDisk(domain, disk) { _, disk throws(HypervisorError) in
-            disk.copy.map { BlockJobInfo(type: "copy", cursor: $0.cursor(at: .now), end: $0.bytes) }
+            disk.facts.copy.map { BlockJobInfo(type: "copy", cursor: $0.cursor(at: .now), end: $0.bytes) }
         }
     }
 
     package func blockJobAbort(_ domain: DomainIdentity, disk: String, pivot: Bool) async throws(HypervisorError) {
         try withDisk(domain, disk) { domain, disk throws(HypervisorError) in
-            guard let copy = disk.copy else { throw Self.noJob(disk.target) }
+            guard let copy = disk.facts.copy else { throw Self.noJob(disk.target) }
             if pivot { try pivotDisk(&domain, &disk, copy) }
             disk.copy = nil
         }
@@ -31,18 +31,18 @@ extension DryRunHypervisor {
         let copy = try withDisk(domain, disk) { _, disk throws(HypervisorError) -> DryRunCopy in
             guard disk.copy != nil else { throw Self.noJob(disk.target) }
             disk.copy?.setRate(rate(bandwidth: bytesPerSecond), at: .now)
-            guard let copy = disk.copy else { throw Self.noJob(disk.target) }
+            guard let copy = disk.facts.copy else { throw Self.noJob(disk.target) }
             return copy
         }
         arm(domain, disk, copy)
     }
 
     package func capacity(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Int64 {
-        try withDisk(domain, disk) { _, disk throws(HypervisorError) in disk.bytes }
+        try withDisk(domain, disk) { _, disk throws(HypervisorError) in disk.facts.bytes }
     }
 
     package func mirrorCapacity(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Int64? {
-        try withDisk(domain, disk) { _, disk throws(HypervisorError) in disk.copy?.destinationBytes }
+        try withDisk(domain, disk) { _, disk throws(HypervisorError) in disk.facts.copy?.destinationBytes }
     }
 
     package func grow(_ domain: DomainIdentity, disk: String, toBytes: Int64) async throws(HypervisorError) {
@@ -62,12 +62,12 @@ extension DryRunHypervisor {
             if !isBlockCopy, domain.definition != nil {
                 throw HypervisorError(.operationInvalid, number: 55, "Requested operation is not valid: domain is not transient")
             }
-            guard disk.copy == nil else {
+            guard disk.facts.copy == nil else {
                 throw HypervisorError(
                     .notReady, number: 83, "block copy still active: disk '\(disk.target)' already in active block job")
             }
             var copy = DryRunCopy(
-                destination: destination, destinationBytes: destinationBytes, bytes: disk.bytes, isBlockCopy: isBlockCopy,
+                destination: destination, destinationBytes: destinationBytes, bytes: disk.facts.bytes, isBlockCopy: isBlockCopy,
                 since: .now, rate: rate(bandwidth: bandwidth), number: number)
             disk.copy = copy
             if let rule = rule(.start, domain, disk) {
@@ -97,7 +97,7 @@ extension DryRunHypervisor {
                 .blockJob(disk: disk.target, status: .failed, at: .now),
             ]
         }
-        return copy.stopsAt == nil ? [.blockJob(disk: disk.target, status: .ready, at: .now)] : []
+        return copy.stopsAt == nil ? [.blockJob(disk: disk.facts.target, status: .ready, at: .now)] : []
     }
 
     /// Lets the copy arrive when its time is over, if nothing happened to it in between.
@@ -106,7 +106,7 @@ extension DryRunHypervisor {
             // The simulated copying itself.
             guard (try? await Task.sleep(for: copy.timeLeft(at: .now))) != nil, let self else { return }
             let events = try? withDisk(domain, disk) { domain, disk throws(HypervisorError) -> [HypervisorEvent] in
-                guard let current = disk.copy, current.number == copy.number, current.since == copy.since else { return [] }
+                guard let current = disk.facts.copy, current.number == copy.number, current.since == copy.since else { return [] }
                 return arrive(&domain, &disk, current)
             }
             post(domain, events ?? [])
@@ -123,7 +123,9 @@ extension DryRunHypervisor {
         disk.source = copy.destination
         switch domain.definition {
         case .disks(var disks) where copy.isBlockCopy:
-            if let index = disks.firstIndex(where: { $0.target == disk.target }) { disks[index].source = copy.destination }
+            if let index = disks.firstIndex(where: { $0.facts.target == disk.facts.target }) {
+                disks[index].source = copy.destination
+            }
             domain.definition = .disks(disks)
         case .xml(let xml) where copy.isBlockCopy:
             if let moved = try? DomainXML.settingSource(xml, disk: disk.target, to: copy.destination) {

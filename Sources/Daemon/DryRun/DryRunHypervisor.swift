@@ -51,9 +51,11 @@ package final class DryRunHypervisor: Hypervisor {
         guard options.domainsFile == nil, let old = place(request.oldConnection, "old_connection_info") else { return }
         let new = place(request.newConnection, "new_connection_info")
         let serial = request.oldConnection.volumeID ?? request.oldVolumeID
-        var disk = DryRunDisk(target: request.disk, source: old, bytes: options.sizeGiB << 30, serial: serial)
-        disk.volumeIDs = [request.oldVolumeID, request.newVolumeID, serial, request.newConnection.volumeID].compactMap { $0 }
-        disk.keptElements = DryRunDomain.keptElements(disk.target, serial)
+        let disk = DryRunDisk(
+            DryRunDiskFacts(
+                target: request.disk, source: old, bytes: options.sizeGiB << 30, serial: serial,
+                volumeIDs: [request.oldVolumeID, request.newVolumeID, serial, request.newConnection.volumeID].compactMap { $0 },
+                keptElements: DryRunDomain.keptElements(request.disk, serial)))
         let identity = Self.identity(request.instance)
         state.withLock { state in
             makeRoom(&state)
@@ -63,9 +65,9 @@ package final class DryRunHypervisor: Hypervisor {
             domain.isActive = true
             domain.lastUse = state.tick()
             if let index = domain.index(request.disk) {
-                domain.disks[index].volumeIDs = disk.volumeIDs
-                let known = domain.disks[index].source.location
-                if domain.disks[index].copy == nil, known != old.location, known != new?.location { put(disk, &domain) }
+                domain.disks[index].volumeIDs = disk.facts.volumeIDs
+                let known = domain.disks[index].facts.source.location
+                if domain.disks[index].facts.copy == nil, known != old.location, known != new?.location { put(disk, &domain) }
             } else {
                 put(disk, &domain)
             }
@@ -75,7 +77,7 @@ package final class DryRunHypervisor: Hypervisor {
     }
 
     private func put(_ disk: DryRunDisk, _ domain: inout DryRunDomain) {
-        domain.disks.removeAll { $0.target == disk.target }
+        domain.disks.removeAll { $0.facts.target == disk.facts.target }
         domain.disks.append(disk)
         if domain.definition != nil { domain.definition = .disks(domain.disks) }
     }

@@ -3,13 +3,13 @@ import VolumeSwap
 /// Domain XML as libvirt would show it, as far as a swap looks at it.
 enum DryRunXML {
     static func domain(_ domain: DryRunDomain, disks: [DryRunDisk], at now: ContinuousClock.Instant) -> String {
-        let devices = XMLTree("devices", [:], disks.map { disk($0, at: now) })
+        let devices = XMLTree("devices", [:], disks.map { disk($0.facts, at: now) })
         let name = XMLTree("name", text: domain.identity.name)
         let uuid = XMLTree("uuid", text: domain.identity.uuid)
         return XMLTree("domain", ["type": "kvm"], [name, uuid, devices]).xml
     }
 
-    private static func disk(_ disk: DryRunDisk, at now: ContinuousClock.Instant) -> XMLTree {
+    private static func disk(_ disk: DryRunDiskFacts, at now: ContinuousClock.Instant) -> XMLTree {
         let (type, source) = source(disk.source)
         var children = [
             XMLTree("driver", ["name": "qemu", "type": disk.source.format]), source,

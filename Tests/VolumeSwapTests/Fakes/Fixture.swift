@@ -44,7 +44,7 @@ enum Fixture {
         newBytes: Int64? = 64 * mebibyte, destination: VolumeSource = VolumeSource(location: .file(newPath), format: "raw")
     ) -> SwapPlan {
         SwapPlan(
-            SwapPlan.Facts(
+            SwapPlanFacts(
                 domain: domain, disk: "vdb", strategy: strategy, oldLocation: .file(oldPath), destination: destination,
                 oldBytes: 64 * mebibyte, newBytes: newBytes, resizeToBytes: resizeTo, usesSlice: usesSlice,
                 wasPersistent: persistent, savedXML: persistent ? domainXML(source: oldPath) : nil, isNewConnected: false,
