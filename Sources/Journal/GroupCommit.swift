@@ -23,7 +23,7 @@ final class GroupCommit: Sendable {
 
     private struct State {
         var entries: [Entry] = []
-        /// Where a task's newest entry is, if that is the note of a phase: the next phase makes it needless.
+        /// Where a task's newest entry is, if that is a note of its phase or outcome: the next one may make it needless.
         var notes: [TaskID: Int] = [:]
         /// Notes of a failed transaction: they go before the next one's entries.
         var retained: [Entry] = []
@@ -134,11 +134,16 @@ final class GroupCommit: Sendable {
         let next = state.withLock { state -> Next in
             guard !state.isClosed else { return .refuse }
             if let task = entry.write.task {
-                if let index = state.notes.removeValue(forKey: task), entry.write.replacesPhase {
+                if let index = state.notes.removeValue(forKey: task) {
+                    let noted = state.entries[index].write
+                    if entry.reply == nil, let both = noted.merged(with: entry.write) {
+                        state.entries[index] = Entry(write: both, reply: nil)
+                        return .wait
+                    }
                     // Overwritten in the same transaction: the noted phase need not be written.
-                    state.entries[index] = Entry(write: .barrier, reply: nil)
+                    if noted.isPhase, entry.write.replacesPhase { state.entries[index] = Entry(write: .barrier, reply: nil) }
                 }
-                if entry.reply == nil, entry.write.isPhase { state.notes[task] = state.entries.count }
+                if entry.reply == nil, entry.write.replacesPhase { state.notes[task] = state.entries.count }
             }
             state.entries.append(entry)
             if state.isRunning { return .wait }
@@ -202,7 +207,7 @@ final class GroupCommit: Sendable {
         do {
             let results = try commit(batch)
             for (entry, result) in zip(batch, results) { entry.reply?.resume(returning: result) }
-            if batch.contains(where: { if case .settle = $0.write { true } else { false } }) { scheduleScrub() }
+            if isSynced, batch.contains(where: { $0.write.isSettlement }) { scheduleScrub() }
         } catch {
             let failure = JournalError(error, path: path)
             retain(batch.filter { $0.reply == nil })
@@ -246,7 +251,6 @@ final class GroupCommit: Sendable {
     }
 
     private func scheduleScrub() {
-        guard isSynced else { return }
         let isNew = state.withLock { state in
             defer { state.isScrubDue = true }
             return !state.isScrubDue

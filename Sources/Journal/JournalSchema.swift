@@ -42,6 +42,13 @@ enum JournalSchema {
         return migrator
     }
 
+    /// For a journal of one process: what is unsettled is looked for after a restart, what is settled once an hour.
+    static func dropRestartIndexes(_ database: any DatabaseWriter) throws {
+        try database.writeWithoutTransaction { db in
+            try db.execute(sql: "DROP INDEX IF EXISTS task_unsettled; DROP INDEX IF EXISTS task_settled")
+        }
+    }
+
     /// Looks at a file before anything is written to it.
     ///
     /// - Throws: ``JournalError`` of code `unusable` for a file that is not a journal, is damaged, or is of a newer version.

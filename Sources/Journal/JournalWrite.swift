@@ -6,7 +6,8 @@ import VolumeSwap
 indirect enum JournalWrite: Sendable {
     case accept(TaskRow)
     case enter(TaskID, SwapPhase, plan: String?, at: Double)
-    case finish(TaskID, SwapPhase, result: String?, failure: String?, at: Double)
+    /// `isSettled` where that needs nothing else.
+    case finish(TaskID, SwapPhase, result: String?, failure: String?, at: Double, isSettled: Bool = false)
     /// Takes the secrets out too.
     case settle(TaskID, Secrets)
     case prune(before: Double, limit: Int)
@@ -17,7 +18,7 @@ indirect enum JournalWrite: Sendable {
     var task: TaskID? {
         switch self {
         case .accept(let row): TaskID(row.id)
-        case .enter(let id, _, _, _), .finish(let id, _, _, _, _), .settle(let id, _): id
+        case .enter(let id, _, _, _), .finish(let id, _, _, _, _, _), .settle(let id, _): id
         case .prune, .probe, .barrier: nil
         }
     }
@@ -31,6 +32,16 @@ indirect enum JournalWrite: Sendable {
         default: false
         }
     }
+
+    /// This change and a later one of the same task in one; nil where it takes two.
+    func merged(with later: JournalWrite) -> JournalWrite? {
+        guard case .finish(let id, let phase, let result, let failure, let time, _) = self, case .settle(_, .kept) = later else {
+            return nil
+        }
+        return .finish(id, phase, result: result, failure: failure, at: time, isSettled: true)
+    }
+
+    var isSettlement: Bool { if case .settle = self { true } else { false } }
 
     /// True for what promises the outside that it is there after a restart.
     var needsFileInPlace: Bool {
@@ -69,23 +80,24 @@ extension JournalWrite {
             guard let stored = try TaskRow.fetch(db, id: row.id) else { return .success(.acceptance(.new)) }
             return Result { () throws(JournalError) in .acceptance(.duplicate(try stored.record(path: path))) }
         case .enter(let id, let phase, let plan, let time):
-            try run(db, Self.enterSQL, [phase.rawValue, phase == .accepted ? nil : time, id.text])
+            try db.run(Self.enterSQL, [phase.rawValue, phase == .accepted ? nil : time, id.text])
             let isChanged = db.changesCount > 0
-            if let plan, isChanged { try run(db, Self.planSQL, [plan, id.text]) }
+            if let plan, isChanged { try db.run(Self.planSQL, [plan, id.text]) }
             return try isChanged || isKnown(db, id) ? .success(.done) : .failure(unknown(id, path))
-        case .finish(let id, let phase, let result, let failure, let time):
-            try run(db, Self.finishSQL, [phase.rawValue, result, failure, time, id.text])
+        case .finish(let id, let phase, let result, let failure, let time, let isSettled):
+            let sql = isSettled ? Self.finishAndSettleSQL : Self.finishSQL
+            try db.run(sql, [phase.rawValue, result, failure, time, id.text])
             let count = db.changesCount
             return try count > 0 || isKnown(db, id) ? .success(.count(count)) : .failure(unknown(id, path))
         case .settle(let id, let secrets):
             try settle(db, id, secrets)
             return .success(.done)
         case .prune(let time, let limit):
-            try run(db, Self.pruneRequestsSQL, [time, limit])
-            try run(db, Self.pruneTasksSQL, [time, limit])
+            try db.run(Self.pruneRequestsSQL, [time, limit])
+            try db.run(Self.pruneTasksSQL, [time, limit])
             return .success(.count(db.changesCount))
         case .probe(let time):
-            try run(db, "INSERT INTO probe (id, at) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET at = excluded.at", [time])
+            try db.run("INSERT INTO probe (id, at) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET at = excluded.at", [time])
             return .success(.done)
         case .barrier: return .success(.done)
         }
@@ -95,9 +107,11 @@ extension JournalWrite {
         UPDATE task SET phase = ?, started_at = coalesce(started_at, ?) WHERE id = ? AND finished_at IS NULL
         """
     private static let planSQL = "REPLACE INTO plan (plan, sequence) SELECT ?, sequence FROM task WHERE id = ?"
-    private static let finishSQL = """
-        UPDATE task SET phase = ?, result = ?, failure = ?, finished_at = ? WHERE id = ? AND finished_at IS NULL
-        """
+    private static let finishSQL = finishSQL(also: "")
+    private static let finishAndSettleSQL = finishSQL(also: ", is_settled = 1")
+    private static func finishSQL(also more: String) -> String {
+        "UPDATE task SET phase = ?, result = ?, failure = ?, finished_at = ?\(more) WHERE id = ? AND finished_at IS NULL"
+    }
     private static let settleSQL = """
         UPDATE task SET is_settled = 1 WHERE id = ? AND finished_at IS NOT NULL AND is_settled = 0
         """
@@ -112,13 +126,6 @@ extension JournalWrite {
     private static let pruneRequestsSQL = "DELETE FROM request WHERE sequence IN (\(prunedSQL))"
     private static let pruneTasksSQL = "DELETE FROM task WHERE sequence IN (\(prunedSQL))"
 
-    private func run(_ db: Database, _ sql: String, _ arguments: StatementArguments) throws {
-        let statement = try db.cachedStatement(sql: sql)
-        // As many as there are question marks, here in this file: GRDB's own count takes longer than SQLite's work.
-        statement.setUncheckedArguments(arguments)
-        try statement.execute()
-    }
-
     private func isKnown(_ db: Database, _ id: TaskID) throws -> Bool {
         try Int.fetchOne(db.cachedStatement(sql: "SELECT 1 FROM task WHERE id = ?"), arguments: [id.text]) != nil
     }
@@ -128,15 +135,15 @@ extension JournalWrite {
     }
 
     private func settle(_ db: Database, _ id: TaskID, _ secrets: Secrets) throws {
-        if case .kept = secrets { return try run(db, Self.settleSQL, [id.text]) }
+        if case .kept = secrets { return try db.run(Self.settleSQL, [id.text]) }
         let statement = try db.cachedStatement(sql: Self.settleSQL + " RETURNING sequence")
         guard let sequence = try Int64.fetchOne(statement, arguments: [id.text]) else { return }
         let masked = if case .masked(let known) = secrets { known } else { try read(db, sequence) }
         if masked.args != nil || masked.context != nil {
-            try run(db, Self.maskSQL, [masked.args, masked.context, sequence])
+            try db.run(Self.maskSQL, [masked.args, masked.context, sequence])
         }
-        if let result = masked.result { try run(db, "UPDATE task SET result = ? WHERE sequence = ?", [result, sequence]) }
-        try run(db, "DELETE FROM plan WHERE sequence = ?", [sequence])
+        if let result = masked.result { try db.run("UPDATE task SET result = ? WHERE sequence = ?", [result, sequence]) }
+        try db.run("DELETE FROM plan WHERE sequence = ?", [sequence])
     }
 
     private func read(_ db: Database, _ sequence: Int64) throws -> Masked {

@@ -54,6 +54,7 @@ package final class SQLiteJournal: SwapJournal {
         do {
             database = try isDurable ? Self.durable(path: path) : Self.passing(path: path)
             try JournalSchema.migrate(database)
+            if !isDurable { try JournalSchema.dropRestartIndexes(database) }
             // Opens the reader now: later another file might have this name.
             try database.read { db in _ = try Int.fetchOne(db, sql: "SELECT count(*) FROM probe") }
             writer = GroupCommit(database: database, path: path, identity: identity, isSynced: isDurable)

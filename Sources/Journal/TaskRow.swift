@@ -31,6 +31,7 @@ struct TaskRow: Sendable {
         """
 
     init(_ record: SwapRecord) throws(JournalError) {
+        let record = record.facts
         id = record.id.text
         instanceKey = record.instanceKey
         disk = record.disk
@@ -65,17 +66,12 @@ struct TaskRow: Sendable {
 
     /// - Returns: false when a task of this id is there.
     func insert(_ db: Database) throws -> Bool {
-        try db.cachedStatement(sql: Self.insertTask).execute(arguments: [
-            id, instanceKey, disk, replyTo, acceptedAt, startedAt, finishedAt, phase, result, failure,
-        ])
+        try db.run(
+            Self.insertTask, [id, instanceKey, disk, replyTo, acceptedAt, startedAt, finishedAt, phase, result, failure])
         guard db.changesCount > 0 else { return false }
         let sequence = db.lastInsertedRowID
-        try db.cachedStatement(sql: "INSERT INTO request (sequence, args, context) VALUES (?, ?, ?)").execute(arguments: [
-            sequence, args, context,
-        ])
-        if let plan {
-            try db.cachedStatement(sql: "INSERT INTO plan (sequence, plan) VALUES (?, ?)").execute(arguments: [sequence, plan])
-        }
+        try db.run("INSERT INTO request (sequence, args, context) VALUES (?, ?, ?)", [sequence, args, context])
+        if let plan { try db.run("INSERT INTO plan (sequence, plan) VALUES (?, ?)", [sequence, plan]) }
         return true
     }
 
