@@ -13,7 +13,7 @@ package struct HypervisorChoice: Sendable {
 
     /// - Throws: ``ConfigurationError`` for a `dry-run:` URI that cannot be read.
     package init(configuration: PivotdConfiguration.Hypervisor, logger: Logger) throws {
-        isDryRun = configuration.libvirtURI.hasPrefix("dry-run:")
+        isDryRun = configuration.libvirtURI.hasPrefix("dry-run")
         if isDryRun {
             link = nil
             let options = try DryRunOptions(uri: configuration.libvirtURI)

@@ -40,12 +40,11 @@ struct CaptureTap {
         text = queue.map { "queue \($0)" } ?? "exchange \(bus.exchange), routing key \(key)"
     }
 
-    /// Records until the recorder is done or a signal comes.
+    /// Records until the recorder is done or a signal comes. A file that is there already is emptied once the tap stands.
     ///
     /// - Parameter onReady: told what is tapped once it is.
     func record(
-        _ recorder: Recorder, to writer: CaptureWriter, until signals: UnixSignalsSequence,
-        onReady: @escaping @Sendable (String) -> Void
+        _ recorder: Recorder, to path: String, until signals: UnixSignalsSequence, onReady: @escaping @Sendable (String) -> Void
     ) async throws {
         let transport = AMQPTransport(
             configuration: amqp, consuming: AMQPTopology(), publishing: AMQPTopology(), logger: Self.logger)
@@ -65,8 +64,15 @@ struct CaptureTap {
                 let watch = BrokerWatch(connections: [transport.consumer, transport.publisher])
                 try await watch.waitUntilConnected(endpoints: amqp.endpoints.count, within: Self.connectTimeout)
                 try await tap(transport)
+                let writer = try CaptureWriter(path: path)
                 onReady(text)
-                _ = try await recorder.record(from: transport, to: writer)
+                do {
+                    _ = try await recorder.record(from: transport, to: writer)
+                } catch {
+                    try? await writer.close()
+                    throw error
+                }
+                try await writer.close()
                 return true
             }
             while let isDone = try await group.next(), !isDone {}

@@ -57,7 +57,7 @@ struct CaptureCommand: AsyncParsableCommand {
         let configuration = try options.load()
         let interrupts = await UnixSignalsSequence(trapping: .sigint, .sigterm)
         let tap = try CaptureTap(configuration.bus, queue: queue, routingKey: routingKey, withReplies: replies)
-        let writer = try Self.failing { try CaptureWriter(path: out) }
+        let name = CaptureWriter.name(path: out)
         let counter = CaptureCounter()
         var recorder = Recorder()
         recorder.limit = limit
@@ -69,24 +69,14 @@ struct CaptureCommand: AsyncParsableCommand {
             StandardStream.error.write(line: "the connection was lost: what was sent meanwhile is not captured")
         }
         do {
-            try await tap.record(recorder, to: writer, until: interrupts) {
-                StandardStream.error.write(line: "capturing \($0) to \(writer.name)")
+            try await tap.record(recorder, to: out, until: interrupts) {
+                StandardStream.error.write(line: "capturing \($0) to \(name)")
             }
-            try await writer.close()
         } catch {
-            counter.finish(writer.name)
-            try? await writer.close()
+            counter.finish(name)
             throw error is CaptureError ? CommandFailure(.failure, "\(error)") : error
         }
-        counter.finish(writer.name)
-    }
-
-    private static func failing<Value>(_ work: () throws -> Value) throws -> Value {
-        do {
-            return try work()
-        } catch {
-            throw CommandFailure(.failure, "\(error)")
-        }
+        counter.finish(name)
     }
 }
 

@@ -40,7 +40,13 @@ struct Pivotd: AsyncParsableCommand {
             Foundation.exit(failure.status.rawValue)
         }
         let code = exitCode(for: error)
-        if !message.isEmpty { (code.isSuccess ? StandardStream.output : .error).write(line: prefix + message) }
+        if !message.isEmpty {
+            if code.isSuccess {
+                StandardStream.output.write(line: message)
+            } else {
+                StandardStream.error.write(line: prefix + message)
+            }
+        }
         switch code {
         case .success: Foundation.exit(ExitStatus.success.rawValue)
         case .validationFailure: Foundation.exit(ExitStatus.usage.rawValue)

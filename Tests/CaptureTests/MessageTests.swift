@@ -42,7 +42,8 @@ import Testing
     @Test(arguments: [
         ("method=swap_volume", true), ("method = get_swap", false), ("method!=get_swap", true), ("method~swap", true),
         ("method=get_swap or instance=i1", true), ("method=swap_volume and disk=vdc", false), ("disk=vdb, kind=call", true),
-        ("volume='old 1'", true), ("volume=s2", true), ("routing_key~pivotd", true),
+        ("volume='old 1'", true), ("volume=s2", true), ("routing_key~pivotd", true), ("disk=/dev/vdb", true),
+        ("disk=/dev/vdc", false), ("instance=I1", true), ("instance!=I1", false), ("volume~OLD", true), ("kind=CAST", false),
         ("time>=2026-11-23T00:58:42Z", true), ("time<2026-11-23", false), ("time>2026-11-22 and time<2026-11-24", true),
     ])
     func filters(text: String, isMatch: Bool) throws {
@@ -55,7 +56,9 @@ import Testing
         #expect(try CaptureFilter(parsing: text).matches(line, CapturedMessage(line)) == isMatch)
     }
 
-    @Test(arguments: ["", "method", "method=", "colour=red", "time>yesterday", "method<x", "method=x method=y", "volume='x"])
+    @Test(arguments: [
+        "", "method", "method=", "colour=red", "time>yesterday", "method<x", "method=x method=y", "volume='x", "kind=reply",
+    ])
     func refusesFilters(text: String) {
         #expect(throws: CaptureError.self) { try CaptureFilter(parsing: text) }
     }
@@ -79,6 +82,21 @@ import Testing
             ])
         #expect(throws: CaptureError.self) { try map.add("nothing") }
         #expect(throws: CaptureError.self) { try map.add("=x") }
+    }
+
+    @Test(arguments: [
+        ("/mnt=/srv", "/mnt/x", "/srv/x"), ("/mnt=/srv", "/data/mnt/x", "/data/mnt/x"),
+        ("/mnt=/srv", "10.0.0.1:/mnt", "10.0.0.1:/srv"),
+        ("/mnt=/srv", "/mnt-2/x", "/mnt-2/x"), ("/mnt=/srv", "/mnt.old", "/mnt.old"), ("/mnt/=/srv/", "/mnt/a-b", "/srv/a-b"),
+        ("/dev/vdb=/dev/vdc", "disk /dev/vdb, then", "disk /dev/vdc, then"),
+        ("3c9d8a4e-6d5d-4b35-9b0c-1f0c6f1a00ff=new", "volume-3C9D8A4E-6D5D-4B35-9B0C-1F0C6F1A00FF", "volume-new"),
+        ("3C9D8A4E-6D5D-4B35-9B0C-1F0C6F1A00FF=new", "3c9d8a4e-6d5d-4b35-9b0c-1f0c6f1a00ff", "new"),
+        ("Host=other", "host Host", "host other"),
+    ])
+    func mapsPathsAndUUIDs(rule: String, text: String, mapped: String) throws {
+        var map = IDMap()
+        try map.add(rule)
+        #expect(map.mapped(text) == mapped)
     }
 
     @Test func freshIDsStayEqualToEachOther() {

@@ -102,6 +102,16 @@ import Testing
         #expect(summary.requests == 4 && target.sent.withLock { $0.count } == 4)
     }
 
+    @Test func comparesAnswersThatAreRecordedBehindTheLimit() async throws {
+        let target = Echo()
+        let requests = [Self.request(1, ["a": 1]), Self.request(2, ["a": 2]), Self.request(3, ["a": 3])]
+        let replies = [Self.reply("m3", ["a": 3]), Self.reply("m2", ["a": 9]), Self.reply("m1", ["a": 1])]
+        let (summary, differences) = try await Self.replay(requests + replies, target) { $0.limit = 2 }
+        #expect(summary.requests == 2 && target.sent.withLock { $0.count } == 2)
+        #expect(summary.compared == 2 && summary.differences == 1 && summary.uncompared == 0)
+        #expect(differences.count == 1 && differences[0].contains("9"))
+    }
+
     /// Takes whatever comes and answers nothing until told.
     final class Slow: ReplayTarget {
         let waiting = Mutex<[@Sendable (ReplayOutcome) -> Void]>([])

@@ -7,7 +7,7 @@ import captures
 import pytest
 from captures import Capture
 from expectations import assert_moved, swap_arguments
-from lab.processes import until
+from lab.processes import descendants, send_signal, until
 
 SECRETS = ("ch4p-s3cret", "t0ken-s3cret", "cut-0ff-s3cret", "header-s3cret")
 
@@ -67,6 +67,29 @@ def test_killed(lab, worker, rpc, tmp_path, name):
         lines = capture.wait_for(lambda lines: len(lines) == 5)
     assert {inner["method"] for inner in captures.requests(lines)} == {"oslo_rpc_server_ping"}
     assert captures.pivotd("decode", capture.path).returncode == 0, "the file is whole"
+
+
+def test_killed_with_its_gzip(worker, rpc, tmp_path):
+    """What was written a second ago can be read while the recording goes on, and after everything of it was killed."""
+    with Capture(worker, tmp_path / "c.jsonl.gz") as capture:
+        for number in (1, 2):
+            rpc.call("oslo_rpc_server_ping")
+            capture.wait_for(lambda lines, number=number: len(lines) == number)
+        for pid in descendants(capture.child.pid):
+            send_signal(pid, signal.SIGKILL)
+        capture.stop(signal.SIGKILL)
+    assert len(capture.lines()) == 2
+    assert captures.pivotd("decode", capture.path).returncode == 0, "the file is whole"
+
+
+def test_an_older_file_is_replaced_only_when_there_is_something_to_tap(worker, tmp_path):
+    file = tmp_path / "c.jsonl"
+    file.write_text("older\n")
+    words = ["capture", "--transport-url", worker.transport_url, "--out", file, "--idle-timeout", "0.5"]
+    assert captures.pivotd(*words, "--queue", "no.such.queue").returncode == 1
+    assert file.read_text() == "older\n"
+    assert captures.pivotd(*words, "--queue", f"{worker.topic}.{worker.host}").returncode == 0
+    assert file.read_text() == ""
 
 
 def waiting(lab) -> int:

@@ -5,14 +5,54 @@ import Synchronization
 
 /// Writes a capture file, and hands each message to the kernel before it returns: a kill leaves a readable file.
 ///
-/// A name that ends in `.gz` is written through a `gzip` child. What it was given it writes out even when pivotd is killed: see
-/// ``GzipProcess``. Only with the machine itself, or with gzip, is the last of it lost.
+/// A name that ends in `.gz` is written through `gzip` children, one a second at most, each of which adds a whole member: what was
+/// written more than a second ago can be read whatever happens, and when pivotd alone is killed, all of it (``GzipProcess``).
 package final class CaptureWriter: Sendable {
-    private struct State {
-        var descriptor: CInt
-        var gzip: GzipProcess?
-        var isClosed = false
+    /// How long a member of a compressed file is added to.
+    private static let memberTime = DispatchTimeInterval.seconds(1)
+
+    /// A member being written.
+    private struct Member {
+        let input: CInt
+        let gzip: GzipProcess
     }
+
+    private struct State {
+        let file: CInt
+        let isCompressed: Bool
+        var member: Member?
+        /// Why the last member could not be ended; told at the next write.
+        var failure: CaptureError?
+        var isClosed = false
+
+        /// Where the next message goes.
+        mutating func descriptor(onNewMember: () -> Void) throws(CaptureError) -> CInt {
+            if let failure { throw failure }
+            guard isCompressed else { return file }
+            if let member { return member.input }
+            let pipe = try makePipe()
+            defer { _ = Glibc.close(pipe.read) }
+            do {
+                member = Member(input: pipe.write, gzip: try GzipProcess(["-c"], input: pipe.read, output: file))
+            } catch {
+                _ = Glibc.close(pipe.write)
+                throw error
+            }
+            onNewMember()
+            return pipe.write
+        }
+
+        /// Waits until the member is in the file.
+        mutating func endMember(_ name: String) {
+            guard let ended = member else { return }
+            member = nil
+            _ = Glibc.close(ended.input)
+            if !ended.gzip.wait() { failure = CaptureError(.compression, "\(name): gzip could not write it") }
+        }
+    }
+
+    /// What a path is called in messages.
+    package static func name(path: String) -> String { path == "-" ? "standard output" : path }
 
     package let name: String
     private let queue = DispatchQueue(label: "capture writer")
@@ -21,31 +61,21 @@ package final class CaptureWriter: Sendable {
     /// - Parameter path: created for its owner only, or emptied; `-` is standard output.
     /// - Throws: ``CaptureError``.
     package init(path: String) throws(CaptureError) {
-        name = path == "-" ? "standard output" : path
-        guard path != "-" else {
-            state = Mutex(State(descriptor: fcntl(1, F_DUPFD_CLOEXEC, 3)))
-            return
-        }
-        let file = unsafe open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
-        guard file >= 0 else { throw CaptureError(.file, "\(path): \(lastSystemError())") }
-        guard path.hasSuffix(".gz") else {
-            state = Mutex(State(descriptor: file))
-            return
-        }
-        defer { _ = Glibc.close(file) }
-        let pipe = try makePipe()
-        defer { _ = Glibc.close(pipe.read) }
-        do {
-            state = Mutex(State(descriptor: pipe.write, gzip: try GzipProcess(["-c"], input: pipe.read, output: file)))
-        } catch {
-            _ = Glibc.close(pipe.write)
-            throw error
-        }
+        name = Self.name(path: path)
+        let file =
+            path == "-" ? fcntl(1, F_DUPFD_CLOEXEC, 3) : unsafe open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+        guard file >= 0 else { throw CaptureError(.file, "\(name): \(lastSystemError())") }
+        state = Mutex(State(file: file, isCompressed: path.hasSuffix(".gz")))
+        guard path.hasSuffix(".gz") else { return }
+        // A recording of nothing is a gzip file too, and that there is no gzip is told at once.
+        try state.withLock { state throws(CaptureError) in _ = try state.descriptor { endMemberInTime() } }
     }
 
     deinit {
         state.withLock { state in
-            if !state.isClosed { _ = Glibc.close(state.descriptor) }
+            guard !state.isClosed else { return }
+            if let member = state.member { _ = Glibc.close(member.input) }
+            _ = Glibc.close(state.file)
         }
     }
 
@@ -56,7 +86,9 @@ package final class CaptureWriter: Sendable {
         var bytes = line.json.serializedBytes()
         bytes.append(0x0a)
         let text = bytes
-        try await perform { [name] state throws(CaptureError) in try Self.write(text, state.descriptor, name) }
+        try await perform { [self] state throws(CaptureError) in
+            try Self.write(text, try state.descriptor { endMemberInTime() }, name)
+        }
     }
 
     /// Ends the file; of a compressed one waits until gzip has written all of it.
@@ -64,9 +96,17 @@ package final class CaptureWriter: Sendable {
         try await perform { [name] state throws(CaptureError) in
             guard !state.isClosed else { return }
             state.isClosed = true
-            let status = Glibc.close(state.descriptor)
+            state.endMember(name)
+            let status = Glibc.close(state.file)
+            if let failure = state.failure { throw failure }
             guard status == 0 else { throw CaptureError(.file, "\(name): \(lastSystemError())") }
-            guard state.gzip?.wait() ?? true else { throw CaptureError(.compression, "\(name): gzip could not write it") }
+        }
+    }
+
+    private func endMemberInTime() {
+        queue.asyncAfter(deadline: .now() + Self.memberTime) { [weak self] in
+            guard let self else { return }
+            state.withLock { $0.endMember(name) }
         }
     }
 

@@ -6,11 +6,48 @@ import OsloMessaging
 /// Renames what a message talks of, so that what was captured on one cloud can be replayed on another.
 ///
 /// An old name is replaced wherever it stands as a word of its own: a volume id in `volume-ID`, a host in `HOST:3260` and
-/// `TOPIC.HOST`, a directory at the beginning of a path, also in JSON texts within JSON.
+/// `TOPIC.HOST`, a directory with all below it, also in JSON texts within JSON. A UUID is known by large and small letters.
 package struct IDMap: Sendable {
     private struct Rule: Sendable {
         let old: [UInt8]
         let new: [UInt8]
+        private let kind: Kind
+
+        private enum Kind {
+            case word
+            case path
+            case uuid
+        }
+
+        init(old: String, new: String) {
+            kind = old.hasPrefix("/") ? .path : UUID(uuidString: old) != nil ? .uuid : .word
+            self.old = Array((kind == .uuid ? old.lowercased() : old).utf8)
+            self.new = Array(new.utf8)
+        }
+
+        /// Whether the name stands at this place, and is not a part of a longer one.
+        func applies(at index: Int, of bytes: [UInt8]) -> Bool {
+            let end = index + old.count
+            guard end <= bytes.count, spells(bytes[index..<end]) else { return false }
+            if index > 0, joins(bytes[index - 1], bytes[index], beyond: index > 1 ? bytes[index - 2] : 0) { return false }
+            // A path that ends in a slash goes on as it likes.
+            guard end < bytes.count, kind != .path || bytes[end - 1] != UInt8(ascii: "/") else { return true }
+            return !joins(bytes[end], bytes[end - 1], beyond: end + 1 < bytes.count ? bytes[end + 1] : 0)
+        }
+
+        func spells(_ bytes: ArraySlice<UInt8>) -> Bool {
+            if kind == .uuid { return zip(bytes, old).allSatisfy { IDMap.lowercased($0) == $1 } }
+            return bytes.first == old.first && bytes.elementsEqual(old)
+        }
+
+        /// Whether a byte beside a name makes both one longer name: a letter or digit after another, an address's next number,
+        /// or whatever else a file's name may have.
+        private func joins(_ neighbour: UInt8, _ edge: UInt8, beyond: UInt8) -> Bool {
+            if kind == .path { return IDMap.isOfFileName(neighbour) }
+            guard IDMap.isAlphanumeric(edge) else { return false }
+            if neighbour == UInt8(ascii: "."), IDMap.isDigit(edge), IDMap.isDigit(beyond) { return true }
+            return IDMap.isAlphanumeric(neighbour)
+        }
     }
 
     private var rules: [Rule] = []
@@ -26,7 +63,7 @@ package struct IDMap: Sendable {
         guard let mark = text.firstIndex(of: "="), mark != text.startIndex else {
             throw CaptureError(.usage, "map: '\(text)' should be OLD=NEW")
         }
-        rules.append(Rule(old: Array(text[..<mark].utf8), new: Array(text[text.index(after: mark)...].utf8)))
+        rules.append(Rule(old: String(text[..<mark]), new: String(text[text.index(after: mark)...])))
     }
 
     package func mapped(_ value: JSONValue) -> JSONValue {
@@ -42,7 +79,7 @@ package struct IDMap: Sendable {
     /// A text; one that is JSON itself is mapped within.
     package func mapped(_ text: String) -> String {
         let bytes = Array(text.utf8)
-        guard rules.contains(where: { contains(bytes, $0.old) }) else { return text }
+        guard rules.contains(where: { Self.contains(bytes, $0) }) else { return text }
         if let first = bytes.first(where: { $0 > 0x20 }), first == UInt8(ascii: "{") || first == UInt8(ascii: "["),
             let value = try? JSONValue(parsing: bytes)
         {
@@ -56,7 +93,7 @@ package struct IDMap: Sendable {
         result.reserveCapacity(bytes.count)
         var index = 0
         while index < bytes.count {
-            if let rule = rules.first(where: { Self.isWord($0.old, at: index, of: bytes) }) {
+            if let rule = rules.first(where: { $0.applies(at: index, of: bytes) }) {
                 result += rule.new
                 index += rule.old.count
             } else {
@@ -67,32 +104,18 @@ package struct IDMap: Sendable {
         return result
     }
 
-    private func contains(_ bytes: [UInt8], _ part: [UInt8]) -> Bool {
-        guard let first = part.first, bytes.count >= part.count else { return false }
-        return (0...bytes.count - part.count).contains { bytes[$0] == first && bytes[$0..<$0 + part.count].elementsEqual(part) }
+    private static func contains(_ bytes: [UInt8], _ rule: Rule) -> Bool {
+        guard bytes.count >= rule.old.count else { return false }
+        return (0...bytes.count - rule.old.count).contains { rule.spells(bytes[$0..<$0 + rule.old.count]) }
     }
 
-    /// Whether the name stands at this place, and no letter or digit of a longer name is beside it.
-    private static func isWord(_ name: [UInt8], at index: Int, of bytes: [UInt8]) -> Bool {
-        let end = index + name.count
-        guard bytes[index] == name.first, end <= bytes.count, bytes[index..<end].elementsEqual(name) else { return false }
-        if index > 0, joins(bytes[index - 1], bytes[index], beyond: index > 1 ? bytes[index - 2] : 0) { return false }
-        if end < bytes.count, joins(bytes[end], bytes[end - 1], beyond: end + 1 < bytes.count ? bytes[end + 1] : 0) {
-            return false
-        }
-        return true
-    }
+    fileprivate static func lowercased(_ byte: UInt8) -> UInt8 { (65...90).contains(byte) ? byte | 0x20 : byte }
 
-    /// Whether a byte beside a name makes both one longer name: a letter or digit after another, or an address's next number.
-    private static func joins(_ neighbour: UInt8, _ edge: UInt8, beyond: UInt8) -> Bool {
-        guard isAlphanumeric(edge) else { return false }
-        if neighbour == UInt8(ascii: "."), isDigit(edge), isDigit(beyond) { return true }
-        return isAlphanumeric(neighbour)
-    }
+    fileprivate static func isOfFileName(_ byte: UInt8) -> Bool { isAlphanumeric(byte) || "-.+".utf8.contains(byte) }
 
-    private static func isDigit(_ byte: UInt8) -> Bool { (48...57).contains(byte) }
+    fileprivate static func isDigit(_ byte: UInt8) -> Bool { (48...57).contains(byte) }
 
-    private static func isAlphanumeric(_ byte: UInt8) -> Bool {
+    fileprivate static func isAlphanumeric(_ byte: UInt8) -> Bool {
         isDigit(byte) || (65...90).contains(byte) || (97...122).contains(byte) || byte == UInt8(ascii: "_") || byte >= 0x80
     }
 }

@@ -11,7 +11,7 @@ struct OutcomeComparison {
     }
 
     /// Answers of which the other half is missing yet; more, and the oldest ones are dropped.
-    private static let capacity = 10_000
+    static let capacity = 10_000
 
     /// The answer as it came: a tenth of what its values take.
     private struct Replayed {
@@ -83,6 +83,7 @@ private struct AnswerForm {
         case .failure(let failure):
             return [
                 "failure": .string("\(failure.module).\(failure.className)"), "message": .string(withoutIDs(failure.message)),
+                "kwargs": .object(failure.kwargs.mapValues { $0.stringValue.map { .string(withoutIDs($0)) } ?? $0 }),
             ]
         case .result(let value):
             let isMomentary = ["get_swap", "list_swaps", "set_bandwidth", "abort_swap"].contains(method)

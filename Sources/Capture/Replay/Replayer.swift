@@ -8,7 +8,7 @@ import Synchronization
 package final class Replayer: Sendable {
     package struct Options: Sendable {
         package var speed = ReplayClock.Speed.factor(1)
-        /// Requests to replay; nil for all.
+        /// Requests to replay; nil for all. Their recorded answers are still looked for behind the last one.
         package var limit: Int?
         /// All must match.
         package var filters: [CaptureFilter] = []
@@ -53,6 +53,12 @@ package final class Replayer: Sendable {
     private struct State {
         var summary = Summary()
         var comparison: OutcomeComparison
+        /// Behind the limit: lines read so far, and the calls of which the recorded answer has not come yet.
+        var linesBehind = 0
+        var unanswered: Set<String> = []
+
+        /// Whether it is still worth while to look for recorded answers.
+        var looksForAnswers: Bool { !unanswered.isEmpty && linesBehind < OutcomeComparison.capacity }
     }
 
     private let target: any ReplayTarget
@@ -85,13 +91,17 @@ package final class Replayer: Sendable {
         reading: for reader in readers {
             while let entry = try await reader.next() {
                 try Task.checkCancellation()
+                if isBehindLimit {
+                    guard state.withLock({ $0.looksForAnswers }) else { break reading }
+                    if case .message(let line, _) = entry { takeAnswer(line) }
+                    continue
+                }
                 switch entry {
                 case .broken(let location, let reason):
                     state.withLock { $0.summary.brokenLines += 1 }
                     onEvent(.broken(location, reason: reason))
                     if options.isStrict { break reading }
-                case .message(let line, let location):
-                    guard try await take(line, location, &clock) else { break reading }
+                case .message(let line, let location): try await take(line, location, &clock)
                 }
             }
         }
@@ -101,33 +111,49 @@ package final class Replayer: Sendable {
         return summary
     }
 
-    /// False when the limit was reached before.
-    private func take(_ line: CaptureLine, _ location: CaptureLocation, _ clock: inout ReplayClock) async throws -> Bool {
+    private var isBehindLimit: Bool { options.limit.map { limit in state.withLock { $0.summary.requests >= limit } } ?? false }
+
+    /// Of what is behind the limit only the answers to what is before it count.
+    private func takeAnswer(_ line: CaptureLine) {
+        state.withLock { $0.linesBehind += 1 }
+        guard case .reply(let reply) = CapturedMessage(line), reply.isFinal,
+            state.withLock({ $0.unanswered.remove(reply.messageID) }) != nil
+        else { return }
+        record(reply)
+    }
+
+    private func take(_ line: CaptureLine, _ location: CaptureLocation, _ clock: inout ReplayClock) async throws {
         let content = CapturedMessage(line)
         switch content {
         case .reply(let reply):
-            state.withLock { $0.summary.skipped += 1 }
+            state.withLock { state in
+                state.summary.skipped += 1
+                if reply.isFinal { state.unanswered.remove(reply.messageID) }
+            }
             if reply.isFinal { record(reply) }
-            return true
+            return
         case .unreadable where line.exchange.isEmpty && line.routingKey.hasPrefix("reply_"), .notification:
             state.withLock { $0.summary.skipped += 1 }
-            return true
+            return
         case .request, .unreadable: break
         }
         guard options.filters.allSatisfy({ $0.matches(line, content) }) else {
             state.withLock { $0.summary.skipped += 1 }
-            return true
+            return
         }
         let number = state.withLock { $0.summary.requests } + 1
-        if let limit = options.limit, number > limit { return false }
         if let due = clock.due(line.capturedAt) { try await Task.sleep(until: due, clock: .continuous) }
         await window.enter()
         try Task.checkCancellation()
-        state.withLock { $0.summary.requests = number }
+        state.withLock { state in
+            state.summary.requests = number
+            if options.limit != nil, case .request(let request) = content, let id = request.messageID {
+                state.unanswered.insert(id)
+            }
+        }
         let message = renamed(line, content, location, number)
         let start = ContinuousClock.now
         await target.send(message) { [self] outcome in finish(message, outcome, after: start.duration(to: .now)) }
-        return true
     }
 
     /// The message under the names and ids that it is replayed with.

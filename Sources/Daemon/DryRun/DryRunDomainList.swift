@@ -1,5 +1,6 @@
 import Foundation
 import JSON
+import OrderedCollections
 import VolumeSwap
 
 /// Reads the file of `domains=`: a JSON list of `{"uuid", "name", "disks": [{"target", "path", "bytes", "serial"}], "persistent",
@@ -33,25 +34,53 @@ enum DryRunDomainList {
     }
 
     private static func domain(_ item: JSONValue, _ options: DryRunOptions) throws(ConfigurationError) -> DryRunDomain {
-        guard let uuid = item["uuid"]?.stringValue, let name = item["name"]?.stringValue else {
-            throw ConfigurationError(problems: ["uuid and name must be texts"])
+        let entry = try Entry(item, known: ["uuid", "name", "disks", "persistent", "running"])
+        let uuid = try entry.required("uuid", "a UUID") {
+            $0.stringValue.flatMap { UUID(uuidString: $0) == nil ? nil : $0.lowercased() }
         }
+        let name = try entry.required("name", "a text") { $0.stringValue }
+        let listed = try entry.optional("disks", "a list") { $0.arrayValue } ?? []
         var disks: [DryRunDisk] = []
-        for disk in item["disks"]?.arrayValue ?? [] {
-            guard let target = disk["target"]?.stringValue, let path = disk["path"]?.stringValue, path.hasPrefix("/") else {
-                throw ConfigurationError(problems: ["a disk needs a target and an absolute path"])
-            }
-            let bytes = disk["bytes"]?.integerValue ?? options.sizeGiB << 30
-            guard bytes > 0 else { throw ConfigurationError(problems: ["bytes of \(target) must be greater than 0"]) }
-            disks.append(
-                DryRunDisk(
-                    DryRunDiskFacts(
-                        target: target, source: VolumeSource(location: DryRunHypervisor.location(path: path), format: "raw"),
-                        bytes: bytes, serial: disk["serial"]?.stringValue)))
-        }
-        let isPersistent = item["persistent"]?.boolValue ?? options.isPersistent
+        for disk in listed { disks.append(try self.disk(disk, options)) }
+        let isPersistent = try entry.optional("persistent", "true or false") { $0.boolValue } ?? options.isPersistent
         return DryRunDomain(
-            identity: DomainIdentity(uuid: uuid.lowercased(), name: name), disks: disks,
-            definition: isPersistent ? .disks(disks) : nil, isActive: item["running"]?.boolValue ?? true)
+            identity: DomainIdentity(uuid: uuid, name: name), disks: disks, definition: isPersistent ? .disks(disks) : nil,
+            isActive: try entry.optional("running", "true or false") { $0.boolValue } ?? true)
+    }
+
+    private static func disk(_ item: JSONValue, _ options: DryRunOptions) throws(ConfigurationError) -> DryRunDisk {
+        let entry = try Entry(item, known: ["target", "path", "bytes", "serial"])
+        let path = try entry.required("path", "an absolute path") { $0.stringValue.flatMap { $0.hasPrefix("/") ? $0 : nil } }
+        return DryRunDisk(
+            DryRunDiskFacts(
+                target: try entry.required("target", "a text such as vdb") { $0.stringValue },
+                source: VolumeSource(location: DryRunHypervisor.location(path: path), format: "raw"),
+                bytes: try entry.optional("bytes", "a number greater than 0") { $0.wholeValue.flatMap { $0 > 0 ? $0 : nil } }
+                    ?? options.sizeGiB << 30,
+                serial: try entry.optional("serial", "a text") { $0.stringValue }))
+    }
+}
+
+/// An object of the file, whose members are read by name.
+private struct Entry {
+    private let members: JSONObject
+
+    init(_ value: JSONValue, known: [String]) throws(ConfigurationError) {
+        guard let members = value.objectValue else { throw ConfigurationError(problems: ["must be an object"]) }
+        if let stray = members.keys.first(where: { !known.contains($0) }) {
+            throw ConfigurationError(problems: ["unknown '\(stray)'; known are \(known.joined(separator: ", "))"])
+        }
+        self.members = members
+    }
+
+    func required<Value>(_ key: String, _ kind: String, _ read: (JSONValue) -> Value?) throws(ConfigurationError) -> Value {
+        guard let value = try optional(key, kind, read) else { throw ConfigurationError(problems: ["\(key): missing"]) }
+        return value
+    }
+
+    func optional<Value>(_ key: String, _ kind: String, _ read: (JSONValue) -> Value?) throws(ConfigurationError) -> Value? {
+        guard let member = members[key], !member.isNull else { return nil }
+        guard let value = read(member) else { throw ConfigurationError(problems: ["\(key): must be \(kind)"]) }
+        return value
     }
 }

@@ -18,10 +18,17 @@ package struct DryRunOptions: Sendable, Equatable {
 
     /// - Throws: ``ConfigurationError`` naming every part that is wrong.
     package init(uri: String) throws(ConfigurationError) {
+        guard Self.isDryRun(uri: uri) else {
+            throw ConfigurationError(problems: ["libvirt_uri '\(uri)': a dry run is dry-run: or dry-run:?KEY=VALUE"])
+        }
         var problems: [String] = []
+        var seen: Set<String> = []
         for part in uri.dropFirst("dry-run:".count).drop(while: { $0 == "?" }).split(separator: "&") {
             let pair = part.split(separator: "=", maxSplits: 1).map { $0.removingPercentEncoding ?? String($0) }
-            do {
+            do throws(ConfigurationError) {
+                guard pair[0] == "fail" || seen.insert(pair[0]).inserted else {
+                    throw ConfigurationError(problems: ["is given twice"])
+                }
                 try take(key: pair[0], value: pair.count > 1 ? pair[1] : "")
             } catch {
                 problems += error.problems.map { "libvirt_uri '\(part)': \($0)" }

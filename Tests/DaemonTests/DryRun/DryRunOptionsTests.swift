@@ -30,6 +30,39 @@ struct DryRunOptionsTests {
         #expect(error?.description.contains("steps are lookup, off, undefine") == true)
     }
 
+    @Test(arguments: ["dry-run", "dry-run?rate=1", "dry-run:x", "dry-run:?rate=1&rate=2"])
+    func aSlipIsNoOtherHypervisor(uri: String) {
+        #expect(throws: ConfigurationError.self) { try DryRunOptions(uri: uri) }
+    }
+
+    @Test func aDiskMayBeNamedAsInMessages() throws {
+        #expect(try DryRunOptions(uri: "dry-run:?fail=disk:/dev/vdb").rules[0].disk == "vdb")
+    }
+
+    @Test(arguments: [
+        (#"{"name": "a", "disks": []}"#, "uuid: missing"), (#"{"uuid": "x", "name": "a"}"#, "uuid: must be a UUID"),
+        (#"{"uuid": "3c9d8a4e-6d5d-4b35-9b0c-1f0c6f1a0001", "name": 1}"#, "name: must be a text"),
+        (#"{"uuid": "3c9d8a4e-6d5d-4b35-9b0c-1f0c6f1a0001", "name": "a", "disk": []}"#, "unknown 'disk'; known are"),
+        (#"{"uuid": "3c9d8a4e-6d5d-4b35-9b0c-1f0c6f1a0001", "name": "a", "running": "no"}"#, "running: must be true or false"),
+        (
+            #"{"uuid": "3c9d8a4e-6d5d-4b35-9b0c-1f0c6f1a0001", "name": "a", "disks": [{"target": "vda", "path": "x"}]}"#,
+            "path: must be an absolute path"
+        ),
+        (
+            #"{"uuid": "3c9d8a4e-6d5d-4b35-9b0c-1f0c6f1a0001", "name": "a", "disks": [{"target": "vda", "path": "/x", "bytes": 0}]}"#,
+            "bytes: must be a number greater than 0"
+        ), ("7", "must be an object"),
+    ])
+    func mistakesInTheListOfDomainsAreNamed(entry: String, problem: String) throws {
+        let file = FileManager.default.temporaryDirectory.appendingPathComponent("domains-\(UUID()).json")
+        defer { try? FileManager.default.removeItem(at: file) }
+        try Data("[\(entry)]".utf8).write(to: file)
+        let error = #expect(throws: ConfigurationError.self) {
+            _ = try DryRunDomainList.read(file: file.path, options: DryRunOptions())
+        }
+        #expect(error?.problems.first?.hasPrefix("\(file.path): domain 0: \(problem)") == true)
+    }
+
     @Test(arguments: [("dry-run:", true), ("dry-run:?rate=1", true), ("qemu:///system", false), ("dry-run:x", false)])
     func theSchemeIsKnown(uri: String, isDryRun: Bool) {
         #expect(DryRunOptions.isDryRun(uri: uri) == isDryRun)
