@@ -32,8 +32,6 @@ package final class AMQPTransport: Transport {
     package let consumer: AMQPConnection
     /// The connection that publishes.
     package let publisher: AMQPConnection
-    private static let properties = AMQPProperties(
-        contentType: MessageEnvelope.contentType, contentEncoding: MessageEnvelope.contentEncoding, deliveryMode: 2, priority: 0)
 
     /// - Parameters:
     ///   - consuming: declared and consumed on the first connection.
@@ -68,11 +66,11 @@ package final class AMQPTransport: Transport {
     package func reject(_ token: SettlementToken) async { _ = await consumer.reject(token.tag, requeue: false) }
     package func requeue(_ token: SettlementToken) async { _ = await consumer.reject(token.tag, requeue: true) }
 
-    package func publish(_ body: [UInt8], exchange: String, routingKey: String, mandatory: Bool) async throws(TransportError)
-        -> PublishOutcome
-    {
+    package func publish(
+        _ body: [UInt8], properties: MessageProperties, exchange: String, routingKey: String, mandatory: Bool
+    ) async throws(TransportError) -> PublishOutcome {
         do {
-            let message = AMQPMessage(body: body, properties: Self.properties)
+            let message = AMQPMessage(body: body, properties: AMQPProperties(properties))
             switch try await publisher.publish(message, exchange: exchange, routingKey: routingKey, mandatory: mandatory) {
             case .confirmed: return .confirmed
             case .returned: return .returned

@@ -105,9 +105,9 @@ package final class InProcessTransport: Transport {
         await onSettle(token, settlement)
     }
 
-    package func publish(_ body: [UInt8], exchange: String, routingKey: String, mandatory: Bool) async throws(TransportError)
-        -> PublishOutcome
-    {
+    package func publish(
+        _ body: [UInt8], properties: MessageProperties, exchange: String, routingKey: String, mandatory: Bool
+    ) async throws(TransportError) -> PublishOutcome {
         try await publish(
             Published(body: body, exchange: exchange, routingKey: routingKey, mandatory: mandatory, reply: nil))
     }

@@ -24,6 +24,34 @@ extension MessageProperties {
     }
 }
 
+extension AMQPProperties {
+    init(_ properties: MessageProperties) {
+        self.init(
+            contentType: properties.contentType, contentEncoding: properties.contentEncoding,
+            headers: properties.headers.reduce(into: [:]) { $0[$1.key] = AMQPValue($1.value) },
+            deliveryMode: properties.deliveryMode.map(UInt8.init(clamping:)),
+            priority: properties.priority.map(UInt8.init(clamping:)), correlationID: properties.correlationID,
+            replyTo: properties.replyTo, expiration: properties.expiration, messageID: properties.messageID,
+            timestamp: properties.timestamp.map(UInt64.init(clamping:)), type: properties.type, userID: properties.userID,
+            appID: properties.appID)
+    }
+}
+
+extension AMQPValue {
+    /// A JSON value as the AMQP field of its type.
+    fileprivate init(_ value: JSONValue) {
+        switch value {
+        case .null: self = .void
+        case .bool(let value): self = .bool(value)
+        case .integer(let value): self = .int64(value)
+        case .real(let value): self = .double(value)
+        case .string(let text): self = .string(text)
+        case .array(let values): self = .array(values.map { AMQPValue($0) })
+        case .object(let members): self = .table(members.reduce(into: [:]) { $0[$1.key] = AMQPValue($1.value) })
+        }
+    }
+}
+
 extension JSONObject {
     /// An AMQP table, ordered by name since AMQP gives its fields no order.
     fileprivate init(_ table: [String: AMQPValue]) {

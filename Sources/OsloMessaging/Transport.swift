@@ -8,11 +8,10 @@ package enum PublishOutcome: Sendable, Hashable {
 
 /// The sending half of a transport.
 package protocol MessagePublisher: Sendable {
-    /// Publishes a body as oslo.messaging does (JSON, UTF-8, persistent) and waits for the broker's word.
-    ///
-    /// Does not wait for a connection.
-    func publish(_ body: [UInt8], exchange: String, routingKey: String, mandatory: Bool) async throws(TransportError)
-        -> PublishOutcome
+    /// Publishes a body and waits for the broker's word. Does not wait for a connection.
+    func publish(
+        _ body: [UInt8], properties: MessageProperties, exchange: String, routingKey: String, mandatory: Bool
+    ) async throws(TransportError) -> PublishOutcome
 
     /// Publishes a reply to its caller's queue, mandatory.
     ///
@@ -26,6 +25,13 @@ package protocol MessagePublisher: Sendable {
 }
 
 extension MessagePublisher {
+    /// Publishes a body as oslo.messaging does: JSON, UTF-8, persistent.
+    package func publish(_ body: [UInt8], exchange: String, routingKey: String, mandatory: Bool) async throws(TransportError)
+        -> PublishOutcome
+    {
+        try await publish(body, properties: .oslo, exchange: exchange, routingKey: routingKey, mandatory: mandatory)
+    }
+
     package func publish(_ reply: RPCReply, body: [UInt8], to queue: String) async throws(TransportError) -> PublishOutcome {
         try await publish(body, exchange: "", routingKey: queue, mandatory: true)
     }

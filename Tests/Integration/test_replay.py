@@ -139,8 +139,8 @@ def test_publish_has_the_recorded_outcomes(second_worker, tmp_path):
             with pytest.raises(Exception, match="Invalid input"):
                 client.call("swap_volume", **captures.swap(2, **bad))
         assert client.call("oslo_rpc_server_ping") == "pong"
+        capture.wait_for(lambda lines: len(captures.finals(lines)) == 5)
         assert capture.stop() == 0
-    assert len(captures.finals(capture.lines())) == 5
 
     again = captures.replay(capture.path)
     assert again.returncode == 0 and "compared 5 with the recorded answers: 0 differ" in again.stdout, again.stdout
@@ -150,6 +150,32 @@ def test_publish_has_the_recorded_outcomes(second_worker, tmp_path):
     assert published.returncode == 0, published.stdout + published.stderr
     assert "compared 5 with the recorded answers: 0 differ" in published.stdout
     assert [task["state"] for task in other_client.call("list_swaps")["swaps"]].count("completed") == 1
+
+
+def test_publish_sends_what_was_recorded_beside_the_body(worker, tmp_path):
+    line = captures.line(captures.request("oslo_rpc_server_ping", {}))
+    sent = {
+        "content_type": "application/json",
+        "content_encoding": "utf-8",
+        "headers": {"flag": True, "none": None, "number": 7, "share": 0.5, "table": {"list": ["a", 1]}, "text": "é"},
+        "delivery_mode": 1,
+        "priority": 3,
+        "correlation_id": "c",
+        "expiration": "60000",
+        "message_id": "m",
+        "timestamp": 1795395522,
+        "type": "t",
+        "app_id": "a",
+    }
+    line["properties"] = sent | {"user_id": "somebody-else", "reply_to": "elsewhere"}
+    file = captures.write(tmp_path / "c.jsonl", [line])
+    with Capture(worker, tmp_path / "again.jsonl", "--limit", "1") as capture:
+        words = ["--publish", "--transport-url", worker.transport_url, "--topic", worker.topic, "--host", worker.host]
+        done = captures.replay(file, *words)
+        assert done.returncode == 0 and "1 ok" in done.stdout, done.stdout + done.stderr
+        assert capture.child.wait(20) == 0
+    (again,) = capture.lines()
+    assert again["properties"] == sent
 
 
 def test_publish_to_nobody(worker, tmp_path):

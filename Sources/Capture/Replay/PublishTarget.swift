@@ -77,9 +77,12 @@ package final class PublishTarget: ReplayTarget {
     private func publish(_ body: [UInt8], _ message: ReplayMessage, done: (ReplayOutcome?) -> Void) async {
         let exchange = destination.exchange ?? message.line.exchange
         let key = destination.routingKey ?? message.line.routingKey
+        let properties = Self.properties(message.line.properties)
         while true {
             do {
-                switch try await transport.publish(body, exchange: exchange, routingKey: key, mandatory: true) {
+                switch try await transport.publish(
+                    body, properties: properties, exchange: exchange, routingKey: key, mandatory: true)
+                {
                 case .confirmed: return done(nil)
                 case .returned: return done(.lost(reason: "nobody listens on '\(key)' of exchange '\(exchange)'"))
                 }
@@ -88,6 +91,15 @@ package final class PublishTarget: ReplayTarget {
                 do { try await transport.waitUntilPublishable() } catch { return done(.lost(reason: error.message)) }
             }
         }
+    }
+
+    /// As recorded, where that is known; but the broker would refuse another user's name, and nobody must answer elsewhere.
+    private static func properties(_ recorded: MessageProperties) -> MessageProperties {
+        guard recorded != MessageProperties() else { return .oslo }
+        var properties = recorded
+        properties.userID = nil
+        properties.replyTo = nil
+        return properties
     }
 
     private func readAnswers() async { await readAnswers(transport) }

@@ -16,11 +16,12 @@ final class RequestObserver: Transport {
     /// The task of the last swap that the broker has taken; nil until then.
     var taskID: TaskID? { task.withLock { $0 } }
 
-    func publish(_ body: [UInt8], exchange: String, routingKey: String, mandatory: Bool) async throws(TransportError)
-        -> PublishOutcome
-    {
+    func publish(
+        _ body: [UInt8], properties: MessageProperties, exchange: String, routingKey: String, mandatory: Bool
+    ) async throws(TransportError) -> PublishOutcome {
         let inner = (try? MessageEnvelope.unwrap(body)) ?? [:]
-        let outcome = try await base.publish(body, exchange: exchange, routingKey: routingKey, mandatory: mandatory)
+        let outcome = try await base.publish(
+            body, properties: properties, exchange: exchange, routingKey: routingKey, mandatory: mandatory)
         if outcome == .confirmed, inner["method"] == "swap_volume" {
             let id = TaskID(uniqueID: inner["_unique_id"]?.stringValue, messageID: inner["_msg_id"]?.stringValue)
             task.withLock { $0 = id }
