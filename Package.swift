@@ -22,7 +22,6 @@ let testSettings: [SwiftSetting] = [
 
 extension Target.Dependency {
     static let argumentParser = product(name: "ArgumentParser", package: "swift-argument-parser")
-    static let asyncAlgorithms = product(name: "AsyncAlgorithms", package: "swift-async-algorithms")
     static let collections = product(name: "OrderedCollections", package: "swift-collections")
     static let heap = product(name: "HeapModule", package: "swift-collections")
     static let deque = product(name: "DequeModule", package: "swift-collections")
@@ -51,7 +50,6 @@ let package = Package(
     products: [.executable(name: "pivotd", targets: ["pivotd"])],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
-        .package(url: "https://github.com/apple/swift-async-algorithms", from: "1.1.0"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.3.0"),
         .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: ["YAML"]),
         .package(url: "https://github.com/apple/swift-log", from: "1.6.3"),
@@ -71,7 +69,7 @@ let package = Package(
         module("JSON", ["CJansson", .collections]),
         module("AMQP", ["CRabbitMQ", .logging, .collections]),
         module("Libvirt", ["CLibvirt", .logging]),
-        module("OsloMessaging", ["JSON", "AMQP", .logging, .collections, .heap, .asyncAlgorithms]),
+        module("OsloMessaging", ["JSON", "AMQP", .logging, .collections, .heap]),
         module("VolumeSwap", ["JSON", .logging, .collections, .deque]),
         module("Journal", ["JSON", "VolumeSwap", .grdb, .logging]),
         module("Capture", ["JSON", "OsloMessaging", .logging]),

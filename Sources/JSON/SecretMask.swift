@@ -1,9 +1,11 @@
-/// Masks secrets in text that is no JSON: log lines, error messages, damaged messages.
+/// Masks secrets in text that is no JSON: log lines, error messages, damaged messages, other notations.
 package enum SecretMask {
     /// The text with the value after each secret's name (`name=value`, `"name": "value"`, `'name': 'value'`, also with escaped
     /// quotes) and the password in each URL replaced by `***`.
-    package static func masked(_ text: String) -> String {
-        let bytes = Array(text.utf8)
+    package static func masked(_ text: String) -> String { String(decoding: masked(Array(text.utf8)), as: UTF8.self) }
+
+    /// As ``masked(_:)-(String)``, of any bytes.
+    package static func masked(_ bytes: [UInt8]) -> [UInt8] {
         var output: [UInt8] = []
         output.reserveCapacity(bytes.count)
         var index = 0
@@ -28,7 +30,7 @@ package enum SecretMask {
                 index += 1
             }
         }
-        return String(decoding: output, as: UTF8.self)
+        return output
     }
 
     private static let mark = Array(JSONValue.redactionMark.utf8)
@@ -45,15 +47,17 @@ package enum SecretMask {
         }
     }
 
+    private static func isBlank(_ byte: UInt8) -> Bool { [0x09, 0x0a, 0x0d, 0x20].contains(byte) }
+
     /// Where the value stands that belongs to a name which ends at this offset; nil when none follows.
     private static func value(in bytes: [UInt8], after nameEnd: Int) -> Range<Int>? {
         var index = nameEnd
         func skip(_ isSkipped: (UInt8) -> Bool) { while index < bytes.count, isSkipped(bytes[index]) { index += 1 } }
         skip { $0 == backslash || quotes.contains($0) }
-        skip { $0 == UInt8(ascii: " ") }
+        skip(isBlank)
         guard index < bytes.count, bytes[index] == UInt8(ascii: ":") || bytes[index] == UInt8(ascii: "=") else { return nil }
         index += 1
-        skip { $0 == UInt8(ascii: " ") }
+        skip(isBlank)
         let escapeStart = index
         skip { $0 == backslash }
         let escapes = index - escapeStart

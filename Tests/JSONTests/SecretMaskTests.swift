@@ -9,12 +9,14 @@ import Testing
         ("password=hunter2, disk=vdb", "password=***, disk=vdb"),
         (#"{"auth_token": "hunter2"#, #"{"auth_token": "***"#),
         ("rabbit://u:hunter2@h:5672,v:hunter2@i/x failed", "rabbit://u:***@i/x failed"),
+        ("{\"password\"\t:\n  \"hunter2\"", "{\"password\"\t:\n  \"***\""), ("auth-password: hunter2;", "auth-password: ***;"),
         ("the password is wrong", "the password is wrong"),
         ("secret_uuid=abc for rbd://h/x", "secret_uuid=abc for rbd://h/x"),
         ("http://h:80/a@b", "http://h:80/a@b"),
     ])
     func masks(_ text: String, _ masked: String) {
         #expect(SecretMask.masked(text) == masked)
+        #expect(SecretMask.masked([0xff, 0x20] + Array(text.utf8)) == [0xff, 0x20] + Array(masked.utf8))
     }
 
     @Test func damagedJSONInAStringIsMaskedToo() {

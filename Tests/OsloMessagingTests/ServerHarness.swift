@@ -1,4 +1,3 @@
-import AsyncAlgorithms
 import JSON
 import Logging
 import OrderedCollections
