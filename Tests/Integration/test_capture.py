@@ -1,5 +1,6 @@
 """`pivotd capture`: sees everything, takes nothing, keeps no secret."""
 
+import base64
 import json
 import signal
 
@@ -32,13 +33,16 @@ def test_keeps_no_secret(worker, raw, tmp_path):
         raw.publish(json.dumps({"oslo.version": "2.0", "oslo.message": json.dumps({"auth_password": SECRETS[2]})[:-2]}))
         raw.publish(json.dumps({"password": SECRETS[2]})[:-2])
         raw.publish(b"\x00\xff secret=" + SECRETS[2].encode())
-        capture.wait_for(lambda lines: len(lines) == 4)
+        raw.publish("garbage with a header", headers={"x-auth-token": SECRETS[3], "plain": "kept"})
+        capture.wait_for(lambda lines: len(lines) == 5)
         assert capture.stop() == 0
     text = capture.path.read_text()
     assert not [secret for secret in SECRETS if secret in text]
     lines = capture.lines()
     assert captures.content(lines[0])["args"]["new_connection_info"]["data"]["auth_password"] == "***"
     assert "body_base64" in lines[2] and "body_base64" in lines[3]
+    assert lines[4]["properties"]["headers"] == {"x-auth-token": "***", "plain": "kept"}
+    assert not [secret for line in lines for secret in SECRETS if secret.encode() in base64.b64decode(line.get("body_base64", ""))]
 
 
 def test_keeps_secrets_when_told_to(worker, raw, tmp_path):

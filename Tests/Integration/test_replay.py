@@ -8,6 +8,8 @@ from pathlib import Path
 import captures
 import pytest
 from captures import Capture
+from lab.processes import Workspace
+from lab.rabbit import Rabbit
 
 FIXTURES = Path(__file__).parents[1] / "Fixtures"
 
@@ -130,8 +132,20 @@ def test_remote_brokers_are_refused(tmp_path):
         assert done.returncode == 2 and "--i-mean-it" in done.stderr, done.stderr
 
 
-def test_publish_has_the_recorded_outcomes(second_worker, tmp_path):
-    """Captured with its answers on one worker, then replayed on another one and in the process: all alike."""
+@pytest.fixture
+def other_broker(tmp_path):
+    """A broker beside the lab's."""
+    workspace = Workspace(tmp_path / "other-broker")
+    broker = Rabbit(workspace)
+    try:
+        yield broker.start()
+    finally:
+        broker.stop()
+        workspace.sweep()
+
+
+def test_publish_has_the_recorded_outcomes(second_worker, other_broker, tmp_path):
+    """Captured with its answers on one broker, then replayed on another one and in the process: all alike."""
     first, client = second_worker(libvirt_uri="dry-run:")
     with Capture(first, tmp_path / "c.jsonl.gz", "--replies") as capture:
         client.call("swap_volume", **captures.swap(1))
@@ -142,9 +156,10 @@ def test_publish_has_the_recorded_outcomes(second_worker, tmp_path):
         capture.wait_for(lambda lines: len(captures.finals(lines)) == 5)
         assert capture.stop() == 0
 
+    assert b"s3cret" not in gzip.decompress(capture.path.read_bytes())
     again = captures.replay(capture.path)
     assert again.returncode == 0 and "compared 5 with the recorded answers: 0 differ" in again.stdout, again.stdout
-    other, other_client = second_worker(libvirt_uri="dry-run:")
+    other, other_client = second_worker(libvirt_uri="dry-run:", transport_url=other_broker.url)
     words = ["--publish", "--transport-url", other.transport_url, "--topic", other.topic, "--host", other.host]
     published = captures.replay(capture.path, *words)
     assert published.returncode == 0, published.stdout + published.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import collections
 import json
 import uuid
@@ -25,7 +26,7 @@ class Traffic(Capture):
         """Ends the recording and checks each of its lines; returns what there was, for people to read.
 
         A request that breaks its schema must have been refused for it, if it asked for an answer; what others were answered must
-        be what their method returns.
+        be what their method returns.  No secret of the tests, all of which have `s3cret` in them, is in the file.
         """
         self._read_to_the_end()
         assert self.stop() == 0, self.said()
@@ -33,6 +34,7 @@ class Traffic(Capture):
         for line in captures.read(self.path):
             kind = check_line(line)
             kinds[kind] += 1
+            assert b"s3cret" not in json.dumps(line).encode() + base64.b64decode(line.get("body_base64", "")), line
             inner = captures.content(line)
             if kind.removeprefix("bad ") in METHODS:
                 calls[inner.get("_msg_id")] = kind, inner

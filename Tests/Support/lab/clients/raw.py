@@ -38,9 +38,12 @@ class Raw:
         self.channel = self.connection.channel()
         self.channel.queue_declare(self.reply_queue, durable=True, auto_delete=False, arguments={"x-expires": 600000})
 
-    def publish(self, body: str | bytes, exchange: str | None = None, routing_key: str | None = None) -> None:
+    def publish(
+        self, body: str | bytes, exchange: str | None = None, routing_key: str | None = None, headers: dict | None = None
+    ) -> None:
         """Publishes a body as it is, to the worker's own queue unless told otherwise."""
-        message = amqp.Message(body, content_type="application/json", content_encoding="utf-8")
+        properties = {"content_type": "application/json", "content_encoding": "utf-8"}
+        message = amqp.Message(body, application_headers=headers or {}, **properties)
         where = {"exchange": self.exchange if exchange is None else exchange, "routing_key": routing_key or self.routing_key}
         with self.lock:
             self.channel.basic_publish(message, **where)
