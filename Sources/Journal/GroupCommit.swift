@@ -216,7 +216,8 @@ final class GroupCommit: Sendable {
     }
 
     private func commit(_ batch: [Entry]) throws -> [Result<WriteOutput, JournalError>] {
-        let isInPlace = !batch.contains { $0.write.needsFileInPlace } || FileIdentity(path: path) == identity
+        // A journal that need not last may have lost its name on purpose.
+        let isInPlace = !isSynced || !batch.contains { $0.write.needsFileInPlace } || FileIdentity(path: path) == identity
         let missing = JournalError(
             .unusable, "the journal \(path) was deleted or replaced while in use; restart pivotd, nothing is accepted until then")
         var results: [Result<WriteOutput, JournalError>] = []

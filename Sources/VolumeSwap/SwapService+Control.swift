@@ -44,7 +44,7 @@ extension SwapService {
             throw SwapFailure.invalidInput(
                 "task \(record.id) is \(entry.control.phase.publicState): it has reached its pivot and cannot be aborted")
         }
-        if executor.withdraw(entry.ticket) { await conclude(record, .failure(.abortedByRequest)) }
+        if let ticket = entry.ticket, executor.withdraw(ticket) { await conclude(record, .failure(.abortedByRequest)) }
         return try await status(.task(record.id))
     }
 

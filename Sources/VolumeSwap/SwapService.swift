@@ -22,14 +22,17 @@ package final class SwapService: Sendable {
 
     struct Entry {
         var control: SwapControl
-        var ticket: SwapExecutor.Ticket
+        /// nil when nothing is left to do but to tell the outcome.
+        var ticket: SwapExecutor.Ticket?
         /// nil when the queue is so long that the record is read again when its turn comes.
         var record: SwapRecord?
         /// True from when the reply is sent: who asks again may have it already, and is answered once more.
         var isHandedOut = false
-        var askedAgain: ReplyTo?
+        var askedAgain: [ReplyTo] = []
     }
 
+    /// So many callers who ask again while the outcome is told are answered; who asks later is answered from the journal.
+    private static let askersInMemory = 64
     /// So many queued records are held in memory; the others wait in the journal alone.
     private static let recordsInMemory = 500
 
@@ -54,7 +57,9 @@ package final class SwapService: Sendable {
     package func submit(_ record: SwapRecord) -> @Sendable () async -> Submission {
         let isUnderWay = active.withLock { active in
             guard let entry = active[record.id] else { return false }
-            if entry.isHandedOut, let replyTo = record.replyTo { active[record.id]?.askedAgain = replyTo }
+            if entry.isHandedOut, let replyTo = record.replyTo, entry.askedAgain.count < SwapService.askersInMemory {
+                active[record.id]?.askedAgain.append(replyTo)
+            }
             return true
         }
         if isUnderWay { return { .underWay } }
@@ -151,7 +156,7 @@ package final class SwapService: Sendable {
         }
         await persist("settlement") { [self] () async throws(JournalError) in try await environment.journal.settle(record.id) }
         let entry = active.withLock { $0.removeValue(forKey: record.id) }
-        if let replyTo = entry?.askedAgain {
+        for replyTo in entry?.askedAgain ?? [] {
             var again = record
             again.replyTo = replyTo
             repeatReply(again, outcome)
@@ -196,6 +201,8 @@ package final class SwapService: Sendable {
         for record in unfinished {
             onTask(record)
             if let outcome = record.outcome {
+                let entry = Entry(control: SwapControl(phase: record.phase), ticket: nil, record: record, isHandedOut: true)
+                active.withLock { $0[record.id] = entry }
                 executor.runAside { [self] in await handOut(record, outcome) }
                 continue
             }

@@ -71,6 +71,12 @@ import Testing
         #expect(lines == [1, 7])
     }
 
+    @Test func passesOverAByteOrderMark() async throws {
+        let text = "\u{feff}" + Self.line.json.serialized() + "\n"
+        let file = try TemporaryFile("c.jsonl", text)
+        #expect(try await Self.messages(file.path).map(\.json) == [Self.line.json])
+    }
+
     @Test func readsRabtapIndentedOrNot() async throws {
         let message = """
             {

@@ -1,14 +1,17 @@
 """`pivotd replay`: what was captured happens again, in the process or on another broker."""
 
+import contextlib
 import gzip
 import json
+import os
+import subprocess
 import time
 from pathlib import Path
 
 import captures
 import pytest
 from captures import Capture
-from lab.processes import Workspace
+from lab.processes import Workspace, until
 from lab.rabbit import Rabbit
 
 FIXTURES = Path(__file__).parents[1] / "Fixtures"
@@ -117,6 +120,37 @@ def test_filter_limit_map_and_fresh_ids(tmp_path):
     assert instances("--map", f"{of(0)[0]}={of(8)[0]}", "--fresh-ids") == of(1, 2, 3, 4, 8)
     assert captures.replay(file, "--filter", "colour=red").returncode == 2
     assert captures.replay(file, "--map", "nothing").returncode == 2
+
+
+def test_a_compressed_pipe_says_what_to_do(tmp_path):
+    file = tmp_path / "c.jsonl.gz"
+    file.write_bytes(gzip.compress(json.dumps(captures.line(captures.request("oslo_rpc_server_ping", {}))).encode()))
+    piped = subprocess.run(["sh", "-c", 'cat "$1" | "$0" decode -', *captures.binary(), file], capture_output=True, text=True)
+    assert piped.returncode == 1 and "gzip -dc" in piped.stderr, piped.stderr
+
+
+def open_files(pid: int) -> str:
+    """What a process has open."""
+    names = []
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            names.append(os.readlink(link))
+    return " ".join(names)
+
+
+def test_a_killed_replay_leaves_nothing_behind(tmp_path):
+    file = captures.write(tmp_path / "c.jsonl", [captures.line(captures.request("swap_volume", captures.swap()))])
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    argv = [*captures.binary(), "replay", "--libvirt-uri", "dry-run:?rate=1", file]
+    environment = captures.clean_environment({"TMPDIR": str(temporary)})
+    with subprocess.Popen(argv, env=environment, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL) as child:
+        try:
+            until(lambda: "journal.sqlite" in open_files(child.pid), 20, "no journal is open")
+            until(lambda: not any(temporary.iterdir()), 20, "the journal still has a name")
+        finally:
+            child.kill()
+    assert list(temporary.iterdir()) == []
 
 
 def test_a_rehearsed_failure(tmp_path):

@@ -88,9 +88,10 @@ package actor CaptureReader {
 
     private func take(_ line: RawLine) -> CaptureEntry? {
         let location = CaptureLocation(file: name, line: line.number)
-        guard let bytes = line.bytes else {
+        guard var bytes = line.bytes else {
             return .broken(location, reason: "the line is longer than \(LineSource.maximumLine >> 20) MiB")
         }
+        if line.number == 1, bytes.starts(with: Self.byteOrderMark) { bytes.removeFirst(Self.byteOrderMark.count) }
         if document.isOpen {
             // An indented message begins and ends in the first column; what else begins there is the next message.
             if bytes.first != UInt8(ascii: "{") { return continueDocument(bytes) }
@@ -104,6 +105,9 @@ package actor CaptureReader {
         }
         return read(bytes, location)
     }
+
+    /// What some editors put before UTF-8.
+    private static let byteOrderMark: [UInt8] = [0xef, 0xbb, 0xbf]
 
     private func continueDocument(_ bytes: [UInt8]) -> CaptureEntry? {
         guard document.bytes.count + bytes.count <= LineSource.maximumLine else { return abandonDocument() }

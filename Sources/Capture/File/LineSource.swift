@@ -89,9 +89,12 @@ final class LineSource: Sendable {
 
     private static func isCompressed(_ file: CInt, path: String, isRegular: Bool) -> Bool {
         guard isRegular else { return path.hasSuffix(".gz") }
-        var magic: [UInt8] = [0, 0]
-        return unsafe pread(file, &magic, 2, 0) == 2 && magic == [0x1f, 0x8b]
+        var start: [UInt8] = [0, 0]
+        return unsafe pread(file, &start, 2, 0) == 2 && start == magic
     }
+
+    /// How gzip's format begins.
+    private static let magic: [UInt8] = [0x1f, 0x8b]
 
     private static func read(_ state: inout State, _ name: String) throws(CaptureError) -> [RawLine] {
         var lines: [RawLine] = []
@@ -108,6 +111,9 @@ final class LineSource: Sendable {
                 if !state.buffer.isEmpty || state.isTooLong { lines.append(take(&state, state.buffer[...])) }
                 state.buffer = []
                 continue
+            }
+            if state.lineNumber == 0, start == 0, state.buffer.starts(with: magic) {
+                throw CaptureError(.file, "\(name): is compressed; put gzip -dc before it, or give the file by its name")
             }
             split(&state, from: start, into: &lines)
         }

@@ -31,14 +31,18 @@ package struct ReplayWorker: Sendable {
 
     /// Serves while the work runs.
     ///
-    /// - Parameter stateDirectory: of the journal; nil takes a temporary one, which is removed afterwards.
+    /// - Parameter stateDirectory: of the journal; nil takes a temporary one, which no longer has a name while the work runs: nothing of
+    ///   it stays, however the process ends.
     /// - Throws: `JournalError` when the state directory cannot be used, and what the work throws.
     package func serve<Value: Sendable>(
         stateDirectory: String?, _ work: @escaping @Sendable () async throws -> Value
     ) async throws -> Value {
         let temporary = FileManager.default.temporaryDirectory.appending(path: "pivotd-replay-\(UUID().uuidString)").path
-        defer { if stateDirectory == nil { try? FileManager.default.removeItem(atPath: temporary) } }
-        let journal = try await SQLiteJournal.open(directory: stateDirectory ?? temporary, isDurable: stateDirectory != nil)
+        let journal: SQLiteJournal
+        do {
+            defer { if stateDirectory == nil { try? FileManager.default.removeItem(atPath: temporary) } }
+            journal = try await SQLiteJournal.open(directory: stateDirectory ?? temporary, isDurable: stateDirectory != nil)
+        }
         do {
             let value = try await serve(journal, work)
             await journal.close()

@@ -120,6 +120,25 @@ struct ServiceRecoveryTests {
         #expect(hypervisor.log.isEmpty)
     }
 
+    @Test("Who asks again while the outcome of before the restart is told is answered too")
+    func undeliveredAndAskedAgain() async throws {
+        let bench = ServiceBench()
+        var record = Self.record(.failed)
+        record.outcome = .failure(.rebaseFailed("before the restart"))
+        bench.bench.journal.put(record)
+        bench.bench.journal.fail("settle")  // and is tried again a moment later
+        try await bench.running { (service: SwapService) async throws in
+            #expect(try await service.recover() == 1)
+            let first = try await bench.nextReply()
+            var again = Fixture.record("task-1")
+            again.replyTo = ReplyTo(messageID: "another", queue: "reply", timeout: nil)
+            #expect(await bench.submit(again) == "under way")
+            let second = try await bench.nextReply()
+            #expect(second.outcome == first.outcome)
+            #expect(second.replyTo == again.replyTo)
+        }
+    }
+
     @Test("A domain that a lost journal left undefined gets its definition back", arguments: [false, true])
     func orphan(isCopying: Bool) async throws {
         let bench = ServiceBench()

@@ -111,10 +111,15 @@ struct SwapServiceTests {
         try await bench.running { (_: SwapService) async throws in
             _ = await bench.submit(Fixture.record())
             let first = try await bench.nextReply()
-            #expect(await bench.submit(Fixture.record()) == "under way")
-            let second = try await bench.nextReply()
-            #expect(second.outcome == first.outcome)
-            #expect(second.replyTo == first.replyTo)
+            let askers = ["b", "c"].map { ReplyTo(messageID: $0, queue: "reply", timeout: nil) }
+            for asker in askers {
+                var again = Fixture.record()
+                again.replyTo = asker
+                #expect(await bench.submit(again) == "under way")
+            }
+            let replies = [try await bench.nextReply(), try await bench.nextReply()]
+            #expect(replies.allSatisfy { $0.outcome == first.outcome })
+            #expect(Set(replies.map(\.replyTo)) == Set(askers))
         }
         #expect(bench.bench.hypervisor.count("copy") == 1)
     }
