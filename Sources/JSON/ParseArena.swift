@@ -25,7 +25,7 @@ struct ParseArena {
         let code = unsafe pthread_key_create(&key) { memory in
             guard let thread = unsafe memory?.assumingMemoryBound(to: Thread.self) else { return }
             unsafe free(thread.pointee.kept)
-            unsafe free(thread)
+            unsafe thread.deallocate()
         }
         precondition(code == 0, "no thread-specific storage: error \(code)")
         unsafe json_set_alloc_funcs({ unsafe ParseArena.allocate($0) }, { unsafe ParseArena.release($0) })
@@ -70,10 +70,9 @@ struct ParseArena {
 
     private static func ownThread() -> UnsafeMutablePointer<Thread> {
         if let known = unsafe pthread_getspecific(current) { return unsafe known.assumingMemoryBound(to: Thread.self) }
-        guard let memory = unsafe malloc(MemoryLayout<Thread>.size) else { fatalError("out of memory") }
-        let thread = unsafe memory.bindMemory(to: Thread.self, capacity: 1)
+        let thread = UnsafeMutablePointer<Thread>.allocate(capacity: 1)
         unsafe thread.initialize(to: Thread())
-        unsafe pthread_setspecific(current, memory)
+        unsafe pthread_setspecific(current, thread)
         return unsafe thread
     }
 

@@ -15,18 +15,8 @@ final class GroupCommit: Sendable {
     /// How long old bytes may stay in the write-ahead log after a task was settled.
     static let scrubDelay = DispatchTimeInterval.seconds(1)
 
-    private struct Entry {
-        let write: JournalWrite
-        /// nil for a note.
-        let reply: Reply?
-    }
-
     private struct State {
-        var entries: [Entry] = []
-        /// Where a task's newest entry is, if that is a note of its phase or outcome: the next one may make it needless.
-        var notes: [TaskID: Int] = [:]
-        /// Notes of a failed transaction: they go before the next one's entries.
-        var retained: [Entry] = []
+        var queued = WriteQueue()
         var awaited = 0
         var waiters: [CheckedContinuation<Void, Never>] = []
         var isRunning = false
@@ -62,12 +52,12 @@ final class GroupCommit: Sendable {
     /// Returns once the change is synced. A cancelled caller waits all the same: what was begun is recorded.
     func submit(_ write: JournalWrite) async throws(JournalError) -> WriteOutput {
         await makeRoom()
-        let result = await withCheckedContinuation { (reply: Reply) in enqueue(Entry(write: write, reply: reply)) }
+        let result = await withCheckedContinuation { (reply: Reply) in enqueue(.init(write: write, reply: reply)) }
         return try result.get()
     }
 
     /// Does not wait. For what comes of an awaited change, so that the queue stays as short as those are few.
-    func note(_ write: JournalWrite) { enqueue(Entry(write: write, reply: nil)) }
+    func note(_ write: JournalWrite) { enqueue(.init(write: write, reply: nil)) }
 
     /// Returns when every change submitted before was tried.
     func settleQueue() async {
@@ -129,23 +119,11 @@ final class GroupCommit: Sendable {
         }
     }
 
-    private func enqueue(_ entry: Entry) {
+    private func enqueue(_ entry: WriteQueue.Entry) {
         enum Next { case start, wait, refuse }
         let next = state.withLock { state -> Next in
             guard !state.isClosed else { return .refuse }
-            if let task = entry.write.task {
-                if let index = state.notes.removeValue(forKey: task) {
-                    let noted = state.entries[index].write
-                    if entry.reply == nil, let both = noted.merged(with: entry.write) {
-                        state.entries[index] = Entry(write: both, reply: nil)
-                        return .wait
-                    }
-                    // Overwritten in the same transaction: the noted phase need not be written.
-                    if noted.isPhase, entry.write.replacesPhase { state.entries[index] = Entry(write: .barrier, reply: nil) }
-                }
-                if entry.reply == nil, entry.write.replacesPhase { state.notes[task] = state.entries.count }
-            }
-            state.entries.append(entry)
+            state.queued.append(entry)
             if state.isRunning { return .wait }
             state.isRunning = true
             return .start
@@ -172,14 +150,14 @@ final class GroupCommit: Sendable {
     private func run() {
         commitBatch()
         let isMore = state.withLock { state in
-            state.isRunning = !state.entries.isEmpty
+            state.isRunning = !state.queued.isEmpty
             return state.isRunning
         }
         if isMore { schedule() }
     }
 
     private func schedule() {
-        let waits = state.withLock { state in state.gathering?.begins(queued: state.entries.count) ?? false }
+        let waits = state.withLock { state in state.gathering?.begins(queued: state.queued.count) ?? false }
         if waits {
             queue.asyncAfter(deadline: .now() + Gathering.delay) { self.run() }
         } else {
@@ -189,14 +167,9 @@ final class GroupCommit: Sendable {
 
     private func commitBatch() {
         let (batch, waiters) = state.withLock { state in
-            state.gathering?.ends(queued: state.entries.count)
-            guard !state.entries.isEmpty else { return ([Entry](), [CheckedContinuation<Void, Never>]()) }
-            var batch = state.entries
-            state.entries = []
-            state.entries.reserveCapacity(batch.count)
-            if !state.retained.isEmpty { batch.insert(contentsOf: state.retained, at: 0) }
-            state.notes.removeAll(keepingCapacity: true)
-            state.retained = []
+            state.gathering?.ends(queued: state.queued.count)
+            let batch = state.queued.take()
+            guard !batch.isEmpty else { return ([WriteQueue.Entry](), [CheckedContinuation<Void, Never>]()) }
             let waiters = Array(state.waiters.prefix(Self.limit))
             state.waiters.removeFirst(waiters.count)
             state.awaited = waiters.count
@@ -210,12 +183,12 @@ final class GroupCommit: Sendable {
             if isSynced, batch.contains(where: { $0.write.isSettlement }) { scheduleScrub() }
         } catch {
             let failure = JournalError(error, path: path)
-            retain(batch.filter { $0.reply == nil })
+            state.withLock { $0.queued.retain(batch) }
             for entry in batch { entry.reply?.resume(returning: .failure(failure)) }
         }
     }
 
-    private func commit(_ batch: [Entry]) throws -> [Result<WriteOutput, JournalError>] {
+    private func commit(_ batch: [WriteQueue.Entry]) throws -> [Result<WriteOutput, JournalError>] {
         // A journal that need not last may have lost its name on purpose.
         let isInPlace = !isSynced || !batch.contains { $0.write.needsFileInPlace } || FileIdentity(path: path) == identity
         let missing = JournalError(
@@ -238,17 +211,6 @@ final class GroupCommit: Sendable {
         }
         if isWritten { commitCount.add(1, ordering: .relaxed) }
         return results
-    }
-
-    /// Keeps what nobody waits for, but of each task its newest phase only.
-    private func retain(_ notes: [Entry]) {
-        state.withLock { state in
-            for note in notes {
-                if case .barrier = note.write { continue }
-                if note.write.replacesPhase { state.retained.removeAll { $0.write.isPhase && $0.write.task == note.write.task } }
-                state.retained.append(note)
-            }
-        }
     }
 
     private func scheduleScrub() {

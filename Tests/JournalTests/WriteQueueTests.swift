@@ -1,0 +1,77 @@
+import Testing
+import VolumeSwap
+
+@testable import Journal
+
+@Suite struct WriteQueueTests {
+    private static func phase(_ id: String, _ phase: SwapPhase) -> JournalWrite { .enter(TaskID(id), phase, plan: nil, at: 1) }
+    private static func finish(_ id: String) -> JournalWrite {
+        .finish(TaskID(id), .completed, result: "{}", failure: nil, at: 2)
+    }
+
+    private static func settle(_ id: String, _ secrets: Secrets = .kept) -> JournalWrite { .settle(TaskID(id), secrets) }
+
+    /// A transaction in few words.
+    private static func text(_ batch: [WriteQueue.Entry]) -> [String] {
+        batch.compactMap { entry in
+            switch entry.write {
+            case .enter(let id, let phase, _, _): "\(id.text) \(phase.rawValue)"
+            case .finish(let id, _, _, _, _, let isSettled): "\(id.text) finish\(isSettled ? "+settle" : "")"
+            case .settle(let id, _): "\(id.text) settle"
+            case .barrier: nil
+            default: "other"
+            }
+        }
+    }
+
+    private static func queue(_ writes: JournalWrite...) -> WriteQueue {
+        var queue = WriteQueue()
+        for write in writes { queue.append(.init(write: write, reply: nil)) }
+        return queue
+    }
+
+    @Test func aNotedPhaseGivesWayToTheNextOne() {
+        var queue = Self.queue(Self.phase("a", .copying), Self.phase("b", .copying), Self.phase("a", .finishing))
+        #expect(Self.text(queue.take()) == ["b copying", "a finishing"])
+        #expect(queue.isEmpty && queue.take().isEmpty)
+    }
+
+    @Test func anOutcomeTakesItsSettlementAlong() {
+        var queue = Self.queue(Self.phase("a", .copying), Self.finish("a"), Self.finish("b"), Self.settle("a"))
+        #expect(Self.text(queue.take()) == ["a finish+settle", "b finish"])
+        queue.append(.init(write: Self.settle("b"), reply: nil))
+        #expect(Self.text(queue.take()) == ["b settle"], "the outcome has gone")
+    }
+
+    @Test func secretsToMaskAreASettlementOfTheirOwn() {
+        var queue = Self.queue(Self.finish("a"), Self.settle("a", .unknown))
+        #expect(Self.text(queue.take()) == ["a finish", "a settle"])
+    }
+
+    @Test func anOutcomeIsNeverOverwritten() {
+        var queue = Self.queue(Self.finish("a"), Self.phase("a", .copying), Self.settle("a"))
+        #expect(Self.text(queue.take()) == ["a finish", "a copying", "a settle"])
+    }
+
+    @Test func whatAwaitsAnAnswerIsWrittenAsItIs() async {
+        var queue = Self.queue(Self.phase("a", .copying))
+        let result = await withCheckedContinuation { (reply: GroupCommit.Reply) in
+            queue.append(.init(write: Self.finish("a"), reply: reply))
+            queue.append(.init(write: Self.settle("a"), reply: nil))
+            let batch = queue.take()
+            #expect(Self.text(batch) == ["a finish", "a settle"])
+            for entry in batch { entry.reply?.resume(returning: .success(.done)) }
+        }
+        #expect((try? result.get()) != nil)
+    }
+
+    @Test func notesOfAFailedTransactionGoBeforeTheNextOne() {
+        var queue = Self.queue(Self.phase("a", .copying), Self.phase("b", .copying), Self.finish("c"))
+        queue.retain(queue.take())
+        #expect(queue.take().isEmpty, "they wait for company")
+        queue.append(.init(write: Self.phase("a", .finishing), reply: nil))
+        queue.retain(queue.take())
+        queue.append(.init(write: Self.settle("c"), reply: nil))
+        #expect(Self.text(queue.take()) == ["b copying", "c finish", "a finishing", "c settle"])
+    }
+}
