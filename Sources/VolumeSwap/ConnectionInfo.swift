@@ -20,9 +20,6 @@ package struct ConnectionInfo: Sendable, Hashable, CustomStringConvertible, Cust
         try Self.checkTexts(value, path: argument)
         try Self.checkKinds(object, Self.kinds, path: argument)
         try Self.checkKinds(data, Self.dataKinds, path: "\(argument).data")
-        if type == "iscsi", let lun = data["target_lun"], !lun.isNull, lun.wholeValue == nil {
-            throw .invalidInput("\(argument).data.target_lun: must be an integer")
-        }
         json = object
         self.data = data
         driverVolumeType = type

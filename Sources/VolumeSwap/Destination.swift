@@ -92,7 +92,7 @@ extension ConnectionInfo {
     private func iscsi(_ argument: String) throws(SwapFailure) -> NetworkLocation {
         let portal = try requiredText("target_portal", argument)
         let iqn = try requiredText("target_iqn", argument)
-        guard let lun = data["target_lun"]?.wholeValue, (0...16383).contains(lun) else {
+        guard let lun = data["target_lun"].flatMap(Self.number), (0...16383).contains(lun) else {
             throw .invalidInput("\(argument).data.target_lun: missing or not a number from 0 to 16383")
         }
         // PORTAL may carry iSCSI's group tag (",1") and IPv6 brackets.
@@ -114,8 +114,12 @@ extension ConnectionInfo {
     }
 
     private static func port(_ value: JSONValue, _ key: String) throws(SwapFailure) -> Int {
-        let number = value.wholeValue ?? value.stringValue.flatMap(Int64.init)
-        guard let number, (1...65535).contains(number) else { throw .invalidInput("\(key): must be a port from 1 to 65535") }
+        guard let number = number(value), (1...65535).contains(number) else {
+            throw .invalidInput("\(key): must be a port from 1 to 65535")
+        }
         return Int(number)
     }
+
+    /// Some drivers give numbers as text.
+    static func number(_ value: JSONValue) -> Int64? { value.wholeValue ?? value.stringValue.flatMap(Int64.init) }
 }

@@ -37,7 +37,7 @@ struct LocationComparison {
     /// An iSCSI volume that was once attached to the host, but that QEMU's own initiator uses now.
     private func isInitiatorDisk(_ connection: ConnectionInfo, _ current: VolumeLocation) async throws(HypervisorError) -> Bool {
         guard case .network(let network) = current, network.transport == "iscsi", let iqn = connection.text("target_iqn"),
-            let lun = connection.data["target_lun"]?.wholeValue
+            let lun = connection.data["target_lun"].flatMap(ConnectionInfo.number)
         else { return false }
         return network.name == "\(iqn)/\(lun)"
     }

@@ -127,6 +127,8 @@ package final class CaptureWriter: Sendable {
             let count = unsafe rest.withUnsafeBytes { unsafe Glibc.write(descriptor, $0.baseAddress, $0.count) }
             if count >= 0 {
                 rest = rest.dropFirst(count)
+            } else if errno == EPIPE {
+                throw CaptureError(.file, "\(name): nobody takes it any longer: the reader has ended, or the disk is full")
             } else if errno != EINTR {
                 throw CaptureError(.file, "\(name): \(lastSystemError())")
             }

@@ -85,7 +85,14 @@ struct DestinationTests {
         #expect(Fixture.failure { _ = try Self.target("iscsi", data) }?.kind == .invalidInput)
     }
 
-    @Test("LUNs that are none", arguments: [.null, "1", -1, 16384, 1.5, true] as [JSONValue])
+    @Test("A LUN as number, as text, as a real without a fraction", arguments: [7, "7", 7.0] as [JSONValue])
+    func goodLUNs(lun: JSONValue) throws {
+        let target = try Self.target("iscsi", ["target_portal": "h:3260", "target_iqn": "iqn.a:b", "target_lun": lun])
+        let hosts = [NetworkLocation.Host(name: "h", port: 3260)]
+        #expect(target == .network(NetworkLocation(transport: "iscsi", name: "iqn.a:b/7", hosts: hosts)))
+    }
+
+    @Test("LUNs that are none", arguments: [.null, "", "one", "0x1", -1, 16384, 1.5, true] as [JSONValue])
     func badLUNs(lun: JSONValue) {
         let data: JSONObject = ["target_portal": "h:3260", "target_iqn": "iqn.a:b", "target_lun": lun]
         #expect(Fixture.failure { _ = try Self.target("iscsi", data) }?.kind == .invalidInput)
