@@ -73,7 +73,7 @@ struct CaptureCommand: AsyncParsableCommand {
                 StandardStream.error.write(line: "capturing \($0) to \(name)")
             }
         } catch {
-            counter.finish(name)
+            if counter.hasSome { counter.finish(name) }
             throw error is CaptureError ? CommandFailure(.failure, "\(error)") : error
         }
         counter.finish(name)
@@ -94,6 +94,8 @@ private final class CaptureCounter: Sendable {
         }
         if isDue { StandardStream.error.write("\r\(Self.text(count))\u{1B}[K") }
     }
+
+    var hasSome: Bool { state.withLock { $0.count.messages > 0 } }
 
     func finish(_ name: String) {
         let count = state.withLock { $0.count }
