@@ -2,6 +2,7 @@
 
 import copy
 import json
+import random
 import re
 
 import captures
@@ -172,6 +173,52 @@ def test_what_breaks_a_schema_is_refused(tmp_path):
         if not any(name in outcome for name in wanted) or names not in outcome:
             wrong.append(f"{method} {'.'.join(path)}: {outcome} {json.dumps(request)[:1500]}")
     assert not wrong, "\n".join(wrong)
+
+
+ODD = [
+    None, True, 0, -1, 7.0, 1.5, 2**33, 1e30, "", " ", "7", "vdb", "/dev/vdb", "VDB", "vdb\n", "é", "a" * 300, "a" * 5000, "/x", "raw",
+    "auto", "copying", INSTANCE, [], [1], ["a"], [None], {}, {"a": 1},
+]  # fmt: skip
+STRAY = ["device_path", "hosts", "port", "encrypted", "target_lun", "multiattach", "serial", "resize_to", "limit", "uuid", "instance"]
+
+
+def places(value: object, path: tuple = ()):
+    """The paths of all members of objects within a value."""
+    for key, member in value.items() if isinstance(value, dict) else ():
+        yield (*path, key)
+        yield from places(member, (*path, key))
+
+
+def shaken(choice: random.Random, request: dict) -> dict:
+    """A copy of a request in which a member or two are something else, are gone, or are new."""
+    request = copy.deepcopy(request)
+    for _ in range(choice.choice([1, 1, 2])):
+        path = choice.choice([path for path in places(request) if path[0] in ("args", "version", "namespace", "_timeout")])
+        holder = request
+        for key in path[:-1]:
+            holder = holder[key]
+        if isinstance(holder[path[-1]], dict) and choice.random() < 0.5:
+            holder[path[-1]][choice.choice(STRAY)] = choice.choice(ODD)
+        elif choice.random() < 0.2:
+            del holder[path[-1]]
+        else:
+            holder[path[-1]] = choice.choice(ODD)
+    return request
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_breaks_a_schema_is_refused(seed, tmp_path):
+    """As before, with changes made at random."""
+    choice = random.Random(seed)
+    examples = [example for method in METHODS for example in SCHEMAS[f"request-{method}.json"]["examples"]]
+    requests = [shaken(choice, captures.request(e["method"], e["args"])) for e in examples for _ in range(40)]
+    done = captures.replay(captures.write(tmp_path / "shaken.jsonl", map(captures.line, requests)))
+    outcomes = dict(re.findall(r"^#(\d+) (.*?)  [\d.]+ s$", done.stdout, re.M))
+    broken = [number for number, request in enumerate(requests) if problems(f"request-{request['method']}", request)]
+    assert len(broken) > 100
+    refusals = ("InvalidInput", "UnsupportedVersion", "rejected")
+    ran = [number for number in broken if not any(refusal in outcomes[str(number + 1)] for refusal in refusals)]
+    assert not ran, [(outcomes[str(number + 1)], requests[number]) for number in ran]
 
 
 def test_what_keeps_to_a_schema_is_not_refused_for_its_shape(tmp_path):
