@@ -36,7 +36,7 @@ package enum SecretMask {
     private static let mark = Array(JSONValue.redactionMark.utf8)
     private static let quotes: Set<UInt8> = [UInt8(ascii: "\""), UInt8(ascii: "'")]
     private static let backslash = UInt8(ascii: "\\")
-    private static let ends = Set(" \t\r\n,;&}])<\"'".utf8)
+    private static let ends = Set(" \t\r\n,;&}]\"'".utf8)
 
     private static func isNamePart(_ byte: UInt8) -> Bool {
         switch byte {

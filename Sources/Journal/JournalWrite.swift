@@ -88,6 +88,8 @@ extension JournalWrite {
             let sql = isSettled ? Self.finishAndSettleSQL : Self.finishSQL
             try db.run(sql, [phase.rawValue, result, failure, time, id.text])
             let count = db.changesCount
+            // The first outcome stays, and is settled all the same.
+            if isSettled, count == 0 { try settle(db, id, .kept) }
             return try count > 0 || isKnown(db, id) ? .success(.count(count)) : .failure(unknown(id, path))
         case .settle(let id, let secrets):
             try settle(db, id, secrets)

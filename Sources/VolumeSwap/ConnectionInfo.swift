@@ -10,6 +10,14 @@ package struct ConnectionInfo: Sendable, Hashable, CustomStringConvertible, Cust
     package let driverVolumeType: String
 
     package init(json value: JSONValue?, argument: String) throws(SwapFailure) {
+        try self.init(resuming: value, argument: argument)
+        try Self.checkTexts(.object(json), path: argument)
+        try Self.checkKinds(json, Self.kinds, path: argument)
+        try Self.checkKinds(data, Self.dataKinds, path: "\(argument).data")
+    }
+
+    /// Reads what was accepted before, without a look at the members.
+    init(resuming value: JSONValue?, argument: String) throws(SwapFailure) {
         guard let value, !value.isNull else { throw .invalidInput("\(argument): missing") }
         guard let object = value.objectValue else { throw .invalidInput("\(argument): must be an object") }
         guard let type = object["driver_volume_type"]?.stringValue, !type.isEmpty else {
@@ -17,9 +25,6 @@ package struct ConnectionInfo: Sendable, Hashable, CustomStringConvertible, Cust
         }
         guard type.utf8.count <= 64 else { throw .invalidInput("\(argument).driver_volume_type: is longer than 64 bytes") }
         guard let data = object["data"]?.objectValue else { throw .invalidInput("\(argument).data: missing or not an object") }
-        try Self.checkTexts(value, path: argument)
-        try Self.checkKinds(object, Self.kinds, path: argument)
-        try Self.checkKinds(data, Self.dataKinds, path: "\(argument).data")
         json = object
         self.data = data
         driverVolumeType = type

@@ -31,8 +31,8 @@ package final class SwapService: Sendable {
         var askedAgain: [ReplyTo] = []
     }
 
-    /// So many callers who ask again while the outcome is told are answered; who asks later is answered from the journal.
-    private static let askersInMemory = 64
+    /// So many callers who ask again while the outcome is told are remembered, to be answered too.
+    private static let askersInMemory = 1024
     /// So many queued records are held in memory; the others wait in the journal alone.
     private static let recordsInMemory = 500
 
@@ -57,7 +57,9 @@ package final class SwapService: Sendable {
     package func submit(_ record: SwapRecord) -> @Sendable () async -> Submission {
         let isUnderWay = active.withLock { active in
             guard let entry = active[record.id] else { return false }
-            if entry.isHandedOut, let replyTo = record.replyTo, entry.askedAgain.count < SwapService.askersInMemory {
+            if entry.isHandedOut, let replyTo = record.replyTo, !entry.askedAgain.contains(replyTo),
+                entry.askedAgain.count < SwapService.askersInMemory
+            {
                 active[record.id]?.askedAgain.append(replyTo)
             }
             return true
@@ -125,7 +127,7 @@ package final class SwapService: Sendable {
         if record.startedAt == nil { record.startedAt = .now }
         let outcome: SwapOutcome?
         do {
-            let request = try SwapRequest(args: record.args, defaults: environment.settings.defaults)
+            let request = try request(of: record)
             let runner = SwapRunner(environment: environment, record: record, request: request, control: control)
             outcome = await runner.run(from: entry)
         } catch {
@@ -213,11 +215,15 @@ package final class SwapService: Sendable {
         return unfinished.count
     }
 
+    private func request(of record: SwapRecord) throws(SwapFailure) -> SwapRequest {
+        if let plan = record.plan { return try SwapRequest(resuming: record.args, plan) }
+        return try SwapRequest(args: record.args, defaults: environment.settings.defaults)
+    }
+
     private func recoveredEntry(_ record: SwapRecord, _ observer: RecoveryObserver) async throws -> SwapEntry {
-        guard let plan = record.plan, let request = try? SwapRequest(args: record.args, defaults: environment.settings.defaults)
-        else {
-            return .fresh
-        }
+        // Without a plan nothing has been begun.
+        guard let plan = record.plan else { return .fresh }
+        let request = try request(of: record)
         let seen: SwapObservation
         do {
             seen = try await observer.observe(plan)

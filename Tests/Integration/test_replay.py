@@ -146,7 +146,7 @@ def test_a_killed_replay_leaves_nothing_behind(tmp_path):
     environment = captures.clean_environment({"TMPDIR": str(temporary)})
     with subprocess.Popen(argv, env=environment, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL) as child:
         try:
-            until(lambda: "journal.sqlite" in open_files(child.pid), 20, "no journal is open")
+            until(lambda: f"{temporary}/" in open_files(child.pid), 20, "no journal is open")
             until(lambda: not any(temporary.iterdir()), 20, "the journal still has a name")
         finally:
             child.kill()

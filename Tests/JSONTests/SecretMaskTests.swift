@@ -11,6 +11,7 @@ import Testing
         ("rabbit://u:hunter2@h:5672,v:hunter2@i/x failed", "rabbit://u:***@i/x failed"),
         ("{\"password\"\t:\n  \"hunter2\"", "{\"password\"\t:\n  \"***\""), ("auth-password: hunter2;", "auth-password: ***;"),
         ("api-key=hunter2&x=1", "api-key=***&x=1"), ("secret-uuid=abc", "secret-uuid=abc"), ("--token=hunter2", "--token=***"),
+        ("password = hun)ter2", "password = ***"), ("auth_password: <hun<ter2", "auth_password: ***"),
         ("the password is wrong", "the password is wrong"),
         ("secret_uuid=abc for rbd://h/x", "secret_uuid=abc for rbd://h/x"),
         ("http://h:80/a@b", "http://h:80/a@b"),

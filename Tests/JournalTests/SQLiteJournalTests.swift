@@ -56,6 +56,19 @@ struct SQLiteJournalTests {
         await journal.close()
     }
 
+    @Test func anOutcomeThatComesTwiceIsSettledAllTheSame() async throws {
+        let journal = try await SQLiteJournal.open(directory: directory.state, isDurable: false)
+        let record = Sample.record("t1")
+        _ = try await journal.accept(record)
+        try await journal.finish(record.id, .success(1), at: .now)
+        #expect(try await journal.record(record.id)?.isReplied == false)
+        try await journal.finish(record.id, .success(2), at: .now)
+        try await journal.settle(record.id)
+        let stored = try #require(try await journal.record(record.id))
+        #expect(stored.outcome == .success(1) && stored.isReplied)
+        await journal.close()
+    }
+
     @Test func aJournalThatNeedNotLastKeepsTasksButNoPlans() async throws {
         let journal = try await SQLiteJournal.open(directory: directory.state, isDurable: false)
         let record = Sample.record("t1")

@@ -28,6 +28,7 @@ package final class CaptureWriter: Sendable {
         /// Where the next message goes.
         mutating func descriptor(onNewMember: () -> Void) throws(CaptureError) -> CInt {
             if let failure { throw failure }
+            guard !isClosed else { throw CaptureError(.file, "the file is closed") }
             guard isCompressed else { return file }
             if let member { return member.input }
             let pipe = try makePipe()

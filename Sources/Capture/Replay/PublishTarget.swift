@@ -99,6 +99,8 @@ package final class PublishTarget: ReplayTarget {
         var properties = recorded
         properties.userID = nil
         properties.replyTo = nil
+        // RabbitMQ would send copies to the recorded keys.
+        properties.headers.removeAll { ["cc", "bcc"].contains($0.key.lowercased()) }
         return properties
     }
 

@@ -8,7 +8,7 @@ import Synchronization
 package final class Replayer: Sendable {
     package struct Options: Sendable {
         package var speed = ReplayClock.Speed.factor(1)
-        /// Requests to replay; nil for all. Their recorded answers are still looked for behind the last one.
+        /// Requests to replay; nil for all. In a file their recorded answers are still looked for behind the last one.
         package var limit: Int?
         /// All must match.
         package var filters: [CaptureFilter] = []
@@ -89,10 +89,11 @@ package final class Replayer: Sendable {
     package func replay(_ readers: [CaptureReader]) async throws -> Summary {
         var clock = ReplayClock(speed: options.speed)
         reading: for reader in readers {
-            while let entry = try await reader.next() {
+            while true {
+                if isBehindLimit, !looksBehindLimit(reader) { break reading }
+                guard let entry = try await reader.next() else { break }
                 try Task.checkCancellation()
                 if isBehindLimit {
-                    guard state.withLock({ $0.looksForAnswers }) else { break reading }
                     if case .message(let line, _) = entry { takeAnswer(line) }
                     continue
                 }
@@ -112,6 +113,11 @@ package final class Replayer: Sendable {
     }
 
     private var isBehindLimit: Bool { options.limit.map { limit in state.withLock { $0.summary.requests >= limit } } ?? false }
+
+    /// Not in a pipe, which may have no end.
+    private func looksBehindLimit(_ reader: CaptureReader) -> Bool {
+        reader.fraction != nil && state.withLock { $0.looksForAnswers }
+    }
 
     /// Of what is behind the limit only the answers to what is before it count.
     private func takeAnswer(_ line: CaptureLine) {

@@ -24,7 +24,8 @@ package struct DryRunOptions: Sendable, Equatable {
         var problems: [String] = []
         var seen: Set<String> = []
         for part in uri.dropFirst("dry-run:".count).drop(while: { $0 == "?" }).split(separator: "&") {
-            let pair = part.split(separator: "=", maxSplits: 1).map { $0.removingPercentEncoding ?? String($0) }
+            let words = part.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            let pair = words.map { $0.removingPercentEncoding ?? String($0) }
             do throws(ConfigurationError) {
                 guard pair[0] == "fail" || seen.insert(pair[0]).inserted else {
                     throw ConfigurationError(problems: ["is given twice"])

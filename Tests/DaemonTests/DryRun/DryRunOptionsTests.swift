@@ -30,7 +30,7 @@ struct DryRunOptionsTests {
         #expect(error?.description.contains("steps are lookup, off, undefine") == true)
     }
 
-    @Test(arguments: ["dry-run", "dry-run?rate=1", "dry-run:x", "dry-run:?rate=1&rate=2"])
+    @Test(arguments: ["dry-run", "dry-run?rate=1", "dry-run:x", "dry-run:?rate=1&rate=2", "dry-run:?=", "dry-run:?=1"])
     func aSlipIsNoOtherHypervisor(uri: String) {
         #expect(throws: ConfigurationError.self) { try DryRunOptions(uri: uri) }
     }

@@ -111,6 +111,29 @@ struct ServiceRecoveryTests {
         #expect(hypervisor.state.withLock { $0.definitions.count } == 1)
     }
 
+    @Test(
+        "A swap under way is carried through, though its message would be refused today",
+        arguments: [SwapPhase.copying, .pivoting, .finishing, .storing, .undefining])
+    func acceptedByAnotherVersion(phase: SwapPhase) async throws {
+        var record = Self.record(phase, strategy: .rebase)
+        record.args["instance"] = ["uuid": .string(Fixture.uuid), "nova_object.data": nil]
+        var connection = try #require(record.args["new_connection_info"]?.objectValue)
+        connection["multiattach"] = 0
+        record.args["new_connection_info"] = .object(connection)
+        record.args["an_argument_of_old"] = 1
+        let args = record.args
+        #expect(Fixture.failure { _ = try SwapRequest(args: args, defaults: SwapOptions()) }?.kind == .invalidInput)
+        let (hypervisor, outcome) = try await Self.recover(record) { hypervisor in
+            Self.undefined(hypervisor)
+            if phase != .undefining { hypervisor.change { $0.liveSource = Fixture.newPath } }
+        }
+        #expect(outcome.result != nil)
+        hypervisor.state.withLock { state in
+            #expect(state.status.isPersistent)
+            #expect(state.storedSource == Fixture.newPath)
+        }
+    }
+
     @Test("An outcome that was not delivered is delivered, and nothing is done again")
     func undelivered() async throws {
         var record = Self.record(.failed)
