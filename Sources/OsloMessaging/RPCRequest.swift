@@ -63,8 +63,8 @@ package struct RPCRequest: Sendable, Hashable {
             throw EnvelopeError(code: .missingKey, message: "a call (_msg_id) without _reply_q")
         }
         var context = JSONObject()
-        for (index, key) in inner.keys.enumerated() where key.hasPrefix(Self.contextPrefix) {
-            context[String(key.dropFirst(Self.contextPrefix.count))] = inner.values[index]
+        for (key, value) in inner where key.hasPrefix(Self.contextPrefix) {
+            context[String(key.dropFirst(Self.contextPrefix.count))] = value
         }
         self.context = context
         self.inner = inner

@@ -10,23 +10,24 @@ package struct RPCVersion: Sendable, Hashable, CustomStringConvertible {
 
     /// Nil when the text is no version.
     package init?(_ text: some StringProtocol) {
-        var numbers = (0, 0, 0)
-        var part = 0
-        var digits = 0
-        for byte in text.utf8 {
-            if byte == UInt8(ascii: "."), digits > 0, part < 2 {
-                part += 1
-                digits = 0
-                continue
-            }
-            // Up to nine digits, none of them a leading zero.
-            guard (48...57).contains(byte), digits < 9, digits == 0 || numbers.2 > 0 else { return nil }
-            numbers.2 = (digits == 0 ? 0 : numbers.2 * 10) + Int(byte - 48)
-            digits += 1
-            if part == 0 { numbers.0 = numbers.2 } else if part == 1 { numbers.1 = numbers.2 }
-        }
-        guard digits > 0 else { return nil }
-        self.init(major: numbers.0, minor: numbers.1)
+        var rest = Substring(text).utf8
+        guard let major = Self.number(&rest), let minor = rest.isEmpty ? 0 : Self.part(&rest),
+            rest.isEmpty || Self.part(&rest) != nil, rest.isEmpty
+        else { return nil }
+        self.init(major: major, minor: minor)
+    }
+
+    private static func part(_ rest: inout Substring.UTF8View) -> Int? {
+        guard rest.popFirst() == UInt8(ascii: ".") else { return nil }
+        return number(&rest)
+    }
+
+    /// Up to nine digits without a leading zero.
+    private static func number(_ rest: inout Substring.UTF8View) -> Int? {
+        let digits = rest.prefix { (48...57).contains($0) }
+        guard (1...9).contains(digits.count), digits.count == 1 || digits.first != UInt8(ascii: "0") else { return nil }
+        rest = rest.dropFirst(digits.count)
+        return digits.reduce(0) { $0 * 10 + Int($1 - 48) }
     }
 
     /// Whether a server of this version can serve a client that asks for another: same major, minor not greater.
