@@ -36,9 +36,10 @@ struct ParseArena {
     private var more: [UnsafeMutableRawPointer] = unsafe []
     private var next: UnsafeMutableRawPointer?
     private var left = 0
-    private var blockSize = ParseArena.keptSize
+    private var blockSize: Int
 
-    private init(first: UnsafeMutableRawPointer?) {
+    private init(first: UnsafeMutableRawPointer?, blockSize: Int) {
+        self.blockSize = blockSize
         unsafe self.first = first
         unsafe next = first
         left = unsafe first == nil ? 0 : Self.keptSize
@@ -49,8 +50,7 @@ struct ParseArena {
     /// - Parameter expected: bytes that will be needed, roughly; more is found when it is.
     static func with<Value>(expected: Int, _ body: () -> Value) -> Value {
         let thread = unsafe ownThread()
-        var arena = unsafe ParseArena(first: thread.pointee.kept ?? malloc(keptSize))
-        arena.blockSize = max(keptSize, expected)
+        var arena = unsafe ParseArena(first: thread.pointee.kept ?? malloc(keptSize), blockSize: max(keptSize, expected))
         unsafe thread.pointee.kept = nil
         return unsafe withUnsafeMutablePointer(to: &arena) { pointer in
             let outer = unsafe thread.pointee.arena
@@ -76,16 +76,18 @@ struct ParseArena {
         return unsafe thread
     }
 
+    /// The arena of this thread's parse.
+    private static var underWay: UnsafeMutablePointer<ParseArena>? {
+        unsafe pthread_getspecific(current)?.assumingMemoryBound(to: Thread.self).pointee.arena
+    }
+
     private static func allocate(_ size: Int) -> UnsafeMutableRawPointer? {
-        guard let thread = unsafe pthread_getspecific(current)?.assumingMemoryBound(to: Thread.self),
-            let arena = unsafe thread.pointee.arena
-        else { return unsafe malloc(size) }
+        guard let arena = unsafe underWay else { return unsafe malloc(size) }
         return unsafe arena.pointee.take(size)
     }
 
     private static func release(_ memory: UnsafeMutableRawPointer?) {
-        let thread = unsafe pthread_getspecific(current)?.assumingMemoryBound(to: Thread.self)
-        if unsafe thread?.pointee.arena == nil { unsafe free(memory) }
+        if unsafe underWay == nil { unsafe free(memory) }
     }
 
     private mutating func take(_ size: Int) -> UnsafeMutableRawPointer? {

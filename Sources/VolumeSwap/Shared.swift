@@ -16,7 +16,7 @@ package struct Shared<Facts: Sendable>: Sendable {
     @inlinable
     package init(_ facts: Facts) { storage = Storage(facts) }
 
-    /// The value, to read many of its members.
+    /// The value, to read many of its members; outside this module also to read one often, since a key path is slow there.
     @inlinable
     package var facts: Facts { storage.facts }
 

@@ -90,6 +90,7 @@ package final class Replayer: Sendable {
         var clock = ReplayClock(speed: options.speed)
         reading: for reader in readers {
             while true {
+                let isBehindLimit = isBehindLimit
                 if isBehindLimit, !looksBehindLimit(reader) { break reading }
                 guard let entry = try await reader.next() else { break }
                 try Task.checkCancellation()
