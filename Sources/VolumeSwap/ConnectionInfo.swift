@@ -66,10 +66,9 @@ package struct ConnectionInfo: Sendable, Hashable, CustomStringConvertible, Cust
     private static let kinds: [String: Kind] = ["serial": .text, "multiattach": .boolean, "mount_point_base": .text]
     private static let dataKinds: [String: Kind] = [
         "device_path": .path, "export": .text, "export_name": .text, "name": .text, "mount_point_base": .text, "format": .text,
-        "hosts": .list,
-        "ports": .list, "auth_enabled": .boolean, "auth_username": .text, "auth_password": .text, "secret_type": .text,
-        "secret_uuid": .text, "target_portal": .text, "target_iqn": .text, "host": .text, "port": .port, "encrypted": .boolean,
-        "volume_id": .text,
+        "hosts": .list, "ports": .list, "auth_enabled": .boolean, "auth_username": .text, "auth_password": .text,
+        "secret_type": .text, "secret_uuid": .text, "target_portal": .text, "target_iqn": .text, "host": .text, "port": .port,
+        "encrypted": .boolean, "volume_id": .text,
     ]
 
     /// A member of the wrong type must not pass for an absent one.

@@ -27,8 +27,8 @@ package struct InstanceReference: Sendable, Hashable, Codable, CustomStringConve
                 guard let data = data.objectValue else { throw .invalidInput("instance: nova_object.data must be an object") }
                 members = data
             }
-            let uuid = try Self.text(members, "uuid")
-            let name = try Self.text(members, "name")
+            let uuid = try SwapRequest.text(members["uuid"], "instance: uuid")
+            let name = try SwapRequest.text(members["name"], "instance: name")
             if let uuid, !Self.isUUID(uuid) { throw .invalidInput("instance: uuid '\(uuid.prefix(80))' is not a UUID") }
             if let name { try ConnectionInfo.checkText(name, "instance.name", limit: 255) }
             guard uuid != nil || !(name ?? "").isEmpty else {
@@ -40,12 +40,6 @@ package struct InstanceReference: Sendable, Hashable, Codable, CustomStringConve
         default:
             throw .invalidInput("instance: must be a UUID text or an object with a uuid")
         }
-    }
-
-    private static func text(_ members: JSONObject, _ key: String) throws(SwapFailure) -> String? {
-        guard let value = members[key], !value.isNull else { return nil }
-        guard let text = value.stringValue else { throw .invalidInput("instance: \(key) must be a text") }
-        return text
     }
 
     /// The key that orders the tasks of one instance.

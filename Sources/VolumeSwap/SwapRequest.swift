@@ -61,11 +61,14 @@ package struct SwapRequest: Sendable {
         options = plan.options
     }
 
+    /// A disk's name without `/dev/`.
+    package static func diskName(_ text: String) -> String { text.hasPrefix("/dev/") ? String(text.dropFirst(5)) : text }
+
     /// `/dev/vdb` or `vdb` as the target name `vdb`.
     package static func disk(mountpoint: JSONValue?) throws(SwapFailure) -> String {
         guard let mountpoint, !mountpoint.isNull else { throw .invalidInput("mountpoint: missing") }
         guard let text = mountpoint.stringValue else { throw .invalidInput("mountpoint: must be a text such as /dev/vdb") }
-        let name = text.hasPrefix("/dev/") ? String(text.dropFirst(5)) : text
+        let name = diskName(text)
         let bytes = name.utf8
         guard (1...32).contains(bytes.count), bytes.allSatisfy({ (97...122).contains($0) || (48...57).contains($0) }) else {
             throw .invalidInput("mountpoint: '\(text.prefix(80))' is not a disk name such as /dev/vdb")
@@ -73,9 +76,15 @@ package struct SwapRequest: Sendable {
         return name
     }
 
-    private static func optionalText(_ value: JSONValue?, _ key: String) throws(SwapFailure) -> String? {
+    /// A text that may be absent or null.
+    static func text(_ value: JSONValue?, _ name: String) throws(SwapFailure) -> String? {
         guard let value, !value.isNull else { return nil }
-        guard let text = value.stringValue else { throw .invalidInput("\(key): must be a text") }
+        guard let text = value.stringValue else { throw .invalidInput("\(name) must be a text") }
+        return text
+    }
+
+    private static func optionalText(_ value: JSONValue?, _ key: String) throws(SwapFailure) -> String? {
+        guard let text = try text(value, "\(key):") else { return nil }
         guard text.utf8.count <= 255 else { throw .invalidInput("\(key): is longer than 255 bytes") }
         return text
     }

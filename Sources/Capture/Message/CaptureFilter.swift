@@ -3,9 +3,9 @@ import OsloMessaging
 
 /// Which messages are wanted: `method=swap_volume and instance=UUID`, `volume~abc or time>=2026-11-23T10:00:00Z`.
 ///
-/// A condition is KEY, an operator and a value, in whose letters large and small are one. Keys: `method`, `kind` (call, cast), `instance`, `disk`, `volume` (the old or the
-/// new one), `exchange`, `routing_key`, `time`. Operators: `=`, `!=`, `~` (contains), and for `time` also `<`, `<=`, `>`, `>=`.
-/// `and` binds closer than `or`; a comma is an `and`. A value with blanks stands in quotes.
+/// A condition is KEY, an operator and a value, in whose letters large and small are one. Keys: `method`, `kind` (call, cast),
+/// `instance`, `disk`, `volume` (the old or the new one), `exchange`, `routing_key`, `time`. Operators: `=`, `!=`, `~` (contains), and
+/// for `time` also `<`, `<=`, `>`, `>=`. `and` binds closer than `or`; a comma is an `and`. A value with blanks stands in quotes.
 package struct CaptureFilter: Sendable {
     private struct Condition: Sendable {
         let key: String
@@ -62,11 +62,11 @@ package struct CaptureFilter: Sendable {
             case .equal, .contains: return time == moment
             }
         }
-        let values = values(condition.key, line, message)
+        let values = values(condition.key, line, message).map { $0.lowercased() }
         switch condition.comparison {
-        case .equal: return values.contains { $0.lowercased() == condition.value }
-        case .unequal: return !values.contains { $0.lowercased() == condition.value }
-        default: return values.contains { $0.lowercased().contains(condition.value) }
+        case .equal: return values.contains(condition.value)
+        case .unequal: return !values.contains(condition.value)
+        default: return values.contains { $0.contains(condition.value) }
         }
     }
 
@@ -102,9 +102,9 @@ package struct CaptureFilter: Sendable {
             if key == "kind", comparison != .contains, !["call", "cast"].contains(value.lowercased()) {
                 throw CaptureError(.usage, "filter: '\(value)' is no kind; kinds are call and cast")
             }
-            let isDevice = key == "disk" && comparison != .contains && value.hasPrefix("/dev/")
-            let wanted = (isDevice ? String(value.dropFirst(5)) : value).lowercased()
-            return Condition(key: key, comparison: comparison, value: wanted, moment: nil)
+            let isDisk = key == "disk" && comparison != .contains
+            let wanted = isDisk ? RPCRequest.diskName(value) : value
+            return Condition(key: key, comparison: comparison, value: wanted.lowercased(), moment: nil)
         }
         guard let moment = Timestamp.date(value) ?? Timestamp.date(value + "T00:00:00Z") else {
             throw CaptureError(.usage, "filter: '\(value)' is no time such as 2026-11-23T10:00:00Z")

@@ -57,9 +57,10 @@ extension RPCRequest {
     }
 
     /// The disk's name without `/dev/`.
-    package var disk: String? {
-        args["mountpoint"]?.stringValue.map { $0.hasPrefix("/dev/") ? String($0.dropFirst(5)) : $0 }
-    }
+    package var disk: String? { args["mountpoint"]?.stringValue.map(Self.diskName) }
+
+    /// A disk's name without `/dev/`.
+    static func diskName(_ text: String) -> String { text.hasPrefix("/dev/") ? String(text.dropFirst(5)) : text }
 
     /// The ids of the old and the new volume, as far as they are named.
     package var volumes: [String] {

@@ -48,7 +48,7 @@ package struct DryRunRule: Sendable, Equatable {
             }
             switch pair[0] {
             case "instance": instance = pair[1].lowercased()
-            case "disk": disk = pair[1].hasPrefix("/dev/") ? String(pair[1].dropFirst(5)) : pair[1]
+            case "disk": disk = SwapRequest.diskName(pair[1])
             case "volume": volume = pair[1]
             case "share":
                 guard let share = Double(pair[1]), (0...1).contains(share) else {
