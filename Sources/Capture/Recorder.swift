@@ -58,6 +58,7 @@ package struct Recorder: Sendable {
     ) async throws -> Count {
         var count = Count()
         var replies = KnownReplies()
+        var redactor = CaptureRedactor()
         var epoch: UInt64?
         for await message in transport.inbound {
             onActivity()
@@ -65,7 +66,7 @@ package struct Recorder: Sendable {
             epoch = message.settlement.epoch
             let line = CaptureLine(message, capturedAt: .now)
             if let wanted = select(line.traced ?? line, &replies) {
-                try await writer.write(redacts ? wanted.redacted() : wanted)
+                try await writer.write(redacts ? redactor.redacted(wanted) : wanted)
                 count.messages += 1
                 count.bytes += Int64(message.body.count)
                 onMessage(count)

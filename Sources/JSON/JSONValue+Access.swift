@@ -1,6 +1,14 @@
 import OrderedCollections
 
 extension JSONValue {
+    /// Whether this is no array and no object.
+    package var isScalar: Bool {
+        switch self {
+        case .array, .object: false
+        default: true
+        }
+    }
+
     package var isNull: Bool {
         if case .null = self { true } else { false }
     }

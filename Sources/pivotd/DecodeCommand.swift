@@ -19,7 +19,7 @@ struct DecodeCommand: AsyncParsableCommand {
 
     func run() async throws {
         let filters = try input.parsedFilters()
-        let text = MessageText(showsContexts: contexts)
+        var text = MessageText(showsContexts: contexts)
         var number = 0
         var broken = 0
         reading: for reader in try input.open() {
@@ -33,7 +33,7 @@ struct DecodeCommand: AsyncParsableCommand {
                     guard filters.isEmpty || filters.allSatisfy({ $0.matches(line, CapturedMessage(line)) }) else { continue }
                     number += 1
                     StandardStream.output.write(
-                        json ? MessageText.json(line).serialized() + "\n" : text.block(line, number: number) + "\n\n")
+                        json ? text.json(line).serialized() + "\n" : text.block(line, number: number) + "\n\n")
                     if number == input.limit { break reading }
                 }
             }

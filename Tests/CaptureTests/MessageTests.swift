@@ -112,11 +112,13 @@ import Testing
 
     @Test func showsMessagesWithoutSecrets() throws {
         let line = Self.request("swap_volume", ["auth_password": "s3cret", "text": "a\u{1B}[2Jb"])
-        let folded = MessageText(showsContexts: false).block(line, number: 3)
+        var folding = MessageText(showsContexts: false)
+        let folded = folding.block(line, number: 3)
         #expect(folded.contains("#3") && folded.contains("call swap_volume") && folded.contains("request_id req-1, 1 more"))
-        let whole = MessageText(showsContexts: true).block(line, number: 3)
+        var showing = MessageText(showsContexts: true)
+        let whole = showing.block(line, number: 3)
         #expect(whole.contains("auth_token"))
-        let json = MessageText.json(line)
+        let json = folding.json(line)
         #expect(json["kind"] == "call" && json["message"]?["args"]?["auth_password"] == "***")
         for text in [folded, whole, json.serialized()] {
             #expect(!text.contains("s3cret") && !text.contains("\u{1B}"))

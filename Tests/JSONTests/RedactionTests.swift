@@ -86,4 +86,44 @@ import Testing
         #expect(secret.redactedIfSecret()?.serialized() == #"{"a":[1,{"PassWord":"***"}],"b":2}"#)
         #expect(secret.redacted().redactedIfSecret() == nil)
     }
+
+    @Test(arguments: [
+        (#"{"name": "auth_password", "value": "s3cret"}"#, #"{"name":"auth_password","value":"***"}"#),
+        (#"{"key": "auth_password", "value": "s3cret"}"#, #"{"key":"auth_password","value":"***"}"#),
+        (#"{"key": "s3cret", "value": "x"}"#, #"{"key":"***","value":"x"}"#),
+        (#"["-o", "password", "s3cret", "x"]"#, #"["-o","password","***","x"]"#),
+        (#"["-n", "node.session.auth.password", "-v", "s3cret"]"#, #"["-n","node.session.auth.password","-v","***"]"#),
+        (#"{"password: s3cret": 1}"#, #"{"password: ***":"***"}"#),
+        (#"{"password": {"a": ["s3cret"]}, "token": 5}"#, #"{"password":"***","token":"***"}"#),
+        (#"{"psk": "s3cret", "pw": "s3cret", "tls_key": "s3cret"}"#, #"{"psk":"***","pw":"***","tls_key":"***"}"#),
+    ])
+    func masksOtherWaysToNameASecret(_ text: String, _ masked: String) throws {
+        #expect(try JSONValue(parsing: text).redacted().serialized() == masked)
+    }
+
+    @Test func aSecretSeenUnderItsNameIsFoundAgainInProse() {
+        var redaction = Redaction(remembers: true)
+        let request: JSONValue = [
+            "reason": "CHAP: s3cret-one was refused", "data": ["auth_password": "s3cret-one", "token": ["nested-secret"]],
+            "id": "volume-s3cret-one", "uuid": ["secret": "457eb676-33da-42ec-9a8c-9293d545c337", "password": "short"],
+        ]
+        let clean = redaction.redacted(request)
+        #expect(clean?["reason"] == "CHAP: *** was refused")
+        #expect(clean?["id"] == "volume-s3cret-one", "an identifier stays, for a replay needs it")
+        let later: JSONValue = [
+            "failed with s3cret-one\n", "nested-secret is bad", "457eb676-33da-42ec-9a8c-9293d545c337 in short",
+        ]
+        #expect(
+            redaction.redacted(later) == ["failed with ***\n", "*** is bad", "457eb676-33da-42ec-9a8c-9293d545c337 in short"])
+        #expect(
+            String(decoding: redaction.redacted(Array("a s3cret-ones3cret-one\u{ff}".utf8)), as: UTF8.self) == "a ******\u{ff}")
+        #expect(later.redactedIfSecret() == nil, "only what remembers knows it")
+    }
+
+    @Test func theOldestRememberedSecretsAreForgotten() {
+        var redaction = Redaction(remembers: true)
+        for number in 0...25_000 { _ = redaction.redacted(["password": .string("secret-\(number)")]) }
+        #expect(redaction.redacted("is secret-24999 known") == "is *** known")
+        #expect(redaction.redacted("is secret-1 known") == nil)
+    }
 }

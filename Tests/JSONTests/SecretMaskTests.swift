@@ -6,19 +6,95 @@ import Testing
         (#"{"auth_password": "hunter2", "a": 1"#, #"{"auth_password": "***", "a": 1"#),
         (#"{\"auth_password\": \"hun\\\"ter2\", \"a\": 1"#, #"{\"auth_password\": \"***\", \"a\": 1"#),
         (#"{'auth_password': 'hunter2', 'a': 1}"#, #"{'auth_password': '***', 'a': 1}"#),
+        ("{u'auth_password': u'hunter2', b'a': b''}", "{u'auth_password': u'***', b'a': b''}"),
         ("password=hunter2, disk=vdb", "password=***, disk=vdb"),
         (#"{"auth_token": "hunter2"#, #"{"auth_token": "***"#),
+        (#"{"password": ["hun]ter2"], "a": 1"#, #"{"password": ***, "a": 1"#),
+        (#"{"password": {"v": "hunter2"}, "a": 1"#, #"{"password": ***, "a": 1"#),
+        (#"{"password": {"v": "hunter2", "a": 1"#, #"{"password": ***"#),
+        (#"{"key": "hunter2", "a": 1"#, #"{"key": "***", "a": 1"#),
+        (#""password" => "hunter2", "a" => 1"#, #""password" => "***", "a" => 1"#),
+        ("password = u'hun''ter2' x=1", "password = u'***' x=1"),
+        ("password: |\n  hunter2\n  more\nuser: me", "password: |\n***\nuser: me"),
+        ("password: >-\n  hunter2", "password: >-\n***"),
+        ("password=hun;t,e r2] user=me", "password=***] user=me"), ("password=hun&ter2", "password=***"),
+        ("password=hunter2==, user=me", "password=***, user=me"),
         ("rabbit://u:hunter2@h:5672,v:hunter2@i/x failed", "rabbit://u:***@i/x failed"),
-        ("{\"password\"\t:\n  \"hunter2\"", "{\"password\"\t:\n  \"***\""), ("auth-password: hunter2;", "auth-password: ***;"),
-        ("api-key=hunter2&x=1", "api-key=***&x=1"), ("secret-uuid=abc", "secret-uuid=abc"), ("--token=hunter2", "--token=***"),
+        ("rabbit://u:hun/ter2@h/x failed", "rabbit://u:***@h/x failed"),
+        ("{\"password\"\t:\n  \"hunter2\"", "{\"password\"\t:\n  \"***\""),
+        ("auth-password: hunter2;\nx", "auth-password: ***\nx"),
+        ("api-key=hunter2&x=1", "api-key=***&x=1"), ("--token=hunter2", "--token=***"),
         ("password = hun)ter2", "password = ***"), ("auth_password: <hun<ter2", "auth_password: ***"),
-        ("the password is wrong", "the password is wrong"),
-        ("secret_uuid=abc for rbd://h/x", "secret_uuid=abc for rbd://h/x"),
-        ("http://h:80/a@b", "http://h:80/a@b"),
+        ("auth_password=<Secret value='hunter2'> x", "auth_password=*** x"),
+        ("mount -o user=me,pass=hunter2,x=1", "mount -o user=me,pass=***,x=1"),
+        ("--password hunter2 --user me", "--password *** --user me"), ("--auth-token 'hun ter2' x", "--auth-token '***' x"),
+        ("['--password', 'hun ter2', 'x']", "['--password', '***', 'x']"),
+        ("-n node.session.auth.password -v hunter2 x", "-n node.session.auth.password -v *** x"),
+        ("'node.session.auth.password', '-v', 'hunter2'", "'node.session.auth.password', '-v', '***'"),
+        ("Authorization: Bearer hunter2 x=1\r\nHost: h", "Authorization: ***\r\nHost: h"),
+        (#"-H "X-Auth-Token: hunter2" u"#, "-H \"X-Auth-Token: ***"), ("Cookie: a=hunter2; b=hunter2", "Cookie: ***"),
+        ("with Bearer hunter2", "with Bearer ***"), ("Basic aHVudGVyMg==", "Basic ***"),
+        ("<password>hunter2</password>", "<password>***</password>"),
+        ("<auth_password type='x'>hunter2<", "<auth_password type='x'>***<"),
+        ("<secret>\n <value>hunter2</value></secret>", "<secret>\n <value>***</value></secret>"),
+        ("rbd:vol/x:id=cinder:key=hunter2:conf=c", "rbd:vol/x:id=cinder:key=***"),
+        ("key = AQBSdFhcHn+xKhAAzZ3m8a/0YQ1Zl6Vb3nYvKw==", "key = ***"),
+        ("the password is hunter2, he said", "the password is ***, he said"),
+        ("password 'hunter' rejected", "password '***' rejected"),
+        (
+            "x-----BEGIN RSA PRIVATE KEY-----\nhunter2\n-----END RSA PRIVATE KEY-----",
+            "x-----BEGIN RSA PRIVATE KEY-----***-----END RSA PRIVATE KEY-----"
+        ),
+        ("password\u{1}\u{7}hunter2", "password***"),
     ])
     func masks(_ text: String, _ masked: String) {
         #expect(SecretMask.masked(text) == masked)
+        #expect(SecretMask.masked(masked) == masked)
         #expect(SecretMask.masked([0xff, 0x20] + Array(text.utf8)) == [0xff, 0x20] + Array(masked.utf8))
+    }
+
+    @Test(arguments: [
+        "secret-uuid=abc", "the password is wrong", "secret_uuid=abc for rbd://h/x", "http://h:80/a@b", "pass: word",
+        "routing key: notifications.error", "key=value", "Secret not found: no secret with matching uuid 'x'", "basic checks",
+        "<secret type='ceph' uuid='x'/>", "no password", "password", "password=", "-----BEGIN CERTIFICATE-----\nabc",
+        "the token has expired", "rbd://h:6789/x@y",
+    ])
+    func leavesTheRestAlone(_ text: String) { #expect(SecretMask.masked(text) == text) }
+
+    @Test func binaryValuesAreMaskedToTheEnd() {
+        let messagePack = Array("\u{81}".utf8.dropFirst()) + [0xad] + Array("auth_password".utf8) + [0xa7] + Array("hunter2".utf8)
+        #expect(SecretMask.masked(messagePack).suffix(16).elementsEqual("auth_password***".utf8))
+    }
+
+    /// Names, values and signs in any succession: no part of a value is ever left, in time linear in the text.
+    @Test func noPartOfAValueIsLeft() {
+        var choice = SystemRandomNumberGenerator()
+        let names = ["password", "auth_token", "'secret'", #"\"chap_key\""#, "--password", "Cookie"]
+        let signs = ["=", ": ", "=>", " = ", ":\t"]
+        let values = [
+            "SEK", "SEK SEK", "'SEK'", #"\"SEK\""#, "[SEK, SEK]", "{'a': 'SEK'}", "SEK'SEK", "SEK,SEK;SEK&SEK", "(SEK)", "u'SEK'",
+        ]
+        let ends = ["\nuser=me\n", ", user=me ", " & next=1 ", "}\n", "]\n", "; "]
+        for _ in 0..<3000 {
+            let text = (0..<Int.random(in: 1...4, using: &choice)).map { _ in
+                names.randomElement(using: &choice)! + signs.randomElement(using: &choice)! + values.randomElement(
+                    using: &choice)!
+                    + ends.randomElement(using: &choice)!
+            }.joined()
+            #expect(!SecretMask.masked(text).contains("SEK"), "\(text)")
+        }
+    }
+
+    /// What is quadratic in the text would take hours here.
+    @Test(
+        .timeLimit(.minutes(2)),
+        arguments: [
+            "password ", "password= ", "'", "[", "{", "<password", "://", "a://b:", "-----BEGIN ", "-----BEGIN PRIVATE KEY", "-",
+            "key=",
+            "key:", "pass = ", "password=[", "password: |\n", "--password,", "password is ", "password=a ",
+        ])
+    func anyTextIsReadInTimeLinearInIt(_ part: String) {
+        _ = SecretMask.masked(Array(String(repeating: part, count: 200_000 / part.utf8.count).utf8))
     }
 
     @Test func damagedJSONInAStringIsMaskedToo() {

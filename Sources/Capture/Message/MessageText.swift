@@ -7,14 +7,15 @@ import OsloMessaging
 package struct MessageText: Sendable {
     /// Shows request contexts whole, not folded to a line.
     private let showsContexts: Bool
+    private var redactor = CaptureRedactor()
 
     package init(showsContexts: Bool) {
         self.showsContexts = showsContexts
     }
 
     /// The block of a message, without a line feed at its end.
-    package func block(_ line: CaptureLine, number: Int) -> String {
-        let line = line.redacted()
+    package mutating func block(_ line: CaptureLine, number: Int) -> String {
+        let line = redactor.redacted(line)
         let time = line.capturedAt.map(Timestamp.text) ?? "time unknown"
         var rows = ["#\(number)  \(time)  \(line.exchange.isEmpty ? "(default exchange)" : line.exchange) -> \(line.routingKey)"]
         if line.redelivered { rows[0] += "  redelivered" }
@@ -32,8 +33,8 @@ package struct MessageText: Sendable {
     }
 
     /// The message as one JSON value: the line with its content opened.
-    package static func json(_ line: CaptureLine) -> JSONValue {
-        let line = line.redacted()
+    package mutating func json(_ line: CaptureLine) -> JSONValue {
+        let line = redactor.redacted(line)
         guard case .object(var json) = line.json else { return line.json }
         let content = (try? CapturedMessage.inner(line.body)).map { JSONValue.object($0) }
         switch CapturedMessage(line) {

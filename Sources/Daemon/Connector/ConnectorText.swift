@@ -28,7 +28,7 @@ enum ConnectorText {
         switch value {
         case .object(let members):
             members.reduce(into: []) {
-                $0.formUnion(secrets(in: $1.value, isSecret: isSecret || JSONValue.isSecret(key: $1.key)))
+                $0.formUnion(secrets(in: $1.value, isSecret: isSecret || SecretName.isSecret($1.key)))
             }
         case .array(let elements):
             elements.reduce(into: []) { $0.formUnion(secrets(in: $1, isSecret: isSecret)) }

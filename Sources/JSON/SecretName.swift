@@ -1,0 +1,74 @@
+/// Which names are those of secrets.
+package enum SecretName {
+    /// Whether a member or option of this name holds a secret, wherever it stands.
+    ///
+    /// The names of secrets (`secret_uuid`, `secret_type`) are none: a replay needs them.
+    package static func isSecret(_ name: String) -> Bool { isSecret(name.utf8.span) }
+
+    static func isSecret(_ name: Span<UInt8>) -> Bool {
+        if harmless.contains(where: { ends(name, with: $0) }) { return false }
+        return words.contains { contains(name, $0) } || endings.contains { ends(name, with: $0) }
+    }
+
+    /// Whether a member of this name holds a secret, in `{"NAME": …}`. In a sentence it may be a word like others.
+    static func isSecretMember(_ name: Span<UInt8>) -> Bool { isSecret(name) || members.contains { equals(name, $0) } }
+
+    /// Whether `NAME=` is followed by a secret, as in the options of mount.cifs.
+    static func isSecretOption(_ name: Span<UInt8>) -> Bool { options.contains { equals(name, $0) } }
+
+    /// Whether all that follows on the line belongs to the value, as in HTTP's `Authorization` and `Cookie`.
+    static func isHeader(_ name: Span<UInt8>) -> Bool { headers.contains { ends(name, with: $0) } }
+
+    /// Whether a blank stands between this name and its secret, as in `Bearer TOKEN`.
+    static func isScheme(_ name: Span<UInt8>) -> Bool { schemes.contains { equals(name, $0) } }
+
+    /// `key=`, whose value is a ceph key only if it looks like one.
+    static func isKey(_ name: Span<UInt8>) -> Bool { equals(name, key) }
+
+    private static let harmless = letters("secret_uuid", "secret_type")
+    private static let words = letters("password", "passwd", "passphrase", "secret", "token", "keyring", "credential")
+    private static let endings = letters(
+        "adminpass", "admin_pass", "auth_key", "authkey", "private_key", "access_key", "encryption_key", "client_key", "api_key",
+        "apikey", "user_key", "userkey", "session_key", "ceph_key", "cephkey", "cephx_key", "rbd_key", "chap_key", "dhchap_key",
+        "dhchap_ctrl_key", "luks_key", "tls_key", "psk", "dsn", "connection_string", "authorization", "cookie", "signature")
+    private static let options = letters("pass", "pwd", "pw")
+    private static let members = options + letters("key", "bearer")
+    private static let headers = letters("authorization", "cookie")
+    private static let schemes = letters("bearer", "basic")
+    private static let key = Array("key".utf8)
+
+    private static func letters(_ names: String...) -> [[UInt8]] { names.map { Array($0.utf8) } }
+
+    private static func equals(_ name: Span<UInt8>, _ letters: [UInt8]) -> Bool {
+        name.count == letters.count && matches(name, at: 0, letters)
+    }
+
+    /// Whether the name is this one, or ends with it after a separator.
+    private static func ends(_ name: Span<UInt8>, with letters: [UInt8]) -> Bool {
+        let start = name.count - letters.count
+        guard start >= 0, matches(name, at: start, letters) else { return false }
+        return start == 0 || folded(name[start - 1]) == UInt8(ascii: "_")
+    }
+
+    private static func contains(_ name: Span<UInt8>, _ word: [UInt8]) -> Bool {
+        guard name.count >= word.count else { return false }
+        return (0...name.count - word.count).contains { matches(name, at: $0, word) }
+    }
+
+    /// Whether these letters stand there, as capitals or not.
+    private static func matches(_ name: Span<UInt8>, at start: Int, _ letters: [UInt8]) -> Bool {
+        for offset in letters.indices {
+            guard folded(name[start + offset]) == letters[offset] else { return false }
+        }
+        return true
+    }
+
+    /// Capitals as small letters, `-` and `.` as `_`.
+    private static func folded(_ byte: UInt8) -> UInt8 {
+        switch byte {
+        case UInt8(ascii: "A")...UInt8(ascii: "Z"): byte | 0x20
+        case UInt8(ascii: "-"), UInt8(ascii: "."): UInt8(ascii: "_")
+        default: byte
+        }
+    }
+}

@@ -1,0 +1,102 @@
+/// Finds where secrets stand in text.
+///
+/// A secret is what belongs to a secret's name (``SecretName``): `name=value`, `"name": "value"` with quotes escaped as often as you
+/// like, `name => [value]`, `--name value`, `<name>value</name>`, `-n name -v value`, `name 'value'`, a YAML block, a binary format's
+/// value; the password in a URL; a private key in PEM. When it cannot be told where a value ends, all that it may be is taken: to the
+/// end of the line, or of the text. In time linear in the text.
+struct SecretScanner {
+    private let bytes: [UInt8]
+    /// Up to here the text has been read.
+    private var index = 0
+    private var word: (end: Int, lastAt: Int?) = (0, nil)
+
+    init(_ bytes: [UInt8]) { self.bytes = bytes }
+
+    /// The ranges of the secrets, ascending, none of them empty.
+    mutating func secrets() -> [Range<Int>] {
+        var found: [Range<Int>] = []
+        while index < bytes.count {
+            guard let range = next() else { continue }
+            if !range.isEmpty { found.append(range) }
+            index = max(index, range.upperBound)
+        }
+        return found
+    }
+
+    /// Reads a step on: past a name, or a byte that is none.
+    private mutating func next() -> Range<Int>? {
+        if bytes[index] == .colon, let password = urlPassword() { return password }
+        if bytes[index] == .hyphen, let key = privateKey() { return key }
+        guard bytes[index].isNamePart else {
+            index += 1
+            return nil
+        }
+        let start = index
+        index = endOfName(start)
+        let letters = bytes[start..<index].firstIndex { $0 != .hyphen } ?? index
+        let name = bytes.span.extracting(letters..<index)
+        let isQuoted = start > 0 && bytes[start - 1].isQuote && isQuote(at: index)
+        let value = SecretValue(bytes, after: index, isHeader: SecretName.isHeader(name))
+        if SecretName.isSecret(name) || isQuoted && SecretName.isSecretMember(name) {
+            if start > 0, bytes[start - 1] == .less { return value.ofElement() ?? value.ofName() }
+            return value.ofName() ?? value.ofOption(isDashed: letters > start) ?? value.inSentence() ?? value.inBinary()
+        }
+        if SecretName.isSecretOption(name) { return value.isAssigned ? value.ofName() : nil }
+        if SecretName.isScheme(name) { return value.inSentence() }
+        if SecretName.isKey(name), isLegacyOption(start) || value.beginsAsKey { return value.ofName() }
+        return nil
+    }
+
+    private func end(from start: Int, _ isEnd: (UInt8) -> Bool) -> Int { bytes[start...].firstIndex(where: isEnd) ?? bytes.count }
+
+    /// A name has no five hyphens, with which PEM begins.
+    private func endOfName(_ start: Int) -> Int {
+        var end = start + 1
+        while end < bytes.count, bytes[end].isNamePart, !bytes[end...].starts(with: "-----".utf8) { end += 1 }
+        return end
+    }
+
+    private func isQuote(at offset: Int) -> Bool {
+        let quote = end(from: offset) { $0 != .backslash }
+        return quote < bytes.count && bytes[quote].isQuote
+    }
+
+    /// QEMU's `rbd:POOL/IMAGE:id=…:key=…`.
+    private func isLegacyOption(_ start: Int) -> Bool { start > 0 && bytes[start - 1] == .colon }
+
+    /// The password of `://user:password@`, at the `:` of `://`.
+    private mutating func urlPassword() -> Range<Int>? {
+        guard bytes[index...].starts(with: "://".utf8) else { return nil }
+        let colon = end(from: index + 3) { $0 == .colon || $0 == .slash || $0 == .at || Self.endsWord($0) }
+        guard colon < bytes.count, bytes[colon] == .colon else { return nil }
+        let password = colon + 1
+        let host = end(from: password) { $0 == .slash || Self.endsWord($0) }
+        if let at = bytes[password..<host].lastIndex(of: .at) { return password..<at }
+        // A slash belongs to the path, unless what stands before it is no port.
+        guard !bytes[password..<host].allSatisfy(\.isDigit), let at = lastAtInWord(), at > password else { return nil }
+        return password..<at
+    }
+
+    private static func endsWord(_ byte: UInt8) -> Bool { byte.isBlank || byte.isQuote }
+
+    /// The last `@` of the word that is being read, looked for once a word.
+    private mutating func lastAtInWord() -> Int? {
+        if word.end <= index {
+            word.end = end(from: index, Self.endsWord)
+            word.lastAt = bytes[index..<word.end].lastIndex(of: .at)
+        }
+        return word.lastAt
+    }
+
+    /// What stands between the lines of `-----BEGIN … PRIVATE KEY-----`.
+    private func privateKey() -> Range<Int>? {
+        guard bytes[index...].starts(with: "-----BEGIN ".utf8) else { return nil }
+        let title = bytes[(index + 11)...].prefix(80)
+        guard let end = title.firstIndex(of: .hyphen), bytes[index..<end].suffix(11).elementsEqual("PRIVATE KEY".utf8) else {
+            return nil
+        }
+        var close = end
+        while close < bytes.count, !bytes[close...].starts(with: "-----END".utf8) { close += 1 }
+        return min(end + 5, bytes.count)..<close
+    }
+}
