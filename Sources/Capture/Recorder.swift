@@ -1,4 +1,5 @@
 import Foundation
+import JSON
 package import OsloMessaging
 import Synchronization
 
@@ -7,23 +8,26 @@ package struct Recorder: Sendable {
     /// What a recording came to.
     package struct Count: Sendable, Hashable {
         package var messages = 0
+        /// Calls among them, and the final answers; counted with ``Recorder/withReplies``.
+        package var calls = 0
+        package var answers = 0
         /// Of the bodies.
         package var bytes: Int64 = 0
 
         package init() {}
     }
 
-    /// Stops after so many messages.
+    /// Stops after so many messages; with ``withReplies`` after so many that are no answers, once all of them are answered.
     package var limit: Int?
     /// Stops when for so long nothing has come.
     package var idleTimeout: Duration?
     package var redacts = true
-    /// Keeps of the default exchange's messages only the answers to requests that were recorded.
-    package var keepsOnlyRepliesToRecorded = false
+    /// The default exchange is tapped too: of its messages the answers to the requests that were recorded are kept.
+    package var withReplies = false
     /// Told after each message.
     package var onMessage: @Sendable (Count) -> Void = { _ in }
-    /// Told when the connection was lost and is there again: what was sent meanwhile is missing.
-    package var onGap: @Sendable () -> Void = {}
+    /// Told when the limit is reached and so many calls have no answer yet.
+    package var onWaiting: @Sendable (Int) -> Void = { _ in }
 
     package init() {}
 
@@ -57,31 +61,28 @@ package struct Recorder: Sendable {
         _ transport: some Transport, _ writer: CaptureWriter, onActivity: @escaping @Sendable () -> Void
     ) async throws -> Count {
         var count = Count()
-        var replies = KnownReplies()
+        var answers = RecordedAnswers()
         var redactor = CaptureRedactor()
-        var epoch: UInt64?
+        var left = limit
         for await message in transport.inbound {
             onActivity()
-            if let epoch, epoch != message.settlement.epoch { onGap() }
-            epoch = message.settlement.epoch
-            let line = CaptureLine(message, capturedAt: .now)
-            if let wanted = select(line.traced ?? line, &replies) {
-                try await writer.write(redacts ? redactor.redacted(wanted) : wanted)
+            let captured = CaptureLine(message, capturedAt: .now)
+            let line = captured.traced ?? captured
+            let isAnswer = withReplies && line.exchange.isEmpty
+            if isAnswer ? answers.takes(line) : left != 0 {
+                if withReplies, !isAnswer { answers.expect(line) }
+                try await writer.write(redacts ? redactor.redacted(line) : line)
+                if !isAnswer { left = left.map { $0 - 1 } }
                 count.messages += 1
                 count.bytes += Int64(message.body.count)
+                (count.calls, count.answers) = (answers.calls, answers.count)
                 onMessage(count)
+                if left == 0, !isAnswer, answers.missing > 0 { onWaiting(answers.missing) }
             }
             await transport.acknowledge(message.settlement)
-            if let limit, count.messages >= limit { break }
+            if left == 0, answers.missing == 0 { break }
         }
         return count
-    }
-
-    private func select(_ line: CaptureLine, _ replies: inout KnownReplies) -> CaptureLine? {
-        guard keepsOnlyRepliesToRecorded else { return line }
-        if line.exchange.isEmpty { return replies.queues.contains(line.routingKey) ? line : nil }
-        if case .request(let request) = CapturedMessage(line), let queue = request.replyQueue { replies.note(queue) }
-        return line
     }
 }
 
@@ -92,20 +93,4 @@ private final class LastActivity: Sendable {
     var moment: ContinuousClock.Instant { last.withLock { $0 } }
 
     func note() { last.withLock { $0 = .now } }
-}
-
-/// The reply queues of recorded requests, the newest of them.
-private struct KnownReplies {
-    private static let capacity = 10_000
-    private(set) var queues: Set<String> = []
-    private var order: [String] = []
-
-    mutating func note(_ queue: String) {
-        guard queues.insert(queue).inserted else { return }
-        order.append(queue)
-        if order.count > Self.capacity {
-            queues.subtract(order.prefix(Self.capacity / 2))
-            order.removeFirst(Self.capacity / 2)
-        }
-    }
 }

@@ -19,7 +19,10 @@ struct CaptureTap {
     /// - Throws: A usage error.
     init(_ bus: PivotdConfiguration.Bus, queue: String?, routingKey: String?, withReplies: Bool) throws {
         do {
-            amqp = try bus.amqpConfiguration(name: "pivotd capture")
+            var amqp = try bus.amqpConfiguration(name: "pivotd capture")
+            // Each second without the broker is one that is not recorded.
+            (amqp.initialBackoff, amqp.maxBackoff) = (.milliseconds(250), .seconds(2))
+            self.amqp = amqp
         } catch {
             throw ConfigurationOptions.usageError(error)
         }
@@ -42,9 +45,12 @@ struct CaptureTap {
 
     /// Records until the recorder is done or a signal comes. A file that is there already is emptied once the tap stands.
     ///
-    /// - Parameter onReady: told what is tapped once it is.
+    /// - Parameters:
+    ///   - onReady: told what is tapped once it is.
+    ///   - gaps: follows the connection.
     func record(
-        _ recorder: Recorder, to path: String, until signals: UnixSignalsSequence, onReady: @escaping @Sendable (String) -> Void
+        _ recorder: Recorder, to path: String, until signals: UnixSignalsSequence, gaps: CaptureGaps,
+        onReady: @escaping @Sendable (String) -> Void
     ) async throws {
         let transport = AMQPTransport(
             configuration: amqp, consuming: AMQPTopology(), publishing: AMQPTopology(), logger: Self.logger)
@@ -55,13 +61,17 @@ struct CaptureTap {
                 return false
             }
             group.addTask {
+                await gaps.follow(transport.consumer.events)
+                return false
+            }
+            group.addTask {
                 for await _ in signals { break }
                 // What was delivered is still written.
                 await transport.close()
                 return false
             }
             group.addTask {
-                let watch = BrokerWatch(connections: [transport.consumer, transport.publisher])
+                let watch = BrokerWatch(transport: transport)
                 try await watch.waitUntilConnected(endpoints: amqp.endpoints.count, within: Self.connectTimeout)
                 try await tap(transport)
                 let writer = try CaptureWriter(path: path)
@@ -85,8 +95,14 @@ struct CaptureTap {
             try await transport.publisher.declare(checks)
             try await transport.consumer.declare(topology)
         } catch {
-            throw CommandFailure(.failure, "\(text) cannot be tapped: \(error)")
+            throw CommandFailure(.failure, "\(text) cannot be tapped: \(error)\n\(remedy)")
         }
+    }
+
+    private var remedy: String {
+        checks.queues.isEmpty
+            ? "--exchange must be there already, and the broker's user may read it"
+            : "the queue is made by its worker: check the name with rabbitmqctl list_queues, and the virtual host of --transport-url"
     }
 
     private static let logger = Logger(label: "pivotd") { _ in SwiftLogNoOpLogHandler() }

@@ -63,20 +63,23 @@ struct CaptureCommand: AsyncParsableCommand {
         recorder.limit = limit
         recorder.idleTimeout = idleTimeout.map { .seconds($0) }
         recorder.redacts = !keepsSecrets
-        recorder.keepsOnlyRepliesToRecorded = replies
+        recorder.withReplies = replies
         recorder.onMessage = { counter.show($0) }
-        recorder.onGap = {
-            StandardStream.error.write(line: "the connection was lost: what was sent meanwhile is not captured")
-        }
+        recorder.onWaiting = { counter.say("waiting for the answers to \($0) of the calls; Ctrl-C ends it without them") }
+        let gaps = CaptureGaps { counter.say($0) }
         do {
-            try await tap.record(recorder, to: out, until: interrupts) {
-                StandardStream.error.write(line: "capturing \($0) to \(name)")
-            }
-        } catch {
-            if counter.hasSome { counter.finish(name) }
-            throw error is CaptureError ? CommandFailure(.failure, "\(error)") : error
+            try await tap.record(recorder, to: out, until: interrupts, gaps: gaps) { counter.say("capturing \($0) to \(name)") }
+        } catch let error as CaptureError {
+            counter.clear()
+            throw CommandFailure(.failure, "\(error)")
         }
-        counter.finish(name)
+        let count = counter.finish(name)
+        if replies, count.calls > 0, count.answers == 0 {
+            counter.say(
+                "none of the \(count.calls) calls has its answer here: is the broker's tracing on (rabbitmqctl trace_on -p VHOST)?"
+            )
+        }
+        if let reason = gaps.reason { throw CommandFailure(.noAnswer, "the broker was away at the end: \(reason)") }
     }
 }
 
@@ -95,11 +98,18 @@ private final class CaptureCounter: Sendable {
         if isDue { StandardStream.error.write("\r\(Self.text(count))\u{1B}[K") }
     }
 
-    var hasSome: Bool { state.withLock { $0.count.messages > 0 } }
+    /// Says something on a line of its own.
+    func say(_ text: String) {
+        clear()
+        StandardStream.error.write(line: text.escapingControls)
+    }
 
-    func finish(_ name: String) {
+    func clear() { if isLive { StandardStream.error.write("\r\u{1B}[K") } }
+
+    func finish(_ name: String) -> Recorder.Count {
         let count = state.withLock { $0.count }
-        StandardStream.error.write(line: "\(isLive ? "\r\u{1B}[K" : "")\(Self.text(count)) to \(name)")
+        say("\(Self.text(count)) to \(name)")
+        return count
     }
 
     private static func text(_ count: Recorder.Count) -> String {

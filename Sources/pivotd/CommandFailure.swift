@@ -11,12 +11,14 @@ enum ExitStatus: Int32 {
     case noAnswer = 3
     /// Ended by Ctrl-C, as shells report SIGINT.
     case interrupted = 130
+    /// Whoever read standard output has ended, as shells report SIGPIPE.
+    case readerGone = 141
 }
 
 /// Why a command ends without success.
 struct CommandFailure: Error {
     let status: ExitStatus
-    /// For the operator, on standard error; may have several lines.
+    /// For the operator, on standard error; may have several lines, or none.
     let message: String
 
     init(_ status: ExitStatus, _ message: String) {

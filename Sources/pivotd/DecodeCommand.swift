@@ -34,7 +34,7 @@ struct DecodeCommand: AsyncParsableCommand {
                     number += 1
                     StandardStream.output.write(
                         json ? text.json(line).serialized() + "\n" : text.block(line, number: number) + "\n\n")
-                    if number == input.limit { break reading }
+                    if number == input.limit || StandardStream.outputFailure != nil { break reading }
                 }
             }
         }

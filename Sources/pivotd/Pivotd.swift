@@ -25,12 +25,19 @@ struct Pivotd: AsyncParsableCommand {
                 } else {
                     try command.run()
                 }
+                endIfOutputFailed()
             } catch {
                 end(error, message: type(of: command).message(for: error), prefix: "Error: ")
             }
         } catch {
             end(error, message: fullMessage(for: error))
         }
+    }
+
+    private static func endIfOutputFailed() {
+        guard let failure = StandardStream.outputFailure else { return }
+        if !failure.message.isEmpty { StandardStream.error.write(line: failure.message) }
+        Foundation.exit(failure.status.rawValue)
     }
 
     /// Says what there is to say and leaves with pivotd's own exit codes.
@@ -47,6 +54,7 @@ struct Pivotd: AsyncParsableCommand {
                 StandardStream.error.write(line: prefix + message)
             }
         }
+        if code.isSuccess { endIfOutputFailed() }
         switch code {
         case .success: Foundation.exit(ExitStatus.success.rawValue)
         case .validationFailure: Foundation.exit(ExitStatus.usage.rawValue)

@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 
 /// Standard output and standard error.
 enum StandardStream: Int32 {
@@ -14,7 +15,20 @@ enum StandardStream: Int32 {
         return status == 0 && size.ws_col > 0 ? Int(size.ws_col) : 80
     }
 
-    /// Writes the text whole; what the descriptor refuses (a closed pipe, a full disk) is dropped.
+    /// The error number of the first write to standard output that failed, 0 when none did.
+    private static let outputError = Atomic<Int32>(0)
+
+    /// Why the output is not whole: a full disk, or a reader that has gone; nil when it is.
+    static var outputFailure: CommandFailure? {
+        let error = outputError.load(ordering: .relaxed)
+        guard error != 0 else { return nil }
+        // As of any other command before `| head`, there is nothing to say.
+        if error == EPIPE { return CommandFailure(.readerGone, "") }
+        return CommandFailure(.failure, "standard output: \(unsafe String(cString: strerror(error)))")
+    }
+
+    /// Writes the text whole; what the descriptor refuses (a closed pipe, a full disk) is dropped, and of standard output told at the
+    /// end by ``outputFailure``.
     func write(_ text: String) {
         var rest = Array(text.utf8)[...]
         while !rest.isEmpty {
@@ -22,6 +36,7 @@ enum StandardStream: Int32 {
             if written > 0 {
                 rest = rest.dropFirst(written)
             } else if errno != EINTR {
+                if self == .output { Self.outputError.store(errno, ordering: .relaxed) }
                 return
             }
         }

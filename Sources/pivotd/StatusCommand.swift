@@ -43,7 +43,7 @@ struct StatusCommand: AsyncParsableCommand {
             while true {
                 let answer = try await ask(session)
                 show(answer)
-                guard watch else { return }
+                guard watch, StandardStream.outputFailure == nil else { return }
                 if isOne, SwapState(answer).isFinal {
                     guard SwapState(answer).isSuccess else { throw ExitCode.failure }
                     return

@@ -167,11 +167,34 @@ import Testing
         let whole = file.contents
         try whole.prefix(whole.count / 2).write(to: URL(fileURLWithPath: file.path))
         let entries = try await Self.entries(file.path)
-        guard case .broken(_, let reason)? = entries.last else {
+        guard case .broken(let place, let reason)? = entries.last else {
             Issue.record("the cut was not noticed")
             return
         }
-        #expect(entries.count > 500 && reason.contains("cut off"))
+        #expect(entries.count > 500 && reason.hasPrefix("the compressed data is cut off") && place.line == entries.count)
+        let broken = entries.filter { if case .broken = $0 { true } else { false } }
+        #expect(broken.count == 1, "what stands before the cut is no line of its own")
+    }
+
+    @Test(arguments: ["full", "full.gz"]) func aFullDiskIsToldWithWhatIsInTheFile(name: String) async throws {
+        let file = try TemporaryFile(name)
+        try? FileManager.default.removeItem(atPath: file.path)
+        try FileManager.default.createSymbolicLink(atPath: file.path, withDestinationPath: "/dev/full")
+        let writer = try CaptureWriter(path: file.path)
+        let error = await #expect(throws: CaptureError.self) {
+            try await writer.write(Self.line)
+            try await writer.close()
+        }
+        #expect(
+            error?.description.hasSuffix("No space left on device; 0 messages are in it") == true, "\(String(describing: error))")
+    }
+
+    @Test func aPipeWithoutAReaderIsSaid() throws {
+        let file = try TemporaryFile("pipe")
+        try? FileManager.default.removeItem(atPath: file.path)
+        try #require(mkfifo(file.path, 0o600) == 0)
+        let error = #expect(throws: CaptureError.self) { try CaptureWriter(path: file.path) }
+        #expect(error?.description == "\(file.path): nobody reads this pipe; start its reader first")
     }
 
     @Test func aMissingFileIsSaid() {

@@ -2,6 +2,7 @@ import Foundation
 import JSON
 import OrderedCollections
 import OsloMessaging
+import Synchronization
 import Testing
 
 @testable import Capture
@@ -43,20 +44,32 @@ import Testing
         #expect(count.messages == 1)
     }
 
-    @Test func keepsOnlyAnswersToWhatItRecorded() async throws {
-        let request = MessageTests.request().body.bytes
-        let headers: JSONObject = ["exchange_name": "", "properties": [:]]
-        let (_, lines) = try await record {
-            $0.limit = 3
-            $0.keepsOnlyRepliesToRecorded = true
+    @Test func answersToWhatItRecordedAreWaitedForAndNotCountedTowardsTheLimit() async throws {
+        let call = MessageTests.request("a", [:], ["_msg_id": "m1"]).body.bytes
+        let other = MessageTests.request("b", [:], ["_msg_id": "m2"]).body.bytes
+        let waiting = Mutex<[Int]>([])
+        let (count, lines) = try await record {
+            $0.limit = 2
+            $0.withReplies = true
+            $0.onWaiting = { missing in waiting.withLock { $0.append(missing) } }
         } _: { transport in
-            for queue in ["reply_2", "reply_1"] {
-                transport.deliver(request, exchange: "openstack", routingKey: "pivotd.h")
+            @Sendable func answer(_ id: String, to queue: String, isFinal: Bool = true) {
+                let content: JSONObject = ["_msg_id": .string(id), "result": 1, "failure": nil, "ending": .bool(isFinal)]
                 var properties = MessageProperties.oslo
-                properties.headers = headers.merging(["routing_keys": [.string(queue)]]) { _, new in new }
-                transport.deliver([1], properties: properties, exchange: "amq.rabbitmq.trace", routingKey: "publish.")
+                properties.headers = ["exchange_name": "", "properties": [:], "routing_keys": [.string(queue)]]
+                transport.deliver(
+                    MessageEnvelope.wrap(content), properties: properties, exchange: "amq.rabbitmq.trace", routingKey: "publish.")
             }
+            answer("m0", to: "reply_other")
+            transport.deliver(call, exchange: "openstack", routingKey: "pivotd.h")
+            answer("m1", to: "reply_1")
+            transport.deliver(other, exchange: "openstack", routingKey: "pivotd.h")
+            transport.deliver(call, exchange: "openstack", routingKey: "pivotd.behind")
+            answer("m2", to: "reply_1", isFinal: false)
+            answer("m2", to: "reply_1")
         }
-        #expect(lines.map(\.routingKey) == ["pivotd.h", "pivotd.h", "reply_1"])
+        #expect(lines.map(\.routingKey) == ["pivotd.h", "reply_1", "pivotd.h", "reply_1", "reply_1"])
+        #expect(count.messages == 5 && count.calls == 2 && count.answers == 2)
+        #expect(waiting.withLock(\.self) == [1])
     }
 }

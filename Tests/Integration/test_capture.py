@@ -113,6 +113,58 @@ def test_records_the_answers_too(lab, worker, rpc, guest, tmp_path):
     assert_moved(guest, new)
 
 
+def test_the_answers_do_not_count_towards_the_limit(worker, rpc, tmp_path):
+    with Capture(worker, tmp_path / "c.jsonl", "--replies", "--limit", "2") as capture:
+        for _ in range(3):
+            rpc.call("oslo_rpc_server_ping")
+        assert capture.child.wait(20) == 0
+    lines = capture.lines()
+    assert len(captures.requests(lines)) == 2
+    assert {reply["_msg_id"] for reply in captures.finals(lines)} == {inner["_msg_id"] for inner in captures.requests(lines)}
+
+
+def test_tells_what_it_misses(lab, worker, rpc, tmp_path):
+    """While its connection is lost, when it is there again, and at the end if the broker is still away."""
+    with Capture(worker, tmp_path / "c.jsonl") as capture:
+        rpc.call("oslo_rpc_server_ping")
+        capture.wait_for(lambda lines: len(lines) == 1)
+        lab.rabbit.kill()
+        until(lambda: "connection to the broker is lost" in capture.said(), 20, capture.said)
+        lab.rabbit.start()
+        until(lambda: "recording again" in capture.said(), 60, capture.said)
+        worker.wait_ready()
+        rpc.call("oslo_rpc_server_ping")
+        capture.wait_for(lambda lines: len(lines) == 2)
+        lab.rabbit.kill()
+        until(lambda: capture.said().count("is lost") == 2, 20, capture.said)
+        assert capture.stop() == 3
+        assert "2 messages" in capture.said() and "the broker was away at the end" in capture.said()
+        lab.rabbit.start()
+
+
+@pytest.mark.parametrize("name", ["c.jsonl", "c.jsonl.gz"])
+def test_a_full_disk(worker, rpc, tmp_path, name):
+    (tmp_path / name).symlink_to("/dev/full")
+    with Capture(worker, tmp_path / name) as capture:
+        rpc.call("oslo_rpc_server_ping")
+        rpc.call("oslo_rpc_server_ping")
+        assert capture.stop() == 1
+    last = capture.said().splitlines()[-1]
+    assert last == f"{capture.path}: {'gzip: ' if name.endswith('gz') else ''}No space left on device; 0 messages are in it"
+
+
+def test_answers_without_tracing(lab, worker, rpc, tmp_path):
+    lab.rabbit.control("trace_off", "-p", "lab")
+    try:
+        with Capture(worker, tmp_path / "c.jsonl", "--replies") as capture:
+            rpc.call("oslo_rpc_server_ping")
+            capture.wait_for(lambda lines: len(lines) == 1)
+            assert capture.stop() == 0
+    finally:
+        lab.rabbit.control("trace_on", "-p", "lab")
+    assert "is the broker's tracing on (rabbitmqctl trace_on -p VHOST)?" in capture.said()
+
+
 def test_nothing_to_tap(worker, tmp_path):
     for words in (["--queue", "no.such.queue"], ["--exchange", "no_such_exchange", "--routing-key", "x"]):
         done = captures.pivotd("capture", "--transport-url", worker.transport_url, "--out", tmp_path / "c.jsonl", *words)

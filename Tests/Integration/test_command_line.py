@@ -1,14 +1,17 @@
 """pivotd's client commands, as an operator's shell sees them."""
 
 import json
+import os
+import subprocess
 import uuid
 
+import captures
 from expectations import assert_moved, assert_stayed, swap_arguments
 from lab.daemon import binary, run_client
 from nova import exception
 from steering import SLOW, swaps_of, wait_for_copy, wait_for_state
 
-SUCCESS, FAILURE, USAGE, NO_ANSWER = 0, 1, 2, 3
+SUCCESS, FAILURE, USAGE, NO_ANSWER, READER_GONE = 0, 1, 2, 3, 141
 
 
 def swap_words(guest, new) -> list[str]:
@@ -46,6 +49,20 @@ def test_usage(worker, guest):
     for words in (["--disk", "vdb"], ["--instance", guest.uuid, "--disk", "vdb", "--old", "{", "--new", "{}"], ["--no-such"]):
         code, _, errors = worker.command("swap", *words)
         assert code == USAGE and errors, words
+
+
+def test_output_that_cannot_be_written():
+    """A full disk is an error; a reader that has ended is one without a word, as of any command before `| head`."""
+    file, domains = captures.FIXTURES / "swaps.jsonl", captures.FIXTURES / "swaps.domains.json"
+    for words in (["decode", file], ["--help"], ["replay", file, "--libvirt-uri", f"dry-run:?domains={domains}", "--speed", "max"]):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run(map(str, [*binary(), *words]), stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+        assert done.returncode == FAILURE and "standard output: No space left on device" in done.stderr, words
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([*binary(), "decode", str(file)], stdout=writer, stderr=subprocess.PIPE, timeout=60)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (READER_GONE, b"")
 
 
 def test_no_answer(lab, worker, guest):

@@ -10,11 +10,9 @@ from pathlib import Path
 
 import captures
 import pytest
-from captures import Capture
+from captures import FIXTURES, Capture
 from lab.processes import Workspace, until
 from lab.rabbit import Rabbit
-
-FIXTURES = Path(__file__).parents[1] / "Fixtures"
 
 
 def test_in_process(tmp_path):

@@ -15,6 +15,7 @@ package final class CaptureWriter: Sendable {
     private struct Member {
         let input: CInt
         let gzip: GzipProcess
+        var messages = 0
     }
 
     private struct State {
@@ -24,6 +25,8 @@ package final class CaptureWriter: Sendable {
         /// Why the last member could not be ended; told at the next write.
         var failure: CaptureError?
         var isClosed = false
+        /// Messages that are in the file; of a compressed one, those of members that ended.
+        var stored = 0
 
         /// Where the next message goes.
         mutating func descriptor(onNewMember: () -> Void) throws(CaptureError) -> CInt {
@@ -48,7 +51,27 @@ package final class CaptureWriter: Sendable {
             guard let ended = member else { return }
             member = nil
             _ = Glibc.close(ended.input)
-            if !ended.gzip.wait() { failure = CaptureError(.compression, "\(name): gzip could not write it") }
+            if let complaint = ended.gzip.wait() {
+                failure = failed(name, "gzip: \(complaint)")
+            } else {
+                stored += ended.messages
+            }
+        }
+
+        /// Hands a message to the kernel.
+        mutating func write(_ bytes: [UInt8], _ name: String, onNewMember: () -> Void) throws(CaptureError) {
+            let error = CaptureWriter.write(bytes, try descriptor(onNewMember: onNewMember))
+            guard error != 0 else {
+                if member == nil { stored += 1 } else { member?.messages += 1 }
+                return
+            }
+            // gzip can tell why it no longer reads.
+            if isCompressed { endMember(name) }
+            throw failure ?? failed(name, error == EPIPE ? "its reader has ended" : unsafe String(cString: strerror(error)))
+        }
+
+        private func failed(_ name: String, _ reason: String) -> CaptureError {
+            CaptureError(.file, "\(name): \(reason); \(stored == 1 ? "1 message is" : "\(stored) messages are") in it")
         }
     }
 
@@ -63,9 +86,14 @@ package final class CaptureWriter: Sendable {
     /// - Throws: ``CaptureError``.
     package init(path: String) throws(CaptureError) {
         name = Self.name(path: path)
-        let file =
-            path == "-" ? fcntl(1, F_DUPFD_CLOEXEC, 3) : unsafe open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
-        guard file >= 0 else { throw CaptureError(.file, "\(name): \(lastSystemError())") }
+        // Without O_NONBLOCK this would wait for the reader of a named pipe, and no signal would end that.
+        let flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK
+        let file = path == "-" ? fcntl(1, F_DUPFD_CLOEXEC, 3) : unsafe open(path, flags, 0o600)
+        guard file >= 0 else {
+            throw CaptureError(
+                .file, "\(name): \(errno == ENXIO ? "nobody reads this pipe; start its reader first" : lastSystemError())")
+        }
+        if path != "-" { _ = fcntl(file, F_SETFL, fcntl(file, F_GETFL) & ~O_NONBLOCK) }
         state = Mutex(State(file: file, isCompressed: path.hasSuffix(".gz")))
         guard path.hasSuffix(".gz") else { return }
         // A recording of nothing is a gzip file too, and that there is no gzip is told at once.
@@ -88,7 +116,7 @@ package final class CaptureWriter: Sendable {
         bytes.append(0x0a)
         let text = bytes
         try await perform { [self] state throws(CaptureError) in
-            try Self.write(text, try state.descriptor { endMemberInTime() }, name)
+            try state.write(text, name) { endMemberInTime() }
         }
     }
 
@@ -122,17 +150,17 @@ package final class CaptureWriter: Sendable {
         try result.get()
     }
 
-    private static func write(_ bytes: [UInt8], _ descriptor: CInt, _ name: String) throws(CaptureError) {
+    /// 0, or the error's number.
+    private static func write(_ bytes: [UInt8], _ descriptor: CInt) -> CInt {
         var rest = bytes[...]
         while !rest.isEmpty {
             let count = unsafe rest.withUnsafeBytes { unsafe Glibc.write(descriptor, $0.baseAddress, $0.count) }
             if count >= 0 {
                 rest = rest.dropFirst(count)
-            } else if errno == EPIPE {
-                throw CaptureError(.file, "\(name): nobody takes it any longer: the reader has ended, or the disk is full")
             } else if errno != EINTR {
-                throw CaptureError(.file, "\(name): \(lastSystemError())")
+                return errno
             }
         }
+        return 0
     }
 }

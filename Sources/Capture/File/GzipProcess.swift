@@ -6,6 +6,8 @@ import Glibc
 /// all it was given.
 struct GzipProcess: Sendable {
     private let processID: pid_t
+    /// What it complains of.
+    private let errors: CInt
 
     /// Starts it with these descriptors as standard input and output; they stay open here.
     init(_ arguments: [String], input: CInt, output: CInt) throws(CaptureError) {
@@ -19,8 +21,9 @@ struct GzipProcess: Sendable {
         }
         unsafe posix_spawn_file_actions_adddup2(&actions, input, 0)
         unsafe posix_spawn_file_actions_adddup2(&actions, output, 1)
-        // What gzip has to say is said here, with the file's name.
-        unsafe posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0)
+        let errors = try makePipe()
+        defer { _ = close(errors.write) }
+        unsafe posix_spawn_file_actions_adddup2(&actions, errors.write, 2)
         // The process ignores SIGPIPE; a gzip that does so too would not end with its reader.
         var defaults = sigset_t()
         unsafe sigemptyset(&defaults)
@@ -34,18 +37,26 @@ struct GzipProcess: Sendable {
         var processID: pid_t = 0
         let status = unsafe posix_spawnp(&processID, "gzip", &actions, &attributes, argv, environ)
         guard status == 0 else {
+            _ = close(errors.read)
             throw CaptureError(.compression, "gzip cannot be run: \(unsafe String(cString: strerror(status)))")
         }
         self.processID = processID
+        self.errors = errors.read
     }
 
-    /// Waits for its end; blocks. True when it ended without a complaint.
-    func wait() -> Bool {
+    /// Waits for its end, once; blocks. What it complained of; nil when it ended well.
+    func wait() -> String? {
+        defer { _ = close(errors) }
         var status: CInt = 0
         while unsafe waitpid(processID, &status, 0) < 0 {
-            guard errno == EINTR else { return false }
+            guard errno == EINTR else { return lastSystemError() }
         }
-        return status == 0
+        guard status != 0 else { return nil }
+        var text = [UInt8](repeating: 0, count: 512)
+        let count = unsafe read(errors, &text, text.count)
+        // "gzip: stdout: No space left on device", after an empty line.
+        let line = String(decoding: text.prefix(max(0, count)), as: UTF8.self).split(separator: "\n").first { !$0.isEmpty }
+        return line.map { String($0.split(separator: ": ").last ?? $0) } ?? "ended with status \(status)"
     }
 }
 

@@ -23,6 +23,7 @@ final class LineSource: Sendable {
         var lineNumber = 0
         var isTooLong = false
         var isAtEnd = false
+        var isDamaged = false
     }
 
     let name: String
@@ -108,6 +109,10 @@ final class LineSource: Sendable {
             }
             if count == 0 {
                 state.isAtEnd = true
+                state.isDamaged = state.gzip?.wait() != nil
+                state.gzip = nil
+                // What stands before the place where the data is cut is no line.
+                if state.isDamaged { continue }
                 if !state.buffer.isEmpty || state.isTooLong { lines.append(take(&state, state.buffer[...])) }
                 state.buffer = []
                 continue
@@ -117,9 +122,9 @@ final class LineSource: Sendable {
             }
             split(&state, from: start, into: &lines)
         }
-        if lines.isEmpty, let gzip = state.gzip {
-            state.gzip = nil
-            if !gzip.wait() { throw damaged(name) }
+        if lines.isEmpty, state.isDamaged {
+            state.isDamaged = false
+            throw damaged
         }
         return lines
     }
@@ -147,9 +152,8 @@ final class LineSource: Sendable {
         return RawLine(number: state.lineNumber, bytes: Array(bytes.last == 0x0d ? bytes.dropLast() : bytes))
     }
 
-    private static func damaged(_ name: String) -> CaptureError {
-        CaptureError(.compression, "\(name): the compressed data is cut off or damaged; what could be read was read")
-    }
+    private static let damaged = CaptureError(
+        .compression, "the compressed data is cut off or damaged; what could be read was read")
 }
 
 extension [UInt8] {

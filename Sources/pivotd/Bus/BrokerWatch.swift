@@ -1,8 +1,10 @@
 import AMQP
+import OsloMessaging
 
 /// Waits for the first connection to the broker, and gives up early when it will not come.
 struct BrokerWatch: Sendable {
-    let connections: [AMQPConnection]
+    /// Reads the events of its publishing connection; those of the consuming one are free.
+    let transport: AMQPTransport
     /// How often every address may fail before the broker counts as away.
     private static let rounds = 2
 
@@ -11,18 +13,17 @@ struct BrokerWatch: Sendable {
     func waitUntilConnected(endpoints: Int, within limit: Duration) async throws {
         try await withThrowingTaskGroup { group in
             group.addTask {
-                for connection in connections { try await connection.waitUntilConnected() }
+                try await transport.consumer.waitUntilConnected()
+                try await transport.publisher.waitUntilConnected()
             }
-            for connection in connections {
-                group.addTask {
-                    var failures = 0
-                    for await event in connection.events {
-                        guard case .disconnected(let error) = event else { continue }
-                        failures += 1
-                        if !error.isRetriable || failures >= Self.rounds * endpoints { throw Self.failure(error) }
-                    }
-                    try await Task.sleep(for: limit)
+            group.addTask {
+                var failures = 0
+                for await event in transport.publisher.events {
+                    guard case .disconnected(let error) = event else { continue }
+                    failures += 1
+                    if !error.isRetriable || failures >= Self.rounds * endpoints { throw Self.failure(error) }
                 }
+                try await Task.sleep(for: limit)
             }
             group.addTask {
                 try await Task.sleep(for: limit)

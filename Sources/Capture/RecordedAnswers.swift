@@ -1,0 +1,57 @@
+import OsloMessaging
+
+/// Which answers belong to the requests that were recorded, the newest of them.
+struct RecordedAnswers {
+    private static let capacity = 10_000
+
+    private var queues = RecentTexts(capacity: capacity)
+    private var unanswered = RecentTexts(capacity: capacity)
+    /// Calls recorded.
+    private(set) var calls = 0
+    /// Final answers recorded.
+    private(set) var count = 0
+
+    /// Calls whose final answer has not come.
+    var missing: Int { unanswered.count }
+
+    /// Notes whom this message will be answered to, if it is a call.
+    mutating func expect(_ line: CaptureLine) {
+        guard case .request(let request) = CapturedMessage(line), let address = request.replyAddress else { return }
+        queues.insert(address.replyQueue)
+        unanswered.insert(address.messageID)
+        calls += 1
+    }
+
+    /// Whether this message of the default exchange goes to one who asked.
+    mutating func takes(_ line: CaptureLine) -> Bool {
+        guard queues.contains(line.routingKey) else { return false }
+        if case .reply(let reply) = CapturedMessage(line), reply.isFinal {
+            unanswered.remove(reply.messageID)
+            count += 1
+        }
+        return true
+    }
+}
+
+/// A set that forgets the older half of its members when it is full.
+private struct RecentTexts {
+    let capacity: Int
+    private var members: Set<String> = []
+    private var order: [String] = []
+
+    init(capacity: Int) { self.capacity = capacity }
+
+    var count: Int { members.count }
+
+    func contains(_ text: String) -> Bool { members.contains(text) }
+
+    mutating func insert(_ text: String) {
+        guard members.insert(text).inserted else { return }
+        order.append(text)
+        guard order.count > capacity else { return }
+        members.subtract(order.prefix(capacity / 2))
+        order.removeFirst(capacity / 2)
+    }
+
+    mutating func remove(_ text: String) { members.remove(text) }
+}

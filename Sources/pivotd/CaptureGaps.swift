@@ -1,0 +1,47 @@
+import AMQP
+import Synchronization
+
+/// Follows a tap's connection: what is sent while it is lost is missing in the recording.
+final class CaptureGaps: Sendable {
+    private enum State {
+        case connecting
+        case recording
+        case away(since: ContinuousClock.Instant, AMQPError)
+    }
+
+    private let state = Mutex(State.connecting)
+    private let tell: @Sendable (String) -> Void
+
+    /// - Parameter tell: told when the connection is lost, and when it is there again.
+    init(_ tell: @escaping @Sendable (String) -> Void) { self.tell = tell }
+
+    /// Why the broker is not there; nil when it is.
+    var reason: String? {
+        state.withLock { if case .away(_, let error) = $0 { "\(error)" } else { nil } }
+    }
+
+    func follow(_ events: AsyncStream<AMQPConnectionEvent>) async {
+        for await event in events {
+            if let text = note(event) { tell(text) }
+        }
+    }
+
+    private func note(_ event: AMQPConnectionEvent) -> String? {
+        state.withLock { state in
+            switch (event, state) {
+            case (.connected, .away(let start, _)):
+                state = .recording
+                return
+                    "recording again; what was sent in the last \(Quantity.duration(start.duration(to: .now) / .seconds(1))) is missing"
+            case (.connected, _):
+                state = .recording
+                return nil
+            case (.disconnected(let error), .recording) where error.code != .connectionClosed || error.isRetriable:
+                state = .away(since: .now, error)
+                return "the connection to the broker is lost, connecting again: \(error)"
+            case (.consumerCancelled, .recording): return "the broker ended the recording's queue; a few messages can be missing"
+            default: return nil
+            }
+        }
+    }
+}
