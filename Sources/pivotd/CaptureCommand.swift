@@ -113,6 +113,6 @@ private final class CaptureCounter: Sendable {
     }
 
     private static func text(_ count: Recorder.Count) -> String {
-        "captured \(count.messages) message\(count.messages == 1 ? "" : "s"), \(Quantity.bytes(count.bytes))"
+        "captured \(Quantity.count(count.messages, "message")), \(Quantity.bytes(count.bytes))"
     }
 }

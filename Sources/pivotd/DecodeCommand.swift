@@ -39,7 +39,7 @@ struct DecodeCommand: AsyncParsableCommand {
             }
         }
         if broken > 0 {
-            throw CommandFailure(.failure, broken == 1 ? "1 line could not be read" : "\(broken) lines could not be read")
+            throw CommandFailure(.failure, "\(Quantity.count(broken, "line")) could not be read")
         }
     }
 

@@ -14,13 +14,15 @@ final class ReplayReport: Sendable {
 
     private let readers: [CaptureReader]
     private let isQuiet: Bool
+    private let isFiltered: Bool
     private let start = ContinuousClock.now
     private let hasTerminal = StandardStream.error.isTerminal
     private let state = Mutex(State())
 
-    init(readers: [CaptureReader], isQuiet: Bool) {
+    init(readers: [CaptureReader], isQuiet: Bool, isFiltered: Bool) {
         self.readers = readers
         self.isQuiet = isQuiet
+        self.isFiltered = isFiltered
     }
 
     func replay(_ readers: [CaptureReader], _ target: any ReplayTarget, _ options: Replayer.Options) async throws {
@@ -49,12 +51,16 @@ final class ReplayReport: Sendable {
             }
         } catch {
             clearBar()
-            if state.withLock({ $0.replayer }) != nil { writeSummary() }
+            writeSummary()
             throw error is CommandFailure ? error : CommandFailure(.failure, "\(error)")
         }
         clearBar()
         writeSummary()
         if isInterrupted { throw CommandFailure(.interrupted, "interrupted") }
+        if state.withLock({ $0.replayer })?.summary.requests == 0 {
+            throw CommandFailure(
+                .failure, "nothing was replayed: no request \(isFiltered ? "matches --filter" : "is in the capture")")
+        }
         if let problem { throw CommandFailure(.failure, problem) }
     }
 
@@ -103,7 +109,7 @@ final class ReplayReport: Sendable {
         }
         guard let summary = replayer?.summary else { return }
         let fractions = readers.compactMap(\.fraction)
-        var text = "\(summary.requests) messages"
+        var text = Quantity.count(summary.requests, "message")
         if fractions.count == readers.count, !fractions.isEmpty {
             let fraction = fractions.reduce(0, +) / Double(fractions.count)
             let filled = Int(fraction * 30)
@@ -117,27 +123,36 @@ final class ReplayReport: Sendable {
     private var problem: String? {
         guard let summary = state.withLock({ $0.replayer })?.summary else { return nil }
         let counts = [
-            (summary.differences, "different from the recording"), (summary.lost, "lost"),
-            (summary.brokenLines, "of the lines unreadable"),
+            (summary.differences, "different from the recording"), (summary.lost, "lost"), (summary.brokenLines, "unreadable"),
         ]
         let problems = counts.filter { $0.0 > 0 }.map { "\($0.0) \($0.1)" }
         return problems.isEmpty ? nil : problems.joined(separator: ", ")
     }
 
     private func writeSummary() {
-        guard let summary = state.withLock({ $0.replayer })?.summary else { return }
+        guard let replayer = state.withLock({ $0.replayer }) else { return }
+        let summary = replayer.summary
+        for name in replayer.unusedMaps where summary.requests > 0 {
+            StandardStream.error.write(line: "--map: \(name) stands in none of the messages".escapingControls)
+        }
         let seconds = start.duration(to: .now) / .seconds(1)
         let counts = [
             (summary.succeeded, "ok"), (summary.failed, "failed"), (summary.accepted, "accepted"),
-            (summary.duplicates, "duplicates"), (summary.rejected, "rejected"), (summary.lost, "lost"),
+            (summary.duplicates, "duplicate"), (summary.rejected, "rejected"), (summary.lost, "lost"),
+            (summary.underWay, "without an outcome yet"),
         ]
         let parts = counts.filter { $0.0 > 0 }.map { "\($0.0) \($0.1)" }
-        var rows = ["replayed \(summary.requests) messages in \(Quantity.duration(seconds)): \(parts.joined(separator: ", "))"]
+        let replayed = Quantity.count(summary.requests, "message")
+        var rows = ["replayed \(replayed) in \(Quantity.duration(seconds)): \(parts.joined(separator: ", "))"]
         if summary.requests == 0 { rows = ["replayed nothing"] }
-        if summary.compared > 0 {
+        if summary.compared > 0 || summary.orphans > 0 {
             rows.append("compared \(summary.compared) with the recorded answers: \(summary.differences) differ")
+            if summary.uncompared > 0 { rows[1] += ", \(summary.uncompared) had no recorded answer" }
+            if summary.orphans > 0 { rows.append("\(Quantity.count(summary.orphans, "recorded answer")) without a request here") }
         }
-        if summary.brokenLines > 0 { rows.append("left out \(summary.brokenLines) lines that could not be read") }
+        if summary.brokenLines > 0 {
+            rows.append("left out \(Quantity.count(summary.brokenLines, "line")) that could not be read")
+        }
         StandardStream.output.write(line: rows.joined(separator: "\n"))
     }
 }

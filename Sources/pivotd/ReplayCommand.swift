@@ -62,7 +62,7 @@ struct ReplayCommand: AsyncParsableCommand {
         if publish { try checkBroker(configuration) }
         let readers = try input.open()
         let interrupts = await UnixSignalsSequence(trapping: .sigint, .sigterm)
-        let report = ReplayReport(readers: readers, isQuiet: quiet)
+        let report = ReplayReport(readers: readers, isQuiet: quiet, isFiltered: !input.filters.isEmpty)
         let logger = Self.logger(configuration)
         let speed = try ReplayClock.Speed(parsing: speed)
         if publish {

@@ -80,8 +80,10 @@ import Testing
                 "portal": "10.9.9.9:3260", "neighbour": "10.0.0.10", "deep": .string(#"{"data":{"host":"compute2","n":1}}"#),
                 "topic": "pivotd.compute2", "number": 1, "list": ["compute2"],
             ])
-        #expect(throws: CaptureError.self) { try map.add("nothing") }
-        #expect(throws: CaptureError.self) { try map.add("=x") }
+        #expect(map.unused == ["compute2"])
+        for rule in ["nothing", "=x", "x=", "v-1=other"] {
+            #expect(throws: CaptureError.self, "\(rule)") { try map.add(rule) }
+        }
     }
 
     @Test(arguments: [

@@ -4,6 +4,8 @@ import contextlib
 import gzip
 import json
 import os
+import re
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -11,6 +13,7 @@ from pathlib import Path
 import captures
 import pytest
 from captures import FIXTURES, Capture
+from lab.daemon import binary, clean_environment
 from lab.processes import Workspace, until
 from lab.rabbit import Rabbit
 
@@ -40,7 +43,7 @@ def test_all_that_can_come(tmp_path):
     assert done.returncode == 0, done.stderr
     for text in ("NoSuchMethod", "InvalidInput", "mountpoint", "rejected", "UnsupportedVersion", "duplicate"):
         assert text in done.stdout, text
-    assert "2 ok, 3 failed, 1 duplicates, 2 rejected" in done.stdout
+    assert "2 ok, 3 failed, 1 duplicate, 2 rejected" in done.stdout
 
 
 def recorded(request: dict, result: object = None, failure: dict | None = None) -> dict:
@@ -59,6 +62,10 @@ def test_compares_with_recorded_answers(tmp_path):
     same = [captures.line(request), recorded(request, failure=failure), captures.line(ping), recorded(ping, "pong")]
     done = captures.replay(captures.write(tmp_path / "same.jsonl", same))
     assert done.returncode == 0 and "compared 2 with the recorded answers: 0 differ" in done.stdout, done.stdout
+    orphan = recorded(captures.request("oslo_rpc_server_ping", {}), "pong")
+    done = captures.replay(captures.write(tmp_path / "more.jsonl", [*same, captures.line(captures.request("list_swaps", {})), orphan]))
+    assert done.returncode == 0 and "0 differ, 1 had no recorded answer" in done.stdout, done.stdout
+    assert "1 recorded answer without a request here" in done.stdout
     other = [captures.line(ping), recorded(ping, "ping")]
     done = captures.replay(captures.write(tmp_path / "other.jsonl", other))
     assert done.returncode == 1
@@ -72,7 +79,7 @@ def test_broken_lines(tmp_path):
     assert done.returncode == 1
     assert f"{file}:2:" in done.stderr and f"{file}:3:" in done.stderr and "replayed 2 messages" in done.stdout
     done = captures.replay("--strict", file)
-    assert done.returncode == 1 and "replayed 1 messages" in done.stdout
+    assert done.returncode == 1 and "replayed 1 message in" in done.stdout
 
 
 def test_a_compressed_file_that_is_cut_off(tmp_path):
@@ -118,6 +125,35 @@ def test_filter_limit_map_and_fresh_ids(tmp_path):
     assert instances("--map", f"{of(0)[0]}={of(8)[0]}", "--fresh-ids") == of(1, 2, 3, 4, 8)
     assert captures.replay(file, "--filter", "colour=red").returncode == 2
     assert captures.replay(file, "--map", "nothing").returncode == 2
+    assert captures.replay(file, "--map", "a=b", "--map", "a=c").returncode == 2
+    done = captures.replay(file, "--map", "a-name-of-nothing=other")
+    assert done.returncode == 0 and "--map: a-name-of-nothing stands in none of the messages" in done.stderr
+
+
+def test_nothing_to_replay(tmp_path):
+    """What checks nothing is no success."""
+    file = captures.write(tmp_path / "c.jsonl", [captures.line(captures.request("oslo_rpc_server_ping", {}))])
+    done = captures.replay(file, "--filter", "method=get_swap")
+    assert done.returncode == 1 and "no request matches --filter" in done.stderr
+    done = captures.replay(captures.write(tmp_path / "empty.jsonl", []))
+    assert done.returncode == 1 and "no request is in the capture" in done.stderr
+
+
+def test_an_interrupted_replay_says_what_it_sent(tmp_path):
+    pings = [captures.line(captures.request("oslo_rpc_server_ping", {}), at=number * 60) for number in range(2)]
+    file = captures.write(tmp_path / "c.jsonl", [captures.line(captures.request("swap_volume", captures.swap())), *pings])
+    words = ["replay", file, "--libvirt-uri", "dry-run:?rate=1", "--speed", "1"]
+    with open(tmp_path / "out", "wb") as out:
+        child = subprocess.Popen(map(str, [*binary(), *words]), stdout=out, stderr=out, env=clean_environment())
+    try:
+        said = (tmp_path / "out").read_text
+        until(lambda: "#2 call oslo_rpc_server_ping" in said(), 30, said)
+        child.send_signal(signal.SIGINT)
+        assert child.wait(30) == 130
+    finally:
+        child.kill()
+        child.wait()
+    assert re.search(r"^replayed 2 messages in .* s: 1 ok, 1 without an outcome yet$", said(), re.M), said()
 
 
 def test_a_compressed_pipe_says_what_to_do(tmp_path):

@@ -2,6 +2,7 @@ import Foundation
 package import JSON
 import OrderedCollections
 import OsloMessaging
+import Synchronization
 
 /// Renames what a message talks of, so that what was captured on one cloud can be replayed on another.
 ///
@@ -11,6 +12,7 @@ package struct IDMap: Sendable {
     private struct Rule: Sendable {
         let old: [UInt8]
         let new: [UInt8]
+        let use = Use()
         private let kind: Kind
 
         private enum Kind {
@@ -50,11 +52,21 @@ package struct IDMap: Sendable {
         }
     }
 
+    /// Whether a rule has ever applied.
+    private final class Use: Sendable {
+        let isUsed = Atomic(false)
+    }
+
     private var rules: [Rule] = []
 
     package init() {}
 
     package var isEmpty: Bool { rules.isEmpty }
+
+    /// The old names that nothing mapped so far had.
+    package var unused: [String] {
+        rules.filter { !$0.use.isUsed.load(ordering: .relaxed) }.map { String(decoding: $0.old, as: UTF8.self) }
+    }
 
     /// Adds `OLD=NEW`; rules apply in the order in which they were added, and not to what another one has put in.
     ///
@@ -63,7 +75,12 @@ package struct IDMap: Sendable {
         guard let mark = text.firstIndex(of: "="), mark != text.startIndex else {
             throw CaptureError(.usage, "map: '\(text)' should be OLD=NEW")
         }
-        rules.append(Rule(old: String(text[..<mark]), new: String(text[text.index(after: mark)...])))
+        let rule = Rule(old: String(text[..<mark]), new: String(text[text.index(after: mark)...]))
+        guard !rule.new.isEmpty else { throw CaptureError(.usage, "map: '\(text)' has nothing after the equals sign") }
+        guard !rules.contains(where: { $0.old == rule.old }) else {
+            throw CaptureError(.usage, "map: '\(text[..<mark])' is to become two things")
+        }
+        rules.append(rule)
     }
 
     package func mapped(_ value: JSONValue) -> JSONValue {
@@ -94,6 +111,7 @@ package struct IDMap: Sendable {
         var index = 0
         while index < bytes.count {
             if let rule = rules.first(where: { $0.applies(at: index, of: bytes) }) {
+                rule.use.isUsed.store(true, ordering: .relaxed)
                 result += rule.new
                 index += rule.old.count
             } else {

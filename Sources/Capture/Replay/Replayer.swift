@@ -41,6 +41,10 @@ package final class Replayer: Sendable {
         package var differences = 0
         /// Answers without a recorded one.
         package var uncompared = 0
+        /// Recorded answers without a replayed one, of a replay of everything.
+        package var orphans = 0
+        /// Requests that have no outcome yet.
+        package var underWay: Int { requests - succeeded - failed - accepted - duplicates - rejected - lost }
     }
 
     /// What happens, as it happens; in no particular order of messages.
@@ -79,9 +83,13 @@ package final class Replayer: Sendable {
         state.withLock { state in
             var summary = state.summary
             summary.uncompared = state.comparison.unmatched
+            if options.limit == nil, options.filters.isEmpty { summary.orphans = state.comparison.orphans }
             return summary
         }
     }
+
+    /// The old names of the map that no message had.
+    package var unusedMaps: [String] { options.map.unused }
 
     /// Replays these files one after the other, and waits for the outcomes of all that was sent.
     ///

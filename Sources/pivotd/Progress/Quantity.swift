@@ -27,6 +27,9 @@ enum Quantity {
         }
     }
 
+    /// `1 message`, `2 messages`.
+    static func count(_ number: Int, _ noun: String) -> String { "\(number) \(noun)\(number == 1 ? "" : "s")" }
+
     private static func tenths(_ value: Double) -> String { "\((value * 10).rounded() / 10)" }
 
     private static func padded(_ number: Int) -> String { number < 10 ? "0\(number)" : "\(number)" }
