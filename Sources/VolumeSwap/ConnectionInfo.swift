@@ -23,7 +23,7 @@ package struct ConnectionInfo: Sendable, Hashable, CustomStringConvertible, Cust
         guard let type = object["driver_volume_type"]?.stringValue, !type.isEmpty else {
             throw .invalidInput("\(argument).driver_volume_type: missing or not a text")
         }
-        guard type.utf8.count <= 64 else { throw .invalidInput("\(argument).driver_volume_type: is longer than 64 bytes") }
+        try SwapRequest.checkLength(type, "\(argument).driver_volume_type", limit: 64)
         guard let data = object["data"]?.objectValue else { throw .invalidInput("\(argument).data: missing or not an object") }
         json = object
         self.data = data
@@ -94,7 +94,7 @@ package struct ConnectionInfo: Sendable, Hashable, CustomStringConvertible, Cust
     }
 
     static func checkText(_ text: String, _ path: @autoclosure () -> String, limit: Int = 4096) throws(SwapFailure) {
-        guard text.utf8.count <= limit else { throw .invalidInput("\(path()): is longer than \(limit) bytes") }
+        try SwapRequest.checkLength(text, path(), limit: limit)
         let isPrintableASCII = text.utf8.allSatisfy { (0x20..<0x7f).contains($0) }
         let isPlain =
             isPrintableASCII

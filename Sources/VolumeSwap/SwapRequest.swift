@@ -85,7 +85,14 @@ package struct SwapRequest: Sendable {
 
     private static func optionalText(_ value: JSONValue?, _ key: String) throws(SwapFailure) -> String? {
         guard let text = try text(value, "\(key):") else { return nil }
-        guard text.utf8.count <= 255 else { throw .invalidInput("\(key): is longer than 255 bytes") }
+        try checkLength(text, key, limit: 255)
         return text
+    }
+
+    /// - Parameter limit: characters, as JSON Schema counts them: code points.
+    static func checkLength(_ text: String, _ name: @autoclosure () -> String, limit: Int) throws(SwapFailure) {
+        guard text.utf8.count <= limit || text.unicodeScalars.count <= limit else {
+            throw .invalidInput("\(name()): is longer than \(limit) characters")
+        }
     }
 }
