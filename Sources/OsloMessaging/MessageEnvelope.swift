@@ -23,24 +23,21 @@ package enum MessageEnvelope {
 
     /// The content of a message body, with or without an envelope. Any minor version of major 2 is read.
     package static func unwrap(_ body: [UInt8]) throws(EnvelopeError) -> JSONObject {
-        let outer = try object(parsing: body, what: "the body")
+        let outer = try object(parsing: body, what: "the body", textForAddress: { String(decoding: body, as: UTF8.self) })
         guard let version = outer[versionKey], let message = outer[messageKey] else { return outer }
         guard let version = version.stringValue else {
-            throw EnvelopeError(code: .unsupportedVersion, message: "oslo.version is a \(version.typeName), not a string")
+            throw EnvelopeError(
+                code: .unsupportedVersion, message: "oslo.version: must be a text, is of type \(version.typeName)")
         }
         guard RPCVersion(version)?.major == 2 else {
             throw EnvelopeError(
                 code: .unsupportedVersion,
-                message: "envelope version \(version.prefix(16)) is not supported, only \(Self.version)")
+                message: "envelope version \(version.prefix(16)) is not supported, only 2.0 and what is compatible with it")
         }
         guard let text = message.stringValue else {
-            throw EnvelopeError(code: .wrongType, message: "oslo.message is a \(message.typeName), not a string")
+            throw EnvelopeError(code: .wrongType, message: "oslo.message: must be a text, is of type \(message.typeName)")
         }
-        do {
-            return try object(parsing: text.utf8, what: "oslo.message")
-        } catch {
-            throw EnvelopeError(code: error.code, message: error.message, replyAddress: address(inUnreadable: text))
-        }
+        return try object(parsing: text.utf8, what: "oslo.message", textForAddress: { text })
     }
 
     /// Whom to answer when the content cannot be read: Python writes NaN, lone surrogates and numbers of any size, which are no
@@ -63,15 +60,18 @@ package enum MessageEnvelope {
         return (1...255).contains(token.utf8.count) && isPlain ? String(token) : nil
     }
 
-    private static func object(parsing bytes: some Collection<UInt8>, what: String) throws(EnvelopeError) -> JSONObject {
+    private static func object(
+        parsing bytes: some Collection<UInt8>, what: String, textForAddress text: () -> String
+    ) throws(EnvelopeError) -> JSONObject {
         let value: JSONValue
         do {
             value = try JSONValue(parsing: bytes)
         } catch {
-            throw EnvelopeError(code: .notJSON, message: "\(what) is not JSON: \(error)")
+            throw EnvelopeError(
+                code: .notJSON, message: "\(what) is not JSON: \(error)", replyAddress: address(inUnreadable: text()))
         }
         guard let object = value.objectValue else {
-            throw EnvelopeError(code: .wrongType, message: "\(what) is a JSON \(value.typeName), not an object")
+            throw EnvelopeError(code: .wrongType, message: "\(what) must be a JSON object, is of type \(value.typeName)")
         }
         return object
     }

@@ -56,7 +56,7 @@ package struct RPCReply: Sendable, Hashable {
         uniqueID = inner["_unique_id"]?.stringValue ?? ""
         if let failure = inner["failure"], !failure.isNull {
             guard let text = failure.stringValue else {
-                throw EnvelopeError(code: .wrongType, message: "failure is a \(failure.typeName), not a string")
+                throw EnvelopeError(code: .wrongType, message: "failure: must be a text, is of type \(failure.typeName)")
             }
             content = .failure(RemoteFailure(parsing: text))
         } else if inner["ending"]?.boolValue == true {

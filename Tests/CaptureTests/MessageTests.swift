@@ -21,19 +21,16 @@ import Testing
     @Test func tellsKindsApart() {
         func kind(_ body: String) -> String {
             let line = CaptureLine(capturedAt: nil, exchange: "", routingKey: "", body: .init(Array(body.utf8)))
-            return switch CapturedMessage(line) {
-            case .request(let request): request.kind
-            case .reply(let reply): reply.isFinal ? "reply" : "heartbeat"
-            case .notification(let type, _): type
-            case .unreadable(_, let address): address == nil ? "unreadable" : "answerable"
-            }
+            let message = CapturedMessage(line)
+            if case .unreadable(_, _?) = message { return "answerable" }
+            return message.kind
         }
         #expect(kind(#"{"method": "x", "_msg_id": "m", "_reply_q": "q"}"#) == "call")
         #expect(kind(#"{"method": "x"}"#) == "cast")
         #expect(kind(#"{"oslo.version": "2.0", "oslo.message": "{\"method\": \"x\"}"}"#) == "cast")
         #expect(kind(#"{"result": 1, "failure": null, "ending": true, "_msg_id": "m"}"#) == "reply")
         #expect(kind(#"{"result": null, "failure": null, "ending": false, "_msg_id": "m"}"#) == "heartbeat")
-        #expect(kind(#"{"event_type": "volume_swap.end", "payload": {}}"#) == "volume_swap.end")
+        #expect(kind(#"{"event_type": "volume_swap.end", "payload": {}}"#) == "notification")
         #expect(kind(#"{"method": 7, "_msg_id": "m", "_reply_q": "q"}"#) == "answerable")
         #expect(kind("garbage") == "unreadable")
         #expect(kind("[]") == "unreadable")
@@ -57,7 +54,7 @@ import Testing
     }
 
     @Test(arguments: [
-        "", "method", "method=", "colour=red", "time>yesterday", "method<x", "method=x method=y", "volume='x", "kind=reply",
+        "", "method", "method=", "colour=red", "time>yesterday", "method<x", "method=x method=y", "volume='x", "kind=answer",
     ])
     func refusesFilters(text: String) {
         #expect(throws: CaptureError.self) { try CaptureFilter(parsing: text) }

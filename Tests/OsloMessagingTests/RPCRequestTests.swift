@@ -78,9 +78,11 @@ import Testing
     func unreadableNumbers(value: String) {
         let inner = #"{"method": "m", "args": {"_msg_id": 5, "x": \#(value)}, "_msg_id": "0a", "_reply_q": "reply_1"}"#
         let envelope: JSONValue = ["oslo.version": "2.0", "oslo.message": .string(inner)]
-        let error = #expect(throws: EnvelopeError.self) { try RPCRequest(decoding: envelope.serializedBytes()) }
-        #expect(error?.code == .notJSON)
-        #expect(error?.replyAddress == ReplyAddress(messageID: "0a", replyQueue: "reply_1"))
+        for body in [envelope.serializedBytes(), Array(inner.utf8)] {
+            let error = #expect(throws: EnvelopeError.self) { try RPCRequest(decoding: body) }
+            #expect(error?.code == .notJSON)
+            #expect(error?.replyAddress == ReplyAddress(messageID: "0a", replyQueue: "reply_1"))
+        }
     }
 
     @Test(

@@ -17,7 +17,7 @@ extension CaptureLine {
     ///
     /// - Throws: ``CaptureLineError``.
     package static func read(_ value: JSONValue) throws(CaptureLineError) -> (line: CaptureLine, dialect: CaptureDialect) {
-        guard let json = value.objectValue else { throw CaptureLineError("is a JSON \(value.typeName), not an object") }
+        guard let json = value.objectValue else { throw CaptureLineError("must be a JSON object, is of type \(value.typeName)") }
         if json["payload"] != nil, json["routing_keys"] != nil { return try tracing(json) }
         if json["XRabtapReceivedTimestamp"] != nil { return (try rabtap(json), .rabtap) }
         return (try CaptureLine(json: json), .pivotd)

@@ -3,8 +3,8 @@ import OsloMessaging
 
 /// Which messages are wanted: `method=swap_volume and instance=UUID`, `volume~abc or time>=2026-11-23T10:00:00Z`.
 ///
-/// A condition is KEY, an operator and a value, in whose letters large and small are one. Keys: `method`, `kind` (call, cast),
-/// `instance`, `disk`, `volume` (the old or the new one), `exchange`, `routing_key`, `time`. Operators: `=`, `!=`, `~` (contains), and
+/// A condition is KEY, an operator and a value, in whose letters large and small are one. Keys: `method`, `kind`
+/// (``CapturedMessage/kind``), `instance`, `disk`, `volume` (the old or the new one), `exchange`, `routing_key`, `time`. Operators: `=`, `!=`, `~` (contains), and
 /// for `time` also `<`, `<=`, `>`, `>=`. `and` binds closer than `or`; a comma is an `and`. A value with blanks stands in quotes.
 package struct CaptureFilter: Sendable {
     private struct Condition: Sendable {
@@ -74,12 +74,12 @@ package struct CaptureFilter: Sendable {
         switch key {
         case "exchange": return [line.exchange]
         case "routing_key": return [line.routingKey]
+        case "kind": return [message.kind]
         default: break
         }
         guard case .request(let request) = message else { return [] }
         switch key {
         case "method": return [request.method]
-        case "kind": return [request.kind]
         case "instance": return [request.instance].compactMap { $0 }
         case "disk": return [request.disk].compactMap { $0 }
         default: return request.volumes
@@ -99,8 +99,9 @@ package struct CaptureFilter: Sendable {
             guard [.equal, .unequal, .contains].contains(comparison) else {
                 throw CaptureError(.usage, "filter: \(sign) is for time only")
             }
-            if key == "kind", comparison != .contains, !["call", "cast"].contains(value.lowercased()) {
-                throw CaptureError(.usage, "filter: '\(value)' is no kind; kinds are call and cast")
+            if key == "kind", comparison != .contains, !CapturedMessage.kinds.contains(value.lowercased()) {
+                throw CaptureError(
+                    .usage, "filter: '\(value)' is no kind; kinds are \(CapturedMessage.kinds.joined(separator: ", "))")
             }
             let isDisk = key == "disk" && comparison != .contains
             let wanted = isDisk ? RPCRequest.diskName(value) : value

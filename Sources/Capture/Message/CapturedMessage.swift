@@ -19,6 +19,18 @@ package enum CapturedMessage: Sendable {
         }
     }
 
+    /// `call`, `cast`, `reply`, `heartbeat`, `notification` or `unreadable`.
+    package var kind: String {
+        switch self {
+        case .request(let request): request.kind
+        case .reply(let reply): reply.isFinal ? "reply" : "heartbeat"
+        case .notification: "notification"
+        case .unreadable: "unreadable"
+        }
+    }
+
+    static let kinds = ["call", "cast", "reply", "heartbeat", "notification", "unreadable"]
+
     private static func read(_ inner: JSONObject) throws(EnvelopeError) -> CapturedMessage {
         if inner["method"] == nil {
             if let type = inner["event_type"]?.stringValue { return .notification(eventType: type, content: inner) }

@@ -37,14 +37,9 @@ package struct MessageText: Sendable {
         let line = redactor.redacted(line)
         guard case .object(var json) = line.json else { return line.json }
         let content = (try? CapturedMessage.inner(line.body)).map { JSONValue.object($0) }
-        switch CapturedMessage(line) {
-        case .request(let request): json["kind"] = .string(request.kind)
-        case .reply(let reply): json["kind"] = .string(reply.isFinal ? "reply" : "heartbeat")
-        case .notification: json["kind"] = "notification"
-        case .unreadable(let reason, _):
-            json["kind"] = "unreadable"
-            json["reason"] = .string(reason)
-        }
+        let message = CapturedMessage(line)
+        json["kind"] = .string(message.kind)
+        if case .unreadable(let reason, _) = message { json["reason"] = .string(reason) }
         if case .object(var opened) = content {
             if let failure = opened["failure"]?.stringValue, let value = try? JSONValue(parsing: failure) {
                 opened["failure"] = value
