@@ -9,12 +9,11 @@ package struct HypervisorChoice: Sendable {
     package let link: LibvirtLink?
     /// Whether a copy takes no time at all.
     let isInstant: Bool
-    private let isDryRun: Bool
+    package var isDryRun: Bool { link == nil }
 
     /// - Throws: ``ConfigurationError`` for a `dry-run:` URI that cannot be read.
     package init(configuration: PivotdConfiguration.Hypervisor, logger: Logger) throws {
-        isDryRun = configuration.libvirtURI.hasPrefix("dry-run")
-        if isDryRun {
+        if DryRunOptions.isMeant(by: configuration.libvirtURI) {
             link = nil
             let options = try DryRunOptions(uri: configuration.libvirtURI)
             isInstant = options.rateMiBs == nil

@@ -10,9 +10,7 @@ extension Doctor {
     /// libvirt and the hypervisor behind it.
     func hypervisor() async -> [Finding] {
         let uri = configuration.hypervisor.libvirtURI
-        guard !uri.hasPrefix("dry-run:") else {
-            return [.ok("libvirt", "\(uri) is a hypervisor made of nothing: no volume is moved")]
-        }
+        guard !DryRunOptions.isMeant(by: uri) else { return [dryRun(uri)] }
         if let root = Self.embeddedRoot(uri) { return [embedded(uri, root)] }
         do {
             let connection = try await LibvirtConnection.open(uri: uri, logger: logger)
@@ -26,6 +24,15 @@ extension Doctor {
                     remedy: "check libvirt_uri, that libvirtd runs, and that user \(geteuid()) may use it")
             ]
         }
+    }
+
+    private func dryRun(_ uri: String) -> Finding {
+        do {
+            _ = try DryRunOptions(uri: uri)
+        } catch {
+            return .failure("libvirt", error.problems.joined(separator: "; "), remedy: "correct libvirt_uri")
+        }
+        return .ok("libvirt", "\(uri) is a hypervisor made of nothing: no volume is moved")
     }
 
     /// Opening an embedded driver would start its guests, and only one process may.

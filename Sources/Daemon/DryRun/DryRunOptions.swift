@@ -14,11 +14,12 @@ package struct DryRunOptions: Sendable, Equatable {
 
     package init() {}
 
-    package static func isDryRun(uri: String) -> Bool { uri == "dry-run:" || uri.hasPrefix("dry-run:?") }
+    /// Whether a dry run is meant, be it written well or not: none of libvirt's URIs begins so.
+    package static func isMeant(by uri: String) -> Bool { uri.hasPrefix("dry-run") }
 
     /// - Throws: ``ConfigurationError`` naming every part that is wrong.
     package init(uri: String) throws(ConfigurationError) {
-        guard Self.isDryRun(uri: uri) else {
+        guard uri == "dry-run:" || uri.hasPrefix("dry-run:?") else {
             throw ConfigurationError(problems: ["libvirt_uri '\(uri)': a dry run is dry-run: or dry-run:?KEY=VALUE"])
         }
         var problems: [String] = []

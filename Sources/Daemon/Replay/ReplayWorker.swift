@@ -27,7 +27,7 @@ package struct ReplayWorker: Sendable {
     }
 
     /// Whether the hypervisor is made of nothing.
-    package var isDryRun: Bool { choice.link == nil }
+    package var isDryRun: Bool { choice.isDryRun }
 
     /// Serves while the work runs.
     ///

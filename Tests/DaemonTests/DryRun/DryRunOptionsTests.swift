@@ -63,8 +63,12 @@ struct DryRunOptionsTests {
         #expect(error?.problems.first?.hasPrefix("\(file.path): domain 0: \(problem)") == true)
     }
 
-    @Test(arguments: [("dry-run:", true), ("dry-run:?rate=1", true), ("qemu:///system", false), ("dry-run:x", false)])
-    func theSchemeIsKnown(uri: String, isDryRun: Bool) {
-        #expect(DryRunOptions.isDryRun(uri: uri) == isDryRun)
+    @Test(arguments: [
+        ("dry-run:", true, true), ("dry-run:?rate=1", true, true), ("dry-run:x", true, false), ("dry-run", true, false),
+        ("qemu:///system", false, false),
+    ])
+    func theSchemeIsKnown(uri: String, isMeant: Bool, isRead: Bool) {
+        #expect(DryRunOptions.isMeant(by: uri) == isMeant)
+        #expect(((try? DryRunOptions(uri: uri)) != nil) == isRead)
     }
 }
