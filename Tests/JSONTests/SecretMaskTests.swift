@@ -46,6 +46,22 @@ import Testing
             "x-----BEGIN RSA PRIVATE KEY-----***-----END RSA PRIVATE KEY-----"
         ),
         ("password\u{1}\u{7}hunter2", "password***"),
+        ("password%3Dhunter2&x=1", "password%3D***&x=1"), (#"password\x3dhunter2"#, #"password\x3d***"#),
+        ("auth_password%22%3A%20%22hunter2%22%2C x=1", "auth_password%22%3A%20%22*** x=1"),
+        ("&quot;auth_password&quot;: &quot;hunter2&quot; x=1", "&quot;auth_password&quot;: &quot;***; x=1"),
+        (#"[client.cinder]\n\tkey = AQBSdFhcHnKxKhAAzZ3m8a/0YQ1Zl6Vb3nYvKw=="#, #"[client.cinder]\n\tkey = ***"#),
+        (#"\"password\": \"\"\"hunter2\"\"\" x=1"#, #"\"password\": \"***\"\"\" x=1"#),
+        ("auth_password -> hunter2", "auth_password -> ***"), ("| auth_password | hunter2 |", "| auth_password | *** |"),
+        ("set_password(user, 'hunter')", "set_password(user, '***')"), ("setPassword(hunter2)", "setPassword(***)"),
+        ("secret value: hunter2", "secret value: ***"), ("token id hunter2 expired", "token id *** expired"),
+        ("my password's \"hunter\"", "my password'***"), ("DB_PASS: hunter", "DB_PASS: ***"),
+        ("--object secret,id=sec0,data=hunter2 x", "--object secret,id=sec0,data=***"),
+        (#"-object {"qom-type":"secret","id":"a","data":"hunter2"}"#, #"-object {"qom-type":"secret","id":"a","data":"***"}"#),
+        ("<password value=\"hunter2\"/>", "<password value=\"***\"/>"),
+        ("<secret type='x' value='hunter2'/>", "<secret type='x' value='***'/>"),
+        ("<param name=\"password\">hunter2</param>", "<param name=\"password\">***</param>"),
+        ("key DHHC-1:00:hunter2==: x", "key DHHC-1*** x"),
+        ("got gAAAAABhunter2hunter2hunter2hunter2hunter2 back", "got *** back"),
     ])
     func masks(_ text: String, _ masked: String) {
         #expect(SecretMask.masked(text) == masked)
@@ -57,7 +73,15 @@ import Testing
         "secret-uuid=abc", "the password is wrong", "secret_uuid=abc for rbd://h/x", "http://h:80/a@b", "pass: word",
         "routing key: notifications.error", "key=value", "Secret not found: no secret with matching uuid 'x'", "basic checks",
         "<secret type='ceph' uuid='x'/>", "no password", "password", "password=", "-----BEGIN CERTIFICATE-----\nabc",
-        "the token has expired", "rbd://h:6789/x@y",
+        "the token has expired", "rbd://h:6789/x@y", "password authentication failed for user nova1",
+        "Volume rebase failed: disk vdb: the copy failed: No space left on device",
+        "Failed to get secret for volume 457eb676-33da-42ec-9a8c-9293d545c337: Secret not found",
+        "secret uuid 457eb676-33da-42ec-9a8c-9293d545c337", "Secret '457eb676-33da-42ec-9a8c-9293d545c337' not found",
+        "could not get secret from libvirt: Secret not found", "Token expired at 2026-11-28T10:00:00Z",
+        "check keyring /etc/ceph/ceph.client1.keyring", "/var/lib/nova/secrets/volume-1234 does not exist",
+        "http://10.0.0.1:9311/v1/secrets/abc123?x=1", "password is too short (8 characters needed)",
+        "No key available with this passphrase.", "iSCSI login failed due to authorization failure", "data=ordered",
+        "auth_method: CHAP, auth_username: cinder, target_portal: 10.0.0.1:3260",
     ])
     func leavesTheRestAlone(_ text: String) { #expect(SecretMask.masked(text) == text) }
 
@@ -85,13 +109,32 @@ import Testing
         }
     }
 
+    @Test func anyBytesAreTaken() {
+        var choice = SystemRandomNumberGenerator()
+        let parts = [
+            "password", "token", "key", "data", "secret", "<", ">", "=", ":", "'", "\"", "\\", "{", "}", "[", "]", "(", " ", "\n",
+            "-", "--", "|",
+            "%3D", "&quot;", "://", "@", "/", "value", "-v", "u", "\u{0}", "\u{e9}", "-----BEGIN PRIVATE KEY", "***", "gAAAAA",
+            "DHHC-1", ",",
+        ]
+        for _ in 0..<5000 {
+            var text = (0..<Int.random(in: 0...12, using: &choice)).flatMap { _ in
+                Array(parts.randomElement(using: &choice)!.utf8)
+            }
+            if Bool.random(using: &choice) { text.append(UInt8.random(in: 0...255, using: &choice)) }
+            let masked = SecretMask.masked(text)
+            #expect(masked.count <= text.count + 3 * 12)
+        }
+    }
+
     /// What is quadratic in the text would take hours here.
     @Test(
         .timeLimit(.minutes(2)),
         arguments: [
             "password ", "password= ", "'", "[", "{", "<password", "://", "a://b:", "-----BEGIN ", "-----BEGIN PRIVATE KEY", "-",
             "key=",
-            "key:", "pass = ", "password=[", "password: |\n", "--password,", "password is ", "password=a ",
+            "key:", "pass = ", "password=[", "password: |\n", "--password,", "password|", "&quot;password", "<a <password",
+            "data=", "password is ", "password=a ",
         ])
     func anyTextIsReadInTimeLinearInIt(_ part: String) {
         _ = SecretMask.masked(Array(String(repeating: part, count: 200_000 / part.utf8.count).utf8))

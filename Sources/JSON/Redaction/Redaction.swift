@@ -85,9 +85,9 @@ package struct Redaction: Sendable {
         }
     }
 
-    /// A name and its value have a sign or a blank between them.
+    /// A name and its value have something between them that no identifier has.
     private func masked(prose text: String) -> String? {
-        guard text.utf8.contains(where: { $0 <= .space || $0 == .colon || $0 == .equals || $0 == .less }) else { return nil }
+        guard !text.utf8.allSatisfy(\.isOfIdentifier) || SecretName.isToken(text.utf8.span) else { return nil }
         let bytes = Array(text.utf8)
         let masked = redacted(bytes)
         return masked == bytes ? nil : String(decoding: masked, as: UTF8.self)

@@ -8,12 +8,13 @@ package enum SecretName {
     static func isSecret(_ name: Span<UInt8>) -> Bool {
         if harmless.contains(where: { ends(name, with: $0) }) { return false }
         return words.contains { contains(name, $0) } || endings.contains { ends(name, with: $0) }
+            || options.contains { !equals(name, $0) && ends(name, with: $0) }
     }
 
     /// Whether a member of this name holds a secret, in `{"NAME": …}`. In a sentence it may be a word like others.
     static func isSecretMember(_ name: Span<UInt8>) -> Bool { isSecret(name) || members.contains { equals(name, $0) } }
 
-    /// Whether `NAME=` is followed by a secret, as in the options of mount.cifs.
+    /// Whether `NAME=` is followed by a secret, as in the options of mount.cifs; `NAME` behind a separator, as in `DB_PASS`, always is.
     static func isSecretOption(_ name: Span<UInt8>) -> Bool { options.contains { equals(name, $0) } }
 
     /// Whether all that follows on the line belongs to the value, as in HTTP's `Authorization` and `Cookie`.
@@ -25,17 +26,31 @@ package enum SecretName {
     /// `key=`, whose value is a ceph key only if it looks like one.
     static func isKey(_ name: Span<UInt8>) -> Bool { equals(name, key) }
 
+    /// `data=`, which is the secret in QEMU's `--object secret,data=…`.
+    static func isData(_ name: Span<UInt8>) -> Bool { equals(name, data) }
+
+    /// How keys of NVMe's in-band authentication begin: `DHHC-1:00:…:`.
+    static func isNVMeKey(_ name: Span<UInt8>) -> Bool { equals(name, nvmeKey) }
+
+    /// Whether this is no name but a token of keystone, which always begins so (Fernet).
+    static func isToken(_ name: Span<UInt8>) -> Bool { name.count >= 32 && matches(name, at: 0, tokenStart) }
+
     private static let harmless = letters("secret_uuid", "secret_type")
-    private static let words = letters("password", "passwd", "passphrase", "secret", "token", "keyring", "credential")
+    private static let words = letters(
+        "password", "passwd", "passphrase", "pass_phrase", "passcode", "secret", "token", "keyring", "credential")
     private static let endings = letters(
-        "adminpass", "admin_pass", "auth_key", "authkey", "private_key", "access_key", "encryption_key", "client_key", "api_key",
+        "adminpass", "admin_pass", "auth_key", "authkey", "private_key", "privatekey", "mac_key", "access_key", "encryption_key",
+        "client_key", "api_key",
         "apikey", "user_key", "userkey", "session_key", "ceph_key", "cephkey", "cephx_key", "rbd_key", "chap_key", "dhchap_key",
         "dhchap_ctrl_key", "luks_key", "tls_key", "psk", "dsn", "connection_string", "authorization", "cookie", "signature")
     private static let options = letters("pass", "pwd", "pw")
-    private static let members = options + letters("key", "bearer")
+    private static let members = options + letters("key", "bearer", "cred", "creds", "jwt", "otp")
     private static let headers = letters("authorization", "cookie")
     private static let schemes = letters("bearer", "basic")
     private static let key = Array("key".utf8)
+    private static let data = Array("data".utf8)
+    private static let nvmeKey = Array("dhhc_1".utf8)
+    private static let tokenStart = Array("gaaaaa".utf8)
 
     private static func letters(_ names: String...) -> [[UInt8]] { names.map { Array($0.utf8) } }
 

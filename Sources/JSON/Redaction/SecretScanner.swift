@@ -1,8 +1,8 @@
 /// Finds where secrets stand in text.
 ///
 /// A secret is what belongs to a secret's name (``SecretName``): `name=value`, `"name": "value"` with quotes escaped as often as you
-/// like, `name => [value]`, `--name value`, `<name>value</name>`, `-n name -v value`, `name 'value'`, a YAML block, a binary format's
-/// value; the password in a URL; a private key in PEM. When it cannot be told where a value ends, all that it may be is taken: to the
+/// like, `name => [value]`, `name%3Dvalue`, `--name value`, `<name>value</name>`, `-n name -v value`, `name 'value'`, a YAML block, a binary
+/// format's value; the password in a URL; a private key in PEM. When it cannot be told where a value ends, all that it may be is taken: to the
 /// end of the line, or of the text. In time linear in the text.
 struct SecretScanner {
     private let bytes: [UInt8]
@@ -35,16 +35,42 @@ struct SecretScanner {
         index = endOfName(start)
         let letters = bytes[start..<index].firstIndex { $0 != .hyphen } ?? index
         let name = bytes.span.extracting(letters..<index)
-        let isQuoted = start > 0 && bytes[start - 1].isQuote && isQuote(at: index)
+        if SecretName.isToken(name) { return letters..<index }
+        return value(of: name, from: start, isDashed: letters > start) ?? valueBehindEscape(start)
+    }
+
+    /// In `\tkey`, where the t is no part of the name.
+    private func valueBehindEscape(_ start: Int) -> Range<Int>? {
+        guard start > 0, bytes[start - 1] == .backslash, index > start + 1, "ntr".utf8.contains(bytes[start]) else { return nil }
+        return value(of: bytes.span.extracting(start + 1..<index), from: start + 1, isDashed: false)
+    }
+
+    /// The value of a name that ends at ``index``; nil when it is no secret's.
+    private func value(of name: Span<UInt8>, from start: Int, isDashed: Bool) -> Range<Int>? {
         let value = SecretValue(bytes, after: index, isHeader: SecretName.isHeader(name))
+        let isQuoted = start > 0 && bytes[start - 1].isQuote && isQuote(at: index)
         if SecretName.isSecret(name) || isQuoted && SecretName.isSecretMember(name) {
-            if start > 0, bytes[start - 1] == .less { return value.ofElement() ?? value.ofName() }
-            return value.ofName() ?? value.ofOption(isDashed: letters > start) ?? value.inSentence() ?? value.inBinary()
+            if let range = value.ofName() { return range }
+            if isInTag(start) { return value.ofAttribute() ?? value.ofElement() }
+            return value.ofOption(isDashed: isDashed) ?? value.inBinary() ?? value.nearby()
         }
         if SecretName.isSecretOption(name) { return value.isAssigned ? value.ofName() : nil }
-        if SecretName.isScheme(name) { return value.inSentence() }
+        if SecretName.isScheme(name) { return value.nearby() }
         if SecretName.isKey(name), isLegacyOption(start) || value.beginsAsKey { return value.ofName() }
-        return nil
+        if SecretName.isData(name), isOfSecretObject(start) { return value.ofName() }
+        return SecretName.isNVMeKey(name) ? value.ofWord() : nil
+    }
+
+    /// Whether a tag of XML is open at this offset.
+    private func isInTag(_ start: Int) -> Bool {
+        bytes[..<start].suffix(200).last { $0 == .less || $0 == .greater } == .less
+    }
+
+    /// Whether this belongs to `secret,id=…` or `{"qom-type": "secret", …}`.
+    private func isOfSecretObject(_ start: Int) -> Bool {
+        let before = bytes[..<start].suffix(200)
+        let line = before[(before.lastIndex(where: \.isLineEnd) ?? before.startIndex)...]
+        return line.indices.contains { line[$0] == UInt8(ascii: "s") && line[$0...].starts(with: "secret".utf8) }
     }
 
     private func end(from start: Int, _ isEnd: (UInt8) -> Bool) -> Int { bytes[start...].firstIndex(where: isEnd) ?? bytes.count }

@@ -1,6 +1,7 @@
 /// Where the value stands that belongs to a secret's name, in the notation that follows the name.
 struct SecretValue {
     private let bytes: [UInt8]
+    private var text: EscapedText { EscapedText(bytes) }
     /// Where the name ends.
     private let start: Int
     private let isHeader: Bool
@@ -16,30 +17,40 @@ struct SecretValue {
 
     /// Whether a sign follows the name, and then what begins as 16 bytes in Base64 do.
     var beginsAsKey: Bool {
-        guard let sign = endOfSign() else { return false }
-        let value = bytes[skip(from: sign) { $0.isBlank || $0.isQuote || $0 == .backslash }...].prefix(22)
+        guard let start = startOfValue() else { return false }
+        let value = bytes[skip(from: start) { $0.isQuote || $0 == .backslash }...].prefix(22)
         return value.count == 22 && value.allSatisfy { $0.isLetterOrDigit || $0 == .plus || $0 == .slash }
     }
 
-    /// `name=value`, `'name': value`, `d["name"] = value`, `name => value`.
+    /// `name=value`, `'name': value`, `d["name"] = value`, `name => value`, `name%3Dvalue`.
     func ofName() -> Range<Int>? {
-        guard let sign = endOfSign() else { return nil }
-        return yamlBlock(sign) ?? value(at: skip(from: sign, \.isBlank))
+        guard let sign = endOfSign(), let start = startOfValue() else { return nil }
+        return yamlBlock(sign) ?? value(at: start)
     }
 
     private func endOfSign() -> Int? {
-        var index = skip(from: start) { $0 == .backslash || $0.isQuote || $0 == .closeBracket }
-        index = skip(from: index, \.isBlank)
-        guard index < bytes.count, bytes[index] == .colon || bytes[index] == .equals else { return nil }
-        return skip(from: index) { $0 == .colon || $0 == .equals || $0 == .greater }
+        let sign = text.skip(from: start) { byte, _ in byte == .backslash || byte.isQuote || byte == .closeBracket || byte.isBlank
+        }
+        guard sign < bytes.count else { return nil }
+        let isArrow = bytes[sign...].starts(with: "->".utf8)
+        let byte = text.unit(at: sign).byte
+        guard isArrow || byte == .colon || byte == .equals else { return nil }
+        return text.skip(from: isArrow ? sign + 1 : sign) { byte, _ in byte == .colon || byte == .equals || byte == .greater }
+    }
+
+    /// Behind the sign and what is blank, and behind quotes that are escaped in a way that no value is read in.
+    private func startOfValue() -> Int? {
+        endOfSign().map { text.skip(from: $0) { byte, isEscaped in byte.isBlank || isEscaped && byte.isQuote } }
     }
 
     /// `--name value`, `-n name -v value`, and both as elements of a list.
     func ofOption(isDashed: Bool) -> Range<Int>? {
         let index = skip(from: start, \.isListed)
-        let word = end(from: index) { $0.isListed }
-        let isValueOption = ["-v", "--value"].contains { bytes[index..<word].elementsEqual($0.utf8) }
-        if isValueOption { return argument(at: skip(from: word, \.isListed)) }
+        for option in ["-v", "--value"] where bytes[index...].starts(with: option.utf8) {
+            let end = index + option.utf8.count
+            let value = skip(from: end, \.isListed)
+            if value > end { return argument(at: value) }
+        }
         guard isDashed, index > start, index < bytes.count, bytes[index] != .hyphen else { return nil }
         return argument(at: index)
     }
@@ -58,20 +69,70 @@ struct SecretValue {
         return index..<end
     }
 
-    /// `name 'value'`, `name is value`, as far as the value is a word that no sentence has.
-    func inSentence() -> Range<Int>? {
-        var index = skip(from: start, \.isBlank)
-        guard index > start else { return nil }
-        for word in ["is ", "was ", "of ", "value "] where bytes[index...].starts(with: word.utf8) {
-            index = skip(from: index + word.utf8.count, \.isBlank)
-            break
+    /// `<name value="value">`, `<param name="name" value="value">`.
+    func ofAttribute() -> Range<Int>? {
+        let tag = bytes[start...].prefix(1000).prefix { $0 != .greater }
+        let name = tag.indices.first {
+            tag[$0] == UInt8(ascii: "v") && tag[$0...].starts(with: "value".utf8) && !bytes[$0 - 1].isNamePart
         }
-        guard index < bytes.count else { return nil }
-        if bytes[skip(from: index) { $0 == .backslash }...].first?.isQuote == true { return value(at: index) }
-        let end = end(from: index) { $0.isBlank || $0 == .comma || $0 == .semicolon }
-        let word = bytes[index..<end]
+        return name.flatMap { SecretValue(bytes, after: $0 + 5).ofName() }
+    }
+
+    /// All up to the next blank or quote.
+    func ofWord() -> Range<Int>? {
+        let end = end(from: start) { $0.isBlank || $0.isQuote }
+        return end > start ? start..<end : nil
+    }
+
+    /// `name 'value'`, `name is value`, `name(value)`, `| name | value |`: a quoted text or a word that no sentence has, with at most
+    /// one other word before it.
+    func nearby() -> Range<Int>? {
+        var index = start
+        for _ in 0...1 {
+            let word = text.skip(from: index) { byte, isEscaped in
+                !byte.isLetterOrDigit && (isEscaped || !byte.isLineEnd) && byte < 0x80
+            }
+            guard word > index, word - index <= 32, word < bytes.count, bytes[word].isLetterOrDigit,
+                !bytes[index..<word].allSatisfy(\.isOfIdentifier)
+            else { return nil }
+            if bytes[word - 1].isQuote {
+                guard let range = argument(at: word), !Self.holdsUUID(bytes[range]), !isKey(endingAt: range.upperBound) else {
+                    return nil
+                }
+                return range
+            }
+            let isPath = bytes[word - 1] == .slash && word >= 2 && bytes[word - 2].isBlank
+            let end = end(from: word) { $0.isBlank || $0.isQuote || ($0.isSeparator || $0 == .pipe) }
+            if isPath || Self.holdsUUID(bytes[word..<end]) { return nil }
+            if Self.looksSecret(bytes[word..<end]) { return word..<end }
+            guard bytes[word..<end].allSatisfy({ $0.isLetterOrDigit || $0 == .colon }) else { return nil }
+            index = end
+        }
+        return nil
+    }
+
+    /// Whether a quoted text is followed by a colon: in `"secret", "id": …` it belongs to what comes.
+    private func isKey(endingAt end: Int) -> Bool {
+        let behind = skip(from: end) { $0 == .backslash || $0.isQuote }
+        return bytes[skip(from: behind, \.isBlank)...].first == .colon
+    }
+
+    /// Whether this has a digit, or a capital within, and is no `name=value`.
+    private static func looksSecret(_ word: ArraySlice<UInt8>) -> Bool {
         let isPair = word.dropLast(2).contains { $0 == .equals || $0 == .colon }
-        return !isPair && word.contains(where: \.isDigit) || Self.hasInnerCapital(word) ? index..<end : nil
+        let hasInnerCapital = word.dropFirst().contains(where: \.isCapital) && word.contains(where: \.isSmall)
+        return word.count >= 5 && !isPair && (word.contains(where: \.isDigit) || hasInnerCapital)
+    }
+
+    /// As in the names of secrets and volumes.
+    private static func holdsUUID(_ word: ArraySlice<UInt8>) -> Bool {
+        let length = 36
+        guard word.count >= length else { return false }
+        return (word.startIndex...word.endIndex - length).contains { start in
+            (0..<length).allSatisfy {
+                [8, 13, 18, 23].contains($0) ? word[start + $0] == .hyphen : word[start + $0].isHexadecimal
+            }
+        }
     }
 
     /// A value after a name in a binary format: nobody knows how long it is.
@@ -84,10 +145,6 @@ struct SecretValue {
 
     private func end(from index: Int, _ isEnd: (UInt8) -> Bool) -> Int {
         bytes[min(index, bytes.count)...].firstIndex(where: isEnd) ?? bytes.count
-    }
-
-    private static func hasInnerCapital(_ word: ArraySlice<UInt8>) -> Bool {
-        word.dropFirst().contains(where: \.isCapital) && word.contains(where: \.isSmall)
     }
 
     private func isNoUTF8(at index: Int) -> Bool {
@@ -112,9 +169,11 @@ struct SecretValue {
         if quote < bytes.count, bytes[quote].isQuote {
             let escapes = bytes[index..<quote].reversed().prefix { $0 == .backslash }.count
             let end = closingQuote(bytes[quote], escapes, from: quote + 1)
+            if bytes[quote + 1..<end].elementsEqual(JSONValue.redactionMark.utf8) { return quote + 1..<end }
             // What goes on behind the quote is still the value, as in a shell.
             let next = end + escapes + 1
-            guard next < bytes.count, bytes[next].isLetterOrDigit || bytes[next].isQuote else { return quote + 1..<end }
+            let after = skip(from: next) { $0 == .backslash }
+            guard after < bytes.count, bytes[after].isLetterOrDigit || bytes[after].isQuote else { return quote + 1..<end }
             return quote + 1..<endOfPlain(from: next)
         }
         guard index < bytes.count else { return nil }
