@@ -1,9 +1,9 @@
 /// Finds where secrets stand in text.
 ///
 /// A secret is what belongs to a secret's name (``SecretName``): `name=value`, `"name": "value"` with quotes escaped as often as you
-/// like, `name => [value]`, `name%3Dvalue`, `--name value`, `<name>value</name>`, `-n name -v value`, `name 'value'`, a YAML block, a binary
-/// format's value; the password in a URL; a private key in PEM. When it cannot be told where a value ends, all that it may be is taken: to the
-/// end of the line, or of the text. In time linear in the text.
+/// like, `name => [value]`, `name%3Dvalue`, `--name value`, `<name>value</name>`, `-n name -v value`, `name 'value'`, a YAML block, a
+/// binary format's value; the password in a URL; a private key in PEM. When it cannot be told where a value ends, all that it may be
+/// is taken: to the end of the line, or of the text. In time linear in the text.
 struct SecretScanner {
     private let bytes: [UInt8]
     /// Up to here the text has been read.
