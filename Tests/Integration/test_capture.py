@@ -3,6 +3,7 @@
 import base64
 import json
 import signal
+import uuid
 
 import captures
 import pytest
@@ -43,6 +44,58 @@ def test_keeps_no_secret(worker, raw, tmp_path):
     assert "body_base64" in lines[2] and "body_base64" in lines[3]
     assert lines[4]["properties"]["headers"] == {"x-auth-token": "***", "plain": "kept"}
     assert not [secret for line in lines for secret in SECRETS if secret.encode() in base64.b64decode(line.get("body_base64", ""))]
+
+
+FORMS = [
+    "Command: iscsiadm -m node --op update -n node.session.auth.password -v {} failed",
+    "('iscsiadm', '-n', 'node.session.auth.password', '-v', '{}')",
+    "connection_info {{'data': {{'auth_password': '{}', 'target_lun': 1}}}}",
+    "{{u'auth_password': u'{}'}}",
+    "mount -o username=u,password={},domain=d",
+    "could not open rbd:volumes/v:id=cinder:key={}:conf=c",
+    "[client.cinder]\n\tkey = {}AAAAAAAAAAAAAAAA==\n",
+    "curl -H 'X-Auth-Token: {}' http://127.0.0.1/",
+    "Authorization: Bearer {}",
+    "rabbit://openstack:{}@127.0.0.1:5672/",
+    "<auth><password>{}</password></auth>",
+    "the CHAP secret was '{}'",
+    "qemu-img --object secret,id=sec0,data={}",
+    "auth_password%3D{}%26x%3D1",
+    "chap_password:\n  - {}\n",
+]
+
+
+def test_keeps_no_secret_in_any_form(worker, raw, tmp_path):
+    """In a body that is text, in one that is damaged JSON, and in a failure within an envelope; then once more without its name."""
+    secrets = []
+
+    def secret() -> str:
+        secrets.append(f"Sx{len(secrets):04}qZ")
+        return secrets[-1]
+
+    def failure(text: str) -> str:
+        told = {"class": "VolumeRebaseFailed", "module": "nova.exception", "message": text, "tb": [], "args": [text]}
+        told["kwargs"] = {"reason": text}
+        ids = {"_msg_id": uuid.uuid4().hex, "_unique_id": uuid.uuid4().hex}
+        inner = ids | {"result": None, "failure": json.dumps(told), "ending": True}
+        return json.dumps({"oslo.version": "2.0", "oslo.message": json.dumps(inner)})
+
+    with Capture(worker, tmp_path / "c.jsonl") as capture:
+        for form in FORMS:
+            raw.publish(form.format(secret()))
+            raw.publish(json.dumps({"oslo.message": json.dumps({"reason": form.format(secret())})})[:-1])
+            raw.publish(failure(form.format(secret())), headers={"reason": form.format(secret())})
+        named = {"new_connection_info": {"data": {"auth_password": secret()}}}
+        raw.publish(json.dumps({"method": "swap_volume", "args": {"info": json.dumps(json.dumps(named))}}))
+        raw.publish(failure(f"iscsid said: {secrets[-1]} is too short"))
+        raw.publish(f"damaged: {secrets[-1]}")
+        capture.wait_for(lambda lines: len(lines) == 3 * len(FORMS) + 3)
+        assert capture.stop() == 0
+    kept = capture.path.read_text() + "".join(
+        base64.b64decode(line.get("body_base64", "")).decode(errors="replace") for line in capture.lines()
+    )
+    assert not [form for form in secrets if form in kept]
+    assert "is too short" in kept and "target_lun" in kept
 
 
 def test_keeps_secrets_when_told_to(worker, raw, tmp_path):
