@@ -26,7 +26,7 @@ struct KnownSecrets: Sendable {
     }
 
     private mutating func learn(_ secret: [UInt8]) {
-        guard secret.count >= Self.minimumLength, !Self.isUUID(secret) else { return }
+        guard secret.count >= Self.minimumLength, secret.count != 36 || !secret[...].holdsUUID else { return }
         let key = Self.key(secret, at: 0)
         guard secrets[key]?[secret.count]?.contains(secret[...]) != true else { return }
         if order.count == Self.capacity { forgetOlderHalf() }
@@ -78,8 +78,4 @@ struct KnownSecrets: Sendable {
 
     /// One of 65,536.
     private static func bit(_ key: UInt64) -> Int { Int((key &* 0x9e37_79b9_7f4a_7c15) >> 48) }
-
-    private static func isUUID(_ text: [UInt8]) -> Bool {
-        text.count == 36 && text.indices.allSatisfy { [8, 13, 18, 23].contains($0) == (text[$0] == .hyphen) }
-    }
 }
