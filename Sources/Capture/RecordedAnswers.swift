@@ -1,10 +1,10 @@
 import OsloMessaging
 
-/// Which answers belong to the requests that were recorded, the newest of them.
+/// Which answers belong to the calls that were recorded, the newest of them.
 struct RecordedAnswers {
     private static let capacity = 10_000
 
-    private var queues = RecentTexts(capacity: capacity)
+    private var asked = RecentTexts(capacity: capacity)
     private var unanswered = RecentTexts(capacity: capacity)
     /// Calls recorded.
     private(set) var calls = 0
@@ -14,18 +14,18 @@ struct RecordedAnswers {
     /// Calls whose final answer has not come.
     var missing: Int { unanswered.count }
 
-    /// Notes whom this message will be answered to, if it is a call.
+    /// Notes the id by which this message will be answered, if it is a call.
     mutating func expect(_ line: CaptureLine) {
         guard case .request(let request) = CapturedMessage(line), let address = request.replyAddress else { return }
-        queues.insert(address.replyQueue)
+        asked.insert(address.messageID)
         unanswered.insert(address.messageID)
         calls += 1
     }
 
-    /// Whether this message of the default exchange goes to one who asked.
+    /// Whether this message answers a recorded call, or is a heartbeat of one. All calls of a client may share a reply queue.
     mutating func takes(_ line: CaptureLine) -> Bool {
-        guard queues.contains(line.routingKey) else { return false }
-        if case .reply(let reply) = CapturedMessage(line), reply.isFinal {
+        guard case .reply(let reply) = CapturedMessage(line), asked.contains(reply.messageID) else { return false }
+        if reply.isFinal {
             unanswered.remove(reply.messageID)
             count += 1
         }

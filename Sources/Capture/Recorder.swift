@@ -11,6 +11,8 @@ package struct Recorder: Sendable {
         /// Calls among them, and the final answers; counted with ``Recorder/withReplies``.
         package var calls = 0
         package var answers = 0
+        /// Whether the limit is reached, and every answer that is waited for is there.
+        package var isComplete = false
         /// Of the bodies.
         package var bytes: Int64 = 0
 
@@ -65,11 +67,11 @@ package struct Recorder: Sendable {
         var redactor = CaptureRedactor()
         var left = limit
         for await message in transport.inbound {
-            onActivity()
             let captured = CaptureLine(message, capturedAt: .now)
             let line = captured.traced ?? captured
             let isAnswer = withReplies && line.exchange.isEmpty
             if isAnswer ? answers.takes(line) : left != 0 {
+                onActivity()
                 if withReplies, !isAnswer { answers.expect(line) }
                 try await writer.write(redacts ? redactor.redacted(line) : line)
                 if !isAnswer { left = left.map { $0 - 1 } }
@@ -80,7 +82,11 @@ package struct Recorder: Sendable {
                 if left == 0, !isAnswer, answers.missing > 0 { onWaiting(answers.missing) }
             }
             await transport.acknowledge(message.settlement)
-            if left == 0, answers.missing == 0 { break }
+            if left == 0, answers.missing == 0 {
+                count.isComplete = true
+                onMessage(count)
+                break
+            }
         }
         return count
     }

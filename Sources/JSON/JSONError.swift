@@ -8,6 +8,8 @@ package struct JSONError: Error, Sendable, Hashable, CustomStringConvertible {
         case invalidSyntax
         /// Bytes that are not UTF-8, or an escaped lone surrogate.
         case invalidUnicode
+        /// The same key twice in an object; only where duplicates are asked to be rejected.
+        case duplicateKey
         /// A number that fits neither a signed 64-bit integer nor a double.
         case numberOutOfRange
         /// Arrays and objects nested deeper than the parser goes.

@@ -21,13 +21,18 @@ extension JSONValue {
         try self.init(parsing: text.utf8, maximumDepth: Self.maximumDepth)
     }
 
-    init(parsing bytes: some Collection<UInt8>, maximumDepth: Int) throws(JSONError) {
-        let direct = bytes.withContiguousStorageIfAvailable { unsafe Self.parse($0, maximumDepth: maximumDepth) }
-        let result = unsafe direct ?? Array(bytes).withUnsafeBufferPointer { unsafe Self.parse($0, maximumDepth: maximumDepth) }
+    init(
+        parsing bytes: some Collection<UInt8>, maximumDepth: Int, rejectsDuplicates: Bool = false
+    ) throws(JSONError) {
+        let flags = JSON_DECODE_ANY | JSON_ALLOW_NUL | (rejectsDuplicates ? JSON_REJECT_DUPLICATES : 0)
+        let direct = bytes.withContiguousStorageIfAvailable { unsafe Self.parse($0, maximumDepth, flags) }
+        let result = unsafe direct ?? Array(bytes).withUnsafeBufferPointer { unsafe Self.parse($0, maximumDepth, flags) }
         self = try result.get()
     }
 
-    private static func parse(_ bytes: UnsafeBufferPointer<UInt8>, maximumDepth: Int) -> Result<JSONValue, JSONError> {
+    private static func parse(
+        _ bytes: UnsafeBufferPointer<UInt8>, _ maximumDepth: Int, _ flags: Int32
+    ) -> Result<JSONValue, JSONError> {
         // jansson recurses up to 2048 levels, more than the stack of a dispatch worker may hold, so the depth is counted first.
         if let position = unsafe firstByteBeyond(maximumDepth, in: bytes) {
             return .failure(unsafe .nestedTooDeeply(at: position, in: bytes, limit: maximumDepth))
@@ -37,9 +42,8 @@ extension JSONValue {
         }
         return ParseArena.with(expected: bytes.count * treeFactor) {
             var error = json_error_t()
-            let flags = Int(JSON_DECODE_ANY | JSON_ALLOW_NUL)
             let root = unsafe start.withMemoryRebound(to: CChar.self, capacity: bytes.count) {
-                unsafe json_loadb($0, bytes.count, flags, &error)
+                unsafe json_loadb($0, bytes.count, Int(flags), &error)
             }
             guard let root = unsafe root else { return .failure(JSONError(error)) }
             return .success(unsafe Document.convert(root))
@@ -139,6 +143,7 @@ extension JSONError {
             case json_error_numeric_overflow: .numberOutOfRange
             case json_error_stack_overflow: .nestedTooDeeply
             case json_error_out_of_memory: .tooLarge
+            case json_error_duplicate_key: .duplicateKey
             default: full.contains("Unicode") ? .invalidUnicode : .invalidSyntax
             }
         // jansson appends " near 'TOKEN'", and the token may be a password.

@@ -71,7 +71,7 @@ struct CaptureTap {
                 return false
             }
             group.addTask {
-                let watch = BrokerWatch(transport: transport)
+                let watch = BrokerWatch(transport, watchesConsumer: false)
                 try await watch.waitUntilConnected(endpoints: amqp.endpoints.count, within: Self.connectTimeout)
                 try await tap(transport)
                 let writer = try CaptureWriter(path: path)

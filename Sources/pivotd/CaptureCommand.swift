@@ -34,7 +34,9 @@ struct CaptureCommand: AsyncParsableCommand {
         completion: .file(extensions: ["jsonl", "gz"]))
     var out = "-"
 
-    @Option(help: ArgumentHelp("Stop after so many messages.", valueName: "n"))
+    @Option(
+        help: ArgumentHelp("Stop after so many messages; with --replies their answers are waited for, uncounted.", valueName: "n")
+    )
     var limit: Int?
 
     @Option(help: ArgumentHelp("Stop when for so many seconds nothing has come.", valueName: "s"))
@@ -69,9 +71,10 @@ struct CaptureCommand: AsyncParsableCommand {
         let gaps = CaptureGaps { counter.say($0) }
         do {
             try await tap.record(recorder, to: out, until: interrupts, gaps: gaps) { counter.say("capturing \($0) to \(name)") }
-        } catch let error as CaptureError {
+        } catch {
             counter.clear()
-            throw CommandFailure(.failure, "\(error)")
+            guard let error = error as? CaptureError else { throw error }
+            throw CommandFailure(error.code == .readerGone ? .readerGone : .failure, "\(error)")
         }
         let count = counter.finish(name)
         if replies, count.calls > 0, count.answers == 0 {
@@ -79,7 +82,9 @@ struct CaptureCommand: AsyncParsableCommand {
                 "none of the \(count.calls) calls has its answer here: is the broker's tracing on (rabbitmqctl trace_on -p VHOST)?"
             )
         }
-        if let reason = gaps.reason { throw CommandFailure(.noAnswer, "the broker was away at the end: \(reason)") }
+        if !count.isComplete, let reason = gaps.reason {
+            throw CommandFailure(.noAnswer, "the broker was away at the end: \(reason)")
+        }
     }
 }
 

@@ -32,13 +32,16 @@ final class CaptureGaps: Sendable {
             case (.connected, .away(let start, _)):
                 state = .recording
                 return
-                    "recording again; what was sent in the last \(Quantity.duration(start.duration(to: .now) / .seconds(1))) is missing"
+                    "recording again; what was sent in at least the last \(Quantity.duration(start.duration(to: .now) / .seconds(1))) is missing"
             case (.connected, _):
                 state = .recording
                 return nil
             case (.disconnected(let error), .recording) where error.code != .connectionClosed || error.isRetriable:
                 state = .away(since: .now, error)
                 return "the connection to the broker is lost, connecting again: \(error)"
+            case (.disconnected(let error), .away(let start, _)) where error.code != .connectionClosed || error.isRetriable:
+                state = .away(since: start, error)
+                return error.isRetriable ? nil : "\(error)"
             case (.consumerCancelled, .recording): return "the broker ended the recording's queue; a few messages can be missing"
             default: return nil
             }

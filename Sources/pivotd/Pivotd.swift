@@ -7,7 +7,7 @@ struct Pivotd: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "pivotd",
         abstract: "Moves the volumes of running virtual machines, asked for over RabbitMQ.",
-        discussion: "Exit codes: 0 success, 1 failure, 2 wrong usage or configuration, 3 no answer.",
+        discussion: "Exit codes: 0 success, 1 failure, 2 wrong usage or configuration, 3 no answer, 130 Ctrl-C.",
         version: "pivotd 0.1.0",
         subcommands: [
             RunCommand.self, SwapCommand.self, StatusCommand.self, AbortCommand.self, BandwidthCommand.self, DoctorCommand.self,

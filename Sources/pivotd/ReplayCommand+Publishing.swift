@@ -44,7 +44,7 @@ struct ReplayPublishing: Sendable {
                 return false
             }
             group.addTask {
-                let watch = BrokerWatch(transport: transport)
+                let watch = BrokerWatch(transport)
                 try await watch.waitUntilConnected(endpoints: endpoints, within: Self.connectTimeout)
                 try await transport.startConsuming()
                 try await work(target)

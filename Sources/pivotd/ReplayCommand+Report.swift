@@ -57,11 +57,11 @@ final class ReplayReport: Sendable {
         clearBar()
         writeSummary()
         if isInterrupted { throw CommandFailure(.interrupted, "interrupted") }
+        if let problem { throw CommandFailure(.failure, problem) }
         if state.withLock({ $0.replayer })?.summary.requests == 0 {
             throw CommandFailure(
                 .failure, "nothing was replayed: no request \(isFiltered ? "matches --filter" : "is in the capture")")
         }
-        if let problem { throw CommandFailure(.failure, problem) }
     }
 
     private func show(_ event: Replayer.Event) {
@@ -133,7 +133,7 @@ final class ReplayReport: Sendable {
         guard let replayer = state.withLock({ $0.replayer }) else { return }
         let summary = replayer.summary
         for name in replayer.unusedMaps where summary.requests > 0 {
-            StandardStream.error.write(line: "--map: \(name) stands in none of the messages".escapingControls)
+            StandardStream.error.write(line: "--map: \(name) was never applied".escapingControls)
         }
         let seconds = start.duration(to: .now) / .seconds(1)
         let counts = [
@@ -145,10 +145,9 @@ final class ReplayReport: Sendable {
         let replayed = Quantity.count(summary.requests, "message")
         var rows = ["replayed \(replayed) in \(Quantity.duration(seconds)): \(parts.joined(separator: ", "))"]
         if summary.requests == 0 { rows = ["replayed nothing"] }
-        if summary.compared > 0 || summary.orphans > 0 {
-            rows.append("compared \(summary.compared) with the recorded answers: \(summary.differences) differ")
-            if summary.uncompared > 0 { rows[1] += ", \(summary.uncompared) had no recorded answer" }
-            if summary.orphans > 0 { rows.append("\(Quantity.count(summary.orphans, "recorded answer")) without a request here") }
+        if summary.compared > 0 {
+            let rest = summary.uncompared > 0 ? ", \(summary.uncompared) had no recorded answer" : ""
+            rows.append("compared \(summary.compared) with the recorded answers: \(summary.differences) differ\(rest)")
         }
         if summary.brokenLines > 0 {
             rows.append("left out \(Quantity.count(summary.brokenLines, "line")) that could not be read")

@@ -129,7 +129,7 @@ struct ReplayCommand: AsyncParsableCommand {
     private static func isLocal(_ host: String) -> Bool {
         let bytes = host.split(separator: ".", omittingEmptySubsequences: false).map { UInt8($0) }
         if bytes.count == 4, bytes.first == 127, bytes.allSatisfy({ $0 != nil }) { return true }
-        return ["localhost", "::1", HostName.current.lowercased()].contains(host.lowercased())
+        return ["localhost", "::1"].contains(host.lowercased())
     }
 
     private static func worker(_ configuration: PivotdConfiguration, _ logger: Logger) throws -> ReplayWorker {

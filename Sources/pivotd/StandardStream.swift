@@ -35,8 +35,11 @@ enum StandardStream: Int32 {
             let written = unsafe rest.withUnsafeBytes { unsafe Foundation.write(rawValue, $0.baseAddress, $0.count) }
             if written > 0 {
                 rest = rest.dropFirst(written)
-            } else if errno != EINTR {
-                if self == .output { Self.outputError.store(errno, ordering: .relaxed) }
+            } else if written < 0, errno == EAGAIN {
+                var descriptor = pollfd(fd: rawValue, events: Int16(POLLOUT), revents: 0)
+                _ = unsafe poll(&descriptor, 1, -1)
+            } else if written < 0, errno != EINTR {
+                if self == .output { _ = Self.outputError.compareExchange(expected: 0, desired: errno, ordering: .relaxed) }
                 return
             }
         }

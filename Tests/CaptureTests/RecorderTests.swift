@@ -60,7 +60,7 @@ import Testing
                 transport.deliver(
                     MessageEnvelope.wrap(content), properties: properties, exchange: "amq.rabbitmq.trace", routingKey: "publish.")
             }
-            answer("m0", to: "reply_other")
+            answer("m0", to: "reply_1")
             transport.deliver(call, exchange: "openstack", routingKey: "pivotd.h")
             answer("m1", to: "reply_1")
             transport.deliver(other, exchange: "openstack", routingKey: "pivotd.h")

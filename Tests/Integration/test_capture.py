@@ -189,10 +189,12 @@ def test_tells_what_it_misses(lab, worker, rpc, tmp_path):
         rpc.call("oslo_rpc_server_ping")
         capture.wait_for(lambda lines: len(lines) == 2)
         lab.rabbit.kill()
-        until(lambda: capture.said().count("is lost") == 2, 20, capture.said)
-        assert capture.stop() == 3
+        try:
+            until(lambda: capture.said().count("is lost") == 2, 20, capture.said)
+            assert capture.stop() == 3
+        finally:
+            lab.rabbit.start()
         assert "2 messages" in capture.said() and "the broker was away at the end" in capture.said()
-        lab.rabbit.start()
 
 
 @pytest.mark.parametrize("name", ["c.jsonl", "c.jsonl.gz"])

@@ -62,10 +62,9 @@ def test_compares_with_recorded_answers(tmp_path):
     same = [captures.line(request), recorded(request, failure=failure), captures.line(ping), recorded(ping, "pong")]
     done = captures.replay(captures.write(tmp_path / "same.jsonl", same))
     assert done.returncode == 0 and "compared 2 with the recorded answers: 0 differ" in done.stdout, done.stdout
-    orphan = recorded(captures.request("oslo_rpc_server_ping", {}), "pong")
-    done = captures.replay(captures.write(tmp_path / "more.jsonl", [*same, captures.line(captures.request("list_swaps", {})), orphan]))
+    more = [*same, captures.line(captures.request("list_swaps", {}))]
+    done = captures.replay(captures.write(tmp_path / "more.jsonl", more))
     assert done.returncode == 0 and "0 differ, 1 had no recorded answer" in done.stdout, done.stdout
-    assert "1 recorded answer without a request here" in done.stdout
     other = [captures.line(ping), recorded(ping, "ping")]
     done = captures.replay(captures.write(tmp_path / "other.jsonl", other))
     assert done.returncode == 1
@@ -127,7 +126,7 @@ def test_filter_limit_map_and_fresh_ids(tmp_path):
     assert captures.replay(file, "--map", "nothing").returncode == 2
     assert captures.replay(file, "--map", "a=b", "--map", "a=c").returncode == 2
     done = captures.replay(file, "--map", "a-name-of-nothing=other")
-    assert done.returncode == 0 and "--map: a-name-of-nothing stands in none of the messages" in done.stderr
+    assert done.returncode == 0 and "--map: a-name-of-nothing was never applied" in done.stderr
 
 
 def test_nothing_to_replay(tmp_path):

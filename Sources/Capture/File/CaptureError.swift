@@ -5,6 +5,8 @@ package struct CaptureError: Error, Sendable, Hashable, CustomStringConvertible 
         case file
         /// `gzip` cannot be run, or says that the data is damaged.
         case compression
+        /// Whoever read what is written has ended.
+        case readerGone
         /// The text of an option cannot be read.
         case usage
         /// The transport failed.

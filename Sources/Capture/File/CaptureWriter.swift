@@ -52,7 +52,7 @@ package final class CaptureWriter: Sendable {
             member = nil
             _ = Glibc.close(ended.input)
             if let complaint = ended.gzip.wait() {
-                failure = failed(name, "gzip: \(complaint)")
+                failure = failed(name, "gzip: \(complaint.text)")
             } else {
                 stored += ended.messages
             }
@@ -67,11 +67,13 @@ package final class CaptureWriter: Sendable {
             }
             // gzip can tell why it no longer reads.
             if isCompressed { endMember(name) }
-            throw failure ?? failed(name, error == EPIPE ? "its reader has ended" : unsafe String(cString: strerror(error)))
+            if let failure { throw failure }
+            if error == EPIPE { throw failed(name, "its reader has ended", .readerGone) }
+            throw failed(name, unsafe String(cString: strerror(error)))
         }
 
-        private func failed(_ name: String, _ reason: String) -> CaptureError {
-            CaptureError(.file, "\(name): \(reason); \(stored == 1 ? "1 message is" : "\(stored) messages are") in it")
+        private func failed(_ name: String, _ reason: String, _ code: CaptureError.Code = .file) -> CaptureError {
+            CaptureError(code, "\(name): \(reason); \(stored == 1 ? "1 message is" : "\(stored) messages are") in it")
         }
     }
 

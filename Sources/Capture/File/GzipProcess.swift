@@ -22,6 +22,8 @@ struct GzipProcess: Sendable {
         unsafe posix_spawn_file_actions_adddup2(&actions, input, 0)
         unsafe posix_spawn_file_actions_adddup2(&actions, output, 1)
         let errors = try makePipe()
+        // Another child that inherited the other end all the same must not keep anybody waiting.
+        _ = fcntl(errors.read, F_SETFL, O_NONBLOCK)
         defer { _ = close(errors.write) }
         unsafe posix_spawn_file_actions_adddup2(&actions, errors.write, 2)
         // The process ignores SIGPIPE; a gzip that does so too would not end with its reader.
@@ -44,19 +46,28 @@ struct GzipProcess: Sendable {
         self.errors = errors.read
     }
 
-    /// Waits for its end, once; blocks. What it complained of; nil when it ended well.
-    func wait() -> String? {
+    /// How a gzip ended that did not end well.
+    struct Complaint {
+        let text: String
+        /// The data is whole, but there is more behind it.
+        let isWarning: Bool
+    }
+
+    /// Waits for its end, once; blocks. Nil when it ended well.
+    func wait() -> Complaint? {
         defer { _ = close(errors) }
         var status: CInt = 0
         while unsafe waitpid(processID, &status, 0) < 0 {
-            guard errno == EINTR else { return lastSystemError() }
+            guard errno == EINTR else { return Complaint(text: lastSystemError(), isWarning: false) }
         }
         guard status != 0 else { return nil }
         var text = [UInt8](repeating: 0, count: 512)
         let count = unsafe read(errors, &text, text.count)
         // "gzip: stdout: No space left on device", after an empty line.
         let line = String(decoding: text.prefix(max(0, count)), as: UTF8.self).split(separator: "\n").first { !$0.isEmpty }
-        return line.map { String($0.split(separator: ": ").last ?? $0) } ?? "ended with status \(status)"
+        let exitCode = status & 0x7f == 0 ? status >> 8 & 0xff : nil
+        let ending = exitCode.map { "ended with \($0)" } ?? "was ended by signal \(status & 0x7f)"
+        return Complaint(text: line.map { String($0.split(separator: ": ").last ?? $0) } ?? ending, isWarning: exitCode == 2)
     }
 }
 

@@ -109,10 +109,11 @@ final class LineSource: Sendable {
             }
             if count == 0 {
                 state.isAtEnd = true
-                state.isDamaged = state.gzip?.wait() != nil
+                let complaint = state.gzip?.wait()
                 state.gzip = nil
+                state.isDamaged = complaint != nil
                 // What stands before the place where the data is cut is no line.
-                if state.isDamaged { continue }
+                if let complaint, !complaint.isWarning { continue }
                 if !state.buffer.isEmpty || state.isTooLong { lines.append(take(&state, state.buffer[...])) }
                 state.buffer = []
                 continue

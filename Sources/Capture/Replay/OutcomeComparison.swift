@@ -24,7 +24,6 @@ struct OutcomeComparison {
     private var recorded: OrderedDictionary<String, [UInt8]> = [:]
     private let normal: AnswerForm
     private var dropped = 0
-    private var droppedRecorded = 0
 
     init(ignoringSizes: Bool) {
         normal = AnswerForm(ignoringSizes: ignoringSizes)
@@ -32,8 +31,6 @@ struct OutcomeComparison {
 
     /// How many answers had no recorded counterpart.
     var unmatched: Int { replayed.count + dropped }
-    /// How many recorded answers had no replayed counterpart.
-    var orphans: Int { recorded.count + droppedRecorded }
 
     mutating func replayed(_ message: ReplayMessage, _ answer: [UInt8]) -> Verdict? {
         guard let id = message.recordedMessageID else { return nil }
@@ -51,10 +48,7 @@ struct OutcomeComparison {
     mutating func recorded(_ messageID: String, _ answer: [UInt8]) -> Verdict? {
         if let entry = replayed.removeValue(forKey: messageID) { return verdict(entry, recorded: answer) }
         recorded[messageID] = answer
-        if recorded.count > Self.capacity {
-            recorded.removeFirst(Self.capacity / 10)
-            droppedRecorded += Self.capacity / 10
-        }
+        if recorded.count > Self.capacity { recorded.removeFirst(Self.capacity / 10) }
         return nil
     }
 

@@ -41,8 +41,6 @@ package final class Replayer: Sendable {
         package var differences = 0
         /// Answers without a recorded one.
         package var uncompared = 0
-        /// Recorded answers without a replayed one, of a replay of everything.
-        package var orphans = 0
         /// Requests that have no outcome yet.
         package var underWay: Int { requests - succeeded - failed - accepted - duplicates - rejected - lost }
     }
@@ -83,7 +81,6 @@ package final class Replayer: Sendable {
         state.withLock { state in
             var summary = state.summary
             summary.uncompared = state.comparison.unmatched
-            if options.limit == nil, options.filters.isEmpty { summary.orphans = state.comparison.orphans }
             return summary
         }
     }
@@ -178,7 +175,11 @@ package final class Replayer: Sendable {
         var line = line
         var content = content
         var recordedID: String?
-        if case .request(let request) = content { recordedID = request.messageID }
+        switch content {
+        case .request(let request): recordedID = request.messageID
+        case .unreadable(_, let address): recordedID = address?.messageID
+        default: break
+        }
         if !options.map.isEmpty {
             line.routingKey = options.map.mapped(line.routingKey)
             if case .json(let value) = line.body { line.body = .json(options.map.mapped(value)) }

@@ -1,9 +1,9 @@
 import Foundation
 
 /// The machine's name.
-package enum HostName {
+enum HostName {
     /// gethostname(2), as oslo's `socket.gethostname()`: no resolver is asked. `localhost` when there is none.
-    package static var current: String {
+    static var current: String {
         var name = [CChar](repeating: 0, count: 256)
         guard unsafe gethostname(&name, name.count - 1) == 0 else { return "localhost" }
         let bytes = name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }

@@ -2,12 +2,16 @@ import OrderedCollections
 
 /// Secrets that were seen, to be found again where nothing tells that they are some: `iscsiadm: hunter2 rejected`.
 ///
-/// Not those of fewer than ``minimumLength`` bytes, and not UUIDs: as words and ids they stand for other things too.
+/// Only those that no word or id is: of ``minimumLength`` bytes or more, without a blank, with a digit or a capital within, no UUID.
 struct KnownSecrets: Sendable {
-    static let minimumLength = 6
+    private static let minimumLength = 8
+    private static let maximumLength = 4096
+    private static let keyLength = 6
     private static let capacity = 20_000
+    /// Secrets of more lengths that begin alike are not remembered: each length costs a look.
+    private static let lengthsPerKey = 32
 
-    /// By their first ``minimumLength`` bytes, then by their length: all tokens of keystone begin alike.
+    /// By their first ``keyLength`` bytes, then by their length: all tokens of keystone begin alike.
     private var secrets: [UInt64: [Int: Set<ArraySlice<UInt8>>]] = [:]
     /// Bits of the keys of ``secrets``, so that nearly every place of a text is passed over without a look there.
     private var filter = [UInt64](repeating: 0, count: 1024)
@@ -15,20 +19,15 @@ struct KnownSecrets: Sendable {
     /// How often something new was learned.
     private(set) var generation = 0
 
-    /// Learns the texts in this value.
-    mutating func learn(_ value: JSONValue) {
-        switch value {
-        case .string(let text): learn(Array(text.utf8))
-        case .array(let elements): for element in elements { learn(element) }
-        case .object(let members): for element in members.values { learn(element) }
-        default: break
-        }
-    }
+    mutating func learn(_ secret: String) { learn(Array(secret.utf8)[...]) }
 
-    private mutating func learn(_ secret: [UInt8]) {
-        guard secret.count >= Self.minimumLength, secret.count != 36 || !secret[...].holdsUUID else { return }
+    mutating func learn(_ text: ArraySlice<UInt8>) {
+        let secret = Array(text)
+        guard (Self.minimumLength...Self.maximumLength).contains(secret.count), Self.looksRandom(secret), !secret[...].holdsUUID
+        else { return }
         let key = Self.key(secret, at: 0)
         guard secrets[key]?[secret.count]?.contains(secret[...]) != true else { return }
+        guard secrets[key].map({ $0.count < Self.lengthsPerKey || $0[secret.count] != nil }) ?? true else { return }
         if order.count == Self.capacity { forgetOlderHalf() }
         order.append(secret)
         insert(secret, key)
@@ -48,12 +47,12 @@ struct KnownSecrets: Sendable {
         for secret in order { insert(secret, Self.key(secret, at: 0)) }
     }
 
-    /// The text with each known secret replaced by `***`. A text without blanks is an identifier and stays, as a replay needs it.
+    /// The text with each known secret replaced by `***` that stands there as a word of its own.
     func masked(_ text: [UInt8]) -> [UInt8] {
-        guard !secrets.isEmpty, text.contains(where: \.isBlank) else { return text }
+        guard !secrets.isEmpty else { return text }
         var found: [Range<Int>] = []
         var index = 0
-        while index + Self.minimumLength <= text.count {
+        while index + Self.keyLength <= text.count {
             guard let length = lengthOfSecret(in: text, at: index) else {
                 index += 1
                 continue
@@ -69,11 +68,22 @@ struct KnownSecrets: Sendable {
         let key = Self.key(text, at: index)
         let bit = Self.bit(key)
         guard filter[bit >> 6] & 1 << UInt64(bit & 63) != 0, let lengths = secrets[key] else { return nil }
-        return lengths.filter { index + $0.key <= text.count && $0.value.contains(text[index..<index + $0.key]) }.keys.max()
+        if index > 0, text[index - 1].isNamePart { return nil }
+        return lengths.filter { length, secrets in
+            let end = index + length
+            guard end <= text.count, secrets.contains(text[index..<end]) else { return false }
+            return end == text.count || !text[end].isNamePart
+        }.keys.max()
+    }
+
+    private static func looksRandom(_ secret: [UInt8]) -> Bool {
+        !secret.contains(where: \.isBlank)
+            && (secret.contains(where: \.isDigit)
+                || secret.dropFirst().contains(where: \.isCapital) && secret.contains(where: \.isSmall))
     }
 
     private static func key(_ bytes: [UInt8], at index: Int) -> UInt64 {
-        bytes[index..<index + minimumLength].reduce(0) { $0 << 8 | UInt64($1) }
+        bytes[index..<index + keyLength].reduce(0) { $0 << 8 | UInt64($1) }
     }
 
     /// One of 65,536.

@@ -22,9 +22,21 @@ package struct Redaction: Sendable {
     }
 
     /// Any text without its secrets.
-    package func redacted(_ text: [UInt8]) -> [UInt8] {
-        let masked = SecretMask.masked(text)
+    package mutating func redacted(_ text: [UInt8]) -> [UInt8] {
+        var scanner = SecretScanner(text)
+        let secrets = scanner.secrets()
+        for range in secrets where Self.isNamedForSure(range, text) {
+            // All to the end of a line may have been taken for the secret.
+            known?.learn(text[range].prefix { !$0.isBlank && $0 != .comma && $0 != .semicolon })
+        }
+        let masked = SecretMask.masked(text, secrets)
         return known?.masked(masked) ?? masked
+    }
+
+    /// Whether a sign stands before this, or it is a URL's: what stands beside a name in a sentence may be anything.
+    private static func isNamedForSure(_ secret: Range<Int>, _ text: [UInt8]) -> Bool {
+        let before = text[..<secret.lowerBound].last { !$0.isQuote && !$0.isBlank && $0 != .backslash }
+        return before == .equals || before == .colon || text[secret.upperBound...].first == .at
     }
 
     /// The value with its secrets masked; nil when it has none.
@@ -46,7 +58,10 @@ package struct Redaction: Sendable {
             let isSecret =
                 member.key != nameKey
                 && (nameKey != nil && member.key == "value" || SecretName.isSecretMember(member.key.utf8.span))
-            guard let value = isSecret ? mask(member.value) : masked(member.value, depth: depth - 1) else { continue }
+            let learns = isSecret && (nameKey != nil || SecretName.isSecret(member.key))
+            guard let value = isSecret ? mask(member.value, learns: learns) : masked(member.value, depth: depth - 1) else {
+                continue
+            }
             result = result ?? members
             result?.values[index] = value
         }
@@ -55,11 +70,8 @@ package struct Redaction: Sendable {
 
     private mutating func masked(_ elements: [JSONValue], depth: Int) -> [JSONValue]? {
         var result: [JSONValue]?
-        var isAfterName = false
         for (index, element) in elements.enumerated() {
-            let isSecret = isAfterName && element.isScalar && !Self.isValueOption(element)
-            let value = isSecret ? mask(element) : masked(element, depth: depth - 1)
-            isAfterName = !isSecret && (Self.isSecretName(element) || isAfterName && Self.isValueOption(element))
+            let value = Self.isSecret(index, of: elements) ? maskArgument(element) : masked(element, depth: depth - 1)
             guard let value else { continue }
             result = result ?? elements
             result?[index] = value
@@ -67,10 +79,29 @@ package struct Redaction: Sendable {
         return result
     }
 
-    /// The mark in the place of a secret; nil when it is there already, or null.
-    private mutating func mask(_ secret: JSONValue) -> JSONValue? {
-        guard !secret.isNull, secret != .string(JSONValue.redactionMark) else { return nil }
-        known?.learn(secret)
+    /// Whether the element before this one names it: of a pair, behind an option, behind `-v` and a name.
+    private static func isSecret(_ index: Int, of elements: [JSONValue]) -> Bool {
+        guard index > 0, elements[index].isScalar, !isSecretName(elements[index]) else { return false }
+        if isValueOption(elements[index - 1]) { return index > 1 && isSecretName(elements[index - 2]) }
+        guard isSecretName(elements[index - 1]), let name = elements[index - 1].stringValue else { return false }
+        return elements.count == 2 && !isValueOption(elements[index]) || name.hasPrefix("-") && !isValueOption(elements[index])
+            || elements[index].stringValue?.hasPrefix("--value=") == true
+    }
+
+    private mutating func maskArgument(_ element: JSONValue) -> JSONValue? {
+        guard let text = element.stringValue, text.hasPrefix("--value=") else { return mask(element) }
+        return mask(.string(String(text.dropFirst(8)))).map { _ in .string("--value=" + JSONValue.redactionMark) }
+    }
+
+    /// The mark in the place of a secret; nil when it is there already, and of null, true and false, which are none.
+    private mutating func mask(_ secret: JSONValue, learns: Bool = true) -> JSONValue? {
+        switch secret {
+        case .null, .bool: return nil
+        case .string(let text):
+            if text == JSONValue.redactionMark { return nil }
+            if learns { known?.learn(text) }
+        default: break
+        }
         return .string(JSONValue.redactionMark)
     }
 
@@ -79,23 +110,32 @@ package struct Redaction: Sendable {
         else { return masked(prose: text) }
         guard depth > 0 else { return text == JSONValue.redactionMark ? nil : JSONValue.redactionMark }
         do {
-            return try masked(JSONValue(parsing: text.utf8, maximumDepth: depth), depth: depth)?.serialized()
+            let value = try JSONValue(parsing: text.utf8, maximumDepth: depth, rejectsDuplicates: true)
+            return masked(value, depth: depth)?.serialized()
         } catch {
-            return error.code == .nestedTooDeeply ? JSONValue.redactionMark : masked(prose: text)
+            switch error.code {
+            case .nestedTooDeeply: return JSONValue.redactionMark
+            case .duplicateKey:
+                // The text has values that the parsed one has not: it is written anew.
+                guard let value = try? JSONValue(parsing: text.utf8, maximumDepth: depth) else { return JSONValue.redactionMark }
+                return (masked(value, depth: depth) ?? value).serialized()
+            default: return masked(prose: text)
+            }
         }
     }
 
     /// A name and its value have something between them that no identifier has.
-    private func masked(prose text: String) -> String? {
-        guard !text.utf8.allSatisfy(\.isOfIdentifier) || SecretName.isToken(text.utf8.span) else { return nil }
+    private mutating func masked(prose text: String) -> String? {
+        guard known != nil || !text.utf8.allSatisfy(\.isOfIdentifier) || SecretName.isToken(text.utf8.span) else { return nil }
         let bytes = Array(text.utf8)
         let masked = redacted(bytes)
         return masked == bytes ? nil : String(decoding: masked, as: UTF8.self)
     }
 
-    private func withMaskedKeys(_ members: JSONObject) -> JSONObject? {
-        guard members.keys.contains(where: { masked(prose: $0) != nil }) else { return nil }
-        return JSONObject(members.map { (masked(prose: $0.key) ?? $0.key, $0.value) }, uniquingKeysWith: { $1 })
+    private mutating func withMaskedKeys(_ members: JSONObject) -> JSONObject? {
+        let keys = members.keys.map { masked(prose: $0) }
+        guard keys.contains(where: { $0 != nil }) else { return nil }
+        return JSONObject(zip(keys, members).map { ($0 ?? $1.key, $1.value) }, uniquingKeysWith: { $1 })
     }
 
     /// `name` in `{"name": "auth_password", "value": …}`.
@@ -105,8 +145,10 @@ package struct Redaction: Sendable {
     }
 
     private static func isSecretName(_ value: JSONValue) -> Bool {
-        guard case .string(let name) = value, name.utf8.count <= 128 else { return false }
-        return name.utf8.allSatisfy { $0.isNamePart || $0 == .dot } && SecretName.isSecret(name)
+        guard case .string(let text) = value, text.utf8.count <= 128 else { return false }
+        // Of `--name=node.session.auth.password` the name.
+        let name = text.hasPrefix("--name=") ? text.dropFirst(7) : text[...]
+        return name.utf8.allSatisfy { $0.isNamePart || $0 == .dot } && SecretName.isSecret(String(name))
     }
 
     /// As in `iscsiadm -n node.session.auth.password -v VALUE`.

@@ -1,10 +1,10 @@
-/// Masks secrets in text that is no JSON: log lines, error messages, damaged messages, other notations.
-package enum SecretMask {
+/// Masks secrets in text that is no JSON: error messages, damaged messages, other notations.
+enum SecretMask {
     /// The text with each secret replaced by `***`; see ``SecretScanner`` for what is recognised.
-    package static func masked(_ text: String) -> String { String(decoding: masked(Array(text.utf8)), as: UTF8.self) }
+    static func masked(_ text: String) -> String { String(decoding: masked(Array(text.utf8)), as: UTF8.self) }
 
     /// As ``masked(_:)-(String)``, of any bytes.
-    package static func masked(_ bytes: [UInt8]) -> [UInt8] {
+    static func masked(_ bytes: [UInt8]) -> [UInt8] {
         var scanner = SecretScanner(bytes)
         return masked(bytes, scanner.secrets())
     }

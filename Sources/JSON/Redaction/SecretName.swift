@@ -8,6 +8,7 @@ package enum SecretName {
     static func isSecret(_ name: Span<UInt8>) -> Bool {
         if harmless.contains(where: { ends(name, with: $0) }) { return false }
         return words.contains { contains(name, $0) } || endings.contains { ends(name, with: $0) }
+            || keyed.contains { contains(name, $0) } && hasSuffix(name, key)
             || options.contains { !equals(name, $0) && ends(name, with: $0) }
     }
 
@@ -29,26 +30,32 @@ package enum SecretName {
     /// `data=`, which is the secret in QEMU's `--object secret,data=…`.
     static func isData(_ name: Span<UInt8>) -> Bool { equals(name, data) }
 
+    /// `<secret>`, an object of libvirt's that has a usage and a UUID beside its value.
+    static func isObject(_ name: Span<UInt8>) -> Bool { equals(name, object) }
+
     /// How keys of NVMe's in-band authentication begin: `DHHC-1:00:…:`.
     static func isNVMeKey(_ name: Span<UInt8>) -> Bool { equals(name, nvmeKey) }
 
     /// Whether this is no name but a token of keystone, which always begins so (Fernet).
     static func isToken(_ name: Span<UInt8>) -> Bool { name.count >= 32 && matches(name, at: 0, tokenStart) }
 
-    private static let harmless = letters("secret_uuid", "secret_type")
+    private static let harmless = letters("secret_uuid", "secret_uuids", "secretuuid", "secret_type")
     private static let words = letters(
         "password", "passwd", "passphrase", "pass_phrase", "passcode", "secret", "token", "keyring", "credential")
     private static let endings = letters(
         "adminpass", "admin_pass", "auth_key", "authkey", "private_key", "privatekey", "mac_key", "access_key", "encryption_key",
         "client_key", "api_key",
-        "apikey", "user_key", "userkey", "session_key", "ceph_key", "cephkey", "cephx_key", "rbd_key", "chap_key", "dhchap_key",
-        "dhchap_ctrl_key", "luks_key", "tls_key", "psk", "dsn", "connection_string", "authorization", "cookie", "signature")
+        "apikey", "user_key", "userkey", "session_key", "rbd_key", "luks_key", "tls_key", "psk", "dsn", "connection_string",
+        "authorization", "cookie", "provider_auth")
+    /// Of these every key is secret: `chap_key`, `cephAdminKey`.
+    private static let keyed = letters("chap", "ceph")
     private static let options = letters("pass", "pwd", "pw")
     private static let members = options + letters("key", "bearer", "cred", "creds", "jwt", "otp")
     private static let headers = letters("authorization", "cookie")
     private static let schemes = letters("bearer", "basic")
     private static let key = Array("key".utf8)
     private static let data = Array("data".utf8)
+    private static let object = Array("secret".utf8)
     private static let nvmeKey = Array("dhhc_1".utf8)
     private static let tokenStart = Array("gaaaaa".utf8)
 
@@ -63,6 +70,10 @@ package enum SecretName {
         let start = name.count - letters.count
         guard start >= 0, matches(name, at: start, letters) else { return false }
         return start == 0 || folded(name[start - 1]) == UInt8(ascii: "_")
+    }
+
+    private static func hasSuffix(_ name: Span<UInt8>, _ letters: [UInt8]) -> Bool {
+        name.count >= letters.count && matches(name, at: name.count - letters.count, letters)
     }
 
     private static func contains(_ name: Span<UInt8>, _ word: [UInt8]) -> Bool {

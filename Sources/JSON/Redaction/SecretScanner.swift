@@ -6,15 +6,22 @@
 /// is taken: to the end of the line, or of the text. In time linear in the text.
 struct SecretScanner {
     private let bytes: [UInt8]
+    /// Without anything that only a text of words has: an address, a path, a name.
+    private let isIdentifier: Bool
     /// Up to here the text has been read.
     private var index = 0
     private var word: (end: Int, lastAt: Int?) = (0, nil)
 
-    init(_ bytes: [UInt8]) { self.bytes = bytes }
+    init(_ bytes: [UInt8]) {
+        self.bytes = bytes
+        isIdentifier = bytes.allSatisfy { $0.isOfIdentifier || [.colon, .equals, .comma, .percent, .ampersand].contains($0) }
+    }
 
     /// The ranges of the secrets, ascending, none of them empty.
     mutating func secrets() -> [Range<Int>] {
         var found: [Range<Int>] = []
+        // The directories of a path are called as they like; not so what follows a question mark.
+        if isIdentifier, bytes.first == .slash, !bytes.contains(UInt8(ascii: "?")) { return [] }
         while index < bytes.count {
             guard let range = next() else { continue }
             if !range.isEmpty { found.append(range) }
@@ -27,6 +34,7 @@ struct SecretScanner {
     private mutating func next() -> Range<Int>? {
         if bytes[index] == .colon, let password = urlPassword() { return password }
         if bytes[index] == .hyphen, let key = privateKey() { return key }
+        if bytes[index] == UInt8(ascii: "A"), let key = cephKey() { return key }
         guard bytes[index].isNamePart else {
             index += 1
             return nil
@@ -50,8 +58,11 @@ struct SecretScanner {
         let value = SecretValue(bytes, after: index, isHeader: SecretName.isHeader(name))
         let isQuoted = start > 0 && bytes[start - 1].isQuote && isQuote(at: index)
         if SecretName.isSecret(name) || isQuoted && SecretName.isSecretMember(name) {
+            if isAddressPart(start) { return value.isAssigned ? value.ofName() : nil }
             if let range = value.ofName() { return range }
-            if isInTag(start) { return value.ofAttribute() ?? value.ofElement() }
+            if isInTag(start) {
+                return value.ofAttribute() ?? (SecretName.isObject(name) ? value.ofValueElement() : value.ofElement())
+            }
             return value.ofOption(isDashed: isDashed) ?? value.inBinary() ?? value.nearby()
         }
         if SecretName.isSecretOption(name) { return value.isAssigned ? value.ofName() : nil }
@@ -59,6 +70,25 @@ struct SecretScanner {
         if SecretName.isKey(name), isLegacyOption(start) || value.beginsAsKey { return value.ofName() }
         if SecretName.isData(name), isOfSecretObject(start) { return value.ofName() }
         return SecretName.isNVMeKey(name) ? value.ofWord() : nil
+    }
+
+    /// Whether a colon behind the name that begins here is no sign: it ends a path (`/etc/token: Permission denied`), or belongs to
+    /// an address (`secret-nas:/export`, `token1:3260`).
+    private func isAddressPart(_ start: Int) -> Bool {
+        let before = bytes[..<start].suffix(200)
+        let isWordEnd: (UInt8) -> Bool = { $0.isBlank || $0.isQuote || $0 == .equals || $0 == .less || $0 == .greater }
+        let word = before[(before.lastIndex(where: isWordEnd).map { $0 + 1 } ?? before.startIndex)...]
+        if word.first == .slash || word.indices.contains(where: { word[$0...].starts(with: "//".utf8) }) { return true }
+        guard isIdentifier else { return false }
+        let behind = index < bytes.count && bytes[index] == .colon ? bytes[(index + 1)...] : []
+        return start > 0 || behind.first == .slash || !behind.isEmpty && behind.allSatisfy(\.isDigit)
+    }
+
+    /// A key of ceph, known by its form: 28 bytes that begin with the type, the time and the length, in Base64.
+    private func cephKey() -> Range<Int>? {
+        guard bytes[index...].starts(with: "AQ".utf8), index == 0 || !bytes[index - 1].isLetterOrDigit else { return nil }
+        let key = bytes[index...].prefix(41).prefix { $0.isLetterOrDigit || $0 == .plus || $0 == .slash || $0 == .equals }
+        return key.count == 40 && key.suffix(2).elementsEqual("==".utf8) ? key.indices.startIndex..<key.endIndex : nil
     }
 
     /// Whether a tag of XML is open at this offset.
@@ -93,13 +123,20 @@ struct SecretScanner {
     /// The password of `://user:password@`, at the `:` of `://`.
     private mutating func urlPassword() -> Range<Int>? {
         guard bytes[index...].starts(with: "://".utf8) else { return nil }
-        let colon = end(from: index + 3) { $0 == .colon || $0 == .slash || $0 == .at || Self.endsWord($0) }
-        guard colon < bytes.count, bytes[colon] == .colon else { return nil }
+        let isISCSI = bytes[..<index].suffix(5).elementsEqual("iscsi".utf8)
+        let colon = end(from: index + 3) {
+            $0 == .colon || $0 == .slash || $0 == .at || isISCSI && $0 == .percent || Self.endsWord($0)
+        }
+        // libiscsi's URLs are iscsi://user%password@host.
+        guard colon < bytes.count, bytes[colon] == .colon || bytes[colon] == .percent else { return nil }
         let password = colon + 1
         let host = end(from: password) { $0 == .slash || Self.endsWord($0) }
+        if bytes[index + 3] == .openBracket { return nil }
         if let at = bytes[password..<host].lastIndex(of: .at) { return password..<at }
         // A slash belongs to the path, unless what stands before it is no port.
-        guard !bytes[password..<host].allSatisfy(\.isDigit), let at = lastAtInWord(), at > password else { return nil }
+        let port = bytes[password..<host].prefix(while: \.isDigit)
+        let isPort = port.endIndex == host || bytes[port.endIndex] == .comma && !port.isEmpty
+        guard !isPort, let at = lastAtInWord(), at > password else { return nil }
         return password..<at
     }
 
@@ -121,8 +158,9 @@ struct SecretScanner {
         guard let end = title.firstIndex(of: .hyphen), bytes[index..<end].suffix(11).elementsEqual("PRIVATE KEY".utf8) else {
             return nil
         }
-        var close = end
+        let body = min(end + 5, bytes.count)
+        var close = body
         while close < bytes.count, !bytes[close...].starts(with: "-----END".utf8) { close += 1 }
-        return min(end + 5, bytes.count)..<close
+        return body..<close
     }
 }

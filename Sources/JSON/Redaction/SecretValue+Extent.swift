@@ -5,7 +5,11 @@ extension SecretValue {
         guard index < bytes.count else { return nil }
         if index > start, bytes[index - 1].isQuote {
             let escapes = bytes[start..<(index - 1)].reversed().prefix { $0 == .backslash }.count
-            return index..<closingQuote(bytes[index - 1], escapes, from: index)
+            let end = closingQuote(bytes[index - 1], escapes, from: index)
+            // What goes on behind the quote is still the value, as in a shell.
+            let next = end + escapes + 1
+            guard next < bytes.count, bytes[next].isLetterOrDigit || bytes[next].isQuote else { return index..<end }
+            return index..<endOfPlain(from: next)
         }
         return index..<end(from: index, \.isBlank)
     }
@@ -30,13 +34,21 @@ extension SecretValue {
             return index..<marked
         }
         if let close = closing(bytes[index]) {
-            guard let end = endOfBracket(from: index, close) else {
-                return index..<(close == .closeBrace || close == .closeBracket ? bytes.count : endOfPlain(from: index))
+            let isOfJSON = close == .closeBrace || close == .closeBracket
+            guard let end = endOfBracket(from: index, close, limit: isOfJSON ? bytes.count : 500) else {
+                return index..<(isOfJSON ? bytes.count : endOfPlain(from: index))
             }
             return index..<(end < bytes.count && bytes[end].isLetterOrDigit ? endOfPlain(from: end) : end)
         }
+        if isNoValue(at: index) { return index..<index }
         let end = endOfPlain(from: index)
         return end > index ? index..<end : nil
+    }
+
+    /// Whether this says that there is no secret, or whether there is one.
+    private func isNoValue(at index: Int) -> Bool {
+        let word = bytes[index...].prefix(8).prefix(while: \.isLetterOrDigit)
+        return ["null", "None", "nil", "true", "false", "True", "False", "YES", "NO"].contains { word.elementsEqual($0.utf8) }
     }
 
     /// Where the quote stands, with its backslashes, that closes a text: it is escaped as often as the opening one; one with more
@@ -60,13 +72,14 @@ extension SecretValue {
         }
     }
 
-    /// Behind the bracket that closes the one at this offset; nil when none does. Brackets in quotes are none.
-    private func endOfBracket(from start: Int, _ close: UInt8) -> Int? {
+    /// Behind the bracket that closes the one at this offset; nil when none does within the limit. Brackets in quotes are none.
+    private func endOfBracket(from start: Int, _ close: UInt8, limit: Int) -> Int? {
         let open = bytes[start]
         var depth = 0
         var index = start
         var backslashes = 0
-        while index < bytes.count {
+        let last = min(bytes.count, start + limit)
+        while index < last {
             let byte = bytes[index]
             if byte.isQuote { index = closingQuote(byte, backslashes, from: index + 1) + backslashes }
             if byte == open { depth += 1 }

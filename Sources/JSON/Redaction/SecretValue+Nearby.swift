@@ -15,7 +15,8 @@ extension SecretValue {
                 guard let range = argument(at: word), !bytes[range].holdsUUID, !isKey(endingAt: range.upperBound) else {
                     return nil
                 }
-                return range
+                // In a list of names one stands behind the other.
+                return bytes[index..<word].contains(.comma) && !Self.looksSecret(bytes[range]) ? nil : range
             }
             let isPath = bytes[word - 1] == .slash && word >= 2 && bytes[word - 2].isBlank
             let end = end(from: word) { $0.isBlank || $0.isQuote || ($0.isSeparator || $0 == .pipe) }

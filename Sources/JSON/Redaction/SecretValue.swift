@@ -48,9 +48,11 @@ struct SecretValue {
         let index = skip(from: start, \.isListed)
         for option in ["-v", "--value"] where bytes[index...].starts(with: option.utf8) {
             let end = index + option.utf8.count
-            let value = skip(from: end, \.isListed)
+            let value = skip(from: end) { $0.isListed || $0 == .equals }
             if value > end { return argument(at: value) }
         }
+        // 'name': 'auth_password', 'value': …
+        if index > start, bytes[index...].starts(with: "value".utf8) { return SecretValue(bytes, after: index + 5).ofName() }
         guard isDashed, index > start, index < bytes.count, bytes[index] != .hyphen else { return nil }
         return argument(at: index)
     }
@@ -62,11 +64,20 @@ struct SecretValue {
             let close = end(from: index) { $0 == .greater || $0 == .less }
             guard close < bytes.count, bytes[close] == .greater, bytes[close - 1] != .slash else { return nil }
             index = skip(from: close + 1, \.isBlank)
-            guard depth < 4, index + 1 < bytes.count, bytes[index] == .less, bytes[index + 1] != .slash else { break }
+            guard depth < 4, index + 1 < bytes.count, bytes[index] == .less, bytes[index + 1].isLetterOrDigit else { break }
             index += 1
         }
-        let end = end(from: index) { $0 == .less }
+        let isCharacterData = bytes[index...].starts(with: "<!".utf8)
+        var end = end(from: index) { $0 == .less }
+        if isCharacterData { end = self.end(from: index + 1) { $0 == .less } }
         return index..<end
+    }
+
+    /// `<secret …><usage …/><value>value</value></secret>`.
+    func ofValueElement() -> Range<Int>? {
+        let element = bytes[start...].prefix(2000)
+        let value = element.indices.first { element[$0] == .less && element[$0...].starts(with: "<value".utf8) }
+        return value.flatMap { SecretValue(bytes, after: $0 + 6).ofElement() }
     }
 
     /// `<name value="value">`, `<param name="name" value="value">`.

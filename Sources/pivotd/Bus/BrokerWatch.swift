@@ -3,8 +3,15 @@ import OsloMessaging
 
 /// Waits for the first connection to the broker, and gives up early when it will not come.
 struct BrokerWatch: Sendable {
-    /// Reads the events of its publishing connection; those of the consuming one are free.
-    let transport: AMQPTransport
+    let connections: [AMQPConnection]
+    /// Those whose events are read here, to give up early; nobody can read them again.
+    let watched: [AMQPConnection]
+    /// - Parameter watchesConsumer: false leaves the events of the consuming connection to somebody else.
+    init(_ transport: AMQPTransport, watchesConsumer: Bool = true) {
+        connections = [transport.consumer, transport.publisher]
+        watched = watchesConsumer ? connections : [transport.publisher]
+    }
+
     /// How often every address may fail before the broker counts as away.
     private static let rounds = 2
 
@@ -13,17 +20,18 @@ struct BrokerWatch: Sendable {
     func waitUntilConnected(endpoints: Int, within limit: Duration) async throws {
         try await withThrowingTaskGroup { group in
             group.addTask {
-                try await transport.consumer.waitUntilConnected()
-                try await transport.publisher.waitUntilConnected()
+                for connection in connections { try await connection.waitUntilConnected() }
             }
-            group.addTask {
-                var failures = 0
-                for await event in transport.publisher.events {
-                    guard case .disconnected(let error) = event else { continue }
-                    failures += 1
-                    if !error.isRetriable || failures >= Self.rounds * endpoints { throw Self.failure(error) }
+            for connection in watched {
+                group.addTask {
+                    var failures = 0
+                    for await event in connection.events {
+                        guard case .disconnected(let error) = event else { continue }
+                        failures += 1
+                        if !error.isRetriable || failures >= Self.rounds * endpoints { throw Self.failure(error) }
+                    }
+                    try await Task.sleep(for: limit)
                 }
-                try await Task.sleep(for: limit)
             }
             group.addTask {
                 try await Task.sleep(for: limit)

@@ -41,7 +41,7 @@ struct BusSession: Sendable {
                 return nil
             }
             group.addTask {
-                let watch = BrokerWatch(transport: transport)
+                let watch = BrokerWatch(transport)
                 let limit = min(timeout ?? connectTimeout, connectTimeout)
                 try await watch.waitUntilConnected(endpoints: broker.amqp.endpoints.count, within: limit)
                 return try await work(session)
