@@ -25,7 +25,7 @@ struct Pivotd: AsyncParsableCommand {
                 } else {
                     try command.run()
                 }
-                endIfOutputFailed()
+                if let failure = StandardStream.outputFailure { throw failure }
             } catch {
                 end(error, message: type(of: command).message(for: error), prefix: "Error: ")
             }
@@ -34,16 +34,10 @@ struct Pivotd: AsyncParsableCommand {
         }
     }
 
-    private static func endIfOutputFailed() {
-        guard let failure = StandardStream.outputFailure else { return }
-        if !failure.message.isEmpty { StandardStream.error.write(line: failure.message) }
-        Foundation.exit(failure.status.rawValue)
-    }
-
     /// Says what there is to say and leaves with pivotd's own exit codes.
     private static func end(_ error: any Error, message: String, prefix: String = "") -> Never {
         if let failure = error as? CommandFailure {
-            StandardStream.error.write(line: failure.message)
+            if !failure.message.isEmpty { StandardStream.error.write(line: failure.message) }
             Foundation.exit(failure.status.rawValue)
         }
         let code = exitCode(for: error)
@@ -54,7 +48,7 @@ struct Pivotd: AsyncParsableCommand {
                 StandardStream.error.write(line: prefix + message)
             }
         }
-        if code.isSuccess { endIfOutputFailed() }
+        if code.isSuccess, let failure = StandardStream.outputFailure { end(failure, message: "") }
         switch code {
         case .success: Foundation.exit(ExitStatus.success.rawValue)
         case .validationFailure: Foundation.exit(ExitStatus.usage.rawValue)

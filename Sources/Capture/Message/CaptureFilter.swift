@@ -4,8 +4,9 @@ import OsloMessaging
 /// Which messages are wanted: `method=swap_volume and instance=UUID`, `volume~abc or time>=2026-11-23T10:00:00Z`.
 ///
 /// A condition is KEY, an operator and a value, in whose letters large and small are one. Keys: `method`, `kind`
-/// (``CapturedMessage/kind``), `instance`, `disk`, `volume` (the old or the new one), `exchange`, `routing_key`, `time`. Operators: `=`, `!=`, `~` (contains), and
-/// for `time` also `<`, `<=`, `>`, `>=`. `and` binds closer than `or`; a comma is an `and`. A value with blanks stands in quotes.
+/// (``CapturedMessage/kind``), `instance`, `disk`, `volume` (the old or the new one), `exchange`, `routing_key`, `time`. Operators: `=`,
+/// `!=`, `~` (contains), and for `time` also `<`, `<=`, `>`, `>=`. `and` binds closer than `or`; a comma is an `and`. A value with
+/// blanks stands in quotes.
 package struct CaptureFilter: Sendable {
     private struct Condition: Sendable {
         let key: String
