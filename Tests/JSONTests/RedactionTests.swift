@@ -94,6 +94,10 @@ import Testing
         (#"["--password", "s3cret", "x"]"#, #"["--password","***","x"]"#), (#"["password", "s3cret"]"#, #"["password","***"]"#),
         (#"["--name=node.session.auth.password", "--value=s3cret"]"#, #"["--name=node.session.auth.password","--value=***"]"#),
         (#"["-n", "node.session.auth.password", "-v", "s3cret"]"#, #"["-n","node.session.auth.password","-v","***"]"#),
+        (
+            #"[{"op": "replace", "path": "/data/auth_password", "value": "s3cret"}]"#,
+            #"[{"op":"replace","path":"/data/auth_password","value":"***"}]"#
+        ), (#"{"Key": "auth_password", "Value": "s3cret"}"#, #"{"Key":"auth_password","Value":"***"}"#),
         (#"{"password: s3cret": 1}"#, #"{"password: ***":"***"}"#),
         (#"{"password": {"a": ["s3cret"]}, "token": 5}"#, #"{"password":"***","token":"***"}"#),
         (#"{"psk": "s3cret", "pw": "s3cret", "tls_key": "s3cret"}"#, #"{"psk":"***","pw":"***","tls_key":"***"}"#),

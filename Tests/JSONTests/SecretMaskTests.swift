@@ -90,6 +90,13 @@ private struct Seeded: RandomNumberGenerator {
         ("{'name': 'auth_password', 'value': 'hunter2'}", "{'name': 'auth_password', 'value': '***'}"),
         ("'provider_auth': 'CHAP u hunter2'", "'provider_auth': '***'"), ("dhchap_ctrlr_key=hunter", "dhchap_ctrlr_key=***"),
         ("password:hunter2", "password:***"), ("username/password: hunter2", "username/password: ***"),
+        ("rbd --key AQBSdFhcHn+xKhAAzZ3m8a/hunter2q== x", "rbd --key *** x"), ("CHAP key: hunter2", "CHAP key: ***"),
+        ("(b'-n', b'node.session.auth.password', b'-v', b'hunter2')", "(b'-n', b'node.session.auth.password', b'-v', b'***')"),
+        ("C(auth_password=Token(id='hunter2'))", "C(auth_password=***"), ("password set to 'hunter2'", "password set to '***'"),
+        ("password mismatch, got 'hunter2'", "password mismatch, got '***'"), ("pass: hunter2", "pass: ***"),
+        ("password='a'+'hunter2'", "password='***"),
+        ("<key>password</key><string>hunter2</string>", "<key>password</key><string>***</string>"),
+        ("-----BEGIN PGP PRIVATE KEY BLOCK-----\nhunter2\n-----END", "-----BEGIN PGP PRIVATE KEY BLOCK-----***-----END"),
         ("<param name=\"password\">hunter2</param>", "<param name=\"password\">***</param>"),
         ("key DHHC-1:00:hunter2==: x", "key DHHC-1*** x"),
         ("got gAAAAABhunter2hunter2hunter2hunter2hunter2 back", "got *** back"),
@@ -118,6 +125,8 @@ private struct Seeded: RandomNumberGenerator {
         "POST http://controller:5000/v3/auth/tokens: 401", "Failed to open file '/etc/pivotd/token': Permission denied",
         #""auth_token": null, 'auth_token': None, password_set=false"#, "lacks: ['auth_password', 'target_iqn']",
         "<secret type='ceph'><uuid>457eb676-33da-42ec-9a8c-9293d545c337</uuid></secret>", "AQ==", "GPT: invalid signature 0x5452",
+        "password=\nuser=me\ntarget=iqn.x", "password:\nuser: me", "cache key: volume-1", "second pass 12345 of 3",
+        "Secret not found: no secret with matching usage 'volume-1'",
         "auth_method: CHAP, auth_username: cinder, target_portal: 10.0.0.1:3260",
     ])
     func leavesTheRestAlone(_ text: String) { #expect(SecretMask.masked(text) == text) }

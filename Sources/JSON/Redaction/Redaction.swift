@@ -27,7 +27,8 @@ package struct Redaction: Sendable {
         let secrets = scanner.secrets()
         for range in secrets where Self.isNamedForSure(range, text) {
             // All to the end of a line may have been taken for the secret.
-            known?.learn(text[range].prefix { !$0.isBlank && $0 != .comma && $0 != .semicolon })
+            let word = text[range].prefix { !$0.isBlank && $0 != .comma && $0 != .semicolon }
+            known?.learn(word.last == .dot ? word.dropLast() : word)
         }
         let masked = SecretMask.masked(text, secrets)
         return known?.masked(masked) ?? masked
@@ -57,7 +58,7 @@ package struct Redaction: Sendable {
         for (index, member) in members.elements.enumerated() {
             let isSecret =
                 member.key != nameKey
-                && (nameKey != nil && member.key == "value" || SecretName.isSecretMember(member.key.utf8.span))
+                && (nameKey != nil && Self.isValueKey(member.key) || SecretName.isSecretMember(member.key.utf8.span))
             let learns = isSecret && (nameKey != nil || SecretName.isSecret(member.key))
             guard let value = isSecret ? mask(member.value, learns: learns) : masked(member.value, depth: depth - 1) else {
                 continue
@@ -138,16 +139,25 @@ package struct Redaction: Sendable {
         return JSONObject(zip(keys, members).map { ($0 ?? $1.key, $1.value) }, uniquingKeysWith: { $1 })
     }
 
-    /// `name` in `{"name": "auth_password", "value": …}`.
+    /// `name` in `{"name": "auth_password", "value": …}`, `path` in `{"op": "replace", "path": "/data/auth_password", "value": …}`.
     private static func nameKey(_ members: JSONObject) -> String? {
-        guard (2...4).contains(members.count), members["value"] != nil else { return nil }
-        return ["name", "key", "option", "field"].first { members[$0].map(isSecretName) ?? false }
+        guard (2...6).contains(members.count), members.keys.contains(where: isValueKey) else { return nil }
+        return members.keys.first { nameKeys.contains($0.lowercased()) && (members[$0].map(isSecretName) ?? false) }
     }
+
+    private static func isValueKey(_ key: String) -> Bool { valueKeys.contains(key.lowercased()) }
+
+    private static let nameKeys: Set = [
+        "name", "key", "k", "option", "field", "property", "param", "parameter", "header", "setting", "attr", "id", "path",
+    ]
+    private static let valueKeys: Set = ["value", "val", "v", "values", "new_value", "old_value", "current_value", "default"]
 
     private static func isSecretName(_ value: JSONValue) -> Bool {
         guard case .string(let text) = value, text.utf8.count <= 128 else { return false }
-        // Of `--name=node.session.auth.password` the name.
-        let name = text.hasPrefix("--name=") ? text.dropFirst(7) : text[...]
+        // Of `--name=node.session.auth.password` the name, of a path its last part.
+        let name =
+            text.hasPrefix("--name=")
+            ? text.dropFirst(7) : text.hasPrefix("/") ? text.split(separator: "/").last ?? "" : text[...]
         return name.utf8.allSatisfy { $0.isNamePart || $0 == .dot } && SecretName.isSecret(String(name))
     }
 

@@ -43,12 +43,11 @@ package enum SecretName {
     private static let words = letters(
         "password", "passwd", "passphrase", "pass_phrase", "passcode", "secret", "token", "keyring", "credential")
     private static let endings = letters(
-        "adminpass", "admin_pass", "auth_key", "authkey", "private_key", "privatekey", "mac_key", "access_key", "encryption_key",
-        "client_key", "api_key",
-        "apikey", "user_key", "userkey", "session_key", "rbd_key", "luks_key", "tls_key", "psk", "dsn", "connection_string",
-        "authorization", "cookie", "provider_auth")
+        "adminpass", "admin_pass", "api_key", "apikey", "user_key", "userkey", "rbd_key", "luks_key", "tls_key", "mac_key", "psk",
+        "dsn", "connection_string", "authorization", "cookie", "provider_auth")
     /// Of these every key is secret: `chap_key`, `cephAdminKey`.
-    private static let keyed = letters("chap", "ceph")
+    private static let keyed = letters(
+        "chap", "ceph", "auth", "access", "client", "session", "encryption", "private", "master", "shared", "fernet", "hmac")
     private static let options = letters("pass", "pwd", "pw")
     private static let members = options + letters("key", "bearer", "cred", "creds", "jwt", "otp")
     private static let headers = letters("authorization", "cookie")

@@ -60,14 +60,21 @@ struct SecretScanner {
         if SecretName.isSecret(name) || isQuoted && SecretName.isSecretMember(name) {
             if isAddressPart(start) { return value.isAssigned ? value.ofName() : nil }
             if let range = value.ofName() { return range }
+            if let range = value.inNextElement() { return range }
             if isInTag(start) {
                 return value.ofAttribute() ?? (SecretName.isObject(name) ? value.ofValueElement() : value.ofElement())
             }
             return value.ofOption(isDashed: isDashed) ?? value.inBinary() ?? value.nearby()
         }
-        if SecretName.isSecretOption(name) { return value.isAssigned ? value.ofName() : nil }
+        if SecretName.isSecretOption(name) {
+            if value.isAssigned { return value.ofName() }
+            return value.isDeclared ? value.nearby() : nil
+        }
         if SecretName.isScheme(name) { return value.nearby() }
-        if SecretName.isKey(name), isLegacyOption(start) || value.beginsAsKey { return value.ofName() }
+        if SecretName.isKey(name) {
+            if isLegacyOption(start) || value.beginsAsKey { return value.ofName() }
+            return isNamedKey(start) ? value.ofName() ?? value.nearby() : nil
+        }
         if SecretName.isData(name), isOfSecretObject(start) { return value.ofName() }
         return SecretName.isNVMeKey(name) ? value.ofWord() : nil
     }
@@ -84,11 +91,20 @@ struct SecretScanner {
         return start > 0 || behind.first == .slash || !behind.isEmpty && behind.allSatisfy(\.isDigit)
     }
 
-    /// A key of ceph, known by its form: 28 bytes that begin with the type, the time and the length, in Base64.
+    /// A key of ceph, known by its form: the type, the time and 16 bytes in Base64, of which the first letters are always these.
     private func cephKey() -> Range<Int>? {
         guard bytes[index...].starts(with: "AQ".utf8), index == 0 || !bytes[index - 1].isLetterOrDigit else { return nil }
-        let key = bytes[index...].prefix(41).prefix { $0.isLetterOrDigit || $0 == .plus || $0 == .slash || $0 == .equals }
-        return key.count == 40 && key.suffix(2).elementsEqual("==".utf8) ? key.indices.startIndex..<key.endIndex : nil
+        let letters = bytes[index...].prefix(64).prefix { $0.isLetterOrDigit || $0 == .plus || $0 == .slash }
+        let key = bytes[index...].prefix(letters.count + 2).prefix { !$0.isBlank && !$0.isQuote }
+        let padding = key.dropFirst(letters.count).prefix { $0 == .equals }
+        return letters.count >= 24 && !padding.isEmpty ? index..<padding.endIndex : nil
+    }
+
+    /// Whether the word before says whose key it is: `CHAP key: …`.
+    private func isNamedKey(_ start: Int) -> Bool {
+        let before = bytes[..<start].suffix(20).reversed().drop(while: \.isBlank).prefix(while: \.isNamePart)
+        let word = String(decoding: before.reversed(), as: UTF8.self).lowercased()
+        return ["chap", "ceph", "cephx", "private", "access", "secret"].contains(word)
     }
 
     /// Whether a tag of XML is open at this offset.
@@ -155,9 +171,11 @@ struct SecretScanner {
     private func privateKey() -> Range<Int>? {
         guard bytes[index...].starts(with: "-----BEGIN ".utf8) else { return nil }
         let title = bytes[(index + 11)...].prefix(80)
-        guard let end = title.firstIndex(of: .hyphen), bytes[index..<end].suffix(11).elementsEqual("PRIVATE KEY".utf8) else {
-            return nil
-        }
+        guard let end = title.firstIndex(of: .hyphen),
+            ["PRIVATE KEY", "PRIVATE KEY BLOCK"].contains(where: {
+                bytes[index..<end].suffix($0.utf8.count).elementsEqual($0.utf8)
+            })
+        else { return nil }
         let body = min(end + 5, bytes.count)
         var close = body
         while close < bytes.count, !bytes[close...].starts(with: "-----END".utf8) { close += 1 }

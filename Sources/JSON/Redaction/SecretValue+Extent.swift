@@ -8,11 +8,14 @@ extension SecretValue {
             let end = closingQuote(bytes[index - 1], escapes, from: index)
             // What goes on behind the quote is still the value, as in a shell.
             let next = end + escapes + 1
-            guard next < bytes.count, bytes[next].isLetterOrDigit || bytes[next].isQuote else { return index..<end }
+            guard next < bytes.count, goesOn(bytes[next]) else { return index..<end }
             return index..<endOfPlain(from: next)
         }
         return index..<end(from: index, \.isBlank)
     }
+
+    /// Whether a byte behind a closing quote belongs to the value still.
+    private func goesOn(_ byte: UInt8) -> Bool { byte.isNamePart || byte.isQuote || byte == .plus || byte == UInt8(ascii: "$") }
 
     /// A value that begins here, with what opens it.
     func value(at index: Int) -> Range<Int>? {
@@ -25,7 +28,7 @@ extension SecretValue {
             // What goes on behind the quote is still the value, as in a shell.
             let next = end + escapes + 1
             let after = skip(from: next) { $0 == .backslash }
-            guard after < bytes.count, bytes[after].isLetterOrDigit || bytes[after].isQuote else { return quote + 1..<end }
+            guard after < bytes.count, goesOn(bytes[after]) else { return quote + 1..<end }
             return quote + 1..<endOfPlain(from: next)
         }
         guard index < bytes.count else { return nil }
@@ -101,12 +104,14 @@ extension SecretValue {
             }
             let separators = index
             index = end(from: index) { !$0.isSeparator }
-            if !isHeader, isNameWithSign(at: index) { return separators }
+            // A bracket right behind a word is a call's: `Secret(value='x')`.
+            let isCall = bytes[separators] == .openParenthesis && separators > start
+            if !isHeader, !isCall, isNameWithSign(at: index) { return separators }
         }
         return index
     }
 
-    private func isNameWithSign(at index: Int) -> Bool {
+    func isNameWithSign(at index: Int) -> Bool {
         let limit = 64
         guard index < bytes.count, bytes[index].isNamePart, !bytes[index].isDigit else { return false }
         let name = bytes[index...].prefix(limit).prefix { $0.isNamePart || $0 == .dot }

@@ -1,10 +1,10 @@
 /// A value that no sign ties to its name.
 extension SecretValue {
     /// `name 'value'`, `name is value`, `name(value)`, `| name | value |`: a quoted text or a word that no sentence has, with at most
-    /// one other word before it.
+    /// two other words before it.
     func nearby() -> Range<Int>? {
         var index = start
-        for _ in 0...1 {
+        for words in 0...2 {
             let word = text.skip(from: index) { byte, isEscaped in
                 !byte.isLetterOrDigit && (isEscaped || !byte.isLineEnd) && byte < 0x80
             }
@@ -16,7 +16,8 @@ extension SecretValue {
                     return nil
                 }
                 // In a list of names one stands behind the other.
-                return bytes[index..<word].contains(.comma) && !Self.looksSecret(bytes[range]) ? nil : range
+                let isSure = words < 2 && !bytes[index..<word].contains(.comma)
+                return isSure || Self.looksSecret(bytes[range]) ? range : nil
             }
             let isPath = bytes[word - 1] == .slash && word >= 2 && bytes[word - 2].isBlank
             let end = end(from: word) { $0.isBlank || $0.isQuote || ($0.isSeparator || $0 == .pipe) }

@@ -15,6 +15,9 @@ struct SecretValue {
     /// Whether an equals sign follows the name.
     var isAssigned: Bool { bytes[skip(from: start, \.isBlank)...].first == .equals }
 
+    /// Whether a colon follows the name.
+    var isDeclared: Bool { bytes[skip(from: start, \.isBlank)...].first == .colon }
+
     /// Whether a sign follows the name, and then what begins as 16 bytes in Base64 do.
     var beginsAsKey: Bool {
         guard let start = startOfValue() else { return false }
@@ -25,6 +28,8 @@ struct SecretValue {
     /// `name=value`, `'name': value`, `d["name"] = value`, `name => value`, `name%3Dvalue`.
     func ofName() -> Range<Int>? {
         guard let sign = endOfSign(), let start = startOfValue() else { return nil }
+        // Of a name without a value the next line has the next name.
+        if bytes[sign..<start].contains(where: \.isLineEnd), isNameWithSign(at: start) { return start..<start }
         return yamlBlock(sign) ?? value(at: start)
     }
 
@@ -45,16 +50,31 @@ struct SecretValue {
 
     /// `--name value`, `-n name -v value`, and both as elements of a list.
     func ofOption(isDashed: Bool) -> Range<Int>? {
-        let index = skip(from: start, \.isListed)
+        let index = skipListed(from: start)
         for option in ["-v", "--value"] where bytes[index...].starts(with: option.utf8) {
             let end = index + option.utf8.count
-            let value = skip(from: end) { $0.isListed || $0 == .equals }
+            let value = skipListed(from: bytes[end...].first == .equals ? end + 1 : end)
             if value > end { return argument(at: value) }
         }
         // 'name': 'auth_password', 'value': …
         if index > start, bytes[index...].starts(with: "value".utf8) { return SecretValue(bytes, after: index + 5).ofName() }
         guard isDashed, index > start, index < bytes.count, bytes[index] != .hyphen else { return nil }
         return argument(at: index)
+    }
+
+    /// Also behind the letter before a quote that Python writes: `('a', u'b')`.
+    private func skipListed(from index: Int) -> Int {
+        let next = skip(from: index, \.isListed)
+        guard next + 1 < bytes.count, bytes[next].isStringPrefix, bytes[next + 1].isQuote else { return next }
+        return skip(from: next + 1, \.isListed)
+    }
+
+    /// `<key>name</key><string>value</string>`, as in property lists and XML-RPC.
+    func inNextElement() -> Range<Int>? {
+        guard bytes[start...].starts(with: "</".utf8) else { return nil }
+        let next = skip(from: end(from: start) { $0 == .greater } + 1, \.isBlank)
+        guard next + 1 < bytes.count, bytes[next] == .less, bytes[next + 1].isLetterOrDigit else { return nil }
+        return SecretValue(bytes, after: next + 1).ofElement()
     }
 
     /// `<name>value</name>`, also below further elements.
