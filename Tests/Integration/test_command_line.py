@@ -7,7 +7,7 @@ import uuid
 
 import captures
 from expectations import assert_moved, assert_stayed, swap_arguments
-from lab.daemon import binary, run_client
+from lab.daemon import binary, clean_environment, run_client
 from nova import exception
 from steering import SLOW, swaps_of, wait_for_copy, wait_for_state
 
@@ -53,16 +53,24 @@ def test_usage(worker, guest):
 
 def test_output_that_cannot_be_written():
     """A full disk is an error; a reader that has ended is one without a word, as of any command before `| head`."""
+
+    def run_into(output, *words) -> tuple[int, str]:
+        argv = [*binary(), *map(str, words)]
+        done = subprocess.run(argv, stdout=output, stderr=subprocess.PIPE, env=clean_environment(), text=True, timeout=60)
+        return done.returncode, done.stderr
+
     file, domains = captures.FIXTURES / "swaps.jsonl", captures.FIXTURES / "swaps.domains.json"
-    for words in (["decode", file], ["--help"], ["replay", file, "--libvirt-uri", f"dry-run:?domains={domains}", "--speed", "max"]):
+    replay = ["replay", file, "--libvirt-uri", f"dry-run:?domains={domains}", "--speed", "max"]
+    for words in (["decode", file], ["--help"], replay):
         with open("/dev/full", "wb") as full:
-            done = subprocess.run(map(str, [*binary(), *words]), stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
-        assert done.returncode == FAILURE and "standard output: No space left on device" in done.stderr, words
+            code, errors = run_into(full, *words)
+        assert code == FAILURE and "standard output: No space left on device" in errors, words
     reader, writer = os.pipe()
     os.close(reader)
-    done = subprocess.run([*binary(), "decode", str(file)], stdout=writer, stderr=subprocess.PIPE, timeout=60)
-    os.close(writer)
-    assert (done.returncode, done.stderr) == (READER_GONE, b"")
+    try:
+        assert run_into(writer, "decode", file) == (READER_GONE, "")
+    finally:
+        os.close(writer)
 
 
 def test_no_answer(lab, worker, guest):
