@@ -97,6 +97,7 @@ private struct Seeded: RandomNumberGenerator {
         ("password='a'+'hunter2'", "password='***"),
         ("<key>password</key><string>hunter2</string>", "<key>password</key><string>***</string>"),
         ("-----BEGIN PGP PRIVATE KEY BLOCK-----\nhunter2\n-----END", "-----BEGIN PGP PRIVATE KEY BLOCK-----***-----END"),
+        ("<secret>hunter2</secret>", "<secret>***</secret>"), ("<a><secret x='y'>hunter2</sec", "<a><secret x='y'>***</sec"),
         ("<param name=\"password\">hunter2</param>", "<param name=\"password\">***</param>"),
         ("key DHHC-1:00:hunter2==: x", "key DHHC-1*** x"),
         ("got gAAAAABhunter2hunter2hunter2hunter2hunter2 back", "got *** back"),

@@ -62,7 +62,8 @@ struct SecretScanner {
             if let range = value.ofName() { return range }
             if let range = value.inNextElement() { return range }
             if isInTag(start) {
-                return value.ofAttribute() ?? (SecretName.isObject(name) ? value.ofValueElement() : value.ofElement())
+                return value.ofAttribute()
+                    ?? (SecretName.isObject(name) ? value.ofValueElement() ?? value.ofElement(depth: 0) : value.ofElement())
             }
             return value.ofOption(isDashed: isDashed) ?? value.inBinary() ?? value.nearby()
         }

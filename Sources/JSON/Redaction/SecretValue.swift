@@ -77,14 +77,17 @@ struct SecretValue {
         return SecretValue(bytes, after: next + 1).ofElement()
     }
 
-    /// `<name>value</name>`, also below further elements.
-    func ofElement() -> Range<Int>? {
+    /// `<name>value</name>`.
+    ///
+    /// - Parameter depth: the further elements below which the value may stand.
+    func ofElement(depth limit: Int = 4) -> Range<Int>? {
         var index = start
         for depth in 0... {
             let close = end(from: index) { $0 == .greater || $0 == .less }
             guard close < bytes.count, bytes[close] == .greater, bytes[close - 1] != .slash else { return nil }
             index = skip(from: close + 1, \.isBlank)
-            guard depth < 4, index + 1 < bytes.count, bytes[index] == .less, bytes[index + 1].isLetterOrDigit else { break }
+            guard index + 1 < bytes.count, bytes[index] == .less, bytes[index + 1].isLetterOrDigit else { break }
+            guard depth < limit else { return nil }
             index += 1
         }
         let isCharacterData = bytes[index...].starts(with: "<!".utf8)
