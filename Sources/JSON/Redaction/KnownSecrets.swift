@@ -22,9 +22,10 @@ struct KnownSecrets: Sendable {
     mutating func learn(_ secret: String) { learn(Array(secret.utf8)[...]) }
 
     mutating func learn(_ text: ArraySlice<UInt8>) {
-        let secret = Array(text)
-        guard (Self.minimumLength...Self.maximumLength).contains(secret.count), Self.looksRandom(secret), !secret[...].holdsUUID
+        guard (Self.minimumLength...Self.maximumLength).contains(text.count), text.hasDigitOrInnerCapital, !text.holdsUUID,
+            !text.contains(where: \.isBlank)
         else { return }
+        let secret = Array(text)
         let key = Self.key(secret, at: 0)
         guard secrets[key]?[secret.count]?.contains(secret[...]) != true else { return }
         guard secrets[key].map({ $0.count < Self.lengthsPerKey || $0[secret.count] != nil }) ?? true else { return }
@@ -74,12 +75,6 @@ struct KnownSecrets: Sendable {
             guard end <= text.count, secrets.contains(text[index..<end]) else { return false }
             return end == text.count || !text[end].isNamePart
         }.keys.max()
-    }
-
-    private static func looksRandom(_ secret: [UInt8]) -> Bool {
-        !secret.contains(where: \.isBlank)
-            && (secret.contains(where: \.isDigit)
-                || secret.dropFirst().contains(where: \.isCapital) && secret.contains(where: \.isSmall))
     }
 
     private static func key(_ bytes: [UInt8], at index: Int) -> UInt64 {

@@ -134,9 +134,8 @@ package struct Redaction: Sendable {
     }
 
     private mutating func withMaskedKeys(_ members: JSONObject) -> JSONObject? {
-        let keys = members.keys.map { masked(prose: $0) }
-        guard keys.contains(where: { $0 != nil }) else { return nil }
-        return JSONObject(zip(keys, members).map { ($0 ?? $1.key, $1.value) }, uniquingKeysWith: { $1 })
+        guard members.keys.contains(where: { masked(prose: $0) != nil }) else { return nil }
+        return JSONObject(members.map { (masked(prose: $0.key) ?? $0.key, $0.value) }, uniquingKeysWith: { $1 })
     }
 
     /// `name` in `{"name": "auth_password", "value": …}`, `path` in `{"op": "replace", "path": "/data/auth_password", "value": …}`.

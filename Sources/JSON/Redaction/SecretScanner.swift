@@ -55,9 +55,9 @@ struct SecretScanner {
 
     /// The value of a name that ends at ``index``; nil when it is no secret's.
     private func value(of name: Span<UInt8>, from start: Int, isDashed: Bool) -> Range<Int>? {
-        let value = SecretValue(bytes, after: index, isHeader: SecretName.isHeader(name))
         let isQuoted = start > 0 && bytes[start - 1].isQuote && isQuote(at: index)
         if SecretName.isSecret(name) || isQuoted && SecretName.isSecretMember(name) {
+            let value = SecretValue(bytes, after: index, isHeader: SecretName.isHeader(name))
             if isAddressPart(start) { return value.isAssigned ? value.ofName() : nil }
             if let range = value.ofName() { return range }
             if let range = value.inNextElement() { return range }
@@ -67,6 +67,7 @@ struct SecretScanner {
             }
             return value.ofOption(isDashed: isDashed) ?? value.inBinary() ?? value.nearby()
         }
+        let value = SecretValue(bytes, after: index)
         if SecretName.isSecretOption(name) {
             if value.isAssigned { return value.ofName() }
             return value.isDeclared ? value.nearby() : nil

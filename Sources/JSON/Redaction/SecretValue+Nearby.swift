@@ -38,7 +38,6 @@ extension SecretValue {
     /// Whether this has a digit, or a capital within, and is no `name=value`.
     private static func looksSecret(_ word: ArraySlice<UInt8>) -> Bool {
         let isPair = word.dropLast(2).contains { $0 == .equals || $0 == .colon }
-        let hasInnerCapital = word.dropFirst().contains(where: \.isCapital) && word.contains(where: \.isSmall)
-        return word.count >= 5 && !isPair && (word.contains(where: \.isDigit) || hasInnerCapital)
+        return word.count >= 5 && !isPair && word.hasDigitOrInnerCapital
     }
 }

@@ -20,14 +20,15 @@ struct SecretValue {
 
     /// Whether a sign follows the name, and then what begins as 16 bytes in Base64 do.
     var beginsAsKey: Bool {
-        guard let start = startOfValue() else { return false }
+        guard let start = endOfSign().map(startOfValue) else { return false }
         let value = bytes[skip(from: start) { $0.isQuote || $0 == .backslash }...].prefix(22)
         return value.count == 22 && value.allSatisfy { $0.isLetterOrDigit || $0 == .plus || $0 == .slash }
     }
 
     /// `name=value`, `'name': value`, `d["name"] = value`, `name => value`, `name%3Dvalue`.
     func ofName() -> Range<Int>? {
-        guard let sign = endOfSign(), let start = startOfValue() else { return nil }
+        guard let sign = endOfSign() else { return nil }
+        let start = startOfValue(after: sign)
         // Of a name without a value the next line has the next name.
         if bytes[sign..<start].contains(where: \.isLineEnd), isNameWithSign(at: start) { return start..<start }
         return yamlBlock(sign) ?? value(at: start)
@@ -44,8 +45,8 @@ struct SecretValue {
     }
 
     /// Behind the sign and what is blank, and behind quotes that are escaped in a way that no value is read in.
-    private func startOfValue() -> Int? {
-        endOfSign().map { text.skip(from: $0) { byte, isEscaped in byte.isBlank || isEscaped && byte.isQuote } }
+    private func startOfValue(after sign: Int) -> Int {
+        text.skip(from: sign) { byte, isEscaped in byte.isBlank || isEscaped && byte.isQuote }
     }
 
     /// `--name value`, `-n name -v value`, and both as elements of a list.
