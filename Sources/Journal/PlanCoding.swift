@@ -83,7 +83,12 @@ enum PlanCoding {
     }
 
     private static func failure(_ failure: SwapFailure) -> JSONValue {
-        ["kind": .string(failure.kind.rawValue), "reason": .string(failure.reason), "isAbort": .bool(failure.isAbort)]
+        object([
+            ("kind", .string(failure.kind.rawValue)), ("reason", .string(failure.reason)),
+            ("code", .string(failure.code.rawValue)),
+            ("inUse", failure.inUse.map { .string($0.rawValue) }),
+            ("leftBehind", .array(failure.leftBehind.map { .string($0) })),
+        ])
     }
 
     /// Without the members that have no value.

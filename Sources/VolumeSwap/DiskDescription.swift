@@ -36,12 +36,15 @@ package struct DomainDescription: Sendable, Hashable {
     package var name: String
     package var disks: [DiskDescription]
     package var hasTPM: Bool
+    /// Whether this is what runs, not what is stored.
+    package var isLive: Bool
 
-    package init(uuid: String, name: String, disks: [DiskDescription], hasTPM: Bool) {
+    package init(uuid: String, name: String, disks: [DiskDescription], hasTPM: Bool, isLive: Bool = true) {
         self.uuid = uuid
         self.name = name
         self.disks = disks
         self.hasTPM = hasTPM
+        self.isLive = isLive
     }
 
     package func disk(_ target: String) -> DiskDescription? { disks.first { $0.facts.target == target } }

@@ -33,8 +33,12 @@ package protocol Hypervisor: Sendable {
     func blockCopy(_ domain: DomainIdentity, disk: String, _ copy: BlockCopy) async throws(HypervisorError)
     /// `virDomainGetBlockJobInfo`; nil when no job is on the disk.
     func blockJobInfo(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> BlockJobInfo?
-    /// `virDomainBlockJobAbort`, with PIVOT or without.
+    /// `virDomainBlockJobAbort` with ASYNC, with PIVOT or without: returns when the request was taken. The end comes with an event, and
+    /// until then the live configuration shows `<mirror ready='pivot'>` or `'abort'`.
     func blockJobAbort(_ domain: DomainIdentity, disk: String, pivot: Bool) async throws(HypervisorError)
+    /// Ends a cancel that hangs, past libvirt: QEMU's `block-job-cancel` with force, and `yank` for the socket of an nbd destination.
+    /// Does nothing where the monitor must not be asked, or no copy is under way.
+    func forceAbort(_ domain: DomainIdentity, disk: String) async throws(HypervisorError)
     /// `virDomainBlockJobSetSpeed`, bytes/s, 0 is unlimited.
     func blockJobSetSpeed(_ domain: DomainIdentity, disk: String, bytesPerSecond: Int64) async throws(HypervisorError)
     /// The size the guest sees, in bytes (`virDomainGetBlockInfo`'s capacity).
@@ -59,8 +63,11 @@ package protocol Hypervisor: Sendable {
     /// True when undefining keeps the vTPM's state (libvirt 8.9 or later).
     func keepsTPMState() async throws(HypervisorError) -> Bool
 
-    /// Every active domain, for the question whether a volume is in use elsewhere.
-    func activeDomains() async throws(HypervisorError) -> [DomainDescription]
+    /// Every domain of the host, running or not, for the question whether a volume is in use. A running persistent domain comes twice:
+    /// as it runs and as it is stored.
+    ///
+    /// - Throws: ``HypervisorError`` naming the domain whose configuration could not be read: what it uses is not known.
+    func domains() async throws(HypervisorError) -> [DomainDescription]
     /// Posts a domain's events to the mailbox until it is closed, over re-connections too. A second call for the same mailbox does nothing.
     func subscribe(_ events: HypervisorEvents, to domain: DomainIdentity) async throws(HypervisorError)
 
@@ -91,6 +98,7 @@ extension Hypervisor {
     package func expect(_ request: SwapRequest) {}
     package func unmapZeroes(_ domain: DomainIdentity, disk: String, sliceBytes: Int64?) async throws(HypervisorError) {}
 
+    package func forceAbort(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) {}
     package func hasLostTrack(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Bool { false }
     package func bringBack(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) {}
 

@@ -13,6 +13,11 @@ package struct HypervisorError: Error, Sendable, Hashable, CustomStringConvertib
         case unsupported
         /// The connection to libvirt was lost; the call may or may not have been carried out.
         case connectionLost
+        /// VIR_ERR_OPERATION_TIMEOUT (68), "cannot acquire state change lock": another call on the domain hangs. So is a call that was
+        /// given up, or not made, since the domain does not answer. It says nothing about the disk or its job: ask again later.
+        case busy
+        /// VIR_ERR_OPERATION_INVALID with "block job … is still being ended": a cancel or a pivot is under way.
+        case stillEnding
         case other
     }
 
@@ -26,6 +31,9 @@ package struct HypervisorError: Error, Sendable, Hashable, CustomStringConvertib
         self.number = number
         self.message = message
     }
+
+    /// True when the call said nothing about the domain: it is to be made again.
+    package var isPassing: Bool { code == .connectionLost || code == .busy }
 
     package var description: String { number == 0 ? message : "\(message) (libvirt error \(number))" }
 }

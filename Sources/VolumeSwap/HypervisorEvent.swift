@@ -38,13 +38,6 @@ package final class HypervisorEvents: Sendable {
         if case .dropped(let lost) = continuation.yield(event), lost != .look { continuation.yield(.look) }
     }
 
-    /// Posts an event later, unless the mailbox is closed by then.
-    func post(_ event: HypervisorEvent, after pause: Duration) {
-        Task { [weak self] in
-            if (try? await Task.sleep(for: pause)) != nil { self?.post(event) }
-        }
-    }
-
     /// True for the first caller: the one that subscribes.
     package func take() -> Bool {
         isTaken.withLock { taken in

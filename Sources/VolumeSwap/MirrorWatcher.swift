@@ -117,7 +117,7 @@ struct MirrorWatcher {
         let since = goneSince ?? .now
         goneSince = since
         if .now - since >= Self.grace { return found }
-        events.post(.look, after: .milliseconds(500))
+        steps.environment.clock.post(.look, to: events, after: .milliseconds(500))
         return nil
     }
 

@@ -54,7 +54,7 @@ struct RecoveryObserver {
     /// - Returns: the names of the domains that are persistent again.
     func restoreOrphans(isKnown: (TaskID) -> Bool) async throws -> [String] {
         var restored: [String] = []
-        for domain in try await hypervisor.activeDomains() {
+        for domain in try await hypervisor.domains() {
             let identity = DomainIdentity(uuid: domain.uuid, name: domain.name)
             guard try await hypervisor.statusIfKnown(identity)?.isActive == true,
                 let metadata = try await hypervisor.recoveryMetadata(identity),

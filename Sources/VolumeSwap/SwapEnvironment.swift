@@ -8,10 +8,11 @@ package final class SwapEnvironment: Sendable {
     package let settings: SwapSettings
     package let observer: any SwapObserver
     package let logger: Logger
+    package let clock: any SwapClock
 
     package init(
         hypervisor: any Hypervisor, connector: any VolumeConnector, journal: any SwapJournal, settings: SwapSettings,
-        observer: any SwapObserver, logger: Logger
+        observer: any SwapObserver, logger: Logger, clock: any SwapClock = SystemClock()
     ) {
         self.hypervisor = hypervisor
         self.connector = connector
@@ -19,5 +20,6 @@ package final class SwapEnvironment: Sendable {
         self.settings = settings
         self.observer = observer
         self.logger = logger
+        self.clock = clock
     }
 }

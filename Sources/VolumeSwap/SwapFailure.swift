@@ -21,24 +21,70 @@ package struct SwapFailure: Error, Sendable, Hashable, Codable, CustomStringConv
     package var kind: Kind
     /// The reason, or the bare subject for the kinds whose message names only that (an instance id, a disk).
     package var reason: String
-    /// True when the failure is the answer to `abort_swap`: the task's state is then `aborted`, not `failed`.
-    package var isAbort: Bool
+    package var code: ReasonCode
+    /// nil as long as nobody has looked.
+    package var inUse: VolumeInUse?
+    /// What could not be undone, each for an operator to see to.
+    package var leftBehind: [String]
 
-    package init(_ kind: Kind, _ reason: String, isAbort: Bool = false) {
+    /// True when the failure is the answer to `abort_swap`: the task's state is then `aborted`, not `failed`.
+    package var isAbort: Bool { code == .aborted }
+
+    package init(
+        _ kind: Kind, _ reason: String, _ code: ReasonCode? = nil, inUse: VolumeInUse? = nil, leftBehind: [String] = []
+    ) {
         self.kind = kind
         self.reason = reason
-        self.isAbort = isAbort
+        self.code = code ?? Self.usualCode(of: kind)
+        self.inUse = inUse
+        self.leftBehind = leftBehind
     }
 
-    package static func rebaseFailed(_ reason: String) -> SwapFailure { SwapFailure(.volumeRebaseFailed, reason) }
-    package static func invalidInput(_ reason: String) -> SwapFailure { SwapFailure(.invalidInput, reason) }
-    package static func invalidVolume(_ reason: String) -> SwapFailure { SwapFailure(.invalidVolume, reason) }
+    private static func usualCode(of kind: Kind) -> ReasonCode {
+        switch kind {
+        case .volumeRebaseFailed: .hypervisorRefused
+        case .instanceNotFound: .instanceNotFound
+        case .instanceNotRunning: .instanceNotRunning
+        case .diskNotFound: .diskNotFound
+        case .invalidInput: .invalidArgument
+        case .invalidVolume: .diskNotMovable
+        }
+    }
+
+    /// Reads what an earlier version wrote, too: it had no codes.
+    package init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        let kind = try values.decode(Kind.self, forKey: .kind)
+        self.init(
+            kind, try values.decode(String.self, forKey: .reason), try values.decodeIfPresent(ReasonCode.self, forKey: .code),
+            inUse: try values.decodeIfPresent(VolumeInUse.self, forKey: .inUse),
+            leftBehind: try values.decodeIfPresent([String].self, forKey: .leftBehind) ?? [])
+    }
+
+    package static func rebaseFailed(_ reason: String, _ code: ReasonCode = .hypervisorRefused) -> SwapFailure {
+        SwapFailure(.volumeRebaseFailed, reason, code)
+    }
+
+    package static func invalidInput(_ reason: String, _ code: ReasonCode = .invalidArgument) -> SwapFailure {
+        SwapFailure(.invalidInput, reason, code)
+    }
+
+    package static func invalidVolume(_ reason: String, _ code: ReasonCode = .diskNotMovable) -> SwapFailure {
+        SwapFailure(.invalidVolume, reason, code)
+    }
 
     /// What the swap's own caller gets after `abort_swap`.
-    package static let abortedByRequest = SwapFailure(.volumeRebaseFailed, "aborted by request", isAbort: true)
+    package static let abortedByRequest = SwapFailure(.volumeRebaseFailed, "aborted by request", .aborted)
 
     /// Said when the guest is gone from libvirt since the pivot was asked for.
     package static let keepBoth = "which volume the guest wrote to last is not known: keep both volumes and compare them"
+
+    /// The same failure with more to its reason.
+    func adding(_ more: String) -> SwapFailure {
+        var failure = self
+        failure.reason += "; \(more)"
+        return failure
+    }
 
     package var description: String { "\(kind.rawValue): \(reason)" }
 }

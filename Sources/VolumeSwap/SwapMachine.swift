@@ -186,14 +186,14 @@ package enum SwapMachine: ~Copyable {
             // What cannot be brought back is stored where it is: the next start is to find the guest's writes.
             if case .failed(let stranded) = input { return Step(.storing(plan, stranded), .store(plan)) }
             let reason = "\(failure.reason); libvirt lost track of the pivot, so the disk was mirrored back to the old volume"
-            return rollBack(plan, SwapFailure(failure.kind, reason, isAbort: failure.isAbort))
+            return rollBack(plan, SwapFailure(failure.kind, reason, failure.code))
         case .finishing(let plan):
             if case .failed(let failure) = input { return Step(.storing(plan, failure), .store(plan)) }
             return Step(.storing(plan, nil), .store(plan))
         case .storing(let plan, let earlier):
             switch (earlier, input) {
             case (let earlier?, .failed(let later)):
-                return Step(.ended, .fail(SwapFailure(earlier.kind, "\(earlier.reason); \(later.reason)")))
+                return Step(.ended, .fail(earlier.adding(later.reason)))
             case (let failure?, _), (nil, .failed(let failure)):
                 return Step(.ended, .fail(failure))
             default:
@@ -201,8 +201,7 @@ package enum SwapMachine: ~Copyable {
             }
         case .rollingBack(let failure):
             guard case .failed(let remainder) = input else { return Step(.ended, .fail(failure)) }
-            return Step(
-                .ended, .fail(SwapFailure(failure.kind, "\(failure.reason); \(remainder.reason)", isAbort: failure.isAbort)))
+            return Step(.ended, .fail(failure.adding(remainder.reason)))
         case .ended:
             return Step(.ended, .fail(.rebaseFailed("the swap has ended already")))
         }

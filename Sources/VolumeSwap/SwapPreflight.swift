@@ -15,7 +15,7 @@ final class SwapPreflight: Sendable {
     func run() async throws -> SwapInput {
         let domain = try await lookup()
         // The longest of the looks, on a host of many domains, goes beside the others.
-        async let running = environment.hypervisor.activeDomains()
+        async let running = environment.hypervisor.domains()
         let status = try await hypervisor.status(domain)
         guard status.isActive else { throw SwapFailure(.instanceNotRunning, domain.uuid) }
         let description = try await hypervisor.description(domain, .live)

@@ -28,7 +28,7 @@ struct VolumeRelease {
 
     private func isInUse(_ location: VolumeLocation, _ secret: String?) async throws(HypervisorError) -> Bool {
         let comparison = LocationComparison(hypervisor: hypervisor)
-        for domain in try await hypervisor.activeDomains() {
+        for domain in try await hypervisor.domains() {
             for disk in domain.disks {
                 if let secret, disk.secretUUIDs.contains(secret) { return true }
                 for used in [disk.location, disk.mirror?.location].compactMap({ $0 })

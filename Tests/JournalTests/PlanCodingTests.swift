@@ -30,7 +30,7 @@ struct PlanCodingTests {
         plan.options.timeoutS = 0.1
         plan.options.stallTimeoutS = 3
         plan.options.detectZeroes = true
-        plan.failure = SwapFailure(.invalidVolume, "r", isAbort: true)
+        plan.failure = SwapFailure(.invalidVolume, "r", .aborted, inUse: .old, leftBehind: ["l"])
         return plan
     }
 

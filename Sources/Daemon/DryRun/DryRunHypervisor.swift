@@ -189,8 +189,8 @@ extension DryRunHypervisor {
         try with(domain) { domain throws(HypervisorError) in domain.metadata }
     }
 
-    /// The running domains of the list. Made-up ones are left out: what is made of nothing is in nobody else's way.
-    package func activeDomains() async throws(HypervisorError) -> [DomainDescription] {
+    /// The domains of the list. Made-up ones are left out: what is made of nothing is in nobody else's way.
+    package func domains() async throws(HypervisorError) -> [DomainDescription] {
         let domains = state.withLock { state in
             options.domainsFile == nil ? [] : state.domains.values.filter { isActive($0) }
         }

@@ -93,19 +93,31 @@ package struct LibvirtHypervisor: Hypervisor {
         try await read { (connection) throws(LibvirtError) in try await connection.supportsKeepTPM() }
     }
 
-    package func activeDomains() async throws(HypervisorError) -> [DomainDescription] {
+    package func domains() async throws(HypervisorError) -> [DomainDescription] {
         let texts = try await read { (connection) throws(LibvirtError) in
-            var texts: [String] = []
-            for domain in try await connection.domains(active: true) {
+            var texts: [(name: String, xml: String, isLive: Bool)] = []
+            for domain in try await connection.domains() {
                 do throws(LibvirtError) {
-                    texts.append(try await domain.xml())
+                    let isActive = try await domain.isActive()
+                    if isActive { texts.append((domain.name, try await domain.xml(), true)) }
+                    if try await domain.isPersistent() {
+                        texts.append((domain.name, try await domain.xml(flags: .inactive), false))
+                    }
                 } catch {
-                    guard error.isNoDomain else { throw error }  // it stopped in between
+                    guard error.isNoDomain else { throw error }  // it has gone in between
                 }
             }
             return texts
         }
-        return texts.compactMap { try? DomainDescription(xml: $0) }
+        return try texts.map { (text) throws(HypervisorError) in
+            do throws(SwapFailure) {
+                var description = try DomainDescription(xml: text.xml)
+                description.isLive = text.isLive
+                return description
+            } catch {
+                throw HypervisorError(.other, "the configuration of \(text.name) cannot be read: \(error.reason)")
+            }
+        }
     }
 
     package func inspect(path: String) async throws(HypervisorError) -> PathDescription? { try await host.inspect(path) }
@@ -178,8 +190,10 @@ extension HypervisorError {
                 .noSecret
             } else if error.isUnsupported {
                 .unsupported
+            } else if error.isOperationTimeout {
+                .busy
             } else if error.isOperationInvalid {
-                .operationInvalid
+                error.message.contains("still being ended") ? .stillEnding : .operationInvalid
             } else {
                 .other
             }

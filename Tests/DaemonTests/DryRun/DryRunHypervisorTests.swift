@@ -278,7 +278,7 @@ struct DryRunHypervisorTests {
         let found = try await hypervisor.lookup(InstanceReference(uuid: nil, name: "web"))
         #expect(found == DomainIdentity(uuid: Self.uuid, name: "web"))
         #expect(try await hypervisor.capacity(found, disk: "vdb") == 4096)
-        #expect(try await hypervisor.activeDomains().map(\.name) == ["web"])
+        #expect(try await hypervisor.domains().map(\.name) == ["web"])
         let unknown = InstanceReference(uuid: "00000000-0000-4000-8000-000000000002", name: nil)
         #expect(await refusal { _ = try await hypervisor.lookup(unknown) }?.code == .noDomain)
 

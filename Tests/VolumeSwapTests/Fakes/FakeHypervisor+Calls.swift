@@ -154,9 +154,9 @@ extension FakeHypervisor {
     func growSupport() async throws(HypervisorError) -> GrowSupport { .supported }
     func keepsTPMState() async throws(HypervisorError) -> Bool { false }
 
-    func activeDomains() async throws(HypervisorError) -> [DomainDescription] {
+    func domains() async throws(HypervisorError) -> [DomainDescription] {
         let live = state.withLock { $0.isKnown } ? try await xml(Fixture.domain, .live) : ""
-        return try call(.activeDomains) { state throws(HypervisorError) in
+        return try call(.domains) { state throws(HypervisorError) in
             guard state.isKnown, state.status.isActive, let own = try? DomainDescription(xml: live) else { return state.others }
             return [own] + state.others
         }

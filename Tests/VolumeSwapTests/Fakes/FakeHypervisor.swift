@@ -7,7 +7,7 @@ final class FakeHypervisor: Hypervisor {
     /// The calls that can be made to fail.
     enum Call: String, CaseIterable, Sendable {
         case lookup, status, xml, define, undefine, setMetadata, metadata, rebase, copy, jobInfo, abort, pivot, setSpeed, capacity
-        case grow, bringBack, activeDomains, subscribe, secret, makeSecret, removeSecret, inspect
+        case grow, bringBack, domains, subscribe, secret, makeSecret, removeSecret, inspect
     }
 
     struct Trouble: Sendable {

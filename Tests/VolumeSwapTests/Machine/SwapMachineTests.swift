@@ -116,7 +116,7 @@ struct SwapMachineTests {
     func rollBackRemainder() {
         var machine = SwapMachine.rollingBack(.abortedByRequest)
         let end = machine.handle(.failed(.invalidVolume("a device is left")), pivotTries: 3)
-        #expect(end.failure == SwapFailure(.volumeRebaseFailed, "aborted by request; a device is left", isAbort: true))
+        #expect(end.failure == SwapFailure(.volumeRebaseFailed, "aborted by request; a device is left", .aborted))
     }
 
     @Test("A roll-back keeps its cause in the plan, for the journal")
