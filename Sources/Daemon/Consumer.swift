@@ -53,14 +53,16 @@ struct Consumer: Service {
     }
 
     private func consume() async throws {
-        await choice.hypervisor.waitUntilConnected()
-        guard !Task.isCancelled else { return }
+        // Places and new volumes are taken before anything else can ask for them, and before libvirt has answered.
         let count = try await service.recover { [bus] record in
             guard record.outcome == nil, let replyTo = record.replyTo else { return }
             _ = bus.replies.startHeartbeats(for: ReplyAddress(replyTo))
         }
         if count > 0 { logger.notice("took up \(count) unfinished tasks") }
+        await choice.hypervisor.waitUntilConnected()
+        guard !Task.isCancelled else { return }
         try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { await service.restoreOrphans() }
             group.addTask { try await serve() }
             group.addTask { await resumeWhenStorable() }
             group.addTask { await announce() }

@@ -7,6 +7,7 @@ extension PivotdConfiguration {
         settings.mountPointBase = hypervisor.mountPointBase
         settings.maxConcurrentSwaps = daemon.maxConcurrentSwaps
         settings.sampleInterval = min(.seconds(1), max(.milliseconds(100), daemon.progressInterval))
+        settings.storeRetry = daemon.storeRetry
         settings.defaults.bandwidthMiBs = Int64(swap.bandwidthMiBPerSecond)
         settings.defaults.granularityKiB = Int64(swap.granularityKiB)
         settings.defaults.bufferMiB = Int64(swap.bufferMiB)

@@ -76,6 +76,7 @@ enum WorkerMetrics {
     static func update(service: SwapService, counters: RPCCounters.Snapshot) {
         Gauge(label: "pivotd_swaps_running").record(service.running)
         Gauge(label: "pivotd_swaps_queued").record(service.queued)
+        Gauge(label: "pivotd_rollbacks_pending").record(service.pendingRollBacks)
         let counts = [
             ("received", counters.received), ("decoded", counters.decoded), ("rejected", counters.rejected),
             ("requeued", counters.requeued),
@@ -93,7 +94,8 @@ enum WorkerMetrics {
 /// The help lines of `/metrics`.
 enum MetricHelp {
     static let texts = [
-        "pivotd_swaps_total": "Swaps that ended, by result.",
+        "pivotd_swaps_total": "Swaps that ended, by result; those that failed by their reason_code too.",
+        "pivotd_rollbacks_pending": "Swaps that were answered as failed, and whose copy could not be ended yet.",
         "pivotd_swaps_running": "Swaps under way.",
         "pivotd_swaps_queued": "Swaps that wait for their instance or a free slot.",
         "pivotd_accept_seconds": "Seconds from a swap's arrival until its task is on disk and its message acknowledged.",

@@ -8,6 +8,9 @@ indirect enum JournalWrite: Sendable {
     case enter(TaskID, SwapPhase, plan: String?, at: Double)
     /// `isSettled` where that needs nothing else.
     case finish(TaskID, SwapPhase, result: String?, failure: String?, at: Double, isSettled: Bool = false)
+    /// An outcome that is told while the task goes on.
+    case answer(TaskID, result: String?, failure: String?)
+    case forgetReply(TaskID)
     /// Takes the secrets out too.
     case settle(TaskID, Secrets)
     case prune(before: Double, limit: Int)
@@ -19,6 +22,7 @@ indirect enum JournalWrite: Sendable {
         switch self {
         case .accept(let row): TaskID(row.id)
         case .enter(let id, _, _, _), .finish(let id, _, _, _, _, _), .settle(let id, _): id
+        case .answer(let id, _, _), .forgetReply(let id): id
         case .prune, .probe, .barrier: nil
         }
     }
@@ -91,6 +95,12 @@ extension JournalWrite {
             // The first outcome stays, and is settled all the same.
             if isSettled, count == 0 { try settle(db, id, .kept) }
             return try count > 0 || isKnown(db, id) ? .success(.count(count)) : .failure(unknown(id, path))
+        case .answer(let id, let result, let failure):
+            try db.run(Self.answerSQL, [result, failure, id.text])
+            return try isKnown(db, id) ? .success(.done) : .failure(unknown(id, path))
+        case .forgetReply(let id):
+            try db.run("UPDATE task SET reply_to = NULL WHERE id = ?", [id.text])
+            return .success(.done)
         case .settle(let id, let secrets):
             try settle(db, id, secrets)
             return .success(.done)
@@ -112,8 +122,14 @@ extension JournalWrite {
     private static let finishSQL = finishSQL(also: "")
     private static let finishAndSettleSQL = finishSQL(also: ", is_settled = 1")
     private static func finishSQL(also more: String) -> String {
-        "UPDATE task SET phase = ?, result = ?, failure = ?, finished_at = ?\(more) WHERE id = ? AND finished_at IS NULL"
+        """
+        UPDATE task SET phase = ?, result = coalesce(result, ?), failure = coalesce(failure, ?), finished_at = ?\(more)
+        WHERE id = ? AND finished_at IS NULL
+        """
     }
+    private static let answerSQL = """
+        UPDATE task SET result = ?, failure = ? WHERE id = ? AND finished_at IS NULL AND result IS NULL AND failure IS NULL
+        """
     private static let settleSQL = """
         UPDATE task SET is_settled = 1 WHERE id = ? AND finished_at IS NOT NULL AND is_settled = 0
         """

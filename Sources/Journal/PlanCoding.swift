@@ -33,6 +33,11 @@ enum PlanCoding {
             ("keptElements", .array(plan.keptElements.map { .string($0) })),
             ("attempts", .integer(Int64(plan.attempts))),
             ("failure", plan.failure.map(failure)),
+            ("mayHavePivoted", plan.mayHavePivoted.map { .bool($0) }),
+            ("resized", plan.resized.map { .bool($0) }),
+            ("capacityBytes", plan.capacityBytes.map { .integer($0) }),
+            ("isAutostarted", plan.isAutostarted.map { .bool($0) }),
+            ("liveDevices", plan.liveDevices.map { .array($0.map { .string($0) }) }),
             ("warnings", .array(plan.warnings.map { .string($0) })),
         ]).serialized()
     }
@@ -87,8 +92,15 @@ enum PlanCoding {
             ("kind", .string(failure.kind.rawValue)), ("reason", .string(failure.reason)),
             ("code", .string(failure.code.rawValue)),
             ("inUse", failure.inUse.map { .string($0.rawValue) }),
-            ("leftBehind", .array(failure.leftBehind.map { .string($0) })),
+            ("leftBehind", .array(failure.leftBehind.map { .string($0) })), ("course", failure.course.map(course)),
         ])
+    }
+
+    private static func course(_ course: SwapCourse) -> JSONValue {
+        [
+            "instanceUUID": .string(course.instanceUUID), "strategy": .string(course.strategy.rawValue),
+            "copiedBytes": .integer(course.copiedBytes), "totalBytes": .integer(course.totalBytes),
+        ]
     }
 
     /// Without the members that have no value.

@@ -3,8 +3,8 @@ package import VolumeSwap
 
 extension SQLiteJournal {
     package func unfinished() async throws(JournalError) -> [SwapRecord] {
-        // In order of arrival: tasks that arrive together are written side by side.
-        let condition = " WHERE is_settled = 0 ORDER BY finished_at IS NOT NULL, accepted_at, task.sequence"
+        // In order of arrival, which no step of the wall clock changes.
+        let condition = " WHERE is_settled = 0 ORDER BY finished_at IS NOT NULL, task.sequence"
         return try await records(sql: TaskRow.select + condition, arguments: [])
     }
 

@@ -101,6 +101,20 @@ package final class SQLiteJournal: SwapJournal {
         if case .count(1) = try await writer.submit(write) { memory.finished(id, outcome) } else { memory.forget(id) }
     }
 
+    package func answer(_ id: TaskID, _ outcome: SwapOutcome) async throws(JournalError) {
+        let (result, failure) = try JournalCoding.texts(outcome)
+        let write = JournalWrite.answer(id, result: result, failure: failure)
+        guard memory != nil else { return writer.note(write) }
+        _ = try await writer.submit(write)
+        // Its secrets are masked from the file when it is over.
+        memory?.forget(id)
+    }
+
+    package func forgetReply(_ id: TaskID) async throws(JournalError) {
+        guard memory != nil else { return writer.note(.forgetReply(id)) }
+        _ = try await writer.submit(.forgetReply(id))
+    }
+
     /// A task without an outcome, or settled before, stays as it is.
     package func settle(_ id: TaskID) async throws(JournalError) {
         guard let memory else { return writer.note(.settle(id, .kept)) }

@@ -1,4 +1,5 @@
 import JSON
+import OrderedCollections
 package import Logging
 import Synchronization
 
@@ -160,6 +161,13 @@ package final class RPCServer: Sendable {
         place.release()
     }
 
+    /// The answer to what is not a request at all.
+    static func refusal(_ failures: NovaFailure, _ reason: String) -> RemoteFailure {
+        failures.invalidInput(reason: reason).adding([
+            "task_id": .null, "reason_code": "invalid_argument", "retryable": false, "in_use": "unknown", "left_behind": [],
+        ])
+    }
+
     private func suspend(reason: String) async {
         let isFirst = currentState.withLock { state in
             guard state == .consuming else { return false }
@@ -185,7 +193,7 @@ package final class RPCServer: Sendable {
         await transport.reject(message.settlement)
         if let address = error.replyAddress {
             place.release()
-            let failure = configuration.failures.invalidInput(reason: error.message)
+            let failure = Self.refusal(configuration.failures, error.message)
             let uniqueID = UniqueID.derived(from: "reply \(address.messageID)")
             _ = await replies.send(result: .failure(failure), to: address, uniqueID: uniqueID)
         }

@@ -20,6 +20,12 @@ package struct RemoteFailure: Error, Sendable, Hashable, CustomStringConvertible
         self.kwargs = kwargs
     }
 
+    /// The same with more keyword arguments.
+    package func adding(_ more: JSONObject) -> RemoteFailure {
+        RemoteFailure(
+            className: className, module: module, message: message, args: args, kwargs: kwargs.merging(more) { _, new in new })
+    }
+
     /// The failure as JSON value; the traceback stays empty, a daemon's stack is none of the caller's business.
     package var json: JSONValue {
         [

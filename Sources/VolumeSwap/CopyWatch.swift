@@ -2,7 +2,8 @@
 struct CopyWatch {
     private(set) var progress = SwapProgress()
     private let stallTimeout: Duration?
-    private var leastRemaining = Int64.max
+    /// The fewest bytes that were ever left; nil as long as none were told.
+    private(set) var leastRemaining: Int64?
     private var lastShrink: ContinuousClock.Instant
     private var lastSample: (at: ContinuousClock.Instant, cursor: Int64)?
 
@@ -17,10 +18,14 @@ struct CopyWatch {
         progress.copiedBytes = progress.totalBytes
     }
 
+    /// True when the remaining bytes have not shrunk for the stall time-out, or nobody could tell them for so long.
+    func isStalled(now: ContinuousClock.Instant) -> Bool {
+        guard let stallTimeout else { return false }
+        return now - lastShrink >= stallTimeout
+    }
+
     /// Takes a sample in. `cursor` moving is no progress when the guest writes as fast as the copy copies: only the remaining bytes count.
-    ///
-    /// - Returns: false when the remaining bytes have not shrunk for the stall time-out.
-    mutating func sample(_ job: BlockJobInfo, now: ContinuousClock.Instant) -> Bool {
+    mutating func sample(_ job: BlockJobInfo, now: ContinuousClock.Instant) {
         progress.copiedBytes = job.cursor
         progress.totalBytes = job.end
         if let lastSample {
@@ -34,11 +39,9 @@ struct CopyWatch {
             lastSample = (now, job.cursor)
         }
         // A job that has not measured its work yet says 0 of 0.
-        if job.remaining < leastRemaining, job.end > 0 {
+        if job.end > 0, leastRemaining.map({ job.remaining < $0 }) ?? true {
             leastRemaining = job.remaining
             lastShrink = now
         }
-        guard let stallTimeout else { return true }
-        return now - lastShrink < stallTimeout
     }
 }

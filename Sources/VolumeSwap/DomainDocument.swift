@@ -24,6 +24,18 @@ struct DomainDocument {
 
     var diskElements: [XMLElement] { root.first("devices")?.elements(forName: "disk") ?? [] }
 
+    /// Graphical consoles, which may have passwords.
+    var consoles: [XMLElement] { root.first("devices")?.elements(forName: "graphics") ?? [] }
+
+    /// Disks by their target, interfaces by their MAC address.
+    var deviceElements: [(name: String, element: XMLElement)] {
+        let disks = diskElements.compactMap { disk in disk.first("target")?.value("dev").map { ("disk \($0)", disk) } }
+        let interfaces = (root.first("devices")?.elements(forName: "interface") ?? []).compactMap { interface in
+            interface.first("mac")?.value("address").map { ("interface \($0.lowercased())", interface) }
+        }
+        return disks + interfaces
+    }
+
     func diskElement(_ target: String) -> XMLElement? {
         diskElements.first { $0.first("target")?.value("dev") == target }
     }

@@ -31,8 +31,10 @@ package enum DomainXML {
     package static func takingSource(_ storedXML: String, disk: String, from liveXML: String) throws(SwapFailure) -> String {
         let stored = try DomainDocument(xml: storedXML)
         let live = try DomainDocument(xml: liveXML)
-        guard let target = stored.diskElement(disk), let origin = live.diskElement(disk) else {
-            throw .rebaseFailed("disk \(disk) is missing from the domain's configuration")
+        // A disk that only the running domain has is stored nowhere.
+        guard let target = stored.diskElement(disk) else { return stored.xml }
+        guard let origin = live.diskElement(disk) else {
+            throw .rebaseFailed("disk \(disk) is missing from the running domain", .configurationFailed)
         }
         let elements = ["source", "auth", "encryption"].compactMap { origin.first($0)?.detachedCopy() }
         for element in elements {
@@ -57,14 +59,30 @@ package enum DomainXML {
     }
 
     /// The element on a live domain that restores its definition when the journal is gone.
-    package static func recoveryMetadata(task: TaskID, disk: String, definition: String) -> String {
+    ///
+    /// Who may only read sees it: the passwords of consoles are left out, which the running domain has itself.
+    package static func recoveryMetadata(
+        task: TaskID, disk: String, definition: String, isAutostarted: Bool
+    ) throws(SwapFailure) -> String {
+        let stored = try DomainDocument(xml: definition)
+        for console in stored.consoles {
+            for password in passwords { console.removeAttribute(forName: password) }
+        }
         let text = XMLElement("definition")
-        text.stringValue = definition
-        return XMLElement("swap", [("task", task.text), ("disk", disk)], [text]).xmlString
+        text.stringValue = stored.xml
+        let attributes = [("task", task.text), ("disk", disk), ("autostart", isAutostarted ? "yes" : nil)]
+        return XMLElement("swap", attributes, [text]).xmlString
     }
 
-    /// The definition inside ``recoveryMetadata(task:disk:definition:)``.
-    package static func recoveryDefinition(metadata: String) -> (task: TaskID, disk: String, definition: String)? {
+    /// What ``recoveryMetadata(task:disk:definition:isAutostarted:)`` wrote.
+    package struct RecoveryDefinition {
+        package var task: TaskID
+        package var disk: String
+        package var definition: String
+        package var isAutostarted: Bool
+    }
+
+    package static func recoveryDefinition(metadata: String) -> RecoveryDefinition? {
         guard !metadata.isEmpty else { return nil }
         guard
             let document = try? XMLDocument(
@@ -73,7 +91,44 @@ package enum DomainXML {
             let definition = root.elements(forName: "definition").first?.stringValue
                 ?? root.children?.compactMap({ $0 as? XMLElement }).first(where: { $0.localName == "definition" })?.stringValue
         else { return nil }
-        return (TaskID(task), disk, definition)
+        return RecoveryDefinition(
+            task: TaskID(task), disk: disk, definition: definition, isAutostarted: root.value("autostart") == "yes")
+    }
+
+    private static let passwords = ["passwd", "passwdValidTo", "connected"]
+
+    /// A definition out of ``recoveryDefinition(metadata:)`` with the passwords that the running domain's consoles have.
+    package static func takingPasswords(_ definition: String, from liveXML: String) throws(SwapFailure) -> String {
+        let stored = try DomainDocument(xml: definition)
+        let live = try DomainDocument(xml: liveXML).consoles
+        for (console, origin) in zip(stored.consoles, live) where console.value("type") == origin.value("type") {
+            for password in passwords {
+                if let value = origin.value(password) { console.set(password, value) }
+            }
+        }
+        return stored.xml
+    }
+
+    /// Names of a running domain's disks and interfaces, by which ``takingDevices(_:known:from:)`` tells what is new.
+    package static func devices(_ liveXML: String) throws(SwapFailure) -> [String] {
+        try DomainDocument(xml: liveXML).deviceElements.map(\.name)
+    }
+
+    /// A saved definition with the disks and interfaces that came to the running domain since `known` was noted, and without those that
+    /// went: without a definition libvirt changed the running domain alone.
+    package static func takingDevices(_ savedXML: String, known: [String], from liveXML: String) throws(SwapFailure) -> String {
+        let stored = try DomainDocument(xml: savedXML)
+        let live = try DomainDocument(xml: liveXML).deviceElements
+        let present = Set(live.map(\.name))
+        for (name, element) in stored.deviceElements where known.contains(name) && !present.contains(name) { element.detach() }
+        let saved = Set(stored.deviceElements.map(\.name))
+        for (name, element) in live where !known.contains(name) && !saved.contains(name) {
+            guard let copy = element.detachedCopy() else { continue }
+            copy.removeChildren(named: ["alias", "backingStore", "mirror", "privateData"])
+            copy.first("source")?.removeAttribute(forName: "index")
+            stored.root.first("devices")?.addChild(copy)
+        }
+        return stored.xml
     }
 
     /// `<secret>` to define: private, kept, with the usage that the source refers to.

@@ -23,6 +23,10 @@ package protocol Hypervisor: Sendable {
     func define(xml: String) async throws(HypervisorError)
     /// `virDomainUndefineFlags`, NVRAM and vTPM state kept.
     func undefine(_ domain: DomainIdentity) async throws(HypervisorError)
+    /// `virDomainGetAutostart`
+    func isAutostarted(_ domain: DomainIdentity) async throws(HypervisorError) -> Bool
+    /// `virDomainSetAutostart`, on.
+    func setAutostart(_ domain: DomainIdentity) async throws(HypervisorError)
     /// pivotd's own metadata element on the live domain; nil removes it.
     func setRecoveryMetadata(_ domain: DomainIdentity, _ element: String?) async throws(HypervisorError)
     func recoveryMetadata(_ domain: DomainIdentity) async throws(HypervisorError) -> String?
@@ -96,6 +100,8 @@ extension Hypervisor {
     }
 
     package func expect(_ request: SwapRequest) {}
+    package func isAutostarted(_ domain: DomainIdentity) async throws(HypervisorError) -> Bool { false }
+    package func setAutostart(_ domain: DomainIdentity) async throws(HypervisorError) {}
     package func unmapZeroes(_ domain: DomainIdentity, disk: String, sliceBytes: Int64?) async throws(HypervisorError) {}
 
     package func forceAbort(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) {}

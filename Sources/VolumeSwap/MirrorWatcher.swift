@@ -1,23 +1,31 @@
-import Foundation
 import Logging
+import Synchronization
 
-/// Waits until the mirror is in step: by libvirt's event, with a look at the job now and then as the net under lost events.
+/// Waits until the mirror is in step: by libvirt's event, and by looks now and then, which find what no event has told.
+///
+/// A look runs beside the waiting, for it may hang as long as libvirt or QEMU does; time-outs and aborts do not wait for it.
 struct MirrorWatcher {
-    let steps: SwapSteps
-    let events: HypervisorEvents
-    /// When the copy was asked for.
-    var copyBegan: ContinuousClock.Instant?
-    /// When the job was first seen to be gone; its events may still be on their way.
-    private var goneSince: ContinuousClock.Instant?
-    /// How long those are waited for: libvirt tells the end of a killed QEMU up to two seconds late.
+    /// With so few bytes left the mirror may be in step, of which READY is told once only.
+    private static let fewBytes: Int64 = 64 << 20
+    /// How long the events that explain the end of a job are waited for: libvirt tells the end of a killed QEMU up to two seconds late.
     private static let grace = Duration.seconds(3)
+
+    let steps: SwapSteps
+    /// When the copy was asked for; nil for one that was adopted.
+    var copyBegan: ContinuousClock.Instant?
     /// When READY arrived.
     private(set) var readyAt: ContinuousClock.Instant?
+    /// The cursor of the last look since READY; nil before it.
+    private var cursorInStep: Int64?
+    /// The end of a job as its event told it, and how many looks had begun by then.
+    private var endTold: (status: BlockJobStatus, looks: Int)?
+    private var looks = 0
+    /// Why the job ended, in QEMU's words.
+    private var cause: String?
+    /// When the job was first seen to be gone; its events may still be on their way.
+    private var goneSince: ContinuousClock.Instant?
 
-    init(steps: SwapSteps, events: HypervisorEvents) {
-        self.steps = steps
-        self.events = events
-    }
+    init(steps: SwapSteps) { self.steps = steps }
 
     /// The time that the copy itself took.
     var copyTime: Duration? {
@@ -25,103 +33,96 @@ struct MirrorWatcher {
         return readyAt - copyBegan
     }
 
+    private var clock: any SwapClock { steps.clock }
+
     mutating func awaitMirror(_ plan: SwapPlan) async -> SwapInput {
-        await steps.subscribe(plan.domain, events)
+        (endTold, cause, goneSince, readyAt, cursorInStep) = (nil, nil, nil, nil, nil)
+        await steps.subscribe(plan.domain)
         if let refusal = await steps.checkGrownSize(plan) { return .failed(refusal) }
-        var copy = CopyWatch(stallTimeoutS: plan.options.stallTimeoutS, now: .now)
-        // An adopted copy was in step before anybody listened; a small one is by now.
-        if let input = await look(plan, &copy, nil) { return input }
-        let events = events
-        let interval = steps.environment.settings.sampleInterval
-        let ticker = Task {
-            // The pace of progress reports and time-outs, not of the copy: READY comes by event.
-            while (try? await Task.sleep(for: interval)) != nil { events.post(.look) }
-        }
-        defer { ticker.cancel() }
-        return await watch(plan, copy)
-    }
-
-    private mutating func watch(_ plan: SwapPlan, _ begun: CopyWatch) async -> SwapInput {
-        var copy = begun
-        var cause: String?
-        for await event in events.stream {
-            switch event {
-            case .blockJob(plan.disk, .ready, let at):
-                readyAt = at
-                copy.finish(atLeast: plan.oldBytes)
-                report(plan, copy)
-                return .mirrorReady
-            case .blockJob(plan.disk, let status, _):
-                // A job on the disk means that the event was that of another one, ended before ours began.
-                if (try? await steps.hypervisor.blockJobInfo(plan.domain, disk: plan.disk)) ?? nil != nil { continue }
-                return await ended(plan, status, cause)
-            case .jobError(plan.disk, let message):
-                // QEMU tells the failed operation first, then the error it ended with.
-                cause = cause.map { $0 == message ? message : "\(message) (\($0))" } ?? message
-            case .stopped(let reason):
-                return await steps.locate(plan, orFail: steps.failure(plan, "the guest went away during the copy: \(reason)"))
-            case .look:
-                if let input = await look(plan, &copy, cause) { return input }
-            case .blockJob, .jobError:
-                break  // another disk of the domain
-            }
-        }
-        return .failed(steps.failure(plan, "the hypervisor's events ended"))
-    }
-
-    private func ended(_ plan: SwapPlan, _ status: BlockJobStatus, _ cause: String?) async -> SwapInput {
-        switch status {
-        case .canceled: steps.ended(plan, cause: cause ?? "the copy was cancelled by somebody else")
-        case .failed: steps.ended(plan, cause: cause ?? "the copy failed; QEMU gave no reason")
-        case .completed, .ready: await steps.locate(plan, orFail: steps.failure(plan, "the copy ended without a pivot"))
+        if copyBegan == nil { await setPlannedSpeed(plan) }
+        let latest = LatestSample()
+        return await withTaskGroup(of: Void.self) { group in
+            defer { group.cancelAll() }
+            return await watch(plan, &group, latest)
         }
     }
 
-    /// One look at the job: nil when it goes on.
-    private mutating func look(_ plan: SwapPlan, _ copy: inout CopyWatch, _ cause: String?) async -> SwapInput? {
-        if steps.control.isAbortRequested { return .failed(.abortedByRequest) }
-        if plan.options.timeoutS > 0, steps.age > plan.options.timeoutS {
-            return .failed(steps.failure(plan, "not done after timeout_s, \(plan.options.timeoutS) seconds"))
-        }
-        await applyBandwidth(plan)
+    /// The limit that was asked for: a copy that is adopted may run at that of an earlier start.
+    private func setPlannedSpeed(_ plan: SwapPlan) async {
         do {
-            guard let job = try await steps.hypervisor.blockJobInfo(plan.domain, disk: plan.disk) else {
-                return await gone(plan, cause ?? "the copy ended without an event that explains it")
-            }
-            goneSince = nil
-            let isMoving = copy.sample(job, now: .now)
-            report(plan, copy)
-            if job.end > 0, job.remaining == 0, try await steps.isMirrorReady(plan) {
-                readyAt = .now
-                return .mirrorReady
-            }
-            if isMoving { return nil }
-            return .failed(
-                steps.failure(
-                    plan,
-                    "stalled: the remaining \(job.remaining) bytes did not shrink for stall_timeout_s, \(plan.options.stallTimeoutS) seconds"
-                ))
-        } catch let error where error.code == .connectionLost {
-            await steps.hypervisor.waitUntilConnected()
-            events.post(.look)
-            return nil
+            try await steps.setPlannedSpeed(plan)
         } catch {
-            return await gone(plan, cause ?? error.description)
+            steps.logger.warning("the speed of the adopted copy could not be set: \(error)")
         }
     }
 
-    /// The job is not there: what explains it may still be on its way, so that is waited for before the worst is believed.
-    private mutating func gone(_ plan: SwapPlan, _ cause: String) async -> SwapInput? {
-        let found = await steps.locate(plan, orFail: steps.failure(plan, cause))
-        if case .foundOnNew = found { return found }
-        let since = goneSince ?? .now
-        goneSince = since
-        if .now - since >= Self.grace { return found }
-        steps.environment.clock.post(.look, to: events, after: .milliseconds(500))
-        return nil
+    private mutating func watch(_ plan: SwapPlan, _ group: inout TaskGroup<Void>, _ latest: LatestSample) async -> SwapInput {
+        var copy = CopyWatch(stallTimeoutS: plan.options.stallTimeoutS, now: clock.now)
+        let (steps, events, isAdopted) = (steps, steps.events, copyBegan == nil)
+        var (isLooking, isWanted) = (false, true)
+        var ticker: ScheduledAction?
+        defer { ticker?.cancel() }
+        // An adopted copy was in step before anybody listened; a small one is by now.
+        events.post(.look)
+        for await event in events.stream {
+            if take(event, plan) { isWanted = true }
+            if let interruption = steps.interruption(plan) { return .failed(interruption) }
+            if let sample = latest.take() {
+                isLooking = false
+                if let input = judge(sample, plan, &copy) { return input }
+            } else if event == .look {
+                isWanted = true
+            }
+            if copy.isStalled(now: clock.now) { return .failed(stalled(plan, copy)) }
+            if isWanted, !isLooking {
+                (isLooking, isWanted) = (true, false)
+                looks += 1
+                let isReady = readyAt != nil
+                group.addTask {
+                    latest.put(await Self.look(steps, plan, isAdopted: isAdopted, isReady: isReady))
+                    events.post(.look)
+                }
+            }
+            ticker?.cancel()
+            // The pace of progress reports and time-outs, not of the copy: READY comes by event.
+            ticker = clock.schedule(after: steps.environment.settings.sampleInterval) { events.post(.look) }
+        }
+        return .interrupted
     }
 
-    private func applyBandwidth(_ plan: SwapPlan) async {
+    /// - Returns: true when the event calls for a look.
+    private mutating func take(_ event: HypervisorEvent, _ plan: SwapPlan) -> Bool {
+        switch event {
+        case .blockJob(plan.disk, .ready, let at):
+            readyAt = readyAt ?? at
+            return true
+        case .blockJob(plan.disk, let status, _):
+            endTold = (status, looks)
+            return true
+        case .jobError(plan.disk, let message):
+            // QEMU tells the failed operation first, then the error it ended with.
+            cause = cause.map { $0 == message ? message : "\(message) (\($0))" } ?? message
+            return false
+        case .stopped(let reason):
+            cause = "the guest went away during the copy: \(reason)"
+            return true
+        case .blockJob, .jobError, .look:
+            return false
+        }
+    }
+
+    private static func look(_ steps: SwapSteps, _ plan: SwapPlan, isAdopted: Bool, isReady: Bool) async
+        -> LatestSample.Sample
+    {
+        await applyBandwidth(steps, plan)
+        let job = try? await steps.hypervisor.blockJobInfo(plan.domain, disk: plan.disk)
+        if let job = job ?? nil, job.isCopy, isReady || job.remaining > fewBytes && !isAdopted {
+            return .init(sight: .copying(isReady: isReady), job: job)
+        }
+        return .init(sight: await steps.inspector.look(plan), job: job ?? nil)
+    }
+
+    private static func applyBandwidth(_ steps: SwapSteps, _ plan: SwapPlan) async {
         guard let mibS = steps.control.takeBandwidth() else { return }
         do {
             try await steps.hypervisor.blockJobSetSpeed(plan.domain, disk: plan.disk, bytesPerSecond: mibS << 20)
@@ -131,8 +132,104 @@ struct MirrorWatcher {
         }
     }
 
+    /// - Returns: nil while the copy goes on, or nothing is known.
+    private mutating func judge(_ sample: LatestSample.Sample, _ plan: SwapPlan, _ copy: inout CopyWatch) -> SwapInput? {
+        switch sample.sight {
+        case .copying(let isReady):
+            // The event of another job, which had ended before ours began.
+            if let told = endTold, told.looks < looks { endTold = nil }
+            goneSince = nil
+            steps.note(nil)
+            if let job = sample.job { copy.sample(job, now: clock.now) }
+            if isReady { readyAt = readyAt ?? clock.now }
+            let canPivot = isReady && isTaking(sample.job)
+            if canPivot { copy.finish(atLeast: plan.oldBytes) }
+            report(plan, copy)
+            return canPivot ? .mirrorReady : nil
+        case .onNew, .stopped(stored: .new): return .foundOnNew
+        case .lostTrack: return .lostTrack(steps.failure(plan, cause ?? "libvirt has lost track of the copy"))
+        case .onOld, .forgottenMirror: return gone(plan)
+        case .stopped, .missing: return guestGone(plan)
+        case .foreignJob:
+            return .foundOnOld(steps.failure(plan, "another job has taken the place of the copy", .foreignJob))
+        case .unnamedCopy:
+            return .failed(steps.failure(plan, "libvirt has forgotten where the copy goes"))
+        case .elsewhere:
+            return .failed(steps.failure(plan, "the disk has left the old volume, and is not on the new one"))
+        case .ending(let pivot):
+            steps.note("somebody else's \(pivot ? "pivot" : "cancel") of the copy is under way")
+            return nil
+        case .unknown(let why):
+            steps.note(why)
+            return nil
+        }
+    }
+
+    /// Whether the new volume takes what is written to it: with requests that hang there a pivot stops the whole guest, and a libvirtd
+    /// that is restarted meanwhile kills it.
+    private mutating func isTaking(_ job: BlockJobInfo?) -> Bool {
+        guard let job else { return false }
+        defer { cursorInStep = job.cursor }
+        if job.remaining == 0 { return true }
+        if let cursorInStep, cursorInStep != job.cursor { return true }
+        clock.post(.look, to: steps.events, after: .milliseconds(100))
+        return false
+    }
+
+    /// The job is not there: what explains it may still be on its way.
+    private mutating func gone(_ plan: SwapPlan) -> SwapInput? {
+        guard let status = endTold?.status else {
+            guard isOver(since: &goneSince) else { return nil }
+            return steps.ended(plan, cause: cause ?? "the copy ended without an event that explains it")
+        }
+        switch status {
+        case .canceled where cause == nil:
+            return .failed(steps.failure(plan, "the copy was cancelled by somebody else", .foreignJob))
+        case .canceled, .failed: return steps.ended(plan, cause: cause ?? "the copy failed; QEMU gave no reason")
+        case .completed, .ready: return .foundOnOld(steps.failure(plan, "the copy ended without a pivot", .foreignJob))
+        }
+    }
+
+    private mutating func guestGone(_ plan: SwapPlan) -> SwapInput? {
+        guard cause != nil || isOver(since: &goneSince) else { return nil }
+        return .foundOnOld(steps.failure(plan, cause ?? "the guest went away during the copy", .guestGone))
+    }
+
+    private func isOver(since: inout ContinuousClock.Instant?) -> Bool {
+        let began = since ?? clock.now
+        since = began
+        if clock.now - began >= Self.grace { return true }
+        clock.post(.look, to: steps.events, after: .milliseconds(500))
+        return false
+    }
+
+    private func stalled(_ plan: SwapPlan, _ copy: CopyWatch) -> SwapFailure {
+        let remaining = copy.leastRemaining.map { "the remaining \($0) bytes" } ?? "the bytes left, which nobody could tell,"
+        let limit = plan.options.stallTimeoutS
+        return steps.failure(plan, "stalled: \(remaining) did not shrink for stall_timeout_s, \(limit) seconds", .stalled)
+    }
+
     private func report(_ plan: SwapPlan, _ copy: CopyWatch) {
         steps.control.update(copy.progress)
         steps.environment.observer.progressed(steps.record, plan, copy.progress)
+    }
+}
+
+/// What the last look has shown, until it is taken.
+private final class LatestSample: Sendable {
+    struct Sample: Sendable {
+        var sight: DiskSight
+        var job: BlockJobInfo?
+    }
+
+    private let sample = Mutex<Sample?>(nil)
+
+    func put(_ new: Sample) { sample.withLock { $0 = new } }
+
+    func take() -> Sample? {
+        sample.withLock { sample in
+            defer { sample = nil }
+            return sample
+        }
     }
 }

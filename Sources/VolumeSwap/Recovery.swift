@@ -1,97 +1,87 @@
-/// What libvirt shows of an unfinished task's disk after a restart.
-package struct SwapObservation: Sendable, Hashable {
-    package enum Domain: Sendable, Hashable, CaseIterable { case active, stopped, missing }
-    package enum Place: Sendable, Hashable, CaseIterable { case old, new, other }
-    package enum Job: Sendable, Hashable, CaseIterable {
-        case none
-        /// None, and QEMU runs another volume than the live configuration names: libvirt has lost track of a pivot.
-        case lost
-        /// A copy whose destination libvirt does not know: it died while it started the copy.
-        case unnamed
-        /// A copy onto the new volume.
-        case ours
-        /// A copy onto something else, or a job that is no copy.
-        case other
-    }
-
-    package var domain: Domain
-    /// Where the running disk is; nil unless the domain is active.
-    package var live: Place?
-    /// Where the stored configuration says it is; nil for a domain without one.
-    package var stored: Place?
-    package var job: Job
-
-    package init(domain: Domain, live: Place?, stored: Place?, job: Job) {
-        self.domain = domain
-        self.live = live
-        self.stored = stored
-        self.job = job
-    }
-}
-
-/// What to do with an unfinished task.
-package enum RecoveryDecision: Sendable {
+/// What to do with an unfinished task after a restart.
+package enum RecoveryDecision: Sendable, Equatable {
+    /// Nothing is known: look again.
+    case lookAgain
     /// The copy had not begun: undo what little there is, then begin again.
-    case restart(undoing: SwapPlan?)
-    case enter(SwapEntry)
+    case restart
+    /// The copy is running.
+    case adopt
+    /// A pivot has been asked for, or is about to be: there is no way back from here.
+    case pivot
+    /// The VM runs on the new volume.
+    case finish
+    case rollBack(SwapFailure)
+    /// QEMU runs the new volume and libvirt's live configuration names the old one.
+    case bringBack(SwapFailure)
 }
 
-/// Decides, from the journal's phase and plan and from what libvirt shows, how an unfinished task goes on. Pure.
+/// Decides, from the journal's phase and plan and from what the disk shows, how an unfinished task goes on. Pure.
 ///
-/// | domain | live disk, job | phase | decision |
-/// |---|---|---|---|
-/// | any | any | no plan yet | restart |
-/// | active | on the new volume, whatever job is on it now | any | finish |
-/// | active | copy onto the new volume | rolling back | roll back |
-/// | active | copy onto the new volume | any other | adopt |
-/// | active | on the old volume, but QEMU has pivoted | any | bring back, then roll back |
-/// | active | on the old volume, copy to nowhere | rolling back | roll back |
-/// | active | on the old volume, copy to nowhere | any other | restart |
-/// | active | on the old volume, no job | undefining, starting | restart |
-/// | active | on the old volume, no job | rolling back | roll back, first cause |
-/// | active | on the old volume, no job | any other | roll back: the copy ended unseen |
-/// | active | on neither, or another job | any | roll back |
-/// | stopped, missing | stored configuration names the new volume | any | finish |
-/// | stopped, missing | – | finishing, storing | finish |
-/// | stopped, missing | – | any other | roll back: the guest went away |
+/// | the disk | phase | decision |
+/// |---|---|---|
+/// | not known | any | look again |
+/// | on the new volume, whatever job is on it now | any | finish |
+/// | a copy onto the new volume is being pivoted | any | pivot: wait for it |
+/// | a copy onto the new volume runs | rolling back | roll back |
+/// | a copy onto the new volume runs | pivoting | pivot: ask again |
+/// | a copy onto the new volume runs | any other | adopt |
+/// | a copy onto the new volume is being cancelled | any | roll back |
+/// | on the old volume, but QEMU has pivoted | any | bring back, then roll back |
+/// | on the old volume, copy to nowhere | rolling back | roll back |
+/// | on the old volume, copy to nowhere | any other | restart |
+/// | on the old volume, no job | preparing, undefining, starting | restart |
+/// | on the old volume, no job | rolling back | roll back, first cause |
+/// | on the old volume, no job | any other | roll back: the copy ended unseen |
+/// | on the old volume, no job, but a `<mirror>` | any | roll back |
+/// | on neither, or another job | any | roll back |
+/// | stopped, the stored configuration names the new volume | any | finish |
+/// | stopped, missing | finishing, storing | finish |
+/// | stopped, missing | any other | roll back: the guest went away |
 package enum Recovery {
-    package static func decide(phase: SwapPhase, plan: SwapPlan?, _ seen: SwapObservation) -> RecoveryDecision {
-        guard let plan else { return .restart(undoing: nil) }
-        guard seen.domain == .active else { return .enter(afterStop(phase, plan, seen)) }
-        switch (seen.live, seen.job) {
-        case (.new, _):
-            return .enter(.finish(plan))
-        case (_, .ours):
-            return .enter(phase == .rollingBack ? rollBack(plan, "the swap was being rolled back") : .adopt(plan))
-        case (.old, .lost):
-            let reason = "the pivot was cut off while pivotd was not running"
-            return .enter(.bringBack(plan, plan.failure ?? failure(plan, reason)))
-        case (.old, .unnamed) where phase != .rollingBack:
-            return .restart(undoing: plan)
-        case (.old, .none) where phase == .undefining || phase == .starting:
-            return .restart(undoing: plan)
-        case (.old, .none):
-            return .enter(rollBack(plan, "the copy ended while pivotd was not running"))
-        case (.old, .other):
-            return .enter(rollBack(plan, "another block job is on the disk after the restart of pivotd"))
-        default:
-            return .enter(rollBack(plan, "after the restart of pivotd the disk was on neither volume"))
+    package static func decide(phase: SwapPhase, plan: SwapPlan, _ sight: DiskSight) -> RecoveryDecision {
+        switch sight {
+        case .unknown: .lookAgain
+        case .onNew: .finish
+        case .ending(pivot: true): .pivot
+        case .ending(pivot: false): rollBack(plan, "the copy was being cancelled after the restart of pivotd", .foreignJob)
+        case .copying:
+            switch phase {
+            case .rollingBack: rollBack(plan, "the swap was being rolled back", .internal)
+            case .pivoting: .pivot
+            default: .adopt
+            }
+        case .lostTrack:
+            .bringBack(
+                plan.failure ?? failure(plan, "the pivot was cut off while pivotd was not running", .hypervisorRefused))
+        case .unnamedCopy where phase != .rollingBack: .restart
+        case .unnamedCopy: rollBack(plan, "the swap was being rolled back", .internal)
+        case .onOld:
+            switch phase {
+            case .accepted, .preparing, .undefining, .starting: .restart
+            default: rollBack(plan, "the copy ended while pivotd was not running", .hypervisorRefused)
+            }
+        case .forgottenMirror: rollBack(plan, "the copy ended while pivotd was not running", .hypervisorRefused)
+        case .foreignJob: rollBack(plan, "another block job is on the disk after the restart of pivotd", .foreignJob)
+        case .elsewhere: rollBack(plan, "after the restart of pivotd the disk was on neither volume", .hypervisorRefused)
+        case .stopped(let stored): afterStop(phase, plan, stored)
+        case .missing: afterStop(phase, plan, nil)
         }
     }
 
-    private static func afterStop(_ phase: SwapPhase, _ plan: SwapPlan, _ seen: SwapObservation) -> SwapEntry {
-        if seen.stored == .new || phase == .finishing || phase == .storing { return .finish(plan) }
+    private static func afterStop(_ phase: SwapPhase, _ plan: SwapPlan, _ stored: DiskSight.Place?) -> RecoveryDecision {
+        if stored == .new || phase == .finishing || phase == .storing { return .finish }
         if phase == .pivoting {
-            return rollBack(plan, "the guest went away during the pivot, while pivotd was not running; \(SwapFailure.keepBoth)")
+            let reason = "the guest went away during the pivot, while pivotd was not running; \(SwapFailure.keepBoth)"
+            return rollBack(plan, reason, .guestGone)
         }
-        return rollBack(plan, "the guest went away during the copy, while pivotd was not running")
+        return rollBack(plan, "the guest went away during the copy, while pivotd was not running", .guestGone)
     }
 
-    private static func rollBack(_ plan: SwapPlan, _ reason: String) -> SwapEntry {
-        .rollBack(plan, plan.failure ?? failure(plan, reason))
+    private static func rollBack(_ plan: SwapPlan, _ reason: String, _ code: ReasonCode) -> RecoveryDecision {
+        .rollBack(plan.failure ?? failure(plan, reason, code))
     }
 
-    private static func failure(_ plan: SwapPlan, _ reason: String) -> SwapFailure {
-        .rebaseFailed("disk \(plan.disk), \(plan.oldLocation) to \(plan.destination.location): \(reason)")
+    private static func failure(_ plan: SwapPlan, _ reason: String, _ code: ReasonCode) -> SwapFailure {
+        .rebaseFailed("disk \(plan.disk), \(plan.oldLocation) to \(plan.destination.location): \(reason)", code)
     }
 }

@@ -1,7 +1,11 @@
+package import Foundation
+
 /// The time as swaps see it; a simulation has one of its own.
 package protocol SwapClock: Sendable {
     /// Monotonic.
     var now: ContinuousClock.Instant { get }
+    /// The wall clock, which may step: for what is written down, never to measure by.
+    var date: Date { get }
     /// - Throws: `CancellationError` when the task is cancelled.
     func sleep(for duration: Duration) async throws
     /// Carries `action` out once the time is over, unless what is returned was cancelled before. Never blocks.
@@ -29,6 +33,7 @@ package struct SystemClock: SwapClock {
     package init() {}
 
     package var now: ContinuousClock.Instant { .now }
+    package var date: Date { .now }
 
     package func sleep(for duration: Duration) async throws { try await Task.sleep(for: duration) }
 

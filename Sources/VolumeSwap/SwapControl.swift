@@ -1,7 +1,7 @@
 import Synchronization
 
 /// What `get_swap` shows of a running copy.
-package struct SwapProgress: Sendable, Hashable {
+package struct SwapProgress: Sendable, Hashable, Codable {
     package var copiedBytes: Int64 = 0
     package var totalBytes: Int64 = 0
     /// Bytes a second, smoothed over the last samples; nil before the second one.
@@ -27,19 +27,27 @@ package final class SwapControl: Sendable {
         var bandwidth: Int64?
         var wake: (@Sendable () -> Void)?
         var warnings: [String] = []
+        var detail: String?
     }
 
     private let state: Mutex<State>
+    private let aborts: AsyncStream<Void>
+    private let abort: AsyncStream<Void>.Continuation
 
-    package init(phase: SwapPhase) { state = Mutex(State(phase: phase)) }
+    package init(phase: SwapPhase) {
+        state = Mutex(State(phase: phase))
+        (aborts, abort) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+    }
 
     package var phase: SwapPhase { state.withLock { $0.phase } }
     package var progress: SwapProgress { state.withLock { $0.progress } }
     package var plan: SwapPlan? { state.withLock { $0.plan } }
+    /// What the swap is waiting for that it should not have to wait for; nil when all is well.
+    package var detail: String? { state.withLock { $0.detail } }
     var warnings: [String] { state.withLock { $0.warnings } }
     var isAbortRequested: Bool { state.withLock { $0.isAbortRequested } }
 
-    /// Asks for the end of the swap. False when it is too late: the pivot has been asked for.
+    /// Asks for the end of the swap. False when it is too late: the pivot has been asked for, or the swap is being rolled back.
     package func requestAbort() -> Bool {
         let (accepted, wake) = state.withLock { state -> (Bool, (@Sendable () -> Void)?) in
             switch state.phase {
@@ -50,8 +58,15 @@ package final class SwapControl: Sendable {
                 return (false, nil)
             }
         }
+        if accepted { abort.yield() }
         wake?()
         return accepted
+    }
+
+    /// Returns when an abort was asked for, or the task is cancelled. One task at a time, and once.
+    func untilAborted() async {
+        if isAbortRequested { return }
+        for await _ in aborts { return }
     }
 
     /// MiB/s for the running copy, 0 is unlimited.
@@ -79,7 +94,18 @@ package final class SwapControl: Sendable {
         }
     }
 
-    func warn(_ text: String) { state.withLock { $0.warnings.append(text) } }
+    /// - Returns: true when it is news.
+    func note(_ detail: String?) -> Bool {
+        state.withLock { state in
+            defer { state.detail = detail }
+            return state.detail != detail
+        }
+    }
+
+    func warn(_ text: String) {
+        state.withLock { state in if !state.warnings.contains(text) { state.warnings.append(text) } }
+    }
+
     func update(_ progress: SwapProgress) { state.withLock { $0.progress = progress } }
     func update(_ plan: SwapPlan) { state.withLock { $0.plan = plan } }
     func onWake(_ wake: (@Sendable () -> Void)?) { state.withLock { $0.wake = wake } }

@@ -9,6 +9,8 @@ package final class SwapEnvironment: Sendable {
     package let observer: any SwapObserver
     package let logger: Logger
     package let clock: any SwapClock
+    package let domainLocks = DomainLocks()
+    package let reservations = VolumeReservations()
 
     package init(
         hypervisor: any Hypervisor, connector: any VolumeConnector, journal: any SwapJournal, settings: SwapSettings,

@@ -26,6 +26,8 @@ package struct SwapFailure: Error, Sendable, Hashable, Codable, CustomStringConv
     package var inUse: VolumeInUse?
     /// What could not be undone, each for an operator to see to.
     package var leftBehind: [String]
+    /// How far the swap had come; nil when it was refused.
+    package var course: SwapCourse?
 
     /// True when the failure is the answer to `abort_swap`: the task's state is then `aborted`, not `failed`.
     package var isAbort: Bool { code == .aborted }
@@ -59,6 +61,7 @@ package struct SwapFailure: Error, Sendable, Hashable, Codable, CustomStringConv
             kind, try values.decode(String.self, forKey: .reason), try values.decodeIfPresent(ReasonCode.self, forKey: .code),
             inUse: try values.decodeIfPresent(VolumeInUse.self, forKey: .inUse),
             leftBehind: try values.decodeIfPresent([String].self, forKey: .leftBehind) ?? [])
+        course = try values.decodeIfPresent(SwapCourse.self, forKey: .course)
     }
 
     package static func rebaseFailed(_ reason: String, _ code: ReasonCode = .hypervisorRefused) -> SwapFailure {
@@ -87,4 +90,12 @@ package struct SwapFailure: Error, Sendable, Hashable, Codable, CustomStringConv
     }
 
     package var description: String { "\(kind.rawValue): \(reason)" }
+}
+
+/// How far a swap that failed had come.
+package struct SwapCourse: Sendable, Hashable, Codable {
+    package var instanceUUID: String
+    package var strategy: SwapStrategy
+    package var copiedBytes: Int64
+    package var totalBytes: Int64
 }

@@ -54,11 +54,15 @@ package protocol SwapJournal: Sendable {
     func enter(_ id: TaskID, _ phase: SwapPhase, plan: SwapPlan?) async throws(JournalError)
     /// As ``enter(_:_:plan:)`` but without waiting: it is stored no later than the next awaited call of this task.
     func note(_ id: TaskID, _ phase: SwapPhase)
-    /// Stores the outcome; `phase` and `finishedAt` follow from it.
+    /// Stores the outcome; `phase` and `finishedAt` follow from it. One that was told before (``answer(_:_:)``) stays.
     func finish(_ id: TaskID, _ outcome: SwapOutcome, at: Date) async throws(JournalError)
+    /// Stores an outcome that is told while the task goes on: its roll-back is not over. The phase stays, and ``finish(_:_:at:)`` follows.
+    func answer(_ id: TaskID, _ outcome: SwapOutcome) async throws(JournalError)
+    /// Stores that the reply to ``answer(_:_:)`` is settled.
+    func forgetReply(_ id: TaskID) async throws(JournalError)
     /// Stores that the reply is settled, and takes the secrets out of the record (arguments, plan, result).
     func settle(_ id: TaskID) async throws(JournalError)
-    /// Tasks without an outcome, oldest first, then tasks whose reply is not settled.
+    /// Tasks that are not over, in order of arrival, then tasks whose reply is not settled.
     func unfinished() async throws(JournalError) -> [SwapRecord]
     func record(_ id: TaskID) async throws(JournalError) -> SwapRecord?
     /// Newest first.

@@ -1,114 +1,20 @@
-/// What the machine is told.
-package enum SwapInput: Sendable {
-    // Of the preflight
-    case prepared(SwapPlan)
-    /// The domain runs on the new volume already.
-    case alreadyMoved(SwapPlan)
-    /// A copy onto the new volume is running already.
-    case adopted(SwapPlan)
-    /// The step in hand is done.
-    case done
-    /// The step in hand failed.
-    case failed(SwapFailure)
-    // Of a running copy
-    case mirrorReady
-    /// The job died because the volumes differ in size: QEMU copies only between equal ones.
-    case sizesDiffer(SwapFailure)
-    // Of a pivot
-    /// libvirt's error 83: not yet.
-    case notReady
-    /// What the live configuration shows after a pivot whose answer was an error, or a job that went away.
-    case foundOnNew
-    case foundOnOld(SwapFailure)
-    /// QEMU runs the new volume and libvirt's live configuration names the old one.
-    case lostTrack(SwapFailure)
-
-    var isTrouble: Bool {
-        switch self {
-        case .failed, .foundOnOld, .lostTrack, .sizesDiffer, .notReady: true
-        case .prepared, .alreadyMoved, .adopted, .done, .mirrorReady, .foundOnNew: false
-        }
-    }
-}
-
-/// What is to be done next. Each is one step of IO; its result is the next input.
-package enum SwapAction: Sendable {
-    case prepare
-    case undefine(SwapPlan)
-    case start(SwapPlan)
-    case awaitMirror(SwapPlan)
-    /// Ask for the pivot, after a pause when it was refused as too early.
-    case pivot(SwapPlan, after: Duration)
-    /// Make QEMU agree with a libvirt that has lost track of a pivot.
-    case bringBack(SwapPlan, SwapFailure)
-    /// Let the guest see the larger size.
-    case grow(SwapPlan)
-    /// Write the configuration back, read both back.
-    case store(SwapPlan)
-    /// Leave nothing behind.
-    case rollBack(SwapPlan?, SwapFailure)
-    case complete(SwapPlan)
-    case fail(SwapFailure)
-
-    /// What is known of the swap; nil before the preflight.
-    var plan: SwapPlan? {
-        switch self {
-        case .prepare, .fail: nil
-        case .undefine(let plan), .start(let plan), .awaitMirror(let plan): plan
-        case .grow(let plan), .store(let plan), .complete(let plan): plan
-        case .pivot(let plan, _), .bringBack(let plan, _): plan
-        case .rollBack(let plan, _): plan
-        }
-    }
-
-    var isEnd: Bool {
-        switch self {
-        case .complete, .fail: true
-        default: false
-        }
-    }
-
-    /// True for a step that is not taken when it cannot be journaled, or when the swap is to be aborted.
-    var canBeRefused: Bool {
-        switch self {
-        case .prepare, .undefine, .start, .awaitMirror, .pivot: true
-        case .bringBack, .grow, .store, .rollBack, .complete, .fail: false
-        }
-    }
-
-    /// True when the domain itself will show whether the step was reached, or when it is taken again in any case.
-    var isSeenAfterwards: Bool {
-        switch self {
-        case .prepare, .awaitMirror, .grow, .store: true
-        case .undefine, .start, .pivot, .bringBack, .rollBack, .complete, .fail: false
-        }
-    }
-
-    /// True for what need not be begun when pivotd stops: from the pivot on a swap is better finished.
-    var canBeLeft: Bool {
-        switch self {
-        case .prepare, .undefine, .start, .awaitMirror, .bringBack, .rollBack: true
-        case .pivot, .grow, .store, .complete, .fail: false
-        }
-    }
-}
-
-/// Where a run begins: at the beginning, or where recovery found the task.
+/// Where a run begins: at the beginning, or with a look at a task that was under way before a restart.
 package enum SwapEntry: Sendable {
     case fresh
-    /// The copy is still running.
-    case adopt(SwapPlan)
-    /// The VM runs on the new volume.
-    case finish(SwapPlan)
-    case rollBack(SwapPlan, SwapFailure)
-    /// QEMU runs the new volume and libvirt's live configuration names the old one.
-    case bringBack(SwapPlan, SwapFailure)
+    /// With the phase that the journal has.
+    case resume(SwapPhase, SwapPlan)
 }
 
 /// One swap, as a pure state machine: told what happened, it says which phase to journal and what to do next.
 ///
 /// A branch that forgot its next state would not compile: `self` is consumed and must be set again.
+///
+/// From the moment a pivot has been asked for there is no way back but by a look that shows the old volume and no job: nothing else
+/// says that the guest will not move after all.
 package enum SwapMachine: ~Copyable {
+    /// With the phase that the journal has: it stays until the look has shown how to go on.
+    case resuming(SwapPhase, SwapPlan)
+    case undoing(SwapPlan)
     case preparing
     case undefining(SwapPlan)
     case starting(SwapPlan)
@@ -119,12 +25,14 @@ package enum SwapMachine: ~Copyable {
     case finishing(SwapPlan)
     /// With a failure when a step after the pivot failed: the configuration is stored all the same.
     case storing(SwapPlan, SwapFailure?)
-    case rollingBack(SwapFailure)
+    case rollingBack(SwapPlan?, SwapFailure)
     case ended
 
-    /// The phase to journal before the action that was returned is carried out.
+    /// The phase to journal before the action that was returned is carried out; nil keeps the one that the journal has.
     package var phase: SwapPhase? {
         switch self {
+        case .resuming: nil
+        case .undoing: nil
         case .preparing: .preparing
         case .undefining: .undefining
         case .starting: .starting
@@ -151,10 +59,7 @@ package enum SwapMachine: ~Copyable {
     static func begin(_ entry: SwapEntry) -> Step {
         switch entry {
         case .fresh: Step(.preparing, .prepare)
-        case .adopt(let plan): Step(.copying(plan), .awaitMirror(plan))
-        case .finish(let plan): grow(plan)
-        case .rollBack(let plan, let failure): rollBack(plan, failure)
-        case .bringBack(let plan, let failure): bringBack(plan, failure)
+        case .resume(let phase, let plan): Step(.resuming(phase, plan), .observe(plan))
         }
     }
 
@@ -170,40 +75,45 @@ package enum SwapMachine: ~Copyable {
 
     private static func step(from state: consuming SwapMachine, _ input: SwapInput, _ pivotTries: Int) -> Step {
         switch consume state {
+        case .resuming(let phase, let plan):
+            return resume(phase, plan, input)
+        case .undoing(let plan):
+            if case .foundOnNew = input { return grow(plan) }
+            return Step(.preparing, .prepare)
         case .preparing:
             return afterPreflight(input)
         case .undefining(let plan):
             if case .failed(let failure) = input { return rollBack(plan, failure) }
             return Step(.starting(plan), .start(plan))
         case .starting(let plan):
-            if case .failed(let failure) = input { return rollBack(plan, failure) }
-            return Step(.copying(plan), .awaitMirror(plan))
+            return afterStart(input, plan)
         case .copying(let plan):
             return afterCopy(input, plan)
         case .pivoting(let plan, let tries):
             return afterPivot(input, plan, tries: tries, limit: pivotTries)
         case .bringingBack(let plan, let failure):
-            // What cannot be brought back is stored where it is: the next start is to find the guest's writes.
-            if case .failed(let stranded) = input { return Step(.storing(plan, stranded), .store(plan)) }
-            let reason = "\(failure.reason); libvirt lost track of the pivot, so the disk was mirrored back to the old volume"
-            return rollBack(plan, SwapFailure(failure.kind, reason, failure.code))
+            return afterReturn(input, plan, failure)
         case .finishing(let plan):
-            if case .failed(let failure) = input { return Step(.storing(plan, failure), .store(plan)) }
-            return Step(.storing(plan, nil), .store(plan))
+            return afterResize(input, plan)
         case .storing(let plan, let earlier):
-            switch (earlier, input) {
-            case (let earlier?, .failed(let later)):
-                return Step(.ended, .fail(earlier.adding(later.reason)))
-            case (let failure?, _), (nil, .failed(let failure)):
-                return Step(.ended, .fail(failure))
-            default:
-                return Step(.ended, .complete(plan))
-            }
-        case .rollingBack(let failure):
-            guard case .failed(let remainder) = input else { return Step(.ended, .fail(failure)) }
-            return Step(.ended, .fail(failure.adding(remainder.reason)))
+            return afterStore(input, plan, earlier)
+        case .rollingBack(let plan, let failure):
+            return afterRollBack(input, plan, failure)
         case .ended:
-            return Step(.ended, .fail(.rebaseFailed("the swap has ended already")))
+            return Step(.ended, .fail(.rebaseFailed("the swap has ended already", .internal)))
+        }
+    }
+
+    private static func resume(_ phase: SwapPhase, _ plan: SwapPlan, _ input: SwapInput) -> Step {
+        guard case .observed(let sight) = input else { return Step(.resuming(phase, plan), .observe(plan)) }
+        switch Recovery.decide(phase: phase, plan: plan, sight) {
+        case .lookAgain: return Step(.resuming(phase, plan), .observe(plan))
+        case .restart: return Step(.undoing(plan), .undo(plan))
+        case .adopt: return Step(.copying(plan), .awaitMirror(plan))
+        case .pivot: return Step(.pivoting(plan, tries: 0), .pivot(plan, after: .zero))
+        case .finish: return grow(plan)
+        case .rollBack(let failure): return rollBack(plan, failure, mayHavePivoted: phase == .pivoting)
+        case .bringBack(let failure): return bringBack(plan, failure)
         }
     }
 
@@ -214,7 +124,18 @@ package enum SwapMachine: ~Copyable {
         case .adopted(let plan): Step(.copying(plan), .awaitMirror(plan))
         case .alreadyMoved(let plan): grow(plan)
         case .failed(let failure): rollBack(nil, failure)
-        default: rollBack(nil, .rebaseFailed("the preflight ended without a plan"))
+        default: rollBack(nil, .rebaseFailed("the preflight ended without a plan", .internal))
+        }
+    }
+
+    private static func afterStart(_ input: SwapInput, _ plan: SwapPlan) -> Step {
+        switch input {
+        case .done: Step(.copying(plan), .awaitMirror(plan))
+        case .foundOnNew: grow(plan)
+        case .sizesDiffer: afterCopy(input, plan)
+        case .lostTrack(let failure): bringBack(plan, failure)
+        case .failed(let failure), .foundOnOld(let failure): rollBack(plan, failure)
+        default: rollBack(plan, .rebaseFailed("disk \(plan.disk): the copy began without an answer", .internal))
         }
     }
 
@@ -236,39 +157,104 @@ package enum SwapMachine: ~Copyable {
         case .failed(let failure), .foundOnOld(let failure):
             return rollBack(plan, failure)
         default:
-            return rollBack(plan, .rebaseFailed("disk \(plan.disk): the copy ended without an event that explains it"))
+            return rollBack(
+                plan, .rebaseFailed("disk \(plan.disk): the copy ended without an event that explains it", .internal))
         }
     }
 
     private static func afterPivot(_ input: SwapInput, _ plan: SwapPlan, tries: Int, limit: Int) -> Step {
         switch input {
-        case .done, .foundOnNew:
+        case .foundOnNew:
             return grow(plan)
         case .notReady where tries < limit:
             return Step(.pivoting(plan, tries: tries + 1), .pivot(plan, after: .milliseconds(min(10 << min(tries, 6), 500))))
-        case .notReady:
-            let reason = "disk \(plan.disk): libvirt called the copy not ready for the pivot \(tries + 1) times"
-            return rollBack(plan, .rebaseFailed(reason))
+        case .notReady(let refusal):
+            return rollBack(plan, refusal.adding("the pivot was refused \(tries + 1) times"), mayHavePivoted: true)
         case .lostTrack(let failure):
             return bringBack(plan, failure)
         case .failed(let failure), .foundOnOld(let failure):
-            return rollBack(plan, failure)
+            return rollBack(plan, failure, mayHavePivoted: true)
         default:
-            return rollBack(plan, .rebaseFailed("disk \(plan.disk): the pivot ended without an answer"))
+            let failure = SwapFailure.rebaseFailed("disk \(plan.disk): the pivot ended without an answer", .internal)
+            return rollBack(plan, failure, mayHavePivoted: true)
         }
     }
 
+    private static func afterReturn(_ input: SwapInput, _ plan: SwapPlan, _ failure: SwapFailure) -> Step {
+        if case .failed(var stranded) = input {
+            // What cannot be brought back is stored where it is: the next start is to find the guest's writes.
+            stranded.inUse = .new
+            return Step(.storing(plan, stranded), .store(plan))
+        }
+        let why = failure.adding("libvirt lost track of the pivot, so the disk was mirrored back to the old volume")
+        return rollBack(plan, why, mayHavePivoted: true)
+    }
+
     private static func grow(_ plan: SwapPlan) -> Step {
-        plan.resizeToBytes == nil ? Step(.storing(plan, nil), .store(plan)) : Step(.finishing(plan), .grow(plan))
+        // After a restart it may have been tried already.
+        guard plan.resizeToBytes != nil, plan.resized == nil else { return Step(.storing(plan, nil), .store(plan)) }
+        return Step(.finishing(plan), .grow(plan))
+    }
+
+    /// The data has moved: a disk that could not be resized is a warning, not a failure.
+    private static func afterResize(_ input: SwapInput, _ plan: SwapPlan) -> Step {
+        var plan = plan
+        switch input {
+        case .resized(let bytes):
+            plan.resized = true
+            plan.capacityBytes = bytes
+        case .notResized(let bytes, let why):
+            plan.resized = false
+            plan.capacityBytes = bytes
+            plan.warnings.append("resize: \(why)")
+        default:
+            plan.resized = false
+            plan.warnings.append("resize: the step ended without an answer")
+        }
+        return Step(.storing(plan, nil), .store(plan))
+    }
+
+    private static func afterStore(_ input: SwapInput, _ plan: SwapPlan, _ earlier: SwapFailure?) -> Step {
+        switch (earlier, input) {
+        case (let earlier?, .failed(let later)): return Step(.ended, .fail(earlier.adding(later.reason)))
+        case (let failure?, _): return Step(.ended, .fail(failure))
+        case (nil, .failed(var failure)):
+            failure.inUse = failure.inUse ?? .new
+            return Step(.ended, .fail(failure))
+        default: return Step(.ended, .complete(plan))
+        }
+    }
+
+    private static func afterRollBack(_ input: SwapInput, _ plan: SwapPlan?, _ failure: SwapFailure) -> Step {
+        var failure = failure
+        switch input {
+        case .foundOnNew:
+            // A pivot that had been asked for, by whomever, came after all.
+            guard let plan else { return Step(.ended, .fail(failure)) }
+            return grow(plan)
+        case .lostTrack:
+            guard let plan else { return Step(.ended, .fail(failure)) }
+            return bringBack(plan, failure)
+        case .rolledBack(let inUse, let leftBehind):
+            if plan != nil { failure.inUse = inUse }
+            failure.leftBehind += leftBehind
+            for remainder in leftBehind { failure = failure.adding(remainder) }
+        case .failed(let remainder):
+            failure.leftBehind.append(remainder.reason)
+            failure = failure.adding(remainder.reason)
+        default: break
+        }
+        return Step(.ended, .fail(failure))
     }
 
     private static func bringBack(_ plan: SwapPlan, _ failure: SwapFailure) -> Step {
         Step(.bringingBack(plan, failure), .bringBack(plan, failure))
     }
 
-    private static func rollBack(_ plan: SwapPlan?, _ failure: SwapFailure) -> Step {
-        var plan = plan
-        plan?.failure = failure
-        return Step(.rollingBack(failure), .rollBack(plan, failure))
+    private static func rollBack(_ plan: SwapPlan?, _ failure: SwapFailure, mayHavePivoted: Bool = false) -> Step {
+        guard var plan else { return Step(.rollingBack(nil, failure), .rollBack(nil, failure)) }
+        plan.failure = failure
+        if mayHavePivoted { plan.mayHavePivoted = true }
+        return Step(.rollingBack(plan, failure), .rollBack(plan, failure))
     }
 }

@@ -33,7 +33,20 @@ package struct SwapPlanFacts: Sendable, Hashable, Codable, CustomStringConvertib
     package var attempts: Int
     /// Why the swap is being rolled back.
     package var failure: SwapFailure?
+    /// True in a roll-back after a pivot was asked for: it is answered only when a look has shown the old volume.
+    package var mayHavePivoted: Bool?
+    /// Whether the guest was given the size that was asked for; nil as long as that was not tried.
+    package var resized: Bool?
+    /// The size that the guest sees after it was to be resized, bytes.
+    package var capacityBytes: Int64?
+    /// Whether the domain starts with the host: undefining it forgets that.
+    package var isAutostarted: Bool?
+    /// The disks and interfaces of the running domain before it was undefined: what comes or goes meanwhile is told by them.
+    package var liveDevices: [String]?
     package var warnings: [String]
+
+    /// Whether pivotd takes the domain's definition away for the copy, and so is the one to bring it back.
+    package var isUndefined: Bool { strategy == .rebase && wasPersistent }
 
     /// The window of the new volume that QEMU is shown, bytes.
     package var sliceBytes: Int64? { usesSlice ? (headerBytes ?? 0) + oldBytes : nil }

@@ -111,7 +111,8 @@ final class SwapPreflight: Sendable {
     /// A `<mirror>` that no job belongs to bars every block job until the guest starts anew.
     private func checkForgottenMirror(_ plan: SwapPlan) async throws {
         // The job may just have ended between two looks.
-        if let remains = try await SwapSteps.forgottenMirror(plan, hypervisor) { throw SwapFailure.rebaseFailed(remains) }
+        let sight = await DiskInspector(hypervisor: hypervisor, clock: environment.clock).look(plan)
+        if sight == .forgottenMirror { throw SwapFailure.rebaseFailed(DiskInspector.adviceOnForgottenMirror(plan)) }
     }
 
     private func checkSizes(_ plan: inout SwapPlan) throws(SwapFailure) {

@@ -67,6 +67,9 @@ package struct SwapRecordFacts: Sendable, CustomStringConvertible, CustomReflect
     /// True once the final reply was confirmed by the broker or given up, or when there is none to send.
     package var isReplied: Bool
 
+    /// True once nothing is left to be done but to deliver the outcome. One that was told before its roll-back was over is not enough.
+    package var isOver: Bool { phase.isFinal }
+
     package var description: String { "task \(id) of disk \(disk), \(phase.rawValue)" }
     package var customMirror: Mirror { Mirror(self, children: ["task": description]) }
 }

@@ -6,59 +6,83 @@ import OrderedCollections
 /// Carries one swap out: takes the machine's actions, journals each phase before its step, does the step, tells the machine what came of it.
 struct SwapRunner {
     let steps: SwapSteps
-    private let began = ContinuousClock.now
+    private let began: ContinuousClock.Instant
 
     private let id: TaskID
     private let environment: SwapEnvironment
     private let control: SwapControl
 
-    init(environment: SwapEnvironment, record: SwapRecord, request: SwapRequest, control: SwapControl) {
+    /// - Parameter answer: tells the caller a failure whose roll-back is not over yet.
+    init(
+        environment: SwapEnvironment, record: SwapRecord, request: SwapRequest, control: SwapControl,
+        answer: @escaping @Sendable (SwapFailure) async -> Void = { _ in }
+    ) {
         id = record.id
         self.environment = environment
         self.control = control
-        steps = SwapSteps(environment: environment, record: record, request: request, control: control)
+        began = environment.clock.now
+        steps = SwapSteps(
+            environment: environment, record: record, request: request, control: control, events: HypervisorEvents(),
+            answer: answer
+        )
     }
 
     /// Runs to the end, whatever happens.
     ///
     /// - Returns: nil when the task was cancelled: what is under way is left to the hypervisor, the journal knows where it was left.
     func run(from entry: SwapEntry) async -> SwapOutcome? {
-        let events = HypervisorEvents()
+        let events = steps.events
         defer { events.close() }
         control.onWake { events.post(.look) }
         defer { control.onWake(nil) }
-        var watcher = MirrorWatcher(steps: steps, events: events)
+        defer { environment.domainLocks.release(id) }
+        if case .resume(_, let plan) = entry {
+            guard (try? await environment.domainLocks.acquire(plan.domain.uuid.lowercased(), for: id)) != nil else { return nil }
+        }
+        var watcher = MirrorWatcher(steps: steps)
         let first = SwapMachine.begin(entry)
         var action = first.action
         var machine = first.next
         var stored = steps.record.plan
         if let stored { control.update(stored) }
         while true {
-            if Task.isCancelled, action.canBeLeft { return nil }
+            if Task.isCancelled, !action.isEnd { return nil }
             if let failure = await journal(machine.phase, action, &stored) {
                 action = machine.handle(.failed(failure), pivotTries: environment.settings.pivotTries)
                 continue
             }
             let input: SwapInput
             switch action {
+            case .observe(let plan): input = await steps.observe(plan)
+            case .undo(let plan): input = await steps.undo(plan, .rebaseFailed("pivotd was restarted", .internal))
             case .prepare: input = await steps.prepare()
             case .undefine(let plan): input = await steps.undefine(plan)
             case .start(let plan):
-                watcher.copyBegan = .now
-                input = await steps.start(plan, events)
+                watcher.copyBegan = environment.clock.now
+                input = await steps.start(plan)
             case .awaitMirror(let plan): input = await watcher.awaitMirror(plan)
             case .pivot(let plan, let pause): input = await pivot(plan, pause, readyAt: watcher.readyAt)
             case .bringBack(let plan, _): input = await steps.bringBack(plan)
             case .grow(let plan): input = await steps.grow(plan)
-            case .store(let plan): input = await steps.store(plan, events)
+            case .store(let plan): input = await steps.store(plan)
             case .rollBack(let plan, let failure): input = await steps.rollBack(plan, failure)
             case .complete(let plan): return end(.success(result(plan, control.warnings)), watcher.copyTime)
-            case .fail(let failure): return end(.failure(failure), watcher.copyTime)
+            case .fail(let failure): return end(.failure(withCourse(failure)), watcher.copyTime)
             }
             // While stopping a failure may be that of the stop itself: recovery will judge.
             if Task.isCancelled, input.isTrouble { return nil }
             action = machine.handle(input, pivotTries: environment.settings.pivotTries)
         }
+    }
+
+    /// How far the swap had come, which stays to be seen.
+    private func withCourse(_ failure: SwapFailure) -> SwapFailure {
+        guard let plan = control.plan else { return failure }
+        var failure = failure
+        failure.course = SwapCourse(
+            instanceUUID: plan.domain.uuid, strategy: plan.strategy, copiedBytes: control.progress.copiedBytes,
+            totalBytes: control.progress.totalBytes)
+        return failure
     }
 
     /// Journals the phase that the action begins. One that does not change what recovery will do is not waited for: a preflight is
@@ -100,19 +124,21 @@ struct SwapRunner {
     }
 
     private func pivot(_ plan: SwapPlan, _ pause: Duration, readyAt: ContinuousClock.Instant?) async -> SwapInput {
-        if pause > .zero { try? await Task.sleep(for: pause) }  // a bounded back-off: libvirt said "not ready"
-        if let readyAt, pause == .zero { environment.observer.pivoting(steps.record, afterReady: .now - readyAt) }
+        if pause > .zero { try? await environment.clock.sleep(for: pause) }  // a bounded back-off: libvirt said "not ready"
+        if let readyAt, pause == .zero {
+            environment.observer.pivoting(steps.record, afterReady: environment.clock.now - readyAt)
+        }
         return await steps.pivot(plan)
     }
 
     private func end(_ outcome: SwapOutcome, _ copyTime: Duration?) -> SwapOutcome {
-        let duration = ContinuousClock.now - began
+        let duration = environment.clock.now - began
         environment.observer.ended(steps.record, outcome, duration: duration, overhead: copyTime.map { duration - $0 })
         return outcome
     }
 
     private func result(_ plan: SwapPlan, _ warnings: [String]) -> JSONValue {
-        let (request, record) = (steps.request, steps.record)
+        let request = steps.request
         var connection = request.newConnection.json
         if let serial = request.oldConnection.json["serial"] ?? request.oldVolumeID.map(JSONValue.string) {
             connection["serial"] = serial
@@ -122,8 +148,6 @@ struct SwapRunner {
             data["device_path"] = .string(path)
             connection["data"] = .object(data)
         }
-        let progress = control.progress
-        let started = record.startedAt ?? record.acceptedAt
         return [
             "task_id": .string(id.text),
             "instance_uuid": .string(plan.domain.uuid),
@@ -133,10 +157,11 @@ struct SwapRunner {
             "strategy": .string(plan.strategy.rawValue),
             "hypervisor": .string(environment.hypervisor.kind),
             "connection_info": .object(connection),
-            "capacity_bytes": .integer(plan.resizeToBytes ?? plan.oldBytes),
-            "copied_bytes": .integer(progress.copiedBytes),
-            "duration_s": .real((Date.now.timeIntervalSince(started) * 1000).rounded() / 1000),
+            "capacity_bytes": .integer(plan.capacityBytes ?? plan.oldBytes),
+            "copied_bytes": .integer(control.progress.copiedBytes),
+            "duration_s": .real((steps.age * 1000).rounded() / 1000),
             "attempts": .integer(Int64(plan.attempts)),
+            "resized": plan.resized.map(JSONValue.bool) ?? .null,
             "warnings": .array((plan.warnings + warnings).map(JSONValue.string)),
         ]
     }

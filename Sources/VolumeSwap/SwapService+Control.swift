@@ -37,21 +37,26 @@ extension SwapService {
     /// - Returns: the task as `get_swap` shows it.
     package func abort(_ selector: SwapSelector) async throws -> JSONValue {
         let record = try await find(selector)
-        guard record.outcome == nil, let entry = active.withLock({ $0[record.id] }) else {
+        guard !record.isOver, let entry = active.withLock({ $0[record.id] }) else {
             throw SwapFailure.invalidInput("task \(record.id) has ended already: it is \(record.phase.publicState)")
         }
         guard entry.control.requestAbort() else {
-            throw SwapFailure.invalidInput(
-                "task \(record.id) is \(entry.control.phase.publicState): it has reached its pivot and cannot be aborted")
+            let phase = entry.control.phase
+            let why = phase == .rollingBack ? "it is being rolled back already" : "it has reached its pivot and cannot be aborted"
+            throw SwapFailure.invalidInput("task \(record.id) is \(phase.publicState): \(why)")
         }
-        if let ticket = entry.ticket, executor.withdraw(ticket) { await conclude(record, .failure(.abortedByRequest)) }
+        // One that is taken up after a restart may have begun something: it undoes that when its turn comes.
+        if !entry.mustRun, let ticket = entry.ticket, executor.withdraw(ticket) {
+            environment.observer.ended(record, .failure(.abortedByRequest), duration: .zero, overhead: nil)
+            await conclude(record, .failure(.abortedByRequest))
+        }
         return try await status(.task(record.id))
     }
 
     /// `set_bandwidth`, MiB/s, 0 is unlimited.
     package func setBandwidth(_ selector: SwapSelector, mibS: Int64) async throws -> JSONValue {
         let record = try await find(selector)
-        guard record.outcome == nil, let entry = active.withLock({ $0[record.id] }) else {
+        guard !record.isOver, let entry = active.withLock({ $0[record.id] }) else {
             throw SwapFailure.invalidInput("task \(record.id) has ended already: it is \(record.phase.publicState)")
         }
         entry.control.requestBandwidth(mibS)
@@ -76,6 +81,6 @@ extension SwapService {
 
     private func json(_ record: SwapRecord) -> JSONValue {
         let control = active.withLock { $0[record.id]?.control }
-        return SwapStatus.json(record, control: record.outcome == nil ? control : nil, hypervisor: environment.hypervisor.kind)
+        return SwapStatus.json(record, control: record.isOver ? nil : control, hypervisor: environment.hypervisor.kind)
     }
 }

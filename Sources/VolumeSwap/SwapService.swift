@@ -20,6 +20,22 @@ package final class SwapService: Sendable {
     /// Publishes an outcome's reply. True when it was confirmed or given up, false when it is still owed.
     package typealias Delivery = @Sendable (SwapRecord, ReplyTo, SwapOutcome) async -> Bool
 
+    /// How the answer stands that is told before the task is over.
+    enum EarlyAnswer {
+        case none
+        /// On its way.
+        case given(SwapFailure)
+        /// Delivered, or given up.
+        case settled(SwapFailure)
+
+        var failure: SwapFailure? {
+            switch self {
+            case .none: nil
+            case .given(let failure), .settled(let failure): failure
+            }
+        }
+    }
+
     struct Entry {
         var control: SwapControl
         /// nil when nothing is left to do but to tell the outcome.
@@ -28,6 +44,11 @@ package final class SwapService: Sendable {
         var record: SwapRecord?
         /// True from when the reply is sent: who asks again may have it already, and is answered once more.
         var isHandedOut = false
+        var early = EarlyAnswer.none
+        /// True for a task that may have begun something: it is never just taken out of its queue.
+        var mustRun = false
+        /// True when nothing is left to be done but to deliver the early answer.
+        var isConcluded = false
         var askedAgain: [ReplyTo] = []
     }
 
@@ -52,21 +73,58 @@ package final class SwapService: Sendable {
 
     package var running: Int { executor.running }
     package var queued: Int { executor.depth - executor.running }
+    /// Swaps that were answered before they were rolled back.
+    package var pendingRollBacks: Int {
+        active.withLock { active in active.values.count { $0.early.failure != nil && !$0.isConcluded } }
+    }
 
     /// Takes the message's place in its instance's queue at once, so that arrival order holds; the returned closure journals it.
-    package func submit(_ record: SwapRecord) -> @Sendable () async -> Submission {
-        let isUnderWay = active.withLock { active in
-            guard let entry = active[record.id] else { return false }
+    ///
+    /// - Parameter refusal: why the request cannot be a swap of any instance: it is answered at once, and waits for nothing.
+    package func submit(_ record: SwapRecord, refusal: SwapFailure? = nil) -> @Sendable () async -> Submission {
+        enum Known {
+            case no
+            case underWay
+            case answered(SwapFailure)
+        }
+        let known = active.withLock { active -> Known in
+            guard let entry = active[record.id] else { return .no }
+            if case .settled(let failure) = entry.early { return .answered(failure) }
             if entry.isHandedOut, let replyTo = record.replyTo, !entry.askedAgain.contains(replyTo),
                 entry.askedAgain.count < SwapService.askersInMemory
             {
                 active[record.id]?.askedAgain.append(replyTo)
             }
-            return true
+            return .underWay
         }
-        if isUnderWay { return { .underWay } }
-        let ticket = executor.reserve(record.instanceKey)
+        switch known {
+        case .underWay: return { .underWay }
+        case .answered(let failure):
+            return { [self] in
+                repeatReply(record, .failure(failure))
+                return .ended
+            }
+        case .no: break
+        }
+        if let refusal { return { [self] in await refuse(record, refusal) } }
+        let ticket = executor.reserve(environment.domainLocks.queue(for: record.instanceKey))
         return { [self] in await accept(record, ticket) }
+    }
+
+    private func refuse(_ record: SwapRecord, _ refusal: SwapFailure) async -> Submission {
+        do {
+            switch try await environment.journal.accept(record) {
+            case .new:
+                active.withLock { $0[record.id] = Entry(control: SwapControl(phase: record.phase), ticket: nil, record: record) }
+                environment.observer.ended(record, .failure(refusal), duration: .zero, overhead: nil)
+                await conclude(record, .failure(refusal))
+                return .accepted
+            case .duplicate(let known):
+                return repeating(known, for: record)
+            }
+        } catch {
+            return .notStored(error)
+        }
     }
 
     private func accept(_ record: SwapRecord, _ ticket: SwapExecutor.Ticket) async -> Submission {
@@ -78,17 +136,22 @@ package final class SwapService: Sendable {
                 return .accepted
             case .duplicate(let known):
                 executor.withdraw(ticket)
-                guard let outcome = known.outcome, known.isReplied else { return .underWay }
-                var again = known
-                again.replyTo = record.replyTo
-                again.isReplied = record.replyTo == nil
-                repeatReply(again, SwapService.restoringSecrets(outcome, from: record.args))
-                return .ended
+                return repeating(known, for: record)
             }
         } catch {
             executor.withdraw(ticket)
             return .notStored(error)
         }
+    }
+
+    /// What is known of a task is told again to whom asks again.
+    private func repeating(_ known: SwapRecord, for record: SwapRecord) -> Submission {
+        guard let outcome = known.outcome, known.isReplied else { return .underWay }
+        var again = known
+        again.replyTo = record.replyTo
+        again.isReplied = record.replyTo == nil
+        repeatReply(again, SwapService.restoringSecrets(outcome, from: record.args))
+        return .ended
     }
 
     private func repeatReply(_ record: SwapRecord, _ outcome: SwapOutcome) {
@@ -114,9 +177,13 @@ package final class SwapService: Sendable {
 
     private func enqueue(_ record: SwapRecord, _ ticket: SwapExecutor.Ticket, _ entry: SwapEntry) {
         let control = SwapControl(phase: record.phase)
+        var mustRun = false
+        if case .resume = entry { mustRun = true }
         active.withLock { active in
             let isHeld = active.count < SwapService.recordsInMemory
-            active[record.id] = Entry(control: control, ticket: ticket, record: isHeld ? record : nil)
+            let early = active[record.id]?.early ?? .none
+            active[record.id] = Entry(
+                control: control, ticket: ticket, record: isHeld ? record : nil, early: early, mustRun: mustRun)
         }
         let id = record.id
         executor.fill(ticket) { [self] in await perform(id, control, entry) }
@@ -124,11 +191,14 @@ package final class SwapService: Sendable {
 
     private func perform(_ id: TaskID, _ control: SwapControl, _ entry: SwapEntry) async {
         guard var record = await record(id) else { return }
-        if record.startedAt == nil { record.startedAt = .now }
+        if record.startedAt == nil { record.startedAt = environment.clock.date }
+        let started = record
         let outcome: SwapOutcome?
         do {
             let request = try request(of: record)
-            let runner = SwapRunner(environment: environment, record: record, request: request, control: control)
+            let runner = SwapRunner(environment: environment, record: record, request: request, control: control) { [self] in
+                await answerEarly(started, $0)
+            }
             outcome = await runner.run(from: entry)
         } catch {
             environment.observer.ended(record, .failure(error), duration: .zero, overhead: nil)
@@ -137,18 +207,61 @@ package final class SwapService: Sendable {
         if let outcome { await conclude(record, outcome) }
     }
 
+    /// Tells the caller a failure whose roll-back goes on. The task keeps its place; its outcome will be this one.
+    private func answerEarly(_ record: SwapRecord, _ failure: SwapFailure) async {
+        let isFirst = active.withLock { active in
+            guard case .none? = active[record.id]?.early else { return false }
+            active[record.id]?.early = .given(failure)
+            return true
+        }
+        guard isFirst else { return }
+        await persist("answer") { [self] () async throws(JournalError) in
+            try await environment.journal.answer(record.id, .failure(failure))
+        }
+        var answered = record
+        answered.outcome = .failure(failure)
+        let told = answered
+        executor.runAside { [self] in await deliverEarly(told, failure) }
+    }
+
+    private func deliverEarly(_ record: SwapRecord, _ failure: SwapFailure) async {
+        if !record.isReplied, let replyTo = record.replyTo {
+            guard await deliver(record, replyTo, .failure(failure)) else { return }
+            await persist("answer's delivery") { [self] () async throws(JournalError) in
+                try await environment.journal.forgetReply(record.id)
+            }
+        }
+        let isConcluded = active.withLock { active in
+            active[record.id]?.early = .settled(failure)
+            return active[record.id]?.isConcluded ?? false
+        }
+        if isConcluded { await settle(record, .failure(failure)) }
+    }
+
     /// Stores the outcome, then has it delivered outside the instance's queue.
     func conclude(_ record: SwapRecord, _ outcome: SwapOutcome) async {
+        let early = active.withLock { $0[record.id]?.early ?? .none }
         var record = record
-        record.outcome = outcome
-        record.finishedAt = .now
+        record.outcome = early.failure.map { .failure($0) } ?? outcome
+        record.finishedAt = environment.clock.date
         record.phase = outcome.phase
         let finished = record
+        let told = record.outcome ?? outcome
         await persist("outcome") { [self] () async throws(JournalError) in
-            try await environment.journal.finish(finished.id, outcome, at: finished.finishedAt ?? .now)
+            try await environment.journal.finish(finished.id, told, at: finished.finishedAt ?? environment.clock.date)
         }
+        environment.reservations.release(record.id)
         await environment.settings.onPhase(outcome.phase)
-        executor.runAside { [self] in await handOut(finished, outcome) }
+        if early.failure == nil {
+            executor.runAside { [self] in await handOut(finished, told) }
+            return
+        }
+        let isSettled = active.withLock { active in
+            active[record.id]?.isConcluded = true
+            if case .settled? = active[record.id]?.early { return true }
+            return false
+        }
+        if isSettled { executor.runAside { [self] in await settle(finished, told) } }
     }
 
     private func handOut(_ record: SwapRecord, _ outcome: SwapOutcome) async {
@@ -156,6 +269,10 @@ package final class SwapService: Sendable {
         if !record.isReplied, let replyTo = record.replyTo {
             guard await deliver(record, replyTo, outcome) else { return }
         }
+        await settle(record, outcome)
+    }
+
+    private func settle(_ record: SwapRecord, _ outcome: SwapOutcome) async {
         await persist("settlement") { [self] () async throws(JournalError) in try await environment.journal.settle(record.id) }
         let entry = active.withLock { $0.removeValue(forKey: record.id) }
         for replyTo in entry?.askedAgain ?? [] {
@@ -174,7 +291,8 @@ package final class SwapService: Sendable {
                 return try await work()
             } catch {
                 environment.logger.error("journal: \(what) failed, trying again: \(error)")
-                guard (try? await Task.sleep(for: pause)) != nil else { return nil }  // a bounded back-off: space may come back
+                // A bounded back-off: space may come back.
+                guard (try? await environment.clock.sleep(for: pause)) != nil else { return nil }
                 pause = min(pause * 2, .seconds(10))
             }
         }
@@ -186,33 +304,45 @@ package final class SwapService: Sendable {
         return found ?? nil
     }
 
-    /// Takes up what the journal holds unfinished. To be called before consuming begins.
+    /// Takes up what the journal holds unfinished: places in the queues and new volumes are theirs from now on. To be called before
+    /// consuming begins; the hypervisor is not asked. Each task is looked at when its turn comes.
     ///
     /// - Parameter onTask: called for each task before it goes on.
     /// - Returns: how many tasks were taken up.
     @discardableResult
-    package func recover(onTask: (SwapRecord) -> Void = { _ in }) async throws -> Int {
+    package func recover(onTask: (SwapRecord) -> Void = { _ in }) async throws(JournalError) -> Int {
         let unfinished = try await environment.journal.unfinished()
-        let observer = RecoveryObserver(environment: environment)
-        let known = Set(unfinished.filter { $0.outcome == nil }.map(\.id))
-        let restored = try await observer.restoreOrphans { known.contains($0) }
-        for name in restored {
-            environment.logger.warning(
-                "\(name) had lost its stored configuration in a swap that the journal does not know: restored")
-        }
         for record in unfinished {
             onTask(record)
-            if let outcome = record.outcome {
+            if record.isOver, let outcome = record.outcome {
                 let entry = Entry(control: SwapControl(phase: record.phase), ticket: nil, record: record, isHandedOut: true)
                 active.withLock { $0[record.id] = entry }
                 executor.runAside { [self] in await handOut(record, outcome) }
-                continue
+            } else {
+                takeUp(record)
             }
-            let ticket = executor.reserve(record.instanceKey.isEmpty ? "task:\(record.id)" : record.instanceKey)
-            let entry = try await recoveredEntry(record, observer)
-            enqueue(record, ticket, entry)
         }
         return unfinished.count
+    }
+
+    private func takeUp(_ record: SwapRecord) {
+        var key = record.instanceKey.isEmpty ? "task:\(record.id)" : environment.domainLocks.queue(for: record.instanceKey)
+        var entry = SwapEntry.fresh
+        if let plan = record.plan {
+            key = plan.domain.uuid.lowercased()
+            environment.domainLocks.learn(plan.domain.name, key)
+            environment.reservations.keep(plan, for: record.id)
+            entry = .resume(record.phase, plan)
+        }
+        let ticket = executor.reserve(key)
+        guard case .failure(let failure)? = record.outcome else { return enqueue(record, ticket, entry) }
+        // Told before its roll-back was over.
+        active.withLock { active in
+            active[record.id] = Entry(
+                control: SwapControl(phase: record.phase), ticket: ticket, record: record, early: .given(failure))
+        }
+        executor.runAside { [self] in await deliverEarly(record, failure) }
+        enqueue(record, ticket, entry)
     }
 
     private func request(of record: SwapRecord) throws(SwapFailure) -> SwapRequest {
@@ -220,28 +350,8 @@ package final class SwapService: Sendable {
         return try SwapRequest(args: record.args, defaults: environment.settings.defaults)
     }
 
-    private func recoveredEntry(_ record: SwapRecord, _ observer: RecoveryObserver) async throws -> SwapEntry {
-        // Without a plan nothing has been begun.
-        guard let plan = record.plan else { return .fresh }
-        let request = try request(of: record)
-        let seen: SwapObservation
-        do {
-            seen = try await observer.observe(plan)
-        } catch {
-            seen = try await observer.observe(plan)  // it may have stopped between two looks; a second trouble ends the start
-        }
-        let decision = Recovery.decide(phase: record.phase, plan: plan, seen)
-        environment.logger.notice(
-            "recovering from \(record.phase.rawValue)", metadata: ["task_id": "\(record.id)", "disk": "\(record.disk)"])
-        switch decision {
-        case .enter(let entry): return entry
-        case .restart(let undoing):
-            guard let undoing else { return .fresh }
-            let control = SwapControl(phase: record.phase)
-            let steps = SwapSteps(environment: environment, record: record, request: request, control: control)
-            let undone = await steps.rollBack(undoing, .rebaseFailed("pivotd was restarted"))
-            if case .failed(let failure) = undone { return .rollBack(undoing, failure) }
-            return .fresh
-        }
+    /// Restores what swaps left behind of which no journal knows. To be called once the hypervisor can be reached.
+    package func restoreOrphans() async {
+        await OrphanKeeper(environment: environment, executor: executor).run { [self] id in active.withLock { $0[id] != nil } }
     }
 }

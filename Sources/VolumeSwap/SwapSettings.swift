@@ -9,6 +9,10 @@ package struct SwapSettings: Sendable {
     package var sampleInterval: Duration = .seconds(1)
     /// How often a pivot is tried that libvirt calls too early (error 83).
     package var pivotTries = 20
+    /// For how long a stored configuration that cannot be written is tried again after the pivot: `store_retry_s`.
+    package var storeRetry: Duration = .seconds(3600)
+    /// How long a caller waits for a roll-back that does not end, before the answer is given without it.
+    package var rollBackPatience: Duration = .seconds(15)
     /// Called after a phase was handed to the journal. Debug builds stop here on purpose, to be killed.
     package var onPhase: @Sendable (SwapPhase) async -> Void = { _ in }
 

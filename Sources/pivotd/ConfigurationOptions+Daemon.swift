@@ -6,6 +6,7 @@ struct DaemonOptions: ParsableArguments {
     @Option(key: "http_address") var httpAddress: String?
     @Option(key: "max_concurrent_swaps") var maxConcurrentSwaps: String?
     @Option(key: "drain_timeout_s") var drainTimeoutS: String?
+    @Option(key: "store_retry_s") var storeRetryS: String?
     @Option(key: "progress_interval_s") var progressIntervalS: String?
     @Option(key: "journal_retention_h") var journalRetentionH: String?
     @Option(key: "log_format") var logFormat: String?
@@ -18,6 +19,7 @@ struct DaemonOptions: ParsableArguments {
             "http_address": httpAddress,
             "max_concurrent_swaps": maxConcurrentSwaps,
             "drain_timeout_s": drainTimeoutS,
+            "store_retry_s": storeRetryS,
             "progress_interval_s": progressIntervalS,
             "journal_retention_h": journalRetentionH,
             "log_format": logFormat,

@@ -31,6 +31,11 @@ struct PlanCodingTests {
         plan.options.stallTimeoutS = 3
         plan.options.detectZeroes = true
         plan.failure = SwapFailure(.invalidVolume, "r", .aborted, inUse: .old, leftBehind: ["l"])
+        plan.mayHavePivoted = true
+        plan.resized = false
+        plan.capacityBytes = 1 << 30
+        plan.isAutostarted = true
+        plan.liveDevices = ["disk vdb"]
         return plan
     }
 

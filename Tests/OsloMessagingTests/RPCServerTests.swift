@@ -1,4 +1,5 @@
 import JSON
+import OrderedCollections
 import OsloMessaging
 import Synchronization
 import Testing
@@ -32,10 +33,13 @@ import Testing
             #expect(await harness.events(count: 1) == [.settled(1, .rejected)])
             harness.transport.deliver(Array(#"{"args": 5, "_msg_id": "m", "_reply_q": "q", "method": "work"}"#.utf8))
             let reason = "args: must be an object, is of type integer"
+            let refusal = NovaFailure().invalidInput(reason: reason).adding([
+                "task_id": .null, "reason_code": "invalid_argument", "retryable": false, "in_use": "unknown", "left_behind": [],
+            ])
             #expect(
                 await harness.events(count: 3).suffix(2) == [
                     .settled(2, .rejected),
-                    .reply(.failure(NovaFailure().invalidInput(reason: reason)), messageID: "m"),
+                    .reply(.failure(refusal), messageID: "m"),
                 ])
             harness.transport.deliver(ServerHarness.body(id: "n"))
             _ = await harness.events(count: 5)

@@ -17,7 +17,7 @@ extension ReplyPublisher {
         let result: Result<JSONValue, RemoteFailure> =
             switch outcome {
             case .success(let value): .success(value)
-            case .failure(let failure): .failure(failures.failure(failure))
+            case .failure(let failure): .failure(failures.failure(failure, task: record.id.text))
             }
         switch await send(result: result, to: ReplyAddress(replyTo), uniqueID: UniqueID.derived(from: "outcome \(record.id)")) {
         case .confirmed, .gaveUp: return true

@@ -26,10 +26,12 @@ package struct SwapEndpoint: RPCEndpoint {
 
     private func swap(_ request: RPCRequest) -> @Sendable () async -> RPCDisposition {
         let arrival = ContinuousClock.now
-        let record = Self.record(request)
+        // Read before the task is queued: what cannot be a swap is answered at once, however busy its instance is.
+        let refusal = refusal(of: request)
+        let record = Self.record(request, isRefused: refusal != nil)
         // Begun before the task can end, so that none follows the final reply, which stops them.
         let heartbeats = request.replyAddress.flatMap { replies.startHeartbeats(for: $0) }
-        let accept = service.submit(record)
+        let accept = service.submit(record, refusal: refusal)
         return {
             switch await accept() {
             case .accepted:
@@ -46,13 +48,23 @@ package struct SwapEndpoint: RPCEndpoint {
         }
     }
 
-    static func record(_ request: RPCRequest) -> SwapRecord {
+    private func refusal(of request: RPCRequest) -> SwapFailure? {
+        do throws(SwapFailure) {
+            _ = try SwapRequest(args: request.args, defaults: service.environment.settings.defaults)
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    static func record(_ request: RPCRequest, isRefused: Bool = false) -> SwapRecord {
         let id = TaskID(uniqueID: request.uniqueID, messageID: request.messageID) ?? TaskID(UniqueID.random())
         let instance = try? InstanceReference(json: request.args["instance"])
         let disk = try? SwapRequest.disk(mountpoint: request.args["mountpoint"])
         let replyTo = request.replyAddress.map { ReplyTo(messageID: $0.messageID, queue: $0.replyQueue, timeout: $0.timeout) }
         return SwapRecord(
-            id: id, instanceKey: instance?.key ?? "task:\(id)", disk: disk ?? "", args: request.args, context: request.context,
+            id: id, instanceKey: isRefused ? "task:\(id)" : instance?.key ?? "task:\(id)", disk: disk ?? "", args: request.args,
+            context: request.context,
             replyTo: replyTo, acceptedAt: .now)
     }
 
@@ -65,9 +77,9 @@ package struct SwapEndpoint: RPCEndpoint {
             default: return .success(presented(try await setBandwidth(request.args)))
             }
         } catch let failure as SwapFailure {
-            return .failure(failures.failure(failure))
+            return .failure(failures.failure(failure, task: nil))
         } catch {
-            return .failure(failures.volumeRebaseFailed(reason: "\(error)"))
+            return .failure(failures.failure(.rebaseFailed("\(error)", .internal), task: nil))
         }
     }
 
@@ -88,11 +100,8 @@ package struct SwapEndpoint: RPCEndpoint {
 
     /// A failure as the caller of the swap got it: nova's class and message.
     private func presented(_ status: JSONValue) -> JSONValue {
-        guard case .object(var object) = status, let failure = object["failure"]?.objectValue,
-            let kind = failure["kind"]?.stringValue.flatMap(SwapFailure.Kind.init(rawValue:)),
-            let reason = failure["reason"]?.stringValue
-        else { return status }
-        let remote = failures.failure(SwapFailure(kind, reason))
+        guard case .object(var object) = status, let failure = SwapFailure(status: object["failure"]) else { return status }
+        let remote = failures.failure(failure, task: object["task_id"]?.stringValue)
         object["failure"] = [
             "class": .string(remote.className), "module": .string(remote.module), "message": .string(remote.message),
             "kwargs": .object(remote.kwargs),
@@ -102,16 +111,24 @@ package struct SwapEndpoint: RPCEndpoint {
 }
 
 extension NovaFailure {
-    /// The exception that stands for a failed swap.
-    func failure(_ failure: SwapFailure) -> RemoteFailure {
-        switch failure.kind {
-        case .volumeRebaseFailed: volumeRebaseFailed(reason: failure.reason)
-        case .instanceNotFound: instanceNotFound(instanceID: failure.reason)
-        case .instanceNotRunning: instanceNotRunning(instanceID: failure.reason)
-        case .diskNotFound: diskNotFound(location: failure.reason)
-        case .invalidInput: invalidInput(reason: failure.reason)
-        case .invalidVolume: invalidVolume(reason: failure.reason)
-        }
+    /// The exception that stands for a failed swap, with what programs want to know of it among its keyword arguments.
+    func failure(_ failure: SwapFailure, task: String?) -> RemoteFailure {
+        let remote =
+            switch failure.kind {
+            case .volumeRebaseFailed: volumeRebaseFailed(reason: failure.reason)
+            case .instanceNotFound: instanceNotFound(instanceID: failure.reason)
+            case .instanceNotRunning: instanceNotRunning(instanceID: failure.reason)
+            case .diskNotFound: diskNotFound(location: failure.reason)
+            case .invalidInput: invalidInput(reason: failure.reason)
+            case .invalidVolume: invalidVolume(reason: failure.reason)
+            }
+        return remote.adding([
+            "task_id": task.map { .string($0) } ?? .null,
+            "reason_code": .string(failure.code.rawValue),
+            "retryable": .bool(failure.code.isRetryable),
+            "in_use": .string((failure.inUse ?? .unknown).rawValue),
+            "left_behind": .array(failure.leftBehind.map { .string($0) }),
+        ])
     }
 }
 

@@ -18,10 +18,7 @@ final class SwapReporter: SwapObserver {
     private let readyToPivot = Timer(label: "pivotd_ready_to_pivot_seconds")
     private let overhead = Timer(label: "pivotd_swap_overhead_seconds")
     private let duration = Timer(label: "pivotd_swap_duration_seconds")
-    private let swaps = Dictionary(
-        uniqueKeysWithValues: SwapPhase.allCases.filter(\.isFinal).map { phase in
-            (phase, Counter(label: "pivotd_swaps_total", dimensions: [("result", phase.rawValue)]))
-        })
+    private let completed = Counter(label: "pivotd_swaps_total", dimensions: [("result", "completed")])
     private let copiedBytes = Counter(label: "pivotd_copied_bytes_total")
 
     /// - Parameter notifier: nil sends no notifications.
@@ -61,10 +58,10 @@ final class SwapReporter: SwapObserver {
 
     func ended(_ record: SwapRecord, _ outcome: SwapOutcome, duration: Duration, overhead: Duration?) {
         lastProgress.withLock { $0[record.id] = nil }
-        swaps[outcome.phase]?.increment()
         self.duration.record(duration: duration)
         switch outcome {
         case .success(let result):
+            completed.increment()
             if let overhead { self.overhead.record(duration: overhead) }
             copiedBytes.increment(by: result["copied_bytes"]?.integerValue ?? 0)
             logger.info("swap completed in \(duration)", metadata: metadata(record))
@@ -75,10 +72,13 @@ final class SwapReporter: SwapObserver {
             }
             emit("end", record, state: "completed", plan: nil, instance: result["instance_uuid"]?.stringValue, extra: extra)
         case .failure(let failure):
-            let remote = failures.failure(failure)
+            let dimensions = [("result", outcome.phase.rawValue), ("reason", failure.code.rawValue)]
+            Counter(label: "pivotd_swaps_total", dimensions: dimensions).increment()
+            let remote = failures.failure(failure, task: record.id.text)
             logger.error("swap failed: \(remote.message)", metadata: metadata(record))
             let exception: JSONValue = [
                 "class": .string(remote.className), "module": .string(remote.module), "message": .string(remote.message),
+                "kwargs": .object(remote.kwargs),
             ]
             emit("error", record, state: outcome.phase.rawValue, plan: nil, extra: ["failure": exception])
         }

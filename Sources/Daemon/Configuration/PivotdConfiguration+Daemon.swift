@@ -9,6 +9,8 @@ extension PivotdConfiguration {
         package var httpAddress: ListenAddress?
         package var maxConcurrentSwaps: Int
         package var drainTimeout: Duration
+        /// For how long a stored configuration that cannot be written is tried again.
+        package var storeRetry: Duration
         package var progressInterval: Duration
         package var journalRetention: Duration
         package var logFormat: LoggingSetup.Format
@@ -24,6 +26,9 @@ extension PivotdConfiguration {
                 "max_concurrent_swaps", .daemon, default: 8, 1...256, "Swaps of different instances that run side by side")
             drainTimeout = reader.seconds(
                 "drain_timeout_s", .daemon, default: 10, 0...3600, "Seconds within which the worker is gone after SIGTERM")
+            storeRetry = reader.seconds(
+                "store_retry_s", .daemon, default: 3600, 0...604_800,
+                "Seconds for which a stored configuration that cannot be written after the pivot is tried again")
             progressInterval = reader.seconds(
                 "progress_interval_s", .daemon, default: 5, 0.1...86_400, "Seconds between two progress notifications of a swap")
             let hours = reader.integer(

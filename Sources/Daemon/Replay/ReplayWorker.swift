@@ -79,6 +79,7 @@ package struct ReplayWorker: Sendable {
             }
             try await connect()
             try await service.recover()
+            await service.restoreOrphans()
             group.addTask {
                 try await server.run()
                 return nil

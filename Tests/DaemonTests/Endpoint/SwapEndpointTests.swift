@@ -87,11 +87,17 @@ struct SwapEndpointTests {
             (.invalidInput, "InvalidInput", "reason", 400), (.invalidVolume, "InvalidVolume", "reason", 400),
         ])
     func failures(kind: SwapFailure.Kind, name: String, key: String, code: Int64) {
-        let failure = NovaFailure().failure(SwapFailure(kind, "the cause"))
+        let failure = NovaFailure().failure(
+            SwapFailure(kind, "the cause", .ioError, inUse: .old, leftBehind: ["a job"]), task: "t-1")
         #expect(failure.className == name)
         #expect(failure.module == "nova.exception")
         #expect(failure.kwargs[key] == "the cause")
         #expect(failure.kwargs["code"] == .integer(code))
         #expect(failure.message.contains("the cause"))
+        #expect(failure.kwargs["task_id"] == "t-1")
+        #expect(failure.kwargs["reason_code"] == "io_error")
+        #expect(failure.kwargs["retryable"] == true)
+        #expect(failure.kwargs["in_use"] == "old")
+        #expect(failure.kwargs["left_behind"] == ["a job"])
     }
 }

@@ -9,13 +9,29 @@ import Synchronization
 final class FakeConnector: VolumeConnector {
     private let state = Mutex<[String]>([])
     let path: String
+    /// A connect that returns only when its task is cancelled.
+    private let hangs: Bool
+    private let asked: AsyncStream<Void>
+    private let ask: AsyncStream<Void>.Continuation
 
-    init(path: String = Fixture.newPath) { self.path = path }
+    init(path: String = Fixture.newPath, hangs: Bool = false) {
+        self.path = path
+        self.hangs = hangs
+        (asked, ask) = AsyncStream.makeStream()
+    }
 
     var log: [String] { state.withLock { $0 } }
 
+    /// Returns when somebody has asked for a connect.
+    func untilAsked() async { for await _ in asked { return } }
+
     func connect(_ volume: ConnectionInfo) async throws(SwapFailure) -> String {
         state.withLock { $0.append("connect \(volume.volumeID ?? "")") }
+        ask.yield()
+        if hangs {
+            for await _ in AsyncStream<Void>.makeStream().stream {}
+            throw .invalidVolume("it was interrupted", .connectorFailed)
+        }
         return path
     }
 
@@ -45,6 +61,8 @@ struct Bench {
     let observer = FakeObserver()
     let connector: FakeConnector
     let control = SwapControl(phase: .accepted)
+    var storeRetry = Duration.seconds(60)
+    var rollBackPatience = Duration.seconds(60)
     var onPhase: @Sendable (SwapPhase) async -> Void = { _ in }
 
     init(_ hypervisor: FakeHypervisor = FakeHypervisor(), connector: FakeConnector = FakeConnector()) {
@@ -56,6 +74,8 @@ struct Bench {
         var settings = SwapSettings(allowedPaths: PathPolicy(["/volumes", "/dev/loop*"]))
         settings.sampleInterval = .milliseconds(20)
         settings.pivotTries = 3
+        settings.storeRetry = storeRetry
+        settings.rollBackPatience = rollBackPatience
         settings.onPhase = onPhase
         var logger = Logger(label: "test")
         logger.handler = SwiftLogNoOpLogHandler()
@@ -64,11 +84,26 @@ struct Bench {
         )
     }
 
-    func run(_ arguments: JSONObject = [:], from entry: SwapEntry = .fresh) async throws -> SwapOutcome? {
+    func run(
+        _ arguments: JSONObject = [:], from entry: SwapEntry = .fresh,
+        answer: @escaping @Sendable (SwapFailure) async -> Void = { _ in }
+    ) async throws -> SwapOutcome? {
         let record = Fixture.record("task-1", arguments)
         journal.put(record)
         let request = try SwapRequest(args: record.args, defaults: SwapOptions())
-        return await SwapRunner(environment: environment, record: record, request: request, control: control).run(from: entry)
+        return await SwapRunner(
+            environment: environment, record: record, request: request, control: control, answer: answer
+        ).run(from: entry)
+    }
+}
+
+extension Bench {
+    /// One whose swap is aborted once it copies.
+    func abortedWhileCopying() -> Bench {
+        var bench = self
+        let control = control
+        bench.onPhase = { if $0 == .copying { _ = control.requestAbort() } }
+        return bench
     }
 }
 

@@ -26,7 +26,9 @@ extension FakeHypervisor {
                 return Fixture.domainXML(source: state.storedSource ?? state.liveSource, format: state.format)
             }
             let mirror = state.mirror.map {
-                "<mirror type='file' job='copy'\($0.isReady ? " ready='yes'" : "")><source file='\($0.path)'/></mirror>"
+                let ready = state.isEnding ?? ($0.isReady ? "yes" : nil)
+                return
+                    "<mirror type='file' job='copy'\(ready.map { " ready='\($0)'" } ?? "")><source file='\($0.path)'/></mirror>"
             }
             return Fixture.domainXML(source: state.liveSource, mirror: mirror ?? "", format: state.format)
         }
@@ -47,6 +49,7 @@ extension FakeHypervisor {
         try call(.undefine, "undefine") { state throws(HypervisorError) in
             state.status.isPersistent = false
             state.storedSource = nil
+            state.isAutostarted = false
         }
     }
 
@@ -100,20 +103,19 @@ extension FakeHypervisor {
     }
 
     func blockJobInfo(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> BlockJobInfo? {
-        let (job, then) = try call(.jobInfo) { state throws(HypervisorError) in
-            defer { state.afterLook = nil }
-            return (state.job, state.afterLook)
-        }
+        let job = try call(.jobInfo) { state throws(HypervisorError) in state.job }
+        let then = state.withLock { $0.takeAfterLook() }
         then?(self)
         return job
     }
 
     func blockJobAbort(_ domain: DomainIdentity, disk: String, pivot: Bool) async throws(HypervisorError) {
         guard pivot else {
+            // One whose answer was lost is carried out all the same.
+            defer { if cancels, state.withLock({ $0.isEnding }) == "abort" { post(.canceled) } }
             try call(.abort, "abort") { state throws(HypervisorError) in
-                guard state.job != nil else { throw HypervisorError(.operationInvalid, number: 55, "no active block job") }
-                state.mirror = nil
-                state.job = nil
+                guard state.job != nil else { throw HypervisorError(.other, number: 8, "does not have an active block job") }
+                state.isEnding = "abort"
             }
             return
         }
@@ -128,6 +130,15 @@ extension FakeHypervisor {
         try onPivot(self)
         if let lost { throw lost }
     }
+
+    func forceAbort(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) {
+        guard forces else { return }
+        change { $0.log.append("force") }
+        post(.canceled)
+    }
+
+    func isAutostarted(_ domain: DomainIdentity) async throws(HypervisorError) -> Bool { state.withLock { $0.isAutostarted } }
+    func setAutostart(_ domain: DomainIdentity) async throws(HypervisorError) { change { $0.isAutostarted = true } }
 
     func blockJobSetSpeed(_ domain: DomainIdentity, disk: String, bytesPerSecond: Int64) async throws(HypervisorError) {
         try call(.setSpeed, "speed \(bytesPerSecond)") { state throws(HypervisorError) in state.speed = bytesPerSecond }

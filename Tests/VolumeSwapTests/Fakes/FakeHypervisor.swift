@@ -25,6 +25,11 @@ final class FakeHypervisor: Hypervisor {
         var mirror: (path: String, isReady: Bool)?
         var mirrorFormat = "raw"
         var job: BlockJobInfo?
+        /// `pivot` or `abort`: what the job is being ended by.
+        var isEnding: String?
+        var isAutostarted = false
+        /// Looks at the job before ``afterLook`` happens.
+        var looksLeft = 0
         /// QEMU has pivoted, libvirt does not know.
         var hasLostTrack = false
         var metadata: String?
@@ -41,8 +46,17 @@ final class FakeHypervisor: Hypervisor {
         var events: [HypervisorEvents] = []
         var speed: Int64?
         var definitions: [String] = []
-        /// Happens once, right after the next look at the job.
+        /// Happens once, right after the next look at the job, or `looksLeft` later.
         var afterLook: (@Sendable (FakeHypervisor) -> Void)?
+
+        mutating func takeAfterLook() -> (@Sendable (FakeHypervisor) -> Void)? {
+            guard looksLeft == 0 else {
+                looksLeft -= 1
+                return nil
+            }
+            defer { afterLook = nil }
+            return afterLook
+        }
     }
 
     let kind = "fake"
@@ -52,12 +66,18 @@ final class FakeHypervisor: Hypervisor {
     /// What a pivot does; the default succeeds.
     let onPivot: @Sendable (FakeHypervisor) throws(HypervisorError) -> Void
 
+    /// Whether a cancel ends the copy, and whether force does.
+    let cancels: Bool
+    let forces: Bool
+
     init(
         onCopy: @escaping @Sendable (FakeHypervisor) -> Void = { $0.post(.ready) },
         onPivot: @escaping @Sendable (FakeHypervisor) throws(HypervisorError) -> Void = { hypervisor throws(HypervisorError) in
             hypervisor.finishPivot()
-        }
+        }, cancels: Bool = true, forces: Bool = false
     ) {
+        self.cancels = cancels
+        self.forces = forces
         self.onCopy = onCopy
         self.onPivot = onPivot
         set(Fixture.oldPath)
@@ -77,6 +97,11 @@ final class FakeHypervisor: Hypervisor {
 
     func change(_ body: (inout State) -> Void) { state.withLock { body(&$0) } }
 
+    /// Lets something happen after so many more looks at the job.
+    func onLooks(_ count: Int, _ then: @escaping @Sendable (FakeHypervisor) -> Void) {
+        change { ($0.looksLeft, $0.afterLook) = (count - 1, then) }
+    }
+
     /// Makes the next calls fail, one trouble each.
     func fail(_ call: Call, _ troubles: Trouble...) { state.withLock { $0.troubles[call, default: []] += troubles } }
 
@@ -92,9 +117,11 @@ final class FakeHypervisor: Hypervisor {
         state.withLock { state in
             if status == .ready {
                 state.mirror?.isReady = true
+                if let end = state.job?.end { state.job?.cursor = end }
             } else {
                 state.mirror = nil
                 state.job = nil
+                state.isEnding = nil
             }
         }
         post(.blockJob(disk: "vdb", status: status, at: .now))
@@ -109,6 +136,7 @@ final class FakeHypervisor: Hypervisor {
             if state.storedSource != nil { state.storedSource = mirror.path }
             state.mirror = nil
             state.job = nil
+            state.isEnding = nil
         }
         post(.blockJob(disk: "vdb", status: .completed, at: .now))
     }

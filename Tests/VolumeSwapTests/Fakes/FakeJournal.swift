@@ -74,9 +74,20 @@ final class FakeJournal: SwapJournal {
 
     func finish(_ id: TaskID, _ outcome: SwapOutcome, at: Date) async throws(JournalError) {
         try call("finish") { state in
-            state.records[id]?.outcome = outcome
+            if state.records[id]?.outcome == nil { state.records[id]?.outcome = outcome }
             state.records[id]?.phase = outcome.phase
             state.records[id]?.finishedAt = at
+        }
+    }
+
+    func answer(_ id: TaskID, _ outcome: SwapOutcome) async throws(JournalError) {
+        try call("answer") { state in state.records[id]?.outcome = outcome }
+    }
+
+    func forgetReply(_ id: TaskID) async throws(JournalError) {
+        try call("forgetReply") { state in
+            state.records[id]?.replyTo = nil
+            state.records[id]?.isReplied = true
         }
     }
 
@@ -97,7 +108,7 @@ final class FakeJournal: SwapJournal {
     func unfinished() async throws(JournalError) -> [SwapRecord] {
         try call("unfinished") { state in
             let all = state.order.compactMap { state.records[$0] }
-            return all.filter { $0.outcome == nil } + all.filter { $0.outcome != nil && !$0.isReplied }
+            return all.filter { !$0.isOver } + all.filter { $0.isOver && !$0.isReplied }
         }
     }
 

@@ -5,142 +5,135 @@ import Testing
 /// One row of the recovery table.
 struct RecoveryRow: Sendable, CustomTestStringConvertible {
     var phase: SwapPhase
-    var seen: SwapObservation
+    var sight: DiskSight
 
-    var testDescription: String {
-        "\(phase) domain=\(seen.domain) live=\(seen.live.map { "\($0)" } ?? "-") "
-            + "stored=\(seen.stored.map { "\($0)" } ?? "-") job=\(seen.job)"
-    }
+    var testDescription: String { "\(phase) \(sight)" }
 
     static let phases = SwapPhase.allCases.filter { !$0.isFinal }
-    static let places: [SwapObservation.Place?] = [nil] + SwapObservation.Place.allCases.map { $0 }
 
-    /// Every combination that can be seen.
-    static let all: [RecoveryRow] = phases.flatMap { phase in
-        SwapObservation.Domain.allCases.flatMap { domain in
-            (domain == .active ? SwapObservation.Place.allCases.map { $0 } : [nil]).flatMap { live in
-                (domain == .missing ? [nil] : places).flatMap { stored in
-                    (domain == .active ? SwapObservation.Job.allCases : [.none]).map { job in
-                        RecoveryRow(phase: phase, seen: SwapObservation(domain: domain, live: live, stored: stored, job: job))
-                    }
-                }
-            }
-        }
-    }
+    /// All that a look can show.
+    static let sights: [DiskSight] = [
+        .onNew, .onOld, .forgottenMirror, .copying(isReady: false), .copying(isReady: true), .ending(pivot: true),
+        .ending(pivot: false), .unnamedCopy, .foreignJob(isCopy: true), .foreignJob(isCopy: false), .lostTrack, .elsewhere,
+        .stopped(stored: nil), .stopped(stored: .old), .stopped(stored: .new), .stopped(stored: .other), .missing,
+        .unknown("no answer"),
+    ]
+
+    static let all: [RecoveryRow] = phases.flatMap { phase in sights.map { RecoveryRow(phase: phase, sight: $0) } }
 
     var decision: String {
-        switch Recovery.decide(phase: phase, plan: Fixture.plan(strategy: .rebase), seen) {
-        case .restart(let undoing): undoing == nil ? "restart" : "restart undoing"
-        case .enter(.fresh): "fresh"
-        case .enter(.adopt): "adopt"
-        case .enter(.finish): "finish"
-        case .enter(.rollBack): "rollBack"
-        case .enter(.bringBack): "bringBack"
+        switch Recovery.decide(phase: phase, plan: Fixture.plan(strategy: .rebase), sight) {
+        case .lookAgain: "look again"
+        case .restart: "restart"
+        case .adopt: "adopt"
+        case .pivot: "pivot"
+        case .finish: "finish"
+        case .rollBack: "rollBack"
+        case .bringBack: "bringBack"
         }
     }
 }
 
 @Suite("Recovery's decision")
 struct RecoveryTests {
+    @Test("What is not known is looked at again, whatever the phase", arguments: RecoveryRow.phases)
+    func unknownIsNoAnswer(phase: SwapPhase) {
+        #expect(RecoveryRow(phase: phase, sight: .unknown("error 68")).decision == "look again")
+    }
+
+    @Test("A pivot that was asked for is never rolled back while its job is there", arguments: RecoveryRow.all)
+    func noWayBackFromThePivot(row: RecoveryRow) {
+        switch row.sight {
+        case .ending(pivot: true): #expect(row.decision == "pivot")
+        case .copying where row.phase == .pivoting: #expect(row.decision == "pivot")
+        default: #expect(row.decision != "pivot")
+        }
+    }
+
     @Test("Never finishes while the VM runs on the old volume", arguments: RecoveryRow.all)
     func finishOnlyOnNew(row: RecoveryRow) {
         guard row.decision == "finish" else { return }
-        #expect(row.seen.live == .new || row.seen.domain != .active)
+        switch row.sight {
+        case .onNew, .stopped, .missing: break
+        default: Issue.record("finished")
+        }
     }
 
-    @Test("Adopts nothing but our own copy, and not one that is being rolled back", arguments: RecoveryRow.all)
+    @Test("Adopts nothing but our own copy before its pivot, and not one that is being rolled back", arguments: RecoveryRow.all)
     func adoptOnlyOurs(row: RecoveryRow) {
         guard row.decision == "adopt" else { return }
-        #expect(row.seen.job == .ours)
-        #expect(row.phase != .rollingBack)
+        guard case .copying = row.sight else {
+            Issue.record("adopted")
+            return
+        }
+        #expect(row.phase != .rollingBack && row.phase != .pivoting)
     }
 
-    @Test("Begins again only where the copy had not begun, undoing what was done", arguments: RecoveryRow.all)
+    @Test("Begins again only where the copy had not begun", arguments: RecoveryRow.all)
     func restartOnlyBeforeCopy(row: RecoveryRow) {
-        #expect(row.decision != "fresh" && row.decision != "restart")
-        guard row.decision == "restart undoing" else { return }
-        #expect(row.seen.job == .unnamed || row.phase == .undefining || row.phase == .starting)
-        #expect(row.seen.live == .old && (row.seen.job == .none || row.seen.job == .unnamed))
+        guard row.decision == "restart" else { return }
+        #expect(row.sight == .unnamedCopy || [.accepted, .preparing, .undefining, .starting].contains(row.phase))
+        #expect(row.sight == .onOld || row.sight == .unnamedCopy)
     }
 
-    @Test("A VM on the new volume without a job is finished, whatever the phase", arguments: RecoveryRow.all)
-    func newIsFinished(row: RecoveryRow) {
-        guard row.seen.live == .new, row.seen.job == .none else { return }
-        #expect(row.decision == "finish")
-    }
-
-    @Test("A stopped domain whose stored configuration names the new volume is finished", arguments: RecoveryRow.all)
-    func storedNewIsFinished(row: RecoveryRow) {
-        guard row.seen.domain == .stopped, row.seen.stored == .new else { return }
-        #expect(row.decision == "finish")
+    @Test("A stopped domain whose stored configuration names the new volume is finished", arguments: RecoveryRow.phases)
+    func storedNewIsFinished(phase: SwapPhase) {
+        #expect(RecoveryRow(phase: phase, sight: .stopped(stored: .new)).decision == "finish")
     }
 
     @Test("After the pivot a guest that went away is still stored on the new volume", arguments: [SwapPhase.finishing, .storing])
     func goneAfterPivot(phase: SwapPhase) {
-        for row in RecoveryRow.all where row.phase == phase && row.seen.domain != .active {
-            #expect(row.decision == "finish")
+        for sight in [DiskSight.missing, .stopped(stored: nil), .stopped(stored: .old)] {
+            #expect(RecoveryRow(phase: phase, sight: sight).decision == "finish")
         }
     }
 
-    @Test(
-        "No decision leaves a domain without its definition: all but adopt define it, and adopt ends in store or roll-back",
-        arguments: RecoveryRow.all)
+    @Test("No decision leaves a domain without its definition: each ends in a step that has it", arguments: RecoveryRow.all)
     func everyDecisionDefines(row: RecoveryRow) {
-        let entry: SwapEntry
-        switch Recovery.decide(phase: row.phase, plan: Fixture.plan(strategy: .rebase), row.seen) {
-        case .restart(let undoing):
-            #expect(undoing?.savedXML != nil)
-            return
-        case .enter(let decided): entry = decided
-        }
-        let begun = SwapMachine.begin(entry)
-        #expect(["store", "grow", "rollBack", "await", "bringBack"].contains(begun.action.label))
-        #expect(begun.action.plan?.savedXML != nil)
-    }
-
-    @Test("Without a plan nothing was touched: begin again", arguments: RecoveryRow.phases)
-    func withoutPlan(phase: SwapPhase) {
-        let seen = SwapObservation(domain: .active, live: .old, stored: .old, job: .none)
-        guard case .restart(undoing: nil) = Recovery.decide(phase: phase, plan: nil, seen) else {
-            Issue.record("\(phase) did not begin again")
-            return
-        }
+        let plan = Fixture.plan(strategy: .rebase)
+        var machine = SwapMachine.resuming(row.phase, plan)
+        let action = machine.handle(.observed(row.sight), pivotTries: 3)
+        #expect(["store", "grow", "rollBack", "await", "bringBack", "pivot", "undo", "observe"].contains(action.label))
+        #expect(action.plan?.savedXML != nil)
     }
 
     @Test("A roll-back goes on with its first cause")
     func firstCause() {
         var plan = Fixture.plan()
         plan.failure = .abortedByRequest
-        let seen = SwapObservation(domain: .active, live: .old, stored: .old, job: .ours)
-        guard case .enter(.rollBack(_, let failure)) = Recovery.decide(phase: .rollingBack, plan: plan, seen) else {
-            Issue.record("no roll-back")
-            return
-        }
-        #expect(failure == .abortedByRequest)
+        #expect(Recovery.decide(phase: .rollingBack, plan: plan, .copying(isReady: true)) == .rollBack(.abortedByRequest))
     }
 
-    @Test("A roll-back's reason names the disk and both volumes", arguments: RecoveryRow.all)
-    func reasonNames(row: RecoveryRow) {
-        guard case .enter(.rollBack(_, let failure)) = Recovery.decide(phase: row.phase, plan: Fixture.plan(), row.seen) else {
-            return
+    @Test("A roll-back's reason names the disk and both volumes, and a pivot's is answered only when the disk was seen")
+    func reasonNames() {
+        for row in RecoveryRow.all {
+            let plan = Fixture.plan()
+            guard case .rollBack(let failure) = Recovery.decide(phase: row.phase, plan: plan, row.sight) else { continue }
+            #expect(failure.kind == .volumeRebaseFailed)
+            for part in ["vdb", Fixture.oldPath, Fixture.newPath] { #expect(failure.reason.contains(part)) }
+            var machine = SwapMachine.resuming(row.phase, plan)
+            let action = machine.handle(.observed(row.sight), pivotTries: 3)
+            #expect(action.plan?.mayHavePivoted == (row.phase == .pivoting ? true : nil))
         }
-        #expect(failure.kind == .volumeRebaseFailed)
-        for part in ["vdb", Fixture.oldPath, Fixture.newPath] { #expect(failure.reason.contains(part)) }
     }
 
     @Test("The table of the documentation", arguments: RecoveryRow.all)
     func table(row: RecoveryRow) {
-        let expected: String
-        switch (row.seen.domain, row.seen.live, row.seen.job) {
-        case (.active, .new, _): expected = "finish"
-        case (.active, _, .ours): expected = row.phase == .rollingBack ? "rollBack" : "adopt"
-        case (.active, .old, .lost): expected = "bringBack"
-        case (.active, .old, .unnamed): expected = row.phase == .rollingBack ? "rollBack" : "restart undoing"
-        case (.active, .old, .none):
-            expected = row.phase == .undefining || row.phase == .starting ? "restart undoing" : "rollBack"
-        case (.active, _, _): expected = "rollBack"
-        default: expected = row.seen.stored == .new || row.phase == .finishing || row.phase == .storing ? "finish" : "rollBack"
-        }
+        let (phase, isUndoing) = (row.phase, row.phase == .rollingBack)
+        let expected =
+            switch row.sight {
+            case .unknown: "look again"
+            case .onNew: "finish"
+            case .ending(pivot: true): "pivot"
+            case .ending(pivot: false): "rollBack"
+            case .copying: isUndoing ? "rollBack" : phase == .pivoting ? "pivot" : "adopt"
+            case .lostTrack: "bringBack"
+            case .unnamedCopy: isUndoing ? "rollBack" : "restart"
+            case .onOld: [.accepted, .preparing, .undefining, .starting].contains(phase) ? "restart" : "rollBack"
+            case .forgottenMirror, .foreignJob, .elsewhere: "rollBack"
+            case .stopped(stored: .new): "finish"
+            case .stopped, .missing: phase == .finishing || phase == .storing ? "finish" : "rollBack"
+            }
         #expect(row.decision == expected)
     }
 }

@@ -103,7 +103,7 @@ struct RunnerSuccessTests {
         bench.hypervisor.startJob(to: Fixture.newPath, ready: true, cursor: 64 << 20)
         let outcome = try await bench.run()
         #expect(outcome?.result != nil)
-        #expect(bench.hypervisor.log == ["pivot"])
+        #expect(bench.hypervisor.log == ["speed 0", "pivot"])
     }
 
     @Test("A stale copy onto something else is ended first")

@@ -35,8 +35,8 @@ struct ServiceRecoveryTests {
         hypervisor.change { state in
             state.status.isPersistent = false
             state.storedSource = nil
-            state.metadata = DomainXML.recoveryMetadata(
-                task: TaskID("task-1"), disk: "vdb", definition: Fixture.domainXML(source: Fixture.oldPath))
+            state.metadata = try? DomainXML.recoveryMetadata(
+                task: TaskID("task-1"), disk: "vdb", definition: Fixture.domainXML(source: Fixture.oldPath), isAutostarted: false)
         }
     }
 
@@ -162,12 +162,23 @@ struct ServiceRecoveryTests {
         }
     }
 
+    /// Returns once the instance's queue is free again.
+    static func restoreOrphans(_ bench: ServiceBench) async throws {
+        try await bench.running { service in
+            await service.restoreOrphans()
+            let (done, signal) = AsyncStream<Void>.makeStream()
+            service.executor.fill(service.executor.reserve(Fixture.uuid)) { signal.yield() }
+            for await _ in done { break }
+        }
+    }
+
     @Test("A domain that a lost journal left undefined gets its definition back", arguments: [false, true])
     func orphan(isCopying: Bool) async throws {
         let bench = ServiceBench()
         Self.undefined(bench.bench.hypervisor)
         if isCopying { bench.bench.hypervisor.startJob(to: Fixture.newPath) }
         #expect(try await bench.service.recover() == 0)
+        try await Self.restoreOrphans(bench)
         bench.bench.hypervisor.state.withLock { state in
             #expect(state.status.isPersistent)
             #expect(state.storedSource == Fixture.oldPath)
@@ -181,7 +192,7 @@ struct ServiceRecoveryTests {
         let bench = ServiceBench()
         Self.undefined(bench.bench.hypervisor)
         bench.bench.hypervisor.change { $0.liveSource = Fixture.newPath }
-        _ = try await bench.service.recover()
+        try await Self.restoreOrphans(bench)
         #expect(bench.bench.hypervisor.state.withLock { $0.storedSource } == Fixture.newPath)
     }
 
@@ -193,7 +204,7 @@ struct ServiceRecoveryTests {
             state.status.isPersistent = true
             state.storedSource = Fixture.oldPath
         }
-        _ = try await bench.service.recover()
+        try await Self.restoreOrphans(bench)
         #expect(bench.bench.hypervisor.log == ["clear metadata"])
     }
 }

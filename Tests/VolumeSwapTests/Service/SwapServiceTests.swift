@@ -163,7 +163,8 @@ struct SwapServiceTests {
             _ = await bench.submit(Fixture.record())
             for await _ in copies { break }
             _ = try await service.abort(.disk(InstanceReference(uuid: Fixture.uuid, name: nil), "vdb"))
-            #expect(try await bench.nextReply().outcome == .failure(.abortedByRequest))
+            let failure = try await bench.nextReply().outcome.failure
+            #expect(failure?.isAbort == true && failure?.inUse == .old)
             _ = try await bench.nextSettlement()
             await #expect(throws: SwapFailure.self) { try await service.abort(.task(TaskID("task-1"))) }
             await #expect(throws: SwapFailure.self) { try await service.setBandwidth(.task(TaskID("task-1")), mibS: 1) }

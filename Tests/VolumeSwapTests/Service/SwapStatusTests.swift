@@ -9,7 +9,7 @@ import Testing
 struct SwapStatusTests {
     static let keys = [
         "task_id", "instance_uuid", "disk", "old_volume_id", "new_volume_id", "strategy", "hypervisor", "state", "accepted_at",
-        "started_at", "finished_at", "progress", "result", "failure",
+        "started_at", "finished_at", "reason_code", "in_use", "detail", "progress", "result", "failure",
     ]
 
     @Test("All members, before anything is known")
@@ -50,18 +50,42 @@ struct SwapStatusTests {
             "connection_info": ["data": ["auth_password": "hunter-two", "secret_uuid": "u"]], "copied_bytes": 9,
             "strategy": "copy",
         ])
+        record.phase = .completed
         let success = SwapStatus.json(record, control: nil, hypervisor: "fake")
         #expect(success["state"] == "completed")
         #expect(!success.serialized().contains("hunter-two"))
         #expect(success["result"]?["connection_info"]?["data"]?["secret_uuid"] == "u")
         #expect(success["progress"]?["copied_bytes"] == 9)
         #expect(success["progress"]?["remaining_bytes"] == 0)
-        record.outcome = .failure(.invalidVolume("too small"))
+        var refusal = SwapFailure.invalidVolume("too small", .newVolumeTooSmall)
+        refusal.inUse = .old
+        refusal.course = SwapCourse(instanceUUID: Fixture.uuid, strategy: .copy, copiedBytes: 3, totalBytes: 9)
+        record.outcome = .failure(refusal)
+        record.phase = .failed
         let failure = SwapStatus.json(record, control: nil, hypervisor: "fake")
         #expect(failure["state"] == "failed")
         #expect(failure["failure"]?["reason"] == "too small")
+        #expect(failure["reason_code"] == "new_volume_too_small")
+        #expect(failure["in_use"] == "old")
+        #expect(failure["strategy"] == "copy")
+        #expect(failure["progress"]?["copied_bytes"] == 3)
+        #expect(SwapFailure(status: failure["failure"])?.code == .newVolumeTooSmall)
         record.outcome = .failure(.abortedByRequest)
+        record.phase = .aborted
         #expect(SwapStatus.json(record, control: nil, hypervisor: "fake")["state"] == "aborted")
+    }
+
+    @Test("A failure that is told before its roll-back is over is finishing")
+    func answeredEarly() {
+        var record = Fixture.record()
+        record.phase = .rollingBack
+        record.outcome = .failure(.rebaseFailed("stalled", .stalled))
+        let control = SwapControl(phase: .rollingBack)
+        _ = control.note("the domain does not answer")
+        let json = SwapStatus.json(record, control: control, hypervisor: "fake")
+        #expect(json["state"] == "finishing")
+        #expect(json["reason_code"] == "stalled")
+        #expect(json["detail"] == "the domain does not answer")
     }
 
     @Test("Every phase has a state that the contract knows", arguments: SwapPhase.allCases)

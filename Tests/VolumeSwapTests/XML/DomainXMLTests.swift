@@ -98,20 +98,62 @@ struct DomainXMLTests {
         let root = try #require(try XMLDocument(xmlString: definition, options: []).rootElement())
         root.first("description")?.stringValue = text
         definition = root.xmlString
-        let metadata = DomainXML.recoveryMetadata(task: TaskID("t-1"), disk: "vdb", definition: definition)
+        let metadata = try DomainXML.recoveryMetadata(
+            task: TaskID("t-1"), disk: "vdb", definition: definition, isAutostarted: true)
         let read = try #require(DomainXML.recoveryDefinition(metadata: metadata))
         #expect(read.task == TaskID("t-1"))
         #expect(read.disk == "vdb")
-        #expect(read.definition == definition)
+        #expect(try XMLTree(parsing: read.definition) == XMLTree(parsing: definition))
+        #expect(read.isAutostarted)
     }
 
     @Test("libvirt's form of the metadata, its namespace added, is read too")
     func namespacedMetadata() throws {
-        let made = DomainXML.recoveryMetadata(task: TaskID("t-1"), disk: "vdb", definition: StoredDomain.xml)
+        let made = try DomainXML.recoveryMetadata(
+            task: TaskID("t-1"), disk: "vdb", definition: StoredDomain.xml, isAutostarted: false)
         let prefixed = made.replacing("<swap ", with: "<pivotd:swap xmlns:pivotd='urn:x' ")
             .replacing("</swap>", with: "</pivotd:swap>").replacing("<definition>", with: "<pivotd:definition>")
             .replacing("</definition>", with: "</pivotd:definition>")
-        #expect(DomainXML.recoveryDefinition(metadata: prefixed)?.definition == StoredDomain.xml)
+        let read = try #require(DomainXML.recoveryDefinition(metadata: prefixed))
+        #expect(try XMLTree(parsing: read.definition) == XMLTree(parsing: StoredDomain.xml))
+    }
+
+    static let console = """
+        <domain type='qemu'><name>n</name><devices><graphics type='vnc' port='-1' passwd='sesame' passwdValidTo='2030-01-01T00:00:00'/>\
+        <disk><target dev='vdb'/></disk></devices></domain>
+        """
+
+    @Test("The metadata, which everybody may read, holds no password; the running domain gives it back")
+    func passwords() throws {
+        let metadata = try DomainXML.recoveryMetadata(
+            task: TaskID("t-1"), disk: "vdb", definition: Self.console, isAutostarted: false)
+        #expect(!metadata.contains("sesame"))
+        let read = try #require(DomainXML.recoveryDefinition(metadata: metadata))
+        let restored = try DomainXML.takingPasswords(read.definition, from: Self.console)
+        #expect(try XMLTree(parsing: restored) == XMLTree(parsing: Self.console))
+    }
+
+    private static func domain(_ disks: String...) -> String {
+        let elements = disks.map {
+            "<disk><source file='/\($0)' index='3'/><target dev='\($0)'/><alias name='virtio-\($0)'/></disk>"
+        }
+        return
+            "<domain type='qemu'><name>n</name><devices>\(elements.joined())<interface><mac address='52:54:00:00:00:01'/></interface>"
+            + "</devices></domain>"
+    }
+
+    @Test("What came to a domain without a definition, and what went, is in the one that comes back")
+    func devices() throws {
+        // vdx is only in the running domain since before: it stays out.
+        let known = try DomainXML.devices(Self.domain("vda", "vdb", "vdx"))
+        let saved = Self.domain("vda", "vdb")
+        let restored = try DomainXML.takingDevices(saved, known: known, from: Self.domain("vda", "vdx", "vdz"))
+        let disks = try #require(try XMLTree(parsing: restored).first("devices")).all("disk")
+        #expect(disks.compactMap { $0.first("target")?.value("dev") } == ["vda", "vdz"])
+        let new = try #require(disks.last)
+        #expect(new.first("alias") == nil)
+        #expect(new.first("source")?.attributes == ["file": "/vdz"])
+        #expect(try XMLTree(parsing: restored).first("devices")?.all("interface").count == 1)
     }
 
     @Test(

@@ -1,0 +1,77 @@
+import Logging
+
+/// Ends the copy on a disk, look by look: asks for the cancel, waits for its end, and gets QEMU to drop one that hangs.
+struct CopyEnder {
+    /// How long a cancel may take before QEMU is told to drop what is under way: libvirt's cancel of a copy that is in step first gets it
+    /// in step again, which a busy guest and slow storage put off for ever.
+    private static let patience = Duration.seconds(2)
+
+    let steps: SwapSteps
+    let plan: SwapPlan
+    /// Whether a copy onto another volume is to be ended too.
+    let endsForeign: Bool
+    private var askedAt: ContinuousClock.Instant?
+    private var forcedAt: ContinuousClock.Instant?
+    /// Why the last cancel was refused.
+    private var failure: String?
+
+    init(steps: SwapSteps, plan: SwapPlan, endsForeign: Bool) {
+        self.steps = steps
+        self.plan = plan
+        self.endsForeign = endsForeign
+    }
+
+    /// One look, and what it calls for.
+    ///
+    /// - Returns: what the disk shows once no copy that is to be ended is left; nil as long as one is, or nothing is known.
+    mutating func step() async -> DiskSight? {
+        let sight = await steps.inspector.look(plan)
+        switch sight {
+        case .copying, .unnamedCopy:
+            if let failure { steps.note("the copy could not be cancelled: \(failure)") }
+            await cancel()
+        case .foreignJob(isCopy: true) where endsForeign: await cancel()
+        case .ending(pivot: false): await force()
+        case .ending(pivot: true): steps.note("a pivot is under way, and what comes of it is not known yet")
+        case .unknown(let why): steps.note(why)
+        case .onNew, .onOld, .forgottenMirror, .foreignJob, .lostTrack, .elsewhere, .stopped, .missing:
+            steps.note(nil)
+            return sight
+        }
+        return nil
+    }
+
+    private mutating func cancel() async {
+        if askedAt == nil {
+            askedAt = steps.clock.now
+            // Our own copy is to be thrown away: QEMU drops it at once. libvirt's cancel of a copy whose destination hangs can stop QEMU's
+            // main loop, and the guest with it.
+            if !endsForeign { await drop() }
+        }
+        do {
+            try await steps.hypervisor.blockJobAbort(plan.domain, disk: plan.disk, pivot: false)
+        } catch {
+            // It may be gone already; the next look shows whether it is.
+            steps.logger.debug("cancel of the copy: \(error)")
+            failure = error.description
+        }
+    }
+
+    private mutating func force() async {
+        let now = steps.clock.now
+        let since = forcedAt ?? askedAt ?? now
+        if askedAt == nil { askedAt = now }
+        guard now - since >= Self.patience else { return }
+        steps.note("the cancel of the copy has not ended after \(Int((now - (askedAt ?? now)) / .seconds(1))) s")
+        await drop()
+    }
+
+    private mutating func drop() async {
+        forcedAt = steps.clock.now
+        do {
+            try await steps.hypervisor.forceAbort(plan.domain, disk: plan.disk)
+        } catch {
+            steps.logger.warning("the copy could not be ended by force: \(error)")
+        }
+    }
+}

@@ -1,0 +1,107 @@
+/// Looks at the disk of a swap: which volume it is on, and what is going on with it.
+struct DiskInspector {
+    /// For how long a `<mirror>` without a job is looked at again. libvirt takes the job's end, the stored configuration and the live one
+    /// up one after the other, within milliseconds; only what stays is forgotten.
+    private static let mirrorPatience = Duration.seconds(5)
+
+    let hypervisor: any Hypervisor
+    let clock: any SwapClock
+
+    /// Never fails: what cannot be seen is ``DiskSight/unknown(_:)``.
+    func look(_ plan: SwapPlan) async -> DiskSight {
+        do {
+            return try await see(plan)
+        } catch {
+            return .unknown(error.description)
+        }
+    }
+
+    private func see(_ plan: SwapPlan) async throws(HypervisorError) -> DiskSight {
+        guard let status = try await hypervisor.statusIfKnown(plan.domain) else { return .missing }
+        guard status.isActive else {
+            // libvirt changes the stored configuration together with the live one at the pivot.
+            return .stopped(stored: status.isPersistent ? try await storedPlace(plan) : nil)
+        }
+        // Asked before the configuration is read: a libvirtd that has just come back answers this only when it has read the end of the
+        // job in QEMU.
+        let job = try await hypervisor.blockJobInfo(plan.domain, disk: plan.disk)
+        guard let disk = try await hypervisor.description(plan.domain, .live).disk(plan.disk), let location = disk.location else {
+            return .elsewhere
+        }
+        let place = try await place(of: location, plan)
+        if place == .new { return .onNew }
+        guard let job else { return try await withoutJob(plan, disk, place) }
+        guard let mirror = disk.mirror else { return try await withoutMirror(plan, job) }
+        guard job.isCopy, place == .old, try await isOurs(mirror, plan) else { return .foreignJob(isCopy: job.isCopy) }
+        switch mirror.ready {
+        case "pivot": return .ending(pivot: true)
+        case "abort": return .ending(pivot: false)
+        default: return .copying(isReady: mirror.ready == "yes")
+        }
+    }
+
+    private func withoutJob(_ plan: SwapPlan, _ disk: DiskDescription, _ place: DiskSight.Place) async throws(HypervisorError)
+        -> DiskSight
+    {
+        guard place == .old else { return .elsewhere }
+        let began = clock.now
+        var backoff = Backoff(first: .milliseconds(10), longest: .milliseconds(500))
+        var hasMirror = disk.mirror != nil
+        while true {
+            let isLate = clock.now - began >= Self.mirrorPatience
+            if !hasMirror || isLate, try await hypervisor.hasLostTrack(plan.domain, disk: plan.disk) { return .lostTrack }
+            let wasFree = !hasMirror
+            // While QEMU was asked, libvirt may have noted a pivot.
+            guard let disk = try await hypervisor.description(plan.domain, .live).disk(plan.disk), let location = disk.location
+            else { return .elsewhere }
+            switch try await self.place(of: location, plan) {
+            case .new: return .onNew
+            case .other: return .elsewhere
+            case .old: hasMirror = disk.mirror != nil
+            }
+            if try await hypervisor.blockJobInfo(plan.domain, disk: plan.disk) != nil {
+                return .unknown("a job has begun between two looks")
+            }
+            if wasFree, !hasMirror { return .onOld }
+            if isLate { return .forgottenMirror }
+            do { try await clock.sleep(for: backoff.pause()) } catch { return .unknown("interrupted") }
+        }
+    }
+
+    private func withoutMirror(_ plan: SwapPlan, _ job: BlockJobInfo) async throws(HypervisorError) -> DiskSight {
+        guard job.isCopy else { return .foreignJob(isCopy: false) }
+        guard try await hypervisor.blockJobInfo(plan.domain, disk: plan.disk) != nil else {
+            return .unknown("the copy ended between two looks")
+        }
+        return .unnamedCopy
+    }
+
+    private func storedPlace(_ plan: SwapPlan) async throws(HypervisorError) -> DiskSight.Place? {
+        guard let location = try await hypervisor.description(plan.domain, .inactive).disk(plan.disk)?.location else {
+            return nil
+        }
+        return try await place(of: location, plan)
+    }
+
+    /// The names are compared first: the host is asked only about a name that is neither, so that a dead path stops no look.
+    func place(of location: VolumeLocation, _ plan: SwapPlan) async throws(HypervisorError) -> DiskSight.Place {
+        if location == plan.destination.location { return .new }
+        if location == plan.oldLocation { return .old }
+        let comparison = LocationComparison(hypervisor: hypervisor)
+        if try await comparison.isSame(location, plan.destination.location) { return .new }
+        return try await comparison.isSame(location, plan.oldLocation) ? .old : .other
+    }
+
+    private func isOurs(_ mirror: DiskFacts.Mirror, _ plan: SwapPlan) async throws(HypervisorError) -> Bool {
+        guard mirror.format == nil || mirror.format == plan.destination.format else { return false }
+        return try await place(of: mirror.location, plan) == .new
+    }
+
+    /// What to do about a ``DiskSight/forgottenMirror``.
+    static func adviceOnForgottenMirror(_ plan: SwapPlan) -> String {
+        """
+        libvirt still shows a <mirror> on disk \(plan.disk) of \(plan.domain.name) that no job belongs to, and refuses further \
+        block jobs on it until the guest has been stopped and started
+        """
+    }
+}

@@ -1,0 +1,77 @@
+import Synchronization
+
+/// One task at a time for each domain, whatever its requests call it. Places are handed on in the order in which they were asked for.
+package final class DomainLocks: Sendable {
+    private struct State {
+        /// The task that has a domain, and those that wait for it.
+        var holders: [String: TaskID] = [:]
+        var waiters: [String: [(task: TaskID, continuation: CheckedContinuation<Bool, Never>)]] = [:]
+        /// The UUIDs of domains that were asked for by name.
+        var names: [String: String] = [:]
+    }
+
+    /// Names remembered; beyond that they are learned anew.
+    private static let namesInMemory = 10_000
+
+    private let state = Mutex(State())
+
+    package init() {}
+
+    /// Returns when the domain is the task's. Asking again for what it has returns at once.
+    ///
+    /// - Throws: `CancellationError` when the waiting task is cancelled.
+    func acquire(_ uuid: String, for task: TaskID) async throws {
+        let isGranted = await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let answer = state.withLock { state -> Bool? in
+                    if state.holders[uuid] == nil || state.holders[uuid] == task {
+                        state.holders[uuid] = task
+                        return true
+                    }
+                    if Task.isCancelled { return false }
+                    state.waiters[uuid, default: []].append((task, continuation))
+                    return nil
+                }
+                if let answer { continuation.resume(returning: answer) }
+            }
+        } onCancel: {
+            let waiter = state.withLock { state -> CheckedContinuation<Bool, Never>? in
+                guard let index = state.waiters[uuid]?.firstIndex(where: { $0.task == task }) else { return nil }
+                return state.waiters[uuid]?.remove(at: index).continuation
+            }
+            waiter?.resume(returning: false)
+        }
+        guard isGranted else { throw CancellationError() }
+    }
+
+    /// Hands a task's domain on to whoever asked for it next.
+    func release(_ task: TaskID) {
+        let next = state.withLock { state -> [CheckedContinuation<Bool, Never>] in
+            var next: [CheckedContinuation<Bool, Never>] = []
+            for uuid in state.holders.filter({ $0.value == task }).map(\.key).sorted() {
+                state.holders[uuid] = nil
+                guard state.waiters[uuid]?.isEmpty == false, let waiter = state.waiters[uuid]?.removeFirst() else {
+                    state.waiters[uuid] = nil
+                    continue
+                }
+                state.holders[uuid] = waiter.task
+                next.append(waiter.continuation)
+            }
+            return next
+        }
+        for continuation in next { continuation.resume(returning: true) }
+    }
+
+    func learn(_ name: String, _ uuid: String) {
+        state.withLock { state in
+            if state.names.count >= Self.namesInMemory { state.names.removeAll() }
+            state.names[name] = uuid
+        }
+    }
+
+    /// The queue of a task: its domain's UUID where that is known, else what the request says.
+    func queue(for key: String) -> String {
+        guard key.hasPrefix("name:") else { return key }
+        return state.withLock { $0.names[String(key.dropFirst(5))] } ?? key
+    }
+}

@@ -1,0 +1,85 @@
+import Logging
+
+/// Restores domains that a swap undefined and that no journal knows of: their definition travels with them, in their metadata.
+struct OrphanKeeper {
+    let environment: SwapEnvironment
+    let executor: SwapExecutor
+
+    private var hypervisor: any Hypervisor { environment.hypervisor }
+
+    /// Looks at every running domain, and goes on until each has been looked at: one that does not answer keeps no other waiting.
+    ///
+    /// - Parameter isKnown: whether the journal takes care of a task.
+    func run(isKnown: @escaping @Sendable (TaskID) -> Bool) async {
+        var left: [DomainIdentity]?
+        var backoff = Backoff(first: .seconds(1), longest: .seconds(60))
+        while !Task.isCancelled {
+            do {
+                let candidates = try await remaining(left)
+                left = await candidates.asyncFilter { await !look($0, isKnown) }
+                if left?.isEmpty ?? true { return }
+            } catch {
+                environment.logger.warning("the running domains cannot be looked at for definitions that were lost: \(error)")
+            }
+            guard (try? await environment.clock.sleep(for: backoff.pause())) != nil else { return }
+        }
+    }
+
+    private func remaining(_ left: [DomainIdentity]?) async throws(HypervisorError) -> [DomainIdentity] {
+        if let left { return left }
+        return try await hypervisor.domains().filter(\.isLive).map { DomainIdentity(uuid: $0.uuid, name: $0.name) }
+    }
+
+    /// - Returns: false when the domain has to be looked at again.
+    private func look(_ domain: DomainIdentity, _ isKnown: @escaping @Sendable (TaskID) -> Bool) async -> Bool {
+        do {
+            guard let metadata = try await hypervisor.recoveryMetadata(domain),
+                let orphan = DomainXML.recoveryDefinition(metadata: metadata), !isKnown(orphan.task)
+            else { return true }
+            // In the instance's queue, before any swap of it that is asked for from now on.
+            let ticket = executor.reserve(domain.uuid.lowercased())
+            executor.fill(ticket) { await restore(domain, orphan) }
+            return true
+        } catch {
+            if error.code == .noDomain || error.code == .operationInvalid { return true }
+            environment.logger.warning("\(domain.name) cannot be asked for a definition that was lost: \(error)")
+            return false
+        }
+    }
+
+    private func restore(_ domain: DomainIdentity, _ orphan: DomainXML.RecoveryDefinition) async {
+        var backoff = Backoff(first: .seconds(1), longest: .seconds(60))
+        while true {
+            do {
+                return try await restoreOnce(domain, orphan)
+            } catch {
+                environment.logger.error("the lost definition of \(domain.name) cannot be restored yet: \(error)")
+            }
+            guard (try? await environment.clock.sleep(for: backoff.pause())) != nil else { return }
+        }
+    }
+
+    private func restoreOnce(_ domain: DomainIdentity, _ orphan: DomainXML.RecoveryDefinition) async throws {
+        guard let status = try await hypervisor.statusIfKnown(domain), status.isActive else { return }
+        if !status.isPersistent {
+            let live = try await hypervisor.xml(domain, .live)
+            let definition = try DomainXML.takingPasswords(orphan.definition, from: live)
+            try await hypervisor.define(xml: try DomainXML.takingSource(definition, disk: orphan.disk, from: live))
+            environment.logger.warning(
+                "\(domain.name) had lost its stored configuration in a swap that the journal does not know: restored")
+        }
+        if orphan.isAutostarted { try await hypervisor.setAutostart(domain) }
+        if try await hypervisor.blockJobInfo(domain, disk: orphan.disk)?.isCopy == true {
+            try await hypervisor.blockJobAbort(domain, disk: orphan.disk, pivot: false)
+        }
+        try await hypervisor.setRecoveryMetadata(domain, nil)
+    }
+}
+
+extension Sequence where Element: Sendable {
+    fileprivate func asyncFilter(_ isIncluded: (Element) async -> Bool) async -> [Element] {
+        var result: [Element] = []
+        for element in self where await isIncluded(element) { result.append(element) }
+        return result
+    }
+}

@@ -1,0 +1,93 @@
+import Logging
+
+extension SwapSteps {
+    /// Asks for the pivot and finds out what came of it. There is no time limit: as long as that is not known, nobody is answered.
+    func pivot(_ plan: SwapPlan) async -> SwapInput {
+        var cause = "the pivot failed"
+        do {
+            try await hypervisor.blockJobAbort(plan.domain, disk: plan.disk, pivot: true)
+        } catch {
+            if error.code == .notReady { return .notReady(failure(plan, "the copy was not ready for the pivot: \(error)")) }
+            // Whether libvirt heard the request shows in what runs.
+            cause += ": \(error)"
+        }
+        var backoff = Backoff(first: .milliseconds(100))
+        var isCompleted = false
+        while !Task.isCancelled {
+            let event = await wait(plan.disk, atMost: backoff.pause())
+            if case .blockJob(_, .completed, _) = event { isCompleted = true }
+            let sight = await inspector.look(plan)
+            if let input = afterPivot(plan, sight, cause, isCompleted) {
+                note(nil)
+                return input
+            }
+        }
+        return .interrupted
+    }
+
+    /// - Returns: nil as long as it is not known which volume the guest runs on.
+    private func afterPivot(_ plan: SwapPlan, _ sight: DiskSight, _ cause: String, _ isCompleted: Bool) -> SwapInput? {
+        switch sight {
+        case .onNew, .stopped(stored: .new): return .foundOnNew
+        case .onOld, .forgottenMirror: return .foundOnOld(failure(plan, cause))
+        case .copying: return .notReady(failure(plan, cause))
+        case .lostTrack: return .lostTrack(failure(plan, cause))
+        case .unnamedCopy, .foreignJob, .elsewhere: return .foundOnOld(failure(plan, "\(cause); the copy is no longer there"))
+        case .stopped, .missing:
+            // Told by the event, it had pivoted before it went away.
+            if isCompleted { return .foundOnNew }
+            return .foundOnOld(
+                failure(plan, "\(cause); the guest is gone from libvirt since, and \(SwapFailure.keepBoth)", .guestGone))
+        case .ending:
+            note("the pivot is under way: the new volume has not written everything out yet")
+            return nil
+        case .unknown(let why):
+            note(why)
+            return nil
+        }
+    }
+
+    /// Brings a guest back to the volume that libvirt believes it to be on.
+    func bringBack(_ plan: SwapPlan) async -> SwapInput {
+        logger.error("libvirt has lost track of a pivot: mirroring the disk back to \(plan.oldLocation)")
+        do {
+            try await settle { () async throws(HypervisorError) in
+                try await hypervisor.bringBack(plan.domain, disk: plan.disk)
+            } isDone: { () async throws(HypervisorError) in
+                false
+            }
+            return .done
+        } catch is CancellationError {
+            return .interrupted
+        } catch {
+            return .failed(
+                failure(
+                    plan,
+                    """
+                    the guest runs on the new volume, but libvirt still names the old one, and the disk could not be mirrored back: \
+                    \(error). Keep both volumes; stop the guest and start it again on the new one
+                    """, .hypervisorRefused))
+        }
+    }
+
+    /// Lets the guest use the whole size asked for.
+    func grow(_ plan: SwapPlan) async -> SwapInput {
+        guard let target = plan.resizeToBytes else { return .resized(plan.oldBytes) }
+        do {
+            try await settle(for: environment.settings.storeRetry) { () async throws(HypervisorError) in
+                try await hypervisor.grow(plan.domain, disk: plan.disk, toBytes: target)
+            } isDone: { () async throws(HypervisorError) in
+                try await hypervisor.capacity(plan.domain, disk: plan.disk) >= target
+            }
+            return .resized((try? await hypervisor.capacity(plan.domain, disk: plan.disk)) ?? target)
+        } catch is CancellationError {
+            return .interrupted
+        } catch {
+            let bytes = (try? await hypervisor.capacity(plan.domain, disk: plan.disk)) ?? plan.oldBytes
+            guard bytes < target else { return .resized(bytes) }
+            logger.error("moved, but not resized: \(error)")
+            return .notResized(
+                bytes, "the guest keeps \(bytes) bytes, it could not be given the \(target) bytes that were asked for: \(error)")
+        }
+    }
+}

@@ -1,0 +1,227 @@
+import Logging
+
+extension SwapSteps {
+    /// Looks at the disk of a task that was under way before a restart until something is known.
+    func observe(_ plan: SwapPlan) async -> SwapInput {
+        logger.notice("recovering from \(record.phase.rawValue)")
+        await subscribe(plan.domain)
+        var backoff = Backoff()
+        while true {
+            let sight = await inspector.look(plan)
+            guard case .unknown(let why) = sight else {
+                note(nil)
+                return .observed(sight)
+            }
+            note("the disk cannot be looked at: \(why)")
+            if Task.isCancelled { return .interrupted }
+            await wait(plan.disk, atMost: backoff.pause())
+        }
+    }
+
+    /// Looks at everything; an abort or the time-out of the swap ends the looking.
+    func prepare() async -> SwapInput {
+        hypervisor.expect(request)
+        return await withTaskGroup(of: SwapInput.self) { group in
+            defer { group.cancelAll() }
+            group.addTask { [self] in await inspectAll() }
+            group.addTask { [self] in
+                await control.untilAborted()
+                return .failed(.abortedByRequest)
+            }
+            let limit = request.options.timeoutS
+            if limit > 0 {
+                group.addTask { [self] in
+                    try? await clock.sleep(for: .seconds(max(0, limit - age)) + .milliseconds(1))
+                    return .failed(interruption() ?? .abortedByRequest)
+                }
+            }
+            return await group.next() ?? .interrupted
+        }
+    }
+
+    private func inspectAll() async -> SwapInput {
+        do {
+            try await lockDomain()
+            let input = try await SwapPreflight(environment: environment, request: request).run()
+            switch input {
+            case .prepared(let plan):
+                environment.observer.started(record, plan)
+                return .prepared(try await noting(plan))
+            case .adopted(let plan):
+                environment.observer.started(record, plan)
+                return input
+            default:
+                return input
+            }
+        } catch let failure as SwapFailure {
+            return .failed(failure)
+        } catch is CancellationError {
+            return .interrupted
+        } catch {
+            return .failed(.rebaseFailed("disk \(request.disk): \(error)"))
+        }
+    }
+
+    /// One instance may be called by its UUID or by its name: what counts is the domain.
+    private func lockDomain() async throws {
+        var uuid = request.instance.uuid
+        if uuid == nil || request.instance.name != nil, let found = try? await hypervisor.lookup(request.instance) {
+            uuid = found.uuid.lowercased()
+            if let name = request.instance.name { environment.domainLocks.learn(name, found.uuid.lowercased()) }
+        }
+        if let uuid { try await environment.domainLocks.acquire(uuid, for: record.id) }
+    }
+
+    /// What undefining makes libvirt forget is noted before.
+    private func noting(_ plan: SwapPlan) async throws -> SwapPlan {
+        guard plan.isUndefined else { return plan }
+        var plan = plan
+        plan.isAutostarted = try await hypervisor.isAutostarted(plan.domain)
+        plan.liveDevices = try DomainXML.devices(try await hypervisor.xml(plan.domain, .live))
+        return plan
+    }
+
+    /// Takes the persistent definition away, as `virDomainBlockRebase` demands; a copy of it stays with the live domain.
+    func undefine(_ plan: SwapPlan) async -> SwapInput {
+        guard let savedXML = plan.savedXML else { return .failed(failure(plan, "the domain's configuration was not saved")) }
+        do {
+            let metadata = try DomainXML.recoveryMetadata(
+                task: record.id, disk: plan.disk, definition: savedXML, isAutostarted: plan.isAutostarted ?? false)
+            try await settle(interruptedBy: plan) { () async throws(HypervisorError) in
+                try await hypervisor.setRecoveryMetadata(plan.domain, metadata)
+            } isDone: { () async throws(HypervisorError) in
+                false
+            }
+            try await settle(interruptedBy: plan) { () async throws(HypervisorError) in
+                try await hypervisor.undefine(plan.domain)
+            } isDone: { () async throws(HypervisorError) in
+                try await !hypervisor.status(plan.domain).isPersistent
+            }
+            return .done
+        } catch let failure as SwapFailure {
+            return .failed(failure)
+        } catch is CancellationError {
+            return .interrupted
+        } catch {
+            return .failed(failure(plan, "the domain could not be undefined: \(error)"))
+        }
+    }
+
+    /// Ends a stale copy, then starts ours. Events are asked for before.
+    func start(_ plan: SwapPlan) async -> SwapInput {
+        await subscribe(plan.domain)
+        do {
+            if let input = try await endStaleCopy(plan) { return input }
+            try await settle(interruptedBy: plan) { () async throws(HypervisorError) in
+                try await startCopy(plan)
+            } isDone: { () async throws(HypervisorError) in
+                try await isCopying(plan)
+            }
+            if plan.options.detectZeroes { try await unmapZeroes(plan) }
+            return .done
+        } catch let failure as SwapFailure {
+            return .failed(failure)
+        } catch is CancellationError {
+            return .interrupted
+        } catch let error as HypervisorError {
+            return ended(plan, cause: error.description)
+        } catch {
+            return .failed(failure(plan, "\(error)"))
+        }
+    }
+
+    /// A copy job that is on the disk before ours is stale, as for nova: it is ended.
+    ///
+    /// - Returns: nil when the disk is free.
+    private func endStaleCopy(_ plan: SwapPlan) async throws(SwapFailure) -> SwapInput? {
+        var ender = CopyEnder(steps: self, plan: plan, endsForeign: true)
+        var backoff = Backoff()
+        while true {
+            switch await ender.step() {
+            case .onOld, .elsewhere, .stopped, .missing: return nil  // the start itself will be refused where it must
+            case .onNew: return .foundOnNew
+            case .lostTrack: return .lostTrack(failure(plan, "libvirt has lost track of an earlier pivot"))
+            case .forgottenMirror: throw failure(plan, DiskInspector.adviceOnForgottenMirror(plan), .hypervisorRefused)
+            case .foreignJob: throw failure(plan, "a job that is not pivotd's is on the disk: it is left alone", .foreignJob)
+            case .copying, .ending, .unnamedCopy, .unknown, nil: break
+            }
+            if let interruption = interruption(plan) { throw interruption }
+            if Task.isCancelled { return .interrupted }
+            await wait(plan.disk, atMost: backoff.pause())
+        }
+    }
+
+    /// Lets the copy, which was started slowly for this, go on at its full speed once it leaves zeroes out.
+    private func unmapZeroes(_ plan: SwapPlan) async throws {
+        do throws(HypervisorError) {
+            try await hypervisor.unmapZeroes(plan.domain, disk: plan.disk, sliceBytes: plan.sliceBytes)
+        } catch {
+            control.warn("detect_zeroes: zeroes may have been allocated on the new volume: \(error)")
+            logger.warning("detect_zeroes: \(error)")
+        }
+        try await setPlannedSpeed(plan)
+    }
+
+    /// The speed that was asked for. An adopted copy may still have another: the slow start of `detect_zeroes`, or an earlier limit.
+    func setPlannedSpeed(_ plan: SwapPlan) async throws {
+        try await settle(interruptedBy: plan) { () async throws(HypervisorError) in
+            guard try await hypervisor.blockJobInfo(plan.domain, disk: plan.disk) != nil else { return }
+            try await hypervisor.blockJobSetSpeed(plan.domain, disk: plan.disk, bytesPerSecond: plan.options.bandwidthMiBs << 20)
+        } isDone: { () async throws(HypervisorError) in
+            false
+        }
+    }
+
+    /// Whether the copy that a call without an answer was to start is under way.
+    ///
+    /// A libvirtd that died before it had noted the copy's destination knows the job all the same. It must never be asked to pivot
+    /// such a job (9.0 crashes on it), so the job is ended here, to be begun again.
+    private func isCopying(_ plan: SwapPlan) async throws(HypervisorError) -> Bool {
+        switch await inspector.look(plan) {
+        case .copying, .ending, .onNew: return true
+        case .unknown(let why): throw HypervisorError(.busy, why)
+        case .unnamedCopy:
+            logger.warning("libvirt has forgotten where the copy goes: ending it, to begin again")
+            try await hypervisor.blockJobAbort(plan.domain, disk: plan.disk, pivot: false)
+            throw HypervisorError(.busy, "a copy whose destination libvirt has forgotten is being ended")
+        default: return false
+        }
+    }
+
+    private func startCopy(_ plan: SwapPlan) async throws(HypervisorError) {
+        let bandwidth = plan.options.bandwidthMiBs << 20
+        if plan.strategy == .rebase, let path = plan.destination.location.path {
+            let isBlock = if case .block = plan.destination.location { true } else { false }
+            let copy = RebaseCopy(
+                path: path, bandwidth: bandwidth, isBlockDevice: isBlock, isRaw: plan.destination.format == "raw")
+            try await hypervisor.blockRebase(plan.domain, disk: plan.disk, copy)
+            return
+        }
+        let copy = BlockCopy(
+            destination: plan.destination, sliceBytes: plan.sliceBytes,
+            bandwidth: plan.options.detectZeroes ? 1 << 20 : bandwidth, granularity: plan.options.granularityKiB << 10,
+            bufferSize: plan.options.copyBufferMiB << 20, synchronousWrites: plan.options.synchronousWrites)
+        try await hypervisor.blockCopy(plan.domain, disk: plan.disk, copy)
+    }
+
+    /// What a job's end means, by its cause.
+    func ended(_ plan: SwapPlan, cause: String) -> SwapInput {
+        if cause.contains("different sizes") { return .sizesDiffer(failure(plan, cause, .newVolumeTooSmall)) }
+        if plan.usesSlice, cause.contains("actual size of the containing file") {
+            return .failed(
+                .invalidVolume(
+                    "the new volume \(plan.destination.location) is smaller than the old one's \(plan.oldBytes) bytes",
+                    .newVolumeTooSmall))
+        }
+        return .failed(failure(plan, cause))
+    }
+
+    /// The size of a network volume is known once QEMU has opened it: too small for `resize_to` ends the copy early.
+    func checkGrownSize(_ plan: SwapPlan) async -> SwapFailure? {
+        guard let target = plan.resizeToBytes, plan.newBytes == nil,
+            let size = try? await hypervisor.mirrorCapacity(plan.domain, disk: plan.disk), size < target
+        else { return nil }
+        return .invalidVolume(
+            "the new volume \(plan.destination.location) has \(size) bytes, resize_to asks for \(target)", .newVolumeTooSmall)
+    }
+}

@@ -1,0 +1,157 @@
+import JSON
+import Logging
+import OrderedCollections
+
+extension SwapSteps {
+    /// Makes the stored configuration agree, reads both back, then lets go of the old volume.
+    ///
+    /// What cannot be written is tried again for `store_retry_s`: the guest is on the new volume, and nothing brings it back.
+    func store(_ plan: SwapPlan) async -> SwapInput {
+        let began = clock.now
+        var backoff = Backoff(first: .seconds(1), longest: .seconds(60))
+        while true {
+            do {
+                try await storeOnce(plan)
+                note(nil)
+                for remainder in await releaseOld(plan) { control.warn(remainder) }
+                return .done
+            } catch let failure as SwapFailure {
+                return .failed(failure)
+            } catch {
+                let cause = "moved, but the stored configuration could not be written: \(error)"
+                let isPassing = (error as? HypervisorError)?.isPassing ?? false
+                if !isPassing, clock.now - began >= environment.settings.storeRetry {
+                    return .failed(failure(plan, cause, .configurationFailed))
+                }
+                note(cause)
+            }
+            await wait(plan.disk, atMost: backoff.pause())
+            if Task.isCancelled { return .interrupted }
+        }
+    }
+
+    /// - Throws: ``HypervisorError`` for what is tried again, ``SwapFailure`` for what that would not change.
+    private func storeOnce(_ plan: SwapPlan) async throws {
+        let live = try await liveDisk(plan)
+        if plan.wasPersistent { try await storeDefinition(plan, live) }
+        if live != nil, plan.isUndefined { try await hypervisor.setRecoveryMetadata(plan.domain, nil) }
+        warnOfSize(plan)
+    }
+
+    /// The running disk, which must be on the new volume; nil when the domain has stopped: then only what is stored counts.
+    private func liveDisk(_ plan: SwapPlan) async throws -> DiskDescription? {
+        switch await inspector.look(plan) {
+        case .stopped, .missing:
+            return nil
+        case .onNew:
+            guard let disk = try await hypervisor.description(plan.domain, .live).disk(plan.disk) else {
+                throw HypervisorError(.busy, "the disk went away between two looks")
+            }
+            warnOfDifferences(plan, disk)
+            return disk
+        case .unknown(let why):
+            throw HypervisorError(.busy, why)
+        case .lostTrack:
+            // libvirt's live configuration is wrong then, and the stored one has to name what QEMU runs.
+            if plan.wasPersistent { try await storeDefinition(plan, nil) }
+            let cause = "the guest runs on the new volume, but libvirt names the old one; keep both volumes"
+            throw failure(plan, cause, .configurationFailed)
+        case .onOld, .forgottenMirror, .copying, .ending, .unnamedCopy, .foreignJob, .elsewhere:
+            throw failure(plan, "the disk has left the new volume again after the pivot", .configurationFailed)
+        }
+    }
+
+    private func storeDefinition(_ plan: SwapPlan, _ live: DiskDescription?) async throws {
+        guard let savedXML = plan.savedXML else {
+            throw failure(plan, "the domain's configuration was not saved", .configurationFailed)
+        }
+        let stored = try await storedConfiguration(plan)
+        guard stored != nil || plan.isUndefined else {
+            // Only what pivotd undefined is ever defined again.
+            return control.warn("the stored configuration of \(plan.domain.name) was removed by somebody else: it stays removed")
+        }
+        if try await !agrees(stored, plan, live) {
+            let base = if let stored { stored } else { try await withDevicesOfNow(savedXML, plan) }
+            try await define(try await naming(plan, live, in: base))
+        }
+        if plan.isAutostarted == true { try await hypervisor.setAutostart(plan.domain) }
+        guard try await agrees(try await storedConfiguration(plan), plan, live) else {
+            throw HypervisorError(.other, "it does not name the new volume after it was written")
+        }
+    }
+
+    /// A stored configuration with the disk on the new volume. A disk that is not in it stays out of it.
+    private func naming(_ plan: SwapPlan, _ live: DiskDescription?, in xml: String) async throws -> String {
+        guard try DomainDescription(xml: xml).disk(plan.disk) != nil else { return xml }
+        guard let live, differs(live, plan) else {
+            return try DomainXML.settingSource(xml, disk: plan.disk, to: plan.destination)
+        }
+        // What runs is what the next start has to find.
+        let running = try await hypervisor.xml(plan.domain, .live)
+        return try DomainXML.takingSource(xml, disk: plan.disk, from: running)
+    }
+
+    private func storedConfiguration(_ plan: SwapPlan) async throws(HypervisorError) -> String? {
+        guard try await hypervisor.statusIfKnown(plan.domain)?.isPersistent == true else { return nil }
+        return try await hypervisor.xml(plan.domain, .inactive)
+    }
+
+    private func agrees(_ xml: String?, _ plan: SwapPlan, _ live: DiskDescription?) async throws -> Bool {
+        guard let xml else { return false }
+        // A disk that only the running domain has is stored nowhere.
+        guard let disk = try DomainDescription(xml: xml).disk(plan.disk) else { return true }
+        guard let location = disk.location, !disk.hasSlices, disk.format == live?.format ?? plan.destination.format,
+            disk.isEncrypted == live?.isEncrypted ?? (plan.destination.encryption != nil)
+        else { return false }
+        return try await inspector.place(of: location, plan) == .new
+    }
+
+    private func differs(_ live: DiskDescription, _ plan: SwapPlan) -> Bool {
+        live.format != plan.destination.format || live.isEncrypted != (plan.destination.encryption != nil)
+    }
+
+    private func warnOfDifferences(_ plan: SwapPlan, _ live: DiskDescription) {
+        if differs(live, plan) {
+            control.warn(
+                "the disk runs as \(live.format ?? "?"), and is stored so, though \(plan.destination.format) was asked for")
+        }
+        guard live.keptElements != plan.keptElements else { return }
+        let (before, after) = (plan.keptElements, live.keptElements)
+        let changes =
+            before.filter { !after.contains($0) }.map { "-\($0)" } + after.filter { !before.contains($0) }.map { "+\($0)" }
+        control.warn("libvirt changed the disk's description beside its source: \(changes.joined(separator: " "))")
+    }
+
+    private func warnOfSize(_ plan: SwapPlan) {
+        guard plan.resizeToBytes == nil, plan.newBytes.map({ $0 > plan.oldBytes }) ?? plan.usesSlice else { return }
+        let size = plan.newBytes.map { " of \($0) bytes" } ?? ""
+        control.warn(
+            "the new volume\(size) is larger than the old one: the guest keeps \(plan.oldBytes) bytes until it is resized or started again"
+        )
+    }
+
+    func define(_ xml: String) async throws(HypervisorError) {
+        try await hypervisor.define(xml: xml)
+    }
+
+    /// A saved definition with the disks and interfaces that came and went while there was no definition to note them in.
+    func withDevicesOfNow(_ savedXML: String, _ plan: SwapPlan) async throws -> String {
+        guard let known = plan.liveDevices, try await hypervisor.statusIfKnown(plan.domain)?.isActive == true else {
+            return savedXML
+        }
+        let live = try await hypervisor.xml(plan.domain, .live)
+        return try DomainXML.takingDevices(savedXML, known: known, from: live)
+    }
+
+    private func releaseOld(_ plan: SwapPlan) async -> [String] {
+        var secret: String?
+        if case .network(let network) = plan.oldLocation, network.transport == "iscsi" {
+            let uuid = CHAPSecret.uuid(network)
+            secret = (try? await hypervisor.hasSecret(uuid: uuid)) == true ? uuid : nil
+        }
+        let isConnected = plan.oldLocation.path != nil && request.oldConnection.isHostAttached
+        let release = VolumeRelease(hypervisor: hypervisor, connector: environment.connector)
+        return await release.release(
+            request.oldConnection, plan.oldLocation, isConnected: isConnected, madeSecret: secret)
+    }
+}
