@@ -5,6 +5,7 @@ extension PivotdConfiguration {
     var swapSettings: SwapSettings {
         var settings = SwapSettings(allowedPaths: PathPolicy(hypervisor.allowedPaths))
         settings.mountPointBase = hypervisor.mountPointBase
+        settings.prefersQEMUInitiator = hypervisor.preferQEMUInitiator
         settings.maxConcurrentSwaps = daemon.maxConcurrentSwaps
         settings.sampleInterval = min(.seconds(1), max(.milliseconds(100), daemon.progressInterval))
         settings.storeRetry = daemon.storeRetry

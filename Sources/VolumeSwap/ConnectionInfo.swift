@@ -11,9 +11,8 @@ package struct ConnectionInfo: Sendable, Hashable, CustomStringConvertible, Cust
 
     package init(json value: JSONValue?, argument: String) throws(SwapFailure) {
         try self.init(resuming: value, argument: argument)
-        try Self.checkTexts(.object(json), path: argument)
-        try Self.checkKinds(json, Self.kinds, path: argument)
-        try Self.checkKinds(data, Self.dataKinds, path: "\(argument).data")
+        try Self.check(json, Self.kinds, path: argument)
+        try Self.check(data, Self.dataKinds, path: "\(argument).data")
     }
 
     /// Reads what was accepted before, without a look at the members.
@@ -34,6 +33,10 @@ package struct ConnectionInfo: Sendable, Hashable, CustomStringConvertible, Cust
     package var volumeID: String? { json["serial"]?.stringValue ?? data["volume_id"]?.stringValue }
     package var isMultiattach: Bool { json["multiattach"]?.boolValue ?? false }
     package var isEncrypted: Bool { data["encrypted"]?.boolValue ?? false }
+    /// Whether it says at all if the volume is encrypted.
+    var saysEncrypted: Bool { data["encrypted"]?.boolValue != nil }
+    /// Every id that it gives the volume.
+    var volumeIDs: [String] { [json["serial"]?.stringValue, text("volume_id")].compactMap { $0 }.filter { !$0.isEmpty } }
 
     package var description: String { "ConnectionInfo(\(driverVolumeType), volume \(volumeID ?? "?"))" }
     package var customMirror: Mirror { Mirror(self, children: ["driver_volume_type": driverVolumeType]) }
@@ -44,12 +47,35 @@ package struct ConnectionInfo: Sendable, Hashable, CustomStringConvertible, Cust
         return text
     }
 
+    /// The connection_info of a swap's result: the new one, under the old volume's id wherever it says one.
+    ///
+    /// That is nova's, too: over a Cinder migration the new volume takes the old one's id in the end, and the guest's disk keeps its
+    /// serial.
+    ///
+    /// - Parameters:
+    ///   - old: the old volume's connection_info.
+    ///   - oldVolumeID: the id where `old` has no `serial`.
+    ///   - devicePath: the host's path of the new volume, where it has one.
+    package func settled(replacing old: ConnectionInfo, oldVolumeID: String?, devicePath: String?) -> JSONObject {
+        var connection = json
+        var data = data
+        if let devicePath { data["device_path"] = .string(devicePath) }
+        if let id = old.json["serial"]?.stringValue ?? oldVolumeID ?? old.text("volume_id") {
+            connection["serial"] = .string(id)
+            if data["volume_id"]?.isNull == false { data["volume_id"] = .string(id) }
+        }
+        connection["data"] = .object(data)
+        return connection
+    }
+
     /// What a member that pivotd reads may be, null aside.
     private enum Kind: String {
         case text = "a text"
         case path = "an absolute path"
         case boolean = "true or false"
         case list = "a list"
+        /// Not judged by its type: the readers of these take several.
+        case open = "a value"
         case port = "a port from 1 to 65535"
 
         func fits(_ value: JSONValue) -> Bool {
@@ -58,35 +84,39 @@ package struct ConnectionInfo: Sendable, Hashable, CustomStringConvertible, Cust
             case .path: value.stringValue?.utf8.first == UInt8(ascii: "/")
             case .boolean: value.boolValue != nil
             case .list: value.arrayValue != nil
+            case .open: true
             case .port: value.wholeValue != nil || value.stringValue != nil
             }
         }
     }
 
-    private static let kinds: [String: Kind] = ["serial": .text, "multiattach": .boolean, "mount_point_base": .text]
+    private static let kinds: [String: Kind] = [
+        "driver_volume_type": .text, "serial": .text, "multiattach": .boolean, "mount_point_base": .text,
+    ]
     private static let dataKinds: [String: Kind] = [
         "device_path": .path, "export": .text, "export_name": .text, "name": .text, "mount_point_base": .text, "format": .text,
         "hosts": .list, "ports": .list, "auth_enabled": .boolean, "auth_username": .text, "auth_password": .text,
-        "secret_type": .text, "secret_uuid": .text, "target_portal": .text, "target_iqn": .text, "host": .text, "port": .port,
-        "encrypted": .boolean, "volume_id": .text,
+        "secret_type": .text, "secret_uuid": .text, "target_portal": .text, "target_iqn": .text, "target_lun": .open,
+        "target_portals": .list, "target_iqns": .list, "target_luns": .list, "host": .text, "port": .port, "encrypted": .boolean,
+        "volume_id": .text, "sofs_path": .text, "prefer_qemu_initiator": .boolean,
     ]
 
-    /// A member of the wrong type must not pass for an absent one.
-    private static func checkKinds(
+    /// Checks the members that reach libvirt, a path or a command. A member of the wrong type must not pass for an absent one, and no
+    /// text in one may hold a control character. All others are the caller's own: a keyring with its line breaks, for example.
+    private static func check(
         _ members: JSONObject, _ kinds: [String: Kind], path: @autoclosure () -> String
     ) throws(SwapFailure) {
         for (key, value) in members {
-            guard !value.isNull, let kind = kinds[key], !kind.fits(value) else { continue }
-            throw .invalidInput("\(path()).\(key): must be \(kind.rawValue)")
+            guard !value.isNull, let kind = kinds[key] else { continue }
+            guard kind.fits(value) else { throw .invalidInput("\(path()).\(key): must be \(kind.rawValue)") }
+            try checkTexts(value, path: "\(path()).\(key)")
         }
     }
 
-    /// No text that reaches libvirt may hold a control character, or be longer than any path or name can be.
+    /// No such text may hold a control character, or be longer than any path or name can be.
     private static func checkTexts(_ value: JSONValue, path: @autoclosure () -> String) throws(SwapFailure) {
         switch value {
         case .string(let text): try checkText(text, path())
-        case .object(let object):
-            for (key, item) in object { try checkTexts(item, path: "\(path()).\(key.prefix(80))") }
         case .array(let items):
             for item in items { try checkTexts(item, path: path()) }
         default: break

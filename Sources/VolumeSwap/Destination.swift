@@ -10,6 +10,15 @@ package enum VolumeTarget: Sendable, Hashable {
     case connector
 }
 
+/// A share as nova mounts it, and the volume's file on it.
+struct MountedShare: Sendable, Hashable {
+    var export: String
+    var mountPoint: String
+    var name: String
+
+    var path: String { "\(mountPoint)/\(name)" }
+}
+
 extension ConnectionInfo {
     /// The format of the bytes: `raw` unless the driver says `qcow2`.
     ///
@@ -26,19 +35,33 @@ extension ConnectionInfo {
     ///
     /// - Parameters:
     ///   - mountPointBase: the setting used when neither `data` nor its surroundings name a `mount_point_base`.
+    ///   - attachesISCSI: whether an iSCSI volume is attached to the host by a connector, as nova does, not by QEMU's own initiator;
+    ///     see ``attachesISCSI(hasConnector:prefersQEMU:)``.
     ///   - argument: names the argument in an error.
-    package func target(mountPointBase: String, argument: String) throws(SwapFailure) -> VolumeTarget {
+    package func target(mountPointBase: String, attachesISCSI: Bool = false, argument: String) throws(SwapFailure) -> VolumeTarget
+    {
         if let path = text("device_path"), driverVolumeType != "rbd", driverVolumeType != "nbd" { return .path(path) }
         switch driverVolumeType {
         case "rbd": return .network(try rbd(argument))
         case "nbd": return .network(try nbd(argument))
-        case "iscsi": return isMultipath ? .connector : .network(try iscsi(argument))
+        case "iscsi": return isMultipath || attachesISCSI ? .connector : .network(try iscsi(argument))
+        case "scality": return .path(try scalityPath(mountPointBase, argument))
         case let type where Self.localTypes.contains(type):
-            return .path(try mountedPath(mountPointBase, argument))
+            guard let share = try share(mountPointBase: mountPointBase, argument: argument) else {
+                throw .invalidInput("\(argument).data.device_path: missing, and there is no export and name to build it from")
+            }
+            return .path(share.path)
         default:
-            return data["export"]?.stringValue != nil && data["name"]?.stringValue != nil
-                ? .path(try mountedPath(mountPointBase, argument)) : .connector
+            guard let share = try share(mountPointBase: mountPointBase, argument: argument) else { return .connector }
+            return .path(share.path)
         }
+    }
+
+    /// Whether an iSCSI volume goes through the connector helper: where there is one, unless QEMU's own initiator is preferred.
+    ///
+    /// A target that admits only the host's IQN refuses that of QEMU.
+    func attachesISCSI(hasConnector: Bool, prefersQEMU: Bool) -> Bool {
+        hasConnector && !(data["prefer_qemu_initiator"]?.boolValue ?? prefersQEMU)
     }
 
     /// Kinds whose path is there without anybody attaching the volume.
@@ -50,19 +73,47 @@ extension ConnectionInfo {
     var isHostAttached: Bool { !Self.localTypes.contains(driverVolumeType) && !["rbd", "nbd"].contains(driverVolumeType) }
 
     private var isMultipath: Bool {
-        (data["target_portals"]?.arrayValue?.count ?? 0) > 1 || text("multipath_id") != nil
+        ["target_portals", "target_iqns", "target_luns"].contains { (data[$0]?.arrayValue?.count ?? 0) > 1 }
+            || text("multipath_id") != nil
     }
 
-    private func mountedPath(_ setting: String, _ argument: String) throws(SwapFailure) -> String {
-        guard let export = text("export"), let name = text("name") else {
-            throw .invalidInput("\(argument).data.device_path: missing, and there is no export and name to build it from")
+    /// The mounted share that a volume without a path of its own is on, where nova mounts it: BASE/md5 of the export.
+    ///
+    /// - Returns: nil where no export and name say so.
+    func share(mountPointBase setting: String, argument: String) throws(SwapFailure) -> MountedShare? {
+        guard text("device_path") == nil, driverVolumeType != "scality", let export = text("export"), let name = text("name")
+        else {
+            return nil
         }
         guard !name.utf8.contains(UInt8(ascii: "/")), name != ".", name != ".." else {
             throw .invalidInput("\(argument).data.name: '\(name.prefix(80))' is not a file name")
         }
-        let base = text("mount_point_base") ?? json["mount_point_base"]?.stringValue ?? setting
+        let base = try mountPointBase(argument) ?? setting
+        return MountedShare(export: export, mountPoint: "\(base)/\(MD5.hexDigest(normalized(export: export)))", name: name)
+    }
+
+    private func mountPointBase(_ argument: String) throws(SwapFailure) -> String? {
+        guard let base = text("mount_point_base") ?? json["mount_point_base"]?.stringValue else { return nil }
         guard base.hasPrefix("/") else { throw .invalidInput("\(argument).mount_point_base: must be an absolute path") }
-        return "\(base)/\(MD5.hexDigest(export))/\(name)"
+        return base
+    }
+
+    /// As `_normalize_export` of nova's drivers: quobyte's alone is a URL.
+    private func normalized(export: String) -> String {
+        let scheme = "quobyte://"
+        return driverVolumeType == "quobyte" && export.hasPrefix(scheme) ? String(export.dropFirst(scheme.count)) : export
+    }
+
+    /// scality's file system is mounted once for all volumes, beside nova's other mounts; `sofs_path` leads to the file in it.
+    private func scalityPath(_ setting: String, _ argument: String) throws(SwapFailure) -> String {
+        guard let path = text("sofs_path") else {
+            throw .invalidInput("\(argument).data.device_path: missing, and there is no sofs_path to build it from")
+        }
+        guard !path.split(separator: "/").contains("..") else {
+            throw .invalidInput("\(argument).data.sofs_path: must not lead upwards")
+        }
+        let parent = setting.split(separator: "/").dropLast().map { "/\($0)" }.joined()
+        return "\(try mountPointBase(argument) ?? "\(parent)/scality")/\(path)"
     }
 
     private func rbd(_ argument: String) throws(SwapFailure) -> NetworkLocation {
@@ -90,9 +141,14 @@ extension ConnectionInfo {
     }
 
     private func iscsi(_ argument: String) throws(SwapFailure) -> NetworkLocation {
-        let portal = try requiredText("target_portal", argument)
-        let iqn = try requiredText("target_iqn", argument)
-        guard let lun = data["target_lun"].flatMap(Self.number), (0...16383).contains(lun) else {
+        guard let portal = text("target_portal") ?? first("target_portals")?.stringValue else {
+            throw .invalidInput("\(argument).data.target_portal: missing or not a text")
+        }
+        guard let iqn = text("target_iqn") ?? first("target_iqns")?.stringValue, !iqn.isEmpty else {
+            throw .invalidInput("\(argument).data.target_iqn: missing or not a text")
+        }
+        let number = data["target_lun"].flatMap { $0.isNull ? nil : $0 } ?? first("target_luns")
+        guard let lun = number.flatMap(Self.number), (0...16383).contains(lun) else {
             throw .invalidInput("\(argument).data.target_lun: missing or not a number from 0 to 16383")
         }
         // PORTAL may carry iSCSI's group tag (",1") and IPv6 brackets.
@@ -102,6 +158,21 @@ extension ConnectionInfo {
         else { throw .invalidInput("\(argument).data.target_portal: must be HOST:PORT") }
         return NetworkLocation(
             transport: "iscsi", name: "\(iqn)/\(lun)", hosts: [.init(name: Self.bare(String(address[..<colon])), port: port)])
+    }
+
+    private func first(_ key: String) -> JSONValue? { data[key]?.arrayValue?.first }
+
+    /// `IQN/LUN` of each path that it names, one where all of them lead to one target.
+    var iscsiTargets: [String] {
+        guard driverVolumeType == "iscsi" else { return [] }
+        var targets: [String] = []
+        if let iqn = text("target_iqn"), let lun = data["target_lun"].flatMap(Self.number) { targets.append("\(iqn)/\(lun)") }
+        let luns = data["target_luns"]?.arrayValue ?? []
+        for (index, iqn) in (data["target_iqns"]?.arrayValue ?? []).enumerated() {
+            let lun = (index < luns.count ? luns[index] : luns.first ?? data["target_lun"]).flatMap(Self.number)
+            if let iqn = iqn.stringValue, let lun { targets.append("\(iqn)/\(lun)") }
+        }
+        return targets
     }
 
     package func requiredText(_ key: String, _ argument: String) throws(SwapFailure) -> String {

@@ -11,6 +11,9 @@ package struct DiskFacts: Sendable, Hashable, Codable {
         package var ready: String?
         package var location: VolumeLocation
         package var format: String?
+        package var isEncrypted = false
+        /// The secret of the encryption.
+        package var passphrase: SecretReference?
     }
 
     /// `vdb`
@@ -20,12 +23,21 @@ package struct DiskFacts: Sendable, Hashable, Codable {
     package var location: VolumeLocation?
     package var format: String?
     package var isEncrypted: Bool
+    /// The secret of the encryption.
+    package var passphrase: SecretReference?
+    /// The files below the source, as far as libvirt names them: a guest reads them, too.
+    package var backing: [VolumeLocation]
     package var hasSlices: Bool
     package var isShareable: Bool
+    package var isReadOnly: Bool
+    /// `unmap` or `ignore`, where the driver says one.
+    package var discard: String?
     package var serial: String?
     package var mirror: Mirror?
     /// UUIDs of the libvirt secrets that the source uses.
     package var secretUUIDs: [String]
+    /// What belongs to the source and does not move with the disk: `reservations`, `seclabel`, `startupPolicy`.
+    package var droppedElements: [String]
     /// All that a swap must not change, element by element in a canonical order: target, bus, address, alias, cache, iotune, …
     package var keptElements: [String]
 }

@@ -29,14 +29,34 @@ extension DiskFacts {
         let source = element.first("source")
         location = source.flatMap { VolumeLocation(type: element.value("type") ?? "", source: $0) }
         format = element.first("driver")?.value("type")
-        isEncrypted = source?.first("encryption") != nil || element.first("encryption") != nil
+        let encryption = source?.first("encryption") ?? element.first("encryption")
+        isEncrypted = encryption != nil
+        passphrase = encryption.flatMap(SecretReference.init(encryption:))
+        backing = Self.backing(of: element)
         hasSlices = source?.first("slices") != nil
         isShareable = element.first("shareable") != nil
+        isReadOnly = element.first("readonly") != nil
+        discard = element.first("driver")?.value("discard")
         serial = element.first("serial")?.text
         mirror = element.first("mirror").flatMap(Mirror.init(element:))
         secretUUIDs = [source?.first("auth"), element.first("auth"), source?.first("encryption"), element.first("encryption")]
             .compactMap { $0?.first("secret")?.value("uuid")?.lowercased() }
+        droppedElements =
+            ["reservations", "seclabel"].filter { source?.first($0) != nil }
+            + (source?.value("startupPolicy") == nil ? [] : ["startupPolicy"])
         keptElements = Self.keptElements(of: element)
+    }
+
+    private static func backing(of disk: XMLTree) -> [VolumeLocation] {
+        var found: [VolumeLocation] = []
+        var store = disk.first("backingStore")
+        while let below = store {
+            if let source = below.first("source"), let place = VolumeLocation(type: below.value("type") ?? "", source: source) {
+                found.append(place)
+            }
+            store = below.first("backingStore")
+        }
+        return found
     }
 
     private static func keptElements(of element: XMLTree) -> [String] {
@@ -61,6 +81,10 @@ extension DiskFacts.Mirror {
         self.init(
             job: element.value("job") ?? "copy", ready: element.value("ready"), location: location,
             format: element.first("format")?.value("type"))
+        if let encryption = source.first("encryption") {
+            isEncrypted = true
+            passphrase = SecretReference(encryption: encryption)
+        }
     }
 }
 
@@ -84,5 +108,13 @@ extension VolumeLocation {
         default:
             self = .other("\(type) source \(source.value("pool") ?? source.value("dir") ?? "")")
         }
+    }
+}
+
+extension SecretReference {
+    fileprivate init?(encryption: XMLTree) {
+        guard let secret = encryption.first("secret") else { return nil }
+        self.init(
+            type: secret.value("type") ?? "passphrase", uuid: secret.value("uuid")?.lowercased(), usage: secret.value("usage"))
     }
 }

@@ -87,6 +87,19 @@ package protocol Hypervisor: Sendable {
     /// Where the guest's bytes begin in a LUKS volume of version 1, the one that QEMU opens; nil when the path holds no such header
     /// or it cannot be read.
     func luksPayloadOffset(path: String) async throws(HypervisorError) -> Int64?
+
+    // MARK: Which volume is which
+
+    /// What a path is, found without opening anything: links are followed by name, and what they lead to is only asked for its status.
+    func look(at path: String, of owner: PathOwner) async -> PathAnswer
+    /// The addresses of a host's name, each in one spelling, those of this host as `loopback`; empty when it does not resolve in time.
+    func addresses(ofHost name: String) async -> [String]
+    /// Whether the host itself uses a block device: mounted, swap, or a member of a mapped device (`open` with `O_EXCL`).
+    func isHeldByHost(path: String) async throws(HypervisorError) -> Bool
+    /// The UUID in the LUKS header that a path begins with, empty where the header has none; nil when there is no such header.
+    func luksUUID(path: String) async throws(HypervisorError) -> String?
+    /// Whether libvirt has a secret of usage type volume for a volume that nobody called encrypted.
+    func hasPassphrase(volumeID: String) async throws(HypervisorError) -> Bool
 }
 
 extension Hypervisor {
@@ -201,27 +214,4 @@ package enum GrowSupport: Sendable, Hashable {
     case supported
     /// The reason, for an operator.
     case unsupported(String)
-}
-
-package struct PathDescription: Sendable, Hashable {
-    package enum Kind: String, Sendable, Hashable {
-        case file, block, other
-    }
-
-    package var kind: Kind
-    package var bytes: Int64
-    /// The path with every symlink resolved.
-    package var canonicalPath: String
-    /// Each name on the way from the path to `canonicalPath`, directories resolved: `/dev/vg/lv`, `/dev/dm-3`.
-    package var names: [String]
-    /// `st_rdev` of a block device.
-    package var deviceNumber: UInt64?
-
-    package init(kind: Kind, bytes: Int64, canonicalPath: String, names: [String], deviceNumber: UInt64?) {
-        self.kind = kind
-        self.bytes = bytes
-        self.canonicalPath = canonicalPath
-        self.names = names
-        self.deviceNumber = deviceNumber
-    }
 }

@@ -2,44 +2,91 @@ import JSON
 import OrderedCollections
 
 /// Answers whether two names mean the same volume.
-struct LocationComparison {
+struct LocationComparison: Sendable {
     let hypervisor: any Hypervisor
 
-    /// The same path after symlinks, the same block device, or the same network disk.
+    private var identifier: VolumeIdentifier { VolumeIdentifier(hypervisor: hypervisor) }
+
+    /// Whether two places are one volume, by any of its names. Texts that agree are not looked at.
+    ///
+    /// A place that cannot be looked at is another one: the text that libvirt shows of a destination is the one that it was given.
     func isSame(_ one: VolumeLocation, _ other: VolumeLocation) async throws(HypervisorError) -> Bool {
-        if case .network(let first) = one, case .network(let second) = other { return first.isSame(as: second) }
-        guard let firstPath = one.path, let secondPath = other.path else { return false }
-        if firstPath.hasSameBytes(as: secondPath) { return true }
-        guard let first = try await hypervisor.inspect(path: firstPath),
-            let second = try await hypervisor.inspect(path: secondPath)
-        else {
-            return false
-        }
-        if first.canonicalPath.hasSameBytes(as: second.canonicalPath) { return true }
-        return first.deviceNumber != nil && first.deviceNumber == second.deviceNumber
+        if VolumeIdentity(text: one).meets(VolumeIdentity(text: other)) { return true }
+        guard one.canBe(other) else { return false }
+        async let first = identifier.identity(of: one).identity
+        async let second = identifier.identity(of: other).identity
+        return await first.meets(second)
     }
+
+    // MARK: The old volume, strictly
 
     /// Whether connection_info describes the disk's present source.
-    func describes(_ connection: ConnectionInfo, _ disk: DiskDescription, mountPointBase: String) async throws -> Bool {
+    ///
+    /// A disk whose serial is the volume's id may be reached otherwise than connection_info says, by other monitors, ports or portals,
+    /// or by a device that it does not name; it may not be another image, LUN, export or path than it says.
+    func describes(
+        _ connection: ConnectionInfo, volumeID: String? = nil, _ disk: DiskDescription, mountPointBase: String
+    ) async throws -> Bool {
         guard let current = disk.location else { return false }
+        let ids = [volumeID, connection.json["serial"]?.stringValue, connection.text("volume_id")].compactMap { $0 }
+        let hasItsSerial = disk.serial.map { serial in ids.contains { $0.lowercased() == serial.lowercased() } } ?? false
         switch try connection.target(mountPointBase: mountPointBase, argument: "old_connection_info") {
-        case .network(let network):
-            return try await isSame(.network(network), current)
         case .path(let path):
             if try await isSame(.block(path), current) { return true }
-            return try await isInitiatorDisk(connection, current)
+            // QEMU's own initiator may use a LUN that was once attached to the host.
+            guard case .network = current, connection.driverVolumeType == "iscsi" else { return false }
+            return await reaches(connection.iscsiTargets, current)
+        case .network(let network):
+            if try await isReached(network, current) { return true }
+            guard hasItsSerial else { return false }
+            return await !contradicts(connection, network, current)
         case .connector:
+            let targets = connection.iscsiTargets
+            if !targets.isEmpty, await reaches(targets, current) { return true }
             // Without a path only the serial, which Cinder sets to the volume's id, tells which volume a disk is.
-            return disk.serial != nil && disk.serial == connection.volumeID
+            guard hasItsSerial else { return false }
+            guard case .network(let network) = current else { return await !isAnotherLUN(current, than: targets) }
+            return network.transport != "iscsi" && network.transport != "rbd" && network.transport != "nbd"
         }
     }
 
-    /// An iSCSI volume that was once attached to the host, but that QEMU's own initiator uses now.
-    private func isInitiatorDisk(_ connection: ConnectionInfo, _ current: VolumeLocation) async throws(HypervisorError) -> Bool {
-        guard case .network(let network) = current, network.transport == "iscsi", let iqn = connection.text("target_iqn"),
-            let lun = connection.data["target_lun"].flatMap(ConnectionInfo.number)
-        else { return false }
-        return network.name == "\(iqn)/\(lun)"
+    /// The same name by a host that both know.
+    private func isReached(_ network: NetworkLocation, _ current: VolumeLocation) async throws(HypervisorError) -> Bool {
+        guard case .network(let shown) = current else {
+            // What is attached to this host is named by the host alone.
+            return ["rbd", "iscsi"].contains(network.transport) ? try await isSame(.network(network), current) : false
+        }
+        if network.isSame(as: shown) { return true }
+        return network.transport == "nbd" ? try await isSame(.network(network), current) : false
+    }
+
+    /// Whether the place is another image, LUN or export than connection_info says, or of another kind.
+    private func contradicts(_ connection: ConnectionInfo, _ network: NetworkLocation, _ current: VolumeLocation) async -> Bool {
+        switch current {
+        case .network(let shown):
+            guard network.transport == shown.transport else { return true }
+            guard network.transport == "nbd" else {
+                return !VolumeIdentity(text: .network(network)).meets(VolumeIdentity(text: .network(shown)))
+            }
+            let ports = [network, shown].map { $0.hosts.first?.port ?? 10809 }
+            return !network.hasSameName(as: shown) || ports[0] != ports[1]
+        case .block:
+            // Attached to the host since: by os-brick, or mapped.
+            guard network.transport == "iscsi" else { return true }
+            return await isAnotherLUN(current, than: [network.name])
+        case .file, .other: return true
+        }
+    }
+
+    private func reaches(_ targets: [String], _ current: VolumeLocation) async -> Bool {
+        let wanted = VolumeIdentity(Set(targets.map { VolumeIdentity.iscsi($0) }))
+        return await wanted.meets(identifier.identity(of: current).identity)
+    }
+
+    /// Whether udev's links say that a device is a LUN, and none of these.
+    private func isAnotherLUN(_ current: VolumeLocation, than targets: [String]) async -> Bool {
+        let known = await identifier.identity(of: current).identity.names.filter { $0.kind == .iscsi }
+        return !targets.isEmpty && !known.isEmpty && known.isDisjoint(with: targets.map { VolumeIdentity.iscsi($0) })
     }
 
     /// What connection_info names, for an error: never more than a place.
@@ -50,4 +97,51 @@ struct LocationComparison {
         case .connector, nil: "\(connection.driverVolumeType) volume \(connection.volumeID ?? "?")"
         }
     }
+
+    // MARK: The new volume, with all that a guest depends on
+
+    /// Whether a disk is on the destination, in its format and encryption.
+    func match(_ disk: DiskDescription, _ destination: VolumeSource) async throws(HypervisorError) -> SourceMatch {
+        guard let location = disk.location else { return .elsewhere }
+        let shown = ShownSource(location: location, format: disk.format, isEncrypted: disk.isEncrypted, secret: disk.passphrase)
+        return try await match(shown, destination)
+    }
+
+    /// Whether a running copy goes to the destination, in its format and encryption.
+    func match(_ mirror: DiskFacts.Mirror, _ destination: VolumeSource) async throws(HypervisorError) -> SourceMatch {
+        let shown = ShownSource(
+            location: mirror.location, format: mirror.format, isEncrypted: mirror.isEncrypted, secret: mirror.passphrase)
+        return try await match(shown, destination)
+    }
+
+    private struct ShownSource {
+        var location: VolumeLocation
+        var format: String?
+        var isEncrypted: Bool
+        var secret: SecretReference?
+    }
+
+    private func match(_ shown: ShownSource, _ destination: VolumeSource) async throws(HypervisorError) -> SourceMatch {
+        guard try await isSame(shown.location, destination.location) else { return .elsewhere }
+        if shown.format != destination.format {
+            return .differs("its format is \(shown.format ?? "not named"), not \(destination.format)")
+        }
+        switch (shown.isEncrypted, destination.encryption) {
+        case (false, nil): return .same
+        case (true, nil): return .differs("it is encrypted, which the new volume is not")
+        case (false, _?): return .differs("it is not encrypted, which the new volume is")
+        case (true, let wanted?):
+            // A secret may be named by its usage; then there is nothing to compare.
+            guard let one = shown.secret?.uuid, let other = wanted.uuid, one != other else { return .same }
+            return .differs("its passphrase is the secret \(one), not \(other)")
+        }
+    }
+}
+
+/// What came of holding a source that libvirt shows against a destination.
+enum SourceMatch: Sendable, Hashable {
+    case same
+    /// The place is the destination's, but a guest would not read it as the destination; in what, for an operator.
+    case differs(String)
+    case elsewhere
 }

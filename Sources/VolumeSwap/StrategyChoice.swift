@@ -35,7 +35,8 @@ struct StrategyChoice {
         }
         if plan.usesSlice || plan.resizeToBytes != nil {
             return .invalidVolume(
-                "the new volume \(plan.destination.location) is larger than the old one: rebase cannot grow a disk; use copy")
+                "the new volume \(plan.destination.location) is larger than the old one: rebase cannot grow a disk; use copy",
+                .notSupported)
         }
         guard status.isPersistent else { return nil }
         let losses = [

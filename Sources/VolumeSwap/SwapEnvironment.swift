@@ -10,11 +10,12 @@ package final class SwapEnvironment: Sendable {
     package let logger: Logger
     package let clock: any SwapClock
     package let domainLocks = DomainLocks()
-    package let reservations = VolumeReservations()
+    package let reservations: VolumeReservations
 
     package init(
         hypervisor: any Hypervisor, connector: any VolumeConnector, journal: any SwapJournal, settings: SwapSettings,
-        observer: any SwapObserver, logger: Logger, clock: any SwapClock = SystemClock()
+        observer: any SwapObserver, logger: Logger, clock: any SwapClock = SystemClock(),
+        reservations: VolumeReservations = VolumeReservations()
     ) {
         self.hypervisor = hypervisor
         self.connector = connector
@@ -23,5 +24,6 @@ package final class SwapEnvironment: Sendable {
         self.observer = observer
         self.logger = logger
         self.clock = clock
+        self.reservations = reservations
     }
 }

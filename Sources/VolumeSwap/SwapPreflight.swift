@@ -1,100 +1,235 @@
+import Logging
+import Synchronization
+
 /// Looks before anything is touched: what runs, what is asked for, and whether one can become the other.
+///
+/// What it connected or made for the new volume is undone when it fails. A cancelled one cannot: see ``release()``.
 final class SwapPreflight: Sendable {
     private let environment: SwapEnvironment
     private let request: SwapRequest
+    private let task: TaskID?
+    private let ledger = AttachmentLedger()
+    /// Which volume the disk was seen on.
+    private let seen = Mutex<VolumeInUse?>(nil)
 
-    init(environment: SwapEnvironment, request: SwapRequest) {
+    /// - Parameters:
+    ///   - task: reserves the new volume; whoever ends the task releases it.
+    ///   - isResumed: an earlier preflight of the task was cut off, and may have attached the volume.
+    init(environment: SwapEnvironment, request: SwapRequest, task: TaskID? = nil, isResumed: Bool = false) {
         self.environment = environment
         self.request = request
+        self.task = task
+        let resolver = VolumeResolver(environment: environment, ledger: ledger)
+        if isResumed, environment.connector.isConfigured, (try? resolver.target(request.newConnection)) == .connector {
+            ledger.noteAttachment()
+        }
     }
 
     private var hypervisor: any Hypervisor { environment.hypervisor }
     private var mountPointBase: String { environment.settings.mountPointBase }
+    private var inUse: InUseCheck { InUseCheck(hypervisor: hypervisor, request: request) }
+    private var comparison: LocationComparison { LocationComparison(hypervisor: hypervisor) }
 
-    /// The machine's first input: `prepared`, `alreadyMoved` or `adopted`. A new volume that was connected is let go of on failure.
+    /// The machine's first input: `prepared`, `alreadyMoved` or `adopted`.
+    ///
+    /// - Throws: ``SwapFailure`` that says which volume is in use as far as that was seen, and what could not be undone.
     func run() async throws -> SwapInput {
-        let domain = try await lookup()
-        // The longest of the looks, on a host of many domains, goes beside the others.
-        async let running = environment.hypervisor.domains()
-        let status = try await hypervisor.status(domain)
-        guard status.isActive else { throw SwapFailure(.instanceNotRunning, domain.uuid) }
-        let description = try await hypervisor.description(domain, .live)
-        guard let disk = description.disk(request.disk), let current = disk.location else {
-            throw SwapFailure(.diskNotFound, "\(request.disk) of \(domain.name)")
-        }
-        guard disk.device == "disk" || disk.device == "lun" else {
-            throw SwapFailure.invalidVolume("\(request.disk) of \(domain.name) is a \(disk.device), not a disk")
-        }
-        let resolved = try await VolumeResolver(environment: environment)
-            .destination(request.newConnection, volumeID: request.newVolumeID)
         do {
-            let input = try await judge(resolved, domain, status, description, disk, current)
-            switch input {
-            case .prepared(let plan), .adopted(let plan): try await checkUse(of: plan, disk, by: try await running)
-            default: break
-            }
-            return input
+            return try await look()
         } catch {
-            await VolumeRelease(hypervisor: hypervisor, connector: environment.connector).release(
-                request.newConnection, resolved.source.location, isConnected: resolved.isConnected,
-                madeSecret: resolved.madeSecret)
-            throw error
+            // A cancelled task can wait for nothing: who cancelled it releases.
+            let remains = Task.isCancelled ? [] : await release()
+            guard var failure = error as? SwapFailure else {
+                for remainder in remains { environment.logger.warning("\(remainder)", metadata: ["disk": "\(request.disk)"]) }
+                throw error
+            }
+            failure.inUse = failure.inUse ?? seen.withLock { $0 }
+            failure.leftBehind += remains
+            throw failure
         }
     }
 
-    private func judge(
-        _ resolved: VolumeResolver.Resolved, _ domain: DomainIdentity, _ status: DomainStatus, _ description: DomainDescription,
-        _ disk: DiskDescription, _ current: VolumeLocation
-    ) async throws -> SwapInput {
-        let facts = SwapPlanFacts(
-            domain: domain, disk: request.disk, strategy: .copy, oldLocation: current, destination: resolved.source,
-            oldBytes: try await hypervisor.capacity(domain, disk: request.disk), newBytes: resolved.bytes,
-            headerBytes: resolved.headerBytes, resizeToBytes: request.resizeToBytes, usesSlice: false,
-            wasPersistent: status.isPersistent,
-            savedXML: status.isPersistent ? try await hypervisor.xml(domain, .inactive) : nil,
-            isNewConnected: resolved.isConnected, madeSecret: resolved.madeSecret, options: request.options,
-            keptElements: disk.keptElements, attempts: 1, warnings: [])
-        var plan = SwapPlan(facts)
-        if try await isSame(current, resolved.source.location) {
-            try checkSizes(&plan)
-            return .alreadyMoved(plan)
+    /// Undoes what a failed or cancelled preflight attached, made and reserved. To be called from a task that is not cancelled, once
+    /// ``run()`` has returned; what is undone already is not undone again.
+    ///
+    /// - Returns: what could not be undone.
+    func release() async -> [String] {
+        let entries = ledger.take()
+        var remains: [String] = []
+        if let other = await otherTask(entries.location) {
+            if entries.isAttached { remains.append("the new volume stays connected: task \(other) uses it") }
+        } else {
+            remains = await VolumeRelease(hypervisor: hypervisor, connector: environment.connector).release(
+                request.newConnection, entries.location, isConnected: entries.isAttached, madeSecret: entries.madeSecret,
+                volumeID: request.newVolumeID)
         }
-        try await checkOld(disk, current)
-        let runningCopy = try await checkJob(disk, plan)
-        try checkSizes(&plan)
-        plan.strategy = try StrategyChoice(plan: plan, status: status, hasTPM: description.hasTPM).strategy(
-            keepsTPMState: try await hypervisor.keepsTPMState())
-        if plan.usesSlice, plan.resizeToBytes != nil, case .unsupported(let why) = try await hypervisor.growSupport() {
-            throw SwapFailure.rebaseFailed("disk \(plan.disk) cannot be grown here: \(why)")
+        if let task { environment.reservations.release(task) }
+        return remains
+    }
+
+    /// A volume that another task has reserved is that task's to disconnect.
+    private func otherTask(_ location: VolumeLocation?) async -> TaskID? {
+        var identity = Self.identity(of: request)
+        if let location {
+            identity = identity.union(await VolumeIdentifier(hypervisor: hypervisor).identity(of: location).identity)
         }
-        return runningCopy ? .adopted(plan) : .prepared(plan)
+        return environment.reservations.holder(of: identity, otherThan: task)
+    }
+
+    private static func identity(of request: SwapRequest) -> VolumeIdentity {
+        VolumeIdentity(ids: request.newVolumeIDs).union(
+            VolumeIdentity(Set(request.newConnection.iscsiTargets.map { VolumeIdentity.iscsi($0) })))
+    }
+
+    // MARK: The looks, in order
+
+    private func look() async throws -> SwapInput {
+        let domain = try await lookup()
+        // The longest of the looks, on a host of many domains, goes beside the others.
+        async let all = domains()
+        let status = try await hypervisor.status(domain)
+        guard status.isActive else { throw SwapFailure(.instanceNotRunning, domain.uuid, inUse: VolumeInUse.none) }
+        let description = try await hypervisor.description(domain, .live)
+        guard let disk = description.disk(request.disk), let current = disk.location else {
+            throw SwapFailure(.diskNotFound, "\(request.disk) of \(domain.name)", inUse: VolumeInUse.none)
+        }
+        let isOnOld = try await comparison.describes(
+            request.oldConnection, volumeID: request.oldVolumeID, disk, mountPointBase: mountPointBase)
+        if isOnOld { seen.withLock { $0 = .old } }
+        try checkKind(disk, current, domain)
+        let resolved = try await resolve(domain)
+        try await reserve(resolved.source.location)
+        let sight = Sight(
+            domain: domain, status: status, description: description, disk: disk, current: current, isOnOld: isOnOld)
+        var input = try await judge(resolved, sight)
+        switch input {
+        case .prepared(var plan):
+            plan.warnings += try await inUse.check(plan, domains: try await all.get())
+            try await checkHeader(plan, disk)
+            input = .prepared(plan)
+        case .adopted(var plan):
+            plan.warnings += try await inUse.check(plan, domains: try await all.get())
+            input = .adopted(plan)
+        default: break
+        }
+        return input
+    }
+
+    private func domains() async -> Result<[DomainDescription], any Error> {
+        do throws(HypervisorError) {
+            return .success(try await hypervisor.domains())
+        } catch {
+            return .failure(InUseCheck.blind(error))
+        }
+    }
+
+    /// What the domain shows before anything is done.
+    private struct Sight {
+        var domain: DomainIdentity
+        var status: DomainStatus
+        var description: DomainDescription
+        var disk: DiskDescription
+        var current: VolumeLocation
+        var isOnOld: Bool
     }
 
     private func lookup() async throws(SwapFailure) -> DomainIdentity {
         do {
             return try await hypervisor.lookup(request.instance)
         } catch {
-            if error.code == .noDomain { throw SwapFailure(.instanceNotFound, request.instance.description) }
+            if error.code == .noDomain {
+                throw SwapFailure(.instanceNotFound, request.instance.description, inUse: VolumeInUse.none)
+            }
             throw .rebaseFailed("the domain could not be looked up: \(error)")
         }
     }
 
-    private func isSame(_ one: VolumeLocation, _ other: VolumeLocation) async throws -> Bool {
-        try await LocationComparison(hypervisor: hypervisor).isSame(one, other)
-    }
-
-    /// `old_connection_info` must describe what the disk shows.
-    private func checkOld(_ disk: DiskDescription, _ current: VolumeLocation) async throws {
-        let comparison = LocationComparison(hypervisor: hypervisor)
-        guard try await comparison.describes(request.oldConnection, disk, mountPointBase: mountPointBase) else {
-            throw SwapFailure.invalidVolume(
-                "disk \(disk.target) is on \(current), which is neither what old_connection_info describes "
-                    + "(\(comparison.outline(request.oldConnection, mountPointBase: mountPointBase))) nor the new volume"
-            )
+    /// Disks that a copy cannot move, or whose move could not be told afterwards.
+    private func checkKind(_ disk: DiskDescription, _ current: VolumeLocation, _ domain: DomainIdentity) throws(SwapFailure) {
+        let name = "\(request.disk) of \(domain.name)"
+        if disk.device == "lun" {
+            throw .invalidVolume(
+                "\(name) is a LUN passed through (device='lun'): while it is copied, QEMU refuses the guest's writes")
+        }
+        guard disk.device == "disk" else { throw .invalidVolume("\(name) is a \(disk.device), not a disk") }
+        if case .other(let source) = current {
+            throw .invalidVolume("\(name) is on a \(source): sources of this type cannot be moved")
         }
     }
 
-    /// True when a copy onto the new volume is running. A copy onto something else is left to ``SwapRunner`` to end.
+    private func resolve(_ domain: DomainIdentity) async throws -> VolumeResolver.Resolved {
+        let resolver = VolumeResolver(environment: environment, ledger: ledger)
+        let target = try resolver.target(request.newConnection)
+        if let task { try environment.reservations.reserve(Self.identity(of: request), for: task) }
+        if case .connector = target {
+            try await inUse.checkUnattached(domain, disk: request.disk)
+        }
+        return try await resolver.destination(request.newConnection, target, ids: request.newVolumeIDs)
+    }
+
+    private func reserve(_ location: VolumeLocation) async throws(SwapFailure) {
+        guard let task else { return }
+        let identity = await VolumeIdentifier(hypervisor: hypervisor).identity(of: location).identity
+        try environment.reservations.reserve(identity, for: task)
+    }
+
+    private func judge(_ resolved: VolumeResolver.Resolved, _ sight: Sight) async throws -> SwapInput {
+        let (domain, disk) = (sight.domain, sight.disk)
+        let savedXML = sight.status.isPersistent ? try await hypervisor.xml(domain, .inactive) : nil
+        let facts = SwapPlanFacts(
+            domain: domain, disk: request.disk, strategy: .copy, oldLocation: sight.current, destination: resolved.source,
+            oldBytes: try await hypervisor.capacity(domain, disk: request.disk), newBytes: resolved.bytes,
+            headerBytes: resolved.headerBytes, resizeToBytes: request.resizeToBytes, usesSlice: false,
+            wasPersistent: sight.status.isPersistent, savedXML: savedXML, isNewConnected: resolved.isConnected,
+            madeSecret: resolved.madeSecret, options: request.options, keptElements: disk.keptElements, attempts: 1, warnings: [])
+        var plan = SwapPlan(facts)
+        if try await isOnNew(disk, plan) {
+            try checkSizes(&plan)
+            return .alreadyMoved(plan)
+        }
+        try checkOld(sight)
+        let isAdopted = try await checkJob(disk, plan)
+        try checkSizes(&plan)
+        plan.strategy = try StrategyChoice(plan: plan, status: sight.status, hasTPM: sight.description.hasTPM).strategy(
+            keepsTPMState: try await hypervisor.keepsTPMState())
+        if plan.usesSlice, plan.resizeToBytes != nil, case .unsupported(let why) = try await hypervisor.growSupport() {
+            throw SwapFailure.rebaseFailed("disk \(plan.disk) cannot be grown here: \(why)", .notSupported)
+        }
+        let stored = try savedXML.map { (xml) throws(SwapFailure) in try DomainDescription(xml: xml) }
+        plan.warnings = SwapWarnings.all(request, disk, sight.status, plan, isStored: stored?.disk(plan.disk) != nil)
+        return isAdopted ? .adopted(plan) : .prepared(plan)
+    }
+
+    /// A disk that is on the new volume has been moved already, if its guest reads the volume as it is meant to be read.
+    private func isOnNew(_ disk: DiskDescription, _ plan: SwapPlan) async throws -> Bool {
+        switch try await comparison.match(disk, plan.destination) {
+        case .elsewhere: return false
+        case .same:
+            seen.withLock { $0 = .new }
+            return true
+        case .differs(let difference):
+            seen.withLock { $0 = .new }
+            throw SwapFailure.invalidVolume(
+                "disk \(plan.disk) is on the new volume \(plan.destination.location) already, but \(difference)")
+        }
+    }
+
+    /// `old_connection_info` must describe what the disk shows, and another volume than the new one.
+    private func checkOld(_ sight: Sight) throws(SwapFailure) {
+        guard sight.isOnOld else {
+            seen.withLock { $0 = VolumeInUse.none }
+            throw .invalidVolume(
+                "disk \(sight.disk.target) is on \(sight.current), which is neither what old_connection_info describes "
+                    + "(\(comparison.outline(request.oldConnection, mountPointBase: mountPointBase))) nor the new volume",
+                .oldVolumeMismatch)
+        }
+        if let old = request.oldVolumeIDs.first, let new = request.newVolumeIDs.first, old.lowercased() == new.lowercased() {
+            throw .invalidInput(
+                "new_volume_id: \(new.prefix(80)) is the old volume, too, and the new place is not the one that the disk is on")
+        }
+    }
+
+    /// True when this very copy is running. A copy onto something else, or in another format, is left to the swap's start to end.
     private func checkJob(_ disk: DiskDescription, _ plan: SwapPlan) async throws -> Bool {
         guard let job = try await hypervisor.blockJobInfo(plan.domain, disk: plan.disk) else {
             if disk.mirror != nil { try await checkForgottenMirror(plan) }
@@ -102,10 +237,11 @@ final class SwapPreflight: Sendable {
         }
         guard job.isCopy else {
             throw SwapFailure.rebaseFailed(
-                "disk \(plan.disk) of \(plan.domain.name) has a \(job.type) job that is not pivotd's: it is left alone")
+                "disk \(plan.disk) of \(plan.domain.name) has a \(job.type) job that is not pivotd's: it is left alone",
+                .foreignJob)
         }
         guard let mirror = disk.mirror else { return false }
-        return try await isSame(mirror.location, plan.destination.location)
+        return try await comparison.match(mirror, plan.destination) == .same
     }
 
     /// A `<mirror>` that no job belongs to bars every block job until the guest starts anew.
@@ -124,7 +260,8 @@ final class SwapPreflight: Sendable {
         let isSealed = plan.destination.encryption != nil && plan.headerBytes == nil
         if plan.resizeToBytes != nil, isSealed || plan.destination.format != "raw" {
             let kind = isSealed ? "an encrypted volume whose LUKS header cannot be read" : "a \(plan.destination.format) volume"
-            throw .invalidVolume("resize_to: \(kind) cannot be grown while it is moved; move it with resize_to 0 first")
+            throw .invalidVolume(
+                "resize_to: \(kind) cannot be grown while it is moved; move it with resize_to 0 first", .notSupported)
         }
         guard let size = plan.newBytes else {
             // Only QEMU knows this volume's size, but it has to be larger than the old one to be grown.
@@ -133,37 +270,37 @@ final class SwapPreflight: Sendable {
         }
         guard size >= plan.oldBytes else {
             throw .invalidVolume(
-                "the new volume \(plan.destination.location) has \(size) bytes, the old one \(plan.oldBytes): too small")
+                "the new volume \(plan.destination.location) has \(size) bytes, the old one \(plan.oldBytes): too small",
+                .newVolumeTooSmall)
         }
         if let target = plan.resizeToBytes, target > size {
             // Of an encrypted volume the guest gets what the header leaves, as with nova's extend_volume.
             guard let header = plan.headerBytes, target <= size + header else {
                 throw .invalidVolume(
-                    "the new volume \(plan.destination.location) has \(size) bytes, resize_to asks for \(target)")
+                    "the new volume \(plan.destination.location) has \(size) bytes, resize_to asks for \(target)",
+                    .newVolumeTooSmall)
             }
             plan.resizeToBytes = size > plan.oldBytes ? size : nil
         }
         plan.usesSlice = size > plan.oldBytes
     }
 
-    /// Two writers on one volume end in corruption: a volume that another disk of any running domain uses is refused.
-    private func checkUse(of plan: SwapPlan, _ disk: DiskDescription, by running: [DomainDescription]) async throws {
-        let comparison = LocationComparison(hypervisor: hypervisor)
-        for domain in running {
-            for other in domain.disks where domain.uuid != plan.domain.uuid || other.target != plan.disk {
-                for location in [other.location, other.mirror?.location].compactMap({ $0 }) {
-                    if try await comparison.isSame(location, plan.destination.location) {
-                        throw SwapFailure.invalidVolume(
-                            "the new volume \(plan.destination.location) is in use as disk \(other.target) of \(domain.name)")
-                    }
-                    let isShared = request.oldConnection.isMultiattach || disk.isShareable
-                    if isShared, try await comparison.isSame(location, plan.oldLocation) {
-                        throw SwapFailure.invalidVolume(
-                            "the old volume \(plan.oldLocation) is attached to \(domain.name) too: a volume with more than one writer cannot be moved"
-                        )
-                    }
-                }
-            }
+    /// Plain data is not written over a LUKS volume that somebody forgot to call encrypted.
+    ///
+    /// A guest may have LUKS on its disk of its own; then an earlier try has copied that header here, and the old volume has the same.
+    private func checkHeader(_ plan: SwapPlan, _ disk: DiskDescription) async throws {
+        guard plan.destination.encryption == nil, let path = plan.destination.location.path,
+            let header = try await hypervisor.luksUUID(path: path)
+        else { return }
+        if !header.isEmpty, !disk.isEncrypted, let old = plan.oldLocation.path,
+            try await hypervisor.luksUUID(path: old) == header
+        {
+            return
         }
+        throw SwapFailure.invalidVolume(
+            """
+            the new volume \(path) begins with a LUKS header, but new_connection_info.data.encrypted is not true: plain data would be \
+            written over it. Say true, or wipe the header
+            """)
     }
 }

@@ -3,6 +3,8 @@ package struct SwapSettings: Sendable {
     package var allowedPaths: PathPolicy
     /// nova's directory of mounted shares.
     package var mountPointBase = "/var/lib/nova/mnt"
+    /// Reach iSCSI volumes by QEMU's own initiator also where a connector could attach them.
+    package var prefersQEMUInitiator = false
     package var defaults = SwapOptions()
     package var maxConcurrentSwaps = 8
     /// How long between two looks at a running copy: progress, time-outs, and the net under lost events.

@@ -1,42 +1,58 @@
-/// Lets go of a volume on the host: disconnects it, removes the secret that pivotd made for it. Never while a domain uses it.
+/// Releases a volume on the host: disconnects it, removes the secret that pivotd made for it. Never while a domain uses it.
 struct VolumeRelease {
     let hypervisor: any Hypervisor
     let connector: any VolumeConnector
 
-    /// - Returns: what could not be undone, for the swap's warnings.
+    /// - Parameter location: nil where a connector has not said where it attached the volume; then its ids tell who uses it.
+    /// - Returns: what could not be undone, for the swap's warnings and a failure's `left_behind`.
     @discardableResult
-    func release(_ connection: ConnectionInfo, _ location: VolumeLocation, isConnected: Bool, madeSecret: String?) async
-        -> [String]
-    {
+    func release(
+        _ connection: ConnectionInfo, _ location: VolumeLocation?, isConnected: Bool, madeSecret: String?, volumeID: String? = nil
+    ) async -> [String] {
         guard isConnected || madeSecret != nil else { return [] }
-        var remains: [String] = []
+        let name =
+            location?.description ?? "volume \(volumeID ?? connection.volumeID ?? "of type \(connection.driverVolumeType)")"
+        let domains: [DomainDescription]
         do {
-            guard try await !isInUse(location, madeSecret) else { return [] }
-            if let madeSecret { try await hypervisor.removeSecret(uuid: madeSecret) }
+            domains = try await hypervisor.domains()
         } catch {
-            remains.append("the secret of \(location) could not be removed: \(error)")
+            let what = [isConnected ? "\(name) stays connected" : nil, madeSecret == nil ? nil : "its secret is kept"]
+            return [
+                "\(what.compactMap { $0 }.joined(separator: " and ")), since whether a domain uses it could not be judged: \(error)"
+            ]
         }
-        if isConnected {
+        let finding = await uses(of: location, connection, volumeID, in: domains)
+        if let use = finding.use { return isConnected ? ["\(name) stays connected: it is in use as \(use)"] : [] }
+        var remains: [String] = []
+        if isConnected, !finding.doubts.isEmpty {
+            remains.append("\(name) stays connected, since whether a domain uses it could not be judged: \(finding.doubts[0])")
+        }
+        if let madeSecret, !domains.contains(where: { $0.disks.contains { $0.secretUUIDs.contains(madeSecret) } }) {
+            do {
+                try await hypervisor.removeSecret(uuid: madeSecret)
+            } catch {
+                remains.append("the secret of \(name) could not be removed: \(error)")
+            }
+        }
+        if isConnected, finding.doubts.isEmpty {
             do {
                 try await connector.disconnect(connection)
             } catch {
-                remains.append("\(location) could not be disconnected: \(error.reason)")
+                remains.append("\(name) could not be disconnected: \(error.reason)")
             }
         }
         return remains
     }
 
-    private func isInUse(_ location: VolumeLocation, _ secret: String?) async throws(HypervisorError) -> Bool {
-        let comparison = LocationComparison(hypervisor: hypervisor)
-        for domain in try await hypervisor.domains() {
-            for disk in domain.disks {
-                if let secret, disk.secretUUIDs.contains(secret) { return true }
-                for used in [disk.location, disk.mirror?.location].compactMap({ $0 })
-                where try await comparison.isSame(used, location) {
-                    return true
-                }
-            }
+    private func uses(
+        of location: VolumeLocation?, _ connection: ConnectionInfo, _ volumeID: String?, in domains: [DomainDescription]
+    ) async -> VolumeUses.Finding {
+        let uses = VolumeUses(hypervisor: hypervisor, domains: domains)
+        guard let location else {
+            let identity = VolumeIdentity(Set(connection.iscsiTargets.map { VolumeIdentity.iscsi($0) }))
+            return await uses.find(identity, at: nil, ids: [volumeID].compactMap { $0 } + connection.volumeIDs)
         }
-        return false
+        let identity = await VolumeIdentifier(hypervisor: hypervisor).identity(of: location).identity
+        return await uses.find(identity, at: location)
     }
 }

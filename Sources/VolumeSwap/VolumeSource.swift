@@ -59,19 +59,33 @@ package struct NetworkLocation: Sendable, Hashable, Codable, CustomStringConvert
         return "\(transport)://\(place.joined(separator: ","))/\(name)"
     }
 
-    /// The same disk: protocol and name agree, and so does a host (monitors of one cluster may be listed differently).
+    /// Whether protocol and name agree and a host is common to both, by their texts; a list without hosts says nothing.
+    ///
+    /// This is strict, for a volume that must be the one described; ``VolumeIdentity`` is generous.
     package func isSame(as other: NetworkLocation) -> Bool {
-        guard transport == other.transport, name.hasSameBytes(as: other.name) else { return false }
+        guard hasSameName(as: other) else { return false }
         guard !hosts.isEmpty, !other.hosts.isEmpty else { return true }
         let others = other.hosts.map { Self.normalized($0, transport) }
         return hosts.contains { others.contains(Self.normalized($0, transport)) }
     }
 
+    func hasSameName(as other: NetworkLocation) -> Bool {
+        transport == other.transport && name.hasSameBytes(as: other.name)
+    }
+
     private static func normalized(_ host: Host, _ transport: String) -> Host {
         let standard = ["rbd": 6789, "iscsi": 3260, "nbd": 10809][transport]
-        let name = host.name.lowercased()
-        return Host(name: name == "localhost" ? "127.0.0.1" : name, port: host.port ?? standard)
+        return Host(name: plainHost(host.name), port: host.port ?? standard)
     }
+
+    /// One spelling for the names of this host that need nobody to resolve them.
+    static func plainHost(_ name: String) -> String {
+        let name = name.lowercased()
+        return ["localhost", "127.0.0.1", "::1", "127.1", "0.0.0.0", "::"].contains(name) ? loopback : name
+    }
+
+    /// Stands for every address of this host.
+    package static let loopback = "loopback"
 }
 
 /// A reference to a libvirt secret; never its value.

@@ -6,6 +6,7 @@ struct HypervisorOptions: ParsableArguments {
     @Option(key: "allow_monitor_commands") var allowMonitorCommands: String?
     @Option(key: "connector_helper") var connectorHelper: String?
     @Option(key: "connector_timeout_s") var connectorTimeoutS: String?
+    @Option(key: "prefer_qemu_initiator") var preferQEMUInitiator: String?
     @Option(key: "mount_point_base") var mountPointBase: String?
     @Option(key: "allowed_paths") var allowedPaths: String?
 
@@ -16,6 +17,7 @@ struct HypervisorOptions: ParsableArguments {
             "allow_monitor_commands": allowMonitorCommands,
             "connector_helper": connectorHelper,
             "connector_timeout_s": connectorTimeoutS,
+            "prefer_qemu_initiator": preferQEMUInitiator,
             "mount_point_base": mountPointBase,
             "allowed_paths": allowedPaths,
         ]

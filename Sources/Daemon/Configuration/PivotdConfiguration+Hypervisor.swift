@@ -6,6 +6,8 @@ extension PivotdConfiguration {
         package var allowMonitorCommands: Bool
         package var connectorHelper: String?
         package var connectorTimeout: Duration
+        /// Reach iSCSI volumes by QEMU's own initiator also where there is a connector helper.
+        package var preferQEMUInitiator: Bool
         package var mountPointBase: String
         /// Absolute directories (all below) and globs, for paths with their symbolic links resolved.
         package var allowedPaths: [String]
@@ -19,6 +21,9 @@ extension PivotdConfiguration {
                 "connector_helper", .hypervisor, "An executable that connects volumes which need host attach")
             connectorTimeout = reader.seconds(
                 "connector_timeout_s", .hypervisor, default: 120, 1...86_400, "Seconds that the connector helper may take")
+            preferQEMUInitiator = reader.boolean(
+                "prefer_qemu_initiator", .hypervisor, default: false,
+                "Reach iSCSI volumes by QEMU's own initiator also when there is a connector helper")
             mountPointBase = reader.path(
                 "mount_point_base", .hypervisor, default: "/var/lib/nova/mnt", "Where mounted shares are, as nova lays them out")
             allowedPaths = reader.absolutePaths(

@@ -36,6 +36,8 @@ package struct ConnectorHelper: VolumeConnector {
         self.logger = logger
     }
 
+    package var isConfigured: Bool { true }
+
     package func connect(_ volume: ConnectionInfo) async throws(SwapFailure) -> String {
         let reply = try await run(.connect, volume)
         guard let path = (try? JSONValue(parsing: reply))?["path"]?.stringValue else {
@@ -114,6 +116,6 @@ package struct ConnectorHelper: VolumeConnector {
         let id = volume.volumeID.map { " \($0)" } ?? ""
         return .invalidVolume(
             "the connector helper could not \(action.rawValue) volume\(id) (\(volume.driverVolumeType)): "
-                + ConnectorText.brief(reason, hiding: volume))
+                + ConnectorText.brief(reason, hiding: volume), .connectorFailed)
     }
 }

@@ -4,6 +4,9 @@ package import VolumeSwap
 package struct DryRunConnector: VolumeConnector {
     package init() {}
 
+    /// QEMU reaches what it can by itself.
+    package var isConfigured: Bool { false }
+
     package func connect(_ volume: ConnectionInfo) async throws(SwapFailure) -> String { Self.path(volume) }
 
     package func disconnect(_ volume: ConnectionInfo) async throws(SwapFailure) {}

@@ -51,6 +51,7 @@ extension DryRunDomain {
         description.format = disk.source.format
         description.serial = disk.serial
         description.isEncrypted = disk.source.encryption != nil
+        description.passphrase = disk.source.encryption
         description.secretUUIDs = [disk.source.auth?.secret.uuid, disk.source.encryption?.uuid].compactMap { $0?.lowercased() }
         description.keptElements = disk.keptElements ?? keptElements(disk.target, disk.serial)
         guard let copy = disk.copy else {
@@ -59,6 +60,8 @@ extension DryRunDomain {
         }
         description.mirror?.location = copy.destination.location
         description.mirror?.format = copy.destination.format
+        description.mirror?.isEncrypted = copy.destination.encryption != nil
+        description.mirror?.passphrase = copy.destination.encryption
         description.mirror?.ready = copy.isReady(at: now) ? "yes" : nil
         return description
     }

@@ -10,6 +10,9 @@ extension DryRunHypervisor {
         usageType == "volume" ? Self.identity(InstanceReference(uuid: nil, name: usage)).uuid : nil
     }
 
+    /// What nobody calls encrypted is plain.
+    package func hasPassphrase(volumeID: String) async throws(HypervisorError) -> Bool { false }
+
     package func hasSecret(uuid: String) async throws(HypervisorError) -> Bool { true }
 
     /// Values are not kept.

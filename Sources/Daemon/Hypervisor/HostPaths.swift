@@ -1,42 +1,84 @@
-import Dispatch
 import Glibc
 import VolumeSwap
 
 /// What the host's file system says of a path. Slow storage blocks a thread of its own, never a task's.
 struct HostPaths: Sendable {
-    private static let queue = DispatchQueue(label: "pivotd.host-paths", attributes: .concurrent)
+    /// Other guests' paths have threads of their own: however many of them hang, a swap's own are looked at.
+    private static let own = ProbePool()
+    private static let foreign = ProbePool()
+    /// How long what has to be known of a swap's own volume may take.
+    private static let patience = Duration.seconds(30)
 
+    private let own: ProbePool
+    private let foreign: ProbePool
+    private let devices: BlockDevices
+
+    init(devices: BlockDevices = BlockDevices(), own: ProbePool = Self.own, foreign: ProbePool = Self.foreign) {
+        self.devices = devices
+        self.own = own
+        self.foreign = foreign
+    }
+
+    /// Opens a block device, for its size.
+    ///
     /// - Throws: ``HypervisorError`` for what is there but cannot be looked at.
     func inspect(_ path: String) async throws(HypervisorError) -> PathDescription? {
-        let result = await withCheckedContinuation {
-            (continuation: CheckedContinuation<Result<PathDescription?, HypervisorError>, Never>) in
-            Self.queue.async {
-                continuation.resume(returning: Result { () throws(HypervisorError) in try Self.look(path) })
+        try await ask(path) { [devices] () throws(HypervisorError) in
+            var place = try Self.look(path, devices)
+            if place?.kind == .block, let device = place?.canonicalPath { place?.bytes = try Self.blockDeviceSize(device) }
+            return place
+        }
+    }
+
+    /// Opens nothing.
+    func look(at path: String, of owner: PathOwner) async -> PathAnswer {
+        let pool = owner == .swap ? own : foreign
+        let answer = await pool.ask(path, patience: owner.patience) { [devices] in
+            do throws(HypervisorError) {
+                return try Self.look(path, devices).map { PathAnswer.found($0) } ?? .nothing
+            } catch {
+                return .failed(error.message)
             }
         }
-        return try result.get()
+        return answer ?? .noAnswer
+    }
+
+    /// Whether somebody has claimed a block device for himself alone, as a mount, swap, LVM, md and multipath do. QEMU claims
+    /// nothing.
+    func isHeld(_ path: String) async throws(HypervisorError) -> Bool {
+        try await ask(path) { () throws(HypervisorError) in
+            let descriptor = unsafe open(path, O_RDONLY | O_EXCL | O_CLOEXEC | O_NONBLOCK)
+            guard descriptor < 0 else {
+                close(descriptor)
+                return false
+            }
+            guard errno == EBUSY else { throw Self.error("cannot open \(path)") }
+            return true
+        }
     }
 
     /// The payload offset of a LUKS header of version 1 in bytes; nil when there is none to be read.
-    func luksPayloadOffset(_ path: String) async -> Int64? {
-        await withCheckedContinuation { continuation in
-            Self.queue.async { continuation.resume(returning: Self.readLUKSHeader(path)) }
+    func luksPayloadOffset(_ path: String) async throws(HypervisorError) -> Int64? {
+        try await ask(path) { LUKSHeader(path: path)?.payloadOffset }
+    }
+
+    /// The UUID in a LUKS header; nil when there is none to be read.
+    func luksUUID(_ path: String) async throws(HypervisorError) -> String? {
+        try await ask(path) { LUKSHeader(path: path)?.uuid }
+    }
+
+    private func ask<Value: Sendable>(
+        _ path: String, _ work: @escaping @Sendable () throws(HypervisorError) -> Value
+    ) async throws(HypervisorError) -> Value {
+        let answer = await own.ask(path, patience: Self.patience) {
+            Result { () throws(HypervisorError) in try work() }
         }
+        guard let answer else { throw HypervisorError(.other, "\(path) does not answer") }
+        return try answer.get()
     }
 
-    /// "LUKS on-disk format specification" 1.2.3: magic, version and, at 104, the offset in sectors of 512 bytes, all big-endian.
-    private static func readLUKSHeader(_ path: String) -> Int64? {
-        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-        guard descriptor >= 0 else { return nil }
-        defer { close(descriptor) }
-        var header = [UInt8](repeating: 0, count: 108)
-        let count = unsafe header.withUnsafeMutableBytes { unsafe pread(descriptor, $0.baseAddress, $0.count, 0) }
-        guard count == header.count, header.starts(with: Array("LUKS".utf8) + [0xBA, 0xBE, 0, 1]) else { return nil }
-        return header[104..<108].reduce(0) { $0 << 8 | Int64($1) } * 512
-    }
-
-    private static func look(_ path: String) throws(HypervisorError) -> PathDescription? {
-        guard let canonical = resolve(path) else {
+    private static func look(_ path: String, _ devices: BlockDevices) throws(HypervisorError) -> PathDescription? {
+        guard let canonical = FilePaths.resolve(path) else {
             if errno == ENOENT || errno == ENOTDIR { return nil }
             throw error("cannot resolve \(path)")
         }
@@ -45,17 +87,17 @@ struct HostPaths: Sendable {
             if errno == ENOENT { return nil }
             throw error("cannot look at \(canonical)")
         }
-        switch info.st_mode & S_IFMT {
-        case S_IFREG:
+        let names = FilePaths.names(path)
+        guard info.st_mode & S_IFMT == S_IFBLK else {
+            let kind: PathDescription.Kind = info.st_mode & S_IFMT == S_IFREG ? .file : .other
             return PathDescription(
-                kind: .file, bytes: Int64(info.st_size), canonicalPath: canonical, names: names(path), deviceNumber: nil)
-        case S_IFBLK:
-            let bytes = try blockDeviceSize(canonical)
-            return PathDescription(
-                kind: .block, bytes: bytes, canonicalPath: canonical, names: names(path), deviceNumber: UInt64(info.st_rdev))
-        default:
-            return PathDescription(kind: .other, bytes: 0, canonicalPath: canonical, names: names(path), deviceNumber: nil)
+                kind: kind, bytes: kind == .file ? Int64(info.st_size) : 0, canonicalPath: canonical, names: names,
+                deviceNumber: nil, fileID: .init(device: UInt64(info.st_dev), inode: UInt64(info.st_ino)))
         }
+        var place = PathDescription(
+            kind: .block, bytes: 0, canonicalPath: canonical, names: names, deviceNumber: UInt64(info.st_rdev))
+        devices.describe(&place)
+        return place
     }
 
     private static func blockDeviceSize(_ path: String) throws(HypervisorError) -> Int64 {
@@ -67,8 +109,18 @@ struct HostPaths: Sendable {
         return Int64(end)
     }
 
+    private static func error(_ what: String) -> HypervisorError {
+        let number = errno
+        var cause = "error \(number)"
+        if let text = unsafe strerror(number) { cause = unsafe String(cString: text) }
+        return HypervisorError(.other, "\(what): \(cause)")
+    }
+}
+
+/// Paths as the kernel follows them.
+enum FilePaths {
     /// Each link on the way, with its directory resolved: the names by which udev and LVM know a device.
-    private static func names(_ path: String) -> [String] {
+    static func names(_ path: String) -> [String] {
         var names: [String] = []
         var current = path
         for _ in 0..<16 {
@@ -83,13 +135,13 @@ struct HostPaths: Sendable {
         return names
     }
 
-    private static func resolve(_ path: String) -> String? {
+    static func resolve(_ path: String) -> String? {
         guard let pointer = unsafe realpath(path, nil) else { return nil }
         defer { unsafe free(pointer) }
         return unsafe String(cString: pointer)
     }
 
-    private static func link(_ path: String) -> String? {
+    static func link(_ path: String) -> String? {
         var buffer = [UInt8](repeating: 0, count: Int(PATH_MAX))
         let count = unsafe buffer.withUnsafeMutableBytes { bytes -> Int in
             guard let start = unsafe bytes.baseAddress?.assumingMemoryBound(to: CChar.self) else { return 0 }
@@ -97,11 +149,23 @@ struct HostPaths: Sendable {
         }
         return count > 0 ? String(decoding: buffer[..<count], as: UTF8.self) : nil
     }
+}
 
-    private static func error(_ what: String) -> HypervisorError {
-        let number = errno
-        var cause = "error \(number)"
-        if let text = unsafe strerror(number) { cause = unsafe String(cString: text) }
-        return HypervisorError(.other, "\(what): \(cause)")
+/// "LUKS on-disk format specification": magic, version; the UUID, at the same place in versions 1 and 2; in version 1, at 104,
+/// the offset of the payload in sectors of 512 bytes. All big-endian.
+struct LUKSHeader {
+    /// nil where the version is not 1, the one that QEMU opens.
+    var payloadOffset: Int64?
+    var uuid: String
+
+    init?(path: String) {
+        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+        guard descriptor >= 0 else { return nil }
+        defer { close(descriptor) }
+        var header = [UInt8](repeating: 0, count: 208)
+        let count = unsafe header.withUnsafeMutableBytes { unsafe pread(descriptor, $0.baseAddress, $0.count, 0) }
+        guard count == header.count, header.starts(with: Array("LUKS".utf8) + [0xBA, 0xBE]) else { return nil }
+        if header[6] == 0, header[7] == 1 { payloadOffset = header[104..<108].reduce(0) { $0 << 8 | Int64($1) } * 512 }
+        uuid = String(decoding: header[168..<208].prefix { $0 != 0 }, as: UTF8.self)
     }
 }

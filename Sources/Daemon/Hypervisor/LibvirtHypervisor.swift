@@ -122,7 +122,9 @@ package struct LibvirtHypervisor: Hypervisor {
 
     package func inspect(path: String) async throws(HypervisorError) -> PathDescription? { try await host.inspect(path) }
 
-    package func luksPayloadOffset(path: String) async throws(HypervisorError) -> Int64? { await host.luksPayloadOffset(path) }
+    package func luksPayloadOffset(path: String) async throws(HypervisorError) -> Int64? {
+        try await host.luksPayloadOffset(path)
+    }
 
     /// The namespace of pivotd's element in a domain's metadata.
     private static let metadataURI = "urn:pivotd:swap:1"

@@ -9,13 +9,18 @@ import Synchronization
 final class FakeConnector: VolumeConnector {
     private let state = Mutex<[String]>([])
     let path: String
+    let isConfigured: Bool
+    /// What a connect ends with.
+    private let trouble: SwapFailure?
     /// A connect that returns only when its task is cancelled.
     private let hangs: Bool
     private let asked: AsyncStream<Void>
     private let ask: AsyncStream<Void>.Continuation
 
-    init(path: String = Fixture.newPath, hangs: Bool = false) {
+    init(path: String = Fixture.newPath, isConfigured: Bool = false, trouble: SwapFailure? = nil, hangs: Bool = false) {
         self.path = path
+        self.isConfigured = isConfigured
+        self.trouble = trouble
         self.hangs = hangs
         (asked, ask) = AsyncStream.makeStream()
     }
@@ -32,6 +37,7 @@ final class FakeConnector: VolumeConnector {
             for await _ in AsyncStream<Void>.makeStream().stream {}
             throw .invalidVolume("it was interrupted", .connectorFailed)
         }
+        if let trouble { throw trouble }
         return path
     }
 

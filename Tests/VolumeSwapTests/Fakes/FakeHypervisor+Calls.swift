@@ -23,14 +23,17 @@ extension FakeHypervisor {
         try call(.xml) { state throws(HypervisorError) in
             guard state.isKnown else { throw HypervisorError(.noDomain, "Domain not found") }
             guard view == .live else {
+                guard state.isDiskStored else { return "<domain><name>\(domain.name)</name><uuid>\(domain.uuid)</uuid></domain>" }
                 return Fixture.domainXML(source: state.storedSource ?? state.liveSource, format: state.format)
             }
             let mirror = state.mirror.map {
                 let ready = state.isEnding ?? ($0.isReady ? "yes" : nil)
-                return
-                    "<mirror type='file' job='copy'\(ready.map { " ready='\($0)'" } ?? "")><source file='\($0.path)'/></mirror>"
+                return "<mirror type='file' job='copy'\(ready.map { " ready='\($0)'" } ?? "")>"
+                    + "<format type='\(state.mirrorFormat)'/><source file='\($0.path)'/></mirror>"
             }
-            return Fixture.domainXML(source: state.liveSource, mirror: mirror ?? "", format: state.format)
+            return Fixture.domainXML(
+                source: state.liveSource, mirror: (mirror ?? "") + state.besideSource, format: state.format,
+                attributes: state.diskAttributes, inSource: state.inSource)
         }
     }
 
@@ -168,6 +171,10 @@ extension FakeHypervisor {
     func domains() async throws(HypervisorError) -> [DomainDescription] {
         let live = state.withLock { $0.isKnown } ? try await xml(Fixture.domain, .live) : ""
         return try call(.domains) { state throws(HypervisorError) in
+            state.domainsCalls += 1
+            if let first = state.domainsFailFrom, state.domainsCalls >= first {
+                throw HypervisorError(.other, "the configurations cannot be read")
+            }
             guard state.isKnown, state.status.isActive, let own = try? DomainDescription(xml: live) else { return state.others }
             return [own] + state.others
         }
@@ -196,6 +203,9 @@ extension FakeHypervisor {
     func luksPayloadOffset(path: String) async throws(HypervisorError) -> Int64? { state.withLock { $0.headers[path] } }
 
     func inspect(path: String) async throws(HypervisorError) -> PathDescription? {
-        try call(.inspect) { state throws(HypervisorError) in state.paths[path] }
+        try call(.inspect) { state throws(HypervisorError) in
+            state.touches.append("open \(path)")
+            return state.paths[path]
+        }
     }
 }

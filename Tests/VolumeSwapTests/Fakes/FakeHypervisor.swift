@@ -22,6 +22,12 @@ final class FakeHypervisor: Hypervisor {
         var liveSource = Fixture.oldPath
         var storedSource: String? = Fixture.oldPath
         var format = "raw"
+        /// More of the disk's element: its attributes, and what is in and beside its source.
+        var diskAttributes = "type='file' device='disk'"
+        var inSource = ""
+        var besideSource = ""
+        /// Whether the stored configuration has the disk.
+        var isDiskStored = true
         var mirror: (path: String, isReady: Bool)?
         var mirrorFormat = "raw"
         var job: BlockJobInfo?
@@ -39,8 +45,21 @@ final class FakeHypervisor: Hypervisor {
         var slice: Int64?
         /// Payload offsets of LUKS volumes.
         var headers: [String: Int64] = [:]
+        /// UUIDs in the LUKS headers that paths begin with.
+        var luksUUIDs: [String: String] = [:]
+        /// Paths that never answer, and those that answer with an error.
+        var hungPaths: Set<String> = []
+        var brokenPaths: [String: String] = [:]
+        /// Block devices that the host has mounted.
+        var heldPaths: Set<String> = []
+        var addresses: [String: [String]] = [:]
+        /// Every path that was looked at, opened or held against the host's own use.
+        var touches: [String] = []
         var others: [DomainDescription] = []
         var secrets: [String: String] = [:]
+        /// From this call of `domains` on, the configurations cannot be read.
+        var domainsFailFrom: Int?
+        var domainsCalls = 0
         var troubles: [Call: [Trouble]] = [:]
         var log: [String] = []
         var events: [HypervisorEvents] = []

@@ -49,6 +49,54 @@ struct DestinationTests {
         #expect(try Self.target("iscsi", single) != .connector)
     }
 
+    @Test("An iSCSI volume goes through a connector that there is, unless QEMU's initiator is preferred")
+    func attachesISCSI() throws {
+        let data: JSONObject = ["target_portal": "h:3260", "target_iqn": "iqn.a:b", "target_lun": 1]
+        func target(_ preference: JSONValue?, hasConnector: Bool, prefersQEMU: Bool) throws -> VolumeTarget {
+            var data = data
+            data["prefer_qemu_initiator"] = preference
+            let connection = try Self.connection("iscsi", data)
+            return try connection.target(
+                mountPointBase: Self.base,
+                attachesISCSI: connection.attachesISCSI(hasConnector: hasConnector, prefersQEMU: prefersQEMU), argument: "a")
+        }
+        #expect(try target(nil, hasConnector: true, prefersQEMU: false) == .connector)
+        #expect(try target(nil, hasConnector: false, prefersQEMU: false) != .connector)
+        #expect(try target(nil, hasConnector: true, prefersQEMU: true) != .connector)
+        #expect(try target(true, hasConnector: true, prefersQEMU: false) != .connector)
+        #expect(try target(false, hasConnector: true, prefersQEMU: true) == .connector)
+    }
+
+    @Test("iSCSI's plural members alone, of one element; each path's target of several")
+    func plurals() throws {
+        let one: JSONObject = ["target_portals": ["h:3260"], "target_iqns": ["iqn.a:b"], "target_luns": [3]]
+        let hosts = [NetworkLocation.Host(name: "h", port: 3260)]
+        #expect(try Self.target("iscsi", one) == .network(NetworkLocation(transport: "iscsi", name: "iqn.a:b/3", hosts: hosts)))
+        let several: JSONObject = [
+            "target_portals": ["h:3260", "i:3260"], "target_iqns": ["iqn.a:b", "iqn.a:c"], "target_luns": [3, "4"],
+        ]
+        #expect(try Self.target("iscsi", several) == .connector)
+        #expect(try Self.connection("iscsi", several).iscsiTargets == ["iqn.a:b/3", "iqn.a:c/4"])
+        #expect(Fixture.failure { _ = try Self.target("iscsi", ["target_portals": []]) }?.kind == .invalidInput)
+    }
+
+    @Test("quobyte's URL is no part of its hash, nova's other drivers hash what they are given")
+    func exports() throws {
+        let plain = MD5.hexDigest("registry.example/volume")
+        let url: JSONObject = ["export": "quobyte://registry.example/volume", "name": "v"]
+        #expect(try Self.target("quobyte", url) == .path("\(Self.base)/\(plain)/v"))
+        #expect(try Self.target("nfs", url) == .path("\(Self.base)/\(MD5.hexDigest("quobyte://registry.example/volume"))/v"))
+    }
+
+    @Test("scality's one mount is beside nova's others, and sofs_path leads to the file in it")
+    func scality() throws {
+        #expect(try Self.target("scality", ["sofs_path": "cinder/v"]) == .path("/var/lib/nova/scality/cinder/v"))
+        #expect(try Self.target("scality", ["sofs_path": "v", "mount_point_base": "/s"]) == .path("/s/v"))
+        for data in [[:], ["sofs_path": "../v"]] as [JSONObject] {
+            #expect(Fixture.failure { _ = try Self.target("scality", data) }?.kind == .invalidInput)
+        }
+    }
+
     @Test("nova's path of a mounted share: beside data, in data, by setting")
     func mountPointBase() throws {
         let digest = "38e06e2cc26fef80395e7784073af6b0"

@@ -1,0 +1,48 @@
+import Foundation
+import VolumeSwap
+
+/// What sysfs and udev know of a block device.
+struct BlockDevices: Sendable {
+    var deviceDirectory = "/dev"
+    var systemDirectory = "/sys"
+
+    /// Adds the device's other names.
+    func describe(_ place: inout PathDescription) {
+        guard let number = place.deviceNumber else { return }
+        let (major, minor) = (number >> 8 & 0xfff | number >> 32 & ~0xfff, number & 0xff | number >> 12 & ~0xff)
+        let directory = "\(systemDirectory)/dev/block/\(major):\(minor)"
+        guard let name = FilePaths.resolve(directory)?.split(separator: "/").last.map(String.init) else { return }
+        place.loopFile = text("\(directory)/loop/backing_file")
+        place.rbdImage = rbdImage(name)
+        place.links = links(to: [name] + paths(directory))
+    }
+
+    /// The devices below a multipath device: each is the same LUN.
+    private func paths(_ directory: String) -> [String] {
+        guard text("\(directory)/dm/uuid")?.hasPrefix("mpath-") == true else { return [] }
+        return (try? FileManager.default.contentsOfDirectory(atPath: "\(directory)/slaves")) ?? []
+    }
+
+    private func rbdImage(_ name: String) -> String? {
+        guard name.hasPrefix("rbd"), let id = name.dropFirst(3).split(separator: "p").first else { return nil }
+        let directory = "\(systemDirectory)/bus/rbd/devices/\(id)"
+        guard let pool = text("\(directory)/pool"), let image = text("\(directory)/name") else { return nil }
+        let namespace = text("\(directory)/pool_ns").map { "\($0)/" } ?? ""
+        return "\(pool)/\(namespace)\(image)"
+    }
+
+    private func links(to devices: [String]) -> [String] {
+        let directory = "\(deviceDirectory)/disk/by-path"
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
+        return names.map { "\(directory)/\($0)" }.filter { link in
+            guard let target = FilePaths.link(link)?.split(separator: "/").last else { return false }
+            return devices.contains { $0 == target }
+        }
+    }
+
+    private func text(_ path: String) -> String? {
+        guard let data = FileManager.default.contents(atPath: path) else { return nil }
+        let text = String(decoding: data, as: UTF8.self).trimmingCharacters(in: .newlines)
+        return text.isEmpty ? nil : text
+    }
+}

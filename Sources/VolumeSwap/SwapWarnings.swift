@@ -1,0 +1,48 @@
+import JSON
+import OrderedCollections
+
+/// What a swap does not carry over, and who should know.
+enum SwapWarnings {
+    static func all(_ request: SwapRequest, _ disk: DiskDescription, _ status: DomainStatus, _ plan: SwapPlan, isStored: Bool)
+        -> [String]
+    {
+        [
+            unapplied(request.newConnection, disk), dropped(disk), flattened(disk, status, plan), checkpoints(status, plan),
+            status.isPersistent && !isStored
+                ? "disk \(plan.disk) is in the running domain alone: the stored configuration is left without it" : nil,
+        ].compactMap { $0 }
+    }
+
+    /// Members from which nova makes a disk's settings. The disk keeps those that it has.
+    private static func unapplied(_ connection: ConnectionInfo, _ disk: DiskDescription) -> String? {
+        let data = connection.data
+        var members: [String] = []
+        if data["qos_specs"]?.objectValue?.isEmpty == false { members.append("qos_specs") }
+        if data["access_mode"]?.stringValue == "ro", !disk.isReadOnly { members.append("access_mode") }
+        if data["discard"]?.boolValue == true, disk.discard != "unmap" { members.append("discard") }
+        if data["cacheable"]?.boolValue == true { members.append("cacheable") }
+        members += ["logical_block_size", "physical_block_size"].filter { data[$0]?.isNull == false }
+        guard !members.isEmpty else { return nil }
+        return
+            "new_connection_info: \(members.joined(separator: ", ")) would change the disk and is not applied: it keeps its settings"
+    }
+
+    private static func dropped(_ disk: DiskDescription) -> String? {
+        guard !disk.droppedElements.isEmpty else { return nil }
+        return "the old source's \(disk.droppedElements.joined(separator: ", ")) is not carried over to the new volume"
+    }
+
+    private static func flattened(_ disk: DiskDescription, _ status: DomainStatus, _ plan: SwapPlan) -> String? {
+        guard !disk.backing.isEmpty else { return nil }
+        let snapshots = status.hasSnapshots ? "; the domain's snapshots stay listed, and cannot be reverted to for this disk" : ""
+        return "the chain below \(plan.oldLocation) (\(disk.backing.count) more) is flattened into the new volume\(snapshots)"
+    }
+
+    private static func checkpoints(_ status: DomainStatus, _ plan: SwapPlan) -> String? {
+        guard status.hasCheckpoints, plan.destination.format == "raw" else { return nil }
+        return """
+            a raw volume keeps no bitmaps: the checkpoints of \(plan.domain.name) stay listed, but the next backup of disk \
+            \(plan.disk) has to be a full one
+            """
+    }
+}

@@ -1,0 +1,70 @@
+/// Asks the host by which names a volume is known.
+struct VolumeIdentifier: Sendable {
+    let hypervisor: any Hypervisor
+    /// Whose places are asked for.
+    var owner = PathOwner.swap
+
+    /// What is known of a place, and why that may not be all.
+    struct Answer: Sendable {
+        var identity: VolumeIdentity
+        /// nil when the place has answered; else what is wrong with it, for a warning.
+        var trouble: String?
+    }
+
+    /// A place that does not answer keeps the names that its text gives it.
+    func identity(of location: VolumeLocation, ids: [String] = []) async -> Answer {
+        var answer = Answer(identity: VolumeIdentity(text: location).union(VolumeIdentity(ids: ids)))
+        switch location {
+        case .file(let path), .block(let path):
+            switch await hypervisor.look(at: path, of: owner) {
+            case .found(let place): answer.identity = answer.identity.union(VolumeIdentity(place: place))
+            case .nothing: break
+            case .failed(let reason): answer.trouble = reason
+            case .noAnswer: answer.trouble = "\(path) does not answer"
+            }
+        case .network(let network) where network.transport == "nbd":
+            for host in network.hosts {
+                let names = await hypervisor.addresses(ofHost: host.name).map {
+                    VolumeIdentity.nbd($0, port: host.port, export: network.name)
+                }
+                answer.identity = answer.identity.union(VolumeIdentity(Set(names)))
+            }
+        case .network, .other: break
+        }
+        return answer
+    }
+
+    /// The answers for many places, asked side by side, a few at a time.
+    func identities(of locations: Set<VolumeLocation>) async -> [VolumeLocation: Answer] {
+        await withTaskGroup(of: (VolumeLocation, Answer).self) { group in
+            var rest = Array(locations)
+            var answers: [VolumeLocation: Answer] = [:]
+            func askNext() {
+                guard let location = rest.popLast() else { return }
+                group.addTask { (location, await identity(of: location)) }
+            }
+            for _ in 0..<8 { askNext() }
+            for await (location, answer) in group {
+                answers[location] = answer
+                askNext()
+            }
+            return answers
+        }
+    }
+}
+
+extension VolumeLocation {
+    /// Whether two places whose texts differ can be the same volume at all: a file is no rbd image.
+    ///
+    /// What is not ruled out has to be looked at: a device can be a network volume that the host has mapped, and a loop device is the
+    /// file behind it.
+    func canBe(_ other: VolumeLocation) -> Bool {
+        switch (self, other) {
+        case (.file, .file), (.file, .block), (.block, .file), (.block, .block): true
+        case (.block, .network(let network)), (.network(let network), .block): ["rbd", "iscsi"].contains(network.transport)
+        case (.network(let one), .network(let other)):
+            one.transport == "nbd" && other.transport == "nbd" && one.name.hasSameBytes(as: other.name)
+        case (.file, .network), (.network, .file), (.other, _), (_, .other): false
+        }
+    }
+}

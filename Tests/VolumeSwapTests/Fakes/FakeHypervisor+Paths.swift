@@ -1,0 +1,45 @@
+import Synchronization
+
+@testable import VolumeSwap
+
+extension FakeHypervisor {
+    var touches: [String] { state.withLock { $0.touches } }
+
+    func look(at path: String, of owner: PathOwner) async -> PathAnswer {
+        state.withLock { state in
+            state.touches.append("look \(path)")
+            if state.hungPaths.contains(path) { return .noAnswer }
+            if let trouble = state.brokenPaths[path] { return .failed(trouble) }
+            return state.paths[path].map { .found($0) } ?? .nothing
+        }
+    }
+
+    func addresses(ofHost name: String) async -> [String] { state.withLock { $0.addresses[name] ?? [] } }
+
+    func isHeldByHost(path: String) async throws(HypervisorError) -> Bool { state.withLock { $0.heldPaths.contains(path) } }
+
+    func luksUUID(path: String) async throws(HypervisorError) -> String? { state.withLock { $0.luksUUIDs[path] } }
+
+    /// Gives a path more of what the host knows of it.
+    func describe(_ path: String, _ change: (inout PathDescription) -> Void) {
+        state.withLock { state in
+            if var place = state.paths[path] {
+                change(&place)
+                state.paths[path] = place
+            }
+        }
+    }
+
+    /// Another domain with one disk: its XML's `<disk>` has this type and content.
+    func addDomain(
+        _ name: String = "other", type: String = "file", _ inner: String, target: String = "vdb", isLive: Bool = true
+    ) {
+        let xml = """
+            <domain><name>\(name)</name><uuid>00000000-0000-4000-8000-000000000002</uuid><devices>\
+            <disk type='\(type)' device='disk'>\(inner)<target dev='\(target)' bus='virtio'/></disk></devices></domain>
+            """
+        guard var other = try? DomainDescription(xml: xml) else { return }
+        other.isLive = isLive
+        change { $0.others.append(other) }
+    }
+}

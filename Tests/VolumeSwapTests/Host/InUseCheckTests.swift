@@ -1,0 +1,191 @@
+import JSON
+import OrderedCollections
+import Testing
+
+@testable import VolumeSwap
+
+@Suite("InUseCheck")
+struct InUseCheckTests {
+    static let iqn = "iqn.2010-10.org.openstack:volume-1"
+
+    static func check(
+        _ hypervisor: FakeHypervisor, _ destination: VolumeLocation = .file(Fixture.newPath), _ arguments: JSONObject = [:]
+    ) async throws -> [String] {
+        let request = try SwapRequest(args: Fixture.arguments(arguments), defaults: SwapOptions())
+        let plan = Fixture.plan(destination: VolumeSource(location: destination, format: "raw"))
+        return try await InUseCheck(hypervisor: hypervisor, request: request).check(plan)
+    }
+
+    static func failure(_ hypervisor: FakeHypervisor, _ destination: VolumeLocation = .file(Fixture.newPath)) async
+        -> SwapFailure?
+    {
+        do {
+            _ = try await check(hypervisor, destination)
+            return nil
+        } catch {
+            return error as? SwapFailure
+        }
+    }
+
+    struct Alias: Sendable, CustomTestStringConvertible {
+        var name: String
+        var destination: VolumeLocation
+        /// The other domain's disk.
+        var type: String
+        var inner: String
+        var isInUse = true
+        var testDescription: String { name }
+    }
+
+    static func network(_ transport: String, _ name: String, _ host: String, _ port: Int) -> VolumeLocation {
+        .network(NetworkLocation(transport: transport, name: name, hosts: [.init(name: host, port: port)]))
+    }
+
+    static let aliases: [Alias] = [
+        Alias(
+            name: "rbd by other monitors", destination: network("rbd", "p/i", "a", 6789), type: "network",
+            inner: "<source protocol='rbd' name='p/i'><host name='b' port='3300'/></source>"),
+        Alias(
+            name: "another image", destination: network("rbd", "p/i", "a", 6789), type: "network",
+            inner: "<source protocol='rbd' name='p/j'><host name='a' port='6789'/></source>", isInUse: false),
+        Alias(
+            name: "a mapped image", destination: network("rbd", "p/i", "a", 6789), type: "block",
+            inner: "<source dev='/dev/rbd0'/>"),
+        Alias(
+            name: "a mapped image by udev's name", destination: network("rbd", "p/i", "a", 6789), type: "block",
+            inner: "<source dev='/dev/rbd/p/i'/>"),
+        Alias(
+            name: "iSCSI by another portal", destination: network("iscsi", "\(iqn)/1", "a", 3260), type: "network",
+            inner: "<source protocol='iscsi' name='\(iqn)/1'><host name='b' port='3261'/></source>"),
+        Alias(
+            name: "another LUN", destination: network("iscsi", "\(iqn)/1", "a", 3260), type: "network",
+            inner: "<source protocol='iscsi' name='\(iqn)/2'><host name='a' port='3260'/></source>", isInUse: false),
+        Alias(
+            name: "a host-attached LUN against the initiator's", destination: network("iscsi", "\(iqn)/1", "a", 3260),
+            type: "block",
+            inner: "<source dev='/dev/dm-4'/>"),
+        Alias(
+            name: "the initiator's LUN against a host-attached one", destination: .block("/dev/dm-4"), type: "network",
+            inner: "<source protocol='iscsi' name='\(iqn)/1'><host name='b' port='3261'/></source>"),
+        Alias(
+            name: "nbd on 127.1", destination: network("nbd", "vol", "127.0.0.1", 10810), type: "network",
+            inner: "<source protocol='nbd' name='vol'><host name='127.1' port='10810'/></source>"),
+        Alias(
+            name: "nbd by a name that resolves", destination: network("nbd", "vol", "10.0.0.5", 10810), type: "network",
+            inner: "<source protocol='nbd' name='vol'><host name='storage' port='10810'/></source>"),
+        Alias(
+            name: "nbd on another port", destination: network("nbd", "vol", "127.0.0.1", 10810), type: "network",
+            inner: "<source protocol='nbd' name='vol'><host name='127.0.0.1' port='10811'/></source>", isInUse: false),
+        Alias(name: "a hard link", destination: .file(Fixture.newPath), type: "file", inner: "<source file='/volumes/link'/>"),
+        Alias(name: "a device by number", destination: .block("/dev/dm-4"), type: "block", inner: "<source dev='/tmp/node'/>"),
+        Alias(
+            name: "a loop device over the file", destination: .file(Fixture.newPath), type: "block",
+            inner: "<source dev='/dev/loop9'/>"),
+        Alias(
+            name: "a file below another's", destination: .file(Fixture.newPath), type: "file",
+            inner: """
+                <source file='/volumes/top'/><backingStore type='file'><source file='/volumes/mid'/>\
+                <backingStore type='file'><source file='\(Fixture.newPath)'/></backingStore></backingStore>
+                """),
+        Alias(
+            name: "another's copy onto it", destination: .file(Fixture.newPath), type: "file",
+            inner: "<source file='/volumes/z'/><mirror type='file' job='copy'><source file='\(Fixture.newPath)'/></mirror>"),
+        Alias(
+            name: "a serial that is its id", destination: network("rbd", "p/i", "a", 6789), type: "block",
+            inner: "<source dev='/dev/sdx'/><serial>new-volume</serial>"),
+        Alias(
+            name: "another serial", destination: network("rbd", "p/i", "a", 6789), type: "block",
+            inner: "<source dev='/dev/sdx'/><serial>new-volume-2</serial>", isInUse: false),
+    ]
+
+    static func host() -> FakeHypervisor {
+        let hypervisor = FakeHypervisor()
+        hypervisor.set("/dev/rbd0", kind: .block, device: 1)
+        hypervisor.describe("/dev/rbd0") { $0.rbdImage = "p/i" }
+        hypervisor.set("/dev/dm-4", kind: .block, device: 4)
+        hypervisor.describe("/dev/dm-4") { $0.links = ["/dev/disk/by-path/ip-10.0.0.1:3260-iscsi-\(iqn)-lun-1"] }
+        hypervisor.set("/tmp/node", kind: .block, device: 4)
+        hypervisor.set("/dev/loop9", kind: .block, device: 9)
+        hypervisor.describe("/dev/loop9") { $0.loopFile = Fixture.newPath }
+        hypervisor.set("/volumes/link")
+        for path in ["/volumes/link", Fixture.newPath] { hypervisor.describe(path) { $0.fileID = .init(device: 1, inode: 5) } }
+        hypervisor.change { $0.addresses = ["storage": ["10.0.0.5"], "10.0.0.5": ["10.0.0.5"]] }
+        return hypervisor
+    }
+
+    @Test("A volume under another name, running or only stored", arguments: aliases, [true, false])
+    func alias(alias: Alias, isLive: Bool) async {
+        let hypervisor = Self.host()
+        hypervisor.addDomain("vm-2", type: alias.type, alias.inner, target: "vdc", isLive: isLive)
+        let failure = await Self.failure(hypervisor, alias.destination)
+        #expect((failure != nil) == alias.isInUse)
+        guard let failure else { return }
+        #expect(failure.code == .newVolumeInUse)
+        #expect(failure.reason.contains("disk vdc of vm-2"))
+        #expect(failure.reason.contains("stored configuration") == !isLive)
+    }
+
+    @Test("The disk that is moved does not count, live or stored; another disk of its domain does")
+    func ownDisk() async throws {
+        let hypervisor = FakeHypervisor()
+        hypervisor.change { $0.liveSource = Fixture.newPath }
+        #expect(try await Self.check(hypervisor) == [])
+        let other = Fixture.domainXML(source: "/volumes/old").replacing("vdb", with: "vdc").replacing(
+            Fixture.oldPath, with: Fixture.newPath)
+        let description = try DomainDescription(xml: other)
+        hypervisor.change { $0.others = [description] }
+        #expect(await Self.failure(hypervisor)?.reason.contains("disk vdc of \(Fixture.domain.name)") == true)
+    }
+
+    @Test("Another guest's path that hangs or breaks is another volume, with a warning", arguments: ["hung", "broken"])
+    func foreignTrouble(kind: String) async throws {
+        let hypervisor = FakeHypervisor()
+        hypervisor.addDomain("vm-2", "<source file='/mnt/dead/disk'/>")
+        hypervisor.change { state in
+            if kind == "hung" { state.hungPaths = ["/mnt/dead/disk"] } else { state.brokenPaths = ["/mnt/dead/disk": "EIO"] }
+        }
+        let warnings = try await Self.check(hypervisor)
+        #expect(warnings.count == 1)
+        #expect(warnings.first?.contains("/mnt/dead/disk, which is disk vdb of vm-2") == true)
+    }
+
+    @Test("A path that hangs is in use all the same when the texts agree")
+    func hungButSame() async {
+        let hypervisor = FakeHypervisor()
+        hypervisor.addDomain("vm-2", "<source file='/mnt/dead/disk'/>")
+        hypervisor.set("/volumes/link", canonical: "/mnt/dead/disk")
+        hypervisor.change { $0.hungPaths = ["/mnt/dead/disk"] }
+        #expect(await Self.failure(hypervisor, .file("/volumes/link"))?.code == .newVolumeInUse)
+    }
+
+    @Test("The new volume itself has to answer: by its text alone it would not be known")
+    func ownTrouble() async {
+        let hypervisor = FakeHypervisor()
+        hypervisor.change { $0.hungPaths = [Fixture.newPath] }
+        #expect(await Self.failure(hypervisor)?.code == .ioError)
+    }
+
+    @Test("On a host of a hundred domains, what cannot be the volume is not looked at")
+    func looks() async throws {
+        let hypervisor = FakeHypervisor()
+        for number in 0..<100 {
+            hypervisor.addDomain("vm-\(number)", "<source file='/var/lib/nova/mnt/share/\(number)'/>")
+            hypervisor.addDomain("vm-\(number)", "<source file='/var/lib/nova/mnt/share/\(number)'/>", isLive: false)
+        }
+        #expect(try await Self.check(hypervisor, Self.network("rbd", "p/i", "a", 6789)) == [])
+        #expect(hypervisor.touches.isEmpty)
+        #expect(try await Self.check(hypervisor, .block("/dev/dm-4")) == [])
+        #expect(hypervisor.touches == ["look /dev/dm-4"])
+        hypervisor.change { $0.touches = [] }
+        #expect(try await Self.check(hypervisor) == [])
+        // One look at the new volume, one at each place: not two for a domain that is running and stored.
+        #expect(hypervisor.touches.count == 101)
+    }
+
+    @Test("A hung domain's look is for the caller to try again")
+    func passing() async {
+        let hypervisor = FakeHypervisor()
+        hypervisor.fail(.domains, .init(error: HypervisorError(.busy, number: 68, "cannot acquire state change lock")))
+        await #expect(throws: HypervisorError.self) { try await Self.check(hypervisor) }
+    }
+}

@@ -1,0 +1,434 @@
+import JSON
+import OrderedCollections
+import Synchronization
+import Testing
+
+@testable import VolumeSwap
+
+@Suite("SwapPreflight")
+struct SwapPreflightTests {
+    /// What a preflight says of these arguments.
+    static func run(
+        _ bench: Bench, _ arguments: JSONObject = [:], task: TaskID? = nil, environment: SwapEnvironment? = nil
+    ) async throws -> SwapInput {
+        let request = try SwapRequest(args: Fixture.arguments(arguments), defaults: SwapOptions())
+        return try await SwapPreflight(environment: environment ?? bench.environment, request: request, task: task).run()
+    }
+
+    static func failure(_ bench: Bench, _ arguments: JSONObject = [:]) async -> SwapFailure? {
+        do {
+            _ = try await run(bench, arguments)
+            return nil
+        } catch {
+            return error as? SwapFailure
+        }
+    }
+
+    static func plan(_ bench: Bench, _ arguments: JSONObject = [:]) async throws -> SwapPlan? {
+        guard case .prepared(let plan) = try await run(bench, arguments) else { return nil }
+        return plan
+    }
+
+    // MARK: Which volume is in use, in every refusal
+
+    struct Refusal: Sendable, CustomTestStringConvertible {
+        var name: String
+        var code: ReasonCode
+        var inUse: VolumeInUse?
+        var arguments: JSONObject = [:]
+        var script: @Sendable (FakeHypervisor) -> Void = { _ in }
+        var testDescription: String { name }
+    }
+
+    static let refusals: [Refusal] = [
+        Refusal(
+            name: "no instance", code: .instanceNotFound, inUse: VolumeInUse.none, script: { $0.change { $0.isKnown = false } }),
+        Refusal(
+            name: "not running", code: .instanceNotRunning, inUse: VolumeInUse.none,
+            script: { $0.change { $0.status.isActive = false } }),
+        Refusal(name: "no disk", code: .diskNotFound, inUse: VolumeInUse.none, arguments: ["mountpoint": "vdz"]),
+        Refusal(
+            name: "a LUN passed through", code: .diskNotMovable, inUse: .old,
+            script: { $0.change { $0.diskAttributes = "type='block' device='lun'" } }),
+        Refusal(
+            name: "a pool's volume", code: .diskNotMovable,
+            script: { $0.change { $0.diskAttributes = "type='volume' device='disk'" } }),
+        Refusal(
+            name: "an nvme source", code: .diskNotMovable,
+            script: { $0.change { $0.diskAttributes = "type='nvme' device='disk'" } }),
+        Refusal(
+            name: "a vhostuser source", code: .diskNotMovable,
+            script: { $0.change { $0.diskAttributes = "type='vhostuser' device='disk'" } }),
+        Refusal(
+            name: "a directory", code: .diskNotMovable,
+            script: { $0.change { $0.diskAttributes = "type='dir' device='disk'" } }),
+        Refusal(
+            name: "a forbidden path", code: .pathNotAllowed, inUse: .old,
+            arguments: ["new_connection_info": Fixture.connection("/dev/vda")],
+            script: { $0.set("/dev/vda", kind: .block) }),
+        Refusal(
+            name: "a path that does not answer", code: .ioError, inUse: .old,
+            script: { $0.change { $0.hungPaths = [Fixture.newPath] } }),
+        Refusal(
+            name: "a missing volume", code: .newVolumeMissing, inUse: .old,
+            arguments: ["new_connection_info": Fixture.connection("/volumes/x")]),
+        Refusal(
+            name: "smaller", code: .newVolumeTooSmall, inUse: .old, script: { $0.set(Fixture.newPath, bytes: 1 << 20) }),
+        Refusal(
+            name: "another old volume", code: .oldVolumeMismatch, inUse: VolumeInUse.none,
+            arguments: ["old_connection_info": Fixture.connection("/volumes/other")]),
+        Refusal(
+            name: "one volume by id", code: .invalidArgument, inUse: .old, arguments: ["new_volume_id": "OLD-volume"]),
+        Refusal(
+            name: "in use by a domain", code: .newVolumeInUse, inUse: .old, script: { $0.addDomain(using: Fixture.newPath) }),
+        Refusal(
+            name: "in use by the host", code: .newVolumeInUse, inUse: .old,
+            script: { hypervisor in
+                hypervisor.set(Fixture.newPath, kind: .block)
+                hypervisor.change { $0.heldPaths = [Fixture.newPath] }
+            }),
+        Refusal(
+            name: "more than one writer", code: .multiattach, inUse: .old,
+            arguments: [
+                "old_connection_info": [
+                    "driver_volume_type": "local", "multiattach": true, "data": ["device_path": .string(Fixture.oldPath)],
+                ]
+            ], script: { $0.addDomain(using: Fixture.oldPath) }),
+        Refusal(
+            name: "a foreign job", code: .foreignJob, inUse: .old,
+            script: { $0.change { $0.job = BlockJobInfo(type: "pull", cursor: 0, end: 1) } }),
+        Refusal(
+            name: "no secret", code: .secretMissing, inUse: .old,
+            arguments: ["new_connection_info": Fixture.connection(Fixture.newPath, ["encrypted": true])]),
+        Refusal(
+            name: "on the new volume, read otherwise", code: .diskNotMovable, inUse: .new,
+            script: { hypervisor in
+                hypervisor.change { state in
+                    state.liveSource = Fixture.newPath
+                    state.format = "qcow2"
+                }
+            }),
+        Refusal(
+            name: "an unreadable domain", code: .hypervisorRefused, inUse: .old,
+            script: { $0.fail(.domains, .init(error: HypervisorError(.other, "the configuration of vm-7 cannot be read"))) }),
+    ]
+
+    @Test("A refusal has its code, and says which volume the disk was seen on", arguments: refusals)
+    func refused(refusal: Refusal) async throws {
+        let bench = Bench()
+        refusal.script(bench.hypervisor)
+        let failure = await Self.failure(bench, refusal.arguments)
+        #expect(failure?.code == refusal.code, "\(failure?.description ?? "accepted")")
+        #expect(failure?.inUse == refusal.inUse)
+        #expect(bench.hypervisor.log.isEmpty)
+        #expect(bench.connector.log.isEmpty)
+    }
+
+    @Test("A domain that cannot be read is named")
+    func unreadable() async {
+        let bench = Bench()
+        bench.hypervisor.fail(.domains, .init(error: HypervisorError(.other, "the configuration of vm-7 cannot be read")))
+        #expect(await Self.failure(bench)?.reason.contains("vm-7") == true)
+    }
+
+    // MARK: The policy before any touch
+
+    @Test("A forbidden path is never opened, whether named or linked to", arguments: ["/dev/vda", "/volumes/link"])
+    func neverOpened(path: String) async {
+        let bench = Bench()
+        bench.hypervisor.set(path, kind: .block, canonical: "/dev/vda")
+        bench.hypervisor.change { $0.touches = [] }
+        let failure = await Self.failure(bench, ["new_connection_info": Fixture.connection(path)])
+        #expect(failure?.kind == .invalidInput)
+        #expect(failure?.code == .pathNotAllowed)
+        #expect(!bench.hypervisor.touches.contains("open \(path)"))
+    }
+
+    @Test("A forbidden path is forbidden whatever is wrong with it", arguments: ["hung", "broken", "missing"])
+    func forbiddenFirst(state: String) async {
+        let bench = Bench()
+        bench.hypervisor.change { hypervisor in
+            if state == "hung" { hypervisor.hungPaths = ["/srv/x"] }
+            if state == "broken" { hypervisor.brokenPaths = ["/srv/x": "Too many levels of symbolic links"] }
+        }
+        let arguments: JSONObject = ["new_connection_info": Fixture.connection("/srv/x", ["encrypted": true])]
+        #expect(await Self.failure(bench, arguments)?.code == .pathNotAllowed)
+    }
+
+    // MARK: One volume
+
+    @Test("A disk that is on the new volume by another name has been moved already")
+    func alreadyThere() async throws {
+        let bench = Bench()
+        bench.hypervisor.set("/volumes/alias", canonical: Fixture.oldPath)
+        let input = try await Self.run(bench, ["new_connection_info": Fixture.connection("/volumes/alias", serial: "new-volume")])
+        guard case .alreadyMoved = input else {
+            Issue.record("not moved already: \(input)")
+            return
+        }
+    }
+
+    @Test("Hard links and bind mounts are one file")
+    func sameInode() async throws {
+        let bench = Bench()
+        for path in [Fixture.oldPath, Fixture.newPath] {
+            bench.hypervisor.describe(path) { $0.fileID = .init(device: 1, inode: 99) }
+        }
+        guard case .alreadyMoved = try await Self.run(bench) else {
+            Issue.record("two names of one file were taken for two volumes")
+            return
+        }
+    }
+
+    @Test("Explicit ids go before those in connection_info")
+    func explicitIDs() async throws {
+        let bench = Bench()
+        let new = Fixture.connection(Fixture.newPath, serial: "old-volume")
+        #expect(try await Self.plan(bench, ["new_connection_info": new]) != nil)
+        #expect(await Self.failure(bench, ["new_connection_info": new, "new_volume_id": nil])?.code == .invalidArgument)
+    }
+
+    // MARK: Reservations
+
+    @Test("Two tasks with one new volume: the second is refused until the first has released it")
+    func reserved() async throws {
+        let bench = Bench()
+        let environment = bench.environment
+        let alias = Fixture.connection("/volumes/alias", serial: "another")
+        bench.hypervisor.set("/volumes/alias", canonical: Fixture.newPath)
+        _ = try await Self.run(bench, task: TaskID("first"), environment: environment)
+        for arguments in [[:], ["new_connection_info": alias, "new_volume_id": "another"]] as [JSONObject] {
+            let failure = await #expect(throws: SwapFailure.self) {
+                try await Self.run(bench, arguments, task: TaskID("second"), environment: environment)
+            }
+            #expect(failure?.code == .newVolumeInUse)
+            #expect(failure?.reason.contains("first") == true)
+        }
+        environment.reservations.release(TaskID("first"))
+        _ = try await Self.run(bench, task: TaskID("second"), environment: environment)
+    }
+
+    @Test("A preflight that fails holds nothing")
+    func failedHoldsNothing() async throws {
+        let bench = Bench()
+        let environment = bench.environment
+        bench.hypervisor.addDomain(using: Fixture.newPath)
+        _ = try? await Self.run(bench, task: TaskID("first"), environment: environment)
+        #expect(environment.reservations.holder(of: VolumeIdentity(ids: ["new-volume"]), otherThan: nil) == nil)
+    }
+
+    @Test("A volume that another task has connected is not disconnected under it")
+    func reservedConnection() async throws {
+        let bench = Bench(connector: FakeConnector(isConfigured: true))
+        let environment = bench.environment
+        _ = try await Self.run(
+            bench, ["new_connection_info": ReleaseTests.vendor], task: TaskID("first"), environment: environment)
+        let other: JSONValue = ["driver_volume_type": "vendor", "serial": "x", "data": [:]]
+        let failure = await #expect(throws: SwapFailure.self) {
+            try await Self.run(
+                bench, ["new_connection_info": other, "new_volume_id": "x"], task: TaskID("second"), environment: environment)
+        }
+        #expect(failure?.code == .newVolumeInUse)
+        #expect(failure?.leftBehind.first?.contains("stays connected: task first uses it") == true)
+        #expect(bench.connector.log == ["connect new-volume", "connect x"])
+    }
+
+    // MARK: Connecting and releasing
+
+    @Test("A connect that fails is followed by a disconnect")
+    func failedConnect() async {
+        let trouble = SwapFailure.invalidVolume("late", .connectorFailed)
+        let bench = Bench(connector: FakeConnector(isConfigured: true, trouble: trouble))
+        let failure = await Self.failure(bench, ["new_connection_info": ReleaseTests.vendor])
+        #expect(failure?.code == .connectorFailed)
+        #expect(failure?.leftBehind == [])
+        #expect(bench.connector.log == ["connect new-volume", "disconnect new-volume"])
+    }
+
+    @Test("Nothing is disconnected when the use cannot be judged, and the failure says so")
+    func blindRelease() async {
+        let bench = Bench(connector: FakeConnector(isConfigured: true))
+        bench.hypervisor.set(Fixture.newPath, bytes: 1)
+        // The preflight's own look and that before the connect succeed; the third is the release's.
+        bench.hypervisor.change { $0.domainsFailFrom = 3 }
+        let failure = await Self.failure(bench, ["new_connection_info": ReleaseTests.vendor])
+        #expect(failure?.code == .newVolumeTooSmall)
+        #expect(failure?.leftBehind.first?.contains("stays connected") == true)
+        #expect(bench.connector.log == ["connect new-volume"])
+    }
+
+    @Test("A volume that turns out to be another guest's stays connected, and the failure says so")
+    func connectedInUse() async {
+        let bench = Bench(connector: FakeConnector(isConfigured: true))
+        bench.hypervisor.addDomain(using: Fixture.newPath)
+        let failure = await Self.failure(bench, ["new_connection_info": ReleaseTests.vendor])
+        #expect(failure?.code == .newVolumeInUse)
+        #expect(failure?.leftBehind.first?.contains("stays connected: it is in use as disk vdb of other") == true)
+        #expect(bench.connector.log == ["connect new-volume"])
+    }
+
+    @Test("A volume whose id another guest's disk has as its serial is not even connected")
+    func serialBeforeConnect() async {
+        let bench = Bench(connector: FakeConnector(isConfigured: true))
+        bench.hypervisor.addDomain("vm-2", type: "block", "<source dev='/dev/dm-9'/><serial>NEW-volume</serial>")
+        let failure = await Self.failure(bench, ["new_connection_info": ReleaseTests.vendor])
+        #expect(failure?.code == .newVolumeInUse)
+        #expect(failure?.reason.contains("disk vdb of vm-2, whose serial is its id") == true)
+        #expect(bench.connector.log.isEmpty)
+    }
+
+    @Test("A cancelled preflight releases when it is told to, once")
+    func cancelled() async throws {
+        let bench = Bench(connector: FakeConnector(isConfigured: true))
+        bench.hypervisor.set(Fixture.newPath, bytes: 1)
+        let environment = bench.environment
+        let arguments = Fixture.arguments(["new_connection_info": ReleaseTests.vendor])
+        let request = try SwapRequest(args: arguments, defaults: SwapOptions())
+        let preflight = SwapPreflight(environment: environment, request: request, task: TaskID("t"))
+        await withTaskGroup { group in
+            group.addTask { _ = try? await preflight.run() }
+            group.cancelAll()
+        }
+        #expect(bench.connector.log == ["connect new-volume"])
+        #expect(await preflight.release() == [])
+        #expect(bench.connector.log == ["connect new-volume", "disconnect new-volume"])
+        #expect(await preflight.release() == [])
+        #expect(bench.connector.log.count == 2)
+        #expect(environment.reservations.holder(of: VolumeIdentity(ids: ["new-volume"]), otherThan: nil) == nil)
+    }
+
+    @Test(
+        "What a preflight that was cut off may have attached is released when the next one fails early", arguments: [true, false])
+    func resumed(isResumed: Bool) async throws {
+        let bench = Bench(connector: FakeConnector(isConfigured: true))
+        bench.hypervisor.change { $0.isKnown = false }
+        let request = try SwapRequest(
+            args: Fixture.arguments(["new_connection_info": ReleaseTests.vendor]), defaults: SwapOptions())
+        let preflight = SwapPreflight(environment: bench.environment, request: request, isResumed: isResumed)
+        await #expect(throws: SwapFailure.self) { try await preflight.run() }
+        #expect(bench.connector.log == (isResumed ? ["disconnect new-volume"] : []))
+    }
+
+    // MARK: Shares
+
+    static let share: JSONValue = [
+        "driver_volume_type": "nfs", "serial": "new-volume",
+        "data": ["export": "h:/e", "name": "v", "mount_point_base": "/volumes/mnt"],
+    ]
+    static let mountPoint = "/volumes/mnt/\(MD5.hexDigest("h:/e"))"
+
+    @Test("A share that is not mounted is said to be so, and where it was looked for")
+    func unmounted() async {
+        let failure = await Self.failure(Bench(), ["new_connection_info": Self.share])
+        #expect(failure?.code == .newVolumeMissing)
+        #expect(failure?.reason.contains("h:/e is not mounted") == true)
+        #expect(failure?.reason.contains(Self.mountPoint) == true)
+    }
+
+    @Test("A connector mounts it where there is one", arguments: [true, false])
+    func mountedByConnector(isMounted: Bool) async throws {
+        let bench = Bench(connector: FakeConnector(isConfigured: true))
+        for (path, device) in [("/volumes/mnt", UInt64(1)), (Self.mountPoint, isMounted ? 2 : 1)] {
+            bench.hypervisor.set(path, kind: .other)
+            bench.hypervisor.describe(path) { $0.fileID = .init(device: device, inode: 1) }
+        }
+        let failure = await Self.failure(bench, ["new_connection_info": Self.share])
+        #expect(failure?.code == (isMounted ? .newVolumeMissing : nil))
+        #expect(bench.connector.log == (isMounted ? [] : ["connect new-volume"]))
+    }
+
+    // MARK: iSCSI
+
+    @Test("iSCSI is attached by a connector that there is", arguments: [true, false])
+    func iscsi(isConfigured: Bool) async throws {
+        let bench = Bench(connector: FakeConnector(isConfigured: isConfigured))
+        let plan = try await Self.plan(bench, ["new_connection_info": ReleaseTests.chap])
+        #expect(plan?.isNewConnected == isConfigured)
+        #expect((plan?.destination.location.path != nil) == isConfigured)
+        #expect(bench.connector.log == (isConfigured ? ["connect new-volume"] : []))
+    }
+
+    // MARK: Encryption
+
+    @Test("A volume that libvirt has a passphrase for is not written plain by omission")
+    func forgottenEncryption() async throws {
+        let bench = Bench()
+        bench.hypervisor.change { $0.secrets["volume:new-volume"] = "11111111-1111-4111-8111-111111111111" }
+        let failure = await Self.failure(bench)
+        #expect(failure?.kind == .invalidVolume)
+        #expect(failure?.reason.contains("encrypted is absent") == true)
+        let plain = Fixture.connection(Fixture.newPath, ["encrypted": false], serial: "new-volume")
+        #expect(try await Self.plan(bench, ["new_connection_info": plain]) != nil)
+    }
+
+    @Test("Plain data is not written over a LUKS header, unless it is the guest's own that was copied here before")
+    func header() async throws {
+        let bench = Bench()
+        bench.hypervisor.change { $0.luksUUIDs[Fixture.newPath] = "u-1" }
+        let plain = Fixture.connection(Fixture.newPath, ["encrypted": false], serial: "new-volume")
+        #expect(await Self.failure(bench, ["new_connection_info": plain])?.reason.contains("LUKS header") == true)
+        bench.hypervisor.change { $0.luksUUIDs[Fixture.oldPath] = "u-2" }
+        #expect(await Self.failure(bench) != nil)
+        bench.hypervisor.change { $0.luksUUIDs[Fixture.oldPath] = "u-1" }
+        #expect(try await Self.plan(bench) != nil)
+        bench.hypervisor.change { $0.luksUUIDs = [Fixture.oldPath: "", Fixture.newPath: ""] }
+        #expect(await Self.failure(bench) != nil)
+    }
+
+    // MARK: Adoption
+
+    @Test("A copy in another format is no copy of ours", arguments: ["raw", "qcow2"])
+    func adoption(format: String) async throws {
+        let bench = Bench()
+        bench.hypervisor.startJob(to: Fixture.newPath)
+        bench.hypervisor.change { $0.mirrorFormat = format }
+        let input = try await Self.run(bench)
+        let isAdopted = if case .adopted = input { true } else { false }
+        #expect(isAdopted == (format == "raw"))
+    }
+
+    // MARK: Warnings
+
+    @Test("Members that would change the disk and are not applied are named")
+    func unapplied() async throws {
+        let data: JSONObject = [
+            "qos_specs": ["total_iops_sec": "10"], "access_mode": "ro", "discard": true, "cacheable": true,
+            "logical_block_size": 4096,
+        ]
+        let new = Fixture.connection(Fixture.newPath, data, serial: "new-volume")
+        let warning = try await Self.plan(Bench(), ["new_connection_info": new])?.warnings.first
+        for key in data.keys { #expect(warning?.contains(key) == true) }
+        let usual: JSONObject = ["qos_specs": nil, "access_mode": "rw", "discard": false, "cacheable": false]
+        let plain = Fixture.connection(Fixture.newPath, usual, serial: "new-volume")
+        #expect(try await Self.plan(Bench(), ["new_connection_info": plain])?.warnings == [])
+    }
+
+    @Test("So are parts of the old source, bitmaps, a chain, and a disk that is not stored")
+    func losses() async throws {
+        let bench = Bench()
+        bench.hypervisor.change { state in
+            state.inSource = "<reservations managed='yes'/><seclabel model='dac' relabel='no'/>"
+            state.besideSource = """
+                <backingStore type='file'><format type='raw'/><source file='/volumes/base'/><backingStore/></backingStore>
+                """
+            state.status.hasCheckpoints = true
+            state.status.hasSnapshots = true
+        }
+        let warnings = try await Self.plan(bench)?.warnings.joined(separator: "\n") ?? ""
+        for part in ["reservations, seclabel", "(1 more) is flattened", "snapshots stay listed", "keeps no bitmaps"] {
+            #expect(warnings.contains(part), "\(part)")
+        }
+        bench.hypervisor.change { $0.isDiskStored = false }
+        #expect(try await Self.plan(bench)?.warnings.last?.contains("in the running domain alone") == true)
+    }
+
+    @Test("The file below the disk's own source is in use")
+    func ownBacking() async {
+        let bench = Bench()
+        bench.hypervisor.change { state in
+            state.besideSource =
+                "<backingStore type='file'><format type='raw'/><source file='\(Fixture.newPath)'/></backingStore>"
+        }
+        #expect(await Self.failure(bench)?.code == .newVolumeInUse)
+    }
+}
