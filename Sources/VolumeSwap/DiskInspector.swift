@@ -32,7 +32,7 @@ struct DiskInspector {
         if place == .new { return .onNew }
         guard let job else { return try await withoutJob(plan, disk, place) }
         guard let mirror = disk.mirror else { return try await withoutMirror(plan, job) }
-        guard job.isCopy, place == .old, try await isOurs(mirror, plan) else { return .foreignJob(isCopy: job.isCopy) }
+        guard job.isCopy, place == .old, try await self.place(of: mirror.location, plan) == .new else { return .foreignJob(isCopy: job.isCopy) }
         switch mirror.ready {
         case "pivot": return .ending(pivot: true)
         case "abort": return .ending(pivot: false)
@@ -90,11 +90,6 @@ struct DiskInspector {
         let comparison = LocationComparison(hypervisor: hypervisor)
         if try await comparison.isSame(location, plan.destination.location) { return .new }
         return try await comparison.isSame(location, plan.oldLocation) ? .old : .other
-    }
-
-    private func isOurs(_ mirror: DiskFacts.Mirror, _ plan: SwapPlan) async throws(HypervisorError) -> Bool {
-        guard mirror.format == nil || mirror.format == plan.destination.format else { return false }
-        return try await place(of: mirror.location, plan) == .new
     }
 
     /// What to do about a ``DiskSight/forgottenMirror``.

@@ -25,6 +25,9 @@ final class SwapPreflight: Sendable {
         }
     }
 
+    /// The volume that the disk was seen on; nil as long as it was not seen.
+    var volumeInUse: VolumeInUse? { seen.withLock { $0 } }
+
     private var hypervisor: any Hypervisor { environment.hypervisor }
     private var mountPointBase: String { environment.settings.mountPointBase }
     private var inUse: InUseCheck { InUseCheck(hypervisor: hypervisor, request: request) }

@@ -139,15 +139,8 @@ struct SwapRunner {
 
     private func result(_ plan: SwapPlan, _ warnings: [String]) -> JSONValue {
         let request = steps.request
-        var connection = request.newConnection.json
-        if let serial = request.oldConnection.json["serial"] ?? request.oldVolumeID.map(JSONValue.string) {
-            connection["serial"] = serial
-        }
-        if let path = plan.destination.location.path {
-            var data = request.newConnection.data
-            data["device_path"] = .string(path)
-            connection["data"] = .object(data)
-        }
+        let connection = request.newConnection.settled(
+            replacing: request.oldConnection, oldVolumeID: request.oldVolumeID, devicePath: plan.destination.location.path)
         return [
             "task_id": .string(id.text),
             "instance_uuid": .string(plan.domain.uuid),

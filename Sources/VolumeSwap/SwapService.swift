@@ -331,7 +331,8 @@ package final class SwapService: Sendable {
         if let plan = record.plan {
             key = plan.domain.uuid.lowercased()
             environment.domainLocks.learn(plan.domain.name, key)
-            environment.reservations.keep(plan, for: record.id)
+            let ids = (try? SwapRequest(resuming: record.args, plan))?.newVolumeIDs ?? []
+            environment.reservations.keep(plan, ids: ids, for: record.id)
             entry = .resume(record.phase, plan)
         }
         let ticket = executor.reserve(key)

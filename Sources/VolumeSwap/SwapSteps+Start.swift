@@ -4,6 +4,9 @@ extension SwapSteps {
     /// Looks at the disk of a task that was under way before a restart until something is known.
     func observe(_ plan: SwapPlan) async -> SwapInput {
         logger.notice("recovering from \(record.phase.rawValue)")
+        // By all names that the host knows; those that are written were taken at once.
+        let identity = await VolumeIdentifier(hypervisor: hypervisor).identity(of: plan.destination.location).identity
+        try? environment.reservations.reserve(identity, for: record.id)
         await subscribe(plan.domain)
         var backoff = Backoff()
         while true {
@@ -21,9 +24,20 @@ extension SwapSteps {
     /// Looks at everything; an abort or the time-out of the swap ends the looking.
     func prepare() async -> SwapInput {
         hypervisor.expect(request)
-        return await withTaskGroup(of: SwapInput.self) { group in
+        let preflight = SwapPreflight(
+            environment: environment, request: request, task: record.id, isResumed: record.phase == .preparing)
+        let input = await untilInterrupted { [self] in await inspectAll(preflight) }
+        guard case .failed(var failure) = input, !Task.isCancelled else { return input }
+        // What was begun for the new volume is undone here, where nothing is cancelled.
+        failure.leftBehind += await preflight.release()
+        failure.inUse = failure.inUse ?? preflight.volumeInUse
+        return .failed(failure)
+    }
+
+    private func untilInterrupted(_ body: @escaping @Sendable () async -> SwapInput) async -> SwapInput {
+        await withTaskGroup(of: SwapInput.self) { group in
             defer { group.cancelAll() }
-            group.addTask { [self] in await inspectAll() }
+            group.addTask { await body() }
             group.addTask { [self] in
                 await control.untilAborted()
                 return .failed(.abortedByRequest)
@@ -39,10 +53,10 @@ extension SwapSteps {
         }
     }
 
-    private func inspectAll() async -> SwapInput {
+    private func inspectAll(_ preflight: SwapPreflight) async -> SwapInput {
         do {
             try await lockDomain()
-            let input = try await SwapPreflight(environment: environment, request: request).run()
+            let input = try await preflight.run()
             switch input {
             case .prepared(let plan):
                 environment.observer.started(record, plan)
@@ -112,6 +126,7 @@ extension SwapSteps {
         await subscribe(plan.domain)
         do {
             if let input = try await endStaleCopy(plan) { return input }
+            try await checkUse(plan)
             try await settle(interruptedBy: plan) { () async throws(HypervisorError) in
                 try await startCopy(plan)
             } isDone: { () async throws(HypervisorError) in
@@ -127,6 +142,22 @@ extension SwapSteps {
             return ended(plan, cause: error.description)
         } catch {
             return .failed(failure(plan, "\(error)"))
+        }
+    }
+
+    /// The preflight has looked, but connecting a volume takes time, and others do not wait.
+    private func checkUse(_ plan: SwapPlan) async throws {
+        var backoff = Backoff()
+        while true {
+            do {
+                for doubt in try await InUseCheck(hypervisor: hypervisor, request: request).check(plan) { control.warn(doubt) }
+                return note(nil)
+            } catch let error as HypervisorError {
+                guard error.isPassing else { throw error }
+                note("whether the new volume is in use cannot be told: \(error)")
+                if let interruption = interruption(plan) { throw interruption }
+            }
+            try await clock.sleep(for: backoff.pause())
         }
     }
 
