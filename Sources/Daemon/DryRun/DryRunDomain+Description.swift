@@ -59,7 +59,7 @@ extension DryRunDomain {
         }
         description.mirror?.location = copy.destination.location
         description.mirror?.format = copy.destination.format
-        description.mirror?.ready = copy.isReady(at: now) ? "yes" : nil
+        description.mirror?.ready = copy.shownReady(at: now)
         return description
     }
 }

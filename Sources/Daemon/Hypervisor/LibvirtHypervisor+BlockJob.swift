@@ -38,9 +38,15 @@ extension LibvirtHypervisor {
         }
     }
 
+    /// Asks for the end of the copy; its event says when it has come.
+    ///
+    /// Without ASYNC the call holds the domain's job lock until QEMU is done. With it libvirt still waits where QEMU does: before a
+    /// pivot it puts a bitmap on the destination, for which QEMU drains the disk, so with writes that hang in the destination the call
+    /// stays out, the guest stands still and the live configuration goes on to say `ready='yes'`. When libvirtd is restarted in
+    /// that state, it kills the guest once QEMU answers again.
     package func blockJobAbort(_ domain: DomainIdentity, disk: String, pivot: Bool) async throws(HypervisorError) {
         try await writing(domain) { (domain) throws(LibvirtError) in
-            try await domain.blockJobAbort(disk: disk, flags: pivot ? [.pivot] : [])
+            try await domain.blockJobAbort(disk: disk, flags: pivot ? [.async, .pivot] : [.async])
         }
     }
 
