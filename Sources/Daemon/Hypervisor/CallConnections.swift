@@ -62,12 +62,16 @@ final class CallConnections: Sendable {
             case .lease(let lease): return lease
             case .open(let number): try await open(number)
             case .full(let answer):
+                defer { state.withLock { $0.waiters.removeAll { $0 === answer } } }
                 return try await answer.wait(
                     atMost: patience, else: "libvirt is not asked more: \(most) calls are out and do not come back",
                     ifCancelled: "the call was given up", {})
             }
         }
     }
+
+    /// How many wait for a part.
+    var waiters: Int { state.withLock { $0.waiters.count } }
 
     func release(_ lease: Lease) {
         let next = state.withLock { state in

@@ -318,17 +318,14 @@ struct DryRunHypervisorTests {
         #expect(error?.problems[1].contains("domain 1: path: missing") == true)
     }
 
-    @Test func aThousandSwapsTakeNoTime() async throws {
+    @Test(.timeLimit(.minutes(2))) func aThousandSwapsGoThrough() async throws {
         let hypervisor = try hypervisor()
-        let clock = ContinuousClock()
-        let time = try await clock.measure {
-            for _ in 0..<1000 {
-                hypervisor.expect(try request())
-                let events = try await copy(hypervisor)
-                try await end(hypervisor, pivot: true, events)
-                events.close()
-            }
+        for _ in 0..<1000 {
+            hypervisor.expect(try request())
+            let events = try await copy(hypervisor)
+            try await end(hypervisor, pivot: true, events)
+            events.close()
         }
-        #expect(time < .seconds(5))
+        #expect(try await disk(hypervisor, .live)?.location == new.location)
     }
 }
