@@ -9,12 +9,16 @@ package struct HypervisorChoice: Sendable {
     package let link: LibvirtLink?
     /// Whether a copy takes no time at all.
     let isInstant: Bool
+    private let libvirt: LibvirtHypervisor?
     package var isDryRun: Bool { link == nil }
+    /// The domains that do not answer, longest first.
+    package var hungDomains: [HungDomain] { libvirt?.hungDomains ?? [] }
 
     /// - Throws: ``ConfigurationError`` for a `dry-run:` URI that cannot be read.
     package init(configuration: PivotdConfiguration.Hypervisor, logger: Logger) throws {
         if DryRunOptions.isMeant(by: configuration.libvirtURI) {
             link = nil
+            libvirt = nil
             let options = try DryRunOptions(uri: configuration.libvirtURI)
             isInstant = options.rateMiBs == nil
             hypervisor = try DryRunHypervisor(options: options, mountPointBase: configuration.mountPointBase)
@@ -24,7 +28,10 @@ package struct HypervisorChoice: Sendable {
         let link = LibvirtLink(uri: configuration.libvirtURI, logger: logger)
         self.link = link
         isInstant = false
-        hypervisor = LibvirtHypervisor(link: link, allowsMonitorCommands: configuration.allowMonitorCommands, logger: logger)
+        let libvirt = LibvirtHypervisor(
+            link: link, allowsMonitorCommands: configuration.allowMonitorCommands, logger: logger)
+        self.libvirt = libvirt
+        hypervisor = libvirt
         connector =
             configuration.connectorHelper.map {
                 ConnectorHelper(executable: $0, timeout: configuration.connectorTimeout, logger: logger)

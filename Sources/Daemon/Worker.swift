@@ -37,7 +37,8 @@ package struct Worker {
         var services: [any Service] = []
         if let address = configuration.daemon.httpAddress {
             let metrics: @Sendable () -> String = {
-                WorkerMetrics.update(service: service, counters: bus.replies.counters.snapshot)
+                WorkerMetrics.update(
+                    service: service, counters: bus.replies.counters.snapshot, hungDomains: choice.hungDomains.count)
                 return registry.text() + ProcessMetrics.text()
             }
             services.append(HealthService(server: try HealthServer(address: address, checks: consumer.checks, metrics: metrics)))

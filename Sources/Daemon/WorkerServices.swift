@@ -73,7 +73,8 @@ final class ExitDeadline: Sendable {
 
 /// Figures that are read when somebody asks for them.
 enum WorkerMetrics {
-    static func update(service: SwapService, counters: RPCCounters.Snapshot) {
+    static func update(service: SwapService, counters: RPCCounters.Snapshot, hungDomains: Int) {
+        Gauge(label: "pivotd_hung_domains").record(hungDomains)
         Gauge(label: "pivotd_swaps_running").record(service.running)
         Gauge(label: "pivotd_swaps_queued").record(service.queued)
         Gauge(label: "pivotd_rollbacks_pending").record(service.pendingRollBacks)
@@ -98,6 +99,7 @@ enum MetricHelp {
         "pivotd_rollbacks_pending": "Swaps that were answered as failed, and whose copy could not be ended yet.",
         "pivotd_swaps_running": "Swaps under way.",
         "pivotd_swaps_queued": "Swaps that wait for their instance or a free slot.",
+        "pivotd_hung_domains": "Domains whose libvirt calls do not come back; /readyz and the log name them.",
         "pivotd_accept_seconds": "Seconds from a swap's arrival until its task is on disk and its message acknowledged.",
         "pivotd_swap_duration_seconds": "Seconds from the start of a swap to its outcome.",
         "pivotd_swap_overhead_seconds": "Seconds of a successful swap without the copy itself.",

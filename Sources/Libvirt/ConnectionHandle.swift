@@ -37,7 +37,8 @@ final class ConnectionHandle: Sendable {
     ///
     /// - Throws: what libvirt reports; `VIR_ERR_NO_CONNECT` where the other side takes the connection and then does not answer.
     static func open(
-        uri: String, secrets: ConnectionHandle? = nil, watched: Bool, within limit: DispatchTimeInterval?, logger: Logger
+        uri: String, secrets: ConnectionHandle? = nil, events: Bool, watched: Bool, within limit: DispatchTimeInterval?,
+        logger: Logger
     ) async throws(LibvirtError) -> ConnectionHandle {
         let pool = CallPool()
         let result: Result<ConnectionHandle, LibvirtError> = await withCheckedContinuation { continuation in
@@ -45,7 +46,7 @@ final class ConnectionHandle: Sendable {
             pool.submit {
                 promise.resolve(
                     Result { () throws(LibvirtError) in
-                        try ConnectionHandle(uri: uri, secrets: secrets, pool: pool, logger: logger)
+                        try ConnectionHandle(uri: uri, secrets: secrets, events: events, pool: pool, logger: logger)
                     })
             }
             if let limit {
@@ -62,11 +63,13 @@ final class ConnectionHandle: Sendable {
         }
     }
 
-    private init(uri: String, secrets: ConnectionHandle?, pool: CallPool, logger: Logger) throws(LibvirtError) {
+    private init(
+        uri: String, secrets: ConnectionHandle?, events: Bool, pool: CallPool, logger: Logger
+    ) throws(LibvirtError) {
         guard let pointer = unsafe virConnectOpen(uri) else { throw LibvirtError.last() }
         self.pool = pool
         self.secrets = secrets
-        let registrations = unsafe Registration.all(on: pointer, hub: hub, logger: logger)
+        let registrations = unsafe Registration.all(on: pointer, events: events, hub: hub, logger: logger)
         state = Mutex(unsafe State(pointer: pointer, registrations: registrations))
     }
 

@@ -14,18 +14,20 @@ extension LibvirtConnection {
         try await domain { unsafe virDomainLookupByName($0, name) }
     }
 
-    /// All domains, or only the active or inactive ones (`virConnectListAllDomains`).
-    package func domains(active: Bool? = nil) async throws(LibvirtError) -> [LibvirtDomain] {
-        let flags: UInt32 =
-            switch active {
-            case .none: 0
-            case .some(true): VIR_CONNECT_LIST_DOMAINS_ACTIVE.rawValue
-            case .some(false): VIR_CONNECT_LIST_DOMAINS_INACTIVE.rawValue
-            }
+    /// All domains, or only the active or inactive, the persistent or transient ones (`virConnectListAllDomains`).
+    package func domains(active: Bool? = nil, persistent: Bool? = nil) async throws(LibvirtError) -> [LibvirtDomain] {
+        var flags: UInt32 = 0
+        if let active {
+            flags |= active ? VIR_CONNECT_LIST_DOMAINS_ACTIVE.rawValue : VIR_CONNECT_LIST_DOMAINS_INACTIVE.rawValue
+        }
+        if let persistent {
+            flags |= persistent ? VIR_CONNECT_LIST_DOMAINS_PERSISTENT.rawValue : VIR_CONNECT_LIST_DOMAINS_TRANSIENT.rawValue
+        }
+        let given = flags
         let handle = handle
         return try await handle.call { (connection) throws(LibvirtError) in
             var list: UnsafeMutablePointer<virDomainPtr?>?
-            let count = try check(unsafe virConnectListAllDomains(connection, &list, flags))
+            let count = try check(unsafe virConnectListAllDomains(connection, &list, given))
             guard let list = unsafe list else { return [] }
             defer { unsafe free(list) }
             return unsafe UnsafeBufferPointer(start: list, count: Int(count)).compactMap { pointer in

@@ -22,18 +22,29 @@ package final class LibvirtConnection: Sendable {
     /// Opens a connection (`virConnectOpen`) and registers for its events; a remote one is asked for a sign of life every 5 s.
     ///
     /// The event loop is started first. An embedded driver's directory belongs to one process at a time.
-    package static func open(uri: String, logger: Logger) async throws(LibvirtError) -> LibvirtConnection {
+    ///
+    /// - Parameter events: false for a connection on which only its end is told.
+    package static func open(
+        uri: String, events: Bool = true, logger: Logger
+    ) async throws(LibvirtError) -> LibvirtConnection {
         try LibvirtEventLoop.shared.start()
         // An embedded QEMU driver looks for secrets in the process's secret driver, so that one comes first.
         guard let secretURI = embeddedSecretURI(for: uri) else {
-            let handle = try await ConnectionHandle.open(uri: uri, watched: true, within: .seconds(30), logger: logger)
+            let handle = try await ConnectionHandle.open(
+                uri: uri, events: events, watched: true, within: .seconds(30), logger: logger)
             return LibvirtConnection(uri: uri, handle: handle, secrets: handle)
         }
         // It has no other side to watch; its start may take long, since it takes over what runs.
-        let secrets = try await ConnectionHandle.open(uri: secretURI, watched: false, within: nil, logger: logger)
+        let secrets = try await ConnectionHandle.open(
+            uri: secretURI, events: events, watched: false, within: nil, logger: logger)
         let handle = try await ConnectionHandle.open(
-            uri: uri, secrets: secrets, watched: false, within: nil, logger: logger)
+            uri: uri, secrets: secrets, events: events, watched: false, within: nil, logger: logger)
         return LibvirtConnection(uri: uri, handle: handle, secrets: secrets)
+    }
+
+    /// Whether a daemon serves connections of this URI; else the driver works in this process.
+    package static func isServed(_ uri: String) -> Bool {
+        !isEmbedded(uri) && !uri.hasPrefix("test:")
     }
 
     /// The version of the libvirt that serves the connection, as 1,000,000 × major + 1,000 × minor + release.

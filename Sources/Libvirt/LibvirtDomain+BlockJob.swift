@@ -46,11 +46,21 @@ extension LibvirtDomain {
 
     /// Cancels the job on a disk, or with `pivot` ends it by moving the guest to the copy (`virDomainBlockJobAbort`).
     ///
-    /// Without `async` it returns when the job is over and, after a pivot, both configurations name the copy. The event may come
-    /// just before or after.
+    /// Without `async` it returns when the job is over and holds the domain's job lock until then. With it, these follow within
+    /// milliseconds where nothing hangs (libvirt 9.0):
+    ///
+    /// - the live configuration says `<mirror ready='pivot'>` or `'abort'`, from before the call returns;
+    /// - QEMU ends the job; the live `<mirror>` loses its `ready` and `job`, and the source is the old one still;
+    /// - after a pivot of a `transientJob` copy the stored configuration names the copy;
+    /// - the event: completed, canceled, or failed for a pivot that QEMU could not carry out;
+    /// - `blockJobInfo` is nil, and the live configuration names the copy after a pivot, without a `<mirror>` in every case.
+    ///
+    /// So the event comes before the live configuration is right, and as long as there is a `<mirror>` nothing is decided. While
+    /// the destination's flush hangs, the first of these is all there is, over a restart of libvirtd too: the job stays, another
+    /// abort or pivot is refused ("still being ended"), and during a pivot the guest's writes to the disk wait.
     ///
     /// - Throws: `isBlockCopyActive` for a pivot to a copy that is not ready; `isInvalidArgument` where the disk has no job;
-    ///   `isOperationInvalid` where the domain does not run.
+    ///   `isOperationInvalid` where the domain does not run or the job is being ended already.
     package func blockJobAbort(disk: String, flags: BlockJobAbortFlags = []) async throws(LibvirtError) {
         try await call { (domain) throws(LibvirtError) in
             _ = try check(unsafe virDomainBlockJobAbort(domain, disk, flags.rawValue))

@@ -16,8 +16,9 @@ enum Registration: Sendable {
         }
     }
 
-    /// Registers for every event that pivotd reads, of all domains; blocking. What a driver does not have is logged and left out.
-    static func all(on connection: OpaquePointer, hub: EventHub, logger: Logger) -> [Registration] {
+    /// Registers for every event that pivotd reads, of all domains, or for the end of the connection alone; blocking. What a driver does
+    /// not have is logged and left out.
+    static func all(on connection: OpaquePointer, events: Bool, hub: EventHub, logger: Logger) -> [Registration] {
         func attempt(_ what: String, _ register: (UnsafeMutableRawPointer) -> Int32) -> Int32? {
             let context = unsafe Unmanaged.passRetained(CallbackContext(hub: hub))
             let identifier = unsafe register(context.toOpaque())
@@ -31,6 +32,8 @@ enum Registration: Sendable {
         let closed = unsafe attempt("close") {
             unsafe virConnectRegisterCloseCallback(connection, closeCallback, $0, releaseContext)
         }
+        let close = closed.map { _ in [Registration.close] } ?? []
+        guard events else { return close }
         let domainEvents = unsafe [
             attempt("lifecycle") { unsafe pivotd_register_lifecycle(connection, lifecycleCallback, $0, releaseContext) },
             attempt("block job") { unsafe pivotd_register_block_job(connection, blockJobCallback, $0, releaseContext) },
@@ -41,7 +44,7 @@ enum Registration: Sendable {
                 connection, nil, "^BLOCK_(JOB_|IO_ERROR)", monitorCallback, $0, releaseContext,
                 VIR_CONNECT_DOMAIN_QEMU_MONITOR_EVENT_REGISTER_REGEX.rawValue)
         }
-        return (closed.map { _ in [.close] } ?? []) + domainEvents.compactMap { $0.map(Registration.domainEvent) }
+        return close + domainEvents.compactMap { $0.map(Registration.domainEvent) }
             + (monitorEvents.map { [.monitorEvent($0)] } ?? [])
     }
 }

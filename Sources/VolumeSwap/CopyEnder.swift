@@ -12,6 +12,8 @@ struct CopyEnder {
     let endsForeign: Bool
     private var askedAt: ContinuousClock.Instant?
     private var forcedAt: ContinuousClock.Instant?
+    /// How far the copy was at the last look.
+    private var cursor: Int64?
     /// Why the last cancel was refused.
     private var failure: String?
 
@@ -29,8 +31,8 @@ struct CopyEnder {
         switch sight {
         case .copying, .unnamedCopy:
             if let failure { steps.note("the copy could not be cancelled: \(failure)") }
-            await cancel()
-        case .foreignJob(isCopy: true) where endsForeign: await cancel()
+            await cancel(sight)
+        case .foreignJob(isCopy: true) where endsForeign: await cancel(sight)
         case .ending(pivot: false): await force()
         case .ending(pivot: true): steps.note("a pivot is under way, and what comes of it is not known yet")
         case .unknown(let why): steps.note(why)
@@ -41,12 +43,14 @@ struct CopyEnder {
         return nil
     }
 
-    private mutating func cancel() async {
-        if askedAt == nil {
-            askedAt = steps.clock.now
-            // Our own copy is to be thrown away: QEMU drops it at once. libvirt's cancel of a copy whose destination hangs can stop QEMU's
-            // main loop, and the guest with it.
-            if !endsForeign { await drop() }
+    /// A cancel of a copy whose destination hangs can stop QEMU's main loop, and the guest with it, for as long as it hangs. So QEMU drops
+    /// such a copy where it can (its own, over a socket that it can break); else the cancel waits until the new volume takes something.
+    private mutating func cancel(_ sight: DiskSight) async {
+        if askedAt == nil { askedAt = steps.clock.now }
+        if !endsForeign, forcedAt == nil, plan.destination.location.canBeCutOff { await drop() }
+        guard await canBeCancelled(sight) else {
+            return steps.note(
+                "the new volume takes nothing: the copy is cancelled once it does, for now that would stop the guest")
         }
         do {
             try await steps.hypervisor.blockJobAbort(plan.domain, disk: plan.disk, pivot: false)
@@ -55,6 +59,14 @@ struct CopyEnder {
             steps.logger.debug("cancel of the copy: \(error)")
             failure = error.description
         }
+    }
+
+    private mutating func canBeCancelled(_ sight: DiskSight) async -> Bool {
+        if sight == .unnamedCopy { return true }
+        let job = try? await steps.hypervisor.blockJobInfo(plan.domain, disk: plan.disk)
+        guard let job = job ?? nil else { return false }
+        defer { cursor = job.cursor }
+        return job.remaining == 0 || cursor.map { $0 != job.cursor } ?? false
     }
 
     private mutating func force() async {

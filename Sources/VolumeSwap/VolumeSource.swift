@@ -9,6 +9,12 @@ package enum VolumeLocation: Sendable, Hashable, Codable, CustomStringConvertibl
     /// A source kind that pivotd does not swap to, such as `volume` or `dir`; the text names it.
     case other(String)
 
+    /// Whether QEMU can break off its connection to the volume (`yank`).
+    package var canBeCutOff: Bool {
+        guard case .network(let network) = self else { return false }
+        return network.transport == "nbd"
+    }
+
     /// The host path, where there is one.
     package var path: String? {
         switch self {

@@ -62,7 +62,7 @@ extension DryRunDomain {
         description.mirror?.format = copy.destination.format
         description.mirror?.isEncrypted = copy.destination.encryption != nil
         description.mirror?.passphrase = copy.destination.encryption
-        description.mirror?.ready = copy.isReady(at: now) ? "yes" : nil
+        description.mirror?.ready = copy.shownReady(at: now)
         return description
     }
 }

@@ -1,5 +1,10 @@
 import VolumeSwap
 
+/// How a copy is being ended.
+enum DryRunEnding: String, Sendable {
+    case pivot, abort
+}
+
 /// A simulated copy of a disk onto a new volume.
 struct DryRunCopy: Sendable {
     var destination: VolumeSource
@@ -16,6 +21,8 @@ struct DryRunCopy: Sendable {
     /// Where it stops for good, by a rule.
     var stopsAt: Int64?
     var refusals = 0
+    /// What it was asked to end with; libvirt's word for it in `<mirror ready=…>`.
+    var ending: DryRunEnding?
     /// Tells this copy from a later one of the same disk.
     var number: UInt64
 
@@ -27,6 +34,9 @@ struct DryRunCopy: Sendable {
     }
 
     func isReady(at now: ContinuousClock.Instant) -> Bool { cursor(at: now) >= bytes }
+
+    /// `<mirror ready=…>`
+    func shownReady(at now: ContinuousClock.Instant) -> String? { ending?.rawValue ?? (isReady(at: now) ? "yes" : nil) }
 
     /// The time until nothing moves any more.
     func timeLeft(at now: ContinuousClock.Instant) -> Duration {

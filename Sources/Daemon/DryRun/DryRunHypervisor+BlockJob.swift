@@ -21,10 +21,27 @@ extension DryRunHypervisor {
     package func blockJobAbort(_ domain: DomainIdentity, disk: String, pivot: Bool) async throws(HypervisorError) {
         try withDisk(domain, disk) { domain, disk throws(HypervisorError) in
             guard let copy = disk.facts.copy else { throw Self.noJob(disk.target) }
-            if pivot { try pivotDisk(&domain, &disk, copy) }
-            disk.copy = nil
+            guard copy.ending == nil else {
+                throw HypervisorError(
+                    .stillEnding, number: 55,
+                    "Requested operation is not valid: block job on disk '\(disk.target)' is still being ended")
+            }
+            if pivot { try checkPivot(domain, &disk, copy) }
+            disk.copy?.ending = pivot ? .pivot : .abort
         }
-        post(domain, [.blockJob(disk: disk, status: pivot ? .completed : .canceled, at: .now)])
+        // As with ASYNC: the answer first, then the end and its event.
+        Task { [weak self] in self?.end(domain, disk) }
+    }
+
+    private func end(_ domain: DomainIdentity, _ disk: String) {
+        let ending = try? withDisk(domain, disk) { domain, disk throws(HypervisorError) -> DryRunEnding? in
+            guard let copy = disk.facts.copy, let ending = copy.ending else { return nil }
+            if ending == .pivot { moveDisk(&domain, &disk, copy) }
+            disk.copy = nil
+            return ending
+        }
+        guard let ending = ending ?? nil else { return }
+        post(domain, [.blockJob(disk: disk, status: ending == .pivot ? .completed : .canceled, at: .now)])
     }
 
     package func blockJobSetSpeed(_ domain: DomainIdentity, disk: String, bytesPerSecond: Int64) async throws(HypervisorError) {
@@ -106,20 +123,25 @@ extension DryRunHypervisor {
             // The simulated copying itself.
             guard (try? await Task.sleep(for: copy.timeLeft(at: .now))) != nil, let self else { return }
             let events = try? withDisk(domain, disk) { domain, disk throws(HypervisorError) -> [HypervisorEvent] in
-                guard let current = disk.facts.copy, current.number == copy.number, current.since == copy.since else { return [] }
+                guard let current = disk.facts.copy, current.ending == nil, current.number == copy.number,
+                    current.since == copy.since
+                else { return [] }
                 return arrive(&domain, &disk, current)
             }
             post(domain, events ?? [])
         }
     }
 
-    private func pivotDisk(_ domain: inout DryRunDomain, _ disk: inout DryRunDisk, _ copy: DryRunCopy) throws(HypervisorError) {
+    private func checkPivot(_ domain: DryRunDomain, _ disk: inout DryRunDisk, _ copy: DryRunCopy) throws(HypervisorError) {
         guard copy.isReady(at: .now), copy.refusals == 0 else {
             disk.copy?.refusals = max(0, copy.refusals - 1)
             throw HypervisorError(
                 .notReady, number: 83, "block copy still active: disk '\(disk.target)' not ready for pivot yet")
         }
         if let rule = rule(.pivot, domain, disk) { throw Self.refusal("unable to execute QEMU command 'job-complete'", rule) }
+    }
+
+    private func moveDisk(_ domain: inout DryRunDomain, _ disk: inout DryRunDisk, _ copy: DryRunCopy) {
         disk.source = copy.destination
         switch domain.definition {
         case .disks(var disks) where copy.isBlockCopy:
@@ -166,7 +188,6 @@ extension DryRunHypervisor {
     }
 
     private static func noJob(_ disk: String) -> HypervisorError {
-        HypervisorError(
-            .operationInvalid, number: 55, "Requested operation is not valid: disk \(disk) does not have an active block job")
+        HypervisorError(.other, number: 8, "invalid argument: disk \(disk) does not have an active block job")
     }
 }

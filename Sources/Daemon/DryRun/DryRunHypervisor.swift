@@ -191,10 +191,21 @@ extension DryRunHypervisor {
 
     /// The domains of the list. Made-up ones are left out: what is made of nothing is in nobody else's way.
     package func domains() async throws(HypervisorError) -> [DomainDescription] {
-        let domains = state.withLock { state in
-            options.domainsFile == nil ? [] : state.domains.values.filter { isActive($0) }
+        let domains = state.withLock { state in options.domainsFile == nil ? [] : Array(state.domains.values) }
+        var descriptions: [DomainDescription] = []
+        for domain in domains {
+            do {
+                if isActive(domain) { descriptions.append(try domain.description(.live, at: .now)) }
+                if domain.definition != nil {
+                    var stored = try domain.description(.inactive, at: .now)
+                    stored.isLive = false
+                    descriptions.append(stored)
+                }
+            } catch {
+                throw HypervisorError(.other, "the configuration of \(domain.identity.name) cannot be read: \(error.reason)")
+            }
         }
-        return domains.compactMap { try? $0.description(.live, at: .now) }
+        return descriptions
     }
 
     package func subscribe(_ events: HypervisorEvents, to domain: DomainIdentity) async throws(HypervisorError) {

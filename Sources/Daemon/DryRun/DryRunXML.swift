@@ -20,7 +20,7 @@ enum DryRunXML {
             let (type, source) = self.source(copy.destination)
             var mirror = XMLTree(
                 "mirror", ["type": type, "job": "copy"], [XMLTree("format", ["type": copy.destination.format]), source])
-            mirror.attributes["ready"] = copy.isReady(at: now) ? "yes" : nil
+            mirror.attributes["ready"] = copy.shownReady(at: now)
             children.append(mirror)
         }
         return XMLTree("disk", ["type": type, "device": "disk"], children)

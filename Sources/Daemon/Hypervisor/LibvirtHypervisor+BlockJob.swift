@@ -7,7 +7,7 @@ extension LibvirtHypervisor {
         if copy.isBlockDevice { flags.insert(.copyDevice) }
         if copy.isRaw { flags.insert(.copyRaw) }
         let given = flags
-        try await writing(domain) { (domain) throws(LibvirtError) in
+        try await writing(domain, "blockRebase", within: Self.startLimit) { (domain) throws(LibvirtError) in
             try await domain.blockRebase(disk: disk, path: copy.path, bandwidth: Self.optional(copy.bandwidth), flags: given)
         }
     }
@@ -26,26 +26,34 @@ extension LibvirtHypervisor {
         } catch {
             throw HypervisorError(.other, error.reason)
         }
-        try await writing(domain) { (domain) throws(LibvirtError) in
+        try await writing(domain, "blockCopy", within: Self.startLimit) { (domain) throws(LibvirtError) in
             try await domain.blockCopy(disk: disk, destinationXML: xml, parameters: parameters, flags: given)
         }
     }
 
     package func blockJobInfo(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> VolumeSwap.BlockJobInfo? {
-        let info = try await reading(domain) { (domain) throws(LibvirtError) in try await domain.blockJobInfo(disk: disk) }
+        let info = try await asking(domain, "blockJobInfo") { (domain) throws(LibvirtError) in
+            try await domain.blockJobInfo(disk: disk)
+        }
         return info.map {
             VolumeSwap.BlockJobInfo(type: Self.name($0.type), cursor: Int64(clamping: $0.cursor), end: Int64(clamping: $0.end))
         }
     }
 
+    /// Asks for the end of the copy; its event says when it has come.
+    ///
+    /// Without ASYNC the call holds the domain's job lock until QEMU is done. With it libvirt still waits where QEMU does: before a
+    /// pivot it puts a bitmap on the destination, for which QEMU drains the disk, so with writes that hang in the destination the call
+    /// stays out, the guest stands still and the live configuration goes on to say `ready='yes'`. When libvirtd is restarted in
+    /// that state, it kills the guest once QEMU answers again.
     package func blockJobAbort(_ domain: DomainIdentity, disk: String, pivot: Bool) async throws(HypervisorError) {
-        try await writing(domain) { (domain) throws(LibvirtError) in
-            try await domain.blockJobAbort(disk: disk, flags: pivot ? [.pivot] : [])
+        try await writing(domain, "blockJobAbort") { (domain) throws(LibvirtError) in
+            try await domain.blockJobAbort(disk: disk, flags: pivot ? [.async, .pivot] : [.async])
         }
     }
 
     package func blockJobSetSpeed(_ domain: DomainIdentity, disk: String, bytesPerSecond: Int64) async throws(HypervisorError) {
-        try await writing(domain) { (domain) throws(LibvirtError) in
+        try await writing(domain, "blockJobSetSpeed") { (domain) throws(LibvirtError) in
             try await domain.blockJobSetSpeed(disk: disk, bytesPerSecond: UInt64(clamping: bytesPerSecond))
         }
     }

@@ -8,7 +8,9 @@ extension LibvirtHypervisor {
         guard allowsMonitorCommands else {
             return .unsupported("it needs QEMU's monitor, and allow_monitor_commands is false")
         }
-        let version = try await read { (connection) throws(LibvirtError) in try await connection.hypervisorVersion() }
+        let version = try await read("getVersion") { (connection) throws(LibvirtError) in
+            try await connection.hypervisorVersion()
+        }
         guard version >= 7_000_000 else {
             return .unsupported(
                 "it needs QEMU 7.0 (blockdev-reopen), and this is \(version / 1_000_000).\(version / 1000 % 1000)")
@@ -32,7 +34,7 @@ extension LibvirtHypervisor {
             throw HypervisorError(.unsupported, "the disk cannot be grown here")
         }
         try await dropSlice(domain, disk: disk)
-        try await writing(domain) { (domain) throws(LibvirtError) in
+        try await writing(domain, "blockResize") { (domain) throws(LibvirtError) in
             try await domain.blockResize(disk: disk, bytes: UInt64(clamping: bytes))
         }
     }
@@ -94,7 +96,9 @@ extension LibvirtHypervisor {
         var object: JSONObject = ["execute": .string(command)]
         if let arguments { object["arguments"] = arguments }
         let text = JSONValue.object(object).serialized()
-        let answer = try await writing(domain) { (domain) throws(LibvirtError) in try await domain.monitorCommand(json: text) }
+        let answer = try await writing(domain, "qemuMonitorCommand \(command)") { (domain) throws(LibvirtError) in
+            try await domain.monitorCommand(json: text)
+        }
         guard let json = try? JSONValue(parsing: answer) else {
             throw HypervisorError(.other, "QEMU answered \(command) with no JSON")
         }

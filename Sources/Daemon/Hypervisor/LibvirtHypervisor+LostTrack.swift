@@ -18,7 +18,7 @@ extension LibvirtHypervisor {
         var strayed: RunningNode?
         var looks = 0
         while true {
-            let connection = try await read { (connection) throws(LibvirtError) in connection }
+            let connection = try await read("events") { (connection) throws(LibvirtError) in connection }
             let events = connection.events(domainUUID: domain.uuid, limit: 64)
             guard let found = try await running(domain, disk: disk) else {
                 throw HypervisorError(.other, "QEMU does not tell the node of disk \(disk)")

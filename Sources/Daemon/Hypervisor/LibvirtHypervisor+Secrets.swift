@@ -5,32 +5,37 @@ extension LibvirtHypervisor {
     package func secret(usageType: String, usage: String) async throws(HypervisorError) -> String? {
         let types: [String: LibvirtSecret.UsageType] = ["volume": .volume, "ceph": .ceph, "iscsi": .iscsi]
         guard let type = types[usageType] else { return nil }
-        return try await ifThere { (connection) throws(LibvirtError) in
+        return try await ifThere("secretLookup") { (connection) throws(LibvirtError) in
             try await connection.secret(usageType: type, usage: usage).uuid
         }
     }
 
     package func hasSecret(uuid: String) async throws(HypervisorError) -> Bool {
-        try await ifThere { (connection) throws(LibvirtError) in try await connection.secret(uuid: uuid).uuid } != nil
+        try await ifThere("secretLookup") { (connection) throws(LibvirtError) in try await connection.secret(uuid: uuid).uuid }
+            != nil
     }
 
     package func makeSecret(xml: String, uuid: String, value: [UInt8]) async throws(HypervisorError) {
-        try await write { (connection) throws(LibvirtError) in try await connection.defineSecret(xml: xml).setValue(value) }
+        try await write("secretDefineXML") { (connection) throws(LibvirtError) in
+            try await connection.defineSecret(xml: xml).setValue(value)
+        }
     }
 
     package func removeSecret(uuid: String) async throws(HypervisorError) {
         do throws(HypervisorError) {
-            try await write { (connection) throws(LibvirtError) in try await connection.secret(uuid: uuid).undefine() }
+            try await write("secretUndefine") { (connection) throws(LibvirtError) in
+                try await connection.secret(uuid: uuid).undefine()
+            }
         } catch {
             guard error.code == .noSecret else { throw error }
         }
     }
 
     private func ifThere(
-        _ find: @Sendable (LibvirtConnection) async throws(LibvirtError) -> String
+        _ name: String, _ find: @escaping @Sendable (LibvirtConnection) async throws(LibvirtError) -> String
     ) async throws(HypervisorError) -> String? {
         do throws(HypervisorError) {
-            return try await read(find)
+            return try await read(name, find)
         } catch {
             guard error.code == .noSecret else { throw error }
             return nil

@@ -1,6 +1,7 @@
 import Libvirt
 package import Logging
 import Synchronization
+package import VolumeSwap
 
 /// Keeps a connection to libvirt open: opens it, opens another when it ends, with back-off.
 package final class LibvirtLink: Sendable {
@@ -12,12 +13,15 @@ package final class LibvirtLink: Sendable {
     }
 
     package let uri: String
+    /// The connections for calls that may hang; ``connection()`` is for look-ups and events.
+    let calls: CallConnections
     private let logger: Logger
     private let state = Mutex(State())
 
-    package init(uri: String, logger: Logger) {
+    package init(uri: String, clock: any SwapClock = SystemClock(), logger: Logger) {
         self.uri = uri
         self.logger = logger
+        calls = CallConnections(uri: uri, clock: clock, logger: logger)
     }
 
     package var isConnected: Bool { state.withLock { $0.connection != nil } }
@@ -36,6 +40,7 @@ package final class LibvirtLink: Sendable {
                 _ = try? await connection.waitUntilClosed()
                 retract()
                 await connection.close()
+                await calls.closeAll()
                 if !Task.isCancelled { logger.warning("the connection to libvirt is lost, opening another") }
             } catch {
                 state.withLock { $0.lastError = error.description }

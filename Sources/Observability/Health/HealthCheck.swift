@@ -4,7 +4,7 @@ package struct HealthCheck: Sendable, Equatable {
     package let name: String
     /// Whether it holds.
     package let isOK: Bool
-    /// Why it does not hold, for an operator; one line.
+    /// Why it does not hold, or what an operator should know although it does; one line.
     package let detail: String
 
     package init(_ name: String, ok: Bool, detail: String = "") {

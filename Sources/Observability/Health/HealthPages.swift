@@ -25,16 +25,20 @@ struct HealthPages: HTTPHandler {
         return Self.response(to: request, status, type, body)
     }
 
-    /// One line for each check that does not hold; `ok` when there is none.
+    /// One line for each check that does not hold, `ok` when there is none; then one for each that holds and has something to tell.
     private func readiness() async -> (HTTPStatusCode, String, String) {
         var failing = ""
+        var holding = ""
         for check in checks {
             let check = await check()
-            guard !check.isOK else { continue }
-            let line = check.detail.isEmpty ? check.name : "\(check.name): \(check.detail)"
-            failing += LogText.escapingControls(line) + "\n"
+            let line = LogText.escapingControls(check.detail.isEmpty ? check.name : "\(check.name): \(check.detail)") + "\n"
+            if !check.isOK {
+                failing += line
+            } else if !check.detail.isEmpty {
+                holding += line
+            }
         }
-        return failing.isEmpty ? (.ok, Self.plain, "ok\n") : (.serviceUnavailable, Self.plain, failing)
+        return failing.isEmpty ? (.ok, Self.plain, "ok\n" + holding) : (.serviceUnavailable, Self.plain, failing + holding)
     }
 
     private static func response(

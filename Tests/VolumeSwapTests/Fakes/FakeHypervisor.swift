@@ -34,6 +34,8 @@ final class FakeHypervisor: Hypervisor {
         /// `pivot` or `abort`: what the job is being ended by.
         var isEnding: String?
         var isAutostarted = false
+        /// The destination takes nothing.
+        var isStuck = false
         /// Looks at the job before ``afterLook`` happens.
         var looksLeft = 0
         /// QEMU has pivoted, libvirt does not know.
@@ -196,5 +198,11 @@ extension FakeHypervisor {
         other.uuid = "00000000-0000-4000-8000-000000000001"
         other.name = "other"
         change { $0.others.append(other) }
+    }
+}
+
+extension BlockJobInfo {
+    func moved(by bytes: Int64) -> BlockJobInfo {
+        BlockJobInfo(type: type, cursor: cursor + bytes, end: end + bytes)
     }
 }

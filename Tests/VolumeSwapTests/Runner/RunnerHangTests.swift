@@ -40,7 +40,7 @@ struct RunnerHangTests {
         #expect(bench.hypervisor.count("pivot") == 1)
     }
 
-    @Test("A copy whose cancel would hang is dropped by QEMU, and the roll-back ends only when it is gone")
+    @Test("A cancel that hangs is forced, and the roll-back ends only when the copy is gone")
     func hangingCancel() async throws {
         let bench = Bench(FakeHypervisor(onCopy: { _ in }, cancels: false, forces: true))
         let failure = try await bench.run(["options": ["stall_timeout_s": 2]])?.failure
@@ -48,6 +48,21 @@ struct RunnerHangTests {
         #expect(failure?.inUse == .old)
         #expect(bench.hypervisor.count("force") == 1)
         RunnerFailureTests.expectUntouched(bench)
+    }
+
+    @Test("A copy whose destination takes nothing is not cancelled, which would stop the guest, until it does")
+    func destinationHangs() async throws {
+        let hypervisor = FakeHypervisor { $0.change { $0.isStuck = true } }
+        var bench = Bench(hypervisor)
+        bench.rollBackPatience = .milliseconds(50)
+        let (answers, answer) = AsyncStream<SwapFailure>.makeStream()
+        let running = bench
+        let task = Task { try await running.run(["options": ["stall_timeout_s": 2]]) { answer.yield($0) } }
+        for await _ in answers { break }
+        #expect(hypervisor.count("abort") == 0)
+        hypervisor.change { $0.isStuck = false }
+        #expect(try await task.value?.failure?.inUse == .old)
+        #expect(hypervisor.count("abort") == 1)
     }
 
     @Test("A caller is answered before a roll-back that does not end; the task goes on until it does")
