@@ -43,8 +43,11 @@ class Scene:
 
     def task(self) -> dict:
         """The swap as the daemon tells it."""
-        swaps = self.caller.call("list_swaps", instance=self.guest.uuid)["swaps"]
-        return next(swap for swap in swaps if swap["new_volume_id"] == self.new.id)
+        return next(swap for swap in self.swaps() if swap["new_volume_id"] == self.message["args"]["new_volume_id"])
+
+    def swaps(self) -> list[dict]:
+        """All swaps of the guest, newest first."""
+        return self.caller.call("list_swaps", instance=self.guest.uuid)["swaps"]
 
     def settled(self, timeout: float = 60) -> dict:
         """The swap as the daemon tells it once all is over, the roll-back too."""
