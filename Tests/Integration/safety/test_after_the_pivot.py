@@ -1,26 +1,35 @@
 """After the pivot the data has moved: what goes wrong then is not the swap's failure, or it says which volume is in use."""
 
 import contextlib
+import os
+import signal
 
 import pytest
 from expectations import assert_moved, assert_outcome, assert_runs_on, swap_arguments
 from lab.processes import MIB, run, until
-from steering import FAST, SLOW, wait_for_copy
+from steering import FAST
 
 GIB = 1024 * MIB
 
 
-def test_a_resize_that_fails_is_a_warning(lab, rpc, pool, guest):
-    """The file may not be truncated any more: QEMU can write it, and not resize it."""
-    new = lab.volumes.file(size=GIB)
-    call = rpc.later("swap_volume", **swap_arguments(guest, new, resize_to=1, options=SLOW))
-    task = wait_for_copy(rpc, guest)
+def test_a_resize_that_fails_is_a_warning(lab, stage, pool):
+    """The file may not be truncated any more once the guest is on it: QEMU can write it, and not resize it."""
+    guest, new = pool.one(), lab.volumes.file(size=GIB)
+    stage.daemon.terminate()
+    stage.daemon.start(env={"PIVOTD_TEST_STOP_AT": "finishing"})
+    scene = stage.scene(guest, new)
+    scene.message["args"]["resize_to"] = 1
+    scene.send()
+    stopped = stage.daemon.state / "stopped-at-finishing"
+    until(stopped.exists, 30, lambda: f"not pivoted: {stage.daemon.log()[-500:]}")
+    stopped.unlink()
     run("chattr", "+a", new.path)
     try:
-        rpc.call("set_bandwidth", task_id=task, bandwidth_mib_s=FAST)
-        result = call.result()
+        os.kill(stage.daemon.process.pid, signal.SIGCONT)
+        result = scene.reply()["result"]
     finally:
         run("chattr", "-a", new.path)
+        stage.daemon.restart_hard()
     assert result["resized"] is False and result["capacity_bytes"] == guest.visible_size(), result
     assert any(warning.startswith("resize:") for warning in result["warnings"]), result["warnings"]
     assert_moved(guest, new)

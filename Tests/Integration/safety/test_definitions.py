@@ -5,6 +5,7 @@ import time
 
 import pytest
 from expectations import assert_outcome, assert_runs_on, swap_arguments
+from faults.scene import MIDDLING
 from lab.processes import until
 from nova import exception
 from steering import FAST, SLOW, wait_for_copy, wait_for_state
@@ -17,18 +18,42 @@ def stored_targets(guest) -> set[str]:
     return {disk.find("target").get("dev") for disk in guest.dumpxml(inactive=True).iter("disk")}
 
 
+@pytest.fixture
+def own_guest(lab):
+    """Boots guests of the test's own, which are gone after it, however it ends."""
+    booted = []
+
+    def boot(*targets: str, **options):
+        booted.append(lab.guest({target: lab.volumes.file(fill=True) for target in targets}, **options))
+        return booted[-1].wait_ready()
+
+    yield boot
+    for guest in booted:
+        lab.remove(guest)
+
+
 @STRATEGIES
-def test_a_disk_that_only_the_running_domain_has(lab, rpc, strategy):
+def test_a_disk_that_only_the_running_domain_has(lab, rpc, own_guest, strategy):
     """It is moved, and it stays out of the stored configuration."""
-    guest = lab.guest({"vdb": lab.volumes.file(fill=True), "vdc": lab.volumes.file()}).wait_ready()
+    guest, new = own_guest("vdb", "vdc"), lab.volumes.file()
     lab.libvirt.virsh("detach-disk", guest.uuid, "vdb", "--config")
-    new = lab.volumes.file()
     rpc.call("swap_volume", **swap_arguments(guest, new, options={"strategy": strategy}))
     assert guest.is_persistent() and stored_targets(guest) == {"vda", "vdc"}
     assert new.named_by(guest.disk()) and guest.job() is None
     guest.write_on()
     assert not new.missing_writes(guest.written())
-    lab.remove(guest)
+
+
+@STRATEGIES
+def test_such_a_disk_when_pivotd_starts(lab, stage, own_guest, strategy):
+    """An unfinished swap of one never ends the start, and is finished like any other."""
+    guest = own_guest("vdb", "vdc")
+    lab.libvirt.virsh("detach-disk", guest.uuid, "vdb", "--config")
+    scene = stage.scene(guest, strategy=strategy, bandwidth_mib_s=MIDDLING).send().wait_copying()
+    stage.daemon.restart_hard()
+    assert scene.reply(repeats=True)["failure"] is None
+    assert guest.is_persistent() and stored_targets(guest) == {"vda", "vdc"}
+    assert scene.new.named_by(guest.disk())
 
 
 def test_what_is_attached_meanwhile_is_stored_too(lab, rpc, guest):
@@ -50,9 +75,9 @@ def test_what_is_attached_meanwhile_is_stored_too(lab, rpc, guest):
 
 
 @pytest.mark.parametrize("restart", [False, True], ids=["pivotd lives", "pivotd is restarted"])
-def test_a_deleted_instance_stays_deleted(lab, stage, restart):
+def test_a_deleted_instance_stays_deleted(lab, stage, own_guest, restart):
     """nova destroys and undefines: nothing that pivotd has saved of it may come back."""
-    guest = lab.guest({"vdb": lab.volumes.file(fill=True)}).wait_ready()
+    guest = own_guest("vdb")
     scene = stage.scene(guest, strategy="copy", bandwidth_mib_s=1).send().wait_copying()
     if restart:
         stage.daemon.kill()
@@ -67,26 +92,23 @@ def test_a_deleted_instance_stays_deleted(lab, stage, restart):
     stage.daemon.restart_hard()
     time.sleep(1)
     assert not guest.exists(), "it has come back after a restart"
-    lab.remove(guest)
     scene.new.close()
 
 
-def test_no_secret_is_left_where_every_client_reads(lab, rpc, worker):
+def test_no_secret_is_left_where_every_client_reads(lab, rpc, worker, own_guest):
     """What rebase saves lies in the live domain's metadata, and read-only clients see that."""
-    graphics = "<graphics type='vnc' autoport='yes' listen='127.0.0.1' passwd='vncSecret'/><video><model type='vga'/></video>"
-    guest = lab.guest({"vdb": lab.volumes.file(fill=True)}, devices=graphics).wait_ready()
-    new = lab.volumes.file()
+    graphics = "<graphics type='vnc' autoport='yes' listen='127.0.0.1' passwd='vncS3cr8'/><video><model type='vga'/></video>"
+    guest, new = own_guest("vdb", devices=graphics), lab.volumes.file()
     call = rpc.later("swap_volume", **swap_arguments(guest, new, options={**SLOW, "strategy": "rebase"}))
     task = wait_for_copy(rpc, guest)
-    assert "vncSecret" not in lab.libvirt.virsh("dumpxml", guest.uuid)
+    assert "vncS3cr8" not in lab.libvirt.virsh("dumpxml", guest.uuid)
     worker.restart_hard()
     assert wait_for_state(rpc, guest, "copying")["task_id"] == task
     rpc.call("set_bandwidth", task_id=task, bandwidth_mib_s=FAST)
     call.result()
-    assert guest.dumpxml(inactive=True).find(".//graphics").get("passwd") == "vncSecret", "the password is lost"
-    assert "vncSecret" not in worker.log()
+    assert guest.dumpxml(inactive=True).find(".//graphics").get("passwd") == "vncS3cr8", "the password is lost"
+    assert "vncS3cr8" not in worker.log()
     assert_runs_on(guest, new)
-    lab.remove(guest)
 
 
 def test_one_instance_whatever_it_is_called(lab, rpc, guest):
