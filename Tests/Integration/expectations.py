@@ -60,6 +60,19 @@ def assert_runs_on(guest: Guest, volume: Volume, target: str = "vdb", forgotten_
     assert not lost, f"{len(lost)} reported sectors are not on the volume, from {lost[0]}"
 
 
+OUTCOME_KEYS = {"task_id": str, "reason_code": str, "retryable": bool, "in_use": str, "left_behind": list}
+
+
+def assert_outcome(failure: dict, code: str, in_use: str = "old", left_behind: str | None = None) -> None:
+    """What a failure's kwargs say for programs: the cause, the volume in use, and what is left behind (named by `left_behind`)."""
+    assert {key: type(failure.get(key)) for key in OUTCOME_KEYS} == OUTCOME_KEYS, failure
+    assert (failure["reason_code"], failure["in_use"]) == (code, in_use), failure
+    if left_behind is None:
+        assert failure["left_behind"] == [], failure
+    else:
+        assert left_behind in " ".join(failure["left_behind"]), failure
+
+
 def assert_moved(guest: Guest, new: Volume, target: str = "vdb", same_bytes: bool = True) -> None:
     """The guest's disk is on `new` and no longer on its old volume; from here on the guest's disk is `new`.
 

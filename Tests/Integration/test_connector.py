@@ -7,8 +7,10 @@ import json
 import sys
 
 import pytest
-from expectations import assert_moved, assert_stayed, swap_arguments
+from expectations import assert_moved, assert_outcome, assert_runs_on, assert_stayed, swap_arguments
+from lab.processes import until
 from nova import exception
+from steering import wait_for_state
 
 HELPER = """\
 #!{python}
@@ -85,13 +87,72 @@ def test_a_swap_that_fails_is_disconnected(lab, guest, fabric):
     assert_stayed(guest, new)
 
 
+def test_nothing_is_disconnected_that_another_guest_is_on(lab, pool, fabric):
+    """The fabric hands out the device that another guest runs on: to disconnect it would pull that one's disk."""
+    rpc, calls = fabric
+    guest = pool.one()
+    other = lab.guest({"vdb": lab.volumes.loop(fill=True)}).wait_ready()
+    new = attached_by_helper(lab.volumes.loop(), guest, device=str(other.disks["vdb"].path))
+    with pytest.raises(exception.InvalidVolume) as raised:
+        rpc.call("swap_volume", **swap_arguments(guest, new))
+    assert raised.value.kwargs["reason_code"] == "new_volume_in_use", raised.value.kwargs
+    assert raised.value.kwargs["left_behind"], "that it stays connected is not told"
+    assert [call[0] for call in calls()] == ["connect"]
+    assert_runs_on(other, other.disks["vdb"])
+    assert_runs_on(guest, guest.disks["vdb"])
+    lab.remove(other)
+
+
+def test_a_swap_that_was_done_already_is_released_too(lab, traveller, fabric):
+    """Its guest is on the new volume when the call comes (again), and the old one is still connected."""
+    (rpc, calls), guest = fabric, traveller
+    first, second = attached_by_helper(lab.volumes.loop(), guest), lab.volumes.file()
+    rpc.call("swap_volume", **swap_arguments(guest, first))
+    assert_moved(guest, first)
+    arguments = swap_arguments(guest, second, old_connection_info=first.info)
+    words = ["--reuse-external", "--transient-job", "--format", "raw", "--wait", "--pivot"]
+    lab.libvirt.virsh("blockcopy", guest.uuid, "vdb", "--dest", second.path, *words, timeout=60)
+    assert rpc.call("swap_volume", **arguments)["copied_bytes"] == 0
+    assert [call[:2] for call in calls()][1:] == [["disconnect", first.id]]
+    assert_moved(guest, second)
+
+
+def test_a_crash_after_a_connect(lab, traveller, fabric, second_worker):
+    """Whether it connects again or lets go first: in the end the new volume is connected and used, once."""
+    (_, calls), guest = fabric, traveller
+    daemon, rpc = second_worker({"connector_helper": str(lab.workspace.path("helper")), "amqp_durable_queues": False})
+    new = attached_by_helper(lab.volumes.loop(), guest, late=4)
+    rpc.cast("swap_volume", **swap_arguments(guest, new))
+    until(calls, 20, "the helper is not called")
+    daemon.restart_hard()
+    wait_for_state(rpc, guest, "completed", timeout=60)
+    asked = [call[:2] for call in calls()]
+    assert asked[0] == asked[-1] == ["connect", new.id]
+    assert_moved(guest, new)
+
+
+def test_iscsi_goes_through_the_helper_too(lab, traveller, fabric):
+    """Its targets may admit the host's own name only."""
+    (rpc, calls), guest = fabric, traveller
+    new = attached_by_helper(lab.volumes.loop(), guest)
+    new.info["driver_volume_type"] = "iscsi"
+    new.info["data"] |= {"target_portal": "192.0.2.1:3260", "target_iqn": f"iqn.2010-10.org.openstack:{new.id}"}
+    result = rpc.call("swap_volume", **swap_arguments(guest, new))
+    assert result["connection_info"]["data"]["device_path"] == new.info["data"]["device"]
+    assert [call[:2] for call in calls()] == [["connect", new.id]]
+    assert_moved(guest, new)
+
+
 @pytest.mark.parametrize(("data", "told"), [({"trouble": "no path to the fabric"}, "no path to the fabric"), ({"late": 60}, "killed")])
 def test_a_helper_in_trouble(lab, guest, second_worker, fabric, data, told):
-    rpc, _ = fabric
+    """What it may have connected before it failed is given back."""
+    rpc, calls = fabric
     if "late" in data:
         helper = lab.workspace.path("helper")
         _, rpc = second_worker({"connector_helper": str(helper), "connector_timeout_s": 1})
     new = attached_by_helper(lab.volumes.loop(), guest, **data)
-    with pytest.raises(exception.InvalidVolume, match=told):
+    with pytest.raises(exception.InvalidVolume, match=told) as raised:
         rpc.call("swap_volume", **swap_arguments(guest, new))
+    assert_outcome(raised.value.kwargs, "connector_failed")
+    assert [call[:2] for call in calls()] == [["connect", new.id], ["disconnect", new.id]]
     assert_stayed(guest, new)

@@ -4,7 +4,7 @@ import time
 import uuid
 
 import pytest
-from expectations import assert_runs_on, assert_stayed, swap_arguments
+from expectations import assert_outcome, assert_runs_on, assert_stayed, swap_arguments
 from nova import exception
 from oslo_messaging.rpc import dispatcher
 
@@ -15,13 +15,15 @@ def test_no_such_instance(lab, rpc, guest):
         rpc.call("swap_volume", **swap_arguments(guest, lab.volumes.file(), instance=unknown))
     assert raised.value.kwargs["instance_id"] == unknown and raised.value.kwargs["code"] == 404
     assert str(raised.value).startswith(f"Instance {unknown} could not be found.")
+    assert_outcome(raised.value.kwargs, "instance_not_found", in_use="none")
 
 
 def test_instance_not_running(lab, rpc):
     shut_off = lab.guest({"vdb": lab.volumes.file()}, start=False)
     with pytest.raises(exception.InstanceNotRunning) as raised:
         rpc.call("swap_volume", **swap_arguments(shut_off, lab.volumes.file()))
-    assert raised.value.kwargs == {"instance_id": shut_off.uuid, "code": 400}
+    assert raised.value.kwargs["instance_id"] == shut_off.uuid and raised.value.kwargs["code"] == 400
+    assert_outcome(raised.value.kwargs, "instance_not_running", in_use="none")
     assert shut_off.disks["vdb"].named_by(shut_off.disk("vdb", inactive=True))
     lab.remove(shut_off)
 
@@ -30,6 +32,7 @@ def test_no_such_disk(lab, rpc, guest):
     with pytest.raises(exception.DiskNotFound) as raised:
         rpc.call("swap_volume", **swap_arguments(guest, lab.volumes.file(), mountpoint="/dev/vdz"))
     assert raised.value.kwargs["code"] == 404 and "vdz" in raised.value.kwargs["location"]
+    assert raised.value.kwargs["reason_code"] == "disk_not_found" and not raised.value.kwargs["retryable"]
 
 
 def changed(key: str, **data):
@@ -93,6 +96,7 @@ def test_bad_input(lab, rpc, guest, change):
     with pytest.raises(exception.InvalidInput) as raised:
         rpc.call("swap_volume", **arguments)
     assert raised.value.kwargs["code"] == 400 and raised.value.kwargs["reason"]
+    assert raised.value.kwargs["reason_code"] == "invalid_argument" and not raised.value.kwargs["retryable"]
     assert_stayed(guest, new)
 
 
@@ -106,8 +110,9 @@ def test_forbidden_paths(lab, rpc, guest, way):
     path = {"outside": decoy.path, "dotted": inside / ".." / "forbidden" / decoy.path.name, "symlink": link}[way]
     arguments = swap_arguments(guest, decoy)
     arguments["new_connection_info"]["data"]["device_path"] = str(path)
-    with pytest.raises(exception.InvalidInput):
+    with pytest.raises(exception.InvalidInput) as raised:
         rpc.call("swap_volume", **arguments)
+    assert_outcome(raised.value.kwargs, "path_not_allowed")
     assert decoy.newest() == 0
     assert_stayed(guest, decoy)
 
@@ -131,6 +136,7 @@ def test_a_smaller_volume(lab, rpc, guest):
     with pytest.raises(exception.InvalidVolume) as raised:
         rpc.call("swap_volume", **swap_arguments(guest, new))
     assert raised.value.kwargs["code"] == 400
+    assert_outcome(raised.value.kwargs, "new_volume_too_small")
     assert_stayed(guest, new)
 
 
@@ -172,16 +178,19 @@ def test_a_volume_with_two_writers(lab, rpc):
     shared.info["multiattach"] = True
     guests = [lab.guest({"vdb": shared}, shareable=True) for _ in range(2)]
     new = lab.volumes.file()
-    with pytest.raises(exception.InvalidVolume):
+    with pytest.raises(exception.InvalidVolume) as raised:
         rpc.call("swap_volume", **swap_arguments(guests[0], new))
+    assert_outcome(raised.value.kwargs, "multiattach")
     for guest in guests:
         assert guest.job() is None and shared.named_by(guest.disk())
         lab.remove(guest)
     new.close()
 
 
-@pytest.mark.parametrize("error, told", [("EIO", "Input/output error"), ("ENOSPC", "No space left on device")])
-def test_a_destination_that_cannot_be_written(lab, rpc, guest, error, told):
+@pytest.mark.parametrize(
+    "error, told, code", [("EIO", "Input/output error", "io_error"), ("ENOSPC", "No space left on device", "no_space")]
+)
+def test_a_destination_that_cannot_be_written(lab, rpc, guest, error, told, code):
     broken = ["error-pwrite=" + error, "error-pwrite-rate=100%"]
     new = lab.volumes.nbd(filters=["error"], parameters=broken)
     with pytest.raises(exception.VolumeRebaseFailed, match="^Volume rebase failed: ") as raised:
@@ -189,6 +198,9 @@ def test_a_destination_that_cannot_be_written(lab, rpc, guest, error, told):
     assert raised.value.kwargs["code"] == 500
     reason = raised.value.kwargs["reason"]
     assert "vdb" in reason and told in reason, reason
+    assert_outcome(raised.value.kwargs, code)
+    swap = rpc.call("get_swap", task_id=raised.value.kwargs["task_id"])
+    assert (swap["reason_code"], swap["in_use"], swap["strategy"]) == (code, "old", "copy"), swap
     assert_stayed(guest, new)
 
 
@@ -197,8 +209,9 @@ def test_a_foreign_job_is_not_touched(lab, rpc):
     guest = lab.guest({"vdb": overlay}).wait_ready()
     guest.libvirt.virsh("blockpull", guest.uuid, "vdb", "1")
     new = lab.volumes.file()
-    with pytest.raises(exception.VolumeRebaseFailed):
+    with pytest.raises(exception.VolumeRebaseFailed) as raised:
         rpc.call("swap_volume", **swap_arguments(guest, new))
+    assert_outcome(raised.value.kwargs, "foreign_job")
     assert guest.job() == "Block Pull", "the foreign job is gone"
     assert overlay.named_by(guest.disk())
     lab.remove(guest)
@@ -209,8 +222,9 @@ def test_a_swap_that_takes_too_long(lab, rpc, guest):
     new = lab.volumes.file()
     options = {"strategy": "copy", "bandwidth_mib_s": 1, "timeout_s": 2}
     began = time.monotonic()
-    with pytest.raises(exception.VolumeRebaseFailed):
+    with pytest.raises(exception.VolumeRebaseFailed) as raised:
         rpc.call("swap_volume", **swap_arguments(guest, new, options=options))
+    assert_outcome(raised.value.kwargs, "timed_out")
     assert 2 <= time.monotonic() - began < 20
     assert_stayed(guest, new)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass
 
 from expectations import assert_moved, assert_stayed, swap_arguments
@@ -12,6 +13,8 @@ from lab.guest import Guest
 from lab.lab import Lab
 from lab.processes import until
 from lab.volumes import Volume
+
+ENDED = ("completed", "failed", "aborted")
 
 MIDDLING = 12
 """MiB/s: a copy of 32 MiB is under way for about three seconds."""
@@ -40,8 +43,30 @@ class Scene:
 
     def task(self) -> dict:
         """The swap as the daemon tells it."""
-        swaps = self.caller.call("list_swaps", instance=self.guest.uuid)["swaps"]
-        return next(swap for swap in swaps if swap["new_volume_id"] == self.new.id)
+        return next(swap for swap in self.swaps() if swap["new_volume_id"] == self.message["args"]["new_volume_id"])
+
+    def swaps(self) -> list[dict]:
+        """All swaps of the guest, newest first."""
+        return self.caller.call("list_swaps", instance=self.guest.uuid)["swaps"]
+
+    def settled(self, timeout: float = 60) -> dict:
+        """The swap as the daemon tells it once all is over, the roll-back too."""
+        until(lambda: self.task()["state"] in ENDED, timeout, lambda: f"the swap does not end: {self.task()}", 0.2)
+        return self.task()
+
+    def assert_unanswered(self, seconds: float) -> None:
+        """For so long no final reply comes."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if self.caller.answered(self.message):
+                raise AssertionError(f"answered too early: {self.reply()}")
+            time.sleep(0.1)
+
+    def refusal(self) -> dict:
+        """The failure that the call has to end with, whatever is done about it afterwards."""
+        reply = self.reply()
+        assert reply["failure"], f"the swap should have failed: {reply}"
+        return json.loads(reply["failure"])
 
     def reply(self, repeats: bool = False) -> dict:
         """The one final reply.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import random
 import re
 import shutil
@@ -64,7 +65,7 @@ class Console:
 
 
 def domain_xml(name: str, uid: str, disks: list[str], serial: Path, delay: int = 2000, memory: int = 112, extra: str = "") -> str:
-    """A domain that boots the lab's image with these <disk> elements; `delay` is the writer's pause in microseconds."""
+    """A domain that boots the lab's image with these devices; `delay` is the writer's pause in microseconds."""
     kernel, initrd = guest_image()
     return f"""\
 <domain type='qemu'>
@@ -110,7 +111,8 @@ class Guest:
 
     Parameters: `disks` is {target: Volume}; a test that moves a disk keeps it up to date.  `poweroff` makes the guest power
     itself off after so many seconds.  With `start` false a persistent domain is only defined.
-    `buses` is {target: bus} for disks that are not virtio.
+    `buses` is {target: bus} for disks that are not virtio, `kinds` {target: what the <disk> calls its device}, `devices` more
+    devices as XML.
     """
 
     def __init__(
@@ -125,6 +127,8 @@ class Guest:
         poweroff: int | None = None,
         start: bool = True,
         buses: dict[str, str] | None = None,
+        kinds: dict[str, str] | None = None,
+        devices: str = "",
     ):
         self.workspace, self.libvirt, self.disks, self.persistent = workspace, libvirt, dict(disks), persistent
         self.uuid, self.name = str(uuid.uuid4()), f"instance-{random.getrandbits(32):08x}"
@@ -132,8 +136,11 @@ class Guest:
         self.console = Console(self.directory / "serial.log")
         elements = [root_disk(self.directory)]
         for target, volume in disks.items():
-            extra = f"{disk_extra}{'<shareable/>' if shareable else ''}<serial>{volume.id}</serial>"
-            elements.append(volume.disk_xml(target, extra, (buses or {}).get(target, "virtio")))
+            bus, kind = (buses or {}).get(target, "virtio"), (kinds or {}).get(target, "disk")
+            serial = "" if kind == "lun" else f"<serial>{volume.id}</serial>"  # that is the unit's own affair
+            extra = f"{disk_extra}{'<shareable/>' if shareable else ''}{serial}"
+            elements.append(volume.disk_xml(target, extra, bus, kind))
+        elements.append(devices)
         extra = f"pivot.poweroff={poweroff}" if poweroff else ""
         xml = domain_xml(self.name, self.uuid, elements, self.console.path, delay, extra=extra)
         with libvirt.xml_file(xml) as file:
@@ -193,6 +200,19 @@ class Guest:
         with contextlib.suppress(OSError, ValueError):
             return int((self.libvirt.directory / f"run/qemu/{self.name}.pid").read_text())
         return None
+
+    def mirror(self, target: str = "vdb") -> str | None:
+        """What the disk's <mirror> says of its readiness (`no`, `yes`, `pivot`, `abort`); None without one."""
+        mirror = self.disk(target).find("mirror")
+        return None if mirror is None else mirror.get("ready", "no")
+
+    def visible_size(self, target: str = "vdb") -> int:
+        """The size of a disk in bytes as QEMU shows it to the guest."""
+        asked = json.dumps({"execute": "query-block"})
+        blocks = json.loads(self.libvirt.virsh("qemu-monitor-command", self.uuid, asked))["return"]
+        alias = self.disk(target).find("alias").get("name")
+        [found] = [block for block in blocks if f"/{alias}/" in block.get("qdev", "") or block.get("qdev") == alias]
+        return found["inserted"]["image"]["virtual-size"]
 
     def open_files(self) -> set[str]:
         """The paths that its QEMU has open."""

@@ -111,6 +111,16 @@ class Caller:
             raise RuntimeError(json.loads(reply["failure"])["message"])
         return reply["result"]
 
+    def refusal(self, method: str, timeout: float = 30, **arguments) -> dict:
+        """Calls what has to be refused; returns the failure."""
+        reply = self.finals(self.send(self.message(method, arguments)), timeout, quiet=0)[0]
+        assert reply["failure"], f"{method} should have been refused, but returned {reply['result']}"
+        return json.loads(reply["failure"])
+
+    def answered(self, message: dict) -> bool:
+        """Whether the final reply to a message has come."""
+        return any(reply["ending"] for reply in list(self.replies.get(message["_msg_id"], [])))
+
     def close(self) -> None:
         """Stops collecting."""
         self.closed.set()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
+from ..hangs import FlushGate
 from ..processes import MIB, LabError, free_port, port_open, until
 from .volume import Volume
 
@@ -18,11 +20,12 @@ class NbdVolumes:
         server: str = "nbdkit",
         filters: Sequence[str] = (),
         parameters: Sequence[str] = (),
+        gated: bool = False,
     ) -> Volume:
         """A file behind `nbdkit` or `qemu-nbd` on a TCP port.
 
         Filters and parameters are nbdkit's: ["delay"] with ["wdelay=5ms"], ["error"] with ["error-pwrite=EIO", "error-file=…"],
-        ["rate"] with ["rate=16M"].
+        ["rate"] with ["rate=16M"].  With `gated` its flushes can be made to hang, by the volume's `gate`.
         """
         path, volume_id = self.new_file(size, fill)
         port = free_port()
@@ -31,7 +34,8 @@ class NbdVolumes:
             argv = ["nbdkit", "-f", "-i", "127.0.0.1", "-p", port, "-e", "vol", *options, "file", path, *parameters]
         else:
             argv = ["qemu-nbd", "-t", "-e", "8", "-b", "127.0.0.1", "-p", port, "-x", "vol", "-f", "raw", path]
-        process = self.workspace.start(f"nbd-{port}", argv)
+        gate = FlushGate(self.workspace, str(port)) if gated else None
+        process = self.workspace.start(f"nbd-{port}", argv, {**os.environ, **gate.environment} if gate else None)
         until(lambda: port_open(port) or not process.running(), 10, "the NBD server does not listen")
         if not process.running():
             raise LabError(f"the NBD server ended: {process.tail()}")
@@ -43,4 +47,5 @@ class NbdVolumes:
         info = self.info("nbd", volume_id, host="127.0.0.1", port=port, export="vol", export_name="vol", name="vol")
         source = f"<source protocol='nbd' name='vol'><host name='127.0.0.1' port='{port}' transport='tcp'/></source>"
         names = ("nbd", str(port))
-        return self.keep(Volume("nbd", size, info, "network", source, names, raw=path, server=process, on_close=close))
+        volume = Volume("nbd", size, info, "network", source, names, raw=path, server=process, gate=gate, on_close=close)
+        return self.keep(volume)

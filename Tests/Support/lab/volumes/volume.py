@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import random
 import struct
 import tempfile
+import uuid
 import xml.etree.ElementTree as ET
 import zlib
 from collections.abc import Callable
@@ -13,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..guest_image import RING
+from ..hangs import FlushGate
 from ..processes import MIB, LabError, Process, run
 
 SECTOR = 512
@@ -50,6 +53,7 @@ class Volume:
     info: Cinder's connection_info.  source_type, source: libvirt's <disk type=…> and <source>.
     names: texts that a <source> of this volume contains.
     raw: a path at which the content can be read, else image: qemu-img's arguments for it.
+    gate: what makes its server's flushes hang.
     """
 
     kind: str
@@ -62,6 +66,7 @@ class Volume:
     image: list[str] = field(default_factory=list)
     format: str = "raw"
     server: Process | None = None
+    gate: FlushGate | None = None
     on_close: Callable[[], None] | None = None
 
     @property
@@ -74,14 +79,23 @@ class Volume:
         """The path of a file or block device."""
         return Path(self.info["data"]["device_path"])
 
-    def disk_xml(self, target: str, extra: str = "", bus: str = "virtio") -> str:
+    def disk_xml(self, target: str, extra: str = "", bus: str = "virtio", device: str = "disk") -> str:
         """A <disk> of a domain with this volume as its source."""
         io = " io='native'" if self.source_type in ("file", "block") else ""
         return (
-            f"<disk type='{self.source_type}' device='disk'>"
+            f"<disk type='{self.source_type}' device='{device}'>"
             f"<driver name='qemu' type='{self.format}' cache='none'{io} discard='unmap'/>{self.source}"
             f"<target dev='{target}' bus='{bus}'/>{extra}</disk>"
         )
+
+    def other_name(self, **data) -> dict:
+        """Its connection_info under another id, with this data: what a second entry of a catalogue says of the same volume."""
+        info = copy.deepcopy(self.info)
+        info["serial"] = str(uuid.uuid4())
+        if "volume_id" in info["data"]:
+            info["data"]["volume_id"] = info["serial"]
+        info["data"] |= data
+        return info
 
     def named_by(self, disk: ET.Element) -> bool:
         """Whether this <disk> has this volume as its source."""
