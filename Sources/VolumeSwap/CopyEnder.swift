@@ -66,6 +66,10 @@ struct CopyEnder {
         let job = try? await steps.hypervisor.blockJobInfo(plan.domain, disk: plan.disk)
         guard let job = job ?? nil else { return false }
         defer { cursor = job.cursor }
+        // A limited copy pauses for seconds between two bufferfuls; without its limit it shows at once whether anything is taken.
+        if cursor == nil, job.remaining > 0, job.bandwidth > 0 {
+            try? await steps.hypervisor.blockJobSetSpeed(plan.domain, disk: plan.disk, bytesPerSecond: 0)
+        }
         return job.remaining == 0 || cursor.map { $0 != job.cursor } ?? false
     }
 

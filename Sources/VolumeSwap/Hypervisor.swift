@@ -199,11 +199,14 @@ package struct BlockJobInfo: Sendable, Hashable {
     /// Bytes, in QEMU's own measure: guest writes add to both.
     package var cursor: Int64
     package var end: Int64
+    /// Its limit, bytes/s; 0 for none.
+    package var bandwidth: Int64
 
-    package init(type: String, cursor: Int64, end: Int64) {
+    package init(type: String, cursor: Int64, end: Int64, bandwidth: Int64 = 0) {
         self.type = type
         self.cursor = cursor
         self.end = end
+        self.bandwidth = bandwidth
     }
 
     package var isCopy: Bool { type == "copy" }

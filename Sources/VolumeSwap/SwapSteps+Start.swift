@@ -166,7 +166,7 @@ extension SwapSteps {
     /// - Returns: nil when the disk is free.
     private func endStaleCopy(_ plan: SwapPlan) async throws(SwapFailure) -> SwapInput? {
         var ender = CopyEnder(steps: self, plan: plan, endsForeign: true)
-        var backoff = Backoff()
+        var backoff = Backoff(first: .milliseconds(100))
         while true {
             switch await ender.step() {
             case .onOld, .elsewhere, .stopped, .missing: return nil  // the start itself will be refused where it must

@@ -36,7 +36,9 @@ extension LibvirtHypervisor {
             try await domain.blockJobInfo(disk: disk)
         }
         return info.map {
-            VolumeSwap.BlockJobInfo(type: Self.name($0.type), cursor: Int64(clamping: $0.cursor), end: Int64(clamping: $0.end))
+            VolumeSwap.BlockJobInfo(
+                type: Self.name($0.type), cursor: Int64(clamping: $0.cursor), end: Int64(clamping: $0.end),
+                bandwidth: Int64(clamping: $0.bandwidth))
         }
     }
 
