@@ -49,6 +49,12 @@ package protocol Hypervisor: Sendable {
     func capacity(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Int64
     /// The whole size in bytes of the volume that a running copy writes to, where QEMU tells.
     func mirrorCapacity(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Int64?
+    /// Takes the window away that a copy onto a larger volume was shown: QEMU's `blockdev-reopen` without it, after the pivot. The guest
+    /// keeps its size until a later `virDomainBlockResize`, which fails as long as there is a window.
+    ///
+    /// - Returns: true when libvirt's live configuration names the window all the same. A managed save, a saved file and a migration go
+    ///   by that, and so bring the old size back.
+    func dropSlice(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Bool
     /// Lets the live disk use all of its volume: QEMU's `blockdev-reopen` without the slice, then `virDomainBlockResize`.
     func grow(_ domain: DomainIdentity, disk: String, toBytes: Int64) async throws(HypervisorError)
     /// Keeps the running copy from allocating zeroes on the new volume: QEMU's `blockdev-reopen` with `detect-zeroes=unmap`.
@@ -118,6 +124,7 @@ extension Hypervisor {
     package func unmapZeroes(_ domain: DomainIdentity, disk: String, sliceBytes: Int64?) async throws(HypervisorError) {}
 
     package func forceAbort(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) {}
+    package func dropSlice(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Bool { false }
     package func hasLostTrack(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Bool { false }
     package func bringBack(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) {}
 

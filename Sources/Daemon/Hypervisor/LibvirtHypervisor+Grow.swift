@@ -29,11 +29,9 @@ extension LibvirtHypervisor {
     }
 
     package func grow(_ domain: DomainIdentity, disk: String, toBytes bytes: Int64) async throws(HypervisorError) {
-        if try await capacity(domain, disk: disk) >= bytes { return }
-        guard case .supported = try await growSupport() else {
-            throw HypervisorError(.unsupported, "the disk cannot be grown here")
-        }
-        try await dropSlice(domain, disk: disk)
+        // Without the window QEMU tells the volume's whole size, though the guest has not heard of it: then only the resize tells.
+        if try await !hasSlice(domain, disk: disk), try await capacity(domain, disk: disk) >= bytes { return }
+        _ = try await dropSlice(domain, disk: disk)
         try await writing(domain, "blockResize") { (domain) throws(LibvirtError) in
             try await domain.blockResize(disk: disk, bytes: UInt64(clamping: bytes))
         }
@@ -55,13 +53,21 @@ extension LibvirtHypervisor {
         try await reopen(domain, index, changes)
     }
 
-    /// Takes the window away that the copy was shown.
-    private func dropSlice(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) {
+    /// libvirt before 10.0 keeps `<slices>` in the live configuration whatever is done (`virDomainUpdateDeviceFlags` and a restart
+    /// of libvirtd were tried on 9.0); from then on `virDomainBlockResize` drops them.
+    package func dropSlice(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Bool {
         let live = try await xml(domain, .live)
+        guard NodeIndex.hasSlice(in: live, disk: disk) else { return false }
+        if case .unsupported(let why) = try await growSupport() { throw HypervisorError(.unsupported, why) }
         guard let index = NodeIndex.source(in: live, disk: disk) else {
             throw HypervisorError(.other, "libvirt does not tell the node of disk \(disk)")
         }
         try await reopen(domain, index, ["discard": .string(NodeIndex.discard(in: live, disk: disk) ?? "ignore")])
+        return try await hasSlice(domain, disk: disk)
+    }
+
+    private func hasSlice(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Bool {
+        NodeIndex.hasSlice(in: try await xml(domain, .live), disk: disk)
     }
 
     /// Reopens a volume's raw node. What `changes` does not name stays, but for a window (`offset`, `size`), which goes.

@@ -22,6 +22,11 @@ enum NodeIndex {
         element(xml, disk)?.first("driver")?.value("discard")
     }
 
+    /// Whether the disk's source is shown in part only.
+    static func hasSlice(in xml: String, disk: String) -> Bool {
+        element(xml, disk)?.first("source")?.first("slices") != nil
+    }
+
     private static func element(_ xml: String, _ disk: String) -> XMLTree? {
         let disks = (try? XMLTree(parsing: xml))?.first("devices")?.all("disk")
         return disks?.first { $0.first("target")?.value("dev") == disk }
