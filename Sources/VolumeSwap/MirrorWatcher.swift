@@ -17,6 +17,7 @@ struct MirrorWatcher {
     private(set) var readyAt: ContinuousClock.Instant?
     /// The cursor of the last look since READY; nil before it.
     private var cursorInStep: Int64?
+    private var backoffInStep = Backoff()
     /// The end of a job as its event told it, and how many looks had begun by then.
     private var endTold: (status: BlockJobStatus, looks: Int)?
     private var looks = 0
@@ -37,6 +38,7 @@ struct MirrorWatcher {
 
     mutating func awaitMirror(_ plan: SwapPlan) async -> SwapInput {
         (endTold, cause, goneSince, readyAt, cursorInStep) = (nil, nil, nil, nil, nil)
+        backoffInStep = Backoff(first: .milliseconds(100), longest: .seconds(2))
         await steps.subscribe(plan.domain)
         if let refusal = await steps.checkGrownSize(plan) { return .failed(refusal) }
         if copyBegan == nil { await setPlannedSpeed(plan) }
@@ -77,9 +79,9 @@ struct MirrorWatcher {
             if isWanted, !isLooking {
                 (isLooking, isWanted) = (true, false)
                 looks += 1
-                let isReady = readyAt != nil
+                let isFull = isAdopted || readyAt != nil
                 group.addTask {
-                    latest.put(await Self.look(steps, plan, isAdopted: isAdopted, isReady: isReady))
+                    latest.put(await Self.look(steps, plan, isFull: isFull))
                     events.post(.look)
                 }
             }
@@ -111,13 +113,14 @@ struct MirrorWatcher {
         }
     }
 
-    private static func look(_ steps: SwapSteps, _ plan: SwapPlan, isAdopted: Bool, isReady: Bool) async
+    private static func look(_ steps: SwapSteps, _ plan: SwapPlan, isFull: Bool) async
         -> LatestSample.Sample
     {
         await applyBandwidth(steps, plan)
         let job = try? await steps.hypervisor.blockJobInfo(plan.domain, disk: plan.disk)
-        if let job = job ?? nil, job.isCopy, isReady || job.remaining > fewBytes && !isAdopted {
-            return .init(sight: .copying(isReady: isReady), job: job)
+        // Before a pivot libvirt has to have shown where the copy goes: of one that it has forgotten it tells READY all the same.
+        if let job = job ?? nil, job.isCopy, job.remaining > fewBytes, !isFull {
+            return .init(sight: .copying(isReady: false), job: job)
         }
         return .init(sight: await steps.inspector.look(plan), job: job ?? nil)
     }
@@ -172,7 +175,7 @@ struct MirrorWatcher {
         defer { cursorInStep = job.cursor }
         if job.remaining == 0 { return true }
         if let cursorInStep, cursorInStep != job.cursor { return true }
-        clock.post(.look, to: steps.events, after: .milliseconds(100))
+        clock.post(.look, to: steps.events, after: backoffInStep.pause())
         return false
     }
 

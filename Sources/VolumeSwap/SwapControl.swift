@@ -28,6 +28,8 @@ package final class SwapControl: Sendable {
         var wake: (@Sendable () -> Void)?
         var warnings: [String] = []
         var detail: String?
+        var hasDefined = false
+        var leftBehind: [String] = []
     }
 
     private let state: Mutex<State>
@@ -101,6 +103,14 @@ package final class SwapControl: Sendable {
             return state.detail != detail
         }
     }
+
+    /// What an earlier try of the swap could not undo.
+    var leftBehind: [String] { state.withLock { $0.leftBehind } }
+    func leave(_ remainders: [String]) { state.withLock { $0.leftBehind += remainders } }
+
+    /// True once the definition that pivotd took away is given back: who removes it from then on means it.
+    var hasDefined: Bool { state.withLock { $0.hasDefined } }
+    func noteDefinition() { state.withLock { $0.hasDefined = true } }
 
     func warn(_ text: String) {
         state.withLock { state in if !state.warnings.contains(text) { state.warnings.append(text) } }

@@ -59,6 +59,9 @@ package enum SwapMachine: ~Copyable {
     static func begin(_ entry: SwapEntry) -> Step {
         switch entry {
         case .fresh: Step(.preparing, .prepare)
+        case .resume(.rollingBack, let plan) where plan.failure != nil:
+            // The roll-back looks for itself, and its caller waits for no more than that.
+            Step(.rollingBack(plan, plan.failure ?? .abortedByRequest), .rollBack(plan, plan.failure ?? .abortedByRequest))
         case .resume(let phase, let plan): Step(.resuming(phase, plan), .observe(plan))
         }
     }
@@ -105,6 +108,7 @@ package enum SwapMachine: ~Copyable {
     }
 
     private static func resume(_ phase: SwapPhase, _ plan: SwapPlan, _ input: SwapInput) -> Step {
+        if case .failed(let failure) = input { return rollBack(plan, failure) }
         guard case .observed(let sight) = input else { return Step(.resuming(phase, plan), .observe(plan)) }
         switch Recovery.decide(phase: phase, plan: plan, sight) {
         case .lookAgain: return Step(.resuming(phase, plan), .observe(plan))

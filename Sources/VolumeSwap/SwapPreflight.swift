@@ -23,6 +23,11 @@ final class SwapPreflight: Sendable {
         if isResumed, environment.connector.isConfigured, (try? resolver.target(request.newConnection)) == .connector {
             ledger.noteAttachment()
         }
+        if isResumed, case .network(let network)? = try? resolver.target(request.newConnection), network.transport == "iscsi",
+            request.newConnection.text("auth_password") != nil
+        {
+            ledger.note(madeSecret: CHAPSecret.uuid(network))
+        }
     }
 
     /// The volume that the disk was seen on; nil as long as it was not seen.
@@ -61,6 +66,7 @@ final class SwapPreflight: Sendable {
         var remains: [String] = []
         if let other = await otherTask(entries.location) {
             if entries.isAttached { remains.append("the new volume stays connected: task \(other) uses it") }
+            if let secret = entries.madeSecret { remains.append("libvirt's secret \(secret) stays: task \(other) may use it") }
         } else {
             remains = await VolumeRelease(hypervisor: hypervisor, connector: environment.connector).release(
                 request.newConnection, entries.location, isConnected: entries.isAttached, madeSecret: entries.madeSecret,
@@ -99,11 +105,13 @@ final class SwapPreflight: Sendable {
         let isOnOld = try await comparison.describes(
             request.oldConnection, volumeID: request.oldVolumeID, disk, mountPointBase: mountPointBase)
         if isOnOld { seen.withLock { $0 = .old } }
+        let likelyUse = isOnOld ? .old : await likelyUse(disk, current)
         try checkKind(disk, current, domain)
         let resolved = try await resolve(domain)
         try await reserve(resolved.source.location)
         let sight = Sight(
-            domain: domain, status: status, description: description, disk: disk, current: current, isOnOld: isOnOld)
+            domain: domain, status: status, description: description, disk: disk, current: current, isOnOld: isOnOld,
+            likelyUse: likelyUse)
         var input = try await judge(resolved, sight)
         switch input {
         case .prepared(var plan):
@@ -134,16 +142,32 @@ final class SwapPreflight: Sendable {
         var disk: DiskDescription
         var current: VolumeLocation
         var isOnOld: Bool
+        /// What is told of a disk that old_connection_info does not describe.
+        var likelyUse: VolumeInUse
     }
 
-    private func lookup() async throws(SwapFailure) -> DomainIdentity {
-        do {
+    /// Generously: a caller deletes what is in use by nobody.
+    private func likelyUse(_ disk: DiskDescription, _ current: VolumeLocation) async -> VolumeInUse {
+        let place: VolumeLocation? =
+            switch try? request.oldConnection.target(mountPointBase: mountPointBase, argument: "old_connection_info") {
+            case .path(let path)?: .block(path)
+            case .network(let network)?: .network(network)
+            case .connector?, nil: nil
+            }
+        if let place, (try? await comparison.isSame(place, current)) ?? false { return .old }
+        let serial = disk.serial?.lowercased()
+        return request.oldVolumeIDs.contains { $0.lowercased() == serial } ? .unknown : VolumeInUse.none
+    }
+
+    private func lookup() async throws -> DomainIdentity {
+        do throws(HypervisorError) {
             return try await hypervisor.lookup(request.instance)
         } catch {
             if error.code == .noDomain {
                 throw SwapFailure(.instanceNotFound, request.instance.description, inUse: VolumeInUse.none)
             }
-            throw .rebaseFailed("the domain could not be looked up: \(error)")
+            if error.isPassing { throw error }
+            throw SwapFailure.rebaseFailed("the domain could not be looked up: \(error)")
         }
     }
 
@@ -220,7 +244,7 @@ final class SwapPreflight: Sendable {
     /// `old_connection_info` must describe what the disk shows, and another volume than the new one.
     private func checkOld(_ sight: Sight) throws(SwapFailure) {
         guard sight.isOnOld else {
-            seen.withLock { $0 = VolumeInUse.none }
+            seen.withLock { $0 = sight.likelyUse }
             throw .invalidVolume(
                 "disk \(sight.disk.target) is on \(sight.current), which is neither what old_connection_info describes "
                     + "(\(comparison.outline(request.oldConnection, mountPointBase: mountPointBase))) nor the new volume",

@@ -54,7 +54,9 @@ struct SwapRunner {
             let input: SwapInput
             switch action {
             case .observe(let plan): input = await steps.observe(plan)
-            case .undo(let plan): input = await steps.undo(plan, .rebaseFailed("pivotd was restarted", .internal))
+            case .undo(let plan):
+                input = await steps.undo(plan, .rebaseFailed("pivotd was restarted", .internal))
+                if case .rolledBack(_, let leftBehind) = input { control.leave(leftBehind) }
             case .prepare: input = await steps.prepare()
             case .undefine(let plan): input = await steps.undefine(plan)
             case .start(let plan):
@@ -66,7 +68,7 @@ struct SwapRunner {
             case .grow(let plan): input = await steps.grow(plan)
             case .store(let plan): input = await steps.store(plan)
             case .rollBack(let plan, let failure): input = await steps.rollBack(plan, failure)
-            case .complete(let plan): return end(.success(result(plan, control.warnings)), watcher.copyTime)
+            case .complete(let plan): return end(.success(result(plan, control.leftBehind + control.warnings)), watcher.copyTime)
             case .fail(let failure): return end(.failure(withCourse(failure)), watcher.copyTime)
             }
             // While stopping a failure may be that of the stop itself: recovery will judge.
@@ -77,8 +79,9 @@ struct SwapRunner {
 
     /// How far the swap had come, which stays to be seen.
     private func withCourse(_ failure: SwapFailure) -> SwapFailure {
-        guard let plan = control.plan else { return failure }
         var failure = failure
+        failure.leftBehind += control.leftBehind.filter { !failure.leftBehind.contains($0) }
+        guard let plan = control.plan else { return failure }
         failure.course = SwapCourse(
             instanceUUID: plan.domain.uuid, strategy: plan.strategy, copiedBytes: control.progress.copiedBytes,
             totalBytes: control.progress.totalBytes)

@@ -89,11 +89,11 @@ extension SwapSteps {
     private func tryRestoringDefinition(_ plan: SwapPlan) async -> Bool {
         do {
             guard let savedXML = plan.savedXML else { return true }
-            if try await hypervisor.statusIfKnown(plan.domain)?.isPersistent != true {
+            if !control.hasDefined, try await hypervisor.statusIfKnown(plan.domain)?.isPersistent != true {
                 try await define(try await withDevicesOfNow(savedXML, plan))
             }
             if plan.isAutostarted == true { try await hypervisor.setAutostart(plan.domain) }
-            return try await hypervisor.statusIfKnown(plan.domain)?.isPersistent == true
+            return true
         } catch {
             note("the domain's stored configuration could not be restored yet: \(error)")
             return false

@@ -16,6 +16,9 @@ extension SwapSteps {
                 return .observed(sight)
             }
             note("the disk cannot be looked at: \(why)")
+            // Before the pivot nothing has to be known to go back.
+            let canGoBack = ![.pivoting, .finishing, .storing].contains(record.phase)
+            if canGoBack, let interruption = interruption(plan) { return .failed(interruption) }
             if Task.isCancelled { return .interrupted }
             await wait(plan.disk, atMost: backoff.pause())
         }
@@ -53,26 +56,37 @@ extension SwapSteps {
         }
     }
 
+    /// A hypervisor that says nothing is asked again: that is no refusal.
     private func inspectAll(_ preflight: SwapPreflight) async -> SwapInput {
-        do {
-            try await lockDomain()
-            let input = try await preflight.run()
-            switch input {
-            case .prepared(let plan):
-                environment.observer.started(record, plan)
-                return .prepared(try await noting(plan))
-            case .adopted(let plan):
-                environment.observer.started(record, plan)
-                return input
-            default:
-                return input
+        var backoff = Backoff(first: .milliseconds(500), longest: .seconds(60))
+        while true {
+            do {
+                return try await inspect(preflight)
+            } catch let failure as SwapFailure {
+                return .failed(failure)
+            } catch let error as HypervisorError where error.isPassing {
+                note(error.description)
+                guard (try? await clock.sleep(for: backoff.pause())) != nil else { return .interrupted }
+            } catch {
+                return Task.isCancelled ? .interrupted : .failed(.rebaseFailed("disk \(request.disk): \(error)"))
             }
-        } catch let failure as SwapFailure {
-            return .failed(failure)
-        } catch is CancellationError {
-            return .interrupted
-        } catch {
-            return .failed(.rebaseFailed("disk \(request.disk): \(error)"))
+        }
+    }
+
+    private func inspect(_ preflight: SwapPreflight) async throws -> SwapInput {
+        try await lockDomain()
+        let input = try await preflight.run()
+        note(nil)
+        switch input {
+        case .prepared(let plan):
+            let noted = try await noting(plan)
+            environment.observer.started(record, plan)
+            return .prepared(noted)
+        case .adopted(let plan):
+            environment.observer.started(record, plan)
+            return input
+        default:
+            return input
         }
     }
 

@@ -66,8 +66,8 @@ extension SwapSteps {
             throw failure(plan, "the domain's configuration was not saved", .configurationFailed)
         }
         let stored = try await storedConfiguration(plan)
-        guard stored != nil || plan.isUndefined else {
-            // Only what pivotd undefined is ever defined again.
+        guard stored != nil || plan.isUndefined && !control.hasDefined else {
+            // Only what pivotd undefined is ever defined again, and once.
             return control.warn("the stored configuration of \(plan.domain.name) was removed by somebody else: it stays removed")
         }
         if try await !agrees(stored, plan, live) {
@@ -75,7 +75,9 @@ extension SwapSteps {
             try await define(try await naming(plan, live, in: base))
         }
         if plan.isAutostarted == true { try await hypervisor.setAutostart(plan.domain) }
-        guard try await agrees(try await storedConfiguration(plan), plan, live) else {
+        let after = try await storedConfiguration(plan)
+        if after == nil, control.hasDefined { return try await storeDefinition(plan, live) }
+        guard try await agrees(after, plan, live) else {
             throw HypervisorError(.other, "it does not name the new volume after it was written")
         }
     }
@@ -132,6 +134,7 @@ extension SwapSteps {
 
     func define(_ xml: String) async throws(HypervisorError) {
         try await hypervisor.define(xml: xml)
+        control.noteDefinition()
     }
 
     /// A saved definition with the disks and interfaces that came and went while there was no definition to note them in.

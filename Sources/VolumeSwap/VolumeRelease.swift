@@ -22,9 +22,9 @@ struct VolumeRelease {
             ]
         }
         let finding = await uses(of: location, connection, volumeID, in: domains)
-        if let use = finding.use { return isConnected ? ["\(name) stays connected: it is in use as \(use)"] : [] }
         var remains: [String] = []
-        if isConnected, !finding.doubts.isEmpty {
+        if isConnected, let use = finding.use { remains.append("\(name) stays connected: it is in use as \(use)") }
+        if isConnected, finding.use == nil, !finding.doubts.isEmpty {
             remains.append("\(name) stays connected, since whether a domain uses it could not be judged: \(finding.doubts[0])")
         }
         if let madeSecret, !domains.contains(where: { $0.disks.contains { $0.secretUUIDs.contains(madeSecret) } }) {
@@ -34,7 +34,7 @@ struct VolumeRelease {
                 remains.append("the secret of \(name) could not be removed: \(error)")
             }
         }
-        if isConnected, finding.doubts.isEmpty {
+        if isConnected, finding.use == nil, finding.doubts.isEmpty {
             do {
                 try await connector.disconnect(connection)
             } catch {

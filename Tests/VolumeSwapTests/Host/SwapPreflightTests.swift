@@ -76,6 +76,10 @@ struct SwapPreflightTests {
             name: "smaller", code: .newVolumeTooSmall, inUse: .old, script: { $0.set(Fixture.newPath, bytes: 1 << 20) }),
         Refusal(
             name: "another old volume", code: .oldVolumeMismatch, inUse: VolumeInUse.none,
+            arguments: ["old_connection_info": Fixture.connection("/volumes/other"), "old_volume_id": "other"]),
+        // Its serial is the disk's: nobody may delete anything.
+        Refusal(
+            name: "another place of the old volume", code: .oldVolumeMismatch, inUse: .unknown,
             arguments: ["old_connection_info": Fixture.connection("/volumes/other")]),
         Refusal(
             name: "one volume by id", code: .invalidArgument, inUse: .old, arguments: ["new_volume_id": "OLD-volume"]),

@@ -82,7 +82,7 @@ enum StateName: String, CaseIterable, Sendable {
     /// The action for an input, for a transient domain that is not grown.
     func expected(_ input: InputName) -> String {
         switch self {
-        case .resuming: "observe"
+        case .resuming: input == .failed ? "rollBack" : "observe"
         case .undoing: input == .foundOnNew ? "store" : "prepare"
         case .preparing:
             switch input {

@@ -19,7 +19,7 @@ struct RunnerHangTests {
         bench.hypervisor.set(Fixture.newPath, bytes: 2 << 30)
         let isAfterStart: Set<FakeHypervisor.Call> = [.status, .xml, .capacity, .jobInfo]
         let run = isAfterStart.contains(call) ? bench.failingOnceCopying(call, Self.busy) : bench
-        if !isAfterStart.contains(call) { bench.hypervisor.fail(call, Self.busy) }
+        bench.hypervisor.fail(call, Self.busy)
         let options: JSONObject = call == .grow ? ["resize_to": 1] : ["options": ["strategy": "copy"]]
         #expect(try await run.run(options)?.result != nil)
         #expect(bench.hypervisor.state.withLock { $0.liveSource } == Fixture.newPath)
