@@ -212,6 +212,10 @@ final class SwapPreflight: Sendable {
         var plan = SwapPlan(facts)
         if try await isOnNew(disk, plan) {
             try checkSizes(&plan)
+            // By the name that the domain shows: later looks need no other.
+            plan.destination.location = sight.current
+            if sight.current.path != nil { plan.destination.auth = nil }
+            plan.oldLocation = await oldPlace(sight)
             return .alreadyMoved(plan)
         }
         try checkOld(sight)
@@ -238,6 +242,21 @@ final class SwapPreflight: Sendable {
             seen.withLock { $0 = .new }
             throw SwapFailure.invalidVolume(
                 "disk \(plan.disk) is on the new volume \(plan.destination.location) already, but \(difference)")
+        }
+    }
+
+    /// Where the old volume is that a disk has left already, to be released; the disk's own place where that may be the old volume, too.
+    ///
+    /// A place that only the connector knows is ``VolumeLocation/other(_:)``.
+    private func oldPlace(_ sight: Sight) async -> VolumeLocation {
+        let ids = VolumeIdentity(ids: request.oldVolumeIDs)
+        guard !sight.isOnOld, !ids.meets(VolumeIdentity(ids: request.newVolumeIDs)) else { return sight.current }
+        switch try? request.oldConnection.target(mountPointBase: mountPointBase, argument: "old_connection_info") {
+        case .network(let network): return .network(network)
+        case .path(let path):
+            let place = await hypervisor.look(at: path, of: .swap).place
+            return place?.kind == .block ? .block(path) : .file(path)
+        case .connector, nil: return .other("old volume \(request.oldVolumeIDs.first ?? "")")
         }
     }
 

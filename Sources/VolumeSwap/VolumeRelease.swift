@@ -3,11 +3,15 @@ struct VolumeRelease {
     let hypervisor: any Hypervisor
     let connector: any VolumeConnector
 
-    /// - Parameter location: nil where a connector has not said where it attached the volume; then its ids tell who uses it.
+    /// - Parameters:
+    ///   - location: nil, or ``VolumeLocation/other(_:)``, where only the connector knows the place; then ids tell who uses it.
+    ///   - own: the disk that was moved, which keeps the old volume's id as its serial.
     /// - Returns: what could not be undone, for the swap's warnings and a failure's `left_behind`.
     @discardableResult
     func release(
-        _ connection: ConnectionInfo, _ location: VolumeLocation?, isConnected: Bool, madeSecret: String?, volumeID: String? = nil
+        _ connection: ConnectionInfo, _ location: VolumeLocation?, isConnected: Bool, madeSecret: String?,
+        volumeID: String? = nil,
+        except own: VolumeUses.Exemption? = nil
     ) async -> [String] {
         guard isConnected || madeSecret != nil else { return [] }
         let name =
@@ -21,7 +25,7 @@ struct VolumeRelease {
                 "\(what.compactMap { $0 }.joined(separator: " and ")), since whether a domain uses it could not be judged: \(error)"
             ]
         }
-        let finding = await uses(of: location, connection, volumeID, in: domains)
+        let finding = await uses(of: location, connection, volumeID, in: domains, except: own)
         var remains: [String] = []
         if isConnected, let use = finding.use { remains.append("\(name) stays connected: it is in use as \(use)") }
         if isConnected, finding.use == nil, !finding.doubts.isEmpty {
@@ -45,12 +49,14 @@ struct VolumeRelease {
     }
 
     private func uses(
-        of location: VolumeLocation?, _ connection: ConnectionInfo, _ volumeID: String?, in domains: [DomainDescription]
+        of location: VolumeLocation?, _ connection: ConnectionInfo, _ volumeID: String?, in domains: [DomainDescription],
+        except own: VolumeUses.Exemption?
     ) async -> VolumeUses.Finding {
         let uses = VolumeUses(hypervisor: hypervisor, domains: domains)
-        guard let location else {
+        guard let location, !location.isOther else {
             let identity = VolumeIdentity(Set(connection.iscsiTargets.map { VolumeIdentity.iscsi($0) }))
-            return await uses.find(identity, at: nil, ids: [volumeID].compactMap { $0 } + connection.volumeIDs)
+            let ids = [volumeID].compactMap { $0 } + connection.volumeIDs
+            return await uses.find(identity, at: nil, ids: ids, except: own)
         }
         let identity = await VolumeIdentifier(hypervisor: hypervisor).identity(of: location).identity
         return await uses.find(identity, at: location)

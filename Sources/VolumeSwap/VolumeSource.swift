@@ -23,6 +23,12 @@ package enum VolumeLocation: Sendable, Hashable, Codable, CustomStringConvertibl
         }
     }
 
+    /// Whether it is none of the kinds that can be compared.
+    package var isOther: Bool {
+        guard case .other = self else { return false }
+        return true
+    }
+
     package var description: String {
         switch self {
         case .file(let path), .block(let path): path

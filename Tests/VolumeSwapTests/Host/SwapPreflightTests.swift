@@ -166,10 +166,45 @@ struct SwapPreflightTests {
         let bench = Bench()
         bench.hypervisor.set("/volumes/alias", canonical: Fixture.oldPath)
         let input = try await Self.run(bench, ["new_connection_info": Fixture.connection("/volumes/alias", serial: "new-volume")])
-        guard case .alreadyMoved = input else {
+        guard case .alreadyMoved(let plan) = input else {
             Issue.record("not moved already: \(input)")
             return
         }
+        #expect(plan.destination.location == .file(Fixture.oldPath))
+        #expect(plan.oldLocation == .file(Fixture.oldPath))
+    }
+
+    @Test("The old volume of a disk that has left it is what old_connection_info says, for its release")
+    func oldPlace() async throws {
+        let bench = Bench()
+        bench.hypervisor.change { $0.liveSource = Fixture.newPath }
+        guard case .alreadyMoved(let plan) = try await Self.run(bench) else {
+            Issue.record("not moved already")
+            return
+        }
+        #expect(plan.oldLocation == .file(Fixture.oldPath))
+        #expect(plan.destination.location == .file(Fixture.newPath))
+        let vendor: JSONValue = ["driver_volume_type": "vendor", "serial": "v-0", "data": [:]]
+        let input = try await Self.run(bench, ["old_connection_info": vendor, "old_volume_id": "v-0"])
+        guard case .alreadyMoved(let other) = input else {
+            Issue.record("not moved already")
+            return
+        }
+        #expect(other.oldLocation == .other("old volume v-0"))
+    }
+
+    @Test("A volume without a known place is released by its id; the moved disk keeps that as its serial")
+    func releaseByID() async throws {
+        let bench = Bench(connector: FakeConnector(isConfigured: true))
+        let old = try ConnectionInfo(
+            json: ["driver_volume_type": "vendor", "serial": "old-volume", "data": [:]], argument: "old_connection_info")
+        let release = VolumeRelease(hypervisor: bench.hypervisor, connector: bench.connector)
+        let own = VolumeUses.Exemption(domain: Fixture.uuid, disk: "vdb")
+        let kept = await release.release(old, .other("old volume old-volume"), isConnected: true, madeSecret: nil)
+        #expect(kept.first?.contains("whose serial is its id") == true)
+        #expect(bench.connector.log.isEmpty)
+        #expect(await release.release(old, .other("old"), isConnected: true, madeSecret: nil, except: own) == [])
+        #expect(bench.connector.log == ["disconnect old-volume"])
     }
 
     @Test("Hard links and bind mounts are one file")
