@@ -70,35 +70,9 @@ extension SwapSteps {
         }
     }
 
-    /// Takes the window away that the copy was shown, and warns where libvirt keeps it in its running configuration.
-    private func dropSlice(_ plan: SwapPlan) async throws {
-        guard plan.usesSlice else { return }
-        var isKept = false
-        try await settle(for: environment.settings.storeRetry) { () async throws(HypervisorError) in
-            isKept = try await hypervisor.dropSlice(plan.domain, disk: plan.disk)
-        } isDone: { () async throws(HypervisorError) in
-            false
-        }
-        guard isKept else { return }
-        control.warn(
-            """
-            slice: libvirt keeps the old size of \(plan.oldBytes) bytes in the running configuration of disk \(plan.disk): a managed save, \
-            a restore and a migration bring it back, unless the hook pivotd-slices is installed, until the guest has been stopped and started
-            """)
-    }
-
     /// Lets the guest use the whole size asked for.
     func grow(_ plan: SwapPlan) async -> SwapInput {
-        guard let target = plan.resizeToBytes else {
-            do {
-                try await dropSlice(plan)
-            } catch is CancellationError {
-                return .interrupted
-            } catch {
-                control.warn("a later resize of the disk will fail until the guest has been stopped and started: \(error)")
-            }
-            return .resized(plan.oldBytes)
-        }
+        guard let target = plan.resizeToBytes else { return .resized(plan.oldBytes) }
         do {
             try await settle(for: environment.settings.storeRetry) { () async throws(HypervisorError) in
                 try await hypervisor.grow(plan.domain, disk: plan.disk, toBytes: target)
@@ -106,7 +80,6 @@ extension SwapSteps {
                 // The capacity tells nothing: it is the volume's own before the guest hears of it.
                 false
             }
-            try await dropSlice(plan)
             return .resized((try? await hypervisor.capacity(plan.domain, disk: plan.disk)) ?? target)
         } catch is CancellationError {
             return .interrupted

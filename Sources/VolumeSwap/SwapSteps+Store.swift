@@ -35,7 +35,25 @@ extension SwapSteps {
         let live = try await liveDisk(plan)
         if plan.wasPersistent { try await storeDefinition(plan, live) }
         if live != nil, plan.isUndefined { try await hypervisor.setRecoveryMetadata(plan.domain, nil) }
+        if live != nil { try await dropSlice(plan) }
         warnOfSize(plan)
+    }
+
+    /// Takes the window away that the copy was shown, and warns where libvirt keeps it in its running configuration.
+    private func dropSlice(_ plan: SwapPlan) async throws(HypervisorError) {
+        guard plan.usesSlice else { return }
+        do {
+            guard try await hypervisor.dropSlice(plan.domain, disk: plan.disk) else { return }
+            control.warn(
+                """
+                slice: libvirt keeps the old size of \(plan.oldBytes) bytes in the running configuration of disk \(plan.disk): a managed \
+                save, a restore and a migration bring it back, unless the hook pivotd-slices is installed, until the guest has been \
+                stopped and started
+                """)
+        } catch {
+            if error.isPassing { throw error }
+            control.warn("slice: a resize of disk \(plan.disk) will fail until the guest has been stopped and started: \(error)")
+        }
     }
 
     /// The running disk, which must be on the new volume; nil when the domain has stopped: then only what is stored counts.
