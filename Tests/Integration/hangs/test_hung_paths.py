@@ -18,36 +18,45 @@ def remote(lab):
     covers.close()
 
 
-def test_another_guest_s_disk(lab, rpc, guest, remote):
+@pytest.fixture
+def bystander(lab):
+    """Makes guests that only have to be there; they are taken away however the test ends."""
+    made = []
+
+    def make(volume, **options) -> None:
+        made.append(lab.guest({"vdb": volume}, **options))
+
+    yield make
+    for guest in made:
+        lab.libvirt.virsh("destroy", guest.uuid, check=False)
+        lab.libvirt.virsh("undefine", guest.uuid)
+
+
+def test_another_guest_s_disk(lab, rpc, guest, remote, bystander):
     directory, cover = remote
-    other = lab.guest({"vdb": lab.volumes.file(path=directory / "theirs.img")})
+    bystander(lab.volumes.file(path=directory / "theirs.img"))
     cover()
     new = lab.volumes.file()
     result = rpc.call("swap_volume", **swap_arguments(guest, new))
     assert any(str(directory) in warning for warning in result["warnings"]), result["warnings"]
     assert_runs_on(guest, new)
     guest.disks["vdb"] = new
-    lab.libvirt.virsh("destroy", other.uuid)
-    lab.libvirt.virsh("undefine", other.uuid)
 
 
-def test_another_guest_s_path_that_leads_nowhere(lab, rpc, guest):
+def test_another_guest_s_path_that_leads_nowhere(lab, rpc, guest, bystander):
     """Links that go round in a circle; and a directory that is none."""
     directory = lab.volumes.directory
     (directory / "round").symlink_to(directory / "about")
     (directory / "about").symlink_to(directory / "round")
     plain = lab.volumes.file()
-    broken = []
     for path in (directory / "round", plain.path / "below"):
         volume = lab.volumes.file()
         volume.source = f"<source file='{path}'/>"
-        broken.append(lab.guest({"vdb": volume}, start=False))
+        bystander(volume, start=False)
     new = lab.volumes.file()
     rpc.call("swap_volume", **swap_arguments(guest, new))
     assert_runs_on(guest, new)
     guest.disks["vdb"] = new
-    for other in broken:
-        lab.remove(other)
 
 
 @pytest.mark.parametrize("way", ["timed_out", "aborted"])
