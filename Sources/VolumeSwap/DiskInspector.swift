@@ -32,7 +32,9 @@ struct DiskInspector {
         if place == .new { return .onNew }
         guard let job else { return try await withoutJob(plan, disk, place) }
         guard let mirror = disk.mirror else { return try await withoutMirror(plan, job) }
-        guard job.isCopy, place == .old, try await self.place(of: mirror.location, plan) == .new else { return .foreignJob(isCopy: job.isCopy) }
+        guard job.isCopy, place == .old, try await self.place(of: mirror.location, plan) == .new else {
+            return .foreignJob(isCopy: job.isCopy)
+        }
         switch mirror.ready {
         case "pivot": return .ending(pivot: true)
         case "abort": return .ending(pivot: false)

@@ -164,12 +164,11 @@ package final class SwapService: Sendable {
         guard case .success(.object(var result)) = outcome, var connection = result["connection_info"]?.objectValue,
             let new = args["new_connection_info"]?.objectValue, let data = new["data"]?.objectValue
         else { return outcome }
-        let path = connection["data"]?["device_path"]
-        let serial = connection["serial"]
+        let (told, serial) = (connection["data"], connection["serial"])
         connection = new
         if let serial { connection["serial"] = serial }
         var full = data
-        if let path { full["device_path"] = path }
+        for key in ["device_path", "volume_id"] { if let value = told?[key] { full[key] = value } }
         connection["data"] = .object(full)
         result["connection_info"] = .object(connection)
         return .success(.object(result))

@@ -170,9 +170,10 @@ extension SwapSteps {
             let uuid = CHAPSecret.uuid(network)
             secret = (try? await hypervisor.hasSecret(uuid: uuid)) == true ? uuid : nil
         }
-        let isConnected = plan.oldLocation.path != nil && request.oldConnection.isHostAttached
+        let isAtHost = plan.oldLocation.path != nil || plan.oldLocation.isOther
         let release = VolumeRelease(hypervisor: hypervisor, connector: environment.connector)
         return await release.release(
-            request.oldConnection, plan.oldLocation, isConnected: isConnected, madeSecret: secret)
+            request.oldConnection, plan.oldLocation, isConnected: isAtHost && request.oldConnection.isHostAttached,
+            madeSecret: secret, volumeID: request.oldVolumeID, except: .init(domain: plan.domain.uuid, disk: plan.disk))
     }
 }
