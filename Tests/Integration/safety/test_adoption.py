@@ -44,21 +44,22 @@ def test_an_adopted_copy_gets_the_plan_s_bandwidth(stage, pool):
     stage.daemon.kill()
     scene.lab.libvirt.virsh("blockjob", scene.guest.uuid, "vdb", "--bandwidth", 1)
     stage.daemon.start()
-    told = f"{MIDDLING * 1048576}"
-    until(
-        lambda: told in scene.lab.libvirt.virsh("blockjob", scene.guest.uuid, "vdb", "--raw", check=False), 5,
-        "its bandwidth is what somebody else has set",
-    )  # fmt: skip
+
+    def bandwidth() -> str:
+        return scene.lab.libvirt.virsh("blockjob", scene.guest.uuid, "vdb", "--raw", check=False)
+
+    until(lambda: f"bandwidth={MIDDLING}" in bandwidth(), 5, lambda: f"somebody else has set it: {bandwidth()}")
     scene.succeed(repeats=True)
 
 
-def test_a_recovered_swap_that_waits_for_its_place_is_aborted(own_stage, pool):
+def test_a_recovered_swap_that_waits_for_its_place_is_aborted(lab, own_stage, pool):
     """Its copy runs and its definition is gone since before the restart: both are undone, though it has no place yet."""
     stage, guests = own_stage({"max_concurrent_swaps": 2}), pool.take(2)
     scenes = []
     for guest in guests:
         scenes.append(stage.scene(guest, strategy="rebase", bandwidth_mib_s=1).send().wait_copying())
     stage.daemon.kill()
+    lab.libvirt.virsh("blockjob", guests[1].uuid, "vdb", "--bandwidth", 100_000, "--bytes")  # it is not to end by itself
     stage.daemon.start(env={"PIVOTD_MAX_CONCURRENT_SWAPS": "1"})
     running, waiting = scenes
     stage.caller.call("abort_swap", task_id=waiting.task()["task_id"])

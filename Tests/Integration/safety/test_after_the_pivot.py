@@ -30,7 +30,7 @@ def test_a_resize_that_fails_is_a_warning(lab, stage, pool):
     finally:
         run("chattr", "-a", new.path)
         stage.daemon.restart_hard()
-    assert result["resized"] is False and result["capacity_bytes"] == guest.visible_size(), result
+    assert result["resized"] is False and result["capacity_bytes"] == guest.console.size(), result
     assert any(warning.startswith("resize:") for warning in result["warnings"]), result["warnings"]
     assert_moved(guest, new)
     pool.retire(guest)
@@ -63,7 +63,8 @@ def test_a_configuration_that_cannot_be_stored_is_tried_again(stage, pool, read_
     scene = stage.scene(pool.one(), strategy="rebase", bandwidth_mib_s=1)
     swap_until_it_cannot_be_stored(stage, scene, make)
     scene.assert_unanswered(4)
-    assert scene.task()["in_use"] == "new"
+    status = scene.task()
+    assert (status["state"], status["failure"]) == ("finishing", None), status
     stage.daemon.restart_hard()
     scene.assert_unanswered(2)
     undo()
