@@ -11,6 +11,8 @@ final class SwapPreflight: Sendable {
     private let ledger = AttachmentLedger()
     /// Which volume the disk was seen on.
     private let seen = Mutex<VolumeInUse?>(nil)
+    /// The disk that is to be moved, once it was seen.
+    private let ownDisk = Mutex<VolumeUses.Exemption?>(nil)
 
     /// - Parameters:
     ///   - task: reserves the new volume; whoever ends the task releases it.
@@ -70,7 +72,7 @@ final class SwapPreflight: Sendable {
         } else {
             remains = await VolumeRelease(hypervisor: hypervisor, connector: environment.connector).release(
                 request.newConnection, entries.location, isConnected: entries.isAttached, madeSecret: entries.madeSecret,
-                volumeID: request.newVolumeID)
+                volumeID: request.newVolumeID, except: volumeInUse == .old ? ownDisk.withLock { $0 } : nil)
         }
         if let task { environment.reservations.release(task) }
         return remains
@@ -104,8 +106,11 @@ final class SwapPreflight: Sendable {
         }
         let isOnOld = try await comparison.describes(
             request.oldConnection, volumeID: request.oldVolumeID, disk, mountPointBase: mountPointBase)
-        if isOnOld { seen.withLock { $0 = .old } }
-        let likelyUse = isOnOld ? .old : await likelyUse(disk, current)
+        // A serial tells no more than where the disk came from: it keeps the old id after a move.
+        ownDisk.withLock { $0 = .init(domain: domain.uuid, disk: disk.target) }
+        let place = await placeSeen(current)
+        seen.withLock { $0 = place }
+        let likelyUse = place ?? (isOnOld ? .old : likelyUse(disk))
         try checkKind(disk, current, domain)
         let resolved = try await resolve(domain)
         try await reserve(resolved.source.location)
@@ -146,15 +151,24 @@ final class SwapPreflight: Sendable {
         var likelyUse: VolumeInUse
     }
 
-    /// Generously: a caller deletes what is in use by nobody.
-    private func likelyUse(_ disk: DiskDescription, _ current: VolumeLocation) async -> VolumeInUse {
-        let place: VolumeLocation? =
-            switch try? request.oldConnection.target(mountPointBase: mountPointBase, argument: "old_connection_info") {
-            case .path(let path)?: .block(path)
-            case .network(let network)?: .network(network)
-            case .connector?, nil: nil
-            }
-        if let place, (try? await comparison.isSame(place, current)) ?? false { return .old }
+    /// Which volume a disk is on by its place, generously: a caller deletes what is in use by nobody. nil when the places do not tell.
+    private func placeSeen(_ current: VolumeLocation) async -> VolumeInUse? {
+        for (connection, name, use) in [
+            (request.newConnection, "new_connection_info", VolumeInUse.new), (request.oldConnection, "old_connection_info", .old),
+        ] {
+            let place: VolumeLocation? =
+                switch try? connection.target(mountPointBase: mountPointBase, argument: name) {
+                case .path(let path)?: .block(path)
+                case .network(let network)?: .network(network)
+                case .connector?, nil: nil
+                }
+            if let place, (try? await comparison.isSame(place, current)) ?? false { return use }
+        }
+        return nil
+    }
+
+    /// Of a disk that is on neither place.
+    private func likelyUse(_ disk: DiskDescription) -> VolumeInUse {
         let serial = disk.serial?.lowercased()
         return request.oldVolumeIDs.contains { $0.lowercased() == serial } ? .unknown : VolumeInUse.none
     }
@@ -219,6 +233,7 @@ final class SwapPreflight: Sendable {
             return .alreadyMoved(plan)
         }
         try checkOld(sight)
+        seen.withLock { $0 = .old }
         let isAdopted = try await checkJob(disk, plan)
         try checkSizes(&plan)
         plan.strategy = try StrategyChoice(plan: plan, status: sight.status, hasTPM: sight.description.hasTPM).strategy(

@@ -45,8 +45,11 @@ extension SwapService {
             let why = phase == .rollingBack ? "it is being rolled back already" : "it has reached its pivot and cannot be aborted"
             throw SwapFailure.invalidInput("task \(record.id) is \(phase.publicState): \(why)")
         }
-        // One that is taken up after a restart may have begun something: it undoes that when its turn comes.
-        if !entry.mustRun, let ticket = entry.ticket, executor.withdraw(ticket) {
+        guard let ticket = entry.ticket, executor.withdraw(ticket) else { return try await status(.task(record.id)) }
+        if let resumption = entry.resumption {
+            // Before a restart it had begun something, which is undone now: its turn may come in hours.
+            executor.runAside { [self] in await perform(record.id, entry.control, resumption) }
+        } else {
             environment.observer.ended(record, .failure(.abortedByRequest), duration: .zero, overhead: nil)
             await conclude(record, .failure(.abortedByRequest))
         }

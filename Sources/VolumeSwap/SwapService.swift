@@ -45,8 +45,8 @@ package final class SwapService: Sendable {
         /// True from when the reply is sent: who asks again may have it already, and is answered once more.
         var isHandedOut = false
         var early = EarlyAnswer.none
-        /// True for a task that may have begun something: it is never just taken out of its queue.
-        var mustRun = false
+        /// Where a task goes on that was under way before a restart: it may have begun something.
+        var resumption: SwapEntry?
         /// True when nothing is left to be done but to deliver the early answer.
         var isConcluded = false
         var askedAgain: [ReplyTo] = []
@@ -176,19 +176,20 @@ package final class SwapService: Sendable {
 
     private func enqueue(_ record: SwapRecord, _ ticket: SwapExecutor.Ticket, _ entry: SwapEntry) {
         let control = SwapControl(phase: record.phase)
-        var mustRun = false
-        if case .resume = entry { mustRun = true }
+        var resumption: SwapEntry?
+        if case .resume = entry { resumption = entry }
         active.withLock { active in
             let isHeld = active.count < SwapService.recordsInMemory
             let early = active[record.id]?.early ?? .none
             active[record.id] = Entry(
-                control: control, ticket: ticket, record: isHeld ? record : nil, early: early, mustRun: mustRun)
+                control: control, ticket: ticket, record: isHeld ? record : nil, early: early,
+                resumption: resumption)
         }
         let id = record.id
         executor.fill(ticket) { [self] in await perform(id, control, entry) }
     }
 
-    private func perform(_ id: TaskID, _ control: SwapControl, _ entry: SwapEntry) async {
+    func perform(_ id: TaskID, _ control: SwapControl, _ entry: SwapEntry) async {
         guard var record = await record(id) else { return }
         if record.startedAt == nil { record.startedAt = environment.clock.date }
         let started = record

@@ -21,7 +21,11 @@ extension SwapSteps {
                 let cause = "moved, but the stored configuration could not be written: \(error)"
                 let isPassing = (error as? HypervisorError)?.isPassing ?? false
                 if !isPassing, clock.now - began >= environment.settings.storeRetry {
-                    return .failed(failure(plan, cause, .configurationFailed))
+                    var failure = failure(plan, cause, .configurationFailed)
+                    failure.leftBehind = [
+                        "the stored configuration of \(plan.domain.name) is missing, or does not name \(plan.destination.location)"
+                    ]
+                    return .failed(failure)
                 }
                 note(cause)
             }

@@ -56,9 +56,31 @@ struct VolumeRelease {
         guard let location, !location.isOther else {
             let identity = VolumeIdentity(Set(connection.iscsiTargets.map { VolumeIdentity.iscsi($0) }))
             let ids = [volumeID].compactMap { $0 } + connection.volumeIDs
-            return await uses.find(identity, at: nil, ids: ids, except: own)
+            var finding = await uses.find(identity, at: nil, ids: ids, except: own)
+            if finding.use == nil { finding.doubts += await doubts(identity, in: domains, except: own) }
+            return finding
         }
         let identity = await VolumeIdentifier(hypervisor: hypervisor).identity(of: location).identity
         return await uses.find(identity, at: location)
+    }
+
+    /// Devices of the host that may be a volume of which nobody knows the place: a serial does not tell, for it keeps the id that the disk
+    /// had before it was moved. Only udev's name of a LUN says that a device is another one.
+    private func doubts(
+        _ identity: VolumeIdentity, in domains: [DomainDescription], except own: VolumeUses.Exemption?
+    ) async -> [String] {
+        var users: [VolumeLocation: String] = [:]
+        for domain in domains where domain.isLive {
+            for disk in domain.disks where !(own?.domain == domain.uuid && own?.disk == disk.target) {
+                guard case .block? = disk.location, let place = disk.location else { continue }
+                users[place] = "disk \(disk.target) of \(domain.name)"
+            }
+        }
+        let answers = await VolumeIdentifier(hypervisor: hypervisor, owner: .another).identities(of: Set(users.keys))
+        return answers.compactMap { place, answer in
+            let isAnother =
+                !identity.isEmpty && answer.identity.names.contains { $0.kind == .iscsi } && !answer.identity.meets(identity)
+            return isAnother ? nil : users[place].map { "\($0) is on \(place), which may be this volume" }
+        }.sorted()
     }
 }
