@@ -62,6 +62,9 @@ package final class DomainLocks: Sendable {
         for continuation in next { continuation.resume(returning: true) }
     }
 
+    /// How many tasks wait for a domain.
+    func waiting(_ uuid: String) -> Int { state.withLock { $0.waiters[uuid]?.count ?? 0 } }
+
     func learn(_ name: String, _ uuid: String) {
         state.withLock { state in
             if state.names.count >= Self.namesInMemory { state.names.removeAll() }

@@ -56,6 +56,32 @@ struct SQLiteJournalTests {
         await journal.close()
     }
 
+    @Test func anOutcomeThatIsToldBeforeTheTaskIsOverStaysTheOutcome() async throws {
+        var journal = try await SQLiteJournal.open(directory: directory.state)
+        let record = Sample.record("t1")
+        _ = try await journal.accept(record)
+        try await journal.enter(record.id, .rollingBack, plan: try Sample.plan)
+        let told = SwapOutcome.failure(.rebaseFailed("stalled", .stalled))
+        try await journal.answer(record.id, told)
+        try await journal.answer(record.id, .failure(.rebaseFailed("another")))
+        try await journal.forgetReply(record.id)
+        await journal.close()
+
+        journal = try await SQLiteJournal.open(directory: directory.state)
+        let open = try #require(try await journal.unfinished().first)
+        #expect(open.outcome == told)
+        #expect(open.isReplied && !open.isOver)
+        #expect(open.phase == .rollingBack)
+        #expect(open.plan == (try Sample.plan))
+        try await journal.finish(record.id, .failure(.rebaseFailed("all undone")), at: .now)
+        try await journal.settle(record.id)
+        let over = try #require(try await journal.record(record.id))
+        #expect(over.outcome == told)
+        #expect(over.phase == .failed && over.isReplied && over.plan == nil)
+        #expect(try await journal.unfinished().isEmpty)
+        await journal.close()
+    }
+
     @Test func anOutcomeThatComesTwiceIsSettledAllTheSame() async throws {
         let journal = try await SQLiteJournal.open(directory: directory.state, isDurable: false)
         let record = Sample.record("t1")

@@ -1,0 +1,157 @@
+import Foundation
+import JSON
+import OrderedCollections
+import Synchronization
+import Testing
+
+@testable import VolumeSwap
+
+@Suite("What hangs holds up neither callers nor other tasks", .timeLimit(.minutes(5)))
+struct ServiceHangTests {
+    static let busy = FakeHypervisor.Trouble(error: HypervisorError(.busy, number: 68, "cannot acquire state change lock"))
+
+    /// A service whose copies are never cancelled, and which answers soon.
+    static func bench() -> ServiceBench {
+        var bench = Bench(FakeHypervisor(onCopy: { _ in }, cancels: false))
+        bench.rollBackPatience = .milliseconds(20)
+        return ServiceBench(bench)
+    }
+
+    static func record(_ phase: SwapPhase) -> SwapRecord {
+        var record = Fixture.record("task-1")
+        record.phase = phase
+        record.startedAt = .now
+        record.plan = Fixture.plan()
+        return record
+    }
+
+    @Test("A failure whose roll-back hangs is told once, by the task's outcome, to whoever asks, and the task goes on")
+    func toldEarly() async throws {
+        let bench = Self.bench()
+        var record = Self.record(.rollingBack)
+        record.plan?.failure = .rebaseFailed("stalled", .stalled)
+        bench.bench.journal.put(record)
+        bench.bench.hypervisor.startJob(to: Fixture.newPath)
+        try await bench.running { (service: SwapService) async throws in
+            _ = try await service.recover()
+            let first = try await bench.nextReply()
+            #expect(first.outcome.failure?.inUse == .old)
+            #expect(first.outcome.failure?.leftBehind.isEmpty == false)
+            while bench.bench.journal.stored("task-1")?.isReplied != true { await Task.yield() }
+            let status = try await service.status(.task(record.id))
+            #expect(status["state"] == "finishing")
+            #expect(status["reason_code"] == "stalled")
+            #expect(service.pendingRollBacks == 1)
+            var again = Fixture.record("task-1")
+            again.replyTo = ReplyTo(messageID: "another", queue: "reply", timeout: nil)
+            while await bench.submit(again) != "ended" { await Task.yield() }
+            #expect(try await bench.nextReply().outcome == first.outcome)
+            // A swap of the instance that waits for the roll-back.
+            #expect(await bench.submit(Fixture.record("task-2")) == "accepted")
+            bench.bench.hypervisor.post(.canceled)
+            #expect(try await bench.nextSettlement() == record.id)
+            #expect(bench.bench.journal.stored("task-1")?.outcome == first.outcome)
+            #expect(bench.bench.journal.stored("task-1")?.phase == .failed)
+            #expect(service.pendingRollBacks == 0)
+        }
+    }
+
+    @Test("A failure that was told before a restart is not told again, and its roll-back goes on")
+    func goesOnAfterRestart() async throws {
+        let bench = Self.bench()
+        var record = Self.record(.rollingBack)
+        record.plan?.failure = .rebaseFailed("stalled", .stalled)
+        record.outcome = .failure(.rebaseFailed("stalled; and more", .stalled))
+        record.replyTo = nil
+        record.isReplied = true
+        bench.bench.journal.put(record)
+        bench.bench.hypervisor.startJob(to: Fixture.newPath)
+        try await bench.running { (service: SwapService) async throws in
+            #expect(try await service.recover() == 1)
+            while bench.bench.hypervisor.count("abort") == 0 { await Task.yield() }
+            bench.bench.hypervisor.post(.canceled)
+            #expect(try await bench.nextSettlement() == record.id)
+            #expect(bench.bench.journal.stored("task-1")?.outcome == record.outcome)
+        }
+    }
+
+    @Test("Recovery asks nothing of a hypervisor that hangs, and other instances' tasks run")
+    func recoversWithoutHypervisor() async throws {
+        let bench = ServiceBench()
+        bench.bench.journal.put(Self.record(.copying))
+        let hypervisor = bench.bench.hypervisor
+        for _ in 0..<3 { hypervisor.fail(.status, Self.busy) }
+        hypervisor.startJob(to: Fixture.newPath, ready: true, cursor: 64 << 20)
+        try await bench.running { (service: SwapService) async throws in
+            #expect(try await service.recover() == 1)
+            #expect(try await bench.nextReply().outcome.result != nil)
+        }
+    }
+
+    @Test("A pivot under way after a restart is not aborted, and is waited for")
+    func pivotUnderWay() async throws {
+        let bench = ServiceBench()
+        bench.bench.journal.put(Self.record(.pivoting))
+        let hypervisor = bench.bench.hypervisor
+        hypervisor.startJob(to: Fixture.newPath, ready: true, cursor: 64 << 20)
+        hypervisor.change { $0.isEnding = "pivot" }
+        try await bench.running { (service: SwapService) async throws in
+            _ = try await service.recover()
+            await #expect(throws: SwapFailure.self) { try await service.abort(.task(TaskID("task-1"))) }
+            hypervisor.finishPivot()
+            #expect(try await bench.nextReply().outcome.result != nil)
+            #expect(hypervisor.count("abort") == 0)
+        }
+    }
+
+    @Test("A task of before a restart that waits for its place undoes what it had begun when it is aborted")
+    func abortWaiting() async throws {
+        let bench = ServiceBench(Bench(FakeHypervisor { _ in }))
+        // The instance's queue is held by somebody else.
+        let (stops, stop) = AsyncStream<Void>.makeStream()
+        bench.service.executor.fill(bench.service.executor.reserve(Fixture.uuid)) { for await _ in stops { break } }
+        bench.bench.journal.put(Self.record(.copying))
+        bench.bench.hypervisor.startJob(to: Fixture.newPath)
+        try await bench.running { (service: SwapService) async throws in
+            _ = try await service.recover()
+            _ = try await service.abort(.task(TaskID("task-1")))
+            let failure = try await bench.nextReply().outcome.failure
+            #expect(failure?.isAbort == true && failure?.inUse == .old)
+            #expect(bench.bench.hypervisor.count("abort") == 1)
+            stop.yield()
+        }
+    }
+
+    @Test("What cannot be a swap is answered at once, and is no task of the instance")
+    func refused() async throws {
+        let bench = ServiceBench(Bench(FakeHypervisor { _ in }))
+        try await bench.running { (service: SwapService) async throws in
+            _ = await bench.submit(Fixture.record("running"))
+            let record = Fixture.record("refused", instanceKey: "task:refused")
+            guard case .accepted = await service.submit(record, refusal: .invalidInput("mountpoint: missing"))() else {
+                Issue.record("not accepted")
+                return
+            }
+            let reply = try await bench.nextReply()
+            #expect(reply.id == record.id)
+            #expect(reply.outcome.failure?.code == .invalidArgument)
+            #expect(try await service.status(.task(record.id))["state"] == "failed")
+        }
+    }
+
+    @Test("One instance by its name and by its UUID is one")
+    func oneKey() async throws {
+        let locks = DomainLocks()
+        try await locks.acquire("u", for: TaskID("first"))
+        let second = Task { try await locks.acquire("u", for: TaskID("second")) }
+        let third = Task { try await locks.acquire("u", for: TaskID("third")) }
+        while locks.waiting("u") < 2 { await Task.yield() }
+        third.cancel()
+        await #expect(throws: CancellationError.self) { try await third.value }
+        locks.release(TaskID("first"))
+        try await second.value
+        locks.learn("instance-1", "u")
+        #expect(locks.queue(for: "name:instance-1") == "u")
+        #expect(locks.queue(for: "name:another") == "name:another")
+    }
+}
