@@ -21,6 +21,8 @@ package final class SQLiteJournal: SwapJournal {
     /// nil in a journal that need not last: its file is deleted, not masked.
     private let memory: TaskMemory?
     private let now: @Sendable () -> Date
+    /// The last task's of before this process.
+    private let firstSequence: Int64
 
     /// Opens or creates the journal of a state directory.
     ///
@@ -56,7 +58,7 @@ package final class SQLiteJournal: SwapJournal {
             try JournalSchema.migrate(database)
             if !isDurable { try JournalSchema.dropRestartIndexes(database) }
             // Opens the reader now: later another file might have this name.
-            try database.read { db in _ = try Int.fetchOne(db, sql: "SELECT count(*) FROM probe") }
+            firstSequence = try database.read { db in try Int64.fetchOne(db, sql: "SELECT max(sequence) FROM task") } ?? 0
             writer = GroupCommit(database: database, path: path, identity: identity, isSynced: isDurable)
         } catch {
             throw JournalError(error, path: path)
@@ -71,7 +73,10 @@ package final class SQLiteJournal: SwapJournal {
     package var commits: Int { writer.commits }
 
     package func accept(_ record: SwapRecord) async throws(JournalError) -> Acceptance {
-        guard case .acceptance(.duplicate(let stored)) = try await writer.submit(.accept(try TaskRow(record))) else {
+        var row = try TaskRow(record)
+        // Tasks that arrive together are written side by side: their order is that of their arrival all the same.
+        if record.arrival > 0 { row.sequence = firstSequence + Int64(record.arrival) }
+        guard case .acceptance(.duplicate(let stored)) = try await writer.submit(.accept(row)) else {
             memory?.accepted(record)
             return .new
         }

@@ -19,6 +19,8 @@ struct TaskRow: Sendable {
     var result: String?
     var failure: String?
     var isSettled: Bool
+    /// Where the task stands among all; nil puts it behind them.
+    var sequence: Int64?
 
     static let select = """
         SELECT id, instance_key, disk, args, context, reply_to, accepted_at, started_at, finished_at, phase, plan, result, failure,
@@ -26,8 +28,8 @@ struct TaskRow: Sendable {
         FROM task JOIN request USING (sequence) LEFT JOIN plan USING (sequence)
         """
     private static let insertTask = """
-        INSERT INTO task (id, instance_key, disk, reply_to, accepted_at, started_at, finished_at, phase, result, failure)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING
+        INSERT INTO task (sequence, id, instance_key, disk, reply_to, accepted_at, started_at, finished_at, phase, result, failure)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING
         """
 
     init(_ record: SwapRecord) throws(JournalError) {
@@ -67,7 +69,7 @@ struct TaskRow: Sendable {
     /// - Returns: false when a task of this id is there.
     func insert(_ db: Database) throws -> Bool {
         try db.run(
-            Self.insertTask, [id, instanceKey, disk, replyTo, acceptedAt, startedAt, finishedAt, phase, result, failure])
+            Self.insertTask, [sequence, id, instanceKey, disk, replyTo, acceptedAt, startedAt, finishedAt, phase, result, failure])
         guard db.changesCount > 0 else { return false }
         let sequence = db.lastInsertedRowID
         try db.run("INSERT INTO request (sequence, args, context) VALUES (?, ?, ?)", [sequence, args, context])

@@ -110,7 +110,7 @@ package final class SwapControl: Sendable {
 
     /// True once the definition that pivotd took away is given back: who removes it from then on means it.
     var hasDefined: Bool { state.withLock { $0.hasDefined } }
-    func noteDefinition() { state.withLock { $0.hasDefined = true } }
+    func noteDefinition(_ isDefined: Bool) { state.withLock { $0.hasDefined = isDefined } }
 
     func warn(_ text: String) {
         state.withLock { state in if !state.warnings.contains(text) { state.warnings.append(text) } }

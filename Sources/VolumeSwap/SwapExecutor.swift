@@ -46,6 +46,14 @@ package final class SwapExecutor: Sendable {
     package var depth: Int { state.withLock { $0.depth } }
     package var running: Int { state.withLock { $0.running } }
 
+    /// A number as tickets have them, without a place.
+    package func nextNumber() -> UInt64 {
+        state.withLock { state in
+            state.next += 1
+            return state.next
+        }
+    }
+
     /// Takes the next place of a key.
     package func reserve(_ key: String) -> Ticket {
         state.withLock { state in

@@ -57,6 +57,8 @@ package struct SwapRecordFacts: Sendable, CustomStringConvertible, CustomReflect
     package var context: JSONObject
     /// nil for a cast.
     package var replyTo: ReplyTo?
+    /// Counts the arrivals of this process: side by side, tasks may be written in another order. 0 where it is not known.
+    package var arrival: UInt64 = 0
     package var acceptedAt: Date
     package var startedAt: Date?
     package var finishedAt: Date?

@@ -106,9 +106,16 @@ package final class SwapService: Sendable {
             }
         case .no: break
         }
-        if let refusal { return { [self] in await refuse(record, refusal) } }
+        var record = record
+        if let refusal {
+            record.arrival = executor.nextNumber()
+            let refused = record
+            return { [self] in await refuse(refused, refusal) }
+        }
         let ticket = executor.reserve(environment.domainLocks.queue(for: record.instanceKey))
-        return { [self] in await accept(record, ticket) }
+        record.arrival = ticket.number
+        let accepted = record
+        return { [self] in await accept(accepted, ticket) }
     }
 
     private func refuse(_ record: SwapRecord, _ refusal: SwapFailure) async -> Submission {
@@ -312,7 +319,8 @@ package final class SwapService: Sendable {
     @discardableResult
     package func recover(onTask: (SwapRecord) -> Void = { _ in }) async throws(JournalError) -> Int {
         let unfinished = try await environment.journal.unfinished()
-        for record in unfinished {
+        // What had begun goes before what had not, whatever the order in which they were written.
+        for record in unfinished.filter({ $0.plan != nil }) + unfinished.filter({ $0.plan == nil }) {
             onTask(record)
             if record.isOver, let outcome = record.outcome {
                 let entry = Entry(control: SwapControl(phase: record.phase), ticket: nil, record: record, isHandedOut: true)
@@ -331,6 +339,7 @@ package final class SwapService: Sendable {
         if let plan = record.plan {
             key = plan.domain.uuid.lowercased()
             environment.domainLocks.learn(plan.domain.name, key)
+            environment.domainLocks.take(key, for: record.id)
             let ids = (try? SwapRequest(resuming: record.args, plan))?.newVolumeIDs ?? []
             environment.reservations.keep(plan, ids: ids, for: record.id)
             entry = .resume(record.phase, plan)

@@ -83,6 +83,15 @@ extension SwapSteps {
         }
     }
 
+    /// A definition whose disk is where the domain runs it, wherever that is: the next start is to find the guest's writes.
+    private func asRunning(_ xml: String, _ plan: SwapPlan) async throws -> String {
+        guard try await hypervisor.statusIfKnown(plan.domain)?.isActive == true,
+            let location = try await hypervisor.description(plan.domain, .live).disk(plan.disk)?.location,
+            try await inspector.place(of: location, plan) != .old
+        else { return xml }
+        return try DomainXML.takingSource(xml, disk: plan.disk, from: try await hypervisor.xml(plan.domain, .live))
+    }
+
     /// Defines the domain again, which does not wait for the copy: libvirt lets one define while it runs.
     ///
     /// - Returns: true when the domain is persistent again.
@@ -90,7 +99,7 @@ extension SwapSteps {
         do {
             guard let savedXML = plan.savedXML else { return true }
             if !control.hasDefined, try await hypervisor.statusIfKnown(plan.domain)?.isPersistent != true {
-                try await define(try await withDevicesOfNow(savedXML, plan))
+                try await define(try await asRunning(try await withDevicesOfNow(savedXML, plan), plan))
             }
             if plan.isAutostarted == true { try await hypervisor.setAutostart(plan.domain) }
             return true

@@ -120,6 +120,7 @@ extension SwapSteps {
             } isDone: { () async throws(HypervisorError) in
                 false
             }
+            control.noteDefinition(false)
             try await settle(interruptedBy: plan) { () async throws(HypervisorError) in
                 try await hypervisor.undefine(plan.domain)
             } isDone: { () async throws(HypervisorError) in

@@ -156,7 +156,7 @@ extension SwapSteps {
 
     func define(_ xml: String) async throws(HypervisorError) {
         try await hypervisor.define(xml: xml)
-        control.noteDefinition()
+        control.noteDefinition(true)
     }
 
     /// A saved definition with the disks and interfaces that came and went while there was no definition to note them in.

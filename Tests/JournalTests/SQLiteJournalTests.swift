@@ -56,6 +56,21 @@ struct SQLiteJournalTests {
         await journal.close()
     }
 
+    @Test func theOrderIsThatOfArrivalOverRestarts() async throws {
+        var expected: [TaskID] = []
+        for run in 0..<2 {
+            let journal = try await SQLiteJournal.open(directory: directory.state)
+            for arrival in [3, 1, 2] as [UInt64] {
+                var record = Sample.record("\(run)-\(arrival)")
+                record.arrival = arrival
+                _ = try await journal.accept(record)
+            }
+            expected += (1...3).map { TaskID("\(run)-\($0)") }
+            #expect(try await journal.unfinished().map(\.id) == expected)
+            await journal.close()
+        }
+    }
+
     @Test func anOutcomeThatIsToldBeforeTheTaskIsOverStaysTheOutcome() async throws {
         var journal = try await SQLiteJournal.open(directory: directory.state)
         let record = Sample.record("t1")
