@@ -1,0 +1,334 @@
+import JSON
+import OrderedCollections
+
+@testable import VolumeSwap
+
+/// What must hold, whatever happens; each check names the promise that was broken.
+final class SimChecks: @unchecked Sendable {
+    unowned let world: SimWorld
+    /// Definitions that pivotd has taken away and must give back.
+    private var taken: Set<Int> = []
+    private var removedAt: [Int: SimLoop.Time] = [:]
+    private var lastLook: [Int: SimLoop.Time] = [:]
+    private var notes: [Int: String] = [:]
+    private var endedAt: [Int: SimLoop.Time] = [:]
+    private var startedAt: [Int: SimLoop.Time] = [:]
+    /// Pivots that other people asked for, by job.
+    private var pivotsByHand: Set<Int> = []
+    private var handled: Set<String> = []
+
+    init(_ world: SimWorld) { self.world = world }
+
+    private func key(_ domain: SimDomain, _ disk: String) -> String { "\(domain.number)/\(disk)" }
+
+    /// Tasks that may still move that disk to that volume.
+    private func wanting(_ domain: SimDomain, _ disk: String, _ volume: SimVolume) -> [SimTask] {
+        world.tasks.filter { $0.outcome == nil && $0.domain === domain && $0.disk == disk && $0.new === volume }
+    }
+
+    // MARK: Never two writers on one volume
+
+    func copyStarts(_ domain: SimDomain, _ disk: String, onto volume: SimVolume, by actor: String) {
+        guard actor == "pivotd" else { return }
+        for other in world.domains {
+            for (target, used) in (other.qemu?.disks ?? [:]).sorted(by: { $0.key < $1.key }) where used === volume {
+                world.violate("a copy onto \(volume.id), which \(other.name) runs as \(target)")
+            }
+            if let job = other.qemu?.jobs.values.first(where: { $0.target === volume }) {
+                world.violate("a copy onto \(volume.id), which \(other.name)'s \(job.disk) is being copied to")
+            }
+            for stored in other.stored?.disks ?? [] where world.volume(at: stored.location) === volume {
+                world.violate("a copy onto \(volume.id), which \(other.name) has stored as \(stored.target)")
+            }
+        }
+        if wanting(domain, disk, volume).isEmpty { world.violate("a copy of \(domain.name)'s \(disk) that no task asks for") }
+    }
+
+    func guestStarts(_ domain: SimDomain, _ disks: [String: SimVolume]) {
+        startedAt[domain.number] = world.loop.now
+        for (target, volume) in disks.sorted(by: { $0.key < $1.key }) {
+            if world.isOpen(volume) { world.violate("two guests on \(volume.id): \(domain.name) starts on it as \(target)") }
+            if let written = domain.written[target], written != volume.sectors, !isUnclear(domain, target) {
+                world.violate("\(domain.name) starts with a \(target) on \(volume.id) that lacks its last writes")
+            }
+            domain.written[target] = volume.sectors
+        }
+    }
+
+    func guestEnded(_ domain: SimDomain) { endedAt[domain.number] = world.loop.now }
+
+    /// Whether somebody was told that the last writes may be on either volume, or still is to be told.
+    private func isUnclear(_ domain: SimDomain, _ disk: String) -> Bool {
+        world.tasks.contains { task in
+            guard task.domain === domain, task.disk == disk else { return false }
+            guard case .failure(let failure) = task.outcome else { return task.outcome == nil }
+            return failure.inUse == .unknown || failure.inUse == VolumeInUse.none || failure.reason.contains("keep both")
+                || failure.reason.contains("Keep both")
+        }
+    }
+
+    // MARK: What is moved was asked for
+
+    func aborts(_ domain: SimDomain, _ job: SimJob, pivot: Bool, by actor: String) {
+        if actor != "pivotd" {
+            if pivot { pivotsByHand.insert(job.number) }
+            handled.insert(key(domain, job.disk))
+            return
+        }
+        if job.type != "copy" { world.violate("pivotd ends a \(job.type) job of \(domain.name), which is not its own") }
+        if pivot, wanting(domain, job.disk, job.target).isEmpty {
+            world.violate("pivotd pivots \(domain.name)'s \(job.disk) to \(job.target.id), and no unanswered task asks for it")
+        }
+    }
+
+    func pivoted(_ domain: SimDomain, _ job: SimJob) {
+        if pivotsByHand.contains(job.number) { return }
+        if wanting(domain, job.disk, job.target).isEmpty {
+            world.violate(
+                "\(domain.name)'s \(job.disk) moves to \(job.target.id) after its task was answered "
+                    + "\(world.tasks.filter { $0.new === job.target }.map { $0.outcome?.phase.rawValue ?? "" })")
+        }
+    }
+
+    // MARK: Definitions
+
+    func looked(_ domain: SimDomain) { lastLook[domain.number] = world.loop.now }
+
+    func undefined(_ domain: SimDomain, by actor: String) {
+        if actor == "pivotd" {
+            taken.insert(domain.number)
+        } else {
+            removedAt[domain.number] = world.loop.now
+            domain.wasRemovedByOthers = true
+        }
+    }
+
+    func defines(_ domain: SimDomain, _ configuration: SimConfiguration, by actor: String) {
+        guard actor == "pivotd" else {
+            notes[domain.number] = configuration.note
+            taken.remove(domain.number)
+            return
+        }
+        if domain.stored == nil, !taken.contains(domain.number) {
+            // Only who could have known has done wrong: between a look and a define there is always a moment.
+            if !domain.startedPersistent {
+                world.violate("pivotd defines \(domain.name), which was transient")
+            } else if let removedAt = removedAt[domain.number], removedAt < lastLook[domain.number] ?? 0 {
+                world.violate("pivotd defines \(domain.name) again, which somebody else has undefined")
+            }
+        }
+        taken.remove(domain.number)
+    }
+
+    func disconnects(_ volume: SimVolume) {
+        if world.isOpen(volume) { world.violate("\(volume.id) is disconnected while a guest uses it") }
+    }
+
+    // MARK: Outcomes
+
+    /// An outcome was stored, or told: the first time it must be true, and from then on the same.
+    func decided(_ id: TaskID, _ outcome: SwapOutcome, by actor: String) {
+        guard let task = world.tasks.first(where: { $0.id == id }) else { return world.violate("an answer to nobody: \(id)") }
+        if let known = task.outcome {
+            if known.plain != outcome.plain {
+                world.violate("\(id) has two outcomes: \(Self.outline(known)) and then, by \(actor), \(Self.outline(outcome))")
+            }
+            return
+        }
+        world.note(actor, "\(id): \(Self.outline(outcome))")
+        task.outcome = outcome
+        task.decidedAt = world.loop.now
+        switch outcome {
+        case .success: checkSuccess(task)
+        case .failure(let failure): checkFailure(task, failure)
+        }
+        world.moment(.decided, task.domain)
+    }
+
+    static func outline(_ outcome: SwapOutcome) -> String {
+        switch outcome {
+        case .success: "success"
+        case .failure(let failure):
+            "\(failure.isAbort ? "aborted" : "failed") (\(failure.code.rawValue), in_use \(failure.inUse?.rawValue ?? "not said")): "
+                + "\(failure.reason)\(failure.leftBehind.isEmpty ? "" : "; left behind: \(failure.leftBehind)")"
+        }
+    }
+
+    /// Of its guest's present run, or of nothing when it is gone.
+    private func running(_ task: SimTask) -> SimVolume? {
+        guard let qemu = task.domain.qemu, !qemu.isDead else { return nil }
+        return qemu.disks[task.disk]
+    }
+
+    private func checkSuccess(_ task: SimTask) {
+        let domain = task.domain
+        if let running = running(task) {
+            if running !== task.new { world.violate("\(task.id) is a success, but \(domain.name) runs \(running.id)") }
+            if let live = domain.live?[task.disk], world.volume(at: live.location) !== task.new {
+                world.violate("\(task.id) is a success, but the live configuration names \(live.location)")
+            }
+        }
+        if let stored = domain.stored?[task.disk], world.volume(at: stored.location) !== task.new {
+            world.violate("\(task.id) is a success, but the stored configuration names \(stored.location)")
+        }
+        if task.abortedAt != nil, task.abortedInLife == world.pivotd?.life.number, !handled.contains(key(domain, task.disk)) {
+            world.violate("\(task.id) is a success, though abort_swap was taken on")
+        }
+    }
+
+    private func checkFailure(_ task: SimTask, _ failure: SwapFailure) {
+        let running = running(task)
+        switch failure.inUse {
+        case .old:
+            if let running, running !== task.old { world.violate("\(task.id) says in_use old, and the guest runs \(running.id)") }
+        case .new:
+            if let running, running !== task.new { world.violate("\(task.id) says in_use new, and the guest runs \(running.id)") }
+        case VolumeInUse.none?:
+            if running === task.new || running === task.old, startedAt[task.domain.number] ?? 0 < task.sentAt {
+                world.violate("\(task.id) says in_use none, and the guest runs \(running?.id ?? "")")
+            }
+        case .unknown: break
+        case nil:
+            if running === task.new, task.old !== task.new, !handled.contains(key(task.domain, task.disk)) {
+                world.violate("\(task.id) has failed, and the guest runs the new volume \(task.new.id): \(failure.reason)")
+            }
+        }
+        if world.faults.isCalm, task.isPlain, world.tasks.count == 1 {
+            world.violate("\(task.id) has failed, and nothing was wrong: \(failure.reason)")
+        }
+    }
+
+    // MARK: The end
+
+    func end() {
+        for domain in world.domains { end(domain) }
+        for task in world.tasks { end(task) }
+        for volume in world.volumes where volume.kind == .attached && volume.isConnected { endConnected(volume) }
+        for (usage, uuid) in world.libvirt.secrets.sorted(by: { $0.key < $1.key }) {
+            let isUsed = world.domains.contains { domain in
+                (domain.live?.disks ?? []).contains { $0.secret == uuid } || (domain.stored?.disks ?? []).contains { $0.secret == uuid }
+            }
+            if !isUsed, !isNamed("secret"), world.tasks.contains(where: { usage.contains(":v\($0.new.number)/") }) {
+                world.violate("the secret \(usage) is left behind, and nobody was told")
+            }
+        }
+    }
+
+    private func end(_ task: SimTask) {
+        guard task.isOver else { return world.violate("\(task.id) has not ended three hours after everything was released") }
+        guard let over = task.repliedAt ?? task.decidedAt else { return }
+        let deadline = deadline(task)
+        if over > deadline {
+            world.violate(
+                "\(task.id) ended \((over - deadline) / .second) s after its bound, though nothing that it needs was held up")
+        }
+        if let abortedAt = task.abortedAt, case .failure(let failure) = task.outcome, failure.isAbort,
+            !isDisturbed(task, abortedAt, over, exceptVolumes: true), over - abortedAt > 60 * .second
+        {
+            world.violate("\(task.id) was aborted, and answered only \((over - abortedAt) / .second) s later")
+        }
+    }
+
+    /// All that share a volume or an instance with a task, and so may hold it up.
+    private func company(_ task: SimTask) -> [SimTask] {
+        var company = [task]
+        while true {
+            let more = world.tasks.filter { other in
+                !company.contains { $0 === other }
+                    && company.contains { $0.domain === other.domain || $0.new === other.new || $0.old === other.new || $0.new === other.old }
+            }
+            if more.isEmpty { return company }
+            company += more
+        }
+    }
+
+    private func deadline(_ task: SimTask) -> SimLoop.Time {
+        let company = company(task)
+        let ends = world.faults.disturbances.filter { disturbance in
+            disturbance.isEverybodys
+                || company.contains { $0.domain === disturbance.domain || $0.new === disturbance.volume || $0.old === disturbance.volume }
+        }.map(\.until)
+        return max(company.map(\.sentAt).max() ?? 0, ends.max() ?? 0) + 1 * .hour
+    }
+
+    private func isDisturbed(_ task: SimTask, _ from: SimLoop.Time, _ until: SimLoop.Time, exceptVolumes: Bool) -> Bool {
+        world.faults.disturbances.contains { disturbance in
+            disturbance.from < until && disturbance.until > from && (disturbance.isEverybodys || disturbance.domain === task.domain)
+        }
+    }
+
+    private func isNamed(_ words: String...) -> Bool {
+        world.tasks.contains { task in
+            switch task.outcome {
+            case .failure(let failure):
+                words.contains { word in failure.reason.contains(word) || failure.leftBehind.contains { $0.contains(word) } }
+            case .success(let result):
+                words.contains { word in
+                    (result["warnings"]?.arrayValue ?? []).contains { $0.stringValue?.contains(word) == true }
+                }
+            case nil: false
+            }
+        }
+    }
+
+    private func end(_ domain: SimDomain) {
+        let name = domain.name
+        if domain.startedPersistent, domain.stored == nil, !domain.wasRemovedByOthers {
+            world.violate("\(name) was persistent and has no definition at the end")
+        }
+        if let stored = domain.stored, stored.note != notes[domain.number] ?? "as made" {
+            world.violate("\(name)'s definition has lost what somebody wrote into it: \(stored.note)")
+        }
+        guard let qemu = domain.qemu, !qemu.isDead, let live = domain.live else { return }
+        if domain.metadata != nil { world.violate("pivotd's metadata is left on \(name)") }
+        for (target, volume) in qemu.disks.sorted(by: { $0.key < $1.key }) {
+            let touching = world.tasks.filter { $0.domain === domain && $0.disk == target }
+            guard !touching.isEmpty else { continue }
+            if let job = qemu.jobs[target], touching.contains(where: { $0.new === job.target }) {
+                world.violate("the copy of \(name)'s \(target) to \(job.target.id) is left behind")
+            }
+            if qemu.jobs[target] == nil, live[target]?.mirror != nil, !isNamed("mirror") {
+                world.violate("a <mirror> without a job is left on \(name)'s \(target), and nobody was told")
+            }
+            let isTold = isNamed("eep both", "in_use new") || touching.contains { $0.saysNew }
+            if let place = live[target]?.location, world.volume(at: place) !== volume, !isTold {
+                world.violate("\(name) runs \(volume.id) as \(target), and its live configuration names \(place)")
+            }
+            if let place = domain.stored?[target]?.location, world.volume(at: place) !== volume, !isTold {
+                world.violate("\(name) runs \(volume.id) as \(target), and its stored configuration names \(place)")
+            }
+            if domain.written[target] != volume.sectors { world.violate("\(name)'s writes to \(target) are not all on \(volume.id)") }
+        }
+    }
+
+    private func endConnected(_ volume: SimVolume) {
+        let isUsed = world.domains.contains { domain in
+            domain.qemu?.disks.values.contains { $0 === volume } == true
+                || (domain.stored?.disks ?? []).contains { world.volume(at: $0.location) === volume }
+        }
+        let isOurs = world.tasks.contains { task in
+            if case .success = task.outcome { return task.old === volume || task.new === volume }
+            return task.new === volume
+        }
+        if !isUsed, isOurs, !isNamed(volume.names[0].location.description) {
+            world.violate("\(volume.id) is left connected to the host, and nobody was told")
+        }
+    }
+}
+
+extension SimTask {
+    fileprivate var saysNew: Bool {
+        if case .failure(let failure) = outcome { return failure.inUse == .new }
+        return false
+    }
+}
+
+extension SwapOutcome {
+    /// Without what a settled record no longer has.
+    fileprivate var plain: SwapOutcome {
+        switch self {
+        case .success(let result): .success(result.redacted())
+        case .failure: self
+        }
+    }
+}

@@ -1,0 +1,175 @@
+import Foundation
+import JSON
+import OrderedCollections
+
+@testable import VolumeSwap
+
+/// One swap as its caller knows it.
+final class SimTask: @unchecked Sendable {
+    let number: Int
+    let domain: SimDomain
+    let disk: String
+    let old: SimVolume
+    let new: SimVolume
+    let args: JSONObject
+    let isCall: Bool
+    let sentAt: SimLoop.Time
+    /// Whether the plain swap must succeed where nothing goes wrong.
+    let isPlain: Bool
+
+    var id: TaskID { TaskID("task-\(number)") }
+    var replyTo: ReplyTo? { isCall ? ReplyTo(messageID: "m-\(number)", queue: "reply", timeout: nil) : nil }
+
+    var outcome: SwapOutcome?
+    var decidedAt: SimLoop.Time?
+    var repliedAt: SimLoop.Time?
+    /// Of an `abort_swap` that was taken on.
+    var abortedAt: SimLoop.Time?
+    /// Which incarnation of pivotd took it on: the next one does not know of it.
+    var abortedInLife = 0
+
+    init(
+        number: Int, domain: SimDomain, disk: String, old: SimVolume, new: SimVolume, args: JSONObject, isCall: Bool,
+        sentAt: SimLoop.Time, isPlain: Bool
+    ) {
+        self.number = number
+        self.domain = domain
+        self.disk = disk
+        self.old = old
+        self.new = new
+        self.args = args
+        self.isCall = isCall
+        self.sentAt = sentAt
+        self.isPlain = isPlain
+    }
+
+    var isOver: Bool { isCall ? repliedAt != nil : decidedAt != nil }
+
+    /// As the endpoint reads it from the message.
+    func record(at date: Date, replyTo: ReplyTo?) -> SwapRecord {
+        let instance = try? InstanceReference(json: args["instance"])
+        return SwapRecord(
+            id: id, instanceKey: instance?.key ?? "task:\(id)", disk: disk, args: args, replyTo: replyTo, acceptedAt: date)
+    }
+}
+
+/// The broker: a message stays until it is acknowledged, and is delivered again when pivotd dies.
+final class SimBroker: @unchecked Sendable {
+    private struct Message {
+        let task: SimTask
+        let replyTo: ReplyTo?
+        /// The life that has it, unacknowledged.
+        var holder: Int?
+    }
+
+    unowned let world: SimWorld
+    private var messages: [Message] = []
+
+    init(_ world: SimWorld) { self.world = world }
+
+    var isEmpty: Bool { messages.isEmpty }
+
+    func send(_ task: SimTask, as replyTo: ReplyTo?) {
+        world.note("client", "sends \(task.id): \(task.domain.name)'s \(task.disk) from \(task.old.id) to \(task.new.id)")
+        messages.append(Message(task: task, replyTo: replyTo))
+        world.pivotd?.consume()
+    }
+
+    /// Hands all that nobody has to a consuming pivotd.
+    func deliver(to pivotd: SimPivotd) {
+        for index in messages.indices where messages[index].holder != pivotd.life.number {
+            messages[index].holder = pivotd.life.number
+            let (task, replyTo) = (messages[index].task, messages[index].replyTo)
+            let accept = pivotd.service.submit(task.record(at: pivotd.clock.date, replyTo: replyTo))
+            pivotd.spawn { [self] in
+                let submission = await accept()
+                guard pivotd.life.isAlive else { return }
+                settle(task, replyTo, submission, pivotd)
+            }
+        }
+    }
+
+    private func settle(_ task: SimTask, _ replyTo: ReplyTo?, _ submission: Submission, _ pivotd: SimPivotd) {
+        guard let index = messages.firstIndex(where: { $0.task === task && $0.replyTo == replyTo }) else { return }
+        if case .notStored = submission {
+            world.loop.after(2 * .second) { [self] in
+                guard let index = messages.firstIndex(where: { $0.task === task && $0.replyTo == replyTo }) else { return }
+                messages[index].holder = nil
+                world.pivotd?.consume()
+            }
+        } else {
+            messages.remove(at: index)
+        }
+    }
+}
+
+/// One incarnation of pivotd: the service with everything around it, from start to death.
+final class SimPivotd: @unchecked Sendable {
+    let life: SimLife
+    let clock: SimClock
+    let service: SwapService
+    private let world: SimWorld
+    private let hypervisor: SimHypervisor
+    private var tasks: [Task<Void, Never>] = []
+    private(set) var isConsuming = false
+
+    init(_ world: SimWorld, _ life: SimLife) {
+        self.world = world
+        self.life = life
+        clock = SimClock(world.loop, life)
+        hypervisor = SimHypervisor(world, life)
+        let environment = SwapEnvironment(
+            hypervisor: hypervisor, connector: SimConnector(world, life), journal: SimJournal(world, life), settings: world.settings,
+            observer: SimObserver(), logger: world.logger, clock: clock)
+        service = SwapService(environment: environment) { record, replyTo, outcome in
+            await world.deliver(life, record, replyTo, outcome)
+        }
+    }
+
+    func spawn(_ body: @escaping @Sendable () async -> Void) { tasks.append(Task(executorPreference: world.loop) { await body() }) }
+
+    func start() {
+        spawn { [self] in await service.run() }
+        spawn { [self] in
+            await hypervisor.waitUntilConnected()
+            do {
+                let count = try await service.recover()
+                world.note("pivotd", "is ready, \(count) tasks taken up")
+            } catch {
+                world.note("pivotd", "cannot start: \(error)")
+                return life.end()
+            }
+            guard life.isAlive else { return }
+            isConsuming = true
+            consume()
+        }
+    }
+
+    func consume() { if isConsuming, life.isAlive { world.broker.deliver(to: self) } }
+
+    /// SIGTERM: no more consuming; what runs is left to the hypervisor, what pivots is finished, if that takes no longer than ten seconds.
+    func stop() {
+        isConsuming = false
+        tasks[0].cancel()
+        let run = tasks[0]
+        spawn { [self] in
+            await run.value
+            life.end()
+        }
+        world.loop.after(10 * .second) { [life] in life.end() }
+    }
+
+    /// Its tasks unwind: their calls throw from now on.
+    func die() {
+        for task in tasks { task.cancel() }
+        tasks = []
+    }
+}
+
+struct SimObserver: SwapObserver {
+    func started(_ record: SwapRecord, _ plan: SwapPlan) {}
+    func entered(_ record: SwapRecord, _ phase: SwapPhase) {}
+    func progressed(_ record: SwapRecord, _ plan: SwapPlan, _ progress: SwapProgress) {}
+    func pivoting(_ record: SwapRecord, afterReady delay: Duration) {}
+    func ended(_ record: SwapRecord, _ outcome: SwapOutcome, duration: Duration, overhead: Duration?) {}
+}
