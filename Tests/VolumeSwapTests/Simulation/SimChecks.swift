@@ -130,7 +130,7 @@ final class SimChecks: @unchecked Sendable {
     func decided(_ id: TaskID, _ outcome: SwapOutcome, by actor: String) {
         guard let task = world.tasks.first(where: { $0.id == id }) else { return world.violate("an answer to nobody: \(id)") }
         if let known = task.outcome {
-            if known.plain != outcome.plain {
+            if known.withoutPassword != outcome.withoutPassword {
                 world.violate("\(id) has two outcomes: \(Self.outline(known)) and then, by \(actor), \(Self.outline(outcome))")
             }
             return
@@ -320,15 +320,5 @@ extension SimTask {
     fileprivate var saysNew: Bool {
         if case .failure(let failure) = outcome { return failure.inUse == .new }
         return false
-    }
-}
-
-extension SwapOutcome {
-    /// Without what a settled record no longer has.
-    fileprivate var plain: SwapOutcome {
-        switch self {
-        case .success(let result): .success(result.redacted())
-        case .failure: self
-        }
     }
 }

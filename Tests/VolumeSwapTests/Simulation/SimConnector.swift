@@ -28,7 +28,7 @@ final class SimConnector: VolumeConnector, @unchecked Sendable {
     func disconnect(_ connection: ConnectionInfo) async throws(SwapFailure) {
         _ = try await run("disconnect", connection) { [world] volume in
             world.checks.disconnects(volume)
-            volume.isConnected = false
+            volume.isConnected = world.mutation == .disconnectsDropped
         }
     }
 

@@ -42,6 +42,9 @@ final class SimHypervisor: Hypervisor, @unchecked Sendable {
                     return error
                 }
             }
+            if world.mutation == .synchronousAbort, name == "pivot" || name == "abort", let domain {
+                call.holdsOn = { domain.live?.disks.contains { $0.mirror?.ready == "pivot" || $0.mirror?.ready == "abort" } ?? false }
+            }
             let connection = libvirt.epoch
             libvirt.send(call)
             await libvirt.wait(for: call, atMost: need == .nothing ? nil : world.callLimit)
@@ -100,7 +103,8 @@ final class SimHypervisor: Hypervisor, @unchecked Sendable {
         try await call("domains", nil, .nothing) { [world] in
             world.domains.flatMap { domain -> [DomainDescription] in
                 let running = domain.live.map { $0.description(domain.identity, isLive: true) }
-                let stored = domain.stored.map { $0.description(domain.identity, isLive: false) }
+                let isHidden = world.mutation == .stoppedDomainsHidden && domain.live == nil
+                let stored = isHidden ? nil : domain.stored?.description(domain.identity, isLive: false)
                 return [running, stored].compactMap { $0 }
             }
         }
@@ -216,7 +220,7 @@ final class SimHypervisor: Hypervisor, @unchecked Sendable {
     func hasLostTrack(_ identity: DomainIdentity, disk: String) async throws(HypervisorError) -> Bool {
         let domain = try domain(identity)
         let body = { [libvirt] () throws(HypervisorError) in try libvirt.hasLostTrack(domain, disk) }
-        guard try await call("query-block", domain, .monitor, body) else { return false }
+        guard try await call("query-block", domain, .monitor, body), world.mutation != .lostTrackDenied else { return false }
         // Twice, a second apart: a pivot's end may be about to be noted.
         await withUnsafeContinuation { continuation in _ = world.loop.after(1 * .second) { continuation.resume() } }
         return try await call("query-block", domain, .monitor, body)

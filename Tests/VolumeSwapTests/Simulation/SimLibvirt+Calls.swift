@@ -21,7 +21,12 @@ extension SimLibvirt {
     }
 
     func configuration(_ domain: SimDomain, _ view: XMLView) throws(HypervisorError) -> SimConfiguration {
-        guard let configuration = domain.configuration(view) else { throw Self.noDomain(domain) }
+        guard var configuration = domain.configuration(view) else { throw Self.noDomain(domain) }
+        if world.mutation == .readyHidden {
+            for index in configuration.disks.indices where configuration.disks[index].mirror?.ready == "yes" {
+                configuration.disks[index].mirror?.ready = nil
+            }
+        }
         return configuration
     }
 
@@ -30,6 +35,7 @@ extension SimLibvirt {
         if let trouble = domain.defineTrouble { throw HypervisorError(.other, number: 38, trouble) }
         world.note(actor, "defines \(domain.name) on \(world.outline(configuration))")
         world.checks.defines(domain, configuration, by: actor)
+        if world.mutation == .definesDropped, actor == "pivotd" { return }
         domain.stored = configuration
         world.moment(.defined, domain)
     }
@@ -114,6 +120,7 @@ extension SimLibvirt {
             qemu.pivot(job)
             world.moment(.pivotAsked, domain)
         } else {
+            if world.mutation == .cancelsDropped { return }
             domain.live?[disk]?.mirror?.ready = "abort"
             world.note(actor, "cancels the job on \(domain.name)'s \(disk)")
             qemu.cancel(job)

@@ -16,8 +16,11 @@ final class SimCall: @unchecked Sendable {
     let need: Need
     /// What else holds it up in QEMU: a destination that does not answer while it is opened.
     let isBlocked: () -> Bool
+    /// Whether it keeps the lock although it was carried out.
+    var holdsOn: () -> Bool = { false }
     var isPivot: Bool { name == "pivot" }
-    fileprivate let body: () -> HypervisorError?
+    private let body: () -> HypervisorError?
+    private var isCarriedOut = false
     private(set) var isAnswered = false
     private(set) var error: HypervisorError?
     /// The one who waits for the answer.
@@ -31,6 +34,12 @@ final class SimCall: @unchecked Sendable {
         self.need = need
         self.isBlocked = isBlocked
         self.body = body
+    }
+
+    fileprivate func carryOut() -> HypervisorError? {
+        if isCarriedOut { return nil }
+        isCarriedOut = true
+        return body()
     }
 
     fileprivate func answer(_ error: HypervisorError?) {
@@ -92,7 +101,7 @@ final class SimLibvirt: @unchecked Sendable {
     }
 
     private func accept(_ call: SimCall) {
-        guard let domain = call.domain, call.need != .nothing else { return carryOut(call) }
+        guard let domain = call.domain, call.need != .nothing else { return reply(call, call.carryOut()) }
         domain.calls.append(call)
         pump(domain)
         guard !call.isAnswered else { return }
@@ -121,12 +130,13 @@ final class SimLibvirt: @unchecked Sendable {
                 }
                 if call.isBlocked() { return }
             }
+            let error = call.carryOut()
+            if error == nil, call.holdsOn() { return }
             domain.calls.removeFirst()
-            carryOut(call)
+            reply(call, error)
         }
     }
 
-    private func carryOut(_ call: SimCall) { reply(call, call.body()) }
 
     private func reply(_ call: SimCall, _ error: HypervisorError?) {
         let connection = epoch
@@ -243,6 +253,7 @@ final class SimLibvirt: @unchecked Sendable {
         if end == .pivoted { domain.live?[job.disk] = job.destination }
         domain.live?[job.disk]?.mirror = nil
         world.note("libvirt", "notes that \(domain.name)'s job on \(job.disk) \(end)")
+        pump(domain)
         world.moment(.noted, domain)
     }
 

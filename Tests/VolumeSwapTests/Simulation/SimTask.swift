@@ -5,7 +5,7 @@ import OrderedCollections
 @testable import VolumeSwap
 
 /// One swap as its caller knows it.
-final class SimTask: @unchecked Sendable {
+final class SimTask: CustomStringConvertible, @unchecked Sendable {
     let number: Int
     let domain: SimDomain
     let disk: String
@@ -45,6 +45,13 @@ final class SimTask: @unchecked Sendable {
 
     var isOver: Bool { isCall ? repliedAt != nil : decidedAt != nil }
 
+    var description: String {
+        let options = args["options"]?.objectValue?.map { " \($0.key)=\($0.value.serialized())" }.joined() ?? ""
+        let name = new.names.first { .object($0.connection) == args["new_connection_info"] }?.location.description ?? ""
+        let resize = args["resize_to"] == 0 ? "" : " resize_to=\(args["resize_to"]?.integerValue ?? 0)"
+        return "\(id): \(domain.name)'s \(disk) from \(old.id) to \(new.id) (\(name))\(resize)\(options)"
+    }
+
     /// As the endpoint reads it from the message.
     func record(at date: Date, replyTo: ReplyTo?) -> SwapRecord {
         let instance = try? InstanceReference(json: args["instance"])
@@ -70,7 +77,7 @@ final class SimBroker: @unchecked Sendable {
     var isEmpty: Bool { messages.isEmpty }
 
     func send(_ task: SimTask, as replyTo: ReplyTo?) {
-        world.note("client", "sends \(task.id): \(task.domain.name)'s \(task.disk) from \(task.old.id) to \(task.new.id)")
+        world.note("client", "sends \(task)")
         messages.append(Message(task: task, replyTo: replyTo))
         world.pivotd?.consume()
     }

@@ -13,6 +13,8 @@ final class SimWorld: @unchecked Sendable {
     enum Moment: CaseIterable { case copyStarted, ready, pivotAsked, pivoted, noted, jobEnded, cancelAsked, defined, undefined, decided }
 
     let seed: UInt64
+    /// What is wrong with this world on purpose.
+    let mutation: SimMutation?
     let loop: SimLoop
     let logger: Logger
     private(set) var settings = SwapSettings(allowedPaths: PathPolicy(["/volumes", "/dev/vg", "/dev/mapper", "/dev/dm-*"]))
@@ -43,8 +45,9 @@ final class SimWorld: @unchecked Sendable {
     /// After so many effects a pivotd dies, one number for each life.
     var deaths: [Int] = []
 
-    init(seed: UInt64, isTraced: Bool) {
+    init(seed: UInt64, isTraced: Bool = false, mutation: SimMutation? = nil) {
         self.seed = seed
+        self.mutation = mutation
         loop = SimLoop(seed: seed)
         trace = isTraced ? [] : nil
         var logger = Logger(label: "simulation")
@@ -92,7 +95,8 @@ final class SimWorld: @unchecked Sendable {
 
     func path(_ path: String) -> PathDescription? {
         guard let (volume, description) = paths[path], volume.isConnected else { return nil }
-        return description
+        guard mutation == .symlinksDenied else { return description }
+        return PathDescription(kind: .file, bytes: volume.bytes, canonicalPath: path, names: [path], deviceNumber: nil)
     }
 
     /// Whether a QEMU has it open, as a disk or as a copy's destination.
@@ -148,7 +152,7 @@ final class SimWorld: @unchecked Sendable {
         guard life.pass() else { return false }
         await pause(loop.pick(500...20 * .millisecond))
         guard life.isAlive else { return false }
-        checks.decided(record.id, outcome, by: "the reply")
+        checks.decided(record.id, outcome, by: "reply")
         if let task = tasks.first(where: { $0.id == record.id }), replyTo == task.replyTo, task.repliedAt == nil {
             task.repliedAt = loop.now
         }
