@@ -55,6 +55,17 @@ final class SimChecks: @unchecked Sendable {
         }
     }
 
+    /// A copy that stalls because its destination hangs is to be given up in time: the caller is answered within half a minute.
+    func hangs(_ volume: SimVolume, for time: SimLoop.Time) {
+        for task in world.tasks where task.new === volume && task.outcome == nil {
+            guard let job = task.domain.qemu?.jobs[task.disk], job.target === volume, job.state == .copying,
+                let limit = task.args["options"]?["stall_timeout_s"]?.integerValue
+            else { continue }
+            let answerBy = world.loop.now + limit * .second + 90 * .second
+            if answerBy < world.loop.now + time { task.answerBy = (world.loop.now, answerBy) }
+        }
+    }
+
     func guestEnded(_ domain: SimDomain) { endedAt[domain.number] = world.loop.now }
 
     /// Whether somebody was told that the last writes may be on either volume, or still is to be told.
@@ -222,8 +233,11 @@ final class SimChecks: @unchecked Sendable {
             world.violate(
                 "\(task.id) ended \((over - deadline) / .second) s after its bound, though nothing that it needs was held up")
         }
+        if let (from, answerBy) = task.answerBy, over > answerBy, !isDisturbed(task, from, answerBy) {
+            world.violate("\(task.id)'s copy stalled, and it was answered \((over - answerBy) / .second) s too late")
+        }
         if let abortedAt = task.abortedAt, case .failure(let failure) = task.outcome, failure.isAbort,
-            !isDisturbed(task, abortedAt, over, exceptVolumes: true), over - abortedAt > 60 * .second
+            !isDisturbed(task, abortedAt, over), over - abortedAt > 60 * .second
         {
             world.violate("\(task.id) was aborted, and answered only \((over - abortedAt) / .second) s later")
         }
@@ -251,7 +265,7 @@ final class SimChecks: @unchecked Sendable {
         return max(company.map(\.sentAt).max() ?? 0, ends.max() ?? 0) + 1 * .hour
     }
 
-    private func isDisturbed(_ task: SimTask, _ from: SimLoop.Time, _ until: SimLoop.Time, exceptVolumes: Bool) -> Bool {
+    private func isDisturbed(_ task: SimTask, _ from: SimLoop.Time, _ until: SimLoop.Time) -> Bool {
         world.faults.disturbances.contains { disturbance in
             disturbance.from < until && disturbance.until > from && (disturbance.isEverybodys || disturbance.domain === task.domain)
         }

@@ -9,9 +9,9 @@ import OrderedCollections
 final class SimFaults: @unchecked Sendable {
     enum Kind: CaseIterable {
         // Storage
-        case hungVolume, failingVolume
+        case hungVolume, failingVolume, hungVolumeAndAbort
         // QEMU
-        case stalledQEMU, deadQEMU
+        case stalledQEMU, deadQEMU, stalledQEMUAndKill
         // libvirt
         case hungLibvirt, deadLibvirt, lostConnection, lostEvents, heldLock, refusedDefine, failedGrow
         // pivotd and what is its own
@@ -103,6 +103,12 @@ final class SimFaults: @unchecked Sendable {
         let task = world.tasks.last { $0.domain === struck && $0.outcome == nil } ?? loop.pick(world.tasks)
         let domain = struck ?? task.domain
         switch kind {
+        case .hungVolumeAndAbort:
+            strike(.hungVolume, task.new)
+            loop.after(loop.pick(500 * .millisecond...20 * .second)) { [self] in if !isReleased { ask(.abort, task) } }
+        case .stalledQEMUAndKill:
+            strikeQEMU(.stalledQEMU, domain)
+            loop.after(loop.pick(0...30 * .second)) { [self] in if !isReleased { strikePivotd(.killedPivotd) } }
         case .hungVolume, .failingVolume: strike(kind, loop.chance(80) ? task.new : task.old)
         case .stalledQEMU, .deadQEMU: strikeQEMU(kind, domain)
         case .hungLibvirt, .deadLibvirt, .lostConnection, .lostEvents, .heldLock, .refusedDefine, .failedGrow: strikeLibvirt(kind, domain)
@@ -117,6 +123,7 @@ final class SimFaults: @unchecked Sendable {
         if kind == .hungVolume {
             let time = loop.pick(length)
             world.note("storage", "\(volume.id) does not answer, for \(time / .second) s")
+            world.checks.hangs(volume, for: time)
             set(volume, isHung: true)
             hold(nil, volume, for: time) { [self] in
                 if volume.isHung { world.note("storage", "\(volume.id) answers again") }
@@ -151,10 +158,10 @@ final class SimFaults: @unchecked Sendable {
         }
         let time = loop.pick(length)
         world.note(domain.name, "QEMU is stopped, for \(time / .second) s")
-        qemu.stall(true)
+        qemu.stop(true)
         hold(domain, for: time) { [self] in
             if qemu.isStalled { world.note(domain.name, "QEMU goes on") }
-            qemu.stall(false)
+            qemu.stop(false)
             world.libvirt.pump(domain)
         }
     }
@@ -247,7 +254,7 @@ final class SimFaults: @unchecked Sendable {
         for domain in world.domains {
             domain.defineTrouble = nil
             domain.lockedUntil = loop.now
-            domain.qemu?.stall(false)
+            domain.qemu?.stop(false)
             world.libvirt.pump(domain)
         }
         for index in disturbances.indices { disturbances[index].until = min(disturbances[index].until, loop.now) }

@@ -27,7 +27,7 @@ final class SimHypervisor: Hypervisor, @unchecked Sendable {
 
     private func call<Value>(
         _ name: String, _ domain: SimDomain?, _ need: SimCall.Need, isWrite: Bool = false,
-        isBlocked: @escaping () -> Bool = { false }, _ body: @escaping () throws(HypervisorError) -> Value
+        isBlocked: @escaping () -> Bool = { false }, ifDead: Value? = nil, _ body: @escaping () throws(HypervisorError) -> Value
     ) async throws(HypervisorError) -> Value {
         try await live()
         while true {
@@ -40,6 +40,12 @@ final class SimHypervisor: Hypervisor, @unchecked Sendable {
                     return nil
                 } catch {
                     return error
+                }
+            }
+            if let ifDead {
+                call.ifDead = {
+                    value = ifDead
+                    return nil
                 }
             }
             if world.mutation == .synchronousAbort, name == "pivot" || name == "abort", let domain {
@@ -168,7 +174,7 @@ final class SimHypervisor: Hypervisor, @unchecked Sendable {
 
     func blockJobInfo(_ identity: DomainIdentity, disk: String) async throws(HypervisorError) -> BlockJobInfo? {
         let domain = try domain(identity)
-        return try await call("blockJobInfo", domain, .monitor) { [libvirt] () throws(HypervisorError) in
+        return try await call("blockJobInfo", domain, .monitor, ifDead: .some(nil)) { [libvirt] () throws(HypervisorError) in
             try libvirt.jobInfo(domain, disk)
         }
     }

@@ -102,7 +102,7 @@ extension SimLibvirt {
     func abort(_ domain: SimDomain, _ disk: String, pivot: Bool, by actor: String) throws(HypervisorError) {
         let (qemu, live) = try active(domain)
         guard let job = qemu.jobs[disk] else {
-            throw HypervisorError(.operationInvalid, number: 55, "Requested operation is not valid: no active block job on disk '\(disk)'")
+            throw HypervisorError(.other, number: 8, "invalid argument: disk \(disk) does not have an active block job")
         }
         if job.state == .pivoting || job.state == .cancelling {
             throw HypervisorError(

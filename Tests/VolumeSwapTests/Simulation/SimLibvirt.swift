@@ -18,6 +18,10 @@ final class SimCall: @unchecked Sendable {
     let isBlocked: () -> Bool
     /// Whether it keeps the lock although it was carried out.
     var holdsOn: () -> Bool = { false }
+    /// What a QEMU that has just died makes of it; by default a broken monitor.
+    var ifDead: () -> HypervisorError? = {
+        HypervisorError(.other, number: 38, "Unable to read from monitor: Connection reset by peer")
+    }
     var isPivot: Bool { name == "pivot" }
     private let body: () -> HypervisorError?
     private var isCarriedOut = false
@@ -64,6 +68,9 @@ final class SimCall: @unchecked Sendable {
 ///   event comes, and only some milliseconds later the live configuration names the new source without a `<mirror>`;
 /// - a pivot that is asked for while the guest's writes hang in the destination is not answered, asynchronous or not, and holds the
 ///   lock; when libvirtd is restarted in that state and the destination goes on, the new libvirtd ends the guest;
+/// - a cancel that QEMU carries out at once while the destination hangs (a copy that is not in step, with nothing in flight) stops QEMU's
+///   main loop until the destination is back; a yank of its socket before that avoids it;
+/// - in the second after QEMU's death there is no block job, and the domain still is active;
 /// - a libvirtd that is stopped (SIGSTOP) loses pivotd's connection by the keepalive, and carries out what it has received when it goes on.
 final class SimLibvirt: @unchecked Sendable {
     unowned let world: SimWorld
@@ -80,6 +87,7 @@ final class SimLibvirt: @unchecked Sendable {
     private var inbox: [SimCall] = []
     private var backlog: [() -> Void] = []
     private var nextEventAt: SimLoop.Time = 0
+    private var nextArrivalAt: SimLoop.Time = 0
     private var awaitingConnection: [UnsafeContinuation<Void, Never>] = []
     private var subscriptions: [(life: SimLife, uuid: String, events: HypervisorEvents)] = []
     /// Ends of jobs that this daemon has not taken note of, by domain and disk.
@@ -125,7 +133,7 @@ final class SimLibvirt: @unchecked Sendable {
                 if qemu.isStalled { return }
                 if qemu.isDead {
                     domain.calls.removeFirst()
-                    reply(call, HypervisorError(.other, number: 1, "internal error: End of file from qemu monitor"))
+                    reply(call, call.ifDead())
                     continue
                 }
                 if call.isBlocked() { return }
@@ -195,9 +203,10 @@ final class SimLibvirt: @unchecked Sendable {
     private func emit(_ domain: SimDomain, _ event: (SimLife) -> HypervisorEvent) {
         guard isConnected, !losesEvents else { return world.note("libvirt", "an event of \(domain.name) is lost") }
         let connection = epoch
+        nextArrivalAt = max(nextArrivalAt, loop.now + loop.pick(0...20 * .millisecond))
         for subscription in subscriptions where subscription.uuid == domain.identity.uuid {
             let event = event(subscription.life)
-            loop.after(loop.pick(0...20 * .millisecond)) { [self] in
+            loop.after(nextArrivalAt - loop.now) { [self] in
                 if connection == epoch, subscription.life.isAlive { subscription.events.post(event) }
             }
         }

@@ -51,8 +51,11 @@ final class SimQEMU: @unchecked Sendable {
     unowned let domain: SimDomain
     var disks: [String: SimVolume]
     private(set) var jobs: [String: SimJob] = [:]
-    /// SIGSTOP: no monitor, no guest, no job.
-    private(set) var isStalled = false
+    private var isStopped = false
+    /// The destination that its main loop waits for.
+    private var frozenBy: SimVolume?
+    /// No monitor, no guest, no job.
+    var isStalled: Bool { isStopped || frozenBy?.isHung == true }
     private(set) var isDead = false
     /// A guest that writes all the time: the remaining bytes of its copy are never none.
     let isBusy: Bool
@@ -85,8 +88,9 @@ final class SimQEMU: @unchecked Sendable {
         }
     }
 
-    func stall(_ isStalled: Bool) {
-        self.isStalled = isStalled
+    /// SIGSTOP and SIGCONT.
+    func stop(_ isStopped: Bool) {
+        self.isStopped = isStopped
         update()
     }
 
@@ -160,16 +164,19 @@ final class SimQEMU: @unchecked Sendable {
 
     /// `block-job-cancel`
     func cancel(_ job: SimJob, isForced: Bool = false) {
+        if job.state == .copying, !isForced, job.target.isHung, loop.chance(50) { frozenBy = job.target }
         let isLong = job.state == .ready && isBusy && !isForced
         let work = isLong ? cancelTime ?? 5 * .millisecond : 5 * .millisecond
+        if isForced, yank(job) { return }
         reset(job, .cancelling, work: work)
-        if isForced { yank(job) }
     }
 
     /// Closes the socket under the requests that hang in an nbd server: the job fails, a pivot too, and the guest goes on.
-    func yank(_ job: SimJob) {
-        guard job.target.isHung, job.target.kind == .nbd, !isStalled else { return }
+    @discardableResult
+    func yank(_ job: SimJob) -> Bool {
+        guard job.target.isHung, job.target.kind == .nbd, !isStalled else { return false }
         end(job, job.state == .cancelling ? .cancelled : .failed("Input/output error"))
+        return true
     }
 
     private func reset(_ job: SimJob, _ state: SimJob.State, work: SimLoop.Time) {

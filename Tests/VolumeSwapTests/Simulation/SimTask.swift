@@ -23,6 +23,8 @@ final class SimTask: CustomStringConvertible, @unchecked Sendable {
     var outcome: SwapOutcome?
     var decidedAt: SimLoop.Time?
     var repliedAt: SimLoop.Time?
+    /// Since when its copy stalls, and when it must have been answered for that.
+    var answerBy: (from: SimLoop.Time, SimLoop.Time)?
     /// Of an `abort_swap` that was taken on.
     var abortedAt: SimLoop.Time?
     /// Which incarnation of pivotd took it on: the next one does not know of it.
