@@ -10,7 +10,8 @@ final class SimChecks: @unchecked Sendable {
     private var taken: Set<Int> = []
     private var removedAt: [Int: SimLoop.Time] = [:]
     private var lastLook: [Int: SimLoop.Time] = [:]
-    private var notes: [Int: String] = [:]
+    private var notes: [Int: (text: String, at: SimLoop.Time)] = [:]
+    private var lastReading: [Int: SimLoop.Time] = [:]
     private var endedAt: [Int: SimLoop.Time] = [:]
     private var startedAt: [Int: SimLoop.Time] = [:]
     /// Pivots that other people asked for, by job.
@@ -103,6 +104,7 @@ final class SimChecks: @unchecked Sendable {
 
     // MARK: Definitions
 
+    func readStored(_ domain: SimDomain) { lastReading[domain.number] = world.loop.now }
     func looked(_ domain: SimDomain) { lastLook[domain.number] = world.loop.now }
 
     func undefined(_ domain: SimDomain, by actor: String) {
@@ -116,9 +118,12 @@ final class SimChecks: @unchecked Sendable {
 
     func defines(_ domain: SimDomain, _ configuration: SimConfiguration, by actor: String) {
         guard actor == "pivotd" else {
-            notes[domain.number] = configuration.note
+            notes[domain.number] = (configuration.note, world.loop.now)
             taken.remove(domain.number)
             return
+        }
+        if let note = notes[domain.number], note.text != configuration.note, note.at < lastReading[domain.number] ?? 0 {
+            world.violate("\(domain.name)'s definition loses what somebody wrote into it, \(note.text)")
         }
         if domain.stored == nil, !taken.contains(domain.number) {
             // Only who could have known has done wrong: between a look and a define there is always a moment.
@@ -289,9 +294,6 @@ final class SimChecks: @unchecked Sendable {
         let name = domain.name
         if domain.startedPersistent, domain.stored == nil, !domain.wasRemovedByOthers {
             world.violate("\(name) was persistent and has no definition at the end")
-        }
-        if let stored = domain.stored, stored.note != notes[domain.number] ?? "as made" {
-            world.violate("\(name)'s definition has lost what somebody wrote into it: \(stored.note)")
         }
         guard let qemu = domain.qemu, !qemu.isDead, let live = domain.live else { return }
         if domain.metadata != nil { world.violate("pivotd's metadata is left on \(name)") }

@@ -20,6 +20,9 @@ final class SimFaults: @unchecked Sendable {
         case abort, bandwidth
         // Other people
         case destroyed, shutDown, undefined, deleted, abortedByHand, pivotedByHand, edited
+
+        /// What can last for hours.
+        static let hangs: [Kind] = [.hungVolume, .hungVolumeAndAbort, .stalledQEMU, .stalledQEMUAndKill, .killedPivotd, .abort]
     }
 
     /// Whom a fault holds up, and until when.
@@ -55,12 +58,12 @@ final class SimFaults: @unchecked Sendable {
         end = isLong ? 5 * .hour : loop.pick(30 * .second...6 * .minute)
         world.set(sampleInterval: isLong ? .seconds(20) : .seconds(loop.pick([1, 1, 3])))
         world.callLimit = loop.pick([20 * .second, 40 * .second, nil])
-        SimScene(world).make(isCalm: isCalm)
+        SimScene(world).make(isCalm: isCalm, sending: isLong ? 1 * .minute : 8 * .second)
         for domain in world.domains { keepWriting(domain) }
         guard !isCalm else { return }
         for _ in 0..<Int([0, 0, 1, 1, 2, 3][Int(loop.below(6))]) { world.deaths.append(Int(loop.pick(1...70))) }
         for _ in 0..<Int(loop.pick(1...4)) {
-            let kind = loop.pick(Kind.allCases)
+            let kind = loop.pick(isLong ? Kind.hangs : Kind.allCases)
             if loop.chance(35) {
                 loop.after(loop.pick(0...20 * .second)) { [self] in strike(kind, nil) }
             } else {

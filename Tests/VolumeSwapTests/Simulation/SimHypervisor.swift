@@ -50,6 +50,9 @@ final class SimHypervisor: Hypervisor, @unchecked Sendable {
             }
             if world.mutation == .synchronousAbort, name == "pivot" || name == "abort", let domain {
                 call.holdsOn = { domain.live?.disks.contains { $0.mirror?.ready == "pivot" || $0.mirror?.ready == "abort" } ?? false }
+                call.afterwards = {
+                    domain.live == nil ? HypervisorError(.operationInvalid, number: 55, "domain is no longer running") : nil
+                }
             }
             let connection = libvirt.epoch
             libvirt.send(call)

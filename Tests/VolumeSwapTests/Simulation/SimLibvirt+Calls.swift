@@ -22,6 +22,7 @@ extension SimLibvirt {
 
     func configuration(_ domain: SimDomain, _ view: XMLView) throws(HypervisorError) -> SimConfiguration {
         guard var configuration = domain.configuration(view) else { throw Self.noDomain(domain) }
+        if view == .inactive { world.checks.readStored(domain) }
         if world.mutation == .readyHidden {
             for index in configuration.disks.indices where configuration.disks[index].mirror?.ready == "yes" {
                 configuration.disks[index].mirror?.ready = nil

@@ -18,6 +18,8 @@ final class SimCall: @unchecked Sendable {
     let isBlocked: () -> Bool
     /// Whether it keeps the lock although it was carried out.
     var holdsOn: () -> Bool = { false }
+    /// What it comes to when it has been carried out and let the lock go.
+    var afterwards: () -> HypervisorError? = { nil }
     /// What a QEMU that has just died makes of it; by default a broken monitor.
     var ifDead: () -> HypervisorError? = {
         HypervisorError(.other, number: 38, "Unable to read from monitor: Connection reset by peer")
@@ -141,7 +143,7 @@ final class SimLibvirt: @unchecked Sendable {
             let error = call.carryOut()
             if error == nil, call.holdsOn() { return }
             domain.calls.removeFirst()
-            reply(call, error)
+            reply(call, error ?? call.afterwards())
         }
     }
 

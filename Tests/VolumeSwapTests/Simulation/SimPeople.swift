@@ -13,7 +13,7 @@ struct SimPeople {
         case .destroyed, .shutDown:
             guard domain.qemu != nil else { return }
             world.note("people", kind == .destroyed ? "virsh destroy \(domain.name)" : "\(domain.name) shuts itself down")
-            end(domain, reason: kind == .destroyed ? "destroyed from the host" : "shut down by the guest", isAtOnce: true)
+            end(domain, reason: kind == .destroyed ? "destroyed from the host" : "shut down by the guest", isAtOnce: kind == .destroyed)
             if loop.chance(60) { loop.after(loop.pick(100 * .millisecond...30 * .second)) { start(domain) } }
         case .undefined: undefine(domain)
         case .deleted:

@@ -11,12 +11,12 @@ struct SimScene {
 
     init(_ world: SimWorld) { self.world = world }
 
-    func make(isCalm: Bool) {
+    func make(isCalm: Bool, sending: SimLoop.Time) {
         let count = Int(loop.pick(1...4))
         for _ in 0..<count { addDomain(isRunning: true) }
         if loop.chance(35) { addDomain(isRunning: false) }
         let running = world.domains.filter { $0.qemu != nil }
-        for number in 1...Int(loop.pick(1...4)) { addTask(number, loop.pick(running), isCalm: isCalm) }
+        for number in 1...Int(loop.pick(1...4)) { addTask(number, loop.pick(running), isCalm: isCalm, sending: sending) }
     }
 
     private func addVolume(_ kind: SimVolume.Kind? = nil, gib: Int64 = 1, isConnected: Bool = true) -> SimVolume {
@@ -55,7 +55,7 @@ struct SimScene {
         domain.live = nil
     }
 
-    private func addTask(_ number: Int, _ domain: SimDomain, isCalm: Bool) {
+    private func addTask(_ number: Int, _ domain: SimDomain, isCalm: Bool, sending: SimLoop.Time) {
         let disk = loop.pick(domain.stored?.disks.map(\.target) ?? domain.live?.disks.map(\.target) ?? [])
         let before = world.tasks.last { $0.domain === domain && $0.disk == disk }
         guard let old = before?.new ?? domain.qemu?.disks[disk] else { return }
@@ -94,7 +94,7 @@ struct SimScene {
         if world.tasks.contains(where: { $0.new === old || $0.old === target }) { isPlain = false }
         let task = SimTask(
             number: number, domain: domain, disk: disk, old: old, new: target, args: args, isCall: loop.chance(90),
-            sentAt: loop.pick(0...8 * .second), isPlain: isPlain)
+            sentAt: loop.pick(0...sending), isPlain: isPlain)
         world.tasks.append(task)
         loop.after(task.sentAt) { [world] in world.broker.send(task, as: task.replyTo) }
         if !isCalm, loop.chance(15) {

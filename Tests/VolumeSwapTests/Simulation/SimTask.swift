@@ -143,8 +143,10 @@ final class SimPivotd: @unchecked Sendable {
             await hypervisor.waitUntilConnected()
             do {
                 let count = try await service.recover()
+                guard life.isAlive else { return }
                 world.note("pivotd", "is ready, \(count) tasks taken up")
             } catch {
+                guard life.isAlive else { return }
                 world.note("pivotd", "cannot start: \(error)")
                 return life.end()
             }
