@@ -232,6 +232,9 @@ final class SimChecks: @unchecked Sendable {
 
     private func end(_ task: SimTask) {
         guard task.isOver else { return world.violate("\(task.id) has not ended three hours after everything was released") }
+        if let record = world.storage.records[task.id], !record.isOver {
+            world.violate("\(task.id) was answered, and still is \(record.phase.rawValue) three hours after everything was released")
+        }
         guard let over = task.repliedAt ?? task.decidedAt else { return }
         let deadline = deadline(task)
         if over > deadline {
@@ -294,6 +297,9 @@ final class SimChecks: @unchecked Sendable {
         let name = domain.name
         if domain.startedPersistent, domain.stored == nil, !domain.wasRemovedByOthers {
             world.violate("\(name) was persistent and has no definition at the end")
+        }
+        if domain.stored != nil, !domain.wasRemovedByOthers, domain.isAutostarted != domain.startedAutostarted {
+            world.violate("\(name) is not started with the host any more")
         }
         guard let qemu = domain.qemu, !qemu.isDead, let live = domain.live else { return }
         if domain.metadata != nil { world.violate("pivotd's metadata is left on \(name)") }

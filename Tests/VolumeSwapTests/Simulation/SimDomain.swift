@@ -17,6 +17,9 @@ final class SimDomain: @unchecked Sendable {
     var calls: [SimCall] = []
     /// Until when somebody else's call holds the job lock.
     var lockedUntil: SimLoop.Time = 0
+    /// The link by which libvirt starts it with the host: undefining removes it.
+    var isAutostarted = false
+    var startedAutostarted = false
     /// Why libvirt does not define it just now.
     var defineTrouble: String?
 

@@ -136,6 +136,21 @@ final class SimHypervisor: Hypervisor, @unchecked Sendable {
         }
     }
 
+    func isAutostarted(_ identity: DomainIdentity) async throws(HypervisorError) -> Bool {
+        let domain = try domain(identity)
+        return try await call("autostart", domain, .nothing) { domain.isAutostarted }
+    }
+
+    func setAutostart(_ identity: DomainIdentity) async throws(HypervisorError) {
+        let domain = try domain(identity)
+        try await call("set autostart", domain, .lock, isWrite: true) { () throws(HypervisorError) in
+            guard domain.stored != nil else {
+                throw HypervisorError(.operationInvalid, number: 55, "cannot set autostart for transient domain")
+            }
+            domain.isAutostarted = true
+        }
+    }
+
     func setRecoveryMetadata(_ identity: DomainIdentity, _ element: String?) async throws(HypervisorError) {
         let domain = try domain(identity)
         try await call("set metadata", domain, .lock, isWrite: true) { [libvirt] () throws(HypervisorError) in

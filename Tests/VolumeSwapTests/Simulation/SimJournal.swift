@@ -81,9 +81,23 @@ final class SimJournal: SwapJournal, @unchecked Sendable {
         try await sync(id) { storage in
             world.checks.decided(id, outcome, by: "journal")
             if world.mutation == .outcomesForgotten { return }
-            storage.records[id]?.outcome = outcome
+            if storage.records[id]?.outcome == nil { storage.records[id]?.outcome = outcome }
             storage.records[id]?.phase = outcome.phase
             storage.records[id]?.finishedAt = date
+        }
+    }
+
+    func answer(_ id: TaskID, _ outcome: SwapOutcome) async throws(JournalError) {
+        try await sync(id) { storage in
+            world.checks.decided(id, outcome, by: "journal")
+            if world.mutation != .outcomesForgotten { storage.records[id]?.outcome = outcome }
+        }
+    }
+
+    func forgetReply(_ id: TaskID) async throws(JournalError) {
+        try await sync(id) { storage in
+            storage.records[id]?.replyTo = nil
+            storage.records[id]?.isReplied = true
         }
     }
 
@@ -103,7 +117,7 @@ final class SimJournal: SwapJournal, @unchecked Sendable {
     func unfinished() async throws(JournalError) -> [SwapRecord] {
         try await read { storage in
             let all = storage.order.compactMap { storage.records[$0] }
-            return all.filter { $0.outcome == nil } + all.filter { $0.outcome != nil && !$0.isReplied }
+            return all.filter { !$0.isOver } + all.filter { $0.isOver && !$0.isReplied }
         }
     }
 

@@ -48,6 +48,7 @@ extension SimLibvirt {
         }
         world.note(actor, "undefines \(domain.name)")
         domain.stored = nil
+        domain.isAutostarted = false
         world.checks.undefined(domain, by: actor)
         world.moment(.undefined, domain)
     }

@@ -7,6 +7,7 @@ struct SimReport: Sendable {
     let violations: [String]
     let trace: [String]
     let digest: UInt64
+    let steps: Int
 
     /// Runs a seed on this thread.
     init(seed: UInt64, isTraced: Bool = false, mutation: SimMutation? = nil) {
@@ -16,6 +17,7 @@ struct SimReport: Sendable {
         violations = world.violations
         trace = world.trace ?? []
         digest = world.loop.digest
+        steps = world.loop.steps
         world.close()
     }
 

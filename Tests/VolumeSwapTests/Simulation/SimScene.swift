@@ -45,6 +45,8 @@ struct SimScene {
         let configuration = SimConfiguration(disks: disks, note: "as made")
         let domain = SimDomain(
             number: number, configuration: configuration, isPersistent: !isRunning || loop.chance(80))
+        domain.startedAutostarted = domain.stored != nil && loop.chance(50)
+        domain.isAutostarted = domain.startedAutostarted
         for target in targets { domain.written[target] = [UInt32](repeating: 0, count: 8) }
         world.domains.append(domain)
         domain.qemu = SimQEMU(world, domain, disks: volumes, isBusy: loop.chance(30))

@@ -54,6 +54,16 @@ final class SimTask: CustomStringConvertible, @unchecked Sendable {
         return "\(id): \(domain.name)'s \(disk) from \(old.id) to \(new.id) (\(name))\(resize)\(options)"
     }
 
+    /// What the endpoint finds wrong with the arguments alone.
+    var refusal: SwapFailure? {
+        do throws(SwapFailure) {
+            _ = try SwapRequest(args: args, defaults: SwapOptions())
+            return nil
+        } catch {
+            return error
+        }
+    }
+
     /// As the endpoint reads it from the message.
     func record(at date: Date, replyTo: ReplyTo?) -> SwapRecord {
         let instance = try? InstanceReference(json: args["instance"])
@@ -89,7 +99,7 @@ final class SimBroker: @unchecked Sendable {
         for index in messages.indices where messages[index].holder != pivotd.life.number {
             messages[index].holder = pivotd.life.number
             let (task, replyTo) = (messages[index].task, messages[index].replyTo)
-            let accept = pivotd.service.submit(task.record(at: pivotd.clock.date, replyTo: replyTo))
+            let accept = pivotd.service.submit(task.record(at: pivotd.clock.date, replyTo: replyTo), refusal: task.refusal)
             pivotd.spawn { [self] in
                 let submission = await accept()
                 guard pivotd.life.isAlive else { return }
@@ -140,17 +150,19 @@ final class SimPivotd: @unchecked Sendable {
     func start() {
         spawn { [self] in await service.run() }
         spawn { [self] in
-            await hypervisor.waitUntilConnected()
             do {
                 let count = try await service.recover()
                 guard life.isAlive else { return }
-                world.note("pivotd", "is ready, \(count) tasks taken up")
+                world.note("pivotd", "takes up \(count) tasks")
             } catch {
                 guard life.isAlive else { return }
                 world.note("pivotd", "cannot start: \(error)")
                 return life.end()
             }
+            await hypervisor.waitUntilConnected()
             guard life.isAlive else { return }
+            world.note("pivotd", "is ready")
+            spawn { [self] in await service.restoreOrphans() }
             isConsuming = true
             consume()
         }

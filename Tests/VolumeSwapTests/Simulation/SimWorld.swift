@@ -170,7 +170,7 @@ final class SimWorld: @unchecked Sendable {
         note("world", "everything is released: no more faults")
         faults.release()
         let limit = loop.now + 3 * .hour
-        while violations.isEmpty, loop.now < limit, tasks.contains(where: { !$0.isOver }) || !broker.isEmpty {
+        while violations.isEmpty, loop.now < limit, !isOver {
             advance(to: loop.now + 10 * .second)
         }
         if violations.isEmpty { advance(to: loop.now + 3 * .minute) }
@@ -178,6 +178,12 @@ final class SimWorld: @unchecked Sendable {
             for domain in domains { domain.qemu?.write() }
             checks.end()
         }
+    }
+
+    /// Whether all tasks have been answered, and nothing of them is left to be done.
+    private var isOver: Bool {
+        broker.isEmpty && tasks.allSatisfy { $0.isOver }
+            && storage.order.allSatisfy { storage.records[$0]?.isOver == true && storage.records[$0]?.isReplied == true }
     }
 
     private func advance(to time: SimLoop.Time) {

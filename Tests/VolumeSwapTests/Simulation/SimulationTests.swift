@@ -15,6 +15,7 @@ struct SimulationTests {
         let began = Date()
         let state = Mutex<(digest: UInt64, failed: [(UInt64, String)])>((0, []))
         await SimReport.each(of: first..<(first + count), mutation: mutation) { report in
+            if report.steps > 100_000 { print("long", report.seed, report.steps) }
             state.withLock { state in
                 state.digest ^= report.digest
                 if let violation = report.violations.first { state.failed.append((report.seed, violation)) }
