@@ -26,6 +26,7 @@ final class SimJob: @unchecked Sendable {
     fileprivate var work: SimLoop.Time
     fileprivate var timer: SimLoop.Timer?
     fileprivate var since: SimLoop.Time = 0
+    fileprivate var heldAt: SimLoop.Time?
     /// The whole of the copy, for its progress.
     fileprivate let total: SimLoop.Time
 
@@ -127,6 +128,7 @@ final class SimQEMU: @unchecked Sendable {
     /// Carries on with what was held up, holds up what cannot go on.
     func update() {
         for job in jobs.values.sorted(by: { $0.number < $1.number }) {
+            if isStalled || job.target.isHung { job.heldAt = job.heldAt ?? loop.now } else { job.heldAt = nil }
             let isHeld = isStalled || isDead || job.target.isHung || job.state == .ready
             if let timer = job.timer, isHeld {
                 loop.cancel(timer)
@@ -214,7 +216,12 @@ final class SimQEMU: @unchecked Sendable {
     /// Cursor and end, as `query-block-jobs` tells them.
     func progress(_ job: SimJob) -> (cursor: Int64, end: Int64) {
         let size = job.slice ?? job.target.bytes
-        guard job.state == .copying else { return (isBusy ? size - 65536 : size, size) }
+        guard job.state == .copying else {
+            guard isBusy else { return (size, size) }
+            // What the guest writes adds to both, and is on its way; it stands still with the destination.
+            let written = (job.heldAt ?? loop.now) / (50 * .millisecond) * 65536
+            return (size + written - 65536, size + written)
+        }
         let done = job.total - max(0, job.work - (job.timer == nil ? 0 : loop.now - job.since))
         let cursor = Int64(Double(size) * Double(done) / Double(job.total))
         return (min(cursor, size - 65536), size)
