@@ -8,6 +8,8 @@ final class SimChecks: @unchecked Sendable {
     unowned let world: SimWorld
     /// Definitions that pivotd has taken away and must give back.
     private var taken: Set<Int> = []
+    /// In which of its lives it gave one back: a later life cannot know.
+    private var givenBack: [Int: Int] = [:]
     private var removedAt: [Int: SimLoop.Time] = [:]
     private var lastLook: [Int: SimLoop.Time] = [:]
     private var notes: [Int: (text: String, at: SimLoop.Time)] = [:]
@@ -42,7 +44,12 @@ final class SimChecks: @unchecked Sendable {
                 world.violate("a copy onto \(volume.id), which \(other.name) has stored as \(stored.target)")
             }
         }
-        if wanting(domain, disk, volume).isEmpty { world.violate("a copy of \(domain.name)'s \(disk) that no task asks for") }
+        for task in wanting(domain, disk, volume) { task.source = domain.qemu?.disks[disk] }
+        // What was asked for before an early answer may be carried out late: the roll-back that goes on ends it.
+        let isPending = world.tasks.contains {
+            $0.domain === domain && $0.disk == disk && $0.new === volume && world.storage.records[$0.id]?.isOver == false
+        }
+        if wanting(domain, disk, volume).isEmpty, !isPending { world.violate("a copy of \(domain.name)'s \(disk) that no task asks for") }
     }
 
     func guestStarts(_ domain: SimDomain, _ disks: [String: SimVolume]) {
@@ -129,11 +136,13 @@ final class SimChecks: @unchecked Sendable {
             // Only who could have known has done wrong: between a look and a define there is always a moment.
             if !domain.startedPersistent {
                 world.violate("pivotd defines \(domain.name), which was transient")
-            } else if let removedAt = removedAt[domain.number], removedAt < lastLook[domain.number] ?? 0 {
+            } else if let removedAt = removedAt[domain.number], removedAt < lastLook[domain.number] ?? 0,
+                givenBack[domain.number].map({ $0 == world.pivotd?.life.number }) ?? true
+            {
                 world.violate("pivotd defines \(domain.name) again, which somebody else has undefined")
             }
         }
-        taken.remove(domain.number)
+        if taken.remove(domain.number) != nil { givenBack[domain.number] = world.pivotd?.life.number }
     }
 
     func disconnects(_ volume: SimVolume) {
@@ -196,11 +205,11 @@ final class SimChecks: @unchecked Sendable {
         let running = running(task)
         switch failure.inUse {
         case .old:
-            if let running, running !== task.old { world.violate("\(task.id) says in_use old, and the guest runs \(running.id)") }
+            if let running, running !== task.source ?? task.old { world.violate("\(task.id) says in_use old, and the guest runs \(running.id)") }
         case .new:
             if let running, running !== task.new { world.violate("\(task.id) says in_use new, and the guest runs \(running.id)") }
         case VolumeInUse.none?:
-            if running === task.new || running === task.old, startedAt[task.domain.number] ?? 0 < task.sentAt {
+            if running === task.new || running === task.source ?? task.old, startedAt[task.domain.number] ?? 0 < task.sentAt {
                 world.violate("\(task.id) says in_use none, and the guest runs \(running?.id ?? "")")
             }
         case .unknown: break
@@ -224,7 +233,11 @@ final class SimChecks: @unchecked Sendable {
             let isUsed = world.domains.contains { domain in
                 (domain.live?.disks ?? []).contains { $0.secret == uuid } || (domain.stored?.disks ?? []).contains { $0.secret == uuid }
             }
-            if !isUsed, !isNamed("secret"), world.tasks.contains(where: { usage.contains(":v\($0.new.number)/") }) {
+            let isOurs = world.tasks.contains { task in
+                if case .success = task.outcome { return false }
+                return usage.contains(":v\(task.new.number)/")
+            }
+            if !isUsed, isOurs, !isNamed("secret") {
                 world.violate("the secret \(usage) is left behind, and nobody was told")
             }
         }
@@ -329,7 +342,7 @@ final class SimChecks: @unchecked Sendable {
                 || (domain.stored?.disks ?? []).contains { world.volume(at: $0.location) === volume }
         }
         let isOurs = world.tasks.contains { task in
-            if case .success = task.outcome { return task.old === volume || task.new === volume }
+            if case .success = task.outcome { return task.old === volume }
             return task.new === volume
         }
         if !isUsed, isOurs, !isNamed(volume.names[0].location.description) {

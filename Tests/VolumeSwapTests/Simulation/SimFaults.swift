@@ -57,7 +57,7 @@ final class SimFaults: @unchecked Sendable {
         length = isLong ? 90 * .minute...4 * .hour : loop.pick([1 * .second...8 * .second, 5 * .second...50 * .second, 40 * .second...5 * .minute])
         end = isLong ? 5 * .hour : loop.pick(30 * .second...6 * .minute)
         world.set(sampleInterval: isLong ? .seconds(20) : .seconds(loop.pick([1, 1, 3])))
-        world.callLimit = loop.pick([20 * .second, 40 * .second, nil])
+        world.callLimit = loop.pick([10 * .second, 40 * .second])
         SimScene(world).make(isCalm: isCalm, sending: isLong ? 1 * .minute : 8 * .second)
         for domain in world.domains { keepWriting(domain) }
         guard !isCalm else { return }

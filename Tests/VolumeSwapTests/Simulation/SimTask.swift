@@ -20,6 +20,8 @@ final class SimTask: CustomStringConvertible, @unchecked Sendable {
     var id: TaskID { TaskID("task-\(number)") }
     var replyTo: ReplyTo? { isCall ? ReplyTo(messageID: "m-\(number)", queue: "reply", timeout: nil) : nil }
 
+    /// What the disk was on when its copy began: a volume with the old one's serial is the old one.
+    var source: SimVolume?
     var outcome: SwapOutcome?
     var decidedAt: SimLoop.Time?
     var repliedAt: SimLoop.Time?

@@ -23,6 +23,9 @@ struct SimulationTests {
             return false
         }
         let (digest, failed) = state.withLock { ($0.digest, $0.failed) }
+        if environment["PIVOTD_SIMULATE_TRACE"] != nil {
+            for seed in first..<(first + count) { print(SimReport(seed: seed, isTraced: true, mutation: mutation).trace.joined(separator: "\n")) }
+        }
         if count == 1 { print(SimReport(seed: first, isTraced: true, mutation: mutation).trace.joined(separator: "\n")) }
         var kinds: [String: [UInt64]] = [:]
         for (seed, violation) in failed {
