@@ -112,7 +112,9 @@ final class SimFaults: @unchecked Sendable {
         case .stalledQEMUAndKill:
             strikeQEMU(.stalledQEMU, domain)
             loop.after(loop.pick(0...30 * .second)) { [self] in if !isReleased { strikePivotd(.killedPivotd) } }
-        case .hungVolume, .failingVolume: strike(kind, loop.chance(80) ? task.new : task.old)
+        case .hungVolume, .failingVolume:
+            // Mostly a volume of the swap, now and then one that is none of its business.
+            strike(kind, loop.chance(70) ? task.new : loop.chance(60) ? task.old : loop.pick(world.volumes))
         case .stalledQEMU, .deadQEMU: strikeQEMU(kind, domain)
         case .hungLibvirt, .deadLibvirt, .lostConnection, .lostEvents, .heldLock, .refusedDefine, .failedGrow: strikeLibvirt(kind, domain)
         case .fullJournal, .killedPivotd, .stoppedPivotd, .helper: strikePivotd(kind)

@@ -296,5 +296,17 @@ final class SimHypervisor: Hypervisor, @unchecked Sendable {
         return world.path(path)
     }
 
+    /// A file on a server that hangs does not answer.
+    func look(at path: String, of owner: PathOwner) async -> PathAnswer {
+        guard life.pass() else { return .noAnswer }
+        if world.isHung(path) {
+            await world.pause(SimClock.time(owner.patience))
+            if world.isHung(path) { return .noAnswer }
+        }
+        return world.path(path).map { .found($0) } ?? .nothing
+    }
+
+    func addresses(ofHost name: String) async -> [String] { name == "127.1" || name == "localhost" ? ["127.0.0.1"] : [name] }
+
     func luksPayloadOffset(path: String) async throws(HypervisorError) -> Int64? { nil }
 }

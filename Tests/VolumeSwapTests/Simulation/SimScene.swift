@@ -96,7 +96,7 @@ struct SimScene {
         if world.tasks.contains(where: { $0.new === old || $0.old === target }) { isPlain = false }
         let task = SimTask(
             number: number, domain: domain, disk: disk, old: old, new: target, args: args, isCall: loop.chance(90),
-            sentAt: loop.pick(0...sending), isPlain: isPlain)
+            sentAt: before.map { $0.sentAt + loop.pick(0...sending / 2) } ?? loop.pick(0...sending), isPlain: isPlain)
         world.tasks.append(task)
         loop.after(task.sentAt) { [world] in world.broker.send(task, as: task.replyTo) }
         if !isCalm, loop.chance(15) {

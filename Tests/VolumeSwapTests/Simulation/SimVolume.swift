@@ -45,7 +45,7 @@ final class SimVolume: @unchecked Sendable {
     private static func names(_ kind: Kind, _ number: Int) -> [Name] {
         switch kind {
         case .file:
-            ["/volumes/v\(number)", "/volumes/by-id/v\(number)"].map { path in
+            ["/volumes/v\(number)", "/volumes/by-id/v\(number)", "/volumes/hard/v\(number)"].map { path in
                 Name(location: .file(path), connection: connection("local", number, ["device_path": .string(path)]))
             }
         case .block:
@@ -71,7 +71,7 @@ final class SimVolume: @unchecked Sendable {
                     "iscsi", number, "iqn.2010-10.org:v\(number)/1", host, 3260,
                     [
                         "target_portal": .string("\(host):3260"), "target_iqn": .string("iqn.2010-10.org:v\(number)"),
-                        "target_lun": 1, "auth_username": "chap", "auth_password": .string("secret-\(number)"),
+                        "target_lun": 1, "prefer_qemu_initiator": true, "auth_username": "chap", "auth_password": .string("secret-\(number)"),
                     ])
             }
         }
@@ -99,8 +99,10 @@ final class SimVolume: @unchecked Sendable {
     private func description(of path: String) -> PathDescription {
         switch kind {
         case .file:
+            // A symlink leads to the usual path, a hard link is one of its own: then only the inode tells.
             PathDescription(
-                kind: .file, bytes: bytes, canonicalPath: "/volumes/v\(number)", names: [path], deviceNumber: nil)
+                kind: .file, bytes: bytes, canonicalPath: path.contains("by-id") ? "/volumes/v\(number)" : path, names: [path],
+                deviceNumber: nil, fileID: PathDescription.FileID(device: 1, inode: UInt64(number)))
         default:
             PathDescription(
                 kind: .block, bytes: bytes, canonicalPath: "/dev/dm-\(number)", names: [path, "/dev/dm-\(number)"],

@@ -96,8 +96,10 @@ final class SimWorld: @unchecked Sendable {
     func path(_ path: String) -> PathDescription? {
         guard let (volume, description) = paths[path], volume.isConnected else { return nil }
         guard mutation == .symlinksDenied else { return description }
-        return PathDescription(kind: .file, bytes: volume.bytes, canonicalPath: path, names: [path], deviceNumber: nil)
+        return PathDescription(kind: description.kind, bytes: volume.bytes, canonicalPath: path, names: [path], deviceNumber: nil)
     }
+
+    func isHung(_ path: String) -> Bool { paths[path].map { $0.0.isHung && $0.0.kind == .file } ?? false }
 
     /// Whether a QEMU has it open, as a disk or as a copy's destination.
     func isOpen(_ volume: SimVolume) -> Bool {
