@@ -44,7 +44,7 @@ final class SimChecks: @unchecked Sendable {
                 world.violate("a copy onto \(volume.id), which \(other.name) has stored as \(stored.target)")
             }
         }
-        for task in wanting(domain, disk, volume) { task.source = domain.qemu?.disks[disk] }
+        if let task = wanting(domain, disk, volume).first, task.source == nil { task.source = domain.qemu?.disks[disk] }
         // What was asked for before an early answer may be carried out late: the roll-back that goes on ends it.
         let isPending = world.tasks.contains {
             $0.domain === domain && $0.disk == disk && $0.new === volume && world.storage.records[$0.id]?.isOver == false
@@ -205,7 +205,8 @@ final class SimChecks: @unchecked Sendable {
         let running = running(task)
         switch failure.inUse {
         case .old:
-            if let running, running !== task.source ?? task.old { world.violate("\(task.id) says in_use old, and the guest runs \(running.id)") }
+            // Without a copy nothing is known of the old volume but that it is not the new one: its serial may have described it.
+            if let running, task.source.map({ $0 !== running }) ?? (running === task.new && task.old !== task.new) { world.violate("\(task.id) says in_use old, and the guest runs \(running.id)") }
         case .new:
             if let running, running !== task.new { world.violate("\(task.id) says in_use new, and the guest runs \(running.id)") }
         case VolumeInUse.none?:
@@ -244,6 +245,7 @@ final class SimChecks: @unchecked Sendable {
     }
 
     private func end(_ task: SimTask) {
+        if task.isWithdrawn { return }
         guard task.isOver else { return world.violate("\(task.id) has not ended three hours after everything was released") }
         if let record = world.storage.records[task.id], !record.isOver {
             world.violate("\(task.id) was answered, and still is \(record.phase.rawValue) three hours after everything was released")
@@ -343,7 +345,7 @@ final class SimChecks: @unchecked Sendable {
         }
         let isOurs = world.tasks.contains { task in
             if case .success = task.outcome { return task.old === volume }
-            return task.new === volume
+            return task.new === volume && !world.tasks.contains { $0.new === volume && $0.outcome?.phase == .completed }
         }
         if !isUsed, isOurs, !isNamed(volume.names[0].location.description) {
             world.violate("\(volume.id) is left connected to the host, and nobody was told")

@@ -1,3 +1,6 @@
+import JSON
+import OrderedCollections
+
 @testable import VolumeSwap
 
 /// The connector helper: attaches and detaches what only it can, and may fail, be late, or be killed after its work was done.
@@ -36,7 +39,7 @@ final class SimConnector: VolumeConnector, @unchecked Sendable {
         _ action: String, _ connection: ConnectionInfo, _ work: (SimVolume) -> Void
     ) async throws(SwapFailure) -> SimVolume {
         let failed = SwapFailure.invalidVolume("the connector helper failed to \(action)", .connectorFailed)
-        guard life.pass(), let volume = world.volume(id: connection.volumeID) else {
+        guard life.pass(), let volume = world.attachable(connection.data["target_wwn"]?.stringValue) else {
             await life.rest()
             throw failed
         }

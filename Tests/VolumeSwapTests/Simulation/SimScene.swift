@@ -87,10 +87,13 @@ struct SimScene {
         if !isCalm, loop.chance(30) { options["stall_timeout_s"] = .integer(loop.pick(5...60)) }
         if !isCalm, loop.chance(15) { options["timeout_s"] = .integer(loop.pick(5...200)) }
         let instance: JSONValue = loop.chance(25) ? ["name": .string(domain.name)] : .string(domain.identity.uuid)
+        // After a migration Cinder gives the new volume the old one's id, as the disk's serial has it.
+        var connection = before.flatMap { $0.args["new_connection_info"]?.objectValue } ?? old.names[0].connection
+        if let serial = domain.live?[disk]?.serial { connection["serial"] = .string(serial) }
         let args: JSONObject = [
-            "instance": instance, "old_connection_info": .object(old.names[0].connection),
+            "instance": instance, "old_connection_info": .object(connection),
             "new_connection_info": .object(name.connection), "mountpoint": .string("/dev/\(disk)"),
-            "resize_to": .integer(resize), "old_volume_id": .string(old.id), "new_volume_id": .string(target.id),
+            "resize_to": .integer(resize), "old_volume_id": connection["serial"] ?? .null, "new_volume_id": .string(target.id),
             "options": .object(options),
         ]
         if world.tasks.contains(where: { $0.new === old || $0.old === target }) { isPlain = false }
@@ -98,9 +101,15 @@ struct SimScene {
             number: number, domain: domain, disk: disk, old: old, new: target, args: args, isCall: loop.chance(90),
             sentAt: before.map { $0.sentAt + loop.pick(0...sending / 2) } ?? loop.pick(0...sending), isPlain: isPlain)
         world.tasks.append(task)
-        loop.after(task.sentAt) { [world] in world.broker.send(task, as: task.replyTo) }
+        loop.after(task.sentAt) { [world] in
+            // Nothing but its id tells an attached volume: who moves one on knows that it has come there.
+            task.isWithdrawn = old.kind == .attached && before.map { $0.outcome?.phase != .completed } ?? false
+            if !task.isWithdrawn { world.broker.send(task, as: task.replyTo) }
+        }
         if !isCalm, loop.chance(15) {
-            loop.after(task.sentAt + loop.pick(0...20 * .second)) { [world] in world.broker.send(task, as: task.replyTo) }
+            loop.after(task.sentAt + loop.pick(0...20 * .second)) { [world] in
+                if !task.isWithdrawn { world.broker.send(task, as: task.replyTo) }
+            }
         }
     }
 }

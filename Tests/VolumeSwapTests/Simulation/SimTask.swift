@@ -47,7 +47,9 @@ final class SimTask: CustomStringConvertible, @unchecked Sendable {
         self.isPlain = isPlain
     }
 
-    var isOver: Bool { isCall ? repliedAt != nil : decidedAt != nil }
+    /// Its caller has thought better of it, and never sends it.
+    var isWithdrawn = false
+    var isOver: Bool { isWithdrawn || (isCall ? repliedAt != nil : decidedAt != nil) }
 
     var description: String {
         let options = args["options"]?.objectValue?.map { " \($0.key)=\($0.value.serialized())" }.joined() ?? ""

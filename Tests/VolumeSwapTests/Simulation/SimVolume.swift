@@ -53,7 +53,7 @@ final class SimVolume: @unchecked Sendable {
                 Name(location: .block(path), connection: connection("lvm", number, ["device_path": .string(path)]))
             }
         case .attached:
-            [Name(location: .block("/dev/mapper/v\(number)"), connection: connection("fibre_channel", number, ["target_lun": 1]))]
+            [Name(location: .block("/dev/mapper/v\(number)"), connection: connection("fibre_channel", number, ["target_wwn": .string("v\(number)")]))]
         case .nbd:
             ["127.0.0.1", "localhost", "127.1"].map { host in
                 network(

@@ -91,7 +91,7 @@ final class SimWorld: @unchecked Sendable {
     }
 
     func volume(at location: VolumeLocation) -> SimVolume? { places[location.description] }
-    func volume(id: String?) -> SimVolume? { volumes.first { $0.id == id } }
+    func attachable(_ name: String?) -> SimVolume? { volumes.first { $0.kind == .attached && "v\($0.number)" == name } }
 
     func path(_ path: String) -> PathDescription? {
         guard let (volume, description) = paths[path], volume.isConnected else { return nil }
