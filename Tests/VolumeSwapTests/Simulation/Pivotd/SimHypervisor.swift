@@ -8,7 +8,7 @@ import Foundation
 /// again; a write throws `connectionLost`, done or not; one that is out too long is given up as `busy`, and may be carried out later.
 final class SimHypervisor: Hypervisor, @unchecked Sendable {
     let kind = "simulated"
-    private let world: SimWorld
+    private unowned let world: SimWorld
     private let life: SimLife
     private var libvirt: SimLibvirt { world.libvirt }
 

@@ -13,7 +13,7 @@ final class SimStorage: @unchecked Sendable {
 
 /// The journal as one incarnation of pivotd sees it. What was noted but not synced dies with it.
 final class SimJournal: SwapJournal, @unchecked Sendable {
-    private let world: SimWorld
+    private unowned let world: SimWorld
     private let life: SimLife
     private var notes: [TaskID: SwapPhase] = [:]
     private var storage: SimStorage { world.storage }

@@ -1,6 +1,7 @@
 import Foundation
 import JSON
 import OrderedCollections
+import Synchronization
 
 @testable import VolumeSwap
 
@@ -131,7 +132,7 @@ final class SimPivotd: @unchecked Sendable {
     let life: SimLife
     let clock: SimClock
     let service: SwapService
-    private let world: SimWorld
+    private unowned let world: SimWorld
     private let hypervisor: SimHypervisor
     private var tasks: [Task<Void, Never>] = []
     private(set) var isConsuming = false
@@ -144,7 +145,7 @@ final class SimPivotd: @unchecked Sendable {
         let environment = SwapEnvironment(
             hypervisor: hypervisor, connector: SimConnector(world, life), journal: SimJournal(world, life), settings: world.settings,
             observer: SimObserver(), logger: world.logger, clock: clock)
-        service = SwapService(environment: environment) { record, replyTo, outcome in
+        service = SwapService(environment: environment) { [unowned world] record, replyTo, outcome in
             await world.deliver(life, record, replyTo, outcome)
         }
     }
@@ -190,6 +191,12 @@ final class SimPivotd: @unchecked Sendable {
     func die() {
         for task in tasks { task.cancel() }
         tasks = []
+        // The work that waits in its queues holds the service, which holds the queues.
+        let tickets = service.active.withLock { active in
+            defer { active = [:] }
+            return active.values.compactMap(\.ticket)
+        }
+        for ticket in tickets { service.executor.withdraw(ticket) }
     }
 }
 

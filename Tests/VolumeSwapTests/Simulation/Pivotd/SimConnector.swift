@@ -13,7 +13,7 @@ final class SimConnector: VolumeConnector, @unchecked Sendable {
         case hangs
     }
 
-    private let world: SimWorld
+    private unowned let world: SimWorld
     private let life: SimLife
 
     init(_ world: SimWorld, _ life: SimLife) {
