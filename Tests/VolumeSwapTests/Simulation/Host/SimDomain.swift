@@ -23,8 +23,7 @@ final class SimDomain: @unchecked Sendable {
     /// Why libvirt does not define it just now.
     var defineTrouble: String?
 
-    /// Whether somebody other than pivotd took the definition away.
-    var wasRemovedByOthers = false
+    var history = History()
     let startedPersistent: Bool
 
     init(number: Int, configuration: SimConfiguration, isPersistent: Bool) {
@@ -33,6 +32,23 @@ final class SimDomain: @unchecked Sendable {
         startedPersistent = isPersistent
         live = configuration
         stored = isPersistent ? configuration : nil
+    }
+
+    /// What has been done to it, for the checks.
+    struct History {
+        /// pivotd has taken the definition away, and must give it back.
+        var isTaken = false
+        /// In which of its lives it last gave it back: a later life cannot know.
+        var givenBackIn: Int?
+        /// When somebody other than pivotd took the definition away.
+        var removedAt: SimLoop.Time?
+        /// What somebody else wrote into it last.
+        var note: (text: String, at: SimLoop.Time)?
+        /// When pivotd last asked for the domain's state, and last read its definition.
+        var lookedAt: SimLoop.Time = 0
+        var readAt: SimLoop.Time = 0
+        /// When the guest was last started by hand.
+        var startedAt: SimLoop.Time = 0
     }
 
     var name: String { identity.name }

@@ -1,65 +1,5 @@
 @testable import VolumeSwap
 
-/// One call to libvirtd: it is carried out there whether or not somebody still waits for its answer.
-final class SimCall: @unchecked Sendable {
-    enum Need {
-        /// Look-ups, XML, lists, define.
-        case nothing
-        /// The domain's job lock.
-        case lock
-        /// The lock, and an answer of QEMU's monitor.
-        case monitor
-    }
-
-    let name: String
-    let domain: SimDomain?
-    let need: Need
-    /// What else holds it up in QEMU: a destination that does not answer while it is opened.
-    let isBlocked: () -> Bool
-    /// Whether it keeps the lock although it was carried out.
-    var holdsOn: () -> Bool = { false }
-    /// What it comes to when it has been carried out and let the lock go.
-    var afterwards: () -> HypervisorError? = { nil }
-    /// What a QEMU that has just died makes of it; by default a broken monitor.
-    var ifDead: () -> HypervisorError? = {
-        HypervisorError(.other, number: 38, "Unable to read from monitor: Connection reset by peer")
-    }
-    var isPivot: Bool { name == "pivot" }
-    private let body: () -> HypervisorError?
-    private var isCarriedOut = false
-    private(set) var isAnswered = false
-    private(set) var error: HypervisorError?
-    /// The one who waits for the answer.
-    var waiter: UnsafeContinuation<Void, Never>?
-
-    init(
-        _ name: String, _ domain: SimDomain?, _ need: Need, isBlocked: @escaping () -> Bool, _ body: @escaping () -> HypervisorError?
-    ) {
-        self.name = name
-        self.domain = domain
-        self.need = need
-        self.isBlocked = isBlocked
-        self.body = body
-    }
-
-    fileprivate func carryOut() -> HypervisorError? {
-        if isCarriedOut { return nil }
-        isCarriedOut = true
-        return body()
-    }
-
-    fileprivate func answer(_ error: HypervisorError?) {
-        isAnswered = true
-        self.error = error
-        wake()
-    }
-
-    func wake() {
-        waiter?.resume()
-        waiter = nil
-    }
-}
-
 /// libvirtd: calls, locks, its own record of each job, its connection to pivotd.
 ///
 /// What is assumed, and where it was seen on libvirt 9.0 (LAB.md, "When something hangs"):
@@ -76,26 +16,26 @@ final class SimCall: @unchecked Sendable {
 /// - a libvirtd that is stopped (SIGSTOP) loses pivotd's connection by the keepalive, and carries out what it has received when it goes on.
 final class SimLibvirt: @unchecked Sendable {
     unowned let world: SimWorld
-    private(set) var isUp = true
-    private(set) var isHung = false
+    var isUp = true
+    var isHung = false
     private(set) var isConnected = true
     /// Of pivotd's connection.
     private(set) var epoch = 0
     /// Of the daemon's process.
-    private(set) var generation = 0
-    private(set) var diedAt: SimLoop.Time = 0
+    var generation = 0
+    var diedAt: SimLoop.Time = 0
     var losesEvents = false
     var secrets: [String: String] = [:]
-    private var inbox: [SimCall] = []
-    private var backlog: [() -> Void] = []
+    var inbox: [SimCall] = []
+    var backlog: [() -> Void] = []
     private var nextEventAt: SimLoop.Time = 0
     private var nextArrivalAt: SimLoop.Time = 0
     private var awaitingConnection: [UnsafeContinuation<Void, Never>] = []
     private var subscriptions: [(life: SimLife, uuid: String, events: HypervisorEvents)] = []
     /// Ends of jobs that this daemon has not taken note of, by domain and disk.
-    private var missed: [String: (job: SimJob, end: SimJob.End)] = [:]
+    var missed: [String: (job: SimJob, end: SimJob.End)] = [:]
 
-    private var loop: SimLoop { world.loop }
+    var loop: SimLoop { world.loop }
 
     init(_ world: SimWorld) { self.world = world }
 
@@ -110,7 +50,7 @@ final class SimLibvirt: @unchecked Sendable {
         }
     }
 
-    private func accept(_ call: SimCall) {
+    func accept(_ call: SimCall) {
         guard let domain = call.domain, call.need != .nothing else { return reply(call, call.carryOut()) }
         domain.calls.append(call)
         pump(domain)
@@ -181,7 +121,7 @@ final class SimLibvirt: @unchecked Sendable {
         outstanding.removeAll { $0 === call }
     }
 
-    private func reconnect() {
+    func reconnect() {
         let process = generation
         loop.after(loop.pick(50 * .millisecond...1 * .second)) { [self] in
             guard isUp, !isHung, generation == process, !isConnected else { return }
@@ -215,7 +155,7 @@ final class SimLibvirt: @unchecked Sendable {
     }
 
     /// What QEMU tells, in its order, a little late.
-    private func hear(_ action: @escaping () -> Void) {
+    func hear(_ action: @escaping () -> Void) {
         guard isUp else { return }
         if isHung {
             backlog.append(action)
@@ -258,7 +198,7 @@ final class SimLibvirt: @unchecked Sendable {
     }
 
     /// The live configuration follows some milliseconds after the event.
-    private func note(_ domain: SimDomain, _ job: SimJob, _ end: SimJob.End) {
+    func note(_ domain: SimDomain, _ job: SimJob, _ end: SimJob.End) {
         missed["\(domain.number)/\(job.disk)"] = nil
         guard domain.live?[job.disk] != nil else { return }
         if end == .pivoted { domain.live?[job.disk] = job.destination }
@@ -280,95 +220,12 @@ final class SimLibvirt: @unchecked Sendable {
         hear(action)
     }
 
-    private func forgetLive(_ domain: SimDomain) {
+    func forgetLive(_ domain: SimDomain) {
         domain.qemu = nil
         domain.live = nil
         domain.metadata = nil
         for disk in missed.keys.filter({ $0.hasPrefix("\(domain.number)/") }) { missed[disk] = nil }
         world.note("libvirt", "\(domain.name) is not running\(domain.isKnown ? "" : ", and known no more")")
-    }
-
-    // MARK: The daemon's life
-
-    func hang() {
-        guard isUp, !isHung else { return }
-        isHung = true
-        let process = generation
-        let connection = epoch
-        loop.after(loop.pick(15 * .second...30 * .second)) { [self] in
-            if isHung, generation == process, connection == epoch { loseConnection("no answer to the keepalive") }
-        }
-    }
-
-    func goOn() {
-        guard isHung else { return }
-        isHung = false
-        let events = backlog
-        backlog = []
-        for event in events { hear(event) }
-        let calls = inbox
-        inbox = []
-        // What it had received before the connection was closed it carries out, though nobody hears the answer.
-        for call in calls where isConnected || loop.chance(50) { accept(call) }
-        for domain in world.domains { pump(domain) }
-        if !isConnected { reconnect() }
-    }
-
-    func kill() {
-        guard isUp else { return }
-        isUp = false
-        isHung = false
-        generation += 1
-        diedAt = loop.now
-        inbox = []
-        backlog = []
-        for domain in world.domains {
-            if let call = domain.calls.first, call.isPivot, call.isBlocked() { domain.qemu?.isDoomed = true }
-            domain.calls = []
-        }
-        loseConnection("libvirtd is dead")
-    }
-
-    func start() {
-        guard !isUp else { return }
-        isUp = true
-        for domain in world.domains { readBack(domain) }
-        reconnect()
-    }
-
-    /// What a new libvirtd makes of a domain that lives on: four states were met that are not as they should be.
-    private func readBack(_ domain: SimDomain) {
-        guard let qemu = domain.qemu, let live = domain.live else { return }
-        if qemu.isDead { return forgetLive(domain) }
-        for disk in live.disks {
-            let key = "\(domain.number)/\(disk.target)"
-            let ended = missed.removeValue(forKey: key)
-            if let job = qemu.jobs[disk.target] {
-                if disk.mirror != nil, diedAt - job.startedAt < 300 * .millisecond, loop.chance(50) {
-                    // It died before it had noted the copy's destination: the job is known, where it goes is not.
-                    domain.live?[disk.target]?.mirror = nil
-                    world.note("libvirt", "has forgotten where \(domain.name)'s copy of \(disk.target) goes")
-                } else if job.state == .ready, disk.mirror?.ready == nil {
-                    domain.live?[disk.target]?.mirror?.ready = "yes"  // READY itself is told once only
-                }
-                continue
-            }
-            guard disk.mirror != nil, let ended else { continue }
-            if ended.end == .pivoted {
-                if diedAt - ended.job.pivotAskedAt < 100 * .millisecond, loop.chance(50) {
-                    // It died between QEMU's pivot and its own note of it.
-                    domain.live?[disk.target]?.mirror = nil
-                    world.note("libvirt", "has lost track of the pivot of \(domain.name)'s \(disk.target)")
-                } else {
-                    note(domain, ended.job, ended.end)
-                }
-            } else if loop.chance(50) {
-                note(domain, ended.job, ended.end)
-            } else {
-                // The job ended while it was dead: no job, but the <mirror> stays and bars every other one.
-                world.note("libvirt", "keeps the <mirror> of \(domain.name)'s \(disk.target), whose job is over")
-            }
-        }
     }
 }
 

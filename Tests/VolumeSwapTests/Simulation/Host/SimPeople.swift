@@ -43,7 +43,6 @@ struct SimPeople {
         guard let qemu = domain.qemu, !qemu.isDead else { return }
         qemu.write()
         qemu.die()
-        world.checks.guestEnded(domain)
         if !isAtOnce { return world.libvirt.qemuDied(domain, qemu, reason: reason) }
         world.libvirt.qemuDied(domain, qemu, reason: reason, isAtOnce: true)
     }

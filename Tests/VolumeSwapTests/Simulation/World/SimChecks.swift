@@ -6,18 +6,9 @@ import OrderedCollections
 /// What must hold, whatever happens; each check names the promise that was broken.
 final class SimChecks: @unchecked Sendable {
     unowned let world: SimWorld
-    /// Definitions that pivotd has taken away and must give back.
-    private var taken: Set<Int> = []
-    /// In which of its lives it gave one back: a later life cannot know.
-    private var givenBack: [Int: Int] = [:]
-    private var removedAt: [Int: SimLoop.Time] = [:]
-    private var lastLook: [Int: SimLoop.Time] = [:]
-    private var notes: [Int: (text: String, at: SimLoop.Time)] = [:]
-    private var lastReading: [Int: SimLoop.Time] = [:]
-    private var endedAt: [Int: SimLoop.Time] = [:]
-    private var startedAt: [Int: SimLoop.Time] = [:]
     /// Pivots that other people asked for, by job.
     private var pivotsByHand: Set<Int> = []
+    /// The disks whose jobs other people had their hands on.
     private var handled: Set<String> = []
 
     init(_ world: SimWorld) { self.world = world }
@@ -44,16 +35,17 @@ final class SimChecks: @unchecked Sendable {
                 world.violate("a copy onto \(volume.id), which \(other.name) has stored as \(stored.target)")
             }
         }
-        if let task = wanting(domain, disk, volume).first, task.source == nil { task.source = domain.qemu?.disks[disk] }
         // What was asked for before an early answer may be carried out late: the roll-back that goes on ends it.
         let isPending = world.tasks.contains {
-            $0.domain === domain && $0.disk == disk && $0.new === volume && world.storage.records[$0.id]?.isOver == false
+            $0.domain === domain && $0.disk == disk && $0.new === volume && $0.outcome != nil
+                && world.storage.records[$0.id]?.isOver == false
         }
+        if !isPending, let task = wanting(domain, disk, volume).first, task.source == nil { task.source = domain.qemu?.disks[disk] }
         if wanting(domain, disk, volume).isEmpty, !isPending { world.violate("a copy of \(domain.name)'s \(disk) that no task asks for") }
     }
 
     func guestStarts(_ domain: SimDomain, _ disks: [String: SimVolume]) {
-        startedAt[domain.number] = world.loop.now
+        domain.history.startedAt = world.loop.now
         for (target, volume) in disks.sorted(by: { $0.key < $1.key }) {
             if world.isOpen(volume) { world.violate("two guests on \(volume.id): \(domain.name) starts on it as \(target)") }
             if let written = domain.written[target], written != volume.sectors, !isUnclear(domain, target) {
@@ -67,14 +59,13 @@ final class SimChecks: @unchecked Sendable {
     func hangs(_ volume: SimVolume, for time: SimLoop.Time) {
         for task in world.tasks where task.new === volume && task.outcome == nil {
             guard let job = task.domain.qemu?.jobs[task.disk], job.target === volume, job.state == .copying,
+                wanting(task.domain, task.disk, volume).first === task,
                 let limit = task.args["options"]?["stall_timeout_s"]?.integerValue
             else { continue }
             let answerBy = world.loop.now + limit * .second + 90 * .second
             if answerBy < world.loop.now + time { task.answerBy = (world.loop.now, answerBy) }
         }
     }
-
-    func guestEnded(_ domain: SimDomain) { endedAt[domain.number] = world.loop.now }
 
     /// Whether somebody was told that the last writes may be on either volume, or still is to be told.
     private func isUnclear(_ domain: SimDomain, _ disk: String) -> Bool {
@@ -111,38 +102,38 @@ final class SimChecks: @unchecked Sendable {
 
     // MARK: Definitions
 
-    func readStored(_ domain: SimDomain) { lastReading[domain.number] = world.loop.now }
-    func looked(_ domain: SimDomain) { lastLook[domain.number] = world.loop.now }
+    func readStored(_ domain: SimDomain) { domain.history.readAt = world.loop.now }
+    func looked(_ domain: SimDomain) { domain.history.lookedAt = world.loop.now }
 
     func undefined(_ domain: SimDomain, by actor: String) {
         if actor == "pivotd" {
-            taken.insert(domain.number)
+            domain.history.isTaken = true
         } else {
-            removedAt[domain.number] = world.loop.now
-            domain.wasRemovedByOthers = true
+            domain.history.removedAt = world.loop.now
         }
     }
 
     func defines(_ domain: SimDomain, _ configuration: SimConfiguration, by actor: String) {
         guard actor == "pivotd" else {
-            notes[domain.number] = (configuration.note, world.loop.now)
-            taken.remove(domain.number)
+            domain.history.note = (configuration.note, world.loop.now)
+            domain.history.isTaken = false
             return
         }
-        if let note = notes[domain.number], note.text != configuration.note, note.at < lastReading[domain.number] ?? 0 {
+        if let note = domain.history.note, note.text != configuration.note, note.at < domain.history.readAt {
             world.violate("\(domain.name)'s definition loses what somebody wrote into it, \(note.text)")
         }
-        if domain.stored == nil, !taken.contains(domain.number) {
+        if domain.stored == nil, !domain.history.isTaken {
             // Only who could have known has done wrong: between a look and a define there is always a moment.
             if !domain.startedPersistent {
                 world.violate("pivotd defines \(domain.name), which was transient")
-            } else if let removedAt = removedAt[domain.number], removedAt < lastLook[domain.number] ?? 0,
-                givenBack[domain.number].map({ $0 == world.pivotd?.life.number }) ?? true
+            } else if let removedAt = domain.history.removedAt, removedAt < domain.history.lookedAt,
+                domain.history.givenBackIn.map({ $0 == world.pivotd?.life.number }) ?? true
             {
                 world.violate("pivotd defines \(domain.name) again, which somebody else has undefined")
             }
         }
-        if taken.remove(domain.number) != nil { givenBack[domain.number] = world.pivotd?.life.number }
+        if domain.history.isTaken { domain.history.givenBackIn = world.pivotd?.life.number }
+        domain.history.isTaken = false
     }
 
     func disconnects(_ volume: SimVolume) {
@@ -210,7 +201,7 @@ final class SimChecks: @unchecked Sendable {
         case .new:
             if let running, running !== task.new { world.violate("\(task.id) says in_use new, and the guest runs \(running.id)") }
         case VolumeInUse.none?:
-            if running === task.new || running === task.source ?? task.old, startedAt[task.domain.number] ?? 0 < task.sentAt {
+            if running === task.new || running === task.source ?? task.old, task.domain.history.startedAt < task.sentAt {
                 world.violate("\(task.id) says in_use none, and the guest runs \(running?.id ?? "")")
             }
         case .unknown: break
@@ -222,140 +213,5 @@ final class SimChecks: @unchecked Sendable {
         if world.faults.isCalm, task.isPlain, world.tasks.count == 1 {
             world.violate("\(task.id) has failed, and nothing was wrong: \(failure.reason)")
         }
-    }
-
-    // MARK: The end
-
-    func end() {
-        for domain in world.domains { end(domain) }
-        for task in world.tasks { end(task) }
-        for volume in world.volumes where volume.kind == .attached && volume.isConnected { endConnected(volume) }
-        for (usage, uuid) in world.libvirt.secrets.sorted(by: { $0.key < $1.key }) {
-            let isUsed = world.domains.contains { domain in
-                (domain.live?.disks ?? []).contains { $0.secret == uuid } || (domain.stored?.disks ?? []).contains { $0.secret == uuid }
-            }
-            let isOurs = world.tasks.contains { task in
-                if case .success = task.outcome { return false }
-                return usage.contains(":v\(task.new.number)/")
-            }
-            if !isUsed, isOurs, !isNamed("secret") {
-                world.violate("the secret \(usage) is left behind, and nobody was told")
-            }
-        }
-    }
-
-    private func end(_ task: SimTask) {
-        if task.isWithdrawn { return }
-        guard task.isOver else { return world.violate("\(task.id) has not ended three hours after everything was released") }
-        if let record = world.storage.records[task.id], !record.isOver {
-            world.violate("\(task.id) was answered, and still is \(record.phase.rawValue) three hours after everything was released")
-        }
-        guard let over = task.repliedAt ?? task.decidedAt else { return }
-        let deadline = deadline(task)
-        if over > deadline {
-            world.violate(
-                "\(task.id) ended \((over - deadline) / .second) s after its bound, though nothing that it needs was held up")
-        }
-        if let (from, answerBy) = task.answerBy, over > answerBy, !isDisturbed(task, from, answerBy) {
-            world.violate("\(task.id)'s copy stalled, and it was answered \((over - answerBy) / .second) s too late")
-        }
-        if let abortedAt = task.abortedAt, case .failure(let failure) = task.outcome, failure.isAbort,
-            !isDisturbed(task, abortedAt, over), over - abortedAt > 60 * .second
-        {
-            world.violate("\(task.id) was aborted, and answered only \((over - abortedAt) / .second) s later")
-        }
-    }
-
-    /// All that share a volume or an instance with a task, and so may hold it up.
-    private func company(_ task: SimTask) -> [SimTask] {
-        var company = [task]
-        while true {
-            let more = world.tasks.filter { other in
-                !company.contains { $0 === other }
-                    && company.contains { $0.domain === other.domain || $0.new === other.new || $0.old === other.new || $0.new === other.old }
-            }
-            if more.isEmpty { return company }
-            company += more
-        }
-    }
-
-    private func deadline(_ task: SimTask) -> SimLoop.Time {
-        let company = company(task)
-        let ends = world.faults.disturbances.filter { disturbance in
-            disturbance.isEverybodys
-                || company.contains { $0.domain === disturbance.domain || $0.new === disturbance.volume || $0.old === disturbance.volume }
-        }.map(\.until)
-        return max(company.map(\.sentAt).max() ?? 0, ends.max() ?? 0) + 1 * .hour
-    }
-
-    private func isDisturbed(_ task: SimTask, _ from: SimLoop.Time, _ until: SimLoop.Time) -> Bool {
-        world.faults.disturbances.contains { disturbance in
-            disturbance.from < until && disturbance.until > from && (disturbance.isEverybodys || disturbance.domain === task.domain)
-        }
-    }
-
-    private func isNamed(_ words: String...) -> Bool {
-        world.tasks.contains { task in
-            switch task.outcome {
-            case .failure(let failure):
-                words.contains { word in failure.reason.contains(word) || failure.leftBehind.contains { $0.contains(word) } }
-            case .success(let result):
-                words.contains { word in
-                    (result["warnings"]?.arrayValue ?? []).contains { $0.stringValue?.contains(word) == true }
-                }
-            case nil: false
-            }
-        }
-    }
-
-    private func end(_ domain: SimDomain) {
-        let name = domain.name
-        if domain.startedPersistent, domain.stored == nil, !domain.wasRemovedByOthers {
-            world.violate("\(name) was persistent and has no definition at the end")
-        }
-        if domain.stored != nil, !domain.wasRemovedByOthers, domain.isAutostarted != domain.startedAutostarted {
-            world.violate("\(name) is not started with the host any more")
-        }
-        guard let qemu = domain.qemu, !qemu.isDead, let live = domain.live else { return }
-        if domain.metadata != nil { world.violate("pivotd's metadata is left on \(name)") }
-        for (target, volume) in qemu.disks.sorted(by: { $0.key < $1.key }) {
-            let touching = world.tasks.filter { $0.domain === domain && $0.disk == target }
-            guard !touching.isEmpty else { continue }
-            if let job = qemu.jobs[target], touching.contains(where: { $0.new === job.target }) {
-                world.violate("the copy of \(name)'s \(target) to \(job.target.id) is left behind")
-            }
-            if qemu.jobs[target] == nil, live[target]?.mirror != nil, !isNamed("mirror") {
-                world.violate("a <mirror> without a job is left on \(name)'s \(target), and nobody was told")
-            }
-            let isTold = isNamed("eep both", "in_use new") || touching.contains { $0.saysNew }
-            if let place = live[target]?.location, world.volume(at: place) !== volume, !isTold {
-                world.violate("\(name) runs \(volume.id) as \(target), and its live configuration names \(place)")
-            }
-            if let place = domain.stored?[target]?.location, world.volume(at: place) !== volume, !isTold {
-                world.violate("\(name) runs \(volume.id) as \(target), and its stored configuration names \(place)")
-            }
-            if domain.written[target] != volume.sectors { world.violate("\(name)'s writes to \(target) are not all on \(volume.id)") }
-        }
-    }
-
-    private func endConnected(_ volume: SimVolume) {
-        let isUsed = world.domains.contains { domain in
-            domain.qemu?.disks.values.contains { $0 === volume } == true
-                || (domain.stored?.disks ?? []).contains { world.volume(at: $0.location) === volume }
-        }
-        let isOurs = world.tasks.contains { task in
-            if case .success = task.outcome { return task.old === volume }
-            return task.new === volume && !world.tasks.contains { $0.new === volume && $0.outcome?.phase == .completed }
-        }
-        if !isUsed, isOurs, !isNamed(volume.names[0].location.description) {
-            world.violate("\(volume.id) is left connected to the host, and nobody was told")
-        }
-    }
-}
-
-extension SimTask {
-    fileprivate var saysNew: Bool {
-        if case .failure(let failure) = outcome { return failure.inUse == .new }
-        return false
     }
 }
