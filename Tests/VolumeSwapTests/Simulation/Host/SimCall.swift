@@ -16,17 +16,12 @@ final class SimCall: @unchecked Sendable {
     let need: Need
     /// What else holds it up in QEMU: a destination that does not answer while it is opened.
     let isBlocked: () -> Bool
-    /// Whether it keeps the lock although it was carried out.
-    var holdsOn: () -> Bool = { false }
-    /// What it comes to when it has been carried out and let the lock go.
-    var afterwards: () -> HypervisorError? = { nil }
     /// What a QEMU that has just died makes of it; by default a broken monitor.
     var ifDead: () -> HypervisorError? = {
         HypervisorError(.other, number: 38, "Unable to read from monitor: Connection reset by peer")
     }
     var isPivot: Bool { name == "pivot" }
-    private let body: () -> HypervisorError?
-    private var isCarriedOut = false
+    let body: () -> HypervisorError?
     private(set) var isAnswered = false
     private(set) var error: HypervisorError?
     /// The one who waits for the answer.
@@ -40,12 +35,6 @@ final class SimCall: @unchecked Sendable {
         self.need = need
         self.isBlocked = isBlocked
         self.body = body
-    }
-
-    func carryOut() -> HypervisorError? {
-        if isCarriedOut { return nil }
-        isCarriedOut = true
-        return body()
     }
 
     func answer(_ error: HypervisorError?) {

@@ -55,6 +55,7 @@ extension SimLibvirt {
 
     func setMetadata(_ domain: SimDomain, _ element: String?) throws(HypervisorError) {
         _ = try active(domain)
+        if element == nil, world.mutation == .metadataKept { return }
         domain.metadata = element
     }
 

@@ -51,7 +51,7 @@ final class SimLibvirt: @unchecked Sendable {
     }
 
     func accept(_ call: SimCall) {
-        guard let domain = call.domain, call.need != .nothing else { return reply(call, call.carryOut()) }
+        guard let domain = call.domain, call.need != .nothing else { return reply(call, call.body()) }
         domain.calls.append(call)
         pump(domain)
         guard !call.isAnswered else { return }
@@ -80,10 +80,8 @@ final class SimLibvirt: @unchecked Sendable {
                 }
                 if call.isBlocked() { return }
             }
-            let error = call.carryOut()
-            if error == nil, call.holdsOn() { return }
             domain.calls.removeFirst()
-            reply(call, error ?? call.afterwards())
+            reply(call, call.body())
         }
     }
 

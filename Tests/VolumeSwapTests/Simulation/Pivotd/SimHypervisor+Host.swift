@@ -16,11 +16,11 @@ extension SimHypervisor {
     }
 
     func removeSecret(uuid: String) async throws(HypervisorError) {
-        try await call("undefine secret", nil, .nothing, isWrite: true) { [libvirt] () throws(HypervisorError) in
+        try await call("undefine secret", nil, .nothing, isWrite: true) { [libvirt, world] () throws(HypervisorError) in
             guard let key = libvirt.secrets.first(where: { $0.value == uuid })?.key else {
                 throw HypervisorError(.noSecret, number: 66, "Secret not found")
             }
-            libvirt.secrets[key] = nil
+            if world.mutation != .secretsKept { libvirt.secrets[key] = nil }
         }
     }
 
@@ -39,7 +39,9 @@ extension SimHypervisor {
         return world.path(path).map { .found($0) } ?? .nothing
     }
 
-    func addresses(ofHost name: String) async -> [String] { name == "127.1" || name == "localhost" ? ["127.0.0.1"] : [name] }
+    func addresses(ofHost name: String) async -> [String] { 
+        (name == "127.1" || name == "localhost") && world.mutation != .aliasesDenied ? ["127.0.0.1"] : [name]
+    }
 
     func luksPayloadOffset(path: String) async throws(HypervisorError) -> Int64? { nil }
 }

@@ -48,12 +48,6 @@ final class SimHypervisor: Hypervisor, @unchecked Sendable {
                     return nil
                 }
             }
-            if world.mutation == .synchronousAbort, name == "pivot" || name == "abort", let domain {
-                call.holdsOn = { domain.live?.disks.contains { $0.mirror?.ready == "pivot" || $0.mirror?.ready == "abort" } ?? false }
-                call.afterwards = {
-                    domain.live == nil ? HypervisorError(.operationInvalid, number: 55, "domain is no longer running") : nil
-                }
-            }
             let connection = libvirt.epoch
             libvirt.send(call)
             await libvirt.wait(for: call, atMost: need == .nothing ? nil : world.callLimit)
@@ -63,6 +57,7 @@ final class SimHypervisor: Hypervisor, @unchecked Sendable {
                 if let value { return value }
             }
             if connection == libvirt.epoch {
+                if world.mutation == .hangsDenied, let ifDead { return ifDead }
                 world.note("pivotd", "gives up waiting for \(name) of \(domain?.name ?? "")")
                 throw HypervisorError(.busy, "\(name) has been out for long: \(domain?.name ?? "the domain") does not answer")
             }
@@ -143,11 +138,11 @@ final class SimHypervisor: Hypervisor, @unchecked Sendable {
 
     func setAutostart(_ identity: DomainIdentity) async throws(HypervisorError) {
         let domain = try domain(identity)
-        try await call("set autostart", domain, .lock, isWrite: true) { () throws(HypervisorError) in
+        try await call("set autostart", domain, .lock, isWrite: true) { [world] () throws(HypervisorError) in
             guard domain.stored != nil else {
                 throw HypervisorError(.operationInvalid, number: 55, "cannot set autostart for transient domain")
             }
-            domain.isAutostarted = true
+            domain.isAutostarted = world.mutation != .autostartDropped
         }
     }
 

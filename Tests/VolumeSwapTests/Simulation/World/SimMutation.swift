@@ -1,9 +1,9 @@
-/// Ways to make a world wrong, each of which a check must find: see ``SimulationTests``.
+/// Ways to make a world wrong on purpose. Each makes pivotd break a promise, and a check must find it: the proof that the checks can fail.
 enum SimMutation: CaseIterable {
     /// pivotd is not shown the stored configurations of domains that do not run.
     case stoppedDomainsHidden
-    /// Every path is a file of its own, whatever leads to it.
-    case symlinksDenied
+    /// Every name of a volume passes for a volume of its own.
+    case aliasesDenied
     /// QEMU is never found on another volume than libvirt says.
     case lostTrackDenied
     /// A definition is taken with thanks, and not stored.
@@ -16,8 +16,33 @@ enum SimMutation: CaseIterable {
     case outcomesForgotten
     /// Plans are not stored.
     case plansForgotten
-    /// Abort and pivot hold the domain's job lock until QEMU's job has ended, as they do without VIR_DOMAIN_BLOCK_JOB_ABORT_ASYNC.
-    case synchronousAbort
     /// The helper detaches, and says that it did, though it did not.
     case disconnectsDropped
+    /// Secrets are removed in word only.
+    case secretsKept
+    /// pivotd's metadata stays on the domain whatever it asks for.
+    case metadataKept
+    /// Autostart is set in word only.
+    case autostartDropped
+    /// A domain whose calls hang answers that there is no job on its disk.
+    case hangsDenied
+
+    /// What the check that finds it says, in part.
+    var finding: String {
+        switch self {
+        case .stoppedDomainsHidden: "has stored as"
+        case .aliasesDenied: "a copy onto"
+        case .lostTrackDenied: "runs volume"
+        case .definesDropped: "no definition at the end"
+        case .cancelsDropped: "left behind"
+        case .readyHidden: "has not ended"
+        case .outcomesForgotten: "two outcomes"
+        case .plansForgotten: "no definition at the end"
+        case .disconnectsDropped: "left connected"
+        case .secretsKept: "secret"
+        case .metadataKept: "metadata"
+        case .autostartDropped: "not started with the host"
+        case .hangsDenied: "after its task was answered"
+        }
+    }
 }

@@ -4,10 +4,12 @@ import Synchronization
 /// What came of a seed.
 struct SimReport: Sendable {
     let seed: UInt64
+    /// The promises that were broken; the first ends the run.
     let violations: [String]
+    /// The events in words, when they were wanted: virtual time, who, what.
     let trace: [String]
+    /// Equal for equal runs.
     let digest: UInt64
-    let steps: Int
 
     /// Runs a seed on this thread.
     init(seed: UInt64, isTraced: Bool = false, mutation: SimMutation? = nil) {
@@ -17,11 +19,10 @@ struct SimReport: Sendable {
         violations = world.violations
         trace = world.trace ?? []
         digest = world.loop.digest
-        steps = world.loop.steps
         world.close()
     }
 
-    /// Runs many seeds on threads of their own.
+    /// Runs many seeds, each world on one of a few threads.
     ///
     /// - Parameter isEnough: told of each report; the rest is not run once it says so.
     static func each(
@@ -32,6 +33,7 @@ struct SimReport: Sendable {
             for _ in 0..<threads {
                 group.addTask {
                     await withCheckedContinuation { continuation in
+                        // Not one of the pool's: a run takes its thread for as long as it lasts.
                         let thread = Thread {
                             while let seed = queue.next() {
                                 if isEnough(SimReport(seed: seed, mutation: mutation)) { queue.end() }

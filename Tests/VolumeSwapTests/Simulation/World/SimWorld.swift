@@ -95,7 +95,7 @@ final class SimWorld: @unchecked Sendable {
 
     func path(_ path: String) -> PathDescription? {
         guard let (volume, description) = paths[path], volume.isConnected else { return nil }
-        guard mutation == .symlinksDenied else { return description }
+        guard mutation == .aliasesDenied else { return description }
         return PathDescription(kind: description.kind, bytes: volume.bytes, canonicalPath: path, names: [path], deviceNumber: nil)
     }
 
