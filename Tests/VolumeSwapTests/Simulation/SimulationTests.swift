@@ -56,7 +56,7 @@ struct SimulationTests {
         }
     }
 
-    @Test("Every check can fail: what is made wrong on purpose is found", .enabled(if: count == nil), arguments: SimMutation.allCases)
+    @Test("Every check can fail: what is made wrong on purpose is found", .enabled(if: count == nil), .serialized, arguments: SimMutation.allCases)
     func mutation(_ mutation: SimMutation) async {
         let found = Mutex<[String]>([])
         await SimReport.each(of: 1..<4000, mutation: mutation) { report in

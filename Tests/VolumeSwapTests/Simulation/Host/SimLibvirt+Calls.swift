@@ -23,10 +23,10 @@ extension SimLibvirt {
     func configuration(_ domain: SimDomain, _ view: XMLView) throws(HypervisorError) -> SimConfiguration {
         guard var configuration = domain.configuration(view) else { throw Self.noDomain(domain) }
         if view == .inactive { world.checks.readStored(domain) }
-        if world.mutation == .readyHidden {
-            for index in configuration.disks.indices where configuration.disks[index].mirror?.ready == "yes" {
-                configuration.disks[index].mirror?.ready = nil
-            }
+        for index in configuration.disks.indices {
+            let ready = configuration.disks[index].mirror?.ready
+            if ready == "yes", world.mutation == .readyHidden { configuration.disks[index].mirror?.ready = nil }
+            if ready == "pivot", world.mutation == .pivotHidden { configuration.disks[index].mirror = nil }
         }
         return configuration
     }
@@ -98,6 +98,7 @@ extension SimLibvirt {
     func jobInfo(_ domain: SimDomain, _ disk: String) throws(HypervisorError) -> BlockJobInfo? {
         let (qemu, _) = try active(domain)
         guard let job = qemu.jobs[disk] else { return nil }
+        if job.state == .pivoting, world.mutation == .pivotHidden { return nil }
         let (cursor, end) = qemu.progress(job)
         return BlockJobInfo(type: job.type, cursor: cursor, end: end)
     }

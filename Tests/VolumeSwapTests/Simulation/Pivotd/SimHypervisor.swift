@@ -57,7 +57,6 @@ final class SimHypervisor: Hypervisor, @unchecked Sendable {
                 if let value { return value }
             }
             if connection == libvirt.epoch {
-                if world.mutation == .hangsDenied, let ifDead { return ifDead }
                 world.note("pivotd", "gives up waiting for \(name) of \(domain?.name ?? "")")
                 throw HypervisorError(.busy, "\(name) has been out for long: \(domain?.name ?? "the domain") does not answer")
             }

@@ -24,8 +24,8 @@ enum SimMutation: CaseIterable {
     case metadataKept
     /// Autostart is set in word only.
     case autostartDropped
-    /// A domain whose calls hang answers that there is no job on its disk.
-    case hangsDenied
+    /// A pivot that is under way is not shown: no job, no `<mirror>`.
+    case pivotHidden
 
     /// What the check that finds it says, in part.
     var finding: String {
@@ -42,7 +42,7 @@ enum SimMutation: CaseIterable {
         case .secretsKept: "secret"
         case .metadataKept: "metadata"
         case .autostartDropped: "not started with the host"
-        case .hangsDenied: "after its task was answered"
+        case .pivotHidden: "after its task was answered"
         }
     }
 }

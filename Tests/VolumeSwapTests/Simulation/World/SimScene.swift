@@ -90,10 +90,14 @@ struct SimScene {
         // After a migration Cinder gives the new volume the old one's id, as the disk's serial has it.
         var connection = before.flatMap { $0.args["new_connection_info"]?.objectValue } ?? old.names[0].connection
         if let serial = domain.live?[disk]?.serial { connection["serial"] = .string(serial) }
+        // Where two requests name one volume, its id need not tell.
+        var newConnection = name.connection
+        let isNameless = new != nil && loop.chance(50)
+        if isNameless { newConnection["serial"] = nil }
         let args: JSONObject = [
             "instance": instance, "old_connection_info": .object(connection),
-            "new_connection_info": .object(name.connection), "mountpoint": .string("/dev/\(disk)"),
-            "resize_to": .integer(resize), "old_volume_id": connection["serial"] ?? .null, "new_volume_id": .string(target.id),
+            "new_connection_info": .object(newConnection), "mountpoint": .string("/dev/\(disk)"),
+            "resize_to": .integer(resize), "old_volume_id": connection["serial"] ?? .null, "new_volume_id": isNameless ? .null : .string(target.id),
             "options": .object(options),
         ]
         if world.tasks.contains(where: { $0.new === old || $0.old === target }) { isPlain = false }
