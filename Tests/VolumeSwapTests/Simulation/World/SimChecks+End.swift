@@ -15,7 +15,7 @@ extension SimChecks {
             }
             let isOurs = world.tasks.contains { task in
                 if case .success = task.outcome { return false }
-                return usage.contains(":v\(task.new.number)/")
+                return usage.contains(":v\(task.new.number)/") && !isTaken(task.new)
             }
             if !isUsed, isOurs, !isNamed("secret") {
                 world.violate("the secret \(usage) is left behind, and nobody was told")
@@ -117,6 +117,11 @@ extension SimChecks {
         }
     }
 
+    /// Whether a swap onto it has succeeded: what became of it since is not pivotd's.
+    private func isTaken(_ volume: SimVolume) -> Bool {
+        world.tasks.contains { $0.new === volume && $0.outcome?.phase == .completed }
+    }
+
     private func endConnected(_ volume: SimVolume) {
         let isUsed = world.domains.contains { domain in
             domain.qemu?.disks.values.contains { $0 === volume } == true
@@ -124,7 +129,7 @@ extension SimChecks {
         }
         let isOurs = world.tasks.contains { task in
             if case .success = task.outcome { return task.old === volume }
-            return task.new === volume && !world.tasks.contains { $0.new === volume && $0.outcome?.phase == .completed }
+            return task.new === volume && !isTaken(volume)
         }
         if !isUsed, isOurs, !isNamed(volume.names[0].location.description) {
             world.violate("\(volume.id) is left connected to the host, and nobody was told")

@@ -92,6 +92,7 @@ final class SimChecks: @unchecked Sendable {
     }
 
     func pivoted(_ domain: SimDomain, _ job: SimJob) {
+        for task in wanting(domain, job.disk, job.target) { task.hasMoved = true }
         if pivotsByHand.contains(job.number) { return }
         if wanting(domain, job.disk, job.target).isEmpty {
             world.violate(
@@ -206,7 +207,7 @@ final class SimChecks: @unchecked Sendable {
             }
         case .unknown: break
         case nil:
-            if running === task.new, task.old !== task.new, !handled.contains(key(task.domain, task.disk)) {
+            if running === task.new, task.hasMoved, !handled.contains(key(task.domain, task.disk)) {
                 world.violate("\(task.id) has failed, and the guest runs the new volume \(task.new.id): \(failure.reason)")
             }
         }

@@ -92,7 +92,7 @@ struct SimScene {
         if let serial = domain.live?[disk]?.serial { connection["serial"] = .string(serial) }
         // Where two requests name one volume, its id need not tell.
         var newConnection = name.connection
-        let isNameless = new != nil && loop.chance(50)
+        let isNameless = new != nil && target.kind != .attached && loop.chance(50)
         if isNameless { newConnection["serial"] = nil }
         let args: JSONObject = [
             "instance": instance, "old_connection_info": .object(connection),

@@ -20,6 +20,8 @@ final class SimTask: CustomStringConvertible, @unchecked Sendable {
     var id: TaskID { TaskID("task-\(number)") }
     var replyTo: ReplyTo? { isCall ? ReplyTo(messageID: "m-\(number)", queue: "reply", timeout: nil) : nil }
 
+    /// Whether a pivot has brought its disk onto its new volume since.
+    var hasMoved = false
     /// What the disk was on when its copy began: a volume with the old one's serial is the old one.
     var source: SimVolume?
     var outcome: SwapOutcome?
