@@ -15,6 +15,7 @@ extension SimChecks {
             }
             let isOurs = world.tasks.contains { task in
                 if case .success = task.outcome { return false }
+                if world.earlierSecrets.contains(uuid) { return false }
                 return usage.contains(":v\(task.new.number)/") && !isTaken(task.new)
             }
             if !isUsed, isOurs, !isNamed("secret") {

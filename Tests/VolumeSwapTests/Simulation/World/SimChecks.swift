@@ -92,7 +92,7 @@ final class SimChecks: @unchecked Sendable {
     }
 
     func pivoted(_ domain: SimDomain, _ job: SimJob) {
-        for task in wanting(domain, job.disk, job.target) { task.hasMoved = true }
+        wanting(domain, job.disk, job.target).first?.hasMoved = true
         if pivotsByHand.contains(job.number) { return }
         if wanting(domain, job.disk, job.target).isEmpty {
             world.violate(

@@ -38,6 +38,7 @@ struct SimScene {
             if volume.kind == .iscsi, case .network(let network) = disk.location {
                 let secret = CHAPSecret.uuid(network)
                 disk.secret = secret
+                world.earlierSecrets.insert(secret)
                 world.libvirt.secrets["iscsi:\(CHAPSecret.usage(network))"] = secret
             }
             disks.append(disk)

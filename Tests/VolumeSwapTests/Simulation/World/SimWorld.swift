@@ -27,6 +27,8 @@ final class SimWorld: @unchecked Sendable {
     var domains: [SimDomain] = []
     var tasks: [SimTask] = []
     var pivotd: SimPivotd?
+    /// Secrets that were there before.
+    var earlierSecrets: Set<String> = []
     /// Numbers of the guests' writes.
     var writes: UInt32 = 0
     var connectorTrouble: SimConnector.Trouble?
