@@ -1,0 +1,162 @@
+import Foundation
+import JSON
+import OrderedCollections
+
+@testable import VolumeSwap
+
+/// What is on the journal's disk: it outlives pivotd.
+final class SimStorage: @unchecked Sendable {
+    var records: [TaskID: SwapRecord] = [:]
+    var order: [TaskID] = []
+    var isFull = false
+}
+
+/// The journal as one incarnation of pivotd sees it. What was noted but not synced dies with it.
+final class SimJournal: SwapJournal, @unchecked Sendable {
+    private unowned let world: SimWorld
+    private let life: SimLife
+    private var notes: [TaskID: SwapPhase] = [:]
+    private var storage: SimStorage { world.storage }
+
+    init(_ world: SimWorld, _ life: SimLife) {
+        self.world = world
+        self.life = life
+    }
+
+    private static let dead = JournalError(.unavailable, "this pivotd is dead")
+
+    private func live() async throws(JournalError) {
+        if life.pass() { return }
+        await life.rest()
+        throw Self.dead
+    }
+
+    private func sync<Value>(_ id: TaskID, _ body: (SimStorage) -> Value) async throws(JournalError) -> Value {
+        try await live()
+        await world.pause(world.loop.pick(100...3000))
+        try await live()
+        guard !storage.isFull else { throw JournalError(.unavailable, "the journal cannot be written: no space left on device") }
+        if let phase = notes.removeValue(forKey: id) { storage.records[id]?.phase = phase }
+        let value = body(storage)
+        try await live()  // stored, and the process dies before it knows
+        return value
+    }
+
+    private func read<Value>(_ body: (SimStorage) -> Value) async throws(JournalError) -> Value {
+        try await live()
+        return body(storage)
+    }
+
+    func accept(_ record: SwapRecord) async throws(JournalError) -> Acceptance {
+        try await sync(record.id) { storage in
+            if let known = storage.records[record.id] { return .duplicate(known) }
+            storage.records[record.id] = record
+            storage.order.append(record.id)
+            world.note("journal", "accepts \(record.id)")
+            return .new
+        }
+    }
+
+    func enter(_ id: TaskID, _ phase: SwapPhase, plan: SwapPlan?) async throws(JournalError) {
+        notes[id] = nil
+        try await sync(id) { storage in
+            storage.records[id]?.phase = phase
+            if let plan, world.mutation != .plansForgotten { storage.records[id]?.plan = plan }
+            world.note("journal", "\(id) enters \(phase.rawValue)")
+        }
+    }
+
+    func note(_ id: TaskID, _ phase: SwapPhase) {
+        guard life.isAlive else { return }
+        notes[id] = phase
+        world.note("pivotd", "\(id) enters \(phase.rawValue)")
+        world.loop.after(world.loop.pick(0...50 * .millisecond)) { [self] in
+            guard life.isAlive, !storage.isFull, notes[id] == phase else { return }
+            notes[id] = nil
+            storage.records[id]?.phase = phase
+        }
+    }
+
+    func finish(_ id: TaskID, _ outcome: SwapOutcome, at date: Date) async throws(JournalError) {
+        try await sync(id) { storage in
+            world.checks.decided(id, outcome, by: "journal")
+            if world.mutation == .outcomesForgotten { return }
+            if storage.records[id]?.outcome == nil { storage.records[id]?.outcome = outcome }
+            storage.records[id]?.phase = outcome.phase
+            storage.records[id]?.finishedAt = date
+        }
+    }
+
+    func answer(_ id: TaskID, _ outcome: SwapOutcome) async throws(JournalError) {
+        try await sync(id) { storage in
+            world.checks.decided(id, outcome, by: "journal")
+            if world.mutation != .outcomesForgotten { storage.records[id]?.outcome = outcome }
+        }
+    }
+
+    func forgetReply(_ id: TaskID) async throws(JournalError) {
+        try await sync(id) { storage in
+            storage.records[id]?.replyTo = nil
+            storage.records[id]?.isReplied = true
+        }
+    }
+
+    func settle(_ id: TaskID) async throws(JournalError) {
+        try await sync(id) { storage in
+            guard var record = storage.records[id] else { return }
+            record.isReplied = true
+            record.plan = nil
+            for key in ["old_connection_info", "new_connection_info"] {
+                if let clean = record.args[key]?.withoutPassword { record.args[key] = clean }
+            }
+            if let clean = record.outcome?.withoutPassword { record.outcome = clean }
+            storage.records[id] = record
+        }
+    }
+
+    func unfinished() async throws(JournalError) -> [SwapRecord] {
+        try await read { storage in
+            let all = storage.order.compactMap { storage.records[$0] }
+            return all.filter { !$0.isOver } + all.filter { $0.isOver && !$0.isReplied }
+        }
+    }
+
+    func record(_ id: TaskID) async throws(JournalError) -> SwapRecord? {
+        let found = try await read { storage in [storage.records[id]].compactMap { $0 } }
+        return found.first
+    }
+
+    func records(_ query: SwapQuery) async throws(JournalError) -> [SwapRecord] {
+        try await read { storage in
+            let all = storage.order.reversed().compactMap { storage.records[$0] }
+            let found = all.filter { record in
+                (query.instanceKey.map { $0 == record.instanceKey } ?? true) && (query.disk.map { $0 == record.disk } ?? true)
+                    && (query.states?.contains(record.phase.publicState) ?? true)
+            }
+            return Array(found.prefix(query.limit))
+        }
+    }
+
+    func prune(before date: Date) async throws(JournalError) -> Int { 0 }
+    func probe() async throws(JournalError) {}
+    func close() async {}
+}
+
+extension SwapOutcome {
+    /// As a settled record has it.
+    var withoutPassword: SwapOutcome {
+        guard case .success(.object(var result)) = self else { return self }
+        result["connection_info"] = result["connection_info"]?.withoutPassword
+        return .success(.object(result))
+    }
+}
+
+extension JSONValue {
+    /// connection_info without its only secret: the real redaction looks for more, and takes longer than all else in a run.
+    fileprivate var withoutPassword: JSONValue {
+        guard case .object(var connection) = self, case .object(var data) = connection["data"] else { return self }
+        if data["auth_password"] != nil { data["auth_password"] = "***" }
+        connection["data"] = .object(data)
+        return .object(connection)
+    }
+}

@@ -1,0 +1,51 @@
+@testable import VolumeSwap
+
+/// The broker: a message stays until it is acknowledged, and is delivered again when pivotd dies.
+final class SimBroker: @unchecked Sendable {
+    private struct Message {
+        let task: SimTask
+        let replyTo: ReplyTo?
+        /// The life that has it, unacknowledged.
+        var holder: Int?
+    }
+
+    unowned let world: SimWorld
+    private var messages: [Message] = []
+
+    init(_ world: SimWorld) { self.world = world }
+
+    var isEmpty: Bool { messages.isEmpty }
+
+    func send(_ task: SimTask, as replyTo: ReplyTo?) {
+        world.note("client", "sends \(task)")
+        messages.append(Message(task: task, replyTo: replyTo))
+        world.pivotd?.consume()
+    }
+
+    /// Hands all that nobody has to a consuming pivotd.
+    func deliver(to pivotd: SimPivotd) {
+        for index in messages.indices where messages[index].holder != pivotd.life.number {
+            messages[index].holder = pivotd.life.number
+            let (task, replyTo) = (messages[index].task, messages[index].replyTo)
+            let accept = pivotd.service.submit(task.record(at: pivotd.clock.date, replyTo: replyTo), refusal: task.refusal)
+            pivotd.spawn { [self] in
+                let submission = await accept()
+                guard pivotd.life.isAlive else { return }
+                settle(task, replyTo, submission, pivotd)
+            }
+        }
+    }
+
+    private func settle(_ task: SimTask, _ replyTo: ReplyTo?, _ submission: Submission, _ pivotd: SimPivotd) {
+        guard let index = messages.firstIndex(where: { $0.task === task && $0.replyTo == replyTo }) else { return }
+        if case .notStored = submission {
+            world.loop.after(2 * .second) { [self] in
+                guard let index = messages.firstIndex(where: { $0.task === task && $0.replyTo == replyTo }) else { return }
+                messages[index].holder = nil
+                world.pivotd?.consume()
+            }
+        } else {
+            messages.remove(at: index)
+        }
+    }
+}

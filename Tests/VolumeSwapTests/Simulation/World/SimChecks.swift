@@ -1,0 +1,218 @@
+import JSON
+import OrderedCollections
+
+@testable import VolumeSwap
+
+/// What must hold, whatever happens; each check names the promise that was broken.
+final class SimChecks: @unchecked Sendable {
+    unowned let world: SimWorld
+    /// Pivots that other people asked for, by job.
+    private var pivotsByHand: Set<Int> = []
+    /// The disks whose jobs other people had their hands on.
+    private var handled: Set<String> = []
+
+    init(_ world: SimWorld) { self.world = world }
+
+    private func key(_ domain: SimDomain, _ disk: String) -> String { "\(domain.number)/\(disk)" }
+
+    /// Tasks that may still move that disk to that volume.
+    private func wanting(_ domain: SimDomain, _ disk: String, _ volume: SimVolume) -> [SimTask] {
+        world.tasks.filter { $0.outcome == nil && $0.domain === domain && $0.disk == disk && $0.new === volume }
+    }
+
+    // MARK: Never two writers on one volume
+
+    func copyStarts(_ domain: SimDomain, _ disk: String, onto volume: SimVolume, by actor: String) {
+        guard actor == "pivotd" else { return }
+        for other in world.domains {
+            for (target, used) in (other.qemu?.disks ?? [:]).sorted(by: { $0.key < $1.key }) where used === volume {
+                world.violate("a copy onto \(volume.id), which \(other.name) runs as \(target)")
+            }
+            if let job = other.qemu?.jobs.values.first(where: { $0.target === volume }) {
+                world.violate("a copy onto \(volume.id), which \(other.name)'s \(job.disk) is being copied to")
+            }
+            for stored in other.stored?.disks ?? [] where world.volume(at: stored.location) === volume {
+                world.violate("a copy onto \(volume.id), which \(other.name) has stored as \(stored.target)")
+            }
+        }
+        // What was asked for before an early answer may be carried out late: the roll-back that goes on ends it.
+        let isPending = world.tasks.contains {
+            $0.domain === domain && $0.disk == disk && $0.new === volume && $0.outcome != nil
+                && world.storage.records[$0.id]?.isOver == false
+        }
+        if !isPending, let task = wanting(domain, disk, volume).first, task.source == nil { task.source = domain.qemu?.disks[disk] }
+        if wanting(domain, disk, volume).isEmpty, !isPending { world.violate("a copy of \(domain.name)'s \(disk) that no task asks for") }
+    }
+
+    func guestStarts(_ domain: SimDomain, _ disks: [String: SimVolume]) {
+        domain.history.startedAt = world.loop.now
+        for (target, volume) in disks.sorted(by: { $0.key < $1.key }) {
+            if world.isOpen(volume) { world.violate("two guests on \(volume.id): \(domain.name) starts on it as \(target)") }
+            if let written = domain.written[target], written != volume.sectors, !isUnclear(domain, target) {
+                world.violate("\(domain.name) starts with a \(target) on \(volume.id) that lacks its last writes")
+            }
+            domain.written[target] = volume.sectors
+        }
+    }
+
+    /// A copy that stalls because its destination hangs is to be given up in time: the caller is answered within half a minute.
+    func hangs(_ volume: SimVolume, for time: SimLoop.Time) {
+        for task in world.tasks where task.new === volume && task.outcome == nil {
+            guard let job = task.domain.qemu?.jobs[task.disk], job.target === volume, job.state == .copying,
+                wanting(task.domain, task.disk, volume).first === task,
+                let limit = task.args["options"]?["stall_timeout_s"]?.integerValue
+            else { continue }
+            let answerBy = world.loop.now + limit * .second + 90 * .second
+            if answerBy < world.loop.now + time { task.answerBy = (world.loop.now, answerBy) }
+        }
+    }
+
+    /// Whether somebody was told that the last writes may be on either volume, or still is to be told.
+    private func isUnclear(_ domain: SimDomain, _ disk: String) -> Bool {
+        world.tasks.contains { task in
+            guard task.domain === domain, task.disk == disk else { return false }
+            guard case .failure(let failure) = task.outcome else { return task.outcome == nil }
+            return failure.inUse == .unknown || failure.inUse == VolumeInUse.none || failure.reason.contains("keep both")
+                || failure.reason.contains("Keep both")
+        }
+    }
+
+    // MARK: What is moved was asked for
+
+    func aborts(_ domain: SimDomain, _ job: SimJob, pivot: Bool, by actor: String) {
+        if actor != "pivotd" {
+            if pivot { pivotsByHand.insert(job.number) }
+            handled.insert(key(domain, job.disk))
+            return
+        }
+        if job.type != "copy" { world.violate("pivotd ends a \(job.type) job of \(domain.name), which is not its own") }
+        if pivot, wanting(domain, job.disk, job.target).isEmpty {
+            world.violate("pivotd pivots \(domain.name)'s \(job.disk) to \(job.target.id), and no unanswered task asks for it")
+        }
+    }
+
+    func pivoted(_ domain: SimDomain, _ job: SimJob) {
+        wanting(domain, job.disk, job.target).first?.hasMoved = true
+        if pivotsByHand.contains(job.number) { return }
+        if wanting(domain, job.disk, job.target).isEmpty {
+            world.violate(
+                "\(domain.name)'s \(job.disk) moves to \(job.target.id) after its task was answered "
+                    + "\(world.tasks.filter { $0.new === job.target }.map { $0.outcome?.phase.rawValue ?? "" })")
+        }
+    }
+
+    // MARK: Definitions
+
+    func readStored(_ domain: SimDomain) { domain.history.readAt = world.loop.now }
+    func looked(_ domain: SimDomain) { domain.history.lookedAt = world.loop.now }
+
+    func undefined(_ domain: SimDomain, by actor: String) {
+        if actor == "pivotd" {
+            domain.history.isTaken = true
+        } else {
+            domain.history.removedAt = world.loop.now
+        }
+    }
+
+    func defines(_ domain: SimDomain, _ configuration: SimConfiguration, by actor: String) {
+        guard actor == "pivotd" else {
+            domain.history.note = (configuration.note, world.loop.now)
+            domain.history.isTaken = false
+            return
+        }
+        if let note = domain.history.note, note.text != configuration.note, note.at < domain.history.readAt {
+            world.violate("\(domain.name)'s definition loses what somebody wrote into it, \(note.text)")
+        }
+        if domain.stored == nil, !domain.history.isTaken {
+            // Only who could have known has done wrong: between a look and a define there is always a moment.
+            if !domain.startedPersistent {
+                world.violate("pivotd defines \(domain.name), which was transient")
+            } else if let removedAt = domain.history.removedAt, removedAt < domain.history.lookedAt,
+                domain.history.givenBackIn.map({ $0 == world.pivotd?.life.number }) ?? true
+            {
+                world.violate("pivotd defines \(domain.name) again, which somebody else has undefined")
+            }
+        }
+        if domain.history.isTaken { domain.history.givenBackIn = world.pivotd?.life.number }
+        domain.history.isTaken = false
+    }
+
+    func disconnects(_ volume: SimVolume) {
+        if world.isOpen(volume) { world.violate("\(volume.id) is disconnected while a guest uses it") }
+    }
+
+    // MARK: Outcomes
+
+    /// An outcome was stored, or told: the first time it must be true, and from then on the same.
+    func decided(_ id: TaskID, _ outcome: SwapOutcome, by actor: String) {
+        guard let task = world.tasks.first(where: { $0.id == id }) else { return world.violate("an answer to nobody: \(id)") }
+        if let known = task.outcome {
+            if known.withoutPassword != outcome.withoutPassword {
+                world.violate("\(id) has two outcomes: \(Self.outline(known)) and then, by \(actor), \(Self.outline(outcome))")
+            }
+            return
+        }
+        world.note(actor, "\(id): \(Self.outline(outcome))")
+        task.outcome = outcome
+        task.decidedAt = world.loop.now
+        switch outcome {
+        case .success: checkSuccess(task)
+        case .failure(let failure): checkFailure(task, failure)
+        }
+        world.moment(.decided, task.domain)
+    }
+
+    static func outline(_ outcome: SwapOutcome) -> String {
+        switch outcome {
+        case .success: "success"
+        case .failure(let failure):
+            "\(failure.isAbort ? "aborted" : "failed") (\(failure.code.rawValue), in_use \(failure.inUse?.rawValue ?? "not said")): "
+                + "\(failure.reason)\(failure.leftBehind.isEmpty ? "" : "; left behind: \(failure.leftBehind)")"
+        }
+    }
+
+    /// Of its guest's present run, or of nothing when it is gone.
+    private func running(_ task: SimTask) -> SimVolume? {
+        guard let qemu = task.domain.qemu, !qemu.isDead else { return nil }
+        return qemu.disks[task.disk]
+    }
+
+    private func checkSuccess(_ task: SimTask) {
+        let domain = task.domain
+        if let running = running(task) {
+            if running !== task.new { world.violate("\(task.id) is a success, but \(domain.name) runs \(running.id)") }
+            if let live = domain.live?[task.disk], world.volume(at: live.location) !== task.new {
+                world.violate("\(task.id) is a success, but the live configuration names \(live.location)")
+            }
+        }
+        if let stored = domain.stored?[task.disk], world.volume(at: stored.location) !== task.new {
+            world.violate("\(task.id) is a success, but the stored configuration names \(stored.location)")
+        }
+        if task.abortedAt != nil, task.abortedInLife == world.pivotd?.life.number, !handled.contains(key(domain, task.disk)) {
+            world.violate("\(task.id) is a success, though abort_swap was taken on")
+        }
+    }
+
+    private func checkFailure(_ task: SimTask, _ failure: SwapFailure) {
+        let running = running(task)
+        switch failure.inUse {
+        case .old:
+            // Without a copy nothing is known of the old volume but that it is not the new one: its serial may have described it.
+            if let running, task.source.map({ $0 !== running }) ?? (running === task.new && task.old !== task.new) { world.violate("\(task.id) says in_use old, and the guest runs \(running.id)") }
+        case .new:
+            if let running, running !== task.new { world.violate("\(task.id) says in_use new, and the guest runs \(running.id)") }
+        case VolumeInUse.none?:
+            if running === task.new || running === task.source ?? task.old, task.domain.history.startedAt < task.sentAt {
+                world.violate("\(task.id) says in_use none, and the guest runs \(running?.id ?? "")")
+            }
+        case .unknown: break
+        case nil:
+            if running === task.new, task.hasMoved, !handled.contains(key(task.domain, task.disk)) {
+                world.violate("\(task.id) has failed, and the guest runs the new volume \(task.new.id): \(failure.reason)")
+            }
+        }
+        if world.faults.isCalm, task.isPlain, world.tasks.count == 1 {
+            world.violate("\(task.id) has failed, and nothing was wrong: \(failure.reason)")
+        }
+    }
+}

@@ -1,0 +1,59 @@
+import Foundation
+import Synchronization
+
+/// What came of a seed.
+struct SimReport: Sendable {
+    let seed: UInt64
+    /// The promises that were broken; the first ends the run.
+    let violations: [String]
+    /// The events in words, when they were wanted: virtual time, who, what.
+    let trace: [String]
+    /// Equal for equal runs.
+    let digest: UInt64
+
+    /// Runs a seed on this thread.
+    init(seed: UInt64, isTraced: Bool = false, mutation: SimMutation? = nil) {
+        let world = SimWorld(seed: seed, isTraced: isTraced, mutation: mutation)
+        world.run()
+        self.seed = seed
+        violations = world.violations
+        trace = world.trace ?? []
+        digest = world.loop.digest
+        world.close()
+    }
+
+    /// Runs many seeds, each world on one of a few threads.
+    ///
+    /// - Parameter isEnough: told of each report; the rest is not run once it says so.
+    static func each(
+        of seeds: Range<UInt64>, threads: Int = 2, mutation: SimMutation? = nil, isEnough: @escaping @Sendable (SimReport) -> Bool
+    ) async {
+        let queue = SeedQueue(seeds)
+        await withTaskGroup { group in
+            for _ in 0..<threads {
+                group.addTask {
+                    await withCheckedContinuation { continuation in
+                        // Not one of the pool's: a run takes its thread for as long as it lasts.
+                        let thread = Thread {
+                            while let seed = queue.next() {
+                                if isEnough(SimReport(seed: seed, mutation: mutation)) { queue.end() }
+                            }
+                            continuation.resume()
+                        }
+                        thread.stackSize = 8 << 20
+                        thread.start()
+                    }
+                }
+            }
+        }
+    }
+}
+
+private final class SeedQueue: Sendable {
+    private let seeds: Mutex<Range<UInt64>>
+
+    init(_ seeds: Range<UInt64>) { self.seeds = Mutex(seeds) }
+
+    func next() -> UInt64? { seeds.withLock { $0.popFirst() } }
+    func end() { seeds.withLock { $0 = 0..<0 } }
+}
