@@ -69,7 +69,8 @@ struct TaskRow: Sendable {
     /// - Returns: false when a task of this id is there.
     func insert(_ db: Database) throws -> Bool {
         try db.run(
-            Self.insertTask, [sequence, id, instanceKey, disk, replyTo, acceptedAt, startedAt, finishedAt, phase, result, failure])
+            Self.insertTask,
+            [sequence, id, instanceKey, disk, replyTo, acceptedAt, startedAt, finishedAt, phase, result, failure])
         guard db.changesCount > 0 else { return false }
         let sequence = db.lastInsertedRowID
         try db.run("INSERT INTO request (sequence, args, context) VALUES (?, ?, ?)", [sequence, args, context])

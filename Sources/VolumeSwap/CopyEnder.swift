@@ -32,7 +32,9 @@ struct CopyEnder {
         case .copying, .unnamedCopy:
             if let failure { steps.note("the copy could not be cancelled: \(failure)") }
             await cancel(sight)
-        case .foreignJob(isCopy: true) where endsForeign: await cancel(sight)
+        case .foreignJob(isCopy: true) where endsForeign:
+            // Of somebody else's copy a look does not tell whether it is being ended.
+            if askedAt == nil || failure == nil { await cancel(sight) } else { await force() }
         case .ending(pivot: false): await force()
         case .ending(pivot: true): steps.note("a pivot is under way, and what comes of it is not known yet")
         case .unknown(let why): steps.note(why)

@@ -67,6 +67,7 @@ struct Bench {
     let observer = FakeObserver()
     let connector: FakeConnector
     let control = SwapControl(phase: .accepted)
+    let clock = JumpingClock()
     var storeRetry = Duration.seconds(60)
     var rollBackPatience = Duration.seconds(60)
     var onPhase: @Sendable (SwapPhase) async -> Void = { _ in }
@@ -86,8 +87,9 @@ struct Bench {
         var logger = Logger(label: "test")
         logger.handler = SwiftLogNoOpLogHandler()
         return SwapEnvironment(
-            hypervisor: hypervisor, connector: connector, journal: journal, settings: settings, observer: observer, logger: logger
-        )
+            hypervisor: hypervisor, connector: connector, journal: journal, settings: settings, observer: observer,
+            logger: logger,
+            clock: clock)
     }
 
     func run(

@@ -148,7 +148,9 @@ struct RunnerFailureTests {
     @Test("Time-outs: the whole, and the stall", arguments: ["timeout_s", "stall_timeout_s"])
     func timeouts(option: String) async throws {
         let bench = Bench(FakeHypervisor { _ in })
-        let failure = try await bench.run(["options": .object([option: 5])])?.failure
+        let clock = bench.clock
+        bench.hypervisor.onLooks(8) { _ in clock.jump(.seconds(7200)) }
+        let failure = try await bench.run(["options": .object([option: 3600])])?.failure
         #expect(failure?.reason.contains(option) == true)
         #expect(bench.hypervisor.log == ["copy", "abort"])
         Self.expectUntouched(bench)

@@ -43,7 +43,9 @@ struct RunnerHangTests {
     @Test("A cancel that hangs is forced, and the roll-back ends only when the copy is gone")
     func hangingCancel() async throws {
         let bench = Bench(FakeHypervisor(onCopy: { _ in }, cancels: false, forces: true))
-        let failure = try await bench.run(["options": ["stall_timeout_s": 2]])?.failure
+        let clock = bench.clock
+        bench.hypervisor.onLooks(8) { _ in clock.jump(.seconds(7200)) }
+        let failure = try await bench.run(["options": ["stall_timeout_s": 3600]])?.failure
         #expect(failure?.code == .stalled)
         #expect(failure?.inUse == .old)
         #expect(bench.hypervisor.count("force") == 1)
@@ -57,7 +59,9 @@ struct RunnerHangTests {
         bench.rollBackPatience = .milliseconds(50)
         let (answers, answer) = AsyncStream<SwapFailure>.makeStream()
         let running = bench
-        let task = Task { try await running.run(["options": ["stall_timeout_s": 2]]) { answer.yield($0) } }
+        let clock = bench.clock
+        bench.hypervisor.onLooks(8) { _ in clock.jump(.seconds(7200)) }
+        let task = Task { try await running.run(["options": ["stall_timeout_s": 3600]]) { answer.yield($0) } }
         for await _ in answers { break }
         #expect(hypervisor.count("abort") == 0)
         hypervisor.change { $0.isStuck = false }
@@ -71,7 +75,9 @@ struct RunnerHangTests {
         bench.rollBackPatience = .milliseconds(50)
         let (answers, answer) = AsyncStream<SwapFailure>.makeStream()
         let running = bench
-        let task = Task { try await running.run(["options": ["stall_timeout_s": 2]]) { answer.yield($0) } }
+        let clock = bench.clock
+        bench.hypervisor.onLooks(8) { _ in clock.jump(.seconds(7200)) }
+        let task = Task { try await running.run(["options": ["stall_timeout_s": 3600]]) { answer.yield($0) } }
         var told: SwapFailure?
         for await failure in answers {
             told = failure

@@ -33,7 +33,9 @@ struct SimulationTests {
             print("\nSeed \(seed):\n\(SimReport(seed: seed, isTraced: true).trace.joined(separator: "\n"))\n")
         }
         if Self.count != nil {
-            print("\(count) seeds, \(failed.count) broke a promise, \(ContinuousClock.now - began), digest \(String(digest, radix: 16))")
+            print(
+                "\(count) seeds, \(failed.count) broke a promise, \(ContinuousClock.now - began), digest \(String(digest, radix: 16))"
+            )
             Self.summarize(failed)
         }
     }
@@ -56,7 +58,9 @@ struct SimulationTests {
         }
     }
 
-    @Test("Every check can fail: what is made wrong on purpose is found", .enabled(if: count == nil), .serialized, arguments: SimMutation.allCases)
+    @Test(
+        "Every check can fail: what is made wrong on purpose is found", .enabled(if: count == nil), .serialized,
+        arguments: SimMutation.allCases)
     func mutation(_ mutation: SimMutation) async {
         let found = Mutex<[String]>([])
         await SimReport.each(of: 1..<4000, mutation: mutation) { report in

@@ -1,0 +1,20 @@
+import Foundation
+import Synchronization
+
+@testable import VolumeSwap
+
+/// The machine's clock, which a test puts forward: no time-out waits for real time.
+final class JumpingClock: SwapClock {
+    private let offset = Mutex(Duration.zero)
+
+    var now: ContinuousClock.Instant { .now + offset.withLock { $0 } }
+    var date: Date { .now.addingTimeInterval(offset.withLock { $0 } / .seconds(1)) }
+
+    func jump(_ duration: Duration) { offset.withLock { $0 += duration } }
+
+    func sleep(for duration: Duration) async throws { try await Task.sleep(for: duration) }
+
+    func schedule(after duration: Duration, _ action: @escaping @Sendable () -> Void) -> ScheduledAction {
+        SystemClock().schedule(after: duration, action)
+    }
+}
