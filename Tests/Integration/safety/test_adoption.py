@@ -9,7 +9,7 @@ from steering import FAST
 
 
 def test_a_copy_in_another_format_is_not_adopted(lab, stage, pool):
-    """A raw copy onto what is to be a qcow2 volume: whatever becomes of the swap, live and stored configuration have one format."""
+    """A raw copy onto what is to be a qcow2 volume: whatever becomes of the swap, live and stored format agree."""
     guest, new = pool.one(), lab.volumes.qcow2()
     run("truncate", "-s", guest.disks["vdb"].size, new.path)
     words = ["--reuse-external", "--transient-job", "--format", "raw", "--bandwidth", 1]
