@@ -18,7 +18,7 @@ FIGURES = Figures()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--rounds", type=int, default=6, help="rounds of random faults (default 6)")
+    parser.addoption("--rounds", type=int, default=4, help="rounds of random faults (default 4)")
     parser.addoption("--seed", type=int, default=None, help="seed of the random faults (default: a fresh one, printed)")
 
 

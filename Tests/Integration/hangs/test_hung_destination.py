@@ -1,5 +1,6 @@
 """The new volume's server says nothing any more: the caller is answered all the same, and the roll-back goes on by itself."""
 
+import contextlib
 import time
 
 from expectations import assert_outcome, assert_runs_on, assert_stayed
@@ -20,15 +21,13 @@ def test_the_caller_is_answered_and_the_copy_is_ended_later(lab, own_stage, pool
     """One swap stalls, one runs out of time, one is aborted; behind the first waits another one of the same instance."""
     stage = own_stage(NO_YANK)
     ways = {"stalled": {"stall_timeout_s": 2}, "timed_out": {"timeout_s": 6}, "aborted": {}}
-    guests = pool.take(len(ways))
-    scenes = {
-        code: stage.scene(guest, lab.volumes.nbd(), strategy="copy", bandwidth_mib_s=4, **options).send()
-        for (code, options), guest in zip(ways.items(), guests)
-    }
-    for scene in scenes.values():
-        scene.wait_copying()
-    behind = stage.scene(scenes["stalled"].guest, strategy="copy")
-    with hung(*(scene.new.server.pid for scene in scenes.values())):
+    guests, scenes = pool.take(len(ways)), {}
+    behind = stage.scene(guests[0], strategy="copy")
+    with contextlib.ExitStack() as hangs:
+        for (code, options), guest in zip(ways.items(), guests):
+            scene = stage.scene(guest, lab.volumes.nbd(), strategy="copy", bandwidth_mib_s=4, **options)
+            scenes[code] = scene.send().wait_copying()
+            hangs.enter_context(hung(scene.new.server.pid))
         began = time.monotonic()
         stage.caller.call("abort_swap", task_id=scenes["aborted"].task()["task_id"])
         behind.send()

@@ -15,7 +15,7 @@ def names(text: str, guests: list) -> bool:
 
 @pytest.mark.timeout(240)
 def test_five_of_them_hold_up_nobody(lab, own_stage, pool):
-    """As many as libvirtd serves calls of one connection: a sixth one's swap finishes, and pivotd becomes ready again beside them."""
+    """As many as libvirtd serves calls of one connection: a sixth swap finishes, and pivotd becomes ready again beside them."""
     stage = own_stage()
     *sick, well = pool.take(6)
     scenes = []

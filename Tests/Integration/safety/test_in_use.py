@@ -90,12 +90,17 @@ def second_node(volume):
     return volume.other_name(device_path=str(node))
 
 
+def short_portal(volume):
+    """The target's portal by a shorter address."""
+    return volume.other_name(target_portal=volume.info["data"]["target_portal"].replace("127.0.0.1", "127.1"))
+
+
 ALIASES = {
     "hard link": ("vdb", hard_link),
     "linked directory": ("vdb", linked_directory),
     "nbd 127.1": ("vdc", lambda volume: volume.other_name(host="127.1")),
     "nbd localhost": ("vdc", lambda volume: volume.other_name(host="localhost")),
-    "another portal": ("vdd", lambda volume: volume.other_name(target_portal=volume.info["data"]["target_portal"].replace("0.0.", ""))),
+    "another portal": ("vdd", short_portal),
     "another node": ("vde", second_node),
 }
 

@@ -1,4 +1,4 @@
-"""Connection infos as clouds really send them: members that others use, ids in several places, secrets that say more than flags."""
+"""Connection infos as clouds really send them: members for others, ids in several places, secrets that say more than flags."""
 
 import copy
 import hashlib
