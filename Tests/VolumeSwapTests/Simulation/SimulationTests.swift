@@ -19,7 +19,8 @@ struct SimulationTests {
         let count = Self.count ?? 2000
         let began = ContinuousClock.now
         let state = Mutex<(digest: UInt64, broken: [UInt64: String])>((0, [:]))
-        await SimReport.each(of: Self.first..<(Self.first + count)) { report in
+        let threads = Self.count == nil ? 2 : ProcessInfo.processInfo.activeProcessorCount
+        await SimReport.each(of: Self.first..<(Self.first + count), threads: threads) { report in
             state.withLock { state in
                 state.digest ^= report.digest
                 state.broken[report.seed] = report.violations.first
@@ -33,7 +34,9 @@ struct SimulationTests {
             print("\nSeed \(seed):\n\(SimReport(seed: seed, isTraced: true).trace.joined(separator: "\n"))\n")
         }
         if Self.count != nil {
-            print("\(count) seeds, \(failed.count) broke a promise, \(ContinuousClock.now - began), digest \(String(digest, radix: 16))")
+            print(
+                "\(count) seeds, \(failed.count) broke a promise, \(ContinuousClock.now - began), digest \(String(digest, radix: 16))"
+            )
             Self.summarize(failed)
         }
     }
@@ -48,7 +51,7 @@ struct SimulationTests {
 
     @Test("A seed is a run: the same one gives the same trace", .enabled(if: count == nil))
     func replay() {
-        for seed in UInt64(1)...60 {
+        for seed in UInt64(1)...30 {
             let first = SimReport(seed: seed, isTraced: true)
             let second = SimReport(seed: seed, isTraced: true)
             #expect(first.trace == second.trace, "seed \(seed)")
@@ -56,7 +59,9 @@ struct SimulationTests {
         }
     }
 
-    @Test("Every check can fail: what is made wrong on purpose is found", .enabled(if: count == nil), .serialized, arguments: SimMutation.allCases)
+    @Test(
+        "Every check can fail: what is made wrong on purpose is found", .enabled(if: count == nil), .serialized,
+        arguments: SimMutation.allCases)
     func mutation(_ mutation: SimMutation) async {
         let found = Mutex<[String]>([])
         await SimReport.each(of: 1..<4000, mutation: mutation) { report in

@@ -28,7 +28,8 @@ final class SimCall: @unchecked Sendable {
     var waiter: UnsafeContinuation<Void, Never>?
 
     init(
-        _ name: String, _ domain: SimDomain?, _ need: Need, isBlocked: @escaping () -> Bool, _ body: @escaping () -> HypervisorError?
+        _ name: String, _ domain: SimDomain?, _ need: Need, isBlocked: @escaping () -> Bool,
+        _ body: @escaping () -> HypervisorError?
     ) {
         self.name = name
         self.domain = domain

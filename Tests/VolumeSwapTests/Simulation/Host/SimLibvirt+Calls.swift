@@ -44,7 +44,8 @@ extension SimLibvirt {
     func undefine(_ domain: SimDomain, by actor: String) throws(HypervisorError) {
         guard domain.isKnown else { throw Self.noDomain(domain) }
         guard domain.stored != nil else {
-            throw HypervisorError(.operationInvalid, number: 55, "Requested operation is not valid: cannot undefine transient domain")
+            throw HypervisorError(
+                .operationInvalid, number: 55, "Requested operation is not valid: cannot undefine transient domain")
         }
         world.note(actor, "undefines \(domain.name)")
         domain.stored = nil
@@ -65,7 +66,8 @@ extension SimLibvirt {
         .notReady, number: 83, "block copy still active: disk is already in active block job")
 
     func startCopy(
-        _ domain: SimDomain, _ destination: SimConfiguration.Disk, slice: Int64?, isRebase: Bool, isSlow: Bool = false, by actor: String
+        _ domain: SimDomain, _ destination: SimConfiguration.Disk, slice: Int64?, isRebase: Bool, isSlow: Bool = false,
+        by actor: String
     ) throws(HypervisorError) {
         let (qemu, live) = try active(domain)
         guard let disk = live[destination.target] else { throw HypervisorError(.other, number: 8, "invalid disk") }
@@ -82,7 +84,10 @@ extension SimLibvirt {
         if volume.isLocked, world.isOpen(volume) {
             throw HypervisorError(.other, number: 1, "Failed to get \"write\" lock: is another process using the image?")
         }
-        world.note(actor, "copies \(domain.name)'s \(disk.target) from \(world.outline(qemu, disk.target)) to \(volume.id)\(isRebase ? " by rebase" : "")")
+        world.note(
+            actor,
+            "copies \(domain.name)'s \(disk.target) from \(world.outline(qemu, disk.target)) to \(volume.id)\(isRebase ? " by rebase" : "")"
+        )
         world.checks.copyStarts(domain, disk.target, onto: volume, by: actor)
         var named = destination
         named.serial = disk.serial
@@ -114,7 +119,9 @@ extension SimLibvirt {
         }
         world.checks.aborts(domain, job, pivot: pivot, by: actor)
         if pivot {
-            if live[disk]?.mirror == nil { world.violate("\(actor) asks for the pivot of a job whose destination libvirt has forgotten (9.0 crashes)") }
+            if live[disk]?.mirror == nil {
+                world.violate("\(actor) asks for the pivot of a job whose destination libvirt has forgotten (9.0 crashes)")
+            }
             guard job.type == "copy", job.state == .ready, live[disk]?.mirror?.ready == "yes" else {
                 throw HypervisorError(.notReady, number: 83, "block copy still active: disk '\(disk)' not ready for pivot yet")
             }
@@ -163,10 +170,13 @@ extension SimLibvirt {
     /// QEMU mirrors the disk back onto the volume that libvirt names; it is opened again where it was closed.
     func bringBack(_ domain: SimDomain, _ disk: String) throws(HypervisorError) {
         let (qemu, live) = try active(domain)
-        guard let location = live[disk]?.location, let named = world.volume(at: location), let running = qemu.disks[disk] else { return }
+        guard let location = live[disk]?.location, let named = world.volume(at: location), let running = qemu.disks[disk] else {
+            return
+        }
         guard named !== running else { return }
         guard named.isLocked else {
-            throw HypervisorError(.unsupported, "libvirt has closed the old volume, and only a raw file or block device is opened again")
+            throw HypervisorError(
+                .unsupported, "libvirt has closed the old volume, and only a raw file or block device is opened again")
         }
         world.note("pivotd", "mirrors \(domain.name)'s \(disk) back to \(named.id)")
         named.sectors = running.sectors

@@ -63,7 +63,8 @@ final class SimLibvirt: @unchecked Sendable {
             let holder = index > 0 ? domain.calls[0].name : "somebody else's call"
             reply(
                 call,
-                HypervisorError(.busy, number: 68, "Timed out during operation: cannot acquire state change lock (held by \(holder))"))
+                HypervisorError(
+                    .busy, number: 68, "Timed out during operation: cannot acquire state change lock (held by \(holder))"))
         }
     }
 
@@ -84,7 +85,6 @@ final class SimLibvirt: @unchecked Sendable {
             reply(call, call.body())
         }
     }
-
 
     private func reply(_ call: SimCall, _ error: HypervisorError?) {
         let connection = epoch

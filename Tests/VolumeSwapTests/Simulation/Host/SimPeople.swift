@@ -13,7 +13,9 @@ struct SimPeople {
         case .destroyed, .shutDown:
             guard domain.qemu != nil else { return }
             world.note("people", kind == .destroyed ? "virsh destroy \(domain.name)" : "\(domain.name) shuts itself down")
-            end(domain, reason: kind == .destroyed ? "destroyed from the host" : "shut down by the guest", isAtOnce: kind == .destroyed)
+            end(
+                domain, reason: kind == .destroyed ? "destroyed from the host" : "shut down by the guest",
+                isAtOnce: kind == .destroyed)
             if loop.chance(60) { loop.after(loop.pick(100 * .millisecond...30 * .second)) { start(domain) } }
         case .undefined: undefine(domain)
         case .deleted:
@@ -52,7 +54,9 @@ struct SimPeople {
         var disks: [String: SimVolume] = [:]
         for disk in stored.disks {
             guard let volume = world.volume(at: disk.location), volume.isConnected else { return }
-            if volume.isLocked, world.isOpen(volume) { return world.note("people", "\(domain.name) does not start: \(volume.id) is locked") }
+            if volume.isLocked, world.isOpen(volume) {
+                return world.note("people", "\(domain.name) does not start: \(volume.id) is locked")
+            }
             disks[disk.target] = volume
         }
         world.note("people", "start \(domain.name) on \(world.outline(stored))")

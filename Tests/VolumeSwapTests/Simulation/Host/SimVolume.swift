@@ -53,11 +53,16 @@ final class SimVolume: @unchecked Sendable {
                 Name(location: .block(path), connection: connection("lvm", number, ["device_path": .string(path)]))
             }
         case .attached:
-            [Name(location: .block("/dev/mapper/v\(number)"), connection: connection("fibre_channel", number, ["target_wwn": .string("v\(number)")]))]
+            [
+                Name(
+                    location: .block("/dev/mapper/v\(number)"),
+                    connection: connection("fibre_channel", number, ["target_wwn": .string("v\(number)")]))
+            ]
         case .nbd:
             ["127.0.0.1", "localhost", "127.1"].map { host in
                 network(
-                    "nbd", number, "v\(number)", host, 10809, ["host": .string(host), "port": 10809, "export": .string("v\(number)")])
+                    "nbd", number, "v\(number)", host, 10809,
+                    ["host": .string(host), "port": 10809, "export": .string("v\(number)")])
             }
         case .rbd:
             ["10.0.0.1", "10.0.0.2"].map { host in
@@ -71,7 +76,8 @@ final class SimVolume: @unchecked Sendable {
                     "iscsi", number, "iqn.2010-10.org:v\(number)/1", host, 3260,
                     [
                         "target_portal": .string("\(host):3260"), "target_iqn": .string("iqn.2010-10.org:v\(number)"),
-                        "target_lun": 1, "prefer_qemu_initiator": true, "auth_username": "chap", "auth_password": .string("secret-\(number)"),
+                        "target_lun": 1, "prefer_qemu_initiator": true, "auth_username": "chap",
+                        "auth_password": .string("secret-\(number)"),
                     ])
             }
         }

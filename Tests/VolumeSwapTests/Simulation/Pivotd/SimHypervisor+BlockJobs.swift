@@ -3,7 +3,8 @@
 extension SimHypervisor {
     func blockRebase(_ identity: DomainIdentity, disk: String, _ copy: RebaseCopy) async throws(HypervisorError) {
         let location: VolumeLocation = copy.isBlockDevice ? .block(copy.path) : .file(copy.path)
-        let destination = SimConfiguration.Disk(target: disk, location: location, format: copy.isRaw ? "raw" : "qcow2", serial: "")
+        let destination = SimConfiguration.Disk(
+            target: disk, location: location, format: copy.isRaw ? "raw" : "qcow2", serial: "")
         try await start(identity, destination, slice: nil, isRebase: true)
     }
 

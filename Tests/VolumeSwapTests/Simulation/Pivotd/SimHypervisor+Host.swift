@@ -39,7 +39,7 @@ extension SimHypervisor {
         return world.path(path).map { .found($0) } ?? .nothing
     }
 
-    func addresses(ofHost name: String) async -> [String] { 
+    func addresses(ofHost name: String) async -> [String] {
         (name == "127.1" || name == "localhost") && world.mutation != .aliasesDenied ? ["127.0.0.1"] : [name]
     }
 

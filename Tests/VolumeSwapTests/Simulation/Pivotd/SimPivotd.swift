@@ -19,14 +19,17 @@ final class SimPivotd: @unchecked Sendable {
         clock = SimClock(world.loop, life)
         hypervisor = SimHypervisor(world, life)
         let environment = SwapEnvironment(
-            hypervisor: hypervisor, connector: SimConnector(world, life), journal: SimJournal(world, life), settings: world.settings,
+            hypervisor: hypervisor, connector: SimConnector(world, life), journal: SimJournal(world, life),
+            settings: world.settings,
             observer: SimObserver(), logger: world.logger, clock: clock)
         service = SwapService(environment: environment) { [unowned world] record, replyTo, outcome in
             await world.deliver(life, record, replyTo, outcome)
         }
     }
 
-    func spawn(_ body: @escaping @Sendable () async -> Void) { tasks.append(Task(executorPreference: world.loop) { await body() }) }
+    func spawn(_ body: @escaping @Sendable () async -> Void) {
+        tasks.append(Task(executorPreference: world.loop) { await body() })
+    }
 
     func start() {
         spawn { [self] in await service.run() }

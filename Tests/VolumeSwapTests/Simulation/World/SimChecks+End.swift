@@ -11,7 +11,8 @@ extension SimChecks {
         for volume in world.volumes where volume.kind == .attached && volume.isConnected { endConnected(volume) }
         for (usage, uuid) in world.libvirt.secrets.sorted(by: { $0.key < $1.key }) {
             let isUsed = world.domains.contains { domain in
-                (domain.live?.disks ?? []).contains { $0.secret == uuid } || (domain.stored?.disks ?? []).contains { $0.secret == uuid }
+                (domain.live?.disks ?? []).contains { $0.secret == uuid }
+                    || (domain.stored?.disks ?? []).contains { $0.secret == uuid }
             }
             let isOurs = world.tasks.contains { task in
                 if case .success = task.outcome { return false }
@@ -28,7 +29,8 @@ extension SimChecks {
         if task.isWithdrawn { return }
         guard task.isOver else { return world.violate("\(task.id) has not ended three hours after everything was released") }
         if let record = world.storage.records[task.id], !record.isOver {
-            world.violate("\(task.id) was answered, and still is \(record.phase.rawValue) three hours after everything was released")
+            world.violate(
+                "\(task.id) was answered, and still is \(record.phase.rawValue) three hours after everything was released")
         }
         guard let over = task.repliedAt ?? task.decidedAt else { return }
         let deadline = deadline(task)
@@ -52,7 +54,9 @@ extension SimChecks {
         while true {
             let more = world.tasks.filter { other in
                 !company.contains { $0 === other }
-                    && company.contains { $0.domain === other.domain || $0.new === other.new || $0.old === other.new || $0.new === other.old }
+                    && company.contains {
+                        $0.domain === other.domain || $0.new === other.new || $0.old === other.new || $0.new === other.old
+                    }
             }
             if more.isEmpty { return company }
             company += more
@@ -63,14 +67,17 @@ extension SimChecks {
         let company = company(task)
         let ends = world.faults.disturbances.filter { disturbance in
             disturbance.isEverybodys
-                || company.contains { $0.domain === disturbance.domain || $0.new === disturbance.volume || $0.old === disturbance.volume }
+                || company.contains {
+                    $0.domain === disturbance.domain || $0.new === disturbance.volume || $0.old === disturbance.volume
+                }
         }.map(\.until)
         return max(company.map(\.sentAt).max() ?? 0, ends.max() ?? 0) + 1 * .hour
     }
 
     private func isDisturbed(_ task: SimTask, _ from: SimLoop.Time, _ until: SimLoop.Time) -> Bool {
         world.faults.disturbances.contains { disturbance in
-            disturbance.from < until && disturbance.until > from && (disturbance.isEverybodys || disturbance.domain === task.domain)
+            disturbance.from < until && disturbance.until > from
+                && (disturbance.isEverybodys || disturbance.domain === task.domain)
         }
     }
 
@@ -114,7 +121,9 @@ extension SimChecks {
             if let place = domain.stored?[target]?.location, world.volume(at: place) !== volume, !isTold {
                 world.violate("\(name) runs \(volume.id) as \(target), and its stored configuration names \(place)")
             }
-            if domain.written[target] != volume.sectors { world.violate("\(name)'s writes to \(target) are not all on \(volume.id)") }
+            if domain.written[target] != volume.sectors {
+                world.violate("\(name)'s writes to \(target) are not all on \(volume.id)")
+            }
         }
     }
 

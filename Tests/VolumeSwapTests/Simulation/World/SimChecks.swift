@@ -40,8 +40,12 @@ final class SimChecks: @unchecked Sendable {
             $0.domain === domain && $0.disk == disk && $0.new === volume && $0.outcome != nil
                 && world.storage.records[$0.id]?.isOver == false
         }
-        if !isPending, let task = wanting(domain, disk, volume).first, task.source == nil { task.source = domain.qemu?.disks[disk] }
-        if wanting(domain, disk, volume).isEmpty, !isPending { world.violate("a copy of \(domain.name)'s \(disk) that no task asks for") }
+        if !isPending, let task = wanting(domain, disk, volume).first, task.source == nil {
+            task.source = domain.qemu?.disks[disk]
+        }
+        if wanting(domain, disk, volume).isEmpty, !isPending {
+            world.violate("a copy of \(domain.name)'s \(disk) that no task asks for")
+        }
     }
 
     func guestStarts(_ domain: SimDomain, _ disks: [String: SimVolume]) {
@@ -198,7 +202,9 @@ final class SimChecks: @unchecked Sendable {
         switch failure.inUse {
         case .old:
             // Without a copy nothing is known of the old volume but that it is not the new one: its serial may have described it.
-            if let running, task.source.map({ $0 !== running }) ?? (running === task.new && task.old !== task.new) { world.violate("\(task.id) says in_use old, and the guest runs \(running.id)") }
+            if let running, task.source.map({ $0 !== running }) ?? (running === task.new && task.old !== task.new) {
+                world.violate("\(task.id) says in_use old, and the guest runs \(running.id)")
+            }
         case .new:
             if let running, running !== task.new { world.violate("\(task.id) says in_use new, and the guest runs \(running.id)") }
         case VolumeInUse.none?:

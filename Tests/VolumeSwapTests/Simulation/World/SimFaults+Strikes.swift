@@ -19,7 +19,8 @@ extension SimFaults {
             // Mostly a volume of the swap, now and then one that is none of its business.
             strike(kind, loop.chance(70) ? task.new : loop.chance(60) ? task.old : loop.pick(world.volumes))
         case .stalledQEMU, .deadQEMU: strikeQEMU(kind, domain)
-        case .hungLibvirt, .deadLibvirt, .lostConnection, .lostEvents, .heldLock, .refusedDefine, .failedGrow: strikeLibvirt(kind, domain)
+        case .hungLibvirt, .deadLibvirt, .lostConnection, .lostEvents, .heldLock, .refusedDefine, .failedGrow:
+            strikeLibvirt(kind, domain)
         case .fullJournal, .killedPivotd, .stoppedPivotd, .helper: strikePivotd(kind)
         case .abort, .bandwidth: ask(kind, task)
         case .destroyed, .shutDown, .undefined, .deleted, .abortedByHand, .pivotedByHand, .edited:

@@ -54,7 +54,10 @@ final class SimFaults: @unchecked Sendable {
     func prepare() {
         isCalm = loop.chance(1, of: 16)
         let isLong = !isCalm && loop.chance(1, of: 12)
-        length = isLong ? 90 * .minute...4 * .hour : loop.pick([1 * .second...8 * .second, 5 * .second...50 * .second, 40 * .second...5 * .minute])
+        length =
+            isLong
+            ? 90 * .minute...4 * .hour
+            : loop.pick([1 * .second...8 * .second, 5 * .second...50 * .second, 40 * .second...5 * .minute])
         end = isLong ? 5 * .hour : loop.pick(30 * .second...6 * .minute)
         world.set(sampleInterval: isLong ? .seconds(20) : .seconds(loop.pick([1, 1, 3])))
         world.callLimit = loop.pick([10 * .second, 40 * .second])

@@ -112,7 +112,9 @@ final class SimLoop: TaskExecutor, @unchecked Sendable {
     // MARK: Chance
 
     func below(_ limit: UInt64) -> UInt64 { random.next() % limit }
-    func pick(_ range: ClosedRange<Int64>) -> Int64 { range.lowerBound + Int64(below(UInt64(range.upperBound - range.lowerBound) + 1)) }
+    func pick(_ range: ClosedRange<Int64>) -> Int64 {
+        range.lowerBound + Int64(below(UInt64(range.upperBound - range.lowerBound) + 1))
+    }
     func pick<Element>(_ elements: [Element]) -> Element { elements[Int(below(UInt64(elements.count)))] }
     func chance(_ share: Int, of whole: Int = 100) -> Bool { below(UInt64(whole)) < UInt64(max(0, share)) }
 }

@@ -72,14 +72,16 @@ struct SimScene {
         }
         var resize: Int64 = 0
         if new != nil { isPlain = false }
-        let target = new ?? {
-            let gib: Int64 = loop.chance(15) ? 2 : 1
-            if gib == 2 { resize = loop.chance(60) ? 2 : 0 }
-            let kind: SimVolume.Kind? = loop.chance(50) ? old.kind : nil
-            let volume = addVolume(kind, gib: gib)
-            volume.isConnected = volume.kind != .attached
-            return volume
-        }()
+        let target =
+            new
+            ?? {
+                let gib: Int64 = loop.chance(15) ? 2 : 1
+                if gib == 2 { resize = loop.chance(60) ? 2 : 0 }
+                let kind: SimVolume.Kind? = loop.chance(50) ? old.kind : nil
+                let volume = addVolume(kind, gib: gib)
+                volume.isConnected = volume.kind != .attached
+                return volume
+            }()
         let name = target.names[isPlain ? 0 : Int(loop.below(UInt64(target.names.count)))]
         var options: JSONObject = [:]
         if target.kind == .file || target.kind == .block, resize == 0, target.bytes == old.bytes, loop.chance(50) {
@@ -98,7 +100,8 @@ struct SimScene {
         let args: JSONObject = [
             "instance": instance, "old_connection_info": .object(connection),
             "new_connection_info": .object(newConnection), "mountpoint": .string("/dev/\(disk)"),
-            "resize_to": .integer(resize), "old_volume_id": connection["serial"] ?? .null, "new_volume_id": isNameless ? .null : .string(target.id),
+            "resize_to": .integer(resize), "old_volume_id": connection["serial"] ?? .null,
+            "new_volume_id": isNameless ? .null : .string(target.id),
             "options": .object(options),
         ]
         if world.tasks.contains(where: { $0.new === old || $0.old === target }) { isPlain = false }

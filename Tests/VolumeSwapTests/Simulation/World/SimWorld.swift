@@ -10,7 +10,9 @@ import OrderedCollections
 /// All of it lives on the thread that made it.
 final class SimWorld: @unchecked Sendable {
     /// What happens to a swap on its way; faults wait for them.
-    enum Moment: CaseIterable { case copyStarted, ready, pivotAsked, pivoted, noted, jobEnded, cancelAsked, defined, undefined, decided }
+    enum Moment: CaseIterable {
+        case copyStarted, ready, pivotAsked, pivoted, noted, jobEnded, cancelAsked, defined, undefined, decided
+    }
 
     let seed: UInt64
     /// What is wrong with this world on purpose.
