@@ -19,7 +19,8 @@ struct SimulationTests {
         let count = Self.count ?? 2000
         let began = ContinuousClock.now
         let state = Mutex<(digest: UInt64, broken: [UInt64: String])>((0, [:]))
-        await SimReport.each(of: Self.first..<(Self.first + count)) { report in
+        let threads = Self.count == nil ? 2 : ProcessInfo.processInfo.activeProcessorCount
+        await SimReport.each(of: Self.first..<(Self.first + count), threads: threads) { report in
             state.withLock { state in
                 state.digest ^= report.digest
                 state.broken[report.seed] = report.violations.first
@@ -50,7 +51,7 @@ struct SimulationTests {
 
     @Test("A seed is a run: the same one gives the same trace", .enabled(if: count == nil))
     func replay() {
-        for seed in UInt64(1)...60 {
+        for seed in UInt64(1)...30 {
             let first = SimReport(seed: seed, isTraced: true)
             let second = SimReport(seed: seed, isTraced: true)
             #expect(first.trace == second.trace, "seed \(seed)")

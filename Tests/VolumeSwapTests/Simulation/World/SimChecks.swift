@@ -115,6 +115,10 @@ final class SimChecks: @unchecked Sendable {
             domain.history.isTaken = true
         } else {
             domain.history.removedAt = world.loop.now
+            // Killed as it was about to undefine, pivotd cannot tell who did.
+            domain.history.isTaken = world.storage.records.values.contains { record in
+                record.plan.map { $0.domain == domain.identity && record.phase == .undefining } ?? false
+            }
         }
     }
 
