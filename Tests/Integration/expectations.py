@@ -64,7 +64,7 @@ OUTCOME_KEYS = {"task_id": str, "reason_code": str, "retryable": bool, "in_use":
 
 
 def assert_outcome(failure: dict, code: str, in_use: str = "old", left_behind: str | None = None) -> None:
-    """What a failure's kwargs say for programs: the cause, the volume in use, and what is left behind (named by `left_behind`)."""
+    """What a failure's kwargs say for programs: the cause, the volume in use, what is left behind (named by `left_behind`)."""
     assert {key: type(failure.get(key)) for key in OUTCOME_KEYS} == OUTCOME_KEYS, failure
     assert (failure["reason_code"], failure["in_use"]) == (code, in_use), failure
     if left_behind is None:

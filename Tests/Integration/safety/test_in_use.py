@@ -202,7 +202,7 @@ def test_an_old_volume_known_by_its_serial(lab, rpc):
     elsewhere, other = copy.deepcopy(old.info), copy.deepcopy(old.info)
     elsewhere["data"]["target_portal"] = "192.0.2.1:3260"
     other["data"]["target_iqn"] = lab.volumes.iscsi().info["data"]["target_iqn"]
-    refused(rpc, swap_arguments(guest, new, old_connection_info=other), "old_volume_mismatch", in_use="none")
+    refused(rpc, swap_arguments(guest, new, old_connection_info=other), "old_volume_mismatch", in_use="unknown")
     rpc.call("swap_volume", **swap_arguments(guest, new, old_connection_info=elsewhere))
     assert_moved(guest, new)
     lab.remove(guest)
