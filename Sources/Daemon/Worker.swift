@@ -12,7 +12,7 @@ import VolumeSwap
 
 /// `pivotd run`: consumes until it is told to stop.
 ///
-/// Start-up order: open the journal, connect to libvirt, recover, consume. It stops in the reverse order, within `drain_timeout_s`.
+/// Start-up order: open the journal, take the unfinished tasks up, connect to libvirt, consume. It stops in the reverse order, within `drain_timeout_s`.
 package struct Worker {
     private let configuration: PivotdConfiguration
     private let logger: Logger
