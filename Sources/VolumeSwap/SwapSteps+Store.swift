@@ -78,9 +78,16 @@ extension SwapSteps {
             if plan.wasPersistent { try await storeDefinition(plan, nil) }
             let cause = "the guest runs on the new volume, but libvirt names the old one; keep both volumes"
             throw failure(plan, cause, .configurationFailed)
-        case .onOld, .forgottenMirror, .copying, .ending, .unnamedCopy, .foreignJob, .elsewhere:
-            throw failure(plan, "the disk has left the new volume again after the pivot", .configurationFailed)
+        case .onOld, .forgottenMirror, .copying, .unnamedCopy: throw hasLeft(plan, .old)
+        case .ending, .foreignJob: throw hasLeft(plan, .unknown)
+        case .elsewhere: throw hasLeft(plan, .none)
         }
+    }
+
+    private func hasLeft(_ plan: SwapPlan, _ inUse: VolumeInUse) -> SwapFailure {
+        var failure = failure(plan, "the disk has left the new volume again after the pivot", .configurationFailed)
+        failure.inUse = inUse
+        return failure
     }
 
     private func storeDefinition(_ plan: SwapPlan, _ live: DiskDescription?) async throws {

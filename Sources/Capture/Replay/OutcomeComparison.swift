@@ -55,7 +55,7 @@ struct OutcomeComparison {
     private func verdict(_ entry: Replayed, recorded: [UInt8]) -> Verdict? {
         guard let old = try? RPCReply(decoding: recorded), let new = try? RPCReply(decoding: entry.answer) else { return nil }
         let was = normal.normalized(old.content, method: entry.method)
-        let isNow = normal.normalized(new.content, method: entry.method)
+        let isNow = normal.withoutNews(normal.normalized(new.content, method: entry.method), of: was)
         return Verdict(place: entry.place, difference: was == isNow ? nil : LineDifference.text(old: was, new: isNow))
     }
 }
@@ -83,13 +83,30 @@ private struct AnswerForm {
         case .failure(let failure):
             return [
                 "failure": .string("\(failure.module).\(failure.className)"), "message": .string(withoutIDs(failure.message)),
-                "kwargs": .object(failure.kwargs.mapValues { $0.stringValue.map { .string(withoutIDs($0)) } ?? $0 }),
+                "kwargs": cleaned(
+                    .object(failure.kwargs.mapValues { $0.stringValue.map { .string(withoutIDs($0)) } ?? $0 }), ignored),
             ]
         case .result(let value):
             let isMomentary = ["get_swap", "list_swaps", "set_bandwidth", "abort_swap"].contains(method)
             return ["result": cleaned(value.redacted(), isMomentary ? ignored.union(Self.momentary) : ignored)]
         }
     }
+
+    /// Members that answers have since they were recorded are no difference.
+    func withoutNews(_ value: JSONValue, of old: JSONValue) -> JSONValue {
+        guard case .object(let members) = value, case .object(let known) = old else { return value }
+        var result: JSONObject = [:]
+        for (key, value) in members {
+            if let before = known[key] {
+                result[key] = withoutNews(value, of: before)
+            } else if !Self.news.contains(key) {
+                result[key] = value
+            }
+        }
+        return .object(result)
+    }
+
+    private static let news: Set = ["resized", "reason_code", "retryable", "in_use", "left_behind", "detail"]
 
     private func cleaned(_ value: JSONValue, _ ignored: Set<String>) -> JSONValue {
         switch value {
