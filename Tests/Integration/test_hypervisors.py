@@ -94,7 +94,7 @@ def house(request, lab):
 RESULT = {
     "task_id": str, "instance_uuid": str, "disk": str, "old_volume_id": str, "new_volume_id": str, "strategy": str,
     "hypervisor": str, "connection_info": dict, "capacity_bytes": int, "copied_bytes": int, "duration_s": float, "attempts": int,
-    "warnings": list,
+    "resized": type(None), "warnings": list,
 }  # fmt: skip
 
 
