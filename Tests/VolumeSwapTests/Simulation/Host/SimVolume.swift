@@ -29,6 +29,8 @@ final class SimVolume: @unchecked Sendable {
     var trouble: String?
     /// Whether the host has it attached.
     var isConnected = true
+    /// Whether pivotd has had it attached.
+    var wasConnectedByPivotd = false
 
     var id: String { "volume-\(number)" }
     /// QEMU locks files and block devices against a second QEMU; nothing locks what it reaches over the network (seen: LAB.md).

@@ -24,7 +24,10 @@ final class SimConnector: VolumeConnector, @unchecked Sendable {
     var isConfigured: Bool { true }
 
     func connect(_ connection: ConnectionInfo) async throws(SwapFailure) -> String {
-        let volume = try await run("connect", connection) { $0.isConnected = true }
+        let volume = try await run("connect", connection) { volume in
+            volume.isConnected = true
+            volume.wasConnectedByPivotd = true
+        }
         return volume.names[0].location.path ?? ""
     }
 

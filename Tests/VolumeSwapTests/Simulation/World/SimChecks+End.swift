@@ -112,7 +112,7 @@ extension SimChecks {
             if let job = qemu.jobs[target], touching.contains(where: { $0.new === job.target }) {
                 world.violate("the copy of \(name)'s \(target) to \(job.target.id) is left behind")
             }
-            if qemu.jobs[target] == nil, live[target]?.mirror != nil, !isNamed("mirror") {
+            if qemu.jobs[target] == nil, live[target]?.mirror != nil, !isNamed("mirror", "could not be ended yet") {
                 world.violate("a <mirror> without a job is left on \(name)'s \(target), and nobody was told")
             }
             let isTold = isNamed("eep both", "in_use new") || touching.contains { $0.saysNew }
@@ -140,7 +140,7 @@ extension SimChecks {
         }
         let isOurs = world.tasks.contains { task in
             if case .success = task.outcome { return task.old === volume }
-            return task.new === volume && !isTaken(volume)
+            return task.new === volume && volume.wasConnectedByPivotd && !isTaken(volume)
         }
         if !isUsed, isOurs, !isNamed(volume.names[0].location.description, volume.id) {
             world.violate("\(volume.id) is left connected to the host, and nobody was told")
