@@ -66,8 +66,8 @@ extension SimLibvirt {
         .notReady, number: 83, "block copy still active: disk is already in active block job")
 
     func startCopy(
-        _ domain: SimDomain, _ destination: SimConfiguration.Disk, slice: Int64?, isRebase: Bool, isSlow: Bool = false,
-        by actor: String
+        _ domain: SimDomain, _ destination: SimConfiguration.Disk, slice: Int64?, isRebase: Bool,
+        isSynchronous: Bool = false, by actor: String
     ) throws(HypervisorError) {
         let (qemu, live) = try active(domain)
         guard let disk = live[destination.target] else { throw HypervisorError(.other, number: 8, "invalid disk") }
@@ -93,10 +93,11 @@ extension SimLibvirt {
         named.serial = disk.serial
         let mirror = SimConfiguration.Disk.Mirror(location: destination.location, format: destination.format)
         domain.live?[disk.target]?.mirror = mirror
-        qemu.start(
-            SimJob(
-                number: world.nextNumber(), target: volume, type: "copy", slice: slice, destination: named,
-                work: world.copyTime() * (isSlow ? 20 : 1), at: world.loop.now))
+        let job = SimJob(
+            number: world.nextNumber(), target: volume, type: "copy", slice: slice, destination: named, work: world.copyTime(),
+            at: world.loop.now)
+        job.isSynchronous = isSynchronous
+        qemu.start(job)
         world.moment(.copyStarted, domain)
     }
 

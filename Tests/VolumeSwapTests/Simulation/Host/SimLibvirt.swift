@@ -144,10 +144,13 @@ final class SimLibvirt: @unchecked Sendable {
         guard isConnected, !losesEvents else { return world.note("libvirt", "an event of \(domain.name) is lost") }
         let connection = epoch
         nextArrivalAt = max(nextArrivalAt, loop.now + loop.pick(0...20 * .millisecond))
+        let isRepeated = loop.chance(1, of: 40)
         for subscription in subscriptions where subscription.uuid == domain.identity.uuid {
             let event = event(subscription.life)
             loop.after(nextArrivalAt - loop.now) { [self] in
-                if connection == epoch, subscription.life.isAlive { subscription.events.post(event) }
+                guard connection == epoch, subscription.life.isAlive else { return }
+                subscription.events.post(event)
+                if isRepeated { subscription.events.post(event) }
             }
         }
     }
@@ -172,7 +175,7 @@ final class SimLibvirt: @unchecked Sendable {
         world.note(domain.name, "QEMU's job on \(job.disk) is ready")
         world.moment(.ready, domain)
         hear { [self] in
-            guard domain.qemu?.jobs[job.disk] === job, domain.live?[job.disk]?.mirror?.ready == nil else { return }
+            guard job.type == "copy", domain.qemu?.jobs[job.disk] === job, domain.live?[job.disk]?.mirror?.ready == nil else { return }
             domain.live?[job.disk]?.mirror?.ready = "yes"
             emit(domain) { .blockJob(disk: job.disk, status: .ready, at: world.clock($0).now) }
         }

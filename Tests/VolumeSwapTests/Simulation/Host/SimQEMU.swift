@@ -17,6 +17,8 @@ final class SimJob: @unchecked Sendable {
     let target: SimVolume
     /// What kind of job libvirt calls it.
     let type: String
+    /// The guest's writes go to both volumes at once.
+    var isSynchronous = false
     let slice: Int64?
     /// What libvirt was told of the destination: the disk as it is to be after the pivot.
     let destination: SimConfiguration.Disk
@@ -166,7 +168,8 @@ final class SimQEMU: @unchecked Sendable {
 
     /// `block-job-cancel`
     func cancel(_ job: SimJob, isForced: Bool = false) {
-        if job.state == .copying, !isForced, job.target.isHung, loop.chance(50) { frozenBy = job.target }
+        let hasNothingInFlight = job.state == .copying || job.isSynchronous
+        if hasNothingInFlight, !isForced, job.target.isHung, loop.chance(50) { frozenBy = job.target }
         let isLong = job.state == .ready && isBusy && !isForced
         let work = isLong ? cancelTime ?? 5 * .millisecond : 5 * .millisecond
         if isForced, yank(job) { return }

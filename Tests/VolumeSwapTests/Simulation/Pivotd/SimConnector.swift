@@ -49,8 +49,8 @@ final class SimConnector: VolumeConnector, @unchecked Sendable {
         let trouble = world.connectorTrouble
         await world.pause(world.loop.pick(10 * .millisecond...800 * .millisecond))
         let isDone = trouble == nil || trouble == .failsAfterwards || (trouble == .hangs && world.loop.chance(50))
-        // The helper is a process of its own: it may end its work though pivotd has died.
-        if isDone, life.isAlive || world.loop.chance(50) {
+        // The helper is a process of its own: it may end its work though pivotd has died, but not when the next one has started.
+        if isDone, life.isAlive || world.pivotd == nil && world.loop.chance(50) {
             world.note("helper", "\(action)s \(volume.id)")
             work(volume)
         }

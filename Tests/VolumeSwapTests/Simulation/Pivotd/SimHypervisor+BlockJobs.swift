@@ -12,18 +12,21 @@ extension SimHypervisor {
         let destination = SimConfiguration.Disk(
             target: disk, location: copy.destination.location, format: copy.destination.format, serial: "",
             secret: copy.destination.auth?.secret.uuid, hasSlice: copy.sliceBytes != nil)
-        try await start(identity, destination, slice: copy.sliceBytes, isRebase: false)
+        try await start(
+            identity, destination, slice: copy.sliceBytes, isRebase: false, isSynchronous: copy.synchronousWrites)
     }
 
     private func start(
-        _ identity: DomainIdentity, _ destination: SimConfiguration.Disk, slice: Int64?, isRebase: Bool
+        _ identity: DomainIdentity, _ destination: SimConfiguration.Disk, slice: Int64?, isRebase: Bool,
+        isSynchronous: Bool = false
     ) async throws(HypervisorError) {
         let domain = try domain(identity)
         let volume = world.volume(at: destination.location)
         try await call(isRebase ? "blockRebase" : "blockCopy", domain, .monitor, isWrite: true) {
             volume?.isHung ?? false
         } _: { [libvirt] () throws(HypervisorError) in
-            try libvirt.startCopy(domain, destination, slice: slice, isRebase: isRebase, by: "pivotd")
+            try libvirt.startCopy(
+                domain, destination, slice: slice, isRebase: isRebase, isSynchronous: isSynchronous, by: "pivotd")
         }
     }
 

@@ -122,6 +122,7 @@ final class SimFaults: @unchecked Sendable {
             domain.qemu?.stop(false)
             world.libvirt.pump(domain)
         }
+        for task in world.tasks { task.answerBy = nil }
         for index in disturbances.indices { disturbances[index].until = min(disturbances[index].until, loop.now) }
     }
 }

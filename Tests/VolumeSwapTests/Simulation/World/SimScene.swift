@@ -16,6 +16,7 @@ struct SimScene {
         for _ in 0..<count { addDomain(isRunning: true) }
         if loop.chance(35) { addDomain(isRunning: false) }
         let running = world.domains.filter { $0.qemu != nil }
+        if !isCalm, loop.chance(12) { addJob(loop.pick(running)) }
         for number in 1...Int(loop.pick(1...4)) { addTask(number, loop.pick(running), isCalm: isCalm, sending: sending) }
     }
 
@@ -58,6 +59,22 @@ struct SimScene {
         domain.live = nil
     }
 
+    /// Somebody else's block job is on a disk: a copy, which nova and pivotd take for stale, or another, which is not to be touched.
+    private func addJob(_ domain: SimDomain) {
+        guard let disk = domain.live?.disks[0], let qemu = domain.qemu, let volume = qemu.disks[disk.target] else { return }
+        if loop.chance(70) {
+            let name = addVolume(volume.kind == .attached ? .file : volume.kind).names[0]
+            let destination = SimConfiguration.Disk(
+                target: disk.target, location: name.location, format: "raw", serial: disk.serial, secret: disk.secret)
+            try? world.libvirt.startCopy(domain, destination, slice: nil, isRebase: false, by: "people")
+        } else {
+            qemu.start(
+                SimJob(
+                    number: world.nextNumber(), target: volume, type: "pull", slice: nil, destination: disk, work: 1 * .hour,
+                    at: loop.now))
+        }
+    }
+
     private func addTask(_ number: Int, _ domain: SimDomain, isCalm: Bool, sending: SimLoop.Time) {
         let disk = loop.pick(domain.stored?.disks.map(\.target) ?? domain.live?.disks.map(\.target) ?? [])
         let before = world.tasks.last { $0.domain === domain && $0.disk == disk }
@@ -87,6 +104,7 @@ struct SimScene {
         if target.kind == .file || target.kind == .block, resize == 0, target.bytes == old.bytes, loop.chance(50) {
             options["strategy"] = "rebase"
         }
+        if options["strategy"] == nil, loop.chance(10) { options["synchronous_writes"] = true }
         if !isCalm, loop.chance(30) { options["stall_timeout_s"] = .integer(loop.pick(5...60)) }
         if !isCalm, loop.chance(15) { options["timeout_s"] = .integer(loop.pick(5...200)) }
         let instance: JSONValue = loop.chance(25) ? ["name": .string(domain.name)] : .string(domain.identity.uuid)
