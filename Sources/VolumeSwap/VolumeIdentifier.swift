@@ -37,7 +37,8 @@ struct VolumeIdentifier: Sendable {
     /// The answers for many places, asked side by side, a few at a time.
     func identities(of locations: Set<VolumeLocation>) async -> [VolumeLocation: Answer] {
         await withTaskGroup(of: (VolumeLocation, Answer).self) { group in
-            var rest = Array(locations)
+            // In one order in every process: a simulated run can be repeated.
+            var rest = locations.sorted { $0.description > $1.description }
             var answers: [VolumeLocation: Answer] = [:]
             func askNext() {
                 guard let location = rest.popLast() else { return }

@@ -41,6 +41,6 @@ package final class VolumeReservations: Sendable {
     }
 
     private static func holder(of identity: VolumeIdentity, in held: [TaskID: VolumeIdentity], except task: TaskID?) -> TaskID? {
-        held.first { $0.key != task && $0.value.meets(identity) }?.key
+        held.filter { $0.key != task && $0.value.meets(identity) }.keys.min { $0.text < $1.text }
     }
 }

@@ -60,8 +60,8 @@ struct VolumeUses: Sendable {
     private func ask(_ places: [VolumeLocation: Use], _ known: VolumeIdentity) async -> Finding {
         let answers = await VolumeIdentifier(hypervisor: hypervisor, owner: .another).identities(of: Set(places.keys))
         var finding = Finding()
-        for (place, answer) in answers {
-            guard let use = places[place] else { continue }
+        for place in places.keys.sorted(by: { $0.description < $1.description }) {
+            guard let use = places[place], let answer = answers[place] else { continue }
             if answer.identity.meets(known) { finding.use = use }
             if let trouble = answer.trouble {
                 finding.doubts.append("\(place), which is \(use), was taken for another volume: \(trouble)")
