@@ -16,6 +16,8 @@ struct CopyEnder {
     private var cursor: Int64?
     /// Why the last cancel was refused.
     private var failure: String?
+    /// Whether libvirt has said that the cancel is under way.
+    private var isEnding = false
 
     init(steps: SwapSteps, plan: SwapPlan, endsForeign: Bool) {
         self.steps = steps
@@ -27,18 +29,18 @@ struct CopyEnder {
     ///
     /// - Returns: what the disk shows once no copy that is to be ended is left; nil as long as one is, or nothing is known.
     mutating func step() async -> DiskSight? {
-        let sight = await steps.inspector.look(plan)
+        let sight = await steps.look(plan)
         switch sight {
-        case .copying, .unnamedCopy:
+        case .copying, .unnamedCopy, .strayCopy:
             if let failure { steps.note("the copy could not be cancelled: \(failure)") }
             await cancel(sight)
         case .foreignJob(isCopy: true) where endsForeign:
             // Of somebody else's copy a look does not tell whether it is being ended.
-            if askedAt == nil || failure == nil { await cancel(sight) } else { await force() }
+            if isEnding { await force() } else { await cancel(sight) }
         case .ending(pivot: false): await force()
         case .ending(pivot: true): steps.note("a pivot is under way, and what comes of it is not known yet")
         case .unknown(let why): steps.note(why)
-        case .onNew, .onOld, .forgottenMirror, .foreignJob, .lostTrack, .elsewhere, .stopped, .missing:
+        case .onNew, .onOld, .onOldUnverified, .forgottenMirror, .foreignJob, .lostTrack, .elsewhere, .stopped, .missing:
             steps.note(nil)
             return sight
         }
@@ -56,10 +58,12 @@ struct CopyEnder {
         }
         do {
             try await steps.hypervisor.blockJobAbort(plan.domain, disk: plan.disk, pivot: false)
+            failure = nil
         } catch {
             // It may be gone already; the next look shows whether it is.
             steps.logger.debug("cancel of the copy: \(error)")
             failure = error.description
+            isEnding = error.code == .stillEnding
         }
     }
 

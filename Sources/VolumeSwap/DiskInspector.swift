@@ -30,9 +30,10 @@ struct DiskInspector {
         }
         let place = try await place(of: location, plan)
         if place == .new { return .onNew }
-        guard let job else { return try await withoutJob(plan, disk, place) }
+        guard place == .old else { return try await elsewhere(plan, disk, job) }
+        guard let job else { return try await withoutJob(plan, disk) }
         guard let mirror = disk.mirror else { return try await withoutMirror(plan, job) }
-        guard job.isCopy, place == .old, try await self.place(of: mirror.location, plan) == .new else {
+        guard job.isCopy, try await self.place(of: mirror.location, plan) == .new else {
             return .foreignJob(isCopy: job.isCopy)
         }
         switch mirror.ready {
@@ -42,16 +43,27 @@ struct DiskInspector {
         }
     }
 
-    private func withoutJob(_ plan: SwapPlan, _ disk: DiskDescription, _ place: DiskSight.Place) async throws(HypervisorError)
+    private func elsewhere(_ plan: SwapPlan, _ disk: DiskDescription, _ job: BlockJobInfo?) async throws(HypervisorError)
         -> DiskSight
     {
-        guard place == .old else { return .elsewhere }
+        guard let job, job.isCopy, let mirror = disk.mirror, try await place(of: mirror.location, plan) == .new else {
+            return .elsewhere
+        }
+        return .strayCopy
+    }
+
+    private func withoutJob(_ plan: SwapPlan, _ disk: DiskDescription) async throws(HypervisorError) -> DiskSight {
         let began = clock.now
         var backoff = Backoff(first: .milliseconds(10), longest: .milliseconds(500))
         var hasMirror = disk.mirror != nil
         while true {
             let isLate = clock.now - began >= Self.mirrorPatience
-            if !hasMirror || isLate, try await hypervisor.hasLostTrack(plan.domain, disk: plan.disk) { return .lostTrack }
+            var isVerified = true
+            if !hasMirror || isLate {
+                let hasLostTrack = try await hypervisor.hasLostTrack(plan.domain, disk: plan.disk)
+                if hasLostTrack == true { return .lostTrack }
+                isVerified = hasLostTrack != nil
+            }
             let wasFree = !hasMirror
             // While QEMU was asked, libvirt may have noted a pivot.
             guard let disk = try await hypervisor.description(plan.domain, .live).disk(plan.disk), let location = disk.location
@@ -64,7 +76,7 @@ struct DiskInspector {
             if try await hypervisor.blockJobInfo(plan.domain, disk: plan.disk) != nil {
                 return .unknown("a job has begun between two looks")
             }
-            if wasFree, !hasMirror { return .onOld }
+            if wasFree, !hasMirror { return isVerified ? .onOld : .onOldUnverified }
             if isLate { return .forgottenMirror }
             do { try await clock.sleep(for: backoff.pause()) } catch { return .unknown("interrupted") }
         }
@@ -93,6 +105,12 @@ struct DiskInspector {
         if try await comparison.isSame(location, plan.destination.location) { return .new }
         return try await comparison.isSame(location, plan.oldLocation) ? .old : .other
     }
+
+    /// Why a disk is not touched of which libvirt lost track before the swap.
+    static let adviceOnLostTrack = """
+        QEMU runs the disk on another volume than libvirt names, since libvirt has lost track of an earlier pivot: stop the guest, correct \
+        its configuration and start it again
+        """
 
     /// What to do about a ``DiskSight/forgottenMirror``.
     static func adviceOnForgottenMirror(_ plan: SwapPlan) -> String {

@@ -20,6 +20,8 @@ package final class DomainLocks: Sendable {
     /// Gives a domain to a task that has begun something on it before a restart.
     func take(_ uuid: String, for task: TaskID) { state.withLock { $0.holders[uuid] = $0.holders[uuid] ?? task } }
 
+    func isHeld(_ uuid: String, byOtherThan task: TaskID) -> Bool { state.withLock { ($0.holders[uuid] ?? task) != task } }
+
     /// Returns when the domain is the task's. Asking again for what it has returns at once.
     ///
     /// - Throws: `CancellationError` when the waiting task is cancelled.

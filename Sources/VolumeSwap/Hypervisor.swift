@@ -63,9 +63,9 @@ package protocol Hypervisor: Sendable {
     func unmapZeroes(_ domain: DomainIdentity, disk: String, sliceBytes: Int64?) async throws(HypervisorError)
     /// Whether QEMU runs the disk on another volume than libvirt's live configuration says.
     ///
-    /// A libvirtd that dies between QEMU's pivot and its own note of it comes back with the old volume in its configuration. False
+    /// A libvirtd that dies between QEMU's pivot and its own note of it comes back with the old volume in its configuration. nil
     /// when that cannot be told, because the monitor must not be asked.
-    func hasLostTrack(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Bool
+    func hasLostTrack(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Bool?
     /// After ``hasLostTrack(_:disk:)``: mirrors the disk back onto the volume that libvirt names, so that both agree again.
     func bringBack(_ domain: DomainIdentity, disk: String) async throws(HypervisorError)
     /// Whether `grow` can work here: QEMU 7.0 or later, and the monitor allowed.
@@ -125,7 +125,7 @@ extension Hypervisor {
 
     package func forceAbort(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) {}
     package func dropSlice(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Bool { false }
-    package func hasLostTrack(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Bool { false }
+    package func hasLostTrack(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Bool? { false }
     package func bringBack(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) {}
 
     /// The domain's status, nil when the hypervisor does not know it any more.

@@ -66,7 +66,7 @@ struct MirrorWatcher {
         defer { ticker?.cancel() }
         // An adopted copy was in step before anybody listened; a small one is by now.
         events.post(.look)
-        for await event in events.stream {
+        for await event in events {
             if take(event, plan) { isWanted = true }
             if let interruption = steps.interruption(plan) { return .failed(interruption) }
             if let sample = latest.take() {
@@ -122,7 +122,7 @@ struct MirrorWatcher {
         if let job = job ?? nil, job.isCopy, job.remaining > fewBytes, !isFull {
             return .init(sight: .copying(isReady: false), job: job)
         }
-        return .init(sight: await steps.inspector.look(plan), job: job ?? nil)
+        return .init(sight: await steps.look(plan), job: job ?? nil)
     }
 
     private static func applyBandwidth(_ steps: SwapSteps, _ plan: SwapPlan) async {
@@ -151,13 +151,13 @@ struct MirrorWatcher {
             return canPivot ? .mirrorReady : nil
         case .onNew, .stopped(stored: .new): return .foundOnNew
         case .lostTrack: return .lostTrack(steps.failure(plan, cause ?? "libvirt has lost track of the copy"))
-        case .onOld, .forgottenMirror: return gone(plan)
+        case .onOld, .onOldUnverified, .forgottenMirror: return gone(plan)
         case .stopped, .missing: return guestGone(plan)
         case .foreignJob:
             return .foundOnOld(steps.failure(plan, "another job has taken the place of the copy", .foreignJob))
         case .unnamedCopy:
             return .failed(steps.failure(plan, "libvirt has forgotten where the copy goes"))
-        case .elsewhere:
+        case .elsewhere, .strayCopy:
             return .failed(steps.failure(plan, "the disk has left the old volume, and is not on the new one"))
         case .ending(let pivot):
             steps.note("somebody else's \(pivot ? "pivot" : "cancel") of the copy is under way")

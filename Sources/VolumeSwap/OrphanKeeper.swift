@@ -38,7 +38,7 @@ struct OrphanKeeper {
             else { return true }
             // In the instance's queue, before any swap of it that is asked for from now on.
             let ticket = executor.reserve(domain.uuid.lowercased())
-            executor.fill(ticket) { await restore(domain, orphan) }
+            executor.fill(ticket) { await restore(domain, orphan, ticket) }
             return true
         } catch {
             if error.code == .noDomain || error.code == .operationInvalid { return true }
@@ -47,13 +47,14 @@ struct OrphanKeeper {
         }
     }
 
-    private func restore(_ domain: DomainIdentity, _ orphan: DomainXML.RecoveryDefinition) async {
+    private func restore(_ domain: DomainIdentity, _ orphan: DomainXML.RecoveryDefinition, _ ticket: SwapExecutor.Ticket) async {
         var backoff = Backoff(first: .seconds(1), longest: .seconds(60))
         while true {
             do {
                 return try await restoreOnce(domain, orphan)
             } catch {
                 environment.logger.error("the lost definition of \(domain.name) cannot be restored yet: \(error)")
+                executor.giveUpSlot(ticket)
             }
             guard (try? await environment.clock.sleep(for: backoff.pause())) != nil else { return }
         }

@@ -26,14 +26,17 @@ package enum RecoveryDecision: Sendable, Equatable {
 /// | a copy onto the new volume runs | pivoting | pivot: ask again |
 /// | a copy onto the new volume runs | any other | adopt |
 /// | a copy onto the new volume is being cancelled | any | roll back |
-/// | on the old volume, but QEMU has pivoted | any | bring back, then roll back |
+/// | on the old volume, but QEMU has pivoted | preparing, undefining, starting | roll back: that was an earlier pivot |
+/// | on the old volume, but QEMU has pivoted | any other | bring back, then roll back |
 /// | on the old volume, copy to nowhere | rolling back | roll back |
 /// | on the old volume, copy to nowhere | any other | restart |
 /// | on the old volume, no job | preparing, undefining, starting | restart |
 /// | on the old volume, no job | rolling back | roll back, first cause |
 /// | on the old volume, no job | any other | roll back: the copy ended unseen |
 /// | on the old volume, no job, but a `<mirror>` | any | roll back |
-/// | on neither, or another job | any | roll back |
+/// | on the old volume, another job | preparing, undefining, starting | restart |
+/// | on neither, or another job | any other | roll back |
+/// | stopped after the disk was mirrored back, or while it was | any | roll back |
 /// | stopped, the stored configuration names the new volume | any | finish |
 /// | stopped, missing | finishing, storing | finish |
 /// | stopped, missing | any other | roll back: the guest went away |
@@ -50,25 +53,39 @@ package enum Recovery {
             case .pivoting: .pivot
             default: .adopt
             }
+        case .lostTrack where [.accepted, .preparing, .undefining, .starting].contains(phase):
+            // The pivot was none of this task's copy.
+            .rollBack(plan.failure ?? failure(plan, DiskInspector.adviceOnLostTrack, .hypervisorRefused).keepingBoth)
         case .lostTrack:
             .bringBack(
                 plan.failure ?? failure(plan, "the pivot was cut off while pivotd was not running", .hypervisorRefused))
         case .unnamedCopy where phase != .rollingBack: .restart
         case .unnamedCopy: rollBack(plan, "the swap was being rolled back", .internal)
-        case .onOld:
+        case .onOld, .onOldUnverified:
             switch phase {
             case .accepted, .preparing, .undefining, .starting: .restart
-            default: rollBack(plan, "the copy ended while pivotd was not running", .hypervisorRefused)
+            default: copyEnded(plan, isInDoubt: sight == .onOldUnverified && phase == .pivoting)
             }
-        case .forgottenMirror: rollBack(plan, "the copy ended while pivotd was not running", .hypervisorRefused)
+        case .forgottenMirror: copyEnded(plan, isInDoubt: false)
+        case .foreignJob where phase == .preparing || phase == .undefining || phase == .starting: .restart
         case .foreignJob: rollBack(plan, "another block job is on the disk after the restart of pivotd", .foreignJob)
-        case .elsewhere: rollBack(plan, "after the restart of pivotd the disk was on neither volume", .hypervisorRefused)
+        case .elsewhere, .strayCopy:
+            rollBack(plan, "after the restart of pivotd the disk was on neither volume", .hypervisorRefused)
         case .stopped(let stored): afterStop(phase, plan, stored)
         case .missing: afterStop(phase, plan, nil)
         }
     }
 
+    private static func copyEnded(_ plan: SwapPlan, isInDoubt: Bool) -> RecoveryDecision {
+        let ended = failure(plan, "the copy ended while pivotd was not running", .hypervisorRefused)
+        return .rollBack(plan.failure ?? (isInDoubt ? ended.inDoubt : ended))
+    }
+
     private static func afterStop(_ phase: SwapPhase, _ plan: SwapPlan, _ stored: DiskSight.Place?) -> RecoveryDecision {
+        if let isBack = plan.isBroughtBack {
+            let reason = "the guest went away \(isBack ? "after" : "while") its disk was mirrored back to the old volume"
+            return rollBack(plan, isBack ? reason : "\(reason); \(SwapFailure.keepBoth)", .guestGone)
+        }
         if stored == .new || phase == .finishing || phase == .storing { return .finish }
         if phase == .pivoting {
             let reason = "the guest went away during the pivot, while pivotd was not running; \(SwapFailure.keepBoth)"

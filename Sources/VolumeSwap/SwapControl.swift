@@ -23,22 +23,24 @@ package final class SwapControl: Sendable {
         var phase: SwapPhase
         var progress = SwapProgress()
         var plan: SwapPlan?
-        var isAbortRequested = false
         var bandwidth: Int64?
         var wake: (@Sendable () -> Void)?
         var warnings: [String] = []
         var detail: String?
-        var hasDefined = false
+        var owesDefinition = false
+        var mayHaveAttached = false
+        /// What the last look has shown that has shown anything.
+        var seen: DiskSight?
+        /// Whether the disk was on the old volume before the first look.
+        var isKnownOld = true
         var leftBehind: [String] = []
     }
 
     private let state: Mutex<State>
-    private let aborts: AsyncStream<Void>
-    private let abort: AsyncStream<Void>.Continuation
+    private let abort = AbortRequest()
 
     package init(phase: SwapPhase) {
         state = Mutex(State(phase: phase))
-        (aborts, abort) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
     package var phase: SwapPhase { state.withLock { $0.phase } }
@@ -47,29 +49,25 @@ package final class SwapControl: Sendable {
     /// What the swap is waiting for that it should not have to wait for; nil when all is well.
     package var detail: String? { state.withLock { $0.detail } }
     var warnings: [String] { state.withLock { $0.warnings } }
-    var isAbortRequested: Bool { state.withLock { $0.isAbortRequested } }
+    var isAbortRequested: Bool { abort.isMade }
 
     /// Asks for the end of the swap. False when it is too late: the pivot has been asked for, or the swap is being rolled back.
     package func requestAbort() -> Bool {
         let (accepted, wake) = state.withLock { state -> (Bool, (@Sendable () -> Void)?) in
             switch state.phase {
             case .accepted, .preparing, .undefining, .starting, .copying, .ready:
-                state.isAbortRequested = true
+                abort.make()
                 return (true, state.wake)
             default:
                 return (false, nil)
             }
         }
-        if accepted { abort.yield() }
         wake?()
         return accepted
     }
 
-    /// Returns when an abort was asked for, or the task is cancelled. One task at a time, and once.
-    func untilAborted() async {
-        if isAbortRequested { return }
-        for await _ in aborts { return }
-    }
+    /// Returns when an abort was asked for, or the waiting task is cancelled.
+    func untilAborted() async { await abort.wait() }
 
     /// MiB/s for the running copy, 0 is unlimited.
     package func requestBandwidth(_ mibS: Int64) {
@@ -90,7 +88,7 @@ package final class SwapControl: Sendable {
     /// Enters a phase; false when an abort was asked for and the phase would make it too late.
     func enter(_ phase: SwapPhase) -> Bool {
         state.withLock { state in
-            if phase == .pivoting, state.isAbortRequested { return false }
+            if phase == .pivoting, abort.isMade { return false }
             state.phase = phase
             return true
         }
@@ -108,9 +106,53 @@ package final class SwapControl: Sendable {
     var leftBehind: [String] { state.withLock { $0.leftBehind } }
     func leave(_ remainders: [String]) { state.withLock { $0.leftBehind += remainders } }
 
-    /// True once the definition that pivotd took away is given back: who removes it from then on means it.
-    var hasDefined: Bool { state.withLock { $0.hasDefined } }
-    func noteDefinition(_ isDefined: Bool) { state.withLock { $0.hasDefined = isDefined } }
+    /// Whether pivotd has taken the domain's definition away, or may have, and not given it back. Without such a debt a definition that is
+    /// missing was removed by somebody else, who means it.
+    var owesDefinition: Bool { state.withLock { $0.owesDefinition } }
+    func oweDefinition(_ isOwed: Bool) { state.withLock { $0.owesDefinition = isOwed } }
+
+    /// Takes up what an earlier process may have done for the task.
+    func takeUp(_ entry: SwapEntry) {
+        state.withLock { state in
+            switch entry {
+            case .fresh: break
+            case .again: state.mayHaveAttached = true
+            case .resume(let phase, let plan):
+                state.owesDefinition = plan.isUndefined && phase != .accepted && phase != .preparing
+                state.isKnownOld = false
+            }
+        }
+    }
+
+    /// Notes what a look has shown, unless it has shown nothing.
+    func note(_ sight: DiskSight) {
+        if case .unknown = sight { return }
+        state.withLock { $0.seen = sight }
+    }
+
+    /// Whether somebody else's pivot of the copy was under way when the disk was last seen: the guest may move yet.
+    var isPivotUnderWay: Bool { state.withLock { $0.seen == .ending(pivot: true) } }
+
+    /// Which volume the guest runs on as far as the last look told, in a roll-back before any pivot of pivotd's.
+    var lastInUse: VolumeInUse {
+        state.withLock { state in
+            switch state.seen {
+            case nil: state.isKnownOld ? .old : .unknown
+            case .onNew: .new
+            case .lostTrack, .ending(pivot: true), .unknown: .unknown
+            case .elsewhere, .strayCopy, .stopped, .missing: .none
+            case .onOld, .onOldUnverified, .forgottenMirror, .copying, .ending, .unnamedCopy, .foreignJob: .old
+            }
+        }
+    }
+
+    /// Whether an earlier process may have attached the new volume; true once, for whoever sees to it.
+    func takeAttachment() -> Bool {
+        state.withLock { state in
+            defer { state.mayHaveAttached = false }
+            return state.mayHaveAttached
+        }
+    }
 
     func warn(_ text: String) {
         state.withLock { state in if !state.warnings.contains(text) { state.warnings.append(text) } }

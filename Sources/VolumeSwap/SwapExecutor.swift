@@ -13,11 +13,14 @@ package final class SwapExecutor: Sendable {
 
     private struct State {
         var queues: [String: Deque<(number: UInt64, work: Work?)>] = [:]
-        var busy: Set<String> = []
+        /// Keys of which something runs, and the number of its place.
+        var busy: [String: UInt64] = [:]
+        /// Keys whose work runs on without a slot.
+        var slotless: Set<String> = []
         /// Keys whose first place has work, in the order in which they became so.
         var runnable: Deque<String> = []
         var isRunnable: Set<String> = []
-        var running = 0
+        var slots = 0
         var depth = 0
         var next: UInt64 = 0
         /// Work beside the queues: it takes no slot.
@@ -25,7 +28,7 @@ package final class SwapExecutor: Sendable {
 
         /// A key is runnable once: when nothing of it runs and its first place is filled.
         mutating func consider(_ key: String) {
-            guard !busy.contains(key), let first = queues[key]?.first, first.work != nil, isRunnable.insert(key).inserted else {
+            guard busy[key] == nil, let first = queues[key]?.first, first.work != nil, isRunnable.insert(key).inserted else {
                 return
             }
             runnable.append(key)
@@ -44,7 +47,7 @@ package final class SwapExecutor: Sendable {
 
     /// How many places are taken, running ones included.
     package var depth: Int { state.withLock { $0.depth } }
-    package var running: Int { state.withLock { $0.running } }
+    package var running: Int { state.withLock { $0.busy.count } }
 
     /// A number as tickets have them, without a place.
     package func nextNumber() -> UInt64 {
@@ -91,6 +94,15 @@ package final class SwapExecutor: Sendable {
         return found
     }
 
+    /// Lets something else run while the work of a place goes on: it waits for what hangs. Its key stays closed.
+    package func giveUpSlot(_ ticket: Ticket) {
+        state.withLock { state in
+            guard state.busy[ticket.key] == ticket.number, state.slotless.insert(ticket.key).inserted else { return }
+            state.slots -= 1
+        }
+        wake.yield()
+    }
+
     /// Runs work at once, outside the queues and the limit: the delivery of an outcome.
     package func runAside(_ work: @escaping Work) {
         state.withLock { $0.aside.append(work) }
@@ -116,12 +128,12 @@ package final class SwapExecutor: Sendable {
     private func next() -> Work? {
         state.withLock { state in
             if let aside = state.aside.popFirst() { return aside }
-            guard state.running < limit, let key = state.runnable.popFirst() else { return nil }
+            guard state.slots < limit, let key = state.runnable.popFirst() else { return nil }
             state.isRunnable.remove(key)
-            guard let work = state.queues[key]?.popFirst()?.work else { return nil }
+            guard let place = state.queues[key]?.popFirst(), let work = place.work else { return nil }
             if state.queues[key]?.isEmpty == true { state.queues[key] = nil }
-            state.running += 1
-            state.busy.insert(key)
+            state.slots += 1
+            state.busy[key] = place.number
             return { [self] in
                 await work()
                 finished(key)
@@ -131,9 +143,9 @@ package final class SwapExecutor: Sendable {
 
     private func finished(_ key: String) {
         state.withLock { state in
-            state.running -= 1
+            if state.slotless.remove(key) == nil { state.slots -= 1 }
             state.depth -= 1
-            state.busy.remove(key)
+            state.busy[key] = nil
             state.consider(key)
         }
     }

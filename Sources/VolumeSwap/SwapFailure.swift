@@ -82,6 +82,16 @@ package struct SwapFailure: Error, Sendable, Hashable, Codable, CustomStringConv
     /// Said when the guest is gone from libvirt since the pivot was asked for.
     package static let keepBoth = "which volume the guest wrote to last is not known: keep both volumes and compare them"
 
+    /// The same failure where nobody can tell which volume the guest runs on.
+    var inDoubt: SwapFailure { adding("whether the guest moved cannot be told without allow_monitor_commands").keepingBoth }
+
+    /// The same failure where nobody knows which volume the guest runs on.
+    var keepingBoth: SwapFailure {
+        var failure = adding("keep both volumes")
+        failure.inUse = .unknown
+        return failure
+    }
+
     /// The same failure with more to its reason.
     func adding(_ more: String) -> SwapFailure {
         var failure = self

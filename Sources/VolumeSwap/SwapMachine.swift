@@ -1,6 +1,8 @@
 /// Where a run begins: at the beginning, or with a look at a task that was under way before a restart.
 package enum SwapEntry: Sendable {
     case fresh
+    /// At the beginning, after a restart: an earlier run of the task may have attached the new volume, whatever phase the journal has.
+    case again
     /// With the phase that the journal has.
     case resume(SwapPhase, SwapPlan)
 }
@@ -58,7 +60,7 @@ package enum SwapMachine: ~Copyable {
     /// The state and the first step of a run that begins there.
     static func begin(_ entry: SwapEntry) -> Step {
         switch entry {
-        case .fresh: Step(.preparing, .prepare)
+        case .fresh, .again: Step(.preparing, .prepare)
         case .resume(.rollingBack, let plan) where plan.failure != nil:
             // The roll-back looks for itself, and its caller waits for no more than that.
             Step(.rollingBack(plan, plan.failure ?? .abortedByRequest), .rollBack(plan, plan.failure ?? .abortedByRequest))
@@ -190,6 +192,8 @@ package enum SwapMachine: ~Copyable {
             stranded.inUse = .new
             return Step(.storing(plan, stranded), .store(plan))
         }
+        var plan = plan
+        plan.isBroughtBack = true
         let why = failure.adding("libvirt lost track of the pivot, so the disk was mirrored back to the old volume")
         return rollBack(plan, why, mayHavePivoted: true)
     }
@@ -240,7 +244,7 @@ package enum SwapMachine: ~Copyable {
             guard let plan else { return Step(.ended, .fail(failure)) }
             return bringBack(plan, failure)
         case .rolledBack(let inUse, let leftBehind):
-            if plan != nil { failure.inUse = inUse }
+            if plan != nil, failure.inUse != .unknown || inUse != .old { failure.inUse = inUse }
             failure.leftBehind += leftBehind
             for remainder in leftBehind { failure = failure.adding(remainder) }
         case .failed(let remainder):
@@ -252,7 +256,9 @@ package enum SwapMachine: ~Copyable {
     }
 
     private static func bringBack(_ plan: SwapPlan, _ failure: SwapFailure) -> Step {
-        Step(.bringingBack(plan, failure), .bringBack(plan, failure))
+        var plan = plan
+        plan.isBroughtBack = false
+        return Step(.bringingBack(plan, failure), .bringBack(plan, failure))
     }
 
     private static func rollBack(_ plan: SwapPlan?, _ failure: SwapFailure, mayHavePivoted: Bool = false) -> Step {

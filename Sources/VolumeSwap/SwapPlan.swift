@@ -35,6 +35,9 @@ package struct SwapPlanFacts: Sendable, Hashable, Codable, CustomStringConvertib
     package var failure: SwapFailure?
     /// True in a roll-back after a pivot was asked for: it is answered only when a look has shown the old volume.
     package var mayHavePivoted: Bool?
+    /// Set once the disk is mirrored back after libvirt had lost track of a pivot, true once it is back: a stored configuration that names
+    /// the new volume then says nothing about where the guest wrote last.
+    package var isBroughtBack: Bool?
     /// Whether the guest was given the size that was asked for; nil as long as that was not tried.
     package var resized: Bool?
     /// The size that the guest sees after it was to be resized, bytes.

@@ -78,13 +78,14 @@ final class SwapPreflight: Sendable {
         return remains
     }
 
-    /// A volume that another task has reserved is that task's to disconnect.
+    /// A volume that another task has reserved is that task's to disconnect. Else it is this one's, so that nobody connects it meanwhile.
     private func otherTask(_ location: VolumeLocation?) async -> TaskID? {
         var identity = Self.identity(of: request)
         if let location {
             identity = identity.union(await VolumeIdentifier(hypervisor: hypervisor).identity(of: location).identity)
         }
-        return environment.reservations.holder(of: identity, otherThan: task)
+        guard let task else { return environment.reservations.holder(of: identity, otherThan: nil) }
+        return environment.reservations.claim(identity, for: task)
     }
 
     private static func identity(of request: SwapRequest) -> VolumeIdentity {
@@ -225,6 +226,7 @@ final class SwapPreflight: Sendable {
             madeSecret: resolved.madeSecret, options: request.options, keptElements: disk.keptElements, attempts: 1, warnings: [])
         var plan = SwapPlan(facts)
         if try await isOnNew(disk, plan) {
+            try await checkTrack(plan)
             try checkSizes(&plan)
             // By the name that the domain shows: later looks need no other.
             plan.destination.location = sight.current
@@ -258,6 +260,13 @@ final class SwapPreflight: Sendable {
             throw SwapFailure.invalidVolume(
                 "disk \(plan.disk) is on the new volume \(plan.destination.location) already, but \(difference)")
         }
+    }
+
+    /// A libvirt that has lost track of a pivot names a volume that the guest does not write to.
+    private func checkTrack(_ plan: SwapPlan) async throws {
+        guard try await hypervisor.hasLostTrack(plan.domain, disk: plan.disk) == true else { return }
+        seen.withLock { $0 = .unknown }
+        throw SwapFailure.rebaseFailed("disk \(plan.disk) of \(plan.domain.name): \(DiskInspector.adviceOnLostTrack)").keepingBoth
     }
 
     /// Where the old volume is that a disk has left already, to be released; the disk's own place where that may be the old volume, too.

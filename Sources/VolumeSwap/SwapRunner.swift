@@ -12,10 +12,9 @@ struct SwapRunner {
     private let environment: SwapEnvironment
     private let control: SwapControl
 
-    /// - Parameter answer: tells the caller a failure whose roll-back is not over yet.
     init(
         environment: SwapEnvironment, record: SwapRecord, request: SwapRequest, control: SwapControl,
-        answer: @escaping @Sendable (SwapFailure) async -> Void = { _ in }
+        host: SwapHost = SwapHost()
     ) {
         id = record.id
         self.environment = environment
@@ -23,8 +22,7 @@ struct SwapRunner {
         began = environment.clock.now
         steps = SwapSteps(
             environment: environment, record: record, request: request, control: control, events: HypervisorEvents(),
-            answer: answer
-        )
+            host: host)
     }
 
     /// Runs to the end, whatever happens.
@@ -35,7 +33,7 @@ struct SwapRunner {
         defer { events.close() }
         control.onWake { events.post(.look) }
         defer { control.onWake(nil) }
-        defer { environment.domainLocks.release(id) }
+        control.takeUp(entry)
         if case .resume(_, let plan) = entry {
             guard (try? await environment.domainLocks.acquire(plan.domain.uuid.lowercased(), for: id)) != nil else { return nil }
         }

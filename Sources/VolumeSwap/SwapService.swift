@@ -183,8 +183,7 @@ package final class SwapService: Sendable {
 
     private func enqueue(_ record: SwapRecord, _ ticket: SwapExecutor.Ticket, _ entry: SwapEntry) {
         let control = SwapControl(phase: record.phase)
-        var resumption: SwapEntry?
-        if case .resume = entry { resumption = entry }
+        let resumption: SwapEntry? = if case .fresh = entry { nil } else { entry }
         active.withLock { active in
             let isHeld = active.count < SwapService.recordsInMemory
             let early = active[record.id]?.early ?? .none
@@ -198,20 +197,26 @@ package final class SwapService: Sendable {
 
     func perform(_ id: TaskID, _ control: SwapControl, _ entry: SwapEntry) async {
         guard var record = await record(id) else { return }
+        // Until the outcome is stored: what it says of the disk must still be true then.
+        defer { environment.domainLocks.release(id) }
         if record.startedAt == nil { record.startedAt = environment.clock.date }
         let started = record
         let outcome: SwapOutcome?
         do {
             let request = try request(of: record)
-            let runner = SwapRunner(environment: environment, record: record, request: request, control: control) { [self] in
-                await answerEarly(started, $0)
-            }
+            let host = SwapHost(
+                answer: { [self] in await answerEarly(started, $0) }, giveUpSlot: { [self] in giveUpSlot(started.id) })
+            let runner = SwapRunner(environment: environment, record: record, request: request, control: control, host: host)
             outcome = await runner.run(from: entry)
         } catch {
             environment.observer.ended(record, .failure(error), duration: .zero, overhead: nil)
             outcome = .failure(error)
         }
         if let outcome { await conclude(record, outcome) }
+    }
+
+    private func giveUpSlot(_ id: TaskID) {
+        if let ticket = active.withLock({ $0[id]?.ticket }) { executor.giveUpSlot(ticket) }
     }
 
     /// Tells the caller a failure whose roll-back goes on. The task keeps its place; its outcome will be this one.
@@ -222,6 +227,7 @@ package final class SwapService: Sendable {
             return true
         }
         guard isFirst else { return }
+        giveUpSlot(record.id)
         await persist("answer") { [self] () async throws(JournalError) in
             try await environment.journal.answer(record.id, .failure(failure))
         }
@@ -254,6 +260,11 @@ package final class SwapService: Sendable {
         record.phase = outcome.phase
         let finished = record
         let told = record.outcome ?? outcome
+        if case .failure(let failure) = told, case .success = outcome {
+            environment.logger.error(
+                "the caller was told that the swap failed, and the guest is on the new volume after all: somebody else has pivoted the copy",
+                metadata: ["task_id": "\(record.id)", "told": "\(failure.reason)"])
+        }
         await persist("outcome") { [self] () async throws(JournalError) in
             try await environment.journal.finish(finished.id, told, at: finished.finishedAt ?? environment.clock.date)
         }
@@ -335,14 +346,14 @@ package final class SwapService: Sendable {
 
     private func takeUp(_ record: SwapRecord) {
         var key = record.instanceKey.isEmpty ? "task:\(record.id)" : environment.domainLocks.queue(for: record.instanceKey)
-        var entry = SwapEntry.fresh
+        var entry = SwapEntry.again
         if let plan = record.plan {
             key = plan.domain.uuid.lowercased()
             environment.domainLocks.learn(plan.domain.name, key)
             environment.domainLocks.take(key, for: record.id)
             let ids = (try? SwapRequest(resuming: record.args, plan))?.newVolumeIDs ?? []
             environment.reservations.keep(plan, ids: ids, for: record.id)
-            entry = .resume(record.phase, plan)
+            entry = Self.resumption(record, plan)
         }
         let ticket = executor.reserve(key)
         guard case .failure(let failure)? = record.outcome else { return enqueue(record, ticket, entry) }
@@ -353,6 +364,14 @@ package final class SwapService: Sendable {
         }
         executor.runAside { [self] in await deliverEarly(record, failure) }
         enqueue(record, ticket, entry)
+    }
+
+    /// What was told to have failed is rolled back, whatever phase could be stored.
+    private static func resumption(_ record: SwapRecord, _ plan: SwapPlan) -> SwapEntry {
+        guard case .failure(let told)? = record.outcome else { return .resume(record.phase, plan) }
+        var plan = plan
+        plan.failure = plan.failure ?? told
+        return .resume(.rollingBack, plan)
     }
 
     private func request(of record: SwapRecord) throws(SwapFailure) -> SwapRequest {

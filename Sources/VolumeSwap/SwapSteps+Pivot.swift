@@ -1,6 +1,9 @@
 import Logging
 
 extension SwapSteps {
+    /// How long the event that tells a job's end is waited for when the guest is gone.
+    private static let grace = Duration.seconds(3)
+
     /// Asks for the pivot and finds out what came of it. There is no time limit: as long as that is not known, nobody is answered.
     func pivot(_ plan: SwapPlan) async -> SwapInput {
         var cause = "the pivot failed"
@@ -12,12 +15,19 @@ extension SwapSteps {
             cause += ": \(error)"
         }
         var backoff = Backoff(first: .milliseconds(100))
-        var isCompleted = false
+        var end: BlockJobStatus?
+        var goneSince: ContinuousClock.Instant?
         while !Task.isCancelled {
             let event = await wait(plan.disk, atMost: backoff.pause())
-            if case .blockJob(_, .completed, _) = event { isCompleted = true }
-            let sight = await inspector.look(plan)
-            if let input = afterPivot(plan, sight, cause, isCompleted) {
+            if case .blockJob(_, let status, _) = event, status != .ready { end = status }
+            let sight = await look(plan)
+            if end == nil, sight.isGone {
+                // The event that tells how the job ended may be on its way.
+                let since = goneSince ?? clock.now
+                goneSince = since
+                if clock.now - since < Self.grace { continue }
+            }
+            if let input = afterPivot(plan, sight, cause, end) {
                 note(nil)
                 return input
             }
@@ -26,16 +36,21 @@ extension SwapSteps {
     }
 
     /// - Returns: nil as long as it is not known which volume the guest runs on.
-    private func afterPivot(_ plan: SwapPlan, _ sight: DiskSight, _ cause: String, _ isCompleted: Bool) -> SwapInput? {
+    private func afterPivot(_ plan: SwapPlan, _ sight: DiskSight, _ cause: String, _ end: BlockJobStatus?) -> SwapInput? {
         switch sight {
         case .onNew, .stopped(stored: .new): return .foundOnNew
         case .onOld, .forgottenMirror: return .foundOnOld(failure(plan, cause))
+        case .onOldUnverified:
+            // Told by the event, the pivot has failed; else libvirt may have lost track of it.
+            let isTold = end == .failed || end == .canceled
+            return .foundOnOld(isTold ? failure(plan, cause) : failure(plan, cause).inDoubt)
         case .copying: return .notReady(failure(plan, cause))
         case .lostTrack: return .lostTrack(failure(plan, cause))
-        case .unnamedCopy, .foreignJob, .elsewhere: return .foundOnOld(failure(plan, "\(cause); the copy is no longer there"))
+        case .unnamedCopy, .strayCopy, .foreignJob, .elsewhere:
+            return .foundOnOld(failure(plan, "\(cause); the copy is no longer there"))
         case .stopped, .missing:
             // Told by the event, it had pivoted before it went away.
-            if isCompleted { return .foundOnNew }
+            if end == .completed { return .foundOnNew }
             return .foundOnOld(
                 failure(plan, "\(cause); the guest is gone from libvirt since, and \(SwapFailure.keepBoth)", .guestGone))
         case .ending:

@@ -6,13 +6,12 @@ extension SwapSteps {
     /// A caller whose swap has not come to its pivot is answered before, when that takes long: the guest is on the old volume then,
     /// whatever else there is to do.
     func rollBack(_ plan: SwapPlan?, _ cause: SwapFailure) async -> SwapInput {
-        guard let plan else { return .rolledBack(cause.inUse ?? .unknown, leftBehind: []) }
+        guard let plan else { return .rolledBack(cause.inUse ?? .unknown, leftBehind: await releaseAttachment()) }
         guard plan.mayHavePivoted != true else { return await undo(plan, cause) }
         return await withTaskGroup(of: SwapInput?.self) { group in
             group.addTask { [self] in await undo(plan, cause) }
             group.addTask { [self] in
-                guard (try? await clock.sleep(for: environment.settings.rollBackPatience)) != nil else { return nil }
-                await answer(early(plan, cause))
+                await answerInTime(plan, cause)
                 return nil
             }
             for await input in group {
@@ -24,13 +23,30 @@ extension SwapSteps {
         }
     }
 
+    /// Of a task that ends before it has looked at anything in this process.
+    private func releaseAttachment() async -> [String] {
+        guard control.takeAttachment() else { return [] }
+        return await SwapPreflight(environment: environment, request: request, task: record.id, isResumed: true).release()
+    }
+
+    /// While somebody else's pivot of the copy is under way nobody is answered: the guest may move yet.
+    private func answerInTime(_ plan: SwapPlan, _ cause: SwapFailure) async {
+        repeat {
+            guard (try? await clock.sleep(for: environment.settings.rollBackPatience)) != nil else { return }
+        } while control.isPivotUnderWay
+        await host.answer(early(plan, cause))
+    }
+
     private func early(_ plan: SwapPlan, _ cause: SwapFailure) -> SwapFailure {
         let remainder = """
             the copy of disk \(plan.disk) onto \(plan.destination.location) could not be ended yet\
             \(control.detail.map { " (\($0))" } ?? ""): pivotd goes on trying, and the new volume must not be used until then
             """
         var failure = cause.adding(remainder)
-        failure.inUse = .old
+        failure.inUse = control.lastInUse
+        if failure.inUse == .unknown {
+            failure = failure.adding("the disk has shown nothing since pivotd was restarted").keepingBoth
+        }
         failure.leftBehind.append(remainder)
         return failure
     }
@@ -45,7 +61,7 @@ extension SwapSteps {
         while true {
             if !isDefined { isDefined = await tryRestoringDefinition(plan) }
             if sight == nil { sight = await ender.step() }
-            if isDefined, let sight { return await afterUndo(plan, cause, sight) }
+            if isDefined, let sight, await tryLeavingNew(plan, sight) { return await afterUndo(plan, cause, sight) }
             if Task.isCancelled { return .interrupted }
             await wait(plan.disk, atMost: backoff.pause())
         }
@@ -55,19 +71,50 @@ extension SwapSteps {
         var leftBehind: [String] = []
         let inUse: VolumeInUse
         switch sight {
-        case .onNew, .stopped(stored: .new): return .foundOnNew
-        case .lostTrack: return .lostTrack(cause)
+        case .onNew: return .foundOnNew
+        case .stopped(stored: .new) where plan.isBroughtBack == nil: return .foundOnNew
+        case .lostTrack where cause.inUse != .unknown: return .lostTrack(cause)
+        case .lostTrack: inUse = .unknown
         case .forgottenMirror:
             leftBehind.append(DiskInspector.adviceOnForgottenMirror(plan))
             inUse = .old
-        case .stopped, .missing, .elsewhere: inUse = .none
-        case .onOld, .foreignJob, .copying, .ending, .unnamedCopy, .unknown: inUse = .old
+        case .stopped, .missing, .elsewhere, .strayCopy: inUse = .none
+        case .onOld, .onOldUnverified, .foreignJob, .copying, .ending, .unnamedCopy, .unknown: inUse = .old
         }
         if plan.isUndefined { await removeMetadata(plan) }
-        let release = VolumeRelease(hypervisor: hypervisor, connector: environment.connector)
-        leftBehind += await release.release(
-            request.newConnection, plan.destination.location, isConnected: plan.isNewConnected, madeSecret: plan.madeSecret)
+        leftBehind += await releaseNew(plan, isInDoubt: cause.inUse == .unknown)
         return Task.isCancelled ? .interrupted : .rolledBack(inUse, leftBehind: leftBehind)
+    }
+
+    /// libvirt writes the stored configuration at a pivot before the live one: of a pivot that was undone it may keep the new volume there.
+    ///
+    /// - Returns: true when it does not, or not any more.
+    private func tryLeavingNew(_ plan: SwapPlan, _ sight: DiskSight) async -> Bool {
+        guard plan.isBroughtBack != nil, let savedXML = plan.savedXML, sight != .onNew, sight != .lostTrack else { return true }
+        do {
+            guard let stored = try await storedConfiguration(plan),
+                let location = try DomainDescription(xml: stored).disk(plan.disk)?.location,
+                try await inspector.place(of: location, plan) == .new
+            else { return true }
+            if case .stopped = sight {
+                try await define(try DomainXML.takingSource(stored, disk: plan.disk, from: savedXML))
+            } else {
+                let live = try await hypervisor.xml(plan.domain, .live)
+                try await define(try DomainXML.takingSource(stored, disk: plan.disk, from: live))
+            }
+            return true
+        } catch {
+            note("the stored configuration still names the new volume, which the disk has left again: \(error)")
+            return false
+        }
+    }
+
+    private func releaseNew(_ plan: SwapPlan, isInDoubt: Bool) async -> [String] {
+        if isInDoubt, plan.isNewConnected || plan.madeSecret != nil {
+            return ["\(plan.destination.location) stays connected: the guest may run on it"]
+        }
+        return await VolumeRelease(hypervisor: hypervisor, connector: environment.connector).release(
+            request.newConnection, plan.destination.location, isConnected: plan.isNewConnected, madeSecret: plan.madeSecret)
     }
 
     private func removeMetadata(_ plan: SwapPlan) async {
@@ -92,13 +139,20 @@ extension SwapSteps {
         return try DomainXML.takingSource(xml, disk: plan.disk, from: try await hypervisor.xml(plan.domain, .live))
     }
 
+    /// A running domain whose definition is taken away is given a copy of it before: without that somebody else has removed it.
+    private func hasTakenDefinition(_ plan: SwapPlan) async throws -> Bool {
+        guard try await hypervisor.statusIfKnown(plan.domain)?.isActive == true else { return true }
+        return try await hypervisor.recoveryMetadata(plan.domain) != nil
+    }
+
     /// Defines the domain again, which does not wait for the copy: libvirt lets one define while it runs.
     ///
     /// - Returns: true when the domain is persistent again.
     private func tryRestoringDefinition(_ plan: SwapPlan) async -> Bool {
         do {
             guard let savedXML = plan.savedXML else { return true }
-            if !control.hasDefined, try await hypervisor.statusIfKnown(plan.domain)?.isPersistent != true {
+            if try await hypervisor.statusIfKnown(plan.domain)?.isPersistent != true {
+                guard control.owesDefinition, try await hasTakenDefinition(plan) else { return true }
                 try await define(try await asRunning(try await withDevicesOfNow(savedXML, plan), plan))
             }
             if plan.isAutostarted == true { try await hypervisor.setAutostart(plan.domain) }

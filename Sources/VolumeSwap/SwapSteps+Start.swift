@@ -1,24 +1,27 @@
 import Logging
 
 extension SwapSteps {
-    /// Looks at the disk of a task that was under way before a restart until something is known.
+    /// Looks at the disk of a task that was under way before a restart until something is known. Before the pivot nothing has to be known
+    /// to go back.
     func observe(_ plan: SwapPlan) async -> SwapInput {
         logger.notice("recovering from \(record.phase.rawValue)")
+        if [.pivoting, .finishing, .storing].contains(record.phase) { return await untilSeen(plan) }
+        return await untilInterrupted { [self] in await untilSeen(plan) }
+    }
+
+    private func untilSeen(_ plan: SwapPlan) async -> SwapInput {
         // By all names that the host knows; those that are written were taken at once.
         let identity = await VolumeIdentifier(hypervisor: hypervisor).identity(of: plan.destination.location).identity
         try? environment.reservations.reserve(identity, for: record.id)
         await subscribe(plan.domain)
         var backoff = Backoff()
         while true {
-            let sight = await inspector.look(plan)
+            let sight = await look(plan)
             guard case .unknown(let why) = sight else {
                 note(nil)
                 return .observed(sight)
             }
             note("the disk cannot be looked at: \(why)")
-            // Before the pivot nothing has to be known to go back.
-            let canGoBack = ![.pivoting, .finishing, .storing].contains(record.phase)
-            if canGoBack, let interruption = interruption(plan) { return .failed(interruption) }
             if Task.isCancelled { return .interrupted }
             await wait(plan.disk, atMost: backoff.pause())
         }
@@ -28,32 +31,13 @@ extension SwapSteps {
     func prepare() async -> SwapInput {
         hypervisor.expect(request)
         let preflight = SwapPreflight(
-            environment: environment, request: request, task: record.id, isResumed: record.phase == .preparing)
+            environment: environment, request: request, task: record.id, isResumed: control.takeAttachment())
         let input = await untilInterrupted { [self] in await inspectAll(preflight) }
         guard case .failed(var failure) = input, !Task.isCancelled else { return input }
         // What was begun for the new volume is undone here, where nothing is cancelled.
         failure.leftBehind += await preflight.release()
         failure.inUse = failure.inUse ?? preflight.volumeInUse
         return .failed(failure)
-    }
-
-    private func untilInterrupted(_ body: @escaping @Sendable () async -> SwapInput) async -> SwapInput {
-        await withTaskGroup(of: SwapInput.self) { group in
-            defer { group.cancelAll() }
-            group.addTask { await body() }
-            group.addTask { [self] in
-                await control.untilAborted()
-                return .failed(.abortedByRequest)
-            }
-            let limit = request.options.timeoutS
-            if limit > 0 {
-                group.addTask { [self] in
-                    try? await clock.sleep(for: .seconds(max(0, limit - age)) + .milliseconds(1))
-                    return .failed(interruption() ?? .abortedByRequest)
-                }
-            }
-            return await group.next() ?? .interrupted
-        }
     }
 
     /// A hypervisor that says nothing is asked again: that is no refusal.
@@ -92,12 +76,23 @@ extension SwapSteps {
 
     /// One instance may be called by its UUID or by its name: what counts is the domain.
     private func lockDomain() async throws {
-        var uuid = request.instance.uuid
-        if uuid == nil || request.instance.name != nil, let found = try? await hypervisor.lookup(request.instance) {
-            uuid = found.uuid.lowercased()
-            if let name = request.instance.name { environment.domainLocks.learn(name, found.uuid.lowercased()) }
+        guard let uuid = try await domainUUID() else { return }
+        if environment.domainLocks.isHeld(uuid, byOtherThan: record.id) { note("another swap of the domain is under way") }
+        try await environment.domainLocks.acquire(uuid, for: record.id)
+        note(nil)
+    }
+
+    /// - Returns: nil when there is no such domain, which the preflight tells.
+    private func domainUUID() async throws -> String? {
+        if let uuid = request.instance.uuid, request.instance.name == nil { return uuid }
+        do {
+            let found = try await hypervisor.lookup(request.instance).uuid.lowercased()
+            if let name = request.instance.name { environment.domainLocks.learn(name, found) }
+            return found
+        } catch {
+            if error.isPassing { throw error }
+            return request.instance.uuid
         }
-        if let uuid { try await environment.domainLocks.acquire(uuid, for: record.id) }
     }
 
     /// What undefining makes libvirt forget is noted before.
@@ -111,6 +106,10 @@ extension SwapSteps {
 
     /// Takes the persistent definition away, as `virDomainBlockRebase` demands; a copy of it stays with the live domain.
     func undefine(_ plan: SwapPlan) async -> SwapInput {
+        await untilInterrupted { [self] in await undefineAll(plan) }
+    }
+
+    private func undefineAll(_ plan: SwapPlan) async -> SwapInput {
         guard let savedXML = plan.savedXML else { return .failed(failure(plan, "the domain's configuration was not saved")) }
         do {
             let metadata = try DomainXML.recoveryMetadata(
@@ -120,12 +119,7 @@ extension SwapSteps {
             } isDone: { () async throws(HypervisorError) in
                 false
             }
-            control.noteDefinition(false)
-            try await settle(interruptedBy: plan) { () async throws(HypervisorError) in
-                try await hypervisor.undefine(plan.domain)
-            } isDone: { () async throws(HypervisorError) in
-                try await !hypervisor.status(plan.domain).isPersistent
-            }
+            try await takeDefinition(plan)
             return .done
         } catch let failure as SwapFailure {
             return .failed(failure)
@@ -136,8 +130,29 @@ extension SwapSteps {
         }
     }
 
+    private func takeDefinition(_ plan: SwapPlan) async throws {
+        var mayBeTaken = false
+        try await settle(interruptedBy: plan) { () async throws(HypervisorError) in
+            control.oweDefinition(true)
+            do throws(HypervisorError) {
+                try await hypervisor.undefine(plan.domain)
+            } catch {
+                mayBeTaken = mayBeTaken || error.isPassing
+                // Refused, it has taken nothing: whoever else removed the definition means it.
+                if !mayBeTaken { control.oweDefinition(false) }
+                throw error
+            }
+        } isDone: { () async throws(HypervisorError) in
+            try await !hypervisor.status(plan.domain).isPersistent
+        }
+    }
+
     /// Ends a stale copy, then starts ours. Events are asked for before.
     func start(_ plan: SwapPlan) async -> SwapInput {
+        await untilInterrupted { [self] in await startAll(plan) }
+    }
+
+    private func startAll(_ plan: SwapPlan) async -> SwapInput {
         await subscribe(plan.domain)
         do {
             if let input = try await endStaleCopy(plan) { return input }
@@ -184,12 +199,13 @@ extension SwapSteps {
         var backoff = Backoff(first: .milliseconds(100))
         while true {
             switch await ender.step() {
-            case .onOld, .elsewhere, .stopped, .missing: return nil  // the start itself will be refused where it must
+            case .elsewhere: throw failure(plan, "the disk has left the old volume since it was looked at", .oldVolumeMismatch)
+            case .onOld, .onOldUnverified, .stopped, .missing: return nil  // the start itself will be refused where it must
             case .onNew: return .foundOnNew
-            case .lostTrack: return .lostTrack(failure(plan, "libvirt has lost track of an earlier pivot"))
+            case .lostTrack: throw failure(plan, DiskInspector.adviceOnLostTrack).keepingBoth
             case .forgottenMirror: throw failure(plan, DiskInspector.adviceOnForgottenMirror(plan), .hypervisorRefused)
             case .foreignJob: throw failure(plan, "a job that is not pivotd's is on the disk: it is left alone", .foreignJob)
-            case .copying, .ending, .unnamedCopy, .unknown, nil: break
+            case .copying, .ending, .unnamedCopy, .strayCopy, .unknown, nil: break
             }
             if let interruption = interruption(plan) { throw interruption }
             if Task.isCancelled { return .interrupted }
@@ -223,7 +239,7 @@ extension SwapSteps {
     /// A libvirtd that died before it had noted the copy's destination knows the job all the same. It must never be asked to pivot
     /// such a job (9.0 crashes on it), so the job is ended here, to be begun again.
     private func isCopying(_ plan: SwapPlan) async throws(HypervisorError) -> Bool {
-        switch await inspector.look(plan) {
+        switch await look(plan) {
         case .copying, .ending, .onNew: return true
         case .unknown(let why): throw HypervisorError(.busy, why)
         case .unnamedCopy:

@@ -62,7 +62,7 @@ extension SwapSteps {
 
     /// The running disk, which must be on the new volume; nil when the domain has stopped: then only what is stored counts.
     private func liveDisk(_ plan: SwapPlan) async throws -> DiskDescription? {
-        switch await inspector.look(plan) {
+        switch await look(plan) {
         case .stopped, .missing:
             return nil
         case .onNew:
@@ -76,11 +76,12 @@ extension SwapSteps {
         case .lostTrack:
             // libvirt's live configuration is wrong then, and the stored one has to name what QEMU runs.
             if plan.wasPersistent { try await storeDefinition(plan, nil) }
+            if plan.isUndefined { try await hypervisor.setRecoveryMetadata(plan.domain, nil) }
             let cause = "the guest runs on the new volume, but libvirt names the old one; keep both volumes"
             throw failure(plan, cause, .configurationFailed)
         case .onOld, .forgottenMirror, .copying, .unnamedCopy: throw hasLeft(plan, .old)
-        case .ending, .foreignJob: throw hasLeft(plan, .unknown)
-        case .elsewhere: throw hasLeft(plan, .none)
+        case .ending, .foreignJob, .onOldUnverified: throw hasLeft(plan, .unknown)
+        case .elsewhere, .strayCopy: throw hasLeft(plan, .none)
         }
     }
 
@@ -95,7 +96,7 @@ extension SwapSteps {
             throw failure(plan, "the domain's configuration was not saved", .configurationFailed)
         }
         let stored = try await storedConfiguration(plan)
-        guard stored != nil || plan.isUndefined && !control.hasDefined else {
+        guard stored != nil || control.owesDefinition else {
             // Only what pivotd undefined is ever defined again, and once.
             return control.warn("the stored configuration of \(plan.domain.name) was removed by somebody else: it stays removed")
         }
@@ -105,7 +106,7 @@ extension SwapSteps {
         }
         if plan.isAutostarted == true { try await hypervisor.setAutostart(plan.domain) }
         let after = try await storedConfiguration(plan)
-        if after == nil, control.hasDefined { return try await storeDefinition(plan, live) }
+        if after == nil, !control.owesDefinition { return try await storeDefinition(plan, live) }
         guard try await agrees(after, plan, live) else {
             throw HypervisorError(.other, "it does not name the new volume after it was written")
         }
@@ -122,7 +123,7 @@ extension SwapSteps {
         return try DomainXML.takingSource(xml, disk: plan.disk, from: running)
     }
 
-    private func storedConfiguration(_ plan: SwapPlan) async throws(HypervisorError) -> String? {
+    func storedConfiguration(_ plan: SwapPlan) async throws(HypervisorError) -> String? {
         guard try await hypervisor.statusIfKnown(plan.domain)?.isPersistent == true else { return nil }
         return try await hypervisor.xml(plan.domain, .inactive)
     }
@@ -163,7 +164,7 @@ extension SwapSteps {
 
     func define(_ xml: String) async throws(HypervisorError) {
         try await hypervisor.define(xml: xml)
-        control.noteDefinition(true)
+        control.oweDefinition(false)
     }
 
     /// A saved definition with the disks and interfaces that came and went while there was no definition to note them in.
@@ -182,9 +183,22 @@ extension SwapSteps {
             secret = (try? await hypervisor.hasSecret(uuid: uuid)) == true ? uuid : nil
         }
         let isAtHost = plan.oldLocation.path != nil || plan.oldLocation.isOther
+        let isConnected = isAtHost && request.oldConnection.isHostAttached
+        guard isConnected || secret != nil else { return [] }
+        // So that no other swap connects it anew while it is being disconnected.
+        if let other = environment.reservations.claim(await oldIdentity(plan), for: record.id) {
+            return ["\(plan.oldLocation) stays connected: task \(other) is about to use it"]
+        }
         let release = VolumeRelease(hypervisor: hypervisor, connector: environment.connector)
         return await release.release(
-            request.oldConnection, plan.oldLocation, isConnected: isAtHost && request.oldConnection.isHostAttached,
-            madeSecret: secret, volumeID: request.oldVolumeID, except: .init(domain: plan.domain.uuid, disk: plan.disk))
+            request.oldConnection, plan.oldLocation, isConnected: isConnected, madeSecret: secret, volumeID: request.oldVolumeID,
+            except: .init(domain: plan.domain.uuid, disk: plan.disk))
+    }
+
+    private func oldIdentity(_ plan: SwapPlan) async -> VolumeIdentity {
+        let named = VolumeIdentity(ids: request.oldVolumeIDs).union(
+            VolumeIdentity(Set(request.oldConnection.iscsiTargets.map { VolumeIdentity.iscsi($0) })))
+        guard !plan.oldLocation.isOther else { return named }
+        return named.union(await VolumeIdentifier(hypervisor: hypervisor).identity(of: plan.oldLocation).identity)
     }
 }

@@ -1,5 +1,6 @@
 import Foundation
 import Logging
+import Synchronization
 
 /// The steps of one swap, each a piece of IO with one result for the machine.
 ///
@@ -12,21 +13,22 @@ final class SwapSteps: Sendable {
     let control: SwapControl
     /// The mailbox of this run; only one step at a time reads it.
     let events: HypervisorEvents
-    /// Tells the caller a failure whose roll-back is not over yet.
-    let answer: @Sendable (SwapFailure) async -> Void
+    let host: SwapHost
+    /// Gives the slot up when it fires.
+    private let patience = Mutex<ScheduledAction?>(nil)
     private let began: ContinuousClock.Instant
     private let earlier: Double
 
     init(
         environment: SwapEnvironment, record: SwapRecord, request: SwapRequest, control: SwapControl, events: HypervisorEvents,
-        answer: @escaping @Sendable (SwapFailure) async -> Void
+        host: SwapHost
     ) {
         self.environment = environment
         self.record = record
         self.request = request
         self.control = control
         self.events = events
-        self.answer = answer
+        self.host = host
         began = environment.clock.now
         earlier = record.startedAt.map { max(0, environment.clock.date.timeIntervalSince($0)) } ?? 0
     }
@@ -43,6 +45,13 @@ final class SwapSteps: Sendable {
     var hypervisor: any Hypervisor { environment.hypervisor }
     var clock: any SwapClock { environment.clock }
     var inspector: DiskInspector { DiskInspector(hypervisor: hypervisor, clock: clock) }
+
+    /// Never fails: what cannot be seen is ``DiskSight/unknown(_:)``.
+    func look(_ plan: SwapPlan) async -> DiskSight {
+        let sight = await inspector.look(plan)
+        control.note(sight)
+        return sight
+    }
 
     /// Seconds since the task was started, by any process; monotonic within this one.
     var age: Double { earlier + (clock.now - began) / .seconds(1) }
@@ -74,8 +83,41 @@ final class SwapSteps: Sendable {
 
     /// Says in the status and, once, in the log what keeps the swap waiting.
     func note(_ detail: String?) {
+        keepSlot(detail == nil)
         guard control.note(detail), let detail else { return }
         logger.warning("waiting: \(detail)")
+    }
+
+    /// What waits for long for something that hangs makes room for the swaps of other instances.
+    private func keepSlot(_ isKept: Bool) {
+        patience.withLock { timer in
+            if isKept {
+                timer?.cancel()
+                timer = nil
+            } else if timer == nil {
+                timer = clock.schedule(after: environment.settings.rollBackPatience, host.giveUpSlot)
+            }
+        }
+    }
+
+    /// Carries a step out that has not come to the pivot; an abort of the swap or its time-out ends it, whatever call is out.
+    func untilInterrupted(_ body: @escaping @Sendable () async -> SwapInput) async -> SwapInput {
+        await withTaskGroup(of: SwapInput.self) { group in
+            defer { group.cancelAll() }
+            group.addTask { await body() }
+            group.addTask { [self] in
+                await control.untilAborted()
+                return .failed(.abortedByRequest)
+            }
+            let limit = request.options.timeoutS
+            if limit > 0 {
+                group.addTask { [self] in
+                    try? await clock.sleep(for: .seconds(max(0, limit - age)) + .milliseconds(1))
+                    return .failed(interruption() ?? .abortedByRequest)
+                }
+            }
+            return await group.next() ?? .interrupted
+        }
     }
 
     /// Returns at the disk's next event, or after `pause`.
@@ -85,7 +127,7 @@ final class SwapSteps: Sendable {
     func wait(_ disk: String, atMost pause: Duration) async -> HypervisorEvent? {
         let timer = clock.schedule(after: pause) { [events] in events.post(.look) }
         defer { timer.cancel() }
-        for await event in events.stream {
+        for await event in events {
             switch event {
             case .blockJob(disk, _, _), .stopped: return event
             case .look: return nil

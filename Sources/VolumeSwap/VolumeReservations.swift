@@ -14,13 +14,20 @@ package final class VolumeReservations: Sendable {
     /// - Throws: ``SwapFailure`` of kind `invalidVolume` that names the other task, when one of the names is another task's; nothing is
     ///   added then.
     package func reserve(_ identity: VolumeIdentity, for task: TaskID) throws(SwapFailure) {
-        let other = held.withLock { held -> TaskID? in
+        if let other = claim(identity, for: task) {
+            throw .invalidVolume(
+                "the volume is about to be used, or to be let go of, by another swap: task \(other)", .newVolumeInUse)
+        }
+    }
+
+    /// As ``reserve(_:for:)``.
+    ///
+    /// - Returns: the other task.
+    package func claim(_ identity: VolumeIdentity, for task: TaskID) -> TaskID? {
+        held.withLock { held in
             if let other = Self.holder(of: identity, in: held, except: task) { return other }
             held[task] = (held[task] ?? VolumeIdentity()).union(identity)
             return nil
-        }
-        if let other {
-            throw .invalidVolume("the new volume is about to be used by another swap, task \(other)", .newVolumeInUse)
         }
     }
 

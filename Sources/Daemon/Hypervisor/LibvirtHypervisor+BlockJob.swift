@@ -49,6 +49,8 @@ extension LibvirtHypervisor {
     /// stays out, the guest stands still and the live configuration goes on to say `ready='yes'`. When libvirtd is restarted in
     /// that state, it kills the guest once QEMU answers again.
     package func blockJobAbort(_ domain: DomainIdentity, disk: String, pivot: Bool) async throws(HypervisorError) {
+        // A pivot is never asked of a libvirtd that has come up since the copy was seen: one that has forgotten where it goes would crash.
+        if pivot, !link.isConnected { throw HypervisorError(.connectionLost, "there is no connection to libvirt") }
         try await writing(domain, "blockJobAbort") { (domain) throws(LibvirtError) in
             try await domain.blockJobAbort(disk: disk, flags: pivot ? [.async, .pivot] : [.async])
         }

@@ -6,8 +6,8 @@ package import VolumeSwap
 
 /// What to do about a libvirt whose configuration of a disk is not what QEMU runs: QEMU is asked and told, past libvirt.
 extension LibvirtHypervisor {
-    package func hasLostTrack(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Bool {
-        guard allowsMonitorCommands else { return false }
+    package func hasLostTrack(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Bool? {
+        guard allowsMonitorCommands else { return nil }
         guard let found = try await running(domain, disk: disk), !found.isDescribed else { return false }
         // Somebody else's pivot may have come a moment ago, and libvirt be about to note it.
         try? await Task.sleep(for: .seconds(1))

@@ -49,7 +49,7 @@ struct DryRunHypervisorTests {
 
     private func statuses(_ events: HypervisorEvents, _ count: Int) async -> [BlockJobStatus] {
         var found: [BlockJobStatus] = []
-        for await event in events.stream {
+        for await event in events {
             if case .blockJob("vdb", let status, _) = event { found.append(status) }
             if found.count == count { break }
         }
@@ -60,7 +60,7 @@ struct DryRunHypervisorTests {
     private func end(_ hypervisor: DryRunHypervisor, pivot: Bool, _ events: HypervisorEvents) async throws {
         try await hypervisor.blockJobAbort(domain, disk: "vdb", pivot: pivot)
         let last: BlockJobStatus = pivot ? .completed : .canceled
-        for await event in events.stream {
+        for await event in events {
             if case .blockJob("vdb", last, _) = event { return }
         }
     }
@@ -200,7 +200,7 @@ struct DryRunHypervisorTests {
         for rate in ["", "&rate=20480"] {
             let hypervisor = try hypervisor("fail=volume:disk/by-id/new,disk:vdb\(rate)")
             let events = try await copy(hypervisor)
-            var iterator = events.stream.makeAsyncIterator()
+            let iterator = events.makeAsyncIterator()
             guard case .jobError("vdb", let message) = await iterator.next() else {
                 Issue.record("no cause")
                 return
@@ -218,7 +218,7 @@ struct DryRunHypervisorTests {
     @Test func aGuestCrashesAndComesBackWithTheNextMessage() async throws {
         let hypervisor = try hypervisor("fail=guest")
         let events = try await copy(hypervisor)
-        var iterator = events.stream.makeAsyncIterator()
+        let iterator = events.makeAsyncIterator()
         guard case .stopped(let reason) = await iterator.next() else {
             Issue.record("the guest did not stop")
             return

@@ -100,7 +100,7 @@ struct Bench {
         journal.put(record)
         let request = try SwapRequest(args: record.args, defaults: SwapOptions())
         return await SwapRunner(
-            environment: environment, record: record, request: request, control: control, answer: answer
+            environment: environment, record: record, request: request, control: control, host: SwapHost(answer: answer)
         ).run(from: entry)
     }
 }

@@ -161,7 +161,7 @@ extension FakeHypervisor {
         try call(.grow, "grow \(toBytes)") { state throws(HypervisorError) in state.capacity = toBytes }
     }
 
-    func hasLostTrack(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Bool {
+    func hasLostTrack(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Bool? {
         state.withLock { $0.hasLostTrack }
     }
 

@@ -39,7 +39,7 @@ final class FakeHypervisor: Hypervisor {
         /// Looks at the job before ``afterLook`` happens.
         var looksLeft = 0
         /// QEMU has pivoted, libvirt does not know.
-        var hasLostTrack = false
+        var hasLostTrack: Bool? = false
         var metadata: String?
         var capacity = 64 * Fixture.mebibyte
         var paths: [String: PathDescription] = [:]

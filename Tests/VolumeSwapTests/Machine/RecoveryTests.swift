@@ -14,7 +14,9 @@ struct RecoveryRow: Sendable, CustomTestStringConvertible {
     /// All that a look can show.
     static let sights: [DiskSight] = [
         .onNew, .onOld, .forgottenMirror, .copying(isReady: false), .copying(isReady: true), .ending(pivot: true),
-        .ending(pivot: false), .unnamedCopy, .foreignJob(isCopy: true), .foreignJob(isCopy: false), .lostTrack, .elsewhere,
+        .ending(pivot: false), .unnamedCopy, .foreignJob(isCopy: true), .foreignJob(isCopy: false), .strayCopy, .lostTrack,
+        .elsewhere,
+        .onOldUnverified,
         .stopped(stored: nil), .stopped(stored: .old), .stopped(stored: .new), .stopped(stored: .other), .missing,
         .unknown("no answer"),
     ]
@@ -73,7 +75,7 @@ struct RecoveryTests {
     func restartOnlyBeforeCopy(row: RecoveryRow) {
         guard row.decision == "restart" else { return }
         #expect(row.sight == .unnamedCopy || [.accepted, .preparing, .undefining, .starting].contains(row.phase))
-        #expect(row.sight == .onOld || row.sight == .unnamedCopy)
+        #expect(![.onNew, .lostTrack, .elsewhere, .missing].contains(row.sight))
     }
 
     @Test("A stopped domain whose stored configuration names the new volume is finished", arguments: RecoveryRow.phases)
@@ -127,10 +129,12 @@ struct RecoveryTests {
             case .ending(pivot: true): "pivot"
             case .ending(pivot: false): "rollBack"
             case .copying: isUndoing ? "rollBack" : phase == .pivoting ? "pivot" : "adopt"
-            case .lostTrack: "bringBack"
+            case .lostTrack: [.accepted, .preparing, .undefining, .starting].contains(phase) ? "rollBack" : "bringBack"
             case .unnamedCopy: isUndoing ? "rollBack" : "restart"
-            case .onOld: [.accepted, .preparing, .undefining, .starting].contains(phase) ? "restart" : "rollBack"
-            case .forgottenMirror, .foreignJob, .elsewhere: "rollBack"
+            case .onOld, .onOldUnverified:
+                [.accepted, .preparing, .undefining, .starting].contains(phase) ? "restart" : "rollBack"
+            case .foreignJob: [.preparing, .undefining, .starting].contains(phase) ? "restart" : "rollBack"
+            case .forgottenMirror, .elsewhere, .strayCopy: "rollBack"
             case .stopped(stored: .new): "finish"
             case .stopped, .missing: phase == .finishing || phase == .storing ? "finish" : "rollBack"
             }

@@ -97,6 +97,7 @@ extension SimLibvirt {
             number: world.nextNumber(), target: volume, type: "copy", slice: slice, destination: named, work: world.copyTime(),
             at: world.loop.now)
         job.isSynchronous = isSynchronous
+        job.isOthers = actor != "pivotd"
         qemu.start(job)
         world.moment(.copyStarted, domain)
     }
@@ -120,10 +121,15 @@ extension SimLibvirt {
         }
         world.checks.aborts(domain, job, pivot: pivot, by: actor)
         if pivot {
-            if live[disk]?.mirror == nil {
+            guard job.type == "copy" else {
+                throw HypervisorError(
+                    .operationInvalid, number: 55,
+                    "Requested operation is not valid: pivot of disk '\(disk)' requires an active copy job")
+            }
+            if live[disk]?.mirror == nil, actor == "pivotd" {
                 world.violate("\(actor) asks for the pivot of a job whose destination libvirt has forgotten (9.0 crashes)")
             }
-            guard job.type == "copy", job.state == .ready, live[disk]?.mirror?.ready == "yes" else {
+            guard job.state == .ready, live[disk]?.mirror?.ready == "yes" else {
                 throw HypervisorError(.notReady, number: 83, "block copy still active: disk '\(disk)' not ready for pivot yet")
             }
             domain.live?[disk]?.mirror?.ready = "pivot"

@@ -70,6 +70,7 @@ extension SimLibvirt {
                 if diedAt - ended.job.pivotAskedAt < 100 * .millisecond, loop.chance(50) {
                     // It died between QEMU's pivot and its own note of it.
                     domain.live?[disk.target]?.mirror = nil
+                    world.checks.losesTrack(domain, disk.target)
                     world.note("libvirt", "has lost track of the pivot of \(domain.name)'s \(disk.target)")
                 } else {
                     note(domain, ended.job, ended.end)

@@ -175,7 +175,9 @@ final class SimLibvirt: @unchecked Sendable {
         world.note(domain.name, "QEMU's job on \(job.disk) is ready")
         world.moment(.ready, domain)
         hear { [self] in
-            guard job.type == "copy", domain.qemu?.jobs[job.disk] === job, domain.live?[job.disk]?.mirror?.ready == nil else { return }
+            guard job.type == "copy", domain.qemu?.jobs[job.disk] === job, domain.live?[job.disk]?.mirror?.ready == nil else {
+                return
+            }
             domain.live?[job.disk]?.mirror?.ready = "yes"
             emit(domain) { .blockJob(disk: job.disk, status: .ready, at: world.clock($0).now) }
         }

@@ -19,6 +19,8 @@ final class SimJob: @unchecked Sendable {
     let type: String
     /// The guest's writes go to both volumes at once.
     var isSynchronous = false
+    /// Whether somebody else has started it.
+    var isOthers = false
     let slice: Int64?
     /// What libvirt was told of the destination: the disk as it is to be after the pivot.
     let destination: SimConfiguration.Disk

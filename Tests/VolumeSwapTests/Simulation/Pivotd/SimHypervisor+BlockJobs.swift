@@ -39,6 +39,7 @@ extension SimHypervisor {
 
     func blockJobAbort(_ identity: DomainIdentity, disk: String, pivot: Bool) async throws(HypervisorError) {
         let domain = try domain(identity)
+        if pivot, !libvirt.isConnected { throw HypervisorError(.connectionLost, "there is no connection to libvirt") }
         try await call(pivot ? "pivot" : "abort", domain, .monitor, isWrite: true) {
             pivot && domain.qemu?.hasStuckWrites(disk) == true
         } _: { [libvirt] () throws(HypervisorError) in
@@ -47,6 +48,7 @@ extension SimHypervisor {
     }
 
     func forceAbort(_ identity: DomainIdentity, disk: String) async throws(HypervisorError) {
+        guard world.allowsMonitorCommands else { throw HypervisorError(.unsupported, "allow_monitor_commands is false") }
         let domain = try domain(identity)
         try await call("force", domain, .monitor, isWrite: true) { [libvirt] () throws(HypervisorError) in
             try libvirt.forceAbort(domain, disk)
@@ -81,7 +83,8 @@ extension SimHypervisor {
         }
     }
 
-    func hasLostTrack(_ identity: DomainIdentity, disk: String) async throws(HypervisorError) -> Bool {
+    func hasLostTrack(_ identity: DomainIdentity, disk: String) async throws(HypervisorError) -> Bool? {
+        guard world.allowsMonitorCommands else { return nil }
         let domain = try domain(identity)
         let body = { [libvirt] () throws(HypervisorError) in try libvirt.hasLostTrack(domain, disk) }
         guard try await call("query-block", domain, .monitor, body), world.mutation != .lostTrackDenied else { return false }

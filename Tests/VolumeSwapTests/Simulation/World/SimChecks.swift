@@ -10,10 +10,12 @@ final class SimChecks: @unchecked Sendable {
     private var pivotsByHand: Set<Int> = []
     /// The disks whose jobs other people had their hands on.
     private var handled: Set<String> = []
+    /// Disks of which libvirt has lost track where QEMU may not be asked: what they run on nobody can know.
+    private(set) var unknowable: Set<String> = []
 
     init(_ world: SimWorld) { self.world = world }
 
-    private func key(_ domain: SimDomain, _ disk: String) -> String { "\(domain.number)/\(disk)" }
+    func key(_ domain: SimDomain, _ disk: String) -> String { "\(domain.number)/\(disk)" }
 
     /// Tasks that may still move that disk to that volume.
     private func wanting(_ domain: SimDomain, _ disk: String, _ volume: SimVolume) -> [SimTask] {
@@ -145,6 +147,10 @@ final class SimChecks: @unchecked Sendable {
         domain.history.isTaken = false
     }
 
+    func losesTrack(_ domain: SimDomain, _ disk: String) {
+        if !world.allowsMonitorCommands { unknowable.insert(key(domain, disk)) }
+    }
+
     func disconnects(_ volume: SimVolume) {
         if world.isOpen(volume) { world.violate("\(volume.id) is disconnected while a guest uses it") }
     }
@@ -181,7 +187,7 @@ final class SimChecks: @unchecked Sendable {
 
     /// Of its guest's present run, or of nothing when it is gone.
     private func running(_ task: SimTask) -> SimVolume? {
-        guard let qemu = task.domain.qemu, !qemu.isDead else { return nil }
+        guard let qemu = task.domain.qemu, !qemu.isDead, !unknowable.contains(key(task.domain, task.disk)) else { return nil }
         return qemu.disks[task.disk]
     }
 

@@ -35,6 +35,7 @@ final class SimWorld: @unchecked Sendable {
     var writes: UInt32 = 0
     var connectorTrouble: SimConnector.Trouble?
     var growFails = false
+    var allowsMonitorCommands = true
     /// How long pivotd waits for a call that asks QEMU; nil for ever.
     var callLimit: SimLoop.Time?
     /// The events in words, when they are wanted.
@@ -58,6 +59,7 @@ final class SimWorld: @unchecked Sendable {
         logger.handler = SwiftLogNoOpLogHandler()
         self.logger = logger
         settings.pivotTries = 5
+        allowsMonitorCommands = !loop.chance(8)
     }
 
     // MARK: Words
