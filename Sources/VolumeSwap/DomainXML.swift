@@ -109,14 +109,25 @@ package enum DomainXML {
         return stored.xml
     }
 
-    /// Names of a running domain's disks and interfaces, by which ``takingDevices(_:known:from:)`` tells what is new.
+    /// Names of a running domain's disks and interfaces, and where the disks are, by which ``takingDevices(_:known:of:from:)`` tells what
+    /// is new.
     package static func devices(_ liveXML: String) throws(SwapFailure) -> [String] {
-        try DomainDocument(xml: liveXML).deviceElements.map(\.name)
+        try DomainDocument(xml: liveXML).deviceElements.map(\.name) + places(liveXML).map { place($0, $1) }
     }
 
-    /// A saved definition with the disks and interfaces that came to the running domain since `known` was noted, and without those that
-    /// went: without a definition libvirt changed the running domain alone.
-    package static func takingDevices(_ savedXML: String, known: [String], from liveXML: String) throws(SwapFailure) -> String {
+    private static func places(_ liveXML: String) throws(SwapFailure) -> [(disk: String, location: String)] {
+        try DomainDescription(xml: liveXML).disks.compactMap { disk in disk.location.map { (disk.target, $0.description) } }
+    }
+
+    private static func place(_ disk: String, _ location: String) -> String { "place of \(disk) \(location)" }
+
+    /// A saved definition with the disks and interfaces that came to the running domain since `known` was noted, without those that
+    /// went, and with the disks where they were moved to: without a definition libvirt changed the running domain alone.
+    ///
+    /// - Parameter swapped: the disk of the swap, which is not looked at.
+    package static func takingDevices(
+        _ savedXML: String, known: [String], of swapped: String, from liveXML: String
+    ) throws(SwapFailure) -> String {
         let stored = try DomainDocument(xml: savedXML)
         let live = try DomainDocument(xml: liveXML).deviceElements
         let present = Set(live.map(\.name))
@@ -128,7 +139,13 @@ package enum DomainXML {
             copy.first("source")?.removeAttribute(forName: "index")
             stored.root.first("devices")?.addChild(copy)
         }
-        return stored.xml
+        var xml = stored.xml
+        for (disk, location) in try places(liveXML) where disk != swapped && saved.contains("disk \(disk)") {
+            let wasPlaced = known.contains { $0.hasPrefix(place(disk, "")) }
+            guard wasPlaced, !known.contains(place(disk, location)) else { continue }
+            xml = try takingSource(xml, disk: disk, from: liveXML)
+        }
+        return xml
     }
 
     /// `<secret>` to define: private, kept, with the usage that the source refers to.

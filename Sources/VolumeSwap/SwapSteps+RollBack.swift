@@ -111,7 +111,10 @@ extension SwapSteps {
 
     private func releaseNew(_ plan: SwapPlan, isInDoubt: Bool) async -> [String] {
         if isInDoubt, plan.isNewConnected || plan.madeSecret != nil {
-            return ["\(plan.destination.location) stays connected: the guest may run on it"]
+            let what = [
+                plan.isNewConnected ? "stays connected" : nil, plan.madeSecret == nil ? nil : "keeps its secret in libvirt",
+            ]
+            return ["\(plan.destination.location) \(what.compactMap(\.self).joined(separator: " and ")): the guest may run on it"]
         }
         return await VolumeRelease(hypervisor: hypervisor, connector: environment.connector).release(
             request.newConnection, plan.destination.location, isConnected: plan.isNewConnected, madeSecret: plan.madeSecret)
@@ -142,7 +145,9 @@ extension SwapSteps {
     /// A running domain whose definition is taken away is given a copy of it before: without that somebody else has removed it.
     private func hasTakenDefinition(_ plan: SwapPlan) async throws -> Bool {
         guard try await hypervisor.statusIfKnown(plan.domain)?.isActive == true else { return true }
-        return try await hypervisor.recoveryMetadata(plan.domain) != nil
+        if try await hypervisor.recoveryMetadata(plan.domain) != nil { return true }
+        // It may have gone away meanwhile.
+        return try await hypervisor.statusIfKnown(plan.domain)?.isActive != true
     }
 
     /// Defines the domain again, which does not wait for the copy: libvirt lets one define while it runs.

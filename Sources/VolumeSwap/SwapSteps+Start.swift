@@ -112,6 +112,9 @@ extension SwapSteps {
     private func undefineAll(_ plan: SwapPlan) async -> SwapInput {
         guard let savedXML = plan.savedXML else { return .failed(failure(plan, "the domain's configuration was not saved")) }
         do {
+            guard try await hypervisor.status(plan.domain).isPersistent else {
+                return .failed(failure(plan, "somebody else has undefined the domain meanwhile"))
+            }
             let metadata = try DomainXML.recoveryMetadata(
                 task: record.id, disk: plan.disk, definition: savedXML, isAutostarted: plan.isAutostarted ?? false)
             try await settle(interruptedBy: plan) { () async throws(HypervisorError) in
@@ -202,7 +205,7 @@ extension SwapSteps {
             case .elsewhere: throw failure(plan, "the disk has left the old volume since it was looked at", .oldVolumeMismatch)
             case .onOld, .onOldUnverified, .stopped, .missing: return nil  // the start itself will be refused where it must
             case .onNew: return .foundOnNew
-            case .lostTrack: throw failure(plan, DiskInspector.adviceOnLostTrack).keepingBoth
+            case .lostTrack: throw failure(plan, DiskInspector.adviceOnLostTrack, .hypervisorRefused).keepingBoth
             case .forgottenMirror: throw failure(plan, DiskInspector.adviceOnForgottenMirror(plan), .hypervisorRefused)
             case .foreignJob: throw failure(plan, "a job that is not pivotd's is on the disk: it is left alone", .foreignJob)
             case .copying, .ending, .unnamedCopy, .strayCopy, .unknown, nil: break

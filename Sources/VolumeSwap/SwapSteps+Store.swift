@@ -173,7 +173,7 @@ extension SwapSteps {
             return savedXML
         }
         let live = try await hypervisor.xml(plan.domain, .live)
-        return try DomainXML.takingDevices(savedXML, known: known, from: live)
+        return try DomainXML.takingDevices(savedXML, known: known, of: plan.disk, from: live)
     }
 
     private func releaseOld(_ plan: SwapPlan) async -> [String] {

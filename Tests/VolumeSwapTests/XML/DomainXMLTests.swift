@@ -147,13 +147,26 @@ struct DomainXMLTests {
         // vdx is only in the running domain since before: it stays out.
         let known = try DomainXML.devices(Self.domain("vda", "vdb", "vdx"))
         let saved = Self.domain("vda", "vdb")
-        let restored = try DomainXML.takingDevices(saved, known: known, from: Self.domain("vda", "vdx", "vdz"))
+        let restored = try DomainXML.takingDevices(saved, known: known, of: "vda", from: Self.domain("vda", "vdx", "vdz"))
         let disks = try #require(try XMLTree(parsing: restored).first("devices")).all("disk")
         #expect(disks.compactMap { $0.first("target")?.value("dev") } == ["vda", "vdz"])
         let new = try #require(disks.last)
         #expect(new.first("alias") == nil)
         #expect(new.first("source")?.attributes == ["file": "/vdz"])
         #expect(try XMLTree(parsing: restored).first("devices")?.all("interface").count == 1)
+    }
+
+    @Test("A disk that somebody else moved while there was no definition is where it was moved to; ours is not looked at")
+    func movedDevices() throws {
+        let before = Self.domain("vda", "vdb", "vdc")
+        let known = try DomainXML.devices(before)
+        let now = before.replacingOccurrences(of: "/vdb", with: "/moved").replacingOccurrences(of: "/vda", with: "/ours")
+        let restored = try DomainXML.takingDevices(before, known: known, of: "vda", from: now)
+        let disks = try #require(try XMLTree(parsing: restored).first("devices")).all("disk")
+        #expect(disks.map { $0.first("source")?.attributes } == [["file": "/vda"], ["file": "/moved"], ["file": "/vdc"]])
+        // A journal of an earlier version tells no places.
+        let old = known.filter { !$0.hasPrefix("place") }
+        #expect(try DomainXML.takingDevices(before, known: old, of: "vda", from: now).contains("/vdb"))
     }
 
     @Test(

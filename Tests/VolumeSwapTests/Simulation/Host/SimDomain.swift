@@ -23,6 +23,8 @@ final class SimDomain: @unchecked Sendable {
     /// Why libvirt does not define it just now.
     var defineTrouble: String?
 
+    /// Where copies of other people go.
+    var othersVolumes: [SimVolume] = []
     var history = History()
     let startedPersistent: Bool
 
@@ -39,7 +41,12 @@ final class SimDomain: @unchecked Sendable {
         /// pivotd has taken the definition away, and must give it back.
         var isTaken = false
         /// In which of its lives it last gave it back: a later life cannot know.
-        var givenBackIn: Int?
+        var givenBackIn: Connection?
+
+        struct Connection: Equatable {
+            var life: Int?
+            var epoch: Int
+        }
         /// When somebody other than pivotd took the definition away.
         var removedAt: SimLoop.Time?
         /// What somebody else wrote into it last.

@@ -98,6 +98,7 @@ extension SimLibvirt {
             at: world.loop.now)
         job.isSynchronous = isSynchronous
         job.isOthers = actor != "pivotd"
+        if job.isOthers { domain.othersVolumes.append(volume) }
         qemu.start(job)
         world.moment(.copyStarted, domain)
     }

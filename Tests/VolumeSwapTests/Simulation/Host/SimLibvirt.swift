@@ -188,7 +188,9 @@ final class SimLibvirt: @unchecked Sendable {
             hear { [self] in emit(domain) { _ in .jobError(disk: job.disk, message: cause) } }
         }
         missed["\(domain.number)/\(job.disk)"] = (job, end)
+        let qemu = domain.qemu
         hear { [self] in
+            guard domain.qemu === qemu else { return }
             domain.live?[job.disk]?.mirror?.ready = nil
             if end == .pivoted, domain.stored?[job.disk]?.location == domain.live?[job.disk]?.location {
                 domain.stored?[job.disk] = job.destination
@@ -196,7 +198,9 @@ final class SimLibvirt: @unchecked Sendable {
             }
             emit(domain) { .blockJob(disk: job.disk, status: end.status, at: world.clock($0).now) }
             let process = generation
-            loop.after(loop.pick(0...12 * .millisecond)) { [self] in if generation == process { note(domain, job, end) } }
+            loop.after(loop.pick(0...12 * .millisecond)) { [self] in
+                if generation == process, domain.qemu === qemu { note(domain, job, end) }
+            }
         }
     }
 

@@ -70,6 +70,7 @@ extension SimChecks {
             disturbance.isEverybodys
                 || company.contains {
                     $0.domain === disturbance.domain || $0.new === disturbance.volume || $0.old === disturbance.volume
+                        || $0.domain.othersVolumes.contains { $0 === disturbance.volume }
                 }
         }.map(\.until)
         return max(company.map(\.sentAt).max() ?? 0, ends.max() ?? 0) + 1 * .hour

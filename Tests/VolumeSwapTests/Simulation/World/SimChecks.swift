@@ -124,6 +124,11 @@ final class SimChecks: @unchecked Sendable {
         }
     }
 
+    /// This pivotd and its connection: of a define whose answer is lost with them nobody knows whether it was made.
+    private var connectionNow: SimDomain.History.Connection {
+        .init(life: world.pivotd?.life.number, epoch: world.libvirt.epoch)
+    }
+
     func defines(_ domain: SimDomain, _ configuration: SimConfiguration, by actor: String) {
         guard actor == "pivotd" else {
             domain.history.note = (configuration.note, world.loop.now)
@@ -138,12 +143,12 @@ final class SimChecks: @unchecked Sendable {
             if !domain.startedPersistent {
                 world.violate("pivotd defines \(domain.name), which was transient")
             } else if let removedAt = domain.history.removedAt, removedAt < domain.history.lookedAt,
-                domain.history.givenBackIn.map({ $0 == world.pivotd?.life.number }) ?? true
+                domain.history.givenBackIn.map({ $0 == connectionNow }) ?? true
             {
                 world.violate("pivotd defines \(domain.name) again, which somebody else has undefined")
             }
         }
-        if domain.history.isTaken { domain.history.givenBackIn = world.pivotd?.life.number }
+        if domain.history.isTaken { domain.history.givenBackIn = connectionNow }
         domain.history.isTaken = false
     }
 
