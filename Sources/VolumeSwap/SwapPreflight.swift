@@ -42,17 +42,17 @@ final class SwapPreflight: Sendable {
 
     /// The machine's first input: `prepared`, `alreadyMoved` or `adopted`.
     ///
-    /// - Throws: ``SwapFailure`` that says which volume is in use as far as that was seen, and what could not be undone.
+    /// - Throws: ``SwapFailure`` that says which volume is in use as far as that was seen, and what could not be undone; ``HypervisorError``
+    ///   when nothing could be told: it is to be run again, or released.
     func run() async throws -> SwapInput {
         do {
             return try await look()
         } catch {
+            if let error = error as? HypervisorError, error.isPassing { throw error }
             // A cancelled task can wait for nothing: who cancelled it releases.
-            let remains = Task.isCancelled ? [] : await release()
-            guard var failure = error as? SwapFailure else {
-                for remainder in remains { environment.logger.warning("\(remainder)", metadata: ["disk": "\(request.disk)"]) }
-                throw error
-            }
+            if Task.isCancelled { throw error }
+            let remains = await release()
+            var failure = error as? SwapFailure ?? .rebaseFailed("disk \(request.disk): \(error)")
             failure.inUse = failure.inUse ?? seen.withLock { $0 }
             failure.leftBehind += remains
             throw failure

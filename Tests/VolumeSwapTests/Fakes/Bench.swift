@@ -70,6 +70,7 @@ struct Bench {
     let clock = JumpingClock()
     var storeRetry = Duration.seconds(60)
     var rollBackPatience = Duration.seconds(60)
+    var maxConcurrentSwaps = 8
     var onPhase: @Sendable (SwapPhase) async -> Void = { _ in }
 
     init(_ hypervisor: FakeHypervisor = FakeHypervisor(), connector: FakeConnector = FakeConnector()) {
@@ -83,6 +84,7 @@ struct Bench {
         settings.pivotTries = 3
         settings.storeRetry = storeRetry
         settings.rollBackPatience = rollBackPatience
+        settings.maxConcurrentSwaps = maxConcurrentSwaps
         settings.onPhase = onPhase
         var logger = Logger(label: "test")
         logger.handler = SwiftLogNoOpLogHandler()

@@ -13,7 +13,8 @@ extension FakeHypervisor {
     }
 
     func status(_ domain: DomainIdentity) async throws(HypervisorError) -> DomainStatus {
-        try call(.status) { state throws(HypervisorError) in
+        try await pass(.status)
+        return try call(.status) { state throws(HypervisorError) in
             guard state.isKnown else { throw HypervisorError(.noDomain, "Domain not found") }
             return state.status
         }
@@ -49,6 +50,7 @@ extension FakeHypervisor {
     }
 
     func undefine(_ domain: DomainIdentity) async throws(HypervisorError) {
+        try await pass(.undefine)
         try call(.undefine, "undefine") { state throws(HypervisorError) in
             state.status.isPersistent = false
             state.storedSource = nil
@@ -57,8 +59,10 @@ extension FakeHypervisor {
     }
 
     func setRecoveryMetadata(_ domain: DomainIdentity, _ element: String?) async throws(HypervisorError) {
+        try await pass(.setMetadata)
         try call(.setMetadata, element == nil ? "clear metadata" : "set metadata") { state throws(HypervisorError) in
             state.metadata = element
+            state.onMetadata.take()?(&state)
         }
     }
 
@@ -67,6 +71,7 @@ extension FakeHypervisor {
     }
 
     func blockRebase(_ domain: DomainIdentity, disk: String, _ copy: RebaseCopy) async throws(HypervisorError) {
+        try await pass(.rebase)
         try starting { () throws(HypervisorError) in
             try call(.rebase, "rebase raw=\(copy.isRaw) dev=\(copy.isBlockDevice)") { state throws(HypervisorError) in
                 try Self.start(&state, copy.path)
@@ -77,6 +82,7 @@ extension FakeHypervisor {
     }
 
     func blockCopy(_ domain: DomainIdentity, disk: String, _ copy: BlockCopy) async throws(HypervisorError) {
+        try await pass(.copy)
         let slice = copy.sliceBytes == nil ? "" : " slice"
         try starting { () throws(HypervisorError) in
             try call(.copy, "copy\(slice)") { state throws(HypervisorError) in

@@ -41,6 +41,10 @@ final class FakeHypervisor: Hypervisor {
         /// QEMU has pivoted, libvirt does not know.
         var hasLostTrack: Bool? = false
         var metadata: String?
+        /// Calls of this kind wait until it is another, or their task is cancelled.
+        var hanging: Call?
+        /// What happens to the domain with the next metadata.
+        var onMetadata: (@Sendable (inout State) -> Void)?
         var capacity = 64 * Fixture.mebibyte
         var paths: [String: PathDescription] = [:]
         /// What the last copy was shown of its volume, bytes.
@@ -91,6 +95,8 @@ final class FakeHypervisor: Hypervisor {
     let cancels: Bool
     let forces: Bool
 
+    private let (hangs, hang) = AsyncStream<Void>.makeStream()
+
     init(
         onCopy: @escaping @Sendable (FakeHypervisor) -> Void = { $0.post(.ready) },
         onPivot: @escaping @Sendable (FakeHypervisor) throws(HypervisorError) -> Void = { hypervisor throws(HypervisorError) in
@@ -121,6 +127,21 @@ final class FakeHypervisor: Hypervisor {
     /// Lets something happen after so many more looks at the job.
     func onLooks(_ count: Int, _ then: @escaping @Sendable (FakeHypervisor) -> Void) {
         change { ($0.looksLeft, $0.afterLook) = (count - 1, then) }
+    }
+
+    func onMetadata(_ then: @escaping @Sendable (inout State) -> Void) { change { $0.onMetadata = then } }
+
+    /// Returns when a call hangs.
+    func untilHanging() async { for await _ in hangs { return } }
+
+    /// Waits for as long as calls of this kind hang.
+    func pass(_ call: Call) async throws(HypervisorError) {
+        guard state.withLock({ $0.hanging == call }) else { return }
+        hang.yield()
+        while state.withLock({ $0.hanging == call }) {
+            if Task.isCancelled { throw HypervisorError(.busy, "given up") }
+            await Task.yield()
+        }
     }
 
     /// Makes the next calls fail, one trouble each.

@@ -99,6 +99,29 @@ struct RecoveryTests {
         #expect(action.plan?.savedXML != nil)
     }
 
+    @Test("Of a disk that was mirrored back a stored configuration does not tell where it is", arguments: [true, false])
+    func broughtBack(isBack: Bool) {
+        var plan = Fixture.plan()
+        plan.isBroughtBack = isBack
+        for sight in [DiskSight.stopped(stored: .new), .missing] {
+            guard case .rollBack(let failure) = Recovery.decide(phase: .pivoting, plan: plan, sight) else {
+                Issue.record("\(sight) is not rolled back")
+                continue
+            }
+            #expect(failure.reason.contains("keep both volumes") == !isBack)
+        }
+    }
+
+    @Test("After a pivot, what cannot be verified is not called old")
+    func unverified() {
+        let decision = Recovery.decide(phase: .pivoting, plan: Fixture.plan(), .onOldUnverified)
+        guard case .rollBack(let failure) = decision else {
+            Issue.record("\(decision)")
+            return
+        }
+        #expect(failure.inUse == .unknown)
+    }
+
     @Test("A roll-back goes on with its first cause")
     func firstCause() {
         var plan = Fixture.plan()

@@ -75,6 +75,39 @@ struct ServiceHangTests {
         }
     }
 
+    @Test("What was told to have failed is rolled back after a restart, whatever phase the journal could store")
+    func toldBeforeItsPhase() async throws {
+        let bench = ServiceBench()
+        var record = Self.record(.starting)
+        record.outcome = .failure(.abortedByRequest)
+        record.isReplied = true
+        record.replyTo = nil
+        bench.bench.journal.put(record)
+        try await bench.running { (service: SwapService) async throws in
+            #expect(try await service.recover() == 1)
+            #expect(try await bench.nextSettlement() == record.id)
+            #expect(bench.bench.journal.stored("task-1")?.phase == .aborted)
+            #expect(bench.bench.hypervisor.count("copy") == 0)
+        }
+    }
+
+    @Test("A swap that waits for what hangs gives its slot up to another instance's")
+    func givesUpSlot() async throws {
+        var bench = Bench(FakeHypervisor { _ in })
+        bench.rollBackPatience = .milliseconds(5)
+        bench.maxConcurrentSwaps = 1
+        let service = ServiceBench(bench)
+        for _ in 0..<1000 { bench.hypervisor.fail(.status, Self.busy) }
+        bench.journal.put(Self.record(.copying))
+        try await service.running { (swaps: SwapService) async throws in
+            _ = try await swaps.recover()
+            let (runs, run) = AsyncStream<Void>.makeStream()
+            swaps.executor.fill(swaps.executor.reserve("another")) { run.yield() }
+            for await _ in runs { break }
+            #expect(bench.journal.stored("task-1")?.phase == .copying)
+        }
+    }
+
     @Test("Recovery asks nothing of a hypervisor that hangs, and other instances' tasks run")
     func recoversWithoutHypervisor() async throws {
         let bench = ServiceBench()

@@ -199,4 +199,37 @@ struct SwapExecutorTests {
             #expect(state.most <= limit)
         }
     }
+
+    @Test("Work that gives its slot up lets another key run, keeps its own closed, and gives up no more than its own")
+    func givesUpSlot() async {
+        let ledger = Ledger()
+        let (opens, open) = AsyncStream<Void>.makeStream()
+        await Self.run(limit: 1, count: 4) { executor, end in
+            let first = executor.reserve("a")
+            executor.fill(first) {
+                ledger.begin("a", "a1")
+                executor.giveUpSlot(first)
+                executor.giveUpSlot(first)
+                for await _ in opens { break }
+                ledger.end("a")
+                end.yield()
+            }
+            executor.fill(executor.reserve("a")) {
+                ledger.begin("a", "a2")
+                ledger.end("a")
+                end.yield()
+            }
+            for key in ["b", "c"] {
+                executor.fill(executor.reserve(key)) {
+                    ledger.begin(key, key)
+                    #expect(executor.running == 2)
+                    ledger.end(key)
+                    if key == "c" { open.yield() }
+                    end.yield()
+                }
+            }
+        }
+        #expect(ledger.order == ["a1", "b", "c", "a2"])
+        #expect(ledger.state.withLock { $0.most } == 2)
+    }
 }

@@ -16,7 +16,7 @@ extension SimChecks {
             }
             let isOurs = world.tasks.contains { task in
                 // What runs on it needs it, whatever its configuration says.
-                if task.outcome?.phase == .completed || world.isOpen(task.new) { return false }
+                if task.outcome?.phase == .completed || task.saysNew || world.isOpen(task.new) { return false }
                 if world.earlierSecrets.contains(uuid) { return false }
                 return usage.contains(":v\(task.new.number)/") && !isTaken(task.new)
             }

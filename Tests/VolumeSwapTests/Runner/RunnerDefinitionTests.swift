@@ -1,0 +1,146 @@
+import JSON
+import OrderedCollections
+import Synchronization
+import Testing
+
+@testable import VolumeSwap
+
+@Suite("Whose a missing definition is")
+struct RunnerDefinitionTests {
+    private static let rebase: JSONObject = ["options": ["strategy": "rebase"]]
+
+    @Test("An undefine that is refused has taken nothing: who else removed the definition means it")
+    func refusedUndefine() async throws {
+        let bench = Bench()
+        let hypervisor = bench.hypervisor
+        var running = bench
+        running.onPhase = { phase in
+            guard phase == .undefining else { return }
+            hypervisor.fail(.undefine, .init(error: HypervisorError(.operationInvalid, "cannot undefine transient domain")))
+            hypervisor.fail(.setMetadata, .init(error: HypervisorError(.busy, "busy")))
+            hypervisor.onMetadata { state in
+                state.status.isPersistent = false
+                state.storedSource = nil
+            }
+        }
+        let failure = try await running.run(Self.rebase)?.failure
+        #expect(failure?.reason.contains("transient") == true)
+        #expect(hypervisor.count("define") == 0)
+    }
+
+    @Test("A definition that somebody removed before pivotd came to it is not given back")
+    func removedBefore() async throws {
+        var bench = Bench()
+        let hypervisor = bench.hypervisor
+        bench.onPhase = { phase in
+            guard phase == .undefining else { return }
+            hypervisor.change { state in
+                state.status.isPersistent = false
+                state.storedSource = nil
+            }
+        }
+        let failure = try await bench.run(Self.rebase)?.failure
+        #expect(failure?.reason.contains("somebody else has undefined") == true)
+        #expect(hypervisor.count("define") == 0 && hypervisor.count("undefine") == 0)
+    }
+
+    @Test("After a restart in the undefining, a domain that carries no definition of ours was undefined by somebody else")
+    func killedBeforeUndefine() async throws {
+        let bench = Bench()
+        bench.hypervisor.change { state in
+            state.status.isPersistent = false
+            state.storedSource = nil
+        }
+        var plan = Fixture.plan(strategy: .rebase)
+        plan.failure = .abortedByRequest
+        #expect(try await bench.run(from: .resume(.rollingBack, plan))?.failure?.isAbort == true)
+        #expect(bench.hypervisor.count("define") == 0)
+        bench.hypervisor.change { $0.metadata = "<swap/>" }
+        _ = try await bench.run(from: .resume(.rollingBack, plan))
+        #expect(bench.hypervisor.count("define") == 1)
+    }
+
+    @Test("After a disk was mirrored back its stored configuration names the old volume again")
+    func storedAfterReturn() async throws {
+        let bench = Bench(
+            FakeHypervisor(onPivot: { hypervisor throws(HypervisorError) in
+                hypervisor.change { state in
+                    (state.mirror, state.job, state.hasLostTrack) = (nil, nil, true)
+                    // libvirt writes the stored configuration first, then dies.
+                    state.storedSource = Fixture.newPath
+                }
+                throw HypervisorError(.connectionLost, "gone")
+            }))
+        let failure = try await bench.run(["options": ["strategy": "copy"]])?.failure
+        #expect(failure?.inUse == .old)
+        #expect(bench.hypervisor.state.withLock { $0.storedSource } == Fixture.oldPath)
+    }
+
+    @Test(
+        "libvirt that cannot be checked leaves it open which volume the guest is on after a pivot without an answer",
+        arguments: [true, false])
+    func unverified(isTold: Bool) async throws {
+        let bench = Bench(
+            FakeHypervisor(onPivot: { hypervisor throws(HypervisorError) in
+                hypervisor.change { $0.hasLostTrack = nil }
+                if isTold {
+                    hypervisor.post(.failed)
+                } else {
+                    hypervisor.change { ($0.mirror, $0.job) = (nil, nil) }
+                }
+                throw HypervisorError(.connectionLost, "gone")
+            }))
+        let failure = try await bench.run(["options": ["strategy": "copy"]])?.failure
+        #expect(failure?.inUse == (isTold ? .old : .unknown))
+        #expect(failure?.reason.contains("keep both volumes") == !isTold)
+    }
+
+    @Test("A guest that goes away right after its pivot was moved all the same: the event that tells may be late")
+    func goneAfterPivot() async throws {
+        let bench = Bench(
+            FakeHypervisor(onPivot: { hypervisor throws(HypervisorError) in
+                hypervisor.change { state in
+                    (state.isKnown, state.status.isActive, state.mirror, state.job) = (false, false, nil, nil)
+                }
+                hypervisor.post(.stopped(reason: "destroyed"))
+                hypervisor.post(.blockJob(disk: "vdb", status: .completed, at: .now))
+            }))
+        bench.hypervisor.change { $0.status.isPersistent = false }
+        #expect(try await bench.run(["options": ["strategy": "copy"]])?.result != nil)
+    }
+
+    @Test("A disk that libvirt names on the new volume while QEMU runs another is not called moved")
+    func notMoved() async throws {
+        let bench = Bench()
+        bench.hypervisor.change { ($0.liveSource, $0.hasLostTrack) = (Fixture.newPath, true) }
+        let failure = try await bench.run()?.failure
+        #expect(failure?.inUse == .unknown)
+        #expect(failure?.reason.contains("lost track") == true)
+    }
+
+    @Test("An old volume that another swap is about to use is not disconnected")
+    func reservedOld() async throws {
+        let bench = Bench()
+        let old: JSONValue = ["driver_volume_type": "vendor", "serial": "old-volume", "data": [:]]
+        let environment = bench.environment
+        _ = environment.reservations.claim(VolumeIdentity(ids: ["old-volume"]), for: TaskID("another"))
+        let record = Fixture.record("task-1", ["old_connection_info": old])
+        bench.journal.put(record)
+        let request = try SwapRequest(args: record.args, defaults: SwapOptions())
+        let outcome = await SwapRunner(
+            environment: environment, record: record, request: request, control: bench.control
+        ).run(from: .fresh)
+        #expect(outcome?.result?["warnings"]?.arrayValue?.contains { $0.stringValue?.contains("task another") == true } == true)
+        #expect(bench.connector.log == [])
+    }
+
+    @Test("A passing refusal of a stale copy's cancel is no reason to use force")
+    func staleCopy() async throws {
+        let bench = Bench(FakeHypervisor(forces: true))
+        bench.hypervisor.startJob(to: "/volumes/somebody-elses")
+        bench.hypervisor.fail(.abort, RunnerHangTests.busy)
+        #expect(try await bench.run()?.result != nil)
+        #expect(bench.hypervisor.count("force") == 0)
+        #expect(bench.hypervisor.count("abort") == 2)
+    }
+}

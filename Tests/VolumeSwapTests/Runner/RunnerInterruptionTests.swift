@@ -1,0 +1,89 @@
+import JSON
+import OrderedCollections
+import Testing
+
+@testable import VolumeSwap
+
+@Suite("An abort ends whatever call is out", .timeLimit(.minutes(5)))
+struct RunnerInterruptionTests {
+    /// Runs a swap until `call` hangs, aborts it, and lets the call return when the roll-back has begun.
+    private static func abort(
+        while call: FakeHypervisor.Call, strategy: String, from entry: SwapEntry = .fresh
+    ) async throws -> (SwapOutcome?, Bench) {
+        var bench = Bench(FakeHypervisor { _ in })
+        let hypervisor = bench.hypervisor
+        hypervisor.change { $0.hanging = call }
+        bench.onPhase = { if $0 == .rollingBack { hypervisor.change { $0.hanging = nil } } }
+        let running = bench
+        let task = Task { try await running.run(["options": ["strategy": .string(strategy)]], from: entry) }
+        await hypervisor.untilHanging()
+        #expect(bench.control.requestAbort())
+        return (try await task.value, bench)
+    }
+
+    @Test(
+        "In the start of a copy, in the undefine, in the saving of the definition",
+        arguments: [
+            (FakeHypervisor.Call.copy, "copy"), (.rebase, "rebase"), (.undefine, "rebase"), (.setMetadata, "rebase"),
+        ])
+    func hangingWrite(call: FakeHypervisor.Call, strategy: String) async throws {
+        let (outcome, bench) = try await Self.abort(while: call, strategy: strategy)
+        #expect(outcome?.failure?.isAbort == true)
+        #expect(outcome?.failure?.inUse == .old)
+        RunnerFailureTests.expectUntouched(bench)
+    }
+
+    @Test("In the first look after a restart")
+    func hangingLook() async throws {
+        let (outcome, bench) = try await Self.abort(
+            while: .status, strategy: "copy", from: .resume(.starting, Fixture.plan()))
+        #expect(outcome?.failure?.isAbort == true)
+        #expect(bench.hypervisor.count("copy") == 0)
+    }
+
+    @Test("An abort before the first step after a restart lets go of what may have been attached")
+    func attached() async throws {
+        let connector = FakeConnector(isConfigured: true)
+        let bench = Bench(FakeHypervisor(), connector: connector)
+        _ = bench.control.requestAbort()
+        let info: JSONValue = ["driver_volume_type": "fibre_channel", "data": [:], "serial": "new-volume"]
+        let outcome = try await bench.run(["new_connection_info": info], from: .again)
+        #expect(outcome?.failure?.isAbort == true)
+        #expect(connector.log == ["disconnect new-volume"])
+    }
+
+    @Test("While somebody else's pivot of the copy is under way nobody is told that the swap failed")
+    func pivotUnderWay() async throws {
+        var bench = Bench(FakeHypervisor { $0.change { $0.isEnding = "pivot" } })
+        bench.rollBackPatience = .milliseconds(5)
+        let hypervisor = bench.hypervisor
+        let control = bench.control
+        bench.onPhase = { if $0 == .copying { _ = control.requestAbort() } }
+        hypervisor.onLooks(6) { $0.finishPivot() }
+        let (answers, answer) = AsyncStream<SwapFailure>.makeStream()
+        #expect(try await bench.run { answer.yield($0) }?.result != nil)
+        answer.finish()
+        for await failure in answers { Issue.record("told early: \(failure)") }
+    }
+
+    @Test("A task that nobody could look at since a restart is answered with in_use unknown")
+    func nothingSeen() async throws {
+        var bench = Bench(FakeHypervisor { _ in })
+        bench.rollBackPatience = .milliseconds(5)
+        let hypervisor = bench.hypervisor
+        hypervisor.change { $0.hanging = .status }
+        var plan = Fixture.plan()
+        plan.failure = .abortedByRequest
+        let (answers, answer) = AsyncStream<SwapFailure>.makeStream()
+        let running = bench
+        let resumed = plan
+        let task = Task { try await running.run(from: .resume(.rollingBack, resumed)) { answer.yield($0) } }
+        for await failure in answers {
+            #expect(failure.inUse == .unknown)
+            #expect(failure.reason.contains("keep both volumes"))
+            break
+        }
+        hypervisor.change { $0.hanging = nil }
+        #expect(try await task.value?.failure?.inUse == .old)
+    }
+}
