@@ -16,6 +16,7 @@ struct RunCommand: AsyncParsableCommand {
         let configuration = try options.load()
         LoggingSetup.bootstrap(format: configuration.daemon.logFormat, level: configuration.daemon.logLevel)
         let logger = Logger(label: "pivotd")
+        defer { LogOutput.standardError.flush(within: .milliseconds(500)) }
         do {
             try await Worker(configuration: configuration, logger: logger).run()
         } catch let error as ConfigurationError {
