@@ -20,6 +20,9 @@ final class GroupCommit: Sendable {
         var awaited = 0
         var waiters: [CheckedContinuation<Void, Never>] = []
         var isRunning = false
+        /// When the oldest change in the queue came, and the oldest one that is being committed.
+        var queuedSince: ContinuousClock.Instant?
+        var committingSince: ContinuousClock.Instant?
         /// Takes no more changes.
         var isClosed = false
         /// SQLite must not be called any more.
@@ -48,6 +51,11 @@ final class GroupCommit: Sendable {
 
     /// Transactions committed, each with one sync.
     var commits: Int { commitCount.load(ordering: .relaxed) }
+
+    /// For how long the oldest change has not been committed; zero when there is none.
+    var oldestWait: Duration {
+        state.withLock { $0.committingSince ?? $0.queuedSince }?.duration(to: .now) ?? .zero
+    }
 
     /// Returns once the change is synced. A cancelled caller waits all the same: what was begun is recorded.
     func submit(_ write: JournalWrite) async throws(JournalError) -> WriteOutput {
@@ -124,6 +132,7 @@ final class GroupCommit: Sendable {
         let next = state.withLock { state -> Next in
             guard !state.isClosed else { return .refuse }
             state.queued.append(entry)
+            if state.queuedSince == nil { state.queuedSince = .now }
             if state.isRunning { return .wait }
             state.isRunning = true
             return .start
@@ -173,8 +182,10 @@ final class GroupCommit: Sendable {
             let waiters = Array(state.waiters.prefix(Self.limit))
             state.waiters.removeFirst(waiters.count)
             state.awaited = waiters.count
+            (state.committingSince, state.queuedSince) = (state.queuedSince, nil)
             return (batch, waiters)
         }
+        defer { state.withLock { $0.committingSince = nil } }
         for waiter in waiters { waiter.resume() }
         guard !batch.isEmpty else { return }
         do {
