@@ -16,10 +16,16 @@ package struct Worker {
     private let logger: Logger
     private let health = WorkerHealth()
     private let stop = StopRequest()
+    private let reloader: ConfigurationReloader
 
-    package init(configuration: PivotdConfiguration, logger: Logger) {
+    /// - Parameter reload: reads the configuration again, at SIGHUP.
+    package init(
+        configuration: PivotdConfiguration, logger: Logger,
+        reload: @escaping @Sendable () throws(ConfigurationError) -> PivotdConfiguration
+    ) {
         self.configuration = configuration
         self.logger = logger
+        reloader = ConfigurationReloader(configuration, logger: logger, load: reload)
     }
 
     /// Returns after SIGTERM or SIGINT, drained.
@@ -33,13 +39,13 @@ package struct Worker {
             onStop: { [health, stop] in
                 health.stops()
                 stop.request()
-            }, onReload: {})
+            }, onReload: { [reloader] in reloader.reload() })
         signals.start()
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { [health] in await health.executor.run() }
             if let pages = healthPages(registry) { group.addTask { await pages.run() } }
             defer { group.cancelAll() }
-            try await serve()
+            try await serve(signals)
         }
         logger.info("stopped")
     }
@@ -55,7 +61,7 @@ package struct Worker {
         return HealthService(server: server, logger: logger)
     }
 
-    private func serve() async throws {
+    private func serve(_ signals: SignalThread) async throws {
         let choice = try HypervisorChoice(configuration: configuration.hypervisor, logger: logger)
         let bus = try Bus(configuration: configuration.bus, logger: logger)
         guard let journal = try await openJournal() else { return }
@@ -63,6 +69,12 @@ package struct Worker {
         let consumer = Consumer(
             bus: bus, service: service, journal: journal, choice: choice, health: health,
             drainGrace: min(.seconds(5), configuration.daemon.drainTimeout / 2), logger: logger)
+        reloader.onReload { configuration in
+            var settings = choice.settings(configuration)
+            settings.onPhase = service.environment.settings.onPhase
+            service.change(settings)
+            signals.setDrainLimit(configuration.daemon.drainTimeout)
+        }
         health.runs(
             .init(
                 readiness: consumer.checks, vitals: consumer.vitals,
