@@ -4,7 +4,7 @@ import Testing
 
 @testable import Observability
 
-@Suite(.timeLimit(.minutes(1))) struct HealthServerTests {
+@Suite(.timeLimit(.minutes(10))) struct HealthServerTests {
     /// Sends one request over a plain socket and reads until the server closes.
     static func request(_ text: String, to address: ListenAddress) async throws -> String {
         try await withCheckedThrowingContinuation { continuation in

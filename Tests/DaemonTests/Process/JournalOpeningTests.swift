@@ -7,7 +7,7 @@ import VolumeSwap
 
 @testable import Daemon
 
-@Suite(.timeLimit(.minutes(1))) struct JournalOpeningTests {
+@Suite(.timeLimit(.minutes(10))) struct JournalOpeningTests {
     let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
     @Test func aFullDiskIsWaitedFor() async throws {

@@ -3,6 +3,7 @@
 The limit is generous against a busy machine; what the tests tell apart is an end from none.
 """
 
+import contextlib
 import subprocess
 
 import captures
@@ -24,19 +25,25 @@ def test_a_caller_that_is_gone(lab):
         assert "not drained" not in worker.log()
 
 
+@contextlib.contextmanager
+def a_long_call(worker):
+    """The worker keeps telling a caller that it is alive: something is always on its way to the broker, or soon will be."""
+    raw = Raw(worker.transport_url, worker.topic)
+    raw.send(raw.message("swap_volume", captures.swap(), _timeout=2))
+    until(lambda: worker.metrics().get('pivotd_replies{kind="heartbeat"}', 0) > 0, 30, "no heartbeat")
+    yield
+    raw.close()
+
+
 def test_a_broker_that_hangs(lab):
-    with dry_worker(lab, DRAIN) as worker:
-        ping(worker)
+    with dry_worker(lab, DRAIN, uri="dry-run:?rate=1") as worker, a_long_call(worker):
         with hung(lab.rabbit.process.pid, *descendants(lab.rabbit.process.pid)):
+            until(lambda: "has not been confirmed" in worker.get("/readyz")[1], 60, lambda: f"{worker.get('/readyz')}")
             assert worker.terminate(PATIENCE) == 0
 
 
 def test_a_memory_alarm(lab):
-    with dry_worker(lab, DRAIN, uri="dry-run:?rate=1") as worker:
-        # A long call: the worker keeps telling its caller that it is alive, and is blocked by that.
-        raw = Raw(worker.transport_url, worker.topic)
-        raw.send(raw.message("swap_volume", captures.swap(), _timeout=2))
-        until(lambda: worker.metrics().get('pivotd_replies{kind="heartbeat"}', 0) > 0, 30, "no heartbeat")
+    with dry_worker(lab, DRAIN, uri="dry-run:?rate=1") as worker, a_long_call(worker):
         lab.rabbit.control("set_vm_memory_high_watermark", "0.000001")
         try:
             until(lambda: "memory or disk alarm" in worker.get("/readyz")[1], 30, lambda: f"{worker.get('/readyz')}")
@@ -44,7 +51,6 @@ def test_a_memory_alarm(lab):
             assert worker.terminate(PATIENCE) == 0
         finally:
             lab.rabbit.control("set_vm_memory_high_watermark", "absolute", "2GB")
-            raw.close()
 
 
 def test_a_file_system_that_does_not_answer(lab):
