@@ -69,9 +69,9 @@ let package = Package(
         .systemLibrary(name: "CLibvirt", pkgConfig: "libvirt-qemu", providers: [.apt(["libvirt-dev"])]),
 
         module("JSON", ["CJansson", .collections]),
-        module("AMQP", ["CRabbitMQ", .logging, .collections]),
+        module("AMQP", ["CRabbitMQ", .logging, .collections, .deque]),
         module("Libvirt", ["CLibvirt", .logging]),
-        module("OsloMessaging", ["JSON", "AMQP", .logging, .collections, .heap]),
+        module("OsloMessaging", ["JSON", "AMQP", .logging, .collections, .deque, .heap]),
         module("VolumeSwap", ["JSON", .logging, .collections, .deque]),
         module("Journal", ["JSON", "VolumeSwap", .grdb, .logging]),
         module("Capture", ["JSON", "OsloMessaging", .logging]),

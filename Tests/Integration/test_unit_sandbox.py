@@ -103,7 +103,8 @@ def test_the_drop_in_lets_it_work(lab, share, brick):
 
     run(*words, "mount", "-t", "tmpfs", "none", share)
     assert str(share) in Path("/proc/mounts").read_text(), "a share that is mounted there is not seen from outside"
-    run(*words, "sh", "-c", "for scan in /sys/class/scsi_host/*/scan /sys/module/loop/uevent; do [ ! -e $scan ] || : >>$scan; done")
+    writes = "for file in /sys/class/scsi_host/*/scan /sys/module/loop/uevent; do [ ! -e $file ] || : >>$file; done"
+    run(*words, "sh", "-c", writes)
     run(*words, "sh", "-c", ": <>/dev/loop-control")
 
 
