@@ -20,9 +20,7 @@ final class GroupCommit: Sendable {
         var awaited = 0
         var waiters: [CheckedContinuation<Void, Never>] = []
         var isRunning = false
-        /// When the oldest change in the queue came, and the oldest one that is being committed.
-        var queuedSince: ContinuousClock.Instant?
-        var committingSince: ContinuousClock.Instant?
+        var wait = CommitWait()
         /// Takes no more changes.
         var isClosed = false
         /// SQLite must not be called any more.
@@ -54,7 +52,7 @@ final class GroupCommit: Sendable {
 
     /// For how long the oldest change has not been committed; zero when there is none.
     var oldestWait: Duration {
-        state.withLock { $0.committingSince ?? $0.queuedSince }?.duration(to: .now) ?? .zero
+        state.withLock { $0.wait.oldest(at: .now) }
     }
 
     /// Returns once the change is synced. A cancelled caller waits all the same: what was begun is recorded.
@@ -132,7 +130,7 @@ final class GroupCommit: Sendable {
         let next = state.withLock { state -> Next in
             guard !state.isClosed else { return .refuse }
             state.queued.append(entry)
-            if state.queuedSince == nil { state.queuedSince = .now }
+            state.wait.queued(at: .now)
             if state.isRunning { return .wait }
             state.isRunning = true
             return .start
@@ -182,10 +180,10 @@ final class GroupCommit: Sendable {
             let waiters = Array(state.waiters.prefix(Self.limit))
             state.waiters.removeFirst(waiters.count)
             state.awaited = waiters.count
-            (state.committingSince, state.queuedSince) = (state.queuedSince, nil)
+            state.wait.begins()
             return (batch, waiters)
         }
-        defer { state.withLock { $0.committingSince = nil } }
+        defer { state.withLock { $0.wait.ends() } }
         for waiter in waiters { waiter.resume() }
         guard !batch.isEmpty else { return }
         do {

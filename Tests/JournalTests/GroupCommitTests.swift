@@ -1,5 +1,4 @@
 import Foundation
-import GRDB
 import JSON
 import OrderedCollections
 import Testing
@@ -33,24 +32,6 @@ struct GroupCommitTests {
         let before = journal.commits
         for index in 0..<5 { _ = try await journal.accept(Sample.record("t\(index)")) }
         #expect(journal.commits - before == 5)
-        await journal.close()
-    }
-
-    @Test func aChangeThatIsHeldUpShowsForHowLong() async throws {
-        let journal = try await directory.open()
-        #expect(journal.oldestWait == .zero)
-        // As a disk that hangs: the commit waits for a writer outside.
-        var configuration = Configuration()
-        configuration.allowsUnsafeTransactions = true
-        let other = try DatabaseQueue(path: journal.path, configuration: configuration)
-        try await other.writeWithoutTransaction { db in try db.execute(sql: "BEGIN IMMEDIATE") }
-        let accepted = Task { try await journal.accept(Sample.record("t1")) }
-        while journal.oldestWait == .zero { await Task.yield() }
-        let wait = journal.oldestWait
-        #expect(journal.oldestWait > wait)
-        try await other.writeWithoutTransaction { db in try db.execute(sql: "COMMIT") }
-        _ = try await accepted.value
-        #expect(journal.oldestWait == .zero)
         await journal.close()
     }
 
