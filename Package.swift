@@ -26,10 +26,12 @@ extension Target.Dependency {
     static let heap = product(name: "HeapModule", package: "swift-collections")
     static let deque = product(name: "DequeModule", package: "swift-collections")
     static let configuration = product(name: "Configuration", package: "swift-configuration")
-    static let flyingFox = product(name: "FlyingFox", package: "FlyingFox")
     static let grdb = product(name: "GRDB", package: "GRDB.swift")
     static let logging = product(name: "Logging", package: "swift-log")
     static let metrics = product(name: "Metrics", package: "swift-metrics")
+    static let nioCore = product(name: "NIOCore", package: "swift-nio")
+    static let nioHTTP1 = product(name: "NIOHTTP1", package: "swift-nio")
+    static let nioPosix = product(name: "NIOPosix", package: "swift-nio")
     static let serviceLifecycle = product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
     static let subprocess = product(name: "Subprocess", package: "swift-subprocess")
     static let system = product(name: "SystemPackage", package: "swift-system")
@@ -54,10 +56,10 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: ["YAML"]),
         .package(url: "https://github.com/apple/swift-log", from: "1.6.3"),
         .package(url: "https://github.com/apple/swift-metrics", from: "2.7.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
         .package(url: "https://github.com/apple/swift-system", from: "1.5.0"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
-        .package(url: "https://github.com/swhitty/FlyingFox", from: "0.27.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.8.0"),
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.0"),
     ],
@@ -67,13 +69,13 @@ let package = Package(
         .systemLibrary(name: "CLibvirt", pkgConfig: "libvirt-qemu", providers: [.apt(["libvirt-dev"])]),
 
         module("JSON", ["CJansson", .collections]),
-        module("AMQP", ["CRabbitMQ", .logging, .collections]),
+        module("AMQP", ["CRabbitMQ", .logging, .collections, .deque]),
         module("Libvirt", ["CLibvirt", .logging]),
-        module("OsloMessaging", ["JSON", "AMQP", .logging, .collections, .heap]),
+        module("OsloMessaging", ["JSON", "AMQP", .logging, .collections, .deque, .heap]),
         module("VolumeSwap", ["JSON", .logging, .collections, .deque]),
         module("Journal", ["JSON", "VolumeSwap", .grdb, .logging]),
         module("Capture", ["JSON", "OsloMessaging", .logging]),
-        module("Observability", ["JSON", .flyingFox, .logging, .metrics]),
+        module("Observability", ["JSON", .logging, .metrics, .nioCore, .nioHTTP1, .nioPosix]),
         module(
             "Daemon",
             [
@@ -94,9 +96,11 @@ let package = Package(
         tests("LibvirtTests", ["Libvirt", .logging]),
         tests("OsloMessagingTests", ["OsloMessaging", "AMQP", "JSON"]),
         tests("VolumeSwapTests", ["VolumeSwap", "JSON"]),
-        tests("JournalTests", ["Journal", "VolumeSwap", "JSON"]),
+        tests("JournalTests", ["Journal", "VolumeSwap", "JSON", .grdb]),
         tests("CaptureTests", ["Capture", "OsloMessaging", "JSON"]),
         tests("ObservabilityTests", ["Observability", "JSON", .logging, .metrics]),
-        tests("DaemonTests", ["Daemon", "VolumeSwap", "OsloMessaging", "Observability", "JSON", .configuration, .logging]),
+        tests(
+            "DaemonTests",
+            ["Daemon", "AMQP", "Journal", "VolumeSwap", "OsloMessaging", "Observability", "JSON", .configuration, .logging]),
     ]
 )

@@ -85,6 +85,8 @@ package final class AMQPConnection: Sendable {
     /// Whether the broker knows all consumers of the topology given at the start, and there are any.
     package var isConsuming: Bool { core.withState(\.isConsuming) }
     package var isBlocked: Bool { core.withState(\.isBlocked) }
+    /// For how long the IO thread has been at one thing; zero while it sleeps until there is something to do.
+    package var standstill: Duration { core.withState(\.standstill) }
 
     /// Returns once the connection is established and its topology declared.
     /// - Throws: `CancellationError`, or `connectionClosed` once it is closed.

@@ -51,6 +51,8 @@ final class ConnectionCore: Sendable {
         var commands: [Command] = []
         /// The IO thread is in poll, or about to be, and wants a signal.
         var isSleeping = false
+        /// When the IO thread last took commands or was woken.
+        var lastTurn = ContinuousClock.now
         var phase = Phase.idle
         var isClosing = false
         var ledger = SettlementLedger()
@@ -62,6 +64,19 @@ final class ConnectionCore: Sendable {
         var connectWaiters: [UInt64: Reply<Void>] = [:]
         var finishWaiters: [CheckedContinuation<Void, Never>] = []
         var nextWaiter: UInt64 = 0
+
+        /// For how long the IO thread has been at one thing.
+        var standstill: Duration {
+            isSleeping || phase == .idle || phase == .finished ? .zero : lastTurn.duration(to: .now)
+        }
+
+        /// Whether the IO thread has to be signalled.
+        mutating func wake() -> Bool {
+            guard isSleeping else { return false }
+            isSleeping = false
+            lastTurn = .now
+            return true
+        }
     }
 
     private let state = Mutex(State())
@@ -84,8 +99,7 @@ final class ConnectionCore: Sendable {
         let (admitted, needsSignal) = state.withLock { state -> (Bool, Bool) in
             guard admit(&state) else { return (false, false) }
             state.commands.append(command)
-            defer { state.isSleeping = false }
-            return (true, state.isSleeping)
+            return (true, state.wake())
         }
         if needsSignal { wake.signal() }
         return admitted
@@ -96,8 +110,7 @@ final class ConnectionCore: Sendable {
         let needsSignal = state.withLock { state in
             state.isClosing = true
             if state.phase == .idle { state.phase = .finished }
-            defer { state.isSleeping = false }
-            return state.isSleeping
+            return state.wake()
         }
         if needsSignal { wake.signal() }
     }
@@ -106,7 +119,8 @@ final class ConnectionCore: Sendable {
 
     func takeCommands() -> (commands: [Command], isClosing: Bool) {
         state.withLock { state in
-            state.isSleeping = false
+            _ = state.wake()
+            state.lastTurn = .now
             defer { state.commands = [] }
             return (state.commands, state.isClosing)
         }
@@ -120,6 +134,9 @@ final class ConnectionCore: Sendable {
             return true
         }
     }
+
+    /// The IO thread turns to something else.
+    func noteTurn() { withState { $0.lastTurn = .now } }
 
     func drainWakeUps() { wake.drain() }
 

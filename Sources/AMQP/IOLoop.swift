@@ -36,6 +36,7 @@ final class IOLoop {
         var (index, failures) = (0, 0)
         while !isClosing {
             let endpoint = endpoints[index]
+            context.core.noteTurn()
             let started = ContinuousClock.now
             do throws(AMQPError) {
                 try serve(endpoint)

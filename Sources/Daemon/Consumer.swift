@@ -15,9 +15,18 @@ struct Consumer: Service {
     private let server: RPCServer
     private let storeTrouble: AsyncStream<Void>
     private let logger: Logger
+    private let health: WorkerHealth
+    private let busHealth = BusHealth()
+    /// For how long what was taken may be stored and answered at the end.
+    private let drainGrace: Duration
     private let systemd = SystemdNotifier()
 
-    init(bus: Bus, service: SwapService, journal: SQLiteJournal, choice: HypervisorChoice, logger: Logger) {
+    init(
+        bus: Bus, service: SwapService, journal: SQLiteJournal, choice: HypervisorChoice, health: WorkerHealth,
+        drainGrace: Duration, logger: Logger
+    ) {
+        self.health = health
+        self.drainGrace = drainGrace
         self.bus = bus
         self.service = service
         self.journal = journal
@@ -31,31 +40,40 @@ struct Consumer: Service {
             configuration: .init(methods: SwapEndpoint.methods, failures: bus.failures), logger: logger)
     }
 
-    /// Ready means consuming and connected to libvirt.
-    var checks: [@Sendable () async -> HealthCheck] {
-        [
-            { [server] in
-                if case .suspended(let reason) = server.state {
-                    return HealthCheck("bus", ok: false, detail: "not consuming: \(reason)")
-                }
-                return HealthCheck("bus", ok: server.isReady, detail: server.isReady ? "" : "not consuming")
-            },
-            { [choice] in
-                guard let link = choice.link else { return HealthCheck("libvirt", ok: true, detail: "dry-run") }
-                guard link.isConnected else {
-                    return HealthCheck("libvirt", ok: false, detail: link.lastError ?? "not connected")
-                }
-                // One hung guest keeps nobody else's swap waiting, so this is no reason not to be ready.
-                let hung = choice.hungDomains.map { "\($0.name) (\($0.call), \(($0.since.duration(to: .now)).rounded))" }
-                return HealthCheck(
-                    "libvirt", ok: true, detail: hung.isEmpty ? "" : "domains that do not answer: \(hung.joined(separator: ", "))"
-                )
-            },
-        ]
+    /// Ready means consuming, connected to libvirt, and a journal and a broker that answer.
+    var checks: @Sendable () -> [HealthCheck] {
+        { [bus, busHealth, server, journal, choice] in
+            [
+                busHealth.check(bus.transport, server, oldestUnconfirmed: bus.confirms.oldestUnconfirmed),
+                JournalHealth.verdict(oldestWait: journal.oldestWait),
+                LibvirtHealth.verdict(choice),
+            ]
+        }
+    }
+
+    /// What has to go on all the time.
+    var vitals: @Sendable () -> [Vital] {
+        { [bus, journal] in
+            [
+                Vital(name: "journal", what: "a commit has waited", standstill: journal.oldestWait),
+                Vital(
+                    name: "bus", what: "the thread that consumes has been at one thing",
+                    standstill: bus.transport.consumer.standstill),
+                Vital(
+                    name: "bus", what: "the thread that publishes has been at one thing",
+                    standstill: bus.transport.publisher.standstill),
+            ]
+        }
     }
 
     func run() async throws {
-        try await cancelWhenGracefulShutdown { try await consume() }
+        try await cancelWhenGracefulShutdown {
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { [busHealth, bus] in await busHealth.follow(bus.transport) }
+                defer { group.cancelAll() }
+                try await consume()
+            }
+        }
     }
 
     private func consume() async throws {
@@ -78,15 +96,28 @@ struct Consumer: Service {
 
     /// Serves until cancelled, then lets what was taken be stored and acknowledged.
     private func serve() async throws {
+        // Unstructured on purpose: what was taken is answered or stored although this task is cancelled.
+        let serving = Task { [server] in try await server.run() }
         await withTaskCancellationHandler {
-            // Unstructured on purpose: what was taken is answered or stored although this task is cancelled.
-            await Task { [server] in try await server.run() }.result.log(logger)
+            await serving.result.log(logger)
         } onCancel: {
-            Task { [server, bus, systemd] in
+            Task {
                 systemd.stopping()
-                await server.drain()
-                await bus.transport.consumer.close()
+                await drain(serving)
             }
+        }
+    }
+
+    /// What is not stored and answered in time the broker gives to the next start. A reply whose queue is gone is given up.
+    private func drain(_ serving: Task<Void, any Error>) async {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { [drainGrace] in try? await Task.sleep(for: drainGrace) }
+            group.addTask { [server] in await server.drain() }
+            await group.next()
+            serving.cancel()
+            // Ends the loop that serves, and with it what the drain waits for.
+            await bus.transport.consumer.close()
+            group.cancelAll()
         }
     }
 
@@ -98,7 +129,7 @@ struct Consumer: Service {
         } catch { return }
         logger.info("ready")
         systemd.ready(status: "consuming")
-        await systemd.runWatchdog { true }
+        await systemd.runWatchdog { [health] in health.isAlive }
     }
 
     /// After the journal refused a task: tries it now and then, and consumes again when it stores.

@@ -1,13 +1,11 @@
 import AMQP
 import Foundation
-import Glibc
 import Journal
 package import Logging
 import Metrics
 import Observability
 import OsloMessaging
 import ServiceLifecycle
-import UnixSignals
 import VolumeSwap
 
 /// `pivotd run`: consumes until it is told to stop.
@@ -16,10 +14,18 @@ import VolumeSwap
 package struct Worker {
     private let configuration: PivotdConfiguration
     private let logger: Logger
+    private let health = WorkerHealth()
+    private let stop = StopRequest()
+    private let reloader: ConfigurationReloader
 
-    package init(configuration: PivotdConfiguration, logger: Logger) {
+    /// - Parameter reload: reads the configuration again, at SIGHUP.
+    package init(
+        configuration: PivotdConfiguration, logger: Logger,
+        reload: @escaping @Sendable () throws(ConfigurationError) -> PivotdConfiguration
+    ) {
         self.configuration = configuration
         self.logger = logger
+        reloader = ConfigurationReloader(configuration, logger: logger, load: reload)
     }
 
     /// Returns after SIGTERM or SIGINT, drained.
@@ -28,36 +34,81 @@ package struct Worker {
     package func run() async throws {
         let registry = PrometheusRegistry(help: MetricHelp.texts)
         MetricsSystem.bootstrap(registry)
-        let journal = try await SQLiteJournal.open(directory: configuration.daemon.stateDirectory)
+        let signals = try SignalThread(
+            drainLimit: configuration.daemon.drainTimeout, logger: logger,
+            onStop: { [health, stop] in
+                health.stops()
+                stop.request()
+            }, onReload: { [reloader] in reloader.reload() })
+        signals.start()
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { [health] in await health.executor.run() }
+            if let pages = healthPages(registry) { group.addTask { await pages.run() } }
+            defer { group.cancelAll() }
+            try await serve(signals)
+        }
+        logger.info("stopped")
+    }
+
+    private func healthPages(_ registry: PrometheusRegistry) -> HealthService? {
+        guard let address = configuration.daemon.httpAddress else { return nil }
+        let server = HealthServer(
+            address: address, isAlive: { [health] in health.liveness }, checks: { [health] in health.readiness },
+            metrics: { [health] in
+                health.updateMetrics()
+                return registry.text() + ProcessMetrics.text()
+            })
+        return HealthService(server: server, logger: logger)
+    }
+
+    private func serve(_ signals: SignalThread) async throws {
         let choice = try HypervisorChoice(configuration: configuration.hypervisor, logger: logger)
         let bus = try Bus(configuration: configuration.bus, logger: logger)
+        guard let journal = try await openJournal() else { return }
         let service = makeService(journal, choice, bus)
-        let consumer = Consumer(bus: bus, service: service, journal: journal, choice: choice, logger: logger)
-
-        var services: [any Service] = []
-        if let address = configuration.daemon.httpAddress {
-            let metrics: @Sendable () -> String = {
-                WorkerMetrics.update(
-                    service: service, counters: bus.replies.counters.snapshot, hungDomains: choice.hungDomains.count)
-                return registry.text() + ProcessMetrics.text()
-            }
-            services.append(HealthService(server: try HealthServer(address: address, checks: consumer.checks, metrics: metrics)))
+        let consumer = Consumer(
+            bus: bus, service: service, journal: journal, choice: choice, health: health,
+            drainGrace: min(.seconds(5), configuration.daemon.drainTimeout / 2), logger: logger)
+        reloader.onReload { configuration in
+            var settings = choice.settings(configuration)
+            settings.onPhase = service.environment.settings.onPhase
+            service.change(settings)
+            signals.setDrainLimit(configuration.daemon.drainTimeout)
         }
-        services.append(LibvirtService(link: choice.link))
-        services.append(JournalKeeper(journal: journal, retention: configuration.daemon.journalRetention, logger: logger))
-        services.append(bus)
-        services.append(SwapRunService(service: service))
-        services.append(consumer)
-        let group = ServiceGroup(
-            configuration: .init(services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
-        let deadline = ExitDeadline(after: configuration.daemon.drainTimeout, logger: logger)
-        try await withGracefulShutdownHandler {
-            try await group.run()
-        } onGracefulShutdown: {
-            deadline.start()
-        }
+        health.runs(
+            .init(
+                readiness: consumer.checks, vitals: consumer.vitals,
+                updateMetrics: {
+                    WorkerMetrics.update(
+                        service: service, counters: bus.replies.counters.snapshot, hungDomains: choice.hungDomains.count)
+                }))
+        let services: [any Service] = [
+            LibvirtService(link: choice.link),
+            JournalKeeper(journal: journal, retention: configuration.daemon.journalRetention, logger: logger),
+            bus,
+            SwapRunService(service: service),
+            consumer,
+        ]
+        let group = ServiceGroup(configuration: .init(services: services, logger: logger))
+        stop.onRequest { Task.detached { await group.triggerGracefulShutdown() } }
+        try await group.run()
         await journal.close()
-        logger.info("stopped")
+    }
+
+    /// nil when told to stop before it is open.
+    private func openJournal() async throws -> SQLiteJournal? {
+        let directory = configuration.daemon.stateDirectory
+        let systemd = SystemdNotifier()
+        let opening = Task { [health, logger] in
+            try await JournalOpening(logger: logger) { reason in
+                health.waits(for: reason)
+                systemd.status("the start waits: \(reason)")
+            } open: { () async throws(JournalError) in
+                try await SQLiteJournal.open(directory: directory)
+            }.run()
+        }
+        stop.onRequest { opening.cancel() }
+        return try await opening.value
     }
 
     private func makeService(_ journal: SQLiteJournal, _ choice: HypervisorChoice, _ bus: Bus) -> SwapService {

@@ -1,5 +1,4 @@
 import Foundation
-import Glibc
 import Journal
 import Logging
 import Metrics
@@ -9,12 +8,6 @@ import ServiceLifecycle
 import VolumeSwap
 
 /// The small services of a worker, each one loop.
-
-struct HealthService: Service {
-    let server: HealthServer
-
-    func run() async throws { try await cancelWhenGracefulShutdown { try await server.run() } }
-}
 
 struct LibvirtService: Service {
     let link: LibvirtLink?
@@ -48,25 +41,6 @@ struct JournalKeeper: Service {
                     logger.error("the journal could not be pruned: \(error)")
                 }
             } while (try? await Task.sleep(for: .seconds(3600))) != nil
-        }
-    }
-}
-
-/// Ends the process when draining takes longer than it may: the journal knows where everything stands.
-final class ExitDeadline: Sendable {
-    private let limit: Duration
-    private let logger: Logger
-
-    init(after limit: Duration, logger: Logger) {
-        self.limit = limit
-        self.logger = logger
-    }
-
-    func start() {
-        Task.detached { [limit, logger] in
-            try await Task.sleep(for: limit)
-            logger.warning("not drained within \(limit): the journal takes over")
-            exit(0)
         }
     }
 }

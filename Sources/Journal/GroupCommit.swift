@@ -20,6 +20,7 @@ final class GroupCommit: Sendable {
         var awaited = 0
         var waiters: [CheckedContinuation<Void, Never>] = []
         var isRunning = false
+        var wait = CommitWait()
         /// Takes no more changes.
         var isClosed = false
         /// SQLite must not be called any more.
@@ -48,6 +49,11 @@ final class GroupCommit: Sendable {
 
     /// Transactions committed, each with one sync.
     var commits: Int { commitCount.load(ordering: .relaxed) }
+
+    /// For how long the oldest change has not been committed; zero when there is none.
+    var oldestWait: Duration {
+        state.withLock { $0.wait.oldest(at: .now) }
+    }
 
     /// Returns once the change is synced. A cancelled caller waits all the same: what was begun is recorded.
     func submit(_ write: JournalWrite) async throws(JournalError) -> WriteOutput {
@@ -124,6 +130,7 @@ final class GroupCommit: Sendable {
         let next = state.withLock { state -> Next in
             guard !state.isClosed else { return .refuse }
             state.queued.append(entry)
+            state.wait.queued(at: .now)
             if state.isRunning { return .wait }
             state.isRunning = true
             return .start
@@ -173,8 +180,10 @@ final class GroupCommit: Sendable {
             let waiters = Array(state.waiters.prefix(Self.limit))
             state.waiters.removeFirst(waiters.count)
             state.awaited = waiters.count
+            state.wait.begins()
             return (batch, waiters)
         }
+        defer { state.withLock { $0.wait.ends() } }
         for waiter in waiters { waiter.resume() }
         guard !batch.isEmpty else { return }
         do {

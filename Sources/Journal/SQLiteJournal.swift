@@ -72,6 +72,9 @@ package final class SQLiteJournal: SwapJournal {
     /// Transactions committed so far: far fewer than calls when many come at once.
     package var commits: Int { writer.commits }
 
+    /// For how long the oldest change has not been committed: grows while the disk hangs.
+    package var oldestWait: Duration { writer.oldestWait }
+
     package func accept(_ record: SwapRecord) async throws(JournalError) -> Acceptance {
         var row = try TaskRow(record)
         // Tasks that arrive together are written side by side: their order is that of their arrival all the same.

@@ -1,11 +1,12 @@
 package import Logging
+import Synchronization
 
 /// What every swap works with.
 package final class SwapEnvironment: Sendable {
     package let hypervisor: any Hypervisor
     package let connector: any VolumeConnector
     package let journal: any SwapJournal
-    package let settings: SwapSettings
+    private let currentSettings: Mutex<SwapSettings>
     package let observer: any SwapObserver
     package let logger: Logger
     package let clock: any SwapClock
@@ -20,10 +21,14 @@ package final class SwapEnvironment: Sendable {
         self.hypervisor = hypervisor
         self.connector = connector
         self.journal = journal
-        self.settings = settings
+        currentSettings = Mutex(settings)
         self.observer = observer
         self.logger = logger
         self.clock = clock
         self.reservations = reservations
     }
+
+    package var settings: SwapSettings { currentSettings.withLock { $0 } }
+
+    func change(_ settings: SwapSettings) { currentSettings.withLock { $0 = settings } }
 }

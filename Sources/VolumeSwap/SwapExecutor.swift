@@ -35,14 +35,21 @@ package final class SwapExecutor: Sendable {
         }
     }
 
-    private let limit: Int
+    private let currentLimit: Atomic<Int>
+    private var limit: Int { currentLimit.load(ordering: .relaxed) }
     private let state = Mutex(State())
     private let signal: AsyncStream<Void>
     private let wake: AsyncStream<Void>.Continuation
 
     package init(limit: Int) {
-        self.limit = limit
+        currentLimit = Atomic(limit)
         (signal, wake) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+    }
+
+    /// What runs beyond a lower limit runs to its end.
+    func setLimit(_ limit: Int) {
+        currentLimit.store(limit, ordering: .relaxed)
+        wake.yield()
     }
 
     /// How many places are taken, running ones included.

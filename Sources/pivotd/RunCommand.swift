@@ -16,8 +16,13 @@ struct RunCommand: AsyncParsableCommand {
         let configuration = try options.load()
         LoggingSetup.bootstrap(format: configuration.daemon.logFormat, level: configuration.daemon.logLevel)
         let logger = Logger(label: "pivotd")
+        defer { LogOutput.standardError.flush(within: .milliseconds(500)) }
         do {
-            try await Worker(configuration: configuration, logger: logger).run()
+            let flags = options.given
+            let worker = Worker(configuration: configuration, logger: logger) { () throws(ConfigurationError) in
+                try PivotdConfiguration.load(flags: flags)
+            }
+            try await worker.run()
         } catch let error as ConfigurationError {
             throw ConfigurationOptions.usageError(error)
         } catch {

@@ -8,7 +8,7 @@ import Testing
 
 @testable import Capture
 
-@Suite(.timeLimit(.minutes(1))) struct InProcessTargetTests {
+@Suite(.timeLimit(.minutes(10))) struct InProcessTargetTests {
     /// `echo` answers, `swap_volume` is stored and answered on its own, `full` cannot be stored.
     struct Endpoint: RPCEndpoint {
         let replies: ReplyPublisher

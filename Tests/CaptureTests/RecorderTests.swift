@@ -7,7 +7,7 @@ import Testing
 
 @testable import Capture
 
-@Suite(.timeLimit(.minutes(1))) struct RecorderTests {
+@Suite(.timeLimit(.minutes(10))) struct RecorderTests {
     private func record(
         _ change: (inout Recorder) -> Void, _ send: @escaping @Sendable (InProcessTransport) async -> Void
     ) async throws -> (Recorder.Count, [CaptureLine]) {

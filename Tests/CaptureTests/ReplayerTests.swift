@@ -7,7 +7,7 @@ import Testing
 
 @testable import Capture
 
-@Suite(.timeLimit(.minutes(1))) struct ReplayerTests {
+@Suite(.timeLimit(.minutes(10))) struct ReplayerTests {
     /// Answers each call with its arguments, at once.
     final class Echo: ReplayTarget {
         let sent = Mutex<[ReplayMessage]>([])

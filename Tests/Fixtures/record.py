@@ -80,7 +80,13 @@ def domains(lines: list[dict], guest) -> list[dict]:
     spares = [disk(f"vd{number}", path) for number, path in enumerate(sorted(others))]
     return [
         {"uuid": guest.uuid, "name": guest.name, "disks": [disk("vdb", first)]},
-        {"uuid": "ffffffff-0000-4000-8000-000000000000", "name": "volumes-in-no-guest", "running": False, "persistent": False, "disks": spares},
+        {
+            "uuid": "ffffffff-0000-4000-8000-000000000000",
+            "name": "volumes-in-no-guest",
+            "running": False,
+            "persistent": False,
+            "disks": spares,
+        },
     ]
 
 

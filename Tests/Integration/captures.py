@@ -14,7 +14,6 @@ from pathlib import Path
 from lab.daemon import HOST, Pivotd, binary, clean_environment
 from lab.processes import LabError, until
 
-
 FIXTURES = Path(__file__).parents[1] / "Fixtures"
 
 # What the broker's tracing tells of all that is published.

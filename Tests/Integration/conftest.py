@@ -24,7 +24,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     if config.option.seed is None:
-        config.option.seed = random.SystemRandom().randrange(1 << 31)
+        # Worker processes of pytest-xdist must collect the same tests.
+        given = getattr(config, "workerinput", {}).get("seed")
+        config.option.seed = random.SystemRandom().randrange(1 << 31) if given is None else given
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node) -> None:
+    """Hands the seed to a worker process of pytest-xdist."""
+    node.workerinput["seed"] = node.config.option.seed
 
 
 def pytest_report_header(config: pytest.Config) -> str:

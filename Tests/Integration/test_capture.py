@@ -43,7 +43,8 @@ def test_keeps_no_secret(worker, raw, tmp_path):
     assert captures.content(lines[0])["args"]["new_connection_info"]["data"]["auth_password"] == "***"
     assert "body_base64" in lines[2] and "body_base64" in lines[3]
     assert lines[4]["properties"]["headers"] == {"x-auth-token": "***", "plain": "kept"}
-    assert not [secret for line in lines for secret in SECRETS if secret.encode() in base64.b64decode(line.get("body_base64", ""))]
+    binary = [base64.b64decode(line.get("body_base64", "")) for line in lines]
+    assert not [secret for body in binary for secret in SECRETS if secret.encode() in body]
 
 
 FORMS = [
@@ -66,7 +67,7 @@ FORMS = [
 
 
 def test_keeps_no_secret_in_any_form(worker, raw, tmp_path):
-    """In a body that is text, in one that is damaged JSON, and in a failure within an envelope; then once more without its name."""
+    """In a body that is text, in damaged JSON, and in a failure within an envelope; then once more without its name."""
     secrets = []
 
     def secret() -> str:

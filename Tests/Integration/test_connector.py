@@ -143,7 +143,9 @@ def test_iscsi_goes_through_the_helper_too(lab, traveller, fabric):
     assert_moved(guest, new)
 
 
-@pytest.mark.parametrize(("data", "told"), [({"trouble": "no path to the fabric"}, "no path to the fabric"), ({"late": 60}, "killed")])
+@pytest.mark.parametrize(
+    ("data", "told"), [({"trouble": "no path to the fabric"}, "no path to the fabric"), ({"late": 60}, "killed")]
+)
 def test_a_helper_in_trouble(lab, guest, second_worker, fabric, data, told):
     """What it may have connected before it failed is given back."""
     rpc, calls = fabric

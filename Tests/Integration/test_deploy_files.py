@@ -1,9 +1,13 @@
 """The files in deploy/ are what they say."""
 
+import json
 import re
+import subprocess
 from pathlib import Path
 
 from lab.daemon import binary, run_client
+from lab.processes import until
+from service.bench import dry_worker
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 
@@ -27,3 +31,33 @@ def test_the_example_configuration_is_accepted(lab):
     done = run_client(argv)
     assert done.returncode != 0, "a file is no state directory"
     assert str(config) in done.stderr and "unknown" not in done.stderr and "configuration" not in done.stderr, done.stderr
+
+
+def test_the_container_is_healthy_when_the_worker_is_ready(lab):
+    """With the port of the default put where the test's is."""
+    words = re.search(r"^HEALTHCHECK .* CMD (\[.*\])$", (DEPLOY / "Containerfile").read_text(), re.M)
+    with dry_worker(lab, {"transport_url": "rabbit://nobody:x@127.0.0.1:1/"}, start=False) as worker:
+        command = json.loads(words[1].replace("/9178", f"/{worker.http}"))
+
+        def health() -> int:
+            return subprocess.run(command, timeout=30, capture_output=True).returncode
+
+        assert health() != 0, "nothing listens"
+        worker.start(ready=False)
+        until(lambda: worker.get("/readyz")[0] == 503, 30, "no page")
+        assert health() != 0, "there is no broker"
+    with dry_worker(lab) as worker:
+        command = json.loads(words[1].replace("/9178", f"/{worker.http}"))
+        assert health() == 0
+
+
+def test_the_unit_starts_again_for_ever_but_not_with_a_wrong_configuration():
+    unit = (DEPLOY / "pivotd.service").read_text()
+    settings = dict(re.findall(r"^(\w+)=(.*)$", unit, re.M))
+    assert settings["StartLimitIntervalSec"] == "0" and unit.index("StartLimitIntervalSec") < unit.index("[Service]")
+    assert settings["RestartPreventExitStatus"] == "2" and settings["Restart"] == "always"
+    assert "time-sync.target" in settings["After"].split()
+    assert int(settings["LimitNOFILE"]) >= 4096
+    readme = (DEPLOY.parent / "README.md").read_text()
+    assert re.findall(r"WatchdogSec=(\d+)", readme) == [settings["WatchdogSec"]]
+    assert run_client([*binary(), "run", "--max-concurrent-swaps", "0"]).returncode == 2

@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 import json
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable
 
 import pytest
 from expectations import assert_runs_on, swap_arguments

@@ -93,16 +93,13 @@ def test_a_compressed_file_that_is_cut_off(tmp_path):
 
 
 def test_pace(tmp_path):
-    pings = [captures.line(captures.request("oslo_rpc_server_ping", {}), at=number * 2) for number in range(3)]
+    """A recording of an hour: at its own pace, or at a pace that does not count, no run here would see its end."""
+    pings = [captures.line(captures.request("oslo_rpc_server_ping", {}), at=number * 1700) for number in range(3)]
     file = captures.write(tmp_path / "c.jsonl", pings)
-
-    def seconds(speed: str) -> float:
-        start = time.monotonic()
-        assert captures.replay("--speed", speed, file).returncode == 0
-        return time.monotonic() - start
-
-    overhead = seconds("max")
-    assert seconds("1") > 4 and 0.4 < seconds("10") < 2 + overhead
+    start = time.monotonic()
+    assert captures.replay("--speed", "1000", file, timeout=150).returncode == 0
+    assert time.monotonic() - start > 3
+    assert captures.replay("--speed", "max", file, timeout=150).returncode == 0
 
 
 def test_filter_limit_map_and_fresh_ids(tmp_path):

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import stat
-import time
 from pathlib import Path
 
 from expectations import assert_moved, swap_arguments
@@ -48,9 +47,8 @@ def test_a_terminated_worker_leaves_the_copy_to_qemu(lab, guest, second_worker):
     new = lab.volumes.file()
     call = rpc.later("swap_volume", **swap_arguments(guest, new, options=SLOW))
     task = wait_for_copy(rpc, guest)
-    began = time.monotonic()
-    assert worker.terminate() == 0
-    assert time.monotonic() - began < 12
+    assert worker.terminate(60) == 0
+    assert "not drained" not in worker.log()
     assert guest.job() and not call.done()
 
     worker.start()

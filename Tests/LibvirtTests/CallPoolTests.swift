@@ -5,7 +5,7 @@ import Testing
 @testable import Libvirt
 
 struct CallPoolTests {
-    @Test(.timeLimit(.minutes(1))) func runsBlockedCallsSideBySideUpToItsLimit() async {
+    @Test(.timeLimit(.minutes(10))) func runsBlockedCallsSideBySideUpToItsLimit() async {
         let pool = CallPool(limit: 3)
         let gate = DispatchSemaphore(value: 0)
         let started = DispatchSemaphore(value: 0)

@@ -8,7 +8,9 @@ import Testing
     /// Lines written to a pipe.
     func lines(_ write: (LogOutput) -> Void) throws -> [String] {
         let pipe = Pipe()
-        write(LogOutput(descriptor: pipe.fileHandleForWriting.fileDescriptor))
+        let output = LogOutput(descriptor: pipe.fileHandleForWriting.fileDescriptor)
+        write(output)
+        output.flush(within: .seconds(60))
         try pipe.fileHandleForWriting.close()
         let text = String(decoding: pipe.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
         #expect(text.isEmpty || text.hasSuffix("\n"))
@@ -17,7 +19,7 @@ import Testing
 
     @Test func textLinesCannotBeForged() throws {
         let lines = try lines { output in
-            var logger = Logger(label: "test") { TextLogHandler(label: $0, level: .info, output: output) }
+            var logger = Logger(label: "test") { TextLogHandler(label: $0, threshold: LogThreshold(.info), output: output) }
             logger[metadataKey: "zone"] = "b"
             logger[metadataKey: "disk"] = "vdb"
             logger.info("one\ntwo\u{1B}[31m", metadata: ["task_id": "t 1", "a": "x\"y\\z\r\n", "empty": ""])
@@ -31,7 +33,7 @@ import Testing
 
     @Test func jsonLinesAreObjects() throws {
         let lines = try lines { output in
-            let logger = Logger(label: "test") { JSONLogHandler(label: $0, level: .trace, output: output) }
+            let logger = Logger(label: "test") { JSONLogHandler(label: $0, threshold: LogThreshold(.trace), output: output) }
             logger.warning(
                 "say \"hi\"\n\u{2028}é\u{0}",
                 metadata: [
@@ -57,7 +59,7 @@ import Testing
         let lines = try lines { output in
             let provider = Logger.MetadataProvider { ["a": "provider", "b": "provider"] }
             var logger = Logger(label: "test") {
-                TextLogHandler(label: $0, level: .info, output: output, metadataProvider: provider)
+                TextLogHandler(label: $0, threshold: LogThreshold(.info), output: output, metadataProvider: provider)
             }
             logger[metadataKey: "b"] = "logger"
             logger[metadataKey: "c"] = "logger"
@@ -87,8 +89,43 @@ import Testing
                 group.addTask { for _ in 0..<5 { output.write(long) } }
             }
         }
+        output.flush(within: .seconds(60))
         let lines = try Data(contentsOf: URL(fileURLWithPath: path)).split(separator: UInt8(ascii: "\n"))
         #expect(lines.count == 40)
         #expect(lines.allSatisfy { $0 == Data(long.utf8) })
+    }
+
+    @Test func aReaderThatStallsHoldsNobodyUp() throws {
+        let pipe = Pipe()
+        let output = LogOutput(descriptor: pipe.fileHandleForWriting.fileDescriptor, capacity: 1 << 16)
+        output.describeLosses { "missing: \($0)" }
+        // Several times what the pipe and the buffer hold: with a write that waits this would never end.
+        let line = String(repeating: "x", count: 999)
+        for _ in 0..<1000 { output.write(line) }
+        let dropped = output.dropped
+        #expect(dropped > 0)
+
+        var text = ""
+        while !text.contains("missing: ") || !text.hasSuffix("\n") {
+            text += String(decoding: pipe.fileHandleForReading.availableData, as: UTF8.self)
+        }
+        let lines = text.split(separator: "\n")
+        #expect(lines.filter { $0 == line }.count == 1000 - dropped)
+        #expect(lines.last == "missing: \(dropped)")
+        #expect(lines.count == 1001 - dropped)
+    }
+
+    @Test func theLevelOfAllLoggersCanBeChanged() throws {
+        let threshold = LogThreshold(.info)
+        let lines = try lines { output in
+            let logger = Logger(label: "test") { TextLogHandler(label: $0, threshold: threshold, output: output) }
+            var own = logger
+            own.logLevel = .error
+            logger.debug("one")
+            threshold.set(.debug)
+            logger.debug("two")
+            own.debug("three")
+        }
+        #expect(lines.map { $0.suffix(3) } == ["two"])
     }
 }

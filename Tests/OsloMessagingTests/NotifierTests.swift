@@ -7,7 +7,7 @@ import Testing
 
 @testable import OsloMessaging
 
-@Suite(.timeLimit(.minutes(1))) struct NotifierTests {
+@Suite(.timeLimit(.minutes(10))) struct NotifierTests {
     @Test func theEnvelopeIsThatOfOslo() {
         let message = Notifier.message(
             eventType: "volume_swap.start", priority: .info, publisherID: "pivotd:h",

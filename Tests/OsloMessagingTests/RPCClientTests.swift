@@ -5,7 +5,7 @@ import OsloMessaging
 import Synchronization
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct RPCClientTests {
+@Suite(.timeLimit(.minutes(10))) struct RPCClientTests {
     /// A client whose requests are answered by `server`, which gets the request and the client's transport.
     private func withClient(
         server: @escaping @Sendable (RPCRequest, InProcessTransport) async -> PublishOutcome,

@@ -4,7 +4,7 @@ import OsloMessaging
 import Synchronization
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct RPCServerTests {
+@Suite(.timeLimit(.minutes(10))) struct RPCServerTests {
     @Test func aCallIsAnsweredAndThenAcknowledged() async throws {
         let harness = ServerHarness { _ in { .reply(.success(["ok": true])) } }
         try await harness.run {

@@ -5,6 +5,8 @@ import ServiceLifecycle
 /// The worker's side of the message bus: transport, replies, notifications.
 final class Bus: Service {
     let transport: AMQPTransport
+    /// Times the confirms of replies.
+    let confirms: TimedPublisher
     let replies: ReplyPublisher
     let notifier: Notifier?
     let failures: NovaFailure
@@ -19,8 +21,9 @@ final class Bus: Service {
             publishing: configuration.notifications
                 ? topology.notifications(topic: configuration.notificationTopic, priorities: [.info, .error]) : topology.requests,
             prefetch: configuration.prefetch, logger: logger)
+        confirms = TimedPublisher(transport)
         replies = ReplyPublisher(
-            publisher: transport, configuration: .init(retryTimeout: configuration.replyRetryTimeout), logger: logger)
+            publisher: confirms, configuration: .init(retryTimeout: configuration.replyRetryTimeout), logger: logger)
         failures = NovaFailure(module: configuration.failureModule)
         notifier =
             configuration.notifications

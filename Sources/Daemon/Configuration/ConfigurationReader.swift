@@ -7,6 +7,8 @@ struct ConfigurationReader {
     private let config: ConfigReader
     private(set) var keys: [ConfigurationKey] = []
     private(set) var problems: [String] = []
+    /// What is in force, by key.
+    private(set) var values: [String: Secret] = [:]
 
     init(_ config: ConfigReader) {
         self.config = config
@@ -48,7 +50,9 @@ struct ConfigurationReader {
 
     mutating func boolean(_ name: String, _ section: ConfigurationKey.Section, default value: Bool, _ help: String) -> Bool {
         let key = register(name, .boolean, section, "\(value)", help)
-        return config.bool(forKey: ConfigKey([key.name]), default: value)
+        let given = config.bool(forKey: ConfigKey([key.name]), default: value)
+        values[key.name] = Secret("\(given)")
+        return given
     }
 
     mutating func integer(
@@ -97,7 +101,10 @@ struct ConfigurationReader {
     private mutating func checked<Value>(
         _ key: ConfigurationKey, _ value: Value, default fallback: Value, content: (Value) -> ConfigContent
     ) -> Value {
-        if key.allows(content(value)) { return value }
+        if key.allows(content(value)) {
+            values[key.name] = Secret((value as? [String])?.joined(separator: ",") ?? "\(value)")
+            return value
+        }
         problems.append("\(key.name) must be: \(key.kind.allowed)")
         return fallback
     }

@@ -20,7 +20,7 @@ extension PivotdConfiguration {
             stateDirectory = reader.path("state_dir", .daemon, default: "/var/lib/pivotd", "The directory of the journal")
             httpAddress = ListenAddress(
                 reader.listenAddress(
-                    "http_address", .daemon, default: "127.0.0.1:9177",
+                    "http_address", .daemon, default: "127.0.0.1:9178",
                     "Where /livez, /readyz and /metrics are; empty for nowhere"))
             maxConcurrentSwaps = reader.integer(
                 "max_concurrent_swaps", .daemon, default: 8, 1...256, "Swaps of different instances that run side by side")

@@ -9,6 +9,8 @@ package struct PivotdConfiguration: Sendable {
     package var hypervisor: Hypervisor
     package var swap: SwapDefaults
     package var daemon: Daemon
+    /// What is in force as an operator would write it, by key: for comparisons.
+    var values: [String: Secret]
 
     /// Reads the settings; each key, its type, limits and default is in the initialisers that this calls and nowhere else.
     ///
@@ -24,6 +26,7 @@ package struct PivotdConfiguration: Sendable {
         hypervisor = Hypervisor(reader: &reader)
         swap = SwapDefaults(reader: &reader)
         daemon = Daemon(reader: &reader)
+        values = reader.values
     }
 
     /// Every key there is, in the order of the documentation. `config`, the file's own path, is not among them: it is only

@@ -1,36 +1,43 @@
-import FlyingFox
-import Foundation
+/// What is sent for a request.
+struct HealthPage: Sendable {
+    var status: Int
+    var type = "text/plain; charset=utf-8"
+    var body: String
+    /// The methods there are, for a request with another one.
+    var allow: String?
+    var isHeadOnly = false
 
-/// Answers the requests of ``HealthServer``.
-struct HealthPages: HTTPHandler {
-    let checks: [@Sendable () async -> HealthCheck]
+    static let tooLarge = HealthPage(status: 431, body: "request header fields too large\n")
+    static let malformed = HealthPage(status: 400, body: "not an HTTP request\n")
+}
+
+/// The pages of ``HealthServer``.
+struct HealthPages: Sendable {
+    let isAlive: @Sendable () -> [HealthCheck]
+    let checks: @Sendable () -> [HealthCheck]
     let metrics: @Sendable () -> String
 
-    private static let plain = "text/plain; charset=utf-8"
-
-    func handleRequest(_ request: HTTPRequest) async -> HTTPResponse {
-        let page: @Sendable () async -> (HTTPStatusCode, String, String)
-        switch request.path {
-        case "/livez": page = { (.ok, Self.plain, "ok\n") }
-        case "/readyz": page = readiness
-        case "/metrics": page = { (.ok, PrometheusRegistry.contentType, metrics()) }
-        default: return Self.response(to: request, .notFound, Self.plain, "not found\n")
+    func page(method: String, uri: String) -> HealthPage {
+        var page: HealthPage
+        switch uri.prefix(while: { $0 != "?" && $0 != "#" }) {
+        case "/livez" where Self.isRead(method): page = Self.page(isAlive())
+        case "/readyz" where Self.isRead(method): page = Self.page(checks())
+        case "/metrics" where Self.isRead(method):
+            page = HealthPage(status: 200, type: PrometheusRegistry.contentType, body: metrics())
+        case "/livez", "/readyz", "/metrics": page = HealthPage(status: 405, body: "only GET and HEAD\n", allow: "GET, HEAD")
+        default: page = HealthPage(status: 404, body: "not found\n")
         }
-        guard request.method == .GET || request.method == .HEAD else {
-            var response = Self.response(to: request, .methodNotAllowed, Self.plain, "only GET and HEAD\n")
-            response.headers[HTTPHeader("Allow")] = "GET, HEAD"
-            return response
-        }
-        let (status, type, body) = await page()
-        return Self.response(to: request, status, type, body)
+        page.isHeadOnly = method == "HEAD"
+        return page
     }
 
+    private static func isRead(_ method: String) -> Bool { method == "GET" || method == "HEAD" }
+
     /// One line for each check that does not hold, `ok` when there is none; then one for each that holds and has something to tell.
-    private func readiness() async -> (HTTPStatusCode, String, String) {
+    private static func page(_ checks: [HealthCheck]) -> HealthPage {
         var failing = ""
         var holding = ""
         for check in checks {
-            let check = await check()
             let line = LogText.escapingControls(check.detail.isEmpty ? check.name : "\(check.name): \(check.detail)") + "\n"
             if !check.isOK {
                 failing += line
@@ -38,18 +45,6 @@ struct HealthPages: HTTPHandler {
                 holding += line
             }
         }
-        return failing.isEmpty ? (.ok, Self.plain, "ok\n" + holding) : (.serviceUnavailable, Self.plain, failing + holding)
-    }
-
-    private static func response(
-        to request: HTTPRequest, _ status: HTTPStatusCode, _ type: String, _ text: String
-    ) -> HTTPResponse {
-        let body = Data(text.utf8)
-        let headers: HTTPHeaders = [
-            .contentType: type,
-            .contentLength: String(body.count),
-            HTTPHeader("Cache-Control"): "no-store",
-        ]
-        return HTTPResponse(statusCode: status, headers: headers, body: request.method == .HEAD ? Data() : body)
+        return HealthPage(status: failing.isEmpty ? 200 : 503, body: failing.isEmpty ? "ok\n" + holding : failing + holding)
     }
 }

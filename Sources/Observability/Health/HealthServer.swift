@@ -1,84 +1,149 @@
-import FlyingFox
-import FlyingSocks
 import Foundation
+import NIOCore
+import NIOHTTP1
+import NIOPosix
+import Synchronization
 
 /// A small HTTP server for probes and scrapes: `/livez`, `/readyz`, `/metrics`.
 ///
-/// It waits in epoll on a thread of its own and uses no CPU between requests.
+/// It has a thread of its own, so that it answers when Swift's tasks get no turn, and whatever a visitor sends costs them nothing.
 package final class HealthServer: Sendable {
     /// Why the server could not listen or had to stop.
     package struct Failure: Error, CustomStringConvertible {
         package let description: String
     }
 
+    /// What a visitor may take.
+    package struct Limits: Sendable {
+        /// Connections at once; one more closes the oldest, so that visitors who say nothing keep nobody out.
+        package var connections = 64
+        /// Bytes of a request's header fields, and of its path.
+        package var headBytes = 8192
+        /// For sending the head, and again for taking the answer.
+        package var patience = Duration.seconds(5)
+
+        package init() {}
+    }
+
     /// The address it was given.
     package let address: ListenAddress
 
-    private let server: HTTPServer
+    private let pages: HealthPages
+    private let limits: Limits
+    private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
 
     /// - Parameters:
     ///   - address: Where to listen.
+    ///   - isAlive: What must hold for `/livez` to answer 200. Called, as all others, on the server's thread.
     ///   - checks: What must hold for `/readyz` to answer 200; all are run for each request.
     ///   - metrics: The body of `/metrics`, in the Prometheus text format.
-    /// - Throws: ``Failure`` when the address is not one.
     package init(
-        address: ListenAddress,
-        checks: [@Sendable () async -> HealthCheck],
+        address: ListenAddress, limits: Limits = Limits(),
+        isAlive: @escaping @Sendable () -> [HealthCheck] = { [] },
+        checks: @escaping @Sendable () -> [HealthCheck],
         metrics: @escaping @Sendable () -> String
-    ) throws(Failure) {
+    ) {
         self.address = address
-        let pages = HealthPages(checks: checks, metrics: metrics)
-        do {
-            let configuration =
-                address.isIPv6
-                ? HTTPServer.Configuration(
-                    address: try .inet6(ip6: address.host, port: address.port), sharedRequestReplaySize: 65_536, logger: .disabled
-                )
-                : HTTPServer.Configuration(
-                    address: try .inet(ip4: address.host, port: address.port), sharedRequestReplaySize: 65_536, logger: .disabled)
-            self.server = HTTPServer(config: configuration, handler: pages)
-        } catch {
-            throw Failure(description: "\(address) is not an address to listen on")
-        }
+        self.limits = limits
+        pages = HealthPages(isAlive: isAlive, checks: checks, metrics: metrics)
     }
 
-    /// Serves until the task is cancelled, then closes the port and returns.
+    /// Serves until the task is cancelled, then closes the port and all connections and returns. Can be called again.
     ///
+    /// - Parameter onListening: Gets the address in use: with the kernel's port when 0 was asked for.
     /// - Throws: ``Failure`` when the port cannot be listened on, or when listening ends by itself.
-    package func run() async throws(Failure) {
+    package func run(onListening: @Sendable (ListenAddress) -> Void = { _ in }) async throws(Failure) {
+        let visitors = HealthVisitors(limit: limits.connections)
+        let channel: any Channel
         do {
-            try await server.run()
+            channel = try await bootstrap(visitors).bind(host: address.host, port: Int(address.port)).get()
         } catch {
-            if Task.isCancelled { return }
             throw Failure(description: "cannot serve HTTP on \(address): \(Self.reason(error))")
         }
+        onListening(
+            ListenAddress(
+                host: address.host, port: UInt16(clamping: channel.localAddress?.port ?? Int(address.port)),
+                isIPv6: address.isIPv6))
+        let result = await withTaskCancellationHandler {
+            await Self.result { try await channel.closeFuture.get() }
+        } onCancel: {
+            channel.close(promise: nil)
+        }
+        visitors.closeAll()
+        if Task.isCancelled { return }
+        throw Failure(description: "no longer serves HTTP on \(address): \(result.map(Self.reason) ?? "the port was closed")")
     }
 
-    /// The address in use once the server listens: with the kernel's port when 0 was asked for.
-    ///
-    /// - Throws: ``Failure`` when it does not listen within five seconds.
-    package func listeningAddress() async throws(Failure) -> ListenAddress {
+    private func bootstrap(_ visitors: HealthVisitors) -> ServerBootstrap {
+        ServerBootstrap(group: group)
+            .serverChannelOption(.backlog, value: 64)
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .serverChannelInitializer { channel in
+                // Without it a process that has no file descriptor left would spin in accept.
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(AcceptBackoffHandler(shouldForwardIOErrorCaught: false))
+                }
+            }
+            .childChannelInitializer { [pages, limits] channel in
+                visitors.admit(channel)
+                return channel.eventLoop.makeCompletedFuture {
+                    let pipeline = channel.pipeline.syncOperations
+                    var configuration = NIOHTTPDecoderLimitConfiguration()
+                    configuration.maxHeaderFieldSize = limits.headBytes
+                    configuration.maxHeaderListSize = limits.headBytes
+                    configuration.maxHeaderFieldCount = 64
+                    try pipeline.addHandler(HTTPResponseEncoder())
+                    try pipeline.addHandler(
+                        ByteToMessageHandler(HTTPRequestDecoder(limitConfiguration: configuration)))
+                    try pipeline.addHandler(HealthVisit(pages: pages, patience: TimeAmount(limits.patience)))
+                }
+            }
+            .childChannelOption(.allowRemoteHalfClosure, value: true)
+            .childChannelOption(.maxMessagesPerRead, value: 1)
+    }
+
+    private static func result(_ body: () async throws -> Void) async -> (any Error)? {
         do {
-            try await server.waitUntilListening(timeout: 5)
+            try await body()
+            return nil
         } catch {
-            throw Failure(description: "not listening on \(address)")
-        }
-        switch await server.listeningAddress {
-        case .ip4(let host, let port): return ListenAddress(host: host, port: port, isIPv6: false)
-        case .ip6(let host, let port): return ListenAddress(host: host, port: port, isIPv6: true)
-        default: return address
+            return error
         }
     }
 
     private static func reason(_ error: any Error) -> String {
-        guard let error = error as? SocketError, case .failed(_, let code, let message) = error else {
-            return error.localizedDescription
-        }
-        switch code {
+        guard let error = error as? IOError else { return "\(error)" }
+        let message = unsafe String(cString: strerror(error.errnoCode))
+        switch error.errnoCode {
         case EADDRINUSE: return "the port is in use by another process (\(message))"
         case EADDRNOTAVAIL: return "no network interface of this machine has the address (\(message))"
         case EACCES: return "not permitted (\(message))"
         default: return message
         }
+    }
+}
+
+/// The connections that are open, oldest first.
+final class HealthVisitors: Sendable {
+    private let limit: Int
+    private let open = Mutex<[any Channel]>([])
+
+    init(limit: Int) {
+        self.limit = limit
+    }
+
+    func admit(_ channel: any Channel) {
+        let oldest = open.withLock { open -> (any Channel)? in
+            open.append(channel)
+            return open.count > limit ? open.removeFirst() : nil
+        }
+        oldest?.close(promise: nil)
+        channel.closeFuture.whenComplete { [weak self] _ in
+            self?.open.withLock { $0.removeAll { $0 === channel } }
+        }
+    }
+
+    func closeAll() {
+        for channel in open.withLock({ $0 }) { channel.close(promise: nil) }
     }
 }

@@ -4,17 +4,19 @@ package import Logging
 package struct JSONLogHandler: LineLogHandler {
     package let label: String
     package let output: LogOutput
-    package var logLevel: Logger.Level
+    package let threshold: LogThreshold
+    package var ownLevel: Logger.Level?
     package var metadata: Logger.Metadata = [:]
     package var metadataProvider: Logger.MetadataProvider?
 
     private static let own: Set = ["timestamp", "level", "logger", "message"]
 
     package init(
-        label: String, level: Logger.Level, output: LogOutput = .standardError, metadataProvider: Logger.MetadataProvider? = nil
+        label: String, threshold: LogThreshold, output: LogOutput = .standardError,
+        metadataProvider: Logger.MetadataProvider? = nil
     ) {
         self.label = label
-        self.logLevel = level
+        self.threshold = threshold
         self.output = output
         self.metadataProvider = metadataProvider
     }

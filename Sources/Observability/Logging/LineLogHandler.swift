@@ -5,12 +5,20 @@ package protocol LineLogHandler: LogHandler {
     var output: LogOutput { get }
     /// The logger's name.
     var label: String { get }
+    /// The level of a logger that was given none of its own.
+    var threshold: LogThreshold { get }
+    var ownLevel: Logger.Level? { get set }
 
     /// - Parameter metadata: Everything known at the event, in the order in which it is to be shown.
     func line(_ event: LogEvent, timestamp: String, metadata: [(key: String, value: Logger.Metadata.Value)]) -> String
 }
 
 extension LineLogHandler {
+    package var logLevel: Logger.Level {
+        get { ownLevel ?? threshold.level }
+        set { ownLevel = newValue }
+    }
+
     package func log(event: LogEvent) {
         output.write(line(event, timestamp: LogTimestamp.now(), metadata: ordered(merged(event))))
     }

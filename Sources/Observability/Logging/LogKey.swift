@@ -8,6 +8,8 @@ package enum LogKey {
     package static let disk = "disk"
     /// The error that a line is about.
     package static let error = "error"
+    /// How many lines or messages were dropped.
+    static let dropped = "dropped"
 
     /// The keys that come before all others in a line, in this order.
     static let first = [taskID, instance, disk]

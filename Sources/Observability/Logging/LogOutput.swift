@@ -1,34 +1,114 @@
 import Foundation
 import Synchronization
 
-/// Writes whole lines to a file descriptor, each with one write(2), one at a time.
+/// Writes whole lines to a file descriptor, in their order, from a thread of its own: whoever logs never waits for whoever reads the log.
+///
+/// Lines that a stalled reader leaves no room for are dropped and counted, and the log says how many as soon as it is read again.
 package final class LogOutput: Sendable {
     /// The process's standard error.
     package static let standardError = LogOutput(descriptor: 2)
 
-    private let descriptor: Int32
-    private let turn = Mutex<Void>(())
+    /// Bytes that may wait.
+    static let defaultCapacity = 1 << 20
 
-    package init(descriptor: Int32) {
-        self.descriptor = descriptor
+    private struct State {
+        var waiting: [UInt8] = []
+        /// Lines dropped that the log has not spoken of yet.
+        var unreported = 0
+        var dropped = 0
+        var isStarted = false
+        var isWriting = false
+        var flushWaiters: [DispatchSemaphore] = []
+
+        var isIdle: Bool { waiting.isEmpty && !isWriting }
     }
 
-    /// Writes the line and a line feed. A line that the descriptor refuses (closed, full disk) is dropped: there is nowhere
-    /// left to say so.
+    private let descriptor: Int32
+    private let capacity: Int
+    private let state = Mutex(State())
+    private let work = DispatchSemaphore(value: 0)
+    private let lossLine = Mutex<@Sendable (Int) -> String>({ "\($0) log lines were dropped: nobody read the log" })
+
+    package init(descriptor: Int32, capacity: Int = defaultCapacity) {
+        self.descriptor = descriptor
+        self.capacity = capacity
+    }
+
+    /// Lines dropped since the start.
+    package var dropped: Int { state.withLock { $0.dropped } }
+
+    /// How the log says that lines are missing.
+    package func describeLosses(_ line: @escaping @Sendable (Int) -> String) { lossLine.withLock { $0 = line } }
+
+    /// Hands over the line and a line feed; never waits. A line that the descriptor refuses (closed, full disk) is gone: there is
+    /// nowhere left to say so.
     func write(_ line: String) {
-        let bytes = Array((line + "\n").utf8)
-        turn.withLock { _ in
-            var rest = bytes[...]
-            while !rest.isEmpty {
-                let written = unsafe rest.withUnsafeBytes { unsafe Foundation.write(descriptor, $0.baseAddress, $0.count) }
-                if written >= 0 {
-                    rest = rest.dropFirst(written)
-                } else if errno == EAGAIN {
-                    var writable = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
-                    guard unsafe poll(&writable, 1, 1000) > 0 else { return }
-                } else if errno != EINTR {
-                    return
+        let (isNew, needsSignal) = state.withLock { state -> (Bool, Bool) in
+            guard state.waiting.count + line.utf8.count < capacity else {
+                state.unreported += 1
+                state.dropped += 1
+                return (false, false)
+            }
+            let wasEmpty = state.waiting.isEmpty
+            state.waiting.append(contentsOf: line.utf8)
+            state.waiting.append(UInt8(ascii: "\n"))
+            defer { state.isStarted = true }
+            return (!state.isStarted, wasEmpty)
+        }
+        if isNew { start() }
+        if needsSignal { work.signal() }
+    }
+
+    /// Waits until all that was handed over is written, but no longer than that. Blocks: for the end of a process.
+    package func flush(within limit: Duration) {
+        let written = DispatchSemaphore(value: 0)
+        let isIdle = state.withLock { state in
+            if !state.isIdle { state.flushWaiters.append(written) }
+            return state.isIdle
+        }
+        guard !isIdle else { return }
+        _ = written.wait(timeout: .now() + limit / .seconds(1))
+    }
+
+    private func start() {
+        let thread = Thread { [self] in
+            while true {
+                work.wait()
+                writeWaiting()
+            }
+        }
+        thread.name = "log"
+        thread.start()
+    }
+
+    private func writeWaiting() {
+        while true {
+            let (bytes, lost) = state.withLock { state in
+                state.isWriting = !state.waiting.isEmpty || state.unreported > 0
+                if !state.isWriting {
+                    for waiter in state.flushWaiters { waiter.signal() }
+                    state.flushWaiters = []
                 }
+                defer { (state.waiting, state.unreported) = ([], 0) }
+                return (state.waiting, state.unreported)
+            }
+            guard !bytes.isEmpty || lost > 0 else { return }
+            send(bytes)
+            if lost > 0 { send(Array((lossLine.withLock { $0 }(lost) + "\n").utf8)) }
+        }
+    }
+
+    private func send(_ bytes: [UInt8]) {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let written = unsafe rest.withUnsafeBytes { unsafe Foundation.write(descriptor, $0.baseAddress, $0.count) }
+            if written >= 0 {
+                rest = rest.dropFirst(written)
+            } else if errno == EAGAIN {
+                var writable = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+                _ = unsafe poll(&writable, 1, -1)
+            } else if errno != EINTR {
+                return
             }
         }
     }

@@ -8,14 +8,28 @@ package enum LoggingSetup {
         case json
     }
 
+    /// The least level that is logged by loggers that were given none of their own; can be changed while the process runs.
+    package static let threshold = LogThreshold(.info)
+
     /// Makes every logger of the process write such lines to standard error. To be called once, before the first logger.
     package static func bootstrap(format: Format, level: Logger.Level) {
-        LoggingSystem.bootstrap(
-            { label, provider in
-                switch format {
-                case .text: TextLogHandler(label: label, level: level, metadataProvider: provider)
-                case .json: JSONLogHandler(label: label, level: level, metadataProvider: provider)
-                }
-            }, metadataProvider: nil)
+        threshold.set(level)
+        LogOutput.standardError.describeLosses { count in
+            let handler = handler(format, "pivotd", nil)
+            let event = LogEvent(
+                level: .warning, message: "log lines are missing: whoever reads the log was too slow", metadata: nil, source: nil,
+                file: #fileID, function: #function, line: #line)
+            return handler.line(event, timestamp: LogTimestamp.now(), metadata: [(key: LogKey.dropped, value: "\(count)")])
+        }
+        LoggingSystem.bootstrap({ label, provider in handler(format, label, provider) }, metadataProvider: nil)
+    }
+
+    private static func handler(
+        _ format: Format, _ label: String, _ provider: Logger.MetadataProvider?
+    ) -> any LineLogHandler {
+        switch format {
+        case .text: TextLogHandler(label: label, threshold: threshold, metadataProvider: provider)
+        case .json: JSONLogHandler(label: label, threshold: threshold, metadataProvider: provider)
+        }
     }
 }

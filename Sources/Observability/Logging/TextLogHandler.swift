@@ -4,15 +4,17 @@ package import Logging
 package struct TextLogHandler: LineLogHandler {
     package let label: String
     package let output: LogOutput
-    package var logLevel: Logger.Level
+    package let threshold: LogThreshold
+    package var ownLevel: Logger.Level?
     package var metadata: Logger.Metadata = [:]
     package var metadataProvider: Logger.MetadataProvider?
 
     package init(
-        label: String, level: Logger.Level, output: LogOutput = .standardError, metadataProvider: Logger.MetadataProvider? = nil
+        label: String, threshold: LogThreshold, output: LogOutput = .standardError,
+        metadataProvider: Logger.MetadataProvider? = nil
     ) {
         self.label = label
-        self.logLevel = level
+        self.threshold = threshold
         self.output = output
         self.metadataProvider = metadataProvider
     }

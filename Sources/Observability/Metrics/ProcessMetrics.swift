@@ -23,6 +23,7 @@ package enum ProcessMetrics {
         if let descriptors = try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd") {
             text += sample("process_open_fds", "gauge", Double(descriptors.count))
         }
+        text += sample("pivotd_log_lines_dropped_total", "counter", Double(LogOutput.standardError.dropped))
         return text
     }
 

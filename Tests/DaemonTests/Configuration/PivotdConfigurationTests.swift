@@ -61,7 +61,7 @@ import Testing
         #expect(!configuration.hypervisor.allowedPaths.contains { $0.hasPrefix("/dev/loop") || $0.hasPrefix("/dev/sd") })
         #expect(configuration.swap.timeout == nil)
         #expect(configuration.swap.stallTimeout == .seconds(300))
-        #expect(configuration.daemon.httpAddress.map { "\($0)" } == "127.0.0.1:9177")
+        #expect(configuration.daemon.httpAddress.map { "\($0)" } == "127.0.0.1:9178")
         #expect(configuration.daemon.maxConcurrentSwaps == 8)
         #expect("\(configuration.daemon.logLevel)" == "info")
         #expect(configuration.daemon.journalRetention == .seconds(168 * 3600))

@@ -5,7 +5,7 @@ import Testing
 @testable import Daemon
 @testable import VolumeSwap
 
-@Suite(.timeLimit(.minutes(1))) struct CallConnectionsTests {
+@Suite(.timeLimit(.minutes(10))) struct CallConnectionsTests {
     private static let logger = Logger(label: "connections-tests") { _ in SwiftLogNoOpLogHandler() }
     private let clock = ManualClock()
 

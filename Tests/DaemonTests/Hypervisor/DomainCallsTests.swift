@@ -6,7 +6,7 @@ import Testing
 @testable import Daemon
 @testable import VolumeSwap
 
-@Suite(.timeLimit(.minutes(1))) struct DomainCallsTests {
+@Suite(.timeLimit(.minutes(10))) struct DomainCallsTests {
     private let clock = ManualClock()
     private let log = CollectedLog()
     private let web = DomainIdentity(uuid: "5a9c2a6c-1f2b-4b5e-9f7a-0d6f6f1f0c11", name: "web")

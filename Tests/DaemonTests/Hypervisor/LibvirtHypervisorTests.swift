@@ -7,7 +7,7 @@ import Testing
 @testable import VolumeSwap
 
 /// Against libvirt's test driver: one simulated host for the whole process, so each test defines domains of its own.
-@Suite(.timeLimit(.minutes(1))) struct LibvirtHypervisorTests {
+@Suite(.timeLimit(.minutes(10))) struct LibvirtHypervisorTests {
     private static let logger = Logger(label: "hypervisor-tests") { _ in SwiftLogNoOpLogHandler() }
 
     private func connected(_ body: (LibvirtHypervisor, LibvirtConnection) async throws -> Void) async throws {

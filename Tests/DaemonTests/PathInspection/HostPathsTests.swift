@@ -146,7 +146,7 @@ struct HostPathsTests {
     }
 }
 
-@Suite("What the host says of devices and mounts", .enabled(if: RealVolume.isPossible), .timeLimit(.minutes(2)))
+@Suite("What the host says of devices and mounts", .enabled(if: RealVolume.isPossible), .timeLimit(.minutes(10)))
 struct HostDevicesTests {
     @Test("A block device: its size is known once it is opened, its number before; the file behind it is another name")
     func loop() async throws {

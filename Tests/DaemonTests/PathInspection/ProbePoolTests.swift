@@ -4,7 +4,7 @@ import Testing
 
 @testable import Daemon
 
-@Suite("ProbePool", .timeLimit(.minutes(1)))
+@Suite("ProbePool", .timeLimit(.minutes(10)))
 struct ProbePoolTests {
     /// Questions that hang until they are let go.
     final class Hang: Sendable {

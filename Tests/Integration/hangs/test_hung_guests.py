@@ -35,7 +35,7 @@ def test_five_of_them_hold_up_nobody(lab, own_stage, pool):
         for scene in scenes:
             assert not stage.caller.answered(scene.message), "answered, though its guest cannot be asked"
     for scene in scenes:
-        until(lambda: scene.task()["state"] == "copying", 90, lambda: f"not gone on with: {scene.task()}")
+        until(lambda one=scene: one.task()["state"] == "copying", 90, lambda one=scene: f"not gone on with: {one.task()}")
         stage.caller.call("set_bandwidth", task_id=scene.task()["task_id"], bandwidth_mib_s=1024)
     for scene in scenes:
         scene.succeed(repeats=True)

@@ -34,7 +34,7 @@ def test_two_swaps_at_once_onto_one_volume(lab, rpc, pool, host):
     options = {"strategy": "copy", "bandwidth_mib_s": 4}
     calls = [rpc.later("swap_volume", **onto(guest, info, options=options)) for guest, info in zip(guests, names)]
     outcomes = []
-    for guest, call in zip(guests, calls):
+    for call in calls:
         try:
             outcomes.append(call.result(60))
         except exception.InvalidVolume as refusal:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from .processes import LabError, Process, Workspace, end, run, until
 
-# Without these, probing loops for minutes on machines whose /dev/kvm QEMU's user cannot open, and QEMU wants cgroups and virtlogd.
+# Without these, probing loops for minutes on machines whose /dev/kvm QEMU's user cannot open; QEMU wants cgroups and virtlogd.
 QEMU_CONF = """\
 user = "root"
 group = "root"

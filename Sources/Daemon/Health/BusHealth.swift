@@ -1,0 +1,102 @@
+import AMQP
+import Observability
+import OsloMessaging
+import Synchronization
+
+/// What stands between the worker and its bus, in words.
+final class BusHealth: Sendable {
+    /// What is known of one connection.
+    struct Connection: Sendable {
+        var isConnected: Bool
+        /// Why the last attempt failed, or the last connection ended.
+        var failure: AMQPError?
+    }
+
+    /// All that the verdict depends on.
+    struct Sight: Sendable {
+        var consuming: Connection
+        var publishing: Connection
+        var isConsuming: Bool
+        var blockedReason: String?
+        var serving: RPCServer.State
+        var oldestUnconfirmed: Duration
+    }
+
+    /// Above this the broker counts as one that does not answer.
+    static let confirmLimit = Duration.seconds(10)
+
+    private struct Events {
+        var failures: [Side: AMQPError] = [:]
+        var blockedReason: String?
+    }
+
+    private enum Side: Sendable { case consuming, publishing }
+
+    private let events = Mutex(Events())
+
+    /// Reads the connections' events until they are closed or the task is cancelled.
+    func follow(_ transport: AMQPTransport) async {
+        await withDiscardingTaskGroup { group in
+            group.addTask { await self.follow(transport.consumer.events, .consuming) }
+            group.addTask { await self.follow(transport.publisher.events, .publishing) }
+        }
+    }
+
+    func check(_ transport: AMQPTransport, _ server: RPCServer, oldestUnconfirmed: Duration) -> HealthCheck {
+        let events = events.withLock { $0 }
+        return Self.verdict(
+            Sight(
+                consuming: .init(isConnected: transport.consumer.isConnected, failure: events.failures[.consuming]),
+                publishing: .init(isConnected: transport.publisher.isConnected, failure: events.failures[.publishing]),
+                isConsuming: transport.consumer.isConsuming,
+                blockedReason: transport.publisher.isBlocked ? events.blockedReason ?? "" : nil,
+                serving: server.state, oldestUnconfirmed: oldestUnconfirmed))
+    }
+
+    static func verdict(_ sight: Sight) -> HealthCheck {
+        let trouble = trouble(sight)
+        return HealthCheck("bus", ok: trouble == nil, detail: trouble ?? "")
+    }
+
+    private static func trouble(_ sight: Sight) -> String? {
+        for connection in [sight.consuming, sight.publishing] where !connection.isConnected { return reason(connection.failure) }
+        if let reason = sight.blockedReason {
+            return "the broker takes no messages: memory or disk alarm\(reason.isEmpty ? "" : " (\(reason))")"
+        }
+        if sight.oldestUnconfirmed > confirmLimit {
+            return "the broker does not answer: a reply has not been confirmed for \(sight.oldestUnconfirmed.rounded)"
+        }
+        switch sight.serving {
+        case .suspended(let reason): return "not consuming: \(reason)"
+        case .draining: return "not consuming: stopping"
+        case .idle: return "not consuming yet"
+        case .consuming: return sight.isConsuming ? nil : "not consuming: the queues are being declared"
+        }
+    }
+
+    static func reason(_ failure: AMQPError?) -> String {
+        guard let failure else { return "no connection to the broker yet" }
+        switch failure.code {
+        case .authenticationFailed:
+            return "the broker refuses the user name, the password or the virtual host: \(failure.message)"
+        case .tls: return "no TLS connection to the broker: \(failure.message)"
+        case .connectFailed: return "no broker: \(failure.message)"
+        case .channelClosed: return "the broker refuses a declaration: \(failure.message)"
+        default: return "the connection to the broker is lost: \(failure)"
+        }
+    }
+
+    private func follow(_ stream: AsyncStream<AMQPConnectionEvent>, _ side: Side) async {
+        for await event in stream {
+            events.withLock { events in
+                switch event {
+                case .connected: events.failures[side] = nil
+                case .disconnected(let error): events.failures[side] = error
+                case .blocked(let reason): events.blockedReason = reason
+                case .unblocked: events.blockedReason = nil
+                case .consumerCancelled: break
+                }
+            }
+        }
+    }
+}

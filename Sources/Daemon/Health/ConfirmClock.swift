@@ -1,0 +1,81 @@
+import OsloMessaging
+import Synchronization
+
+/// For how long the broker has not confirmed what it was sent. Pure.
+///
+/// An attempt that times out and is made again does not start the count anew: only the broker's word does.
+struct ConfirmClock: Sendable {
+    typealias Instant = ContinuousClock.Instant
+
+    /// How long after a failed attempt the next one is expected.
+    static let retryGap = Duration.seconds(2)
+
+    private var inFlight: [UInt64: Instant] = [:]
+    private var nextID: UInt64 = 0
+    /// The beginning of the oldest attempt that failed, and when the last one did, since the broker's last word.
+    private var failed: (began: Instant, last: Instant)?
+
+    init() {}
+
+    mutating func begin(at now: Instant) -> UInt64 {
+        nextID += 1
+        inFlight[nextID] = now
+        return nextID
+    }
+
+    mutating func end(_ id: UInt64, hasWord: Bool, at now: Instant) {
+        guard let began = inFlight.removeValue(forKey: id) else { return }
+        failed = hasWord ? nil : (min(failed?.began ?? began, began), now)
+    }
+
+    /// Zero when nothing waits for a confirm.
+    func age(at now: Instant) -> Duration {
+        var oldest = inFlight.values.min()
+        if let failed, !inFlight.isEmpty || failed.last.duration(to: now) < Self.retryGap {
+            oldest = min(oldest ?? failed.began, failed.began)
+        }
+        return oldest?.duration(to: now) ?? .zero
+    }
+}
+
+/// A publisher whose confirms are timed.
+final class TimedPublisher: MessagePublisher {
+    private let base: any MessagePublisher
+    private let clock = Mutex(ConfirmClock())
+
+    init(_ base: any MessagePublisher) {
+        self.base = base
+    }
+
+    /// For how long the oldest publish has had no confirm.
+    var oldestUnconfirmed: Duration { clock.withLock { $0.age(at: .now) } }
+
+    func publish(
+        _ body: [UInt8], properties: MessageProperties, exchange: String, routingKey: String, mandatory: Bool
+    ) async throws(TransportError) -> PublishOutcome {
+        try await timed { () async throws(TransportError) in
+            try await base.publish(
+                body, properties: properties, exchange: exchange, routingKey: routingKey, mandatory: mandatory)
+        }
+    }
+
+    func publish(_ reply: RPCReply, body: [UInt8], to queue: String) async throws(TransportError) -> PublishOutcome {
+        try await timed { () async throws(TransportError) in try await base.publish(reply, body: body, to: queue) }
+    }
+
+    func waitUntilPublishable() async throws(TransportError) { try await base.waitUntilPublishable() }
+
+    private func timed(
+        _ publish: () async throws(TransportError) -> PublishOutcome
+    ) async throws(TransportError) -> PublishOutcome {
+        let id = clock.withLock { $0.begin(at: .now) }
+        do throws(TransportError) {
+            let outcome = try await publish()
+            clock.withLock { $0.end(id, hasWord: true, at: .now) }
+            return outcome
+        } catch {
+            clock.withLock { $0.end(id, hasWord: false, at: .now) }
+            throw error
+        }
+    }
+}

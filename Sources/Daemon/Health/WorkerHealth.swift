@@ -1,0 +1,61 @@
+import Observability
+import Synchronization
+
+/// What the health pages show of a worker, from its first moment to its last.
+final class WorkerHealth: Sendable {
+    /// A worker's own part, once it is complete.
+    struct Worker: Sendable {
+        /// Why it is not ready, or what an operator should know although it is.
+        let readiness: @Sendable () -> [HealthCheck]
+        /// What has to go on all the time.
+        let vitals: @Sendable () -> [Vital]
+        /// Brings the figures up to date.
+        let updateMetrics: @Sendable () -> Void
+    }
+
+    private enum Phase {
+        case starting(waitsFor: String)
+        case running(Worker)
+        case stopping(Worker?)
+
+        var worker: Worker? {
+            switch self {
+            case .starting: nil
+            case .running(let worker): worker
+            case .stopping(let worker): worker
+            }
+        }
+    }
+
+    let executor = ExecutorBeat()
+    private let phase = Mutex(Phase.starting(waitsFor: "starting"))
+
+    func waits(for reason: String) {
+        phase.withLock { if case .starting = $0 { $0 = .starting(waitsFor: reason) } }
+    }
+
+    func runs(_ worker: Worker) {
+        phase.withLock { if case .starting = $0 { $0 = .running(worker) } }
+    }
+
+    func stops() {
+        phase.withLock { phase in phase = .stopping(phase.worker) }
+    }
+
+    var readiness: [HealthCheck] {
+        switch phase.withLock({ $0 }) {
+        case .starting(let reason): [HealthCheck("start", ok: false, detail: reason)]
+        case .running(let worker): worker.readiness()
+        case .stopping: [HealthCheck("worker", ok: false, detail: "stopping")]
+        }
+    }
+
+    var liveness: [HealthCheck] {
+        let vitals = [executor.vital] + (phase.withLock { $0.worker }?.vitals() ?? [])
+        return vitals.map(\.check)
+    }
+
+    var isAlive: Bool { liveness.allSatisfy(\.isOK) }
+
+    func updateMetrics() { phase.withLock { $0.worker }?.updateMetrics() }
+}

@@ -1,0 +1,36 @@
+import Journal
+import Logging
+import Observability
+import VolumeSwap
+
+/// Opens the journal of a worker. A disk that is full, read-only or failing may get well, so it is waited for as the broker is.
+struct JournalOpening: Sendable {
+    private static let pauses = Duration.milliseconds(500)...Duration.seconds(10)
+
+    let logger: Logger
+    /// Told what is waited for.
+    let onWait: @Sendable (String) -> Void
+    let open: @Sendable () async throws(JournalError) -> SQLiteJournal
+
+    /// - Returns: nil when the task is cancelled before the journal is open.
+    /// - Throws: ``JournalError`` of code `unusable`: waiting would not help.
+    func run() async throws(JournalError) -> SQLiteJournal? {
+        var pause = Self.pauses.lowerBound
+        var told: String?
+        while !Task.isCancelled {
+            do {
+                let journal = try await open()
+                if told != nil { logger.notice("the journal can be opened: the start goes on") }
+                return journal
+            } catch {
+                guard error.code == .unavailable else { throw error }
+                if told != error.message { logger.error("the start waits: \(error.message)") }
+                told = error.message
+                onWait(error.message)
+            }
+            guard (try? await Task.sleep(for: pause)) != nil else { break }  // a bounded back-off
+            pause = min(pause * 2, Self.pauses.upperBound)
+        }
+        return nil
+    }
+}
