@@ -3,6 +3,7 @@
 import contextlib
 import time
 
+import pytest
 from expectations import assert_outcome, assert_runs_on, assert_stayed
 from faults.scene import MIDDLING
 from lab.hangs import hung
@@ -66,6 +67,23 @@ def test_yank_ends_it_at_once(lab, stage, pool):
         assert again.reply()["failure"] is None
     again.conclude()
     scene.new.close()
+
+
+@pytest.mark.parametrize("code", ["aborted", "timed_out"])
+def test_a_copy_that_hangs_as_it_starts(lab, stage, pool, code):
+    """QEMU waits for the server of the volume that it opens, and the domain answers nothing meanwhile: the caller does not wait for that."""
+    options = {"timeout_s": 5} if code == "timed_out" else {}
+    scene = stage.scene(pool.one(), lab.volumes.nbd(), strategy="copy", **options)
+    with hung(scene.new.server.pid):
+        scene.send()
+        until(lambda: scene.task()["state"] == "preparing", 60, "the swap does not begin")
+        time.sleep(3)  # for the looks before the copy
+        if code == "aborted":
+            stage.caller.call("abort_swap", task_id=scene.task()["task_id"])
+        failure = scene.refusal()
+        assert_outcome(failure["kwargs"], code, left_behind="vdb")
+    assert scene.settled()["state"] == ("aborted" if code == "aborted" else "failed")
+    assert_stayed(scene.guest, scene.new)
 
 
 def test_a_copy_in_step_is_cancelled_under_a_busy_guest(lab, stage):
