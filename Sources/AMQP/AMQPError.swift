@@ -56,6 +56,16 @@ package struct AMQPError: Error, Sendable, CustomStringConvertible {
         AMQPError(code: code, message: "\(subject): \(message)", replyCode: replyCode, isRetriable: isRetriable)
     }
 
+    /// Whether a channel.close on publishing is about a publish like this, by the texts of RabbitMQ's `rabbit_channel`:
+    /// "no exchange 'E' in vhost 'V'", "access to exchange 'E' in vhost …" (where E is amq.default for the default one), and
+    /// "message size N is larger than …".
+    func isAboutPublish(to exchange: String, bodySize: Int) -> Bool {
+        message.contains("exchange '\(exchange.isEmpty ? "amq.default" : exchange)' ")
+            || message.contains("message size \(bodySize) ")
+    }
+
     static let closedByUs = AMQPError(code: .connectionClosed, message: "the connection was closed", isRetriable: false)
+    /// For what had not been sent when the connection ended.
+    static func unsent(_ error: AMQPError) -> AMQPError { AMQPError(code: .notConnected, message: error.message) }
     static let noConnection = AMQPError(code: .notConnected, message: "there is no connection to the broker")
 }

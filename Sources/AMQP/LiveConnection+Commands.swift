@@ -13,8 +13,7 @@ extension LiveConnection {
                 core.withState { state in
                     state.publishesInFlight -= rest.count { if case .publish = $0 { true } else { false } }
                 }
-                let outcome = AMQPError(code: .connectionClosed, message: error.message, replyCode: error.replyCode)
-                IOLoop.refuse(rest, outcome)
+                IOLoop.refuse(rest, .unsent(error))
                 throw error
             }
         }

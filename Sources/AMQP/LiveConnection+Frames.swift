@@ -98,10 +98,10 @@ extension LiveConnection {
         }
     }
 
-    /// The broker does not say which publish it was, only names the exchange it misses; the others may be tried again.
+    /// The broker does not say which publish it was, only what it was about; the others may be tried again.
     private func failPublishes(_ error: AMQPError) {
         let entries = confirms.reset()
-        let isNamed = entries.map { error.message.contains("'\($0.exchange)'") }
+        let isNamed = entries.map { error.isAboutPublish(to: $0.exchange, bodySize: $0.message.body.count) }
         let isNobody = !isNamed.contains(true)
         for (entry, isCulprit) in zip(entries, isNamed) {
             let outcome = AMQPError(

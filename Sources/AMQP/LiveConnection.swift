@@ -99,17 +99,18 @@ final class LiveConnection {
 
     /// The connection is gone: everyone in wait learns it.
     func abandon(_ error: AMQPError) {
-        var publishes = confirms.reset().map(\.waiter)
-        publishes += held.map(\.reply)
+        let underWay = confirms.reset().map(\.waiter)
+        let unsent = held.map(\.reply)
         held = []
         let outcome = AMQPError(
             code: .connectionClosed, message: error.message, replyCode: error.replyCode, isRetriable: true)
         let commands = core.disconnected()
-        finish(publishes, .failure(outcome))
+        finish(underWay, .failure(outcome))
+        finish(unsent, .failure(.unsent(error)))
         core.withState { state in
             state.publishesInFlight -= commands.count { if case .publish = $0 { true } else { false } }
         }
-        IOLoop.refuse(commands, outcome)
+        IOLoop.refuse(commands, .unsent(error))
         context.deliveries.removeStale()
     }
 

@@ -103,13 +103,21 @@ extension SettlementToken {
 
 extension TransportError {
     fileprivate init(_ error: AMQPError) {
-        let code: Code =
-            switch error.code {
-            case .invalidArgument: .invalid
-            case .nacked, .overflow, .channelClosed: .refused
-            case .connectionClosed where !error.isRetriable: .closed
-            default: .disconnected
-            }
-        self.init(code: code, message: error.description, isRetriable: error.isRetriable)
+        self.init(code: Self.code(error), message: error.description, isRetriable: error.isRetriable)
+    }
+
+    private static func code(_ error: AMQPError) -> Code {
+        switch (error.code, error.replyCode) {
+        case (.invalidArgument, _): .invalid
+        case (.channelClosed, 403) where !error.isRetriable: .forbidden
+        case (.channelClosed, 406) where !error.isRetriable: .tooLarge
+        case (.channelClosed, _) where error.isRetriable: .suspected
+        case (.nacked, _), (.overflow, _), (.channelClosed, _): .refused
+        case (.connectionClosed, _) where !error.isRetriable: .closed
+        // 320 is CONNECTION_FORCED: an operator, or the broker's shutdown.
+        case (.connectionClosed, let replyCode?) where replyCode != 320: .suspected
+        case (.connectionClosed, _): .lost
+        default: .disconnected
+        }
     }
 }

@@ -5,6 +5,7 @@ package struct EnvelopeError: Error, Sendable, Hashable, CustomStringConvertible
         case unsupportedVersion = "unsupported_envelope"
         case missingKey = "missing_key"
         case wrongType = "wrong_type"
+        case reservedQueue = "reserved_queue"
     }
 
     package let code: Code

@@ -44,7 +44,8 @@ package enum MessageEnvelope {
     /// JSON here, and its caller waits. Where the last of each name stands, after which oslo.messaging puts a plain token.
     private static func address(inUnreadable text: String) -> ReplyAddress? {
         guard let messageID = token("_msg_id", in: text), let queue = token("_reply_q", in: text) else { return nil }
-        return ReplyAddress(messageID: messageID, replyQueue: queue, timeout: nil)
+        let address = ReplyAddress(messageID: messageID, replyQueue: queue, timeout: nil)
+        return address.isReserved ? nil : address
     }
 
     private static func token(_ name: String, in text: String) -> String? {

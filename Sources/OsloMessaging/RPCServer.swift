@@ -138,7 +138,7 @@ package final class RPCServer: Sendable {
             guard let address = request.replyAddress else {
                 if case .failure(let failure) = result {
                     logger.info(
-                        "cast failed", metadata: ["method": "\(request.method.prefix(64))", "failure": "\(failure.className)"])
+                        "cast failed", metadata: ["method": "\(Echo.cut(request.method))", "failure": "\(failure.className)"])
                 }
                 await transport.acknowledge(message.settlement)
                 break

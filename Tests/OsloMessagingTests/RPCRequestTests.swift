@@ -39,6 +39,7 @@ import Testing
         (#"{"method": "m", "_msg_id": 7, "_reply_q": "q"}"#, .wrongType),
         (#"{"method": "m", "_msg_id": "x", "_reply_q": {}}"#, .wrongType),
         (#"{"method": "m", "_msg_id": "x", "_reply_q": "q", "_timeout": "60"}"#, .wrongType),
+        (#"{"method": "m", "_msg_id": "x", "_reply_q": "amq.gen-1"}"#, .reservedQueue),
         (#"{"method": "m", "args": []}"#, .wrongType), (#"{"method": "m", "_msg_id": "x"}"#, .missingKey),
     ])
     func faultsAreTyped(_ body: String, _ code: EnvelopeError.Code) {
@@ -87,7 +88,10 @@ import Testing
 
     @Test(
         "Without plain names of both nobody is answered",
-        arguments: [#""_msg_id": "a""#, #""_msg_id": "a", "_reply_q": "x y""#, #""_msg_id": 5, "_reply_q": "q""#])
+        arguments: [
+            #""_msg_id": "a""#, #""_msg_id": "a", "_reply_q": "amq.rabbitmq.reply-to""#,
+            #""_msg_id": "a", "_reply_q": "x y""#, #""_msg_id": 5, "_reply_q": "q""#,
+        ])
     func unreadableAddress(members: String) {
         let envelope: JSONValue = ["oslo.version": "2.0", "oslo.message": .string("{\(members), \"x\": NaN}")]
         let error = #expect(throws: EnvelopeError.self) { try RPCRequest(decoding: envelope.serializedBytes()) }

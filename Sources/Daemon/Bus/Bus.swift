@@ -22,9 +22,10 @@ final class Bus: Service {
                 ? topology.notifications(topic: configuration.notificationTopic, priorities: [.info, .error]) : topology.requests,
             prefetch: configuration.prefetch, logger: logger)
         confirms = TimedPublisher(transport)
-        replies = ReplyPublisher(
-            publisher: confirms, configuration: .init(retryTimeout: configuration.replyRetryTimeout), logger: logger)
         failures = NovaFailure(module: configuration.failureModule)
+        replies = ReplyPublisher(
+            publisher: confirms, configuration: .init(retryTimeout: configuration.replyRetryTimeout, failures: failures),
+            logger: logger)
         notifier =
             configuration.notifications
             ? Notifier(
