@@ -170,12 +170,13 @@ package final class AMQPConnection: Sendable {
 
     /// Declares more, starts its consumers at once, and keeps it all for later connects; nothing is kept if it throws.
     ///
+    /// - Parameter isKept: false declares it this once; a later connect cannot fail because of it.
     /// - Returns: the names the broker gave to queues declared without one, in order.
     /// - Throws: `channelClosed` with the broker's reply code if it refuses, `notConnected`, `invalidArgument`, or a lost connection.
     @discardableResult
-    package func declare(_ topology: AMQPTopology) async throws(AMQPError) -> [String] {
+    package func declare(_ topology: AMQPTopology, isKept: Bool = true) async throws(AMQPError) -> [String] {
         try await withCheckedContinuation { (reply: Reply<[String]>) in
-            let admitted = core.post(.declare(topology, reply)) { $0.phase == .connected }
+            let admitted = core.post(.declare(topology, isKept: isKept, reply)) { $0.phase == .connected }
             if !admitted { reply.resume(returning: .failure(.noConnection)) }
         }.get()
     }

@@ -30,7 +30,7 @@ enum Command: Sendable {
     case publish(PendingPublish)
     case acknowledge(DeliveryTag)
     case reject(DeliveryTag, requeue: Bool)
-    case declare(AMQPTopology, Reply<[String]>)
+    case declare(AMQPTopology, isKept: Bool, Reply<[String]>)
     case startConsuming(Reply<Void>)
     case stopConsuming(Reply<Void>)
 }

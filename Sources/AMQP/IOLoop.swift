@@ -113,7 +113,7 @@ final class IOLoop {
         for command in commands {
             switch command {
             case .publish(let publish): publish.reply.resume(returning: .failure(error))
-            case .declare(_, let reply): reply.resume(returning: .failure(error))
+            case .declare(_, _, let reply): reply.resume(returning: .failure(error))
             case .startConsuming(let reply), .stopConsuming(let reply): reply.resume(returning: .success(()))
             case .acknowledge, .reject: break
             }

@@ -27,8 +27,8 @@ extension LiveConnection {
             acknowledged.append(tag)
         case .reject(let tag, let requeue):
             if core.withState({ $0.ledger.write(tag) }) { try session.reject(tag.value, requeue: requeue) }
-        case .declare(let topology, let reply):
-            try declare(topology, reply)
+        case .declare(let topology, let isKept, let reply):
+            try declare(topology, isKept: isKept, reply)
         case .startConsuming(let reply):
             defer { reply.resume(returning: .success(())) }
             try startConsumers()
@@ -38,7 +38,7 @@ extension LiveConnection {
         }
     }
 
-    private func declare(_ topology: AMQPTopology, _ reply: Reply<[String]>) throws(AMQPError) {
+    private func declare(_ topology: AMQPTopology, isKept: Bool, _ reply: Reply<[String]>) throws(AMQPError) {
         do throws(AMQPError) { try topology.validate(frameMax: session.frameMax) } catch {
             return reply.resume(returning: .failure(error))
         }
@@ -47,6 +47,7 @@ extension LiveConnection {
             let names = try session.declare(topology)
             queueNames[unit.id] = names
             try startConsumers()
+            if !isKept { registry.remove(unit) }
             reply.resume(returning: .success(names))
         } catch {
             registry.remove(unit)

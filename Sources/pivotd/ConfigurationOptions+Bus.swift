@@ -12,6 +12,7 @@ struct BusOptions: ParsableArguments {
     @Option(key: "failure_module") var failureModule: String?
     @Option(key: "notifications") var notifications: String?
     @Option(key: "notification_topic") var notificationTopic: String?
+    @Option(key: "notification_queue_max_length") var notificationQueueMaxLength: String?
     @Option(key: "heartbeat_timeout_threshold") var heartbeatTimeoutThreshold: String?
     @Option(key: "amqp_durable_queues") var amqpDurableQueues: String?
     @Option(key: "amqp_auto_delete") var amqpAutoDelete: String?
@@ -40,6 +41,7 @@ struct BusOptions: ParsableArguments {
             "failure_module": failureModule,
             "notifications": notifications,
             "notification_topic": notificationTopic,
+            "notification_queue_max_length": notificationQueueMaxLength,
             "heartbeat_timeout_threshold": heartbeatTimeoutThreshold,
             "amqp_durable_queues": amqpDurableQueues,
             "amqp_auto_delete": amqpAutoDelete,

@@ -8,7 +8,8 @@ final class Bus: Service {
     /// Times the confirms of replies.
     let confirms: TimedPublisher
     let replies: ReplyPublisher
-    let notifier: Notifier?
+    /// Nil where notifications are off.
+    let notifications: NotificationLink?
     let failures: NovaFailure
 
     init(configuration: PivotdConfiguration.Bus, logger: Logger) throws {
@@ -18,39 +19,29 @@ final class Bus: Service {
             configuration: try configuration.amqpConfiguration(name: publisherID),
             consuming: topology.server(
                 topic: configuration.topic, host: configuration.host, prefetch: UInt16(clamping: configuration.prefetch)),
-            publishing: configuration.notifications
-                ? topology.notifications(topic: configuration.notificationTopic, priorities: [.info, .error]) : topology.requests,
-            prefetch: configuration.prefetch, logger: logger)
+            publishing: topology.requests, prefetch: configuration.prefetch, logger: logger)
         confirms = TimedPublisher(transport)
         failures = NovaFailure(module: configuration.failureModule)
         replies = ReplyPublisher(
             publisher: confirms, configuration: .init(retryTimeout: configuration.replyRetryTimeout, failures: failures),
             logger: logger)
-        notifier =
+        notifications =
             configuration.notifications
-            ? Notifier(
-                publisher: transport,
-                configuration: .init(
-                    exchange: configuration.exchange, topic: configuration.notificationTopic, publisherID: publisherID),
-                logger: logger) : nil
+            ? try NotificationLink(configuration, topology: topology, publisherID: publisherID, logger: logger) : nil
     }
 
     /// Runs until graceful shutdown: then what is queued goes out, and the connections are closed.
     func run() async throws {
-        try await withGracefulShutdownHandler {
-            try await withThrowingTaskGroup(of: Void.self) { group in
-                group.addTask { [transport] in try await transport.run() }
-                group.addTask { [replies] in await replies.run() }
-                group.addTask { [notifier, transport] in
-                    if let notifier { await notifier.run() } else { try? await gracefulShutdown() }
-                    // What was queued is out.
-                    await transport.close()
-                }
-                try await group.next()
-                group.cancelAll()
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            defer { group.cancelAll() }
+            group.addTask { [replies] in await replies.run() }
+            group.addTask { [notifications] in await notifications?.run() }
+            group.addTask { [notifications, transport] in
+                try? await gracefulShutdown()
+                await notifications?.close()
+                await transport.close()
             }
-        } onGracefulShutdown: { [self] in
-            notifier?.finish()
+            try await transport.run()
         }
     }
 }

@@ -13,6 +13,8 @@ extension PivotdConfiguration {
         package var failureModule: String
         package var notifications: Bool
         package var notificationTopic: String
+        /// Messages that a notification queue declared here holds; 0 for no limit.
+        package var notificationQueueMaxLength: Int
         package var heartbeatTimeoutThreshold: Int
         package var queues: QueueOptions
         package var tls: TLSOptions
@@ -38,9 +40,13 @@ extension PivotdConfiguration {
                 "Seconds for which a reply is retried whose reply queue is not there")
             failureModule = reader.text(
                 "failure_module", .bus, default: "nova.exception", "The Python module of the exceptions in failures")
-            notifications = reader.boolean("notifications", .bus, default: true, "Send notifications of swaps")
+            notifications = reader.boolean(
+                "notifications", .bus, default: false, "Send notifications of swaps, and declare their queues")
             notificationTopic = reader.text(
                 "notification_topic", .bus, default: "versioned_notifications", "The topic of notifications")
+            notificationQueueMaxLength = reader.integer(
+                "notification_queue_max_length", .bus, default: 0, 0...Int(Int32.max),
+                "x-max-length of the notification queues that pivotd declares: the oldest are dropped; 0 leaves it out")
             heartbeatTimeoutThreshold = reader.integer(
                 "heartbeat_timeout_threshold", .bus, default: 60, 0...65_535,
                 "Seconds without a sign of the broker after which the connection counts as lost; 0 switches heartbeats off")
