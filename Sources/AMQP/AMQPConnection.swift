@@ -74,6 +74,9 @@ package final class AMQPConnection: Sendable {
                 thread.name = "amqp"
                 // librabbitmq decodes nested tables by recursion, as deep as a header frame allows.
                 thread.stackSize = 32 << 20
+                let watch = Thread { [context] in context.silence.run() }
+                watch.name = "amqp-silence"
+                watch.start()
                 thread.start()
             }
         } onCancel: {

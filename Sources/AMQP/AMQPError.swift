@@ -64,6 +64,9 @@ package struct AMQPError: Error, Sendable, CustomStringConvertible {
             || message.contains("message size \(bodySize) ")
     }
 
+    static func silent(_ limit: Duration) -> AMQPError {
+        AMQPError(code: .connectionClosed, message: "no sign of the broker for \(limit.components.seconds) s")
+    }
     static let closedByUs = AMQPError(code: .connectionClosed, message: "the connection was closed", isRetriable: false)
     /// For what had not been sent when the connection ended.
     static func unsent(_ error: AMQPError) -> AMQPError { AMQPError(code: .notConnected, message: error.message) }

@@ -10,8 +10,10 @@ struct IOContext: Sendable {
     let deliveries: DeliveryBuffer
     let events: AsyncStream<AMQPConnectionEvent>.Continuation
     let logger: Logger
+    let silence = SilenceGuard()
 
     func finish() {
+        silence.finish()
         core.finish()
         deliveries.finish()
         events.finish()
@@ -61,14 +63,17 @@ final class IOLoop {
     private func serve(_ endpoint: AMQPEndpoint) throws(AMQPError) {
         let session = try Session(endpoint: endpoint, configuration: context.configuration)
         let live = LiveConnection(session: session, context: context, registry: registry)
+        if session.heartbeat > .zero { context.silence.watch(session.descriptor, limit: session.heartbeat * 2) }
         do throws(AMQPError) {
             try live.establish()
             context.logger.info("connected to RabbitMQ", metadata: ["endpoint": "\(endpoint)"])
             try live.pump()
         } catch {
-            live.abandon(error)
-            throw error
+            let outcome = context.silence.release() ? AMQPError.silent(session.heartbeat * 2) : error
+            live.abandon(outcome)
+            throw outcome
         }
+        _ = context.silence.release()
         live.abandon(.closedByUs)
         context.events.yield(.disconnected(.closedByUs))
     }

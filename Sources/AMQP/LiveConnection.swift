@@ -89,6 +89,8 @@ final class LiveConnection {
 
     /// Reads what is there; poll is level-triggered, so only librabbitmq's own buffer must not be left with a frame in it.
     func readFrames() throws(AMQPError) {
+        // Before the read: librabbitmq takes heartbeats in without a word.
+        if session.hasBufferedInput || wait(for: [session.descriptor], until: .now)[0] { context.silence.heard() }
         var count = 0
         repeat {
             guard let frame = try reader.next(session) else { return }

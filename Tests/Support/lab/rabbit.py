@@ -18,9 +18,9 @@ class Rabbit:
     With `tracing` it tells amq.rabbitmq.trace all that is published, as after `rabbitmqctl trace_on`, but also after a restart.
     """
 
-    def __init__(self, workspace: Workspace, tracing: bool = False):
-        self.workspace = workspace
-        self.directory = workspace.directory("rabbit")
+    def __init__(self, workspace: Workspace, tracing: bool = False, name: str = "rabbit"):
+        self.workspace, self.name = workspace, name
+        self.directory = workspace.directory(name)
         self.port, self.epmd_port = free_port(), free_port()
         self.node = f"pivotlab{self.port}@localhost"
         self.process = self.epmd = None
@@ -32,7 +32,7 @@ class Rabbit:
         return f"rabbit://pivot:{BROKER_PASSWORD}@127.0.0.1:{self.port}/lab"
 
     def _configure(self, tracing: bool) -> None:
-        home = self.workspace.directory("rabbit", "home")
+        home = self.workspace.directory(self.name, "home")
         settings = {
             "listeners.tcp.local": f"127.0.0.1:{self.port}",
             "default_user": "pivot",
@@ -67,9 +67,9 @@ class Rabbit:
         """Starts the node; with `wait` it is listening when this returns."""
         if not self.epmd or not self.epmd.running():
             argv = ["epmd", "-port", self.epmd_port, "-address", "127.0.0.1"]
-            self.epmd = self.workspace.start("epmd", argv, self.env)
+            self.epmd = self.workspace.start(f"epmd-{self.name}", argv, self.env)
             until(lambda: port_open(self.epmd_port), 10, "epmd does not listen")
-        self.process = self.workspace.start("rabbit", [f"{PROGRAMS}/rabbitmq-server"], self.env)
+        self.process = self.workspace.start(self.name, [f"{PROGRAMS}/rabbitmq-server"], self.env)
         if wait:
             self.wait()
         return self
@@ -86,6 +86,16 @@ class Rabbit:
             send_signal(pid, signal.SIGKILL)
         self.process.stop(signal.SIGKILL)
         until(lambda: not port_open(self.port), 10, "RabbitMQ's port is still open after kill -9")
+
+    def freeze(self) -> None:
+        """SIGSTOP: its connections stay open, and nobody reads from them."""
+        for pid in descendants(self.process.pid):
+            send_signal(pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT."""
+        for pid in descendants(self.process.pid):
+            send_signal(pid, signal.SIGCONT)
 
     def restart_hard(self, pause: float = 1.0) -> None:
         """kill -9, `pause` seconds without a broker, and a new start on the same port and data."""
