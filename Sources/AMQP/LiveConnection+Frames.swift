@@ -6,7 +6,9 @@ extension LiveConnection {
         switch frame {
         case .nothing: break
         case .delivered(let message, let deliver): deliverToReader(message, deliver)
-        case .refused(let deliver, let reason):
+        case .refused(let deliver, let reason, let tail) where context.configuration.bodyTail > 0:
+            deliverToReader(AMQPMessage(body: tail), deliver, refusal: reason)
+        case .refused(let deliver, let reason, _):
             context.logger.error("rejected a delivery", metadata: ["reason": "\(reason)", "exchange": "\(deliver.exchange)"])
             try session.reject(deliver.deliveryTag, requeue: false)
         case .returned(let message, let returned):
@@ -35,14 +37,14 @@ extension LiveConnection {
         }
     }
 
-    private func deliverToReader(_ message: AMQPMessage, _ deliver: IncomingFrame.Deliver) {
+    private func deliverToReader(_ message: AMQPMessage, _ deliver: IncomingFrame.Deliver, refusal: String? = nil) {
         let tag = DeliveryTag(epoch: epoch, channel: Session.Channel.consume, value: deliver.deliveryTag)
         let consumer = consumers[deliver.consumerTag] ?? cancelled[deliver.consumerTag]
         core.withState { $0.ledger.add(deliver.deliveryTag) }
         context.deliveries.yield(
             AMQPDelivery(
                 message: message, exchange: deliver.exchange, routingKey: deliver.routingKey, redelivered: deliver.redelivered,
-                consumerTag: deliver.consumerTag, tag: tag),
+                consumerTag: deliver.consumerTag, tag: tag, refusal: refusal),
             acknowledgesItself: consumer?.declaration.noAck ?? false)
     }
 

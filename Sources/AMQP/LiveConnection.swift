@@ -33,7 +33,7 @@ final class LiveConnection {
         self.session = session
         self.context = context
         self.registry = registry
-        reader = FrameReader(bodyLimit: context.configuration.bodyLimit)
+        reader = FrameReader(bodyLimit: context.configuration.bodyLimit, tailLimit: context.configuration.bodyTail)
     }
 
     func establish() throws(AMQPError) {

@@ -82,6 +82,7 @@ extension InboundMessage {
     ///
     /// - Throws: `EnvelopeError`, with the reply address when that could be read.
     func request() throws(EnvelopeError) -> RPCRequest {
+        if let refusal { throw EnvelopeError(code: .refused, message: "the message is not taken: \(refusal)") }
         if let inner { return try RPCRequest(inner: inner) }
         return try RPCRequest(decoding: body)
     }

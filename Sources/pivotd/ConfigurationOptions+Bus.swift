@@ -8,6 +8,7 @@ struct BusOptions: ParsableArguments {
     @Option(key: "topic") var topic: String?
     @Option(key: "host") var host: String?
     @Option(key: "prefetch") var prefetch: String?
+    @Option(key: "max_message_bytes") var maxMessageBytes: String?
     @Option(key: "reply_retry_timeout") var replyRetryTimeout: String?
     @Option(key: "failure_module") var failureModule: String?
     @Option(key: "notifications") var notifications: String?
@@ -37,6 +38,7 @@ struct BusOptions: ParsableArguments {
             "topic": topic,
             "host": host,
             "prefetch": prefetch,
+            "max_message_bytes": maxMessageBytes,
             "reply_retry_timeout": replyRetryTimeout,
             "failure_module": failureModule,
             "notifications": notifications,

@@ -1,7 +1,8 @@
 import JSON
 import OrderedCollections
-import OsloMessaging
 import Testing
+
+@testable import OsloMessaging
 
 @Suite struct RPCRequestTests {
     private static let inner: JSONObject = [
@@ -82,7 +83,7 @@ import Testing
         for body in [envelope.serializedBytes(), Array(inner.utf8)] {
             let error = #expect(throws: EnvelopeError.self) { try RPCRequest(decoding: body) }
             #expect(error?.code == .notJSON)
-            #expect(error?.replyAddress == ReplyAddress(messageID: "0a", replyQueue: "reply_1"))
+            #expect(MessageEnvelope.address(inUnreadable: body) == ReplyAddress(messageID: "0a", replyQueue: "reply_1"))
         }
     }
 
@@ -94,7 +95,15 @@ import Testing
         ])
     func unreadableAddress(members: String) {
         let envelope: JSONValue = ["oslo.version": "2.0", "oslo.message": .string("{\(members), \"x\": NaN}")]
-        let error = #expect(throws: EnvelopeError.self) { try RPCRequest(decoding: envelope.serializedBytes()) }
-        #expect(error?.replyAddress == nil)
+        #expect(throws: EnvelopeError.self) { try RPCRequest(decoding: envelope.serializedBytes()) }
+        #expect(MessageEnvelope.address(inUnreadable: envelope.serializedBytes()) == nil)
+    }
+
+    @Test("The address is looked for at the end of a body, not all through it")
+    func endOfTheBody() {
+        let address = #""_msg_id": "a", "_reply_q": "q""#
+        let padding = String(repeating: "x", count: 100_000)
+        #expect(MessageEnvelope.address(inUnreadable: Array("\(padding) \(address)".utf8))?.replyQueue == "q")
+        #expect(MessageEnvelope.address(inUnreadable: Array("\(address) \(padding)".utf8)) == nil)
     }
 }

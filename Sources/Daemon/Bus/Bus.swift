@@ -1,3 +1,4 @@
+import AMQP
 import Logging
 import OsloMessaging
 import ServiceLifecycle
@@ -15,11 +16,15 @@ final class Bus: Service {
     init(configuration: PivotdConfiguration.Bus, logger: Logger) throws {
         let topology = try configuration.topology()
         let publisherID = "pivotd:\(configuration.host)"
+        var amqp = try configuration.amqpConfiguration(name: publisherID)
+        amqp.bodyLimit = configuration.maxMessageBytes
+        amqp.bodyTail = MessageEnvelope.tailLength
+        let prefetch = Self.prefetch(configuration)
         transport = AMQPTransport(
-            configuration: try configuration.amqpConfiguration(name: publisherID),
+            configuration: amqp,
             consuming: topology.server(
-                topic: configuration.topic, host: configuration.host, prefetch: UInt16(clamping: configuration.prefetch)),
-            publishing: topology.requests, prefetch: configuration.prefetch, logger: logger)
+                topic: configuration.topic, host: configuration.host, prefetch: UInt16(clamping: prefetch)),
+            publishing: topology.requests, prefetch: prefetch, logger: logger)
         confirms = TimedPublisher(transport)
         failures = NovaFailure(module: configuration.failureModule)
         replies = ReplyPublisher(
@@ -28,6 +33,13 @@ final class Bus: Service {
         notifications =
             configuration.notifications
             ? try NotificationLink(configuration, topology: topology, publisherID: publisherID, logger: logger) : nil
+    }
+
+    /// Bytes that may wait here unacknowledged, for each queue. AMQP's own prefetch by size is not implemented in RabbitMQ.
+    private static let prefetchBytes = 64 << 20
+
+    private static func prefetch(_ configuration: PivotdConfiguration.Bus) -> Int {
+        max(1, min(configuration.prefetch, prefetchBytes / configuration.maxMessageBytes))
     }
 
     /// Runs until graceful shutdown: then what is queued goes out, and the connections are closed.

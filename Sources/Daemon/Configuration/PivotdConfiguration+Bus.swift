@@ -9,6 +9,8 @@ extension PivotdConfiguration {
         package var host: String
         /// Messages the broker may have on the way to us.
         package var prefetch: Int
+        /// Bytes of a request's body.
+        package var maxMessageBytes: Int
         package var replyRetryTimeout: Duration
         package var failureModule: String
         package var notifications: Bool
@@ -34,7 +36,12 @@ extension PivotdConfiguration {
                 "host", .bus, default: HostName.current, defaultText: "the machine's host name",
                 "The server name: the queue TOPIC.HOST and publisher_id")
             prefetch = reader.integer(
-                "prefetch", .bus, default: 100, 1...65_535, "Messages the broker may deliver ahead of their acknowledgement")
+                "prefetch", .bus, default: 100, 1...65_535,
+                "Messages of each queue that the broker may deliver ahead of their acknowledgement; fewer where they could be more than "
+                    + "64 MiB by max_message_bytes")
+            maxMessageBytes = reader.integer(
+                "max_message_bytes", .bus, default: 1 << 20, 4096...(64 << 20),
+                "Bytes of a request's body; a larger one is rejected, and its caller answered")
             replyRetryTimeout = reader.seconds(
                 "reply_retry_timeout", .bus, default: 60, 0...86_400,
                 "Seconds for which a reply is retried whose reply queue is not there")
