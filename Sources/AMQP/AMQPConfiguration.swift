@@ -1,18 +1,21 @@
-/// One broker address.
+/// One broker address, and the user to log in as there.
 package struct AMQPEndpoint: Sendable, Hashable, CustomStringConvertible {
     package var host: String
     package var port: Int
+    /// Nil takes the configuration's.
+    package var credentials: AMQPCredentials?
 
-    package init(host: String, port: Int = 5672) {
+    package init(host: String, port: Int = 5672, credentials: AMQPCredentials? = nil) {
         self.host = host
         self.port = port
+        self.credentials = credentials
     }
 
     package var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
 }
 
 /// User name and password for SASL PLAIN; prints as `***` whichever way it is printed.
-package struct AMQPCredentials: Sendable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+package struct AMQPCredentials: Sendable, Hashable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
     package var username: String
     package var password: String
 

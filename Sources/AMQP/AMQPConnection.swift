@@ -85,8 +85,11 @@ package final class AMQPConnection: Sendable {
     }
 
     package var isConnected: Bool { core.withState { $0.phase == .connected } }
-    /// Whether the broker knows all consumers of the topology given at the start, and there are any.
+    /// Whether the broker knows all consumers of the topology given at the start, and there are any; those of
+    /// ``unavailableQueues`` aside.
     package var isConsuming: Bool { core.withState(\.isConsuming) }
+    /// Queues whose home node is down; they are tried every few seconds.
+    package var unavailableQueues: [String] { core.withState(\.unavailableQueues) }
     package var isBlocked: Bool { core.withState(\.isBlocked) }
     /// For how long the IO thread has been at one thing; zero while it sleeps until there is something to do.
     package var standstill: Duration { core.withState(\.standstill) }
@@ -202,7 +205,8 @@ package final class AMQPConnection: Sendable {
 
 extension AMQPConfiguration {
     func validate() throws(AMQPError) {
-        let texts = [virtualHost, credentials.username, credentials.password, connectionName] + endpoints.map(\.host)
+        let users = [credentials] + endpoints.compactMap(\.credentials)
+        let texts = [virtualHost, connectionName] + endpoints.map(\.host) + users.flatMap { [$0.username, $0.password] }
         // They pass through C strings, and a longer virtual host does not fit its field.
         guard virtualHost.utf8.count <= 255, texts.allSatisfy({ $0.utf8.count <= 1024 && !$0.utf8.contains(0) }) else {
             throw AMQPError(

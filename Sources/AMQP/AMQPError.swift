@@ -64,6 +64,22 @@ package struct AMQPError: Error, Sendable, CustomStringConvertible {
             || message.contains("message size \(bodySize) ")
     }
 
+    /// A classic queue of a cluster lives on one node, and is out of reach while that is down.
+    var isHomeNodeDown: Bool { code == .channelClosed && replyCode == 404 && message.contains("home node") }
+
+    /// What an operator can do about a channel.close.
+    var advice: String {
+        switch replyCode {
+        case 403: "grant the permission, or end the exclusive consumer"
+        case 404 where isHomeNodeDown: "the queue's home node is down"
+        case 404: "it does not exist"
+        case 405: "another connection holds it exclusively"
+        case 406 where message.contains("delivery acknowledgement"): "the broker's consumer_timeout has passed"
+        case 406: "it exists with other options; adapt the configuration or delete it"
+        default: "see the broker's log"
+        }
+    }
+
     static func silent(_ limit: Duration) -> AMQPError {
         AMQPError(code: .connectionClosed, message: "no sign of the broker for \(limit.components.seconds) s")
     }

@@ -86,19 +86,9 @@ final class IOLoop {
         case .authenticationFailed:
             context.logger.error("RabbitMQ refuses the user name, password or virtual host", metadata: metadata)
         case .channelClosed:
-            context.logger.error("RabbitMQ refuses a declaration: \(Self.advice(error.replyCode))", metadata: metadata)
+            context.logger.error("RabbitMQ refuses a declaration: \(error.advice)", metadata: metadata)
         default:
             context.logger.warning("no connection to RabbitMQ: \(error.code)", metadata: metadata)
-        }
-    }
-
-    private static func advice(_ replyCode: Int?) -> String {
-        switch replyCode {
-        case 403: "grant the permission, or end the exclusive consumer"
-        case 404: "it does not exist"
-        case 405: "another connection holds it exclusively"
-        case 406: "it exists with other options; adapt the configuration or delete it"
-        default: "see the broker's log"
         }
     }
 

@@ -66,15 +66,22 @@ extension LiveConnection {
     /// Starts the consumers that should run and do not.
     func startConsumers() throws(AMQPError) {
         let wantsGated = core.withState(\.wantsConsuming)
-        for unit in registry.units where wantsGated || !unit.isGated {
-            for (index, declaration) in unit.topology.consumers.enumerated() where !isActive(unit, index) {
-                let queue = declaration.queue.isEmpty ? queueNames[unit.id]?.last ?? "" : declaration.queue
-                let prefetch = declaration.prefetch == 0 ? context.defaultPrefetch : declaration.prefetch
-                let tag = try session.consume(declaration, queue: queue, prefetch: prefetch)
-                consumers[tag] = ActiveConsumer(unit: unit, index: index)
+        for unit in registry.units where unavailable[unit.id] == nil && (wantsGated || !unit.isGated) {
+            do throws(AMQPError) { try startConsumers(of: unit) } catch {
+                try setAside(unit, error)
+                return try reopenConsumeChannel()
             }
         }
         updateConsuming()
+    }
+
+    private func startConsumers(of unit: TopologyRegistry.Unit) throws(AMQPError) {
+        for (index, declaration) in unit.topology.consumers.enumerated() where !isActive(unit, index) {
+            let queue = declaration.queue.isEmpty ? queueNames[unit.id]?.last ?? "" : declaration.queue
+            let prefetch = declaration.prefetch == 0 ? context.defaultPrefetch : declaration.prefetch
+            let tag = try session.consume(declaration, queue: queue, prefetch: prefetch)
+            consumers[tag] = ActiveConsumer(unit: unit, index: index)
+        }
     }
 
     private func stopConsumers() throws(AMQPError) {
@@ -91,9 +98,14 @@ extension LiveConnection {
     }
 
     func updateConsuming() {
-        let wanted = registry.units.filter(\.isGated).reduce(0) { $0 + $1.topology.consumers.count }
+        let units = registry.units.filter { $0.isGated && unavailable[$0.id] == nil }
+        let wanted = units.reduce(0) { $0 + $1.topology.consumers.count }
         let active = consumers.values.count { $0.unit.isGated }
-        core.withState { $0.isConsuming = wanted > 0 && active == wanted }
+        let queues = unavailable.values.sorted()
+        core.withState { state in
+            state.isConsuming = wanted > 0 && active == wanted
+            state.unavailableQueues = queues
+        }
     }
 
     /// The broker closed the consuming channel: open it again, under a new epoch, with all its consumers.

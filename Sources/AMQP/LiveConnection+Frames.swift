@@ -75,7 +75,7 @@ extension LiveConnection {
         context.logger.warning("RabbitMQ cancelled a consumer", metadata: ["queue": "\(consumer.declaration.queue)"])
         context.events.yield(.consumerCancelled(tag: tag))
         try guardAgainstHotLoop(AMQPError(code: .connectionClosed, message: "consumers are cancelled as soon as they start"))
-        queueNames[consumer.unit.id] = try session.declare(consumer.unit.topology)
+        try declare(consumer.unit)
         try startConsumers()
     }
 
@@ -91,7 +91,7 @@ extension LiveConnection {
             try session.openChannel(channel)
             try session.selectConfirms(channel)
         case Session.Channel.consume:
-            context.logger.warning("RabbitMQ closed the consuming channel", metadata: metadata)
+            context.logger.warning("RabbitMQ closed the consuming channel: \(error.advice)", metadata: metadata)
             try guardAgainstHotLoop(error)
             try reopenConsumeChannel()
         default:

@@ -24,6 +24,9 @@ final class LiveConnection {
     var cancelled: [String: ActiveConsumer] = [:]
     /// The names the broker gave, by unit.
     var queueNames: [Int: [String]] = [:]
+    /// Queues whose home node is down, by unit.
+    var unavailable: [Int: String] = [:]
+    var nextRetry: ContinuousClock.Instant?
     var epoch: UInt64 = 0
     var consumeChannelOpened = ContinuousClock.now
 
@@ -44,7 +47,7 @@ final class LiveConnection {
         epoch = core.beginEpoch()
         for unit in registry.units {
             try unit.topology.validate(frameMax: session.frameMax)
-            queueNames[unit.id] = try session.declare(unit.topology)
+            try declare(unit)
         }
         try startConsumers()
         core.connected()
@@ -63,6 +66,7 @@ final class LiveConnection {
             try flushAcknowledgements()
             let now = ContinuousClock.now
             expirePublishes(now)
+            if let due = nextRetry, now >= due { try retryUnavailable() }
             if isClosing {
                 let deadline = closeDeadline ?? now + min(.seconds(5), context.configuration.rpcTimeout)
                 closeDeadline = deadline
@@ -80,7 +84,8 @@ final class LiveConnection {
                 nextTick = now + tick
             }
             guard !session.hasBufferedInput, core.prepareToSleep(knowsClosing: isClosing) else { continue }
-            let deadline = [nextTick, closeDeadline, confirms.nextDeadline, held.first?.deadline].compactMap(\.self).min()
+            let deadline = [nextTick, nextRetry, closeDeadline, confirms.nextDeadline, held.first?.deadline].compactMap(\.self)
+                .min()
             let readable = wait(for: [session.descriptor, core.wakeDescriptor], until: deadline)
             if readable[1] { core.drainWakeUps() }
             if readable[0] { try readFrames() }

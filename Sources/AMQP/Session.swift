@@ -62,9 +62,10 @@ final class Session {
         var properties = unsafe try pool.table(Self.clientProperties(name: configuration.connectionName))
         defer { pool.recycle() }
         let seconds = Int32(clamping: max(1, configuration.heartbeat.components.seconds))
+        let credentials = endpoint.credentials ?? configuration.credentials
         let reply = unsafe crabbitmq_login_plain(
             state, configuration.virtualHost, 0, AMQP_DEFAULT_FRAME_SIZE, seconds, &properties,
-            configuration.credentials.username, configuration.credentials.password)
+            credentials.username, credentials.password)
         do {
             unsafe try check(reply)
         } catch {
