@@ -93,10 +93,17 @@ extension TransportURL {
         if (tls.certFile == nil) != (tls.keyFile == nil) {
             throw ParseError(message: "ssl_cert_file and ssl_key_file go together")
         }
-        if let text = query["ssl_enforce_hostname_verification"] {
-            tls.verifyHostname = try flag(text, "ssl_enforce_hostname_verification")
-        }
+        tls.verifyHostname = try verifiesHostname(query)
         return tls
+    }
+
+    /// Whether the broker's certificate has to be for its host, wherever the authorities' file is named.
+    package var verifiesHostname: Bool { get throws(ParseError) { try Self.verifiesHostname(query) } }
+
+    private static func verifiesHostname(_ query: [String: String]) throws(ParseError) -> Bool {
+        let name = "ssl_enforce_hostname_verification"
+        guard let text = query[name] else { return true }
+        return try flag(text, name)
     }
 
     /// A boolean as oslo.config reads it.

@@ -19,6 +19,9 @@ final class Bus: Service {
         var amqp = try configuration.amqpConfiguration(name: publisherID)
         amqp.bodyLimit = configuration.maxMessageBytes
         amqp.bodyTail = MessageEnvelope.tailLength
+        if let tls = amqp.tls, !tls.verifyPeer {
+            logger.warning("TLS to RabbitMQ without ssl_ca_file: whoever answers is taken for the broker, and gets the password")
+        }
         let prefetch = Self.prefetch(configuration)
         transport = AMQPTransport(
             configuration: amqp,

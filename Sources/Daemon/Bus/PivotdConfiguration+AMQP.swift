@@ -18,7 +18,7 @@ extension PivotdConfiguration.Bus {
             if let caFile = tls.caFile {
                 settings.caFile = caFile
                 settings.verifyPeer = true
-                settings.verifyHostname = true
+                settings.verifyHostname = try reading("transport_url") { try url.verifiesHostname }
             }
             settings.certFile = tls.certificateFile ?? settings.certFile
             settings.keyFile = tls.keyFile ?? settings.keyFile

@@ -18,20 +18,20 @@ class Rabbit:
     With a `peer` it joins that node's cluster.  With `tracing` it tells amq.rabbitmq.trace all that is published, as after `rabbitmqctl trace_on`, but also after a restart.
     """
 
-    def __init__(self, workspace: Workspace, tracing: bool = False, name: str = "rabbit", peer: Rabbit | None = None):
+    def __init__(self, workspace: Workspace, tracing: bool = False, name: str = "rabbit", peer: Rabbit | None = None, settings: dict | None = None):
         self.workspace, self.name, self.peer = workspace, name, peer
         self.directory = workspace.directory(name)
         self.port, self.epmd_port = free_port(), peer.epmd_port if peer else free_port()
         self.node = f"pivotlab{self.port}@localhost"
         self.process = self.epmd = None
-        self._configure(tracing)
+        self._configure(tracing, settings or {})
 
     @property
     def url(self) -> str:
         """The transport URL, OpenStack's form."""
         return f"rabbit://pivot:{BROKER_PASSWORD}@127.0.0.1:{self.port}/lab"
 
-    def _configure(self, tracing: bool) -> None:
+    def _configure(self, tracing: bool, more: dict) -> None:
         # The cookie is there, and a cluster's nodes share it.
         home = self.workspace.directory((self.peer or self).name, "home")
         settings = {
@@ -42,6 +42,7 @@ class Rabbit:
             "default_user_tags.administrator": "true",
             "vm_memory_high_watermark.absolute": "2GB",
             "disk_free_limit.absolute": "50MB",
+            **more,
         }
         (self.directory / "rabbitmq.conf").write_text("".join(f"{key} = {value}\n" for key, value in settings.items()))
         traced = '<<"lab">>' if tracing else ""
