@@ -66,10 +66,11 @@ let package = Package(
     targets: [
         .systemLibrary(name: "CJansson", pkgConfig: "jansson", providers: [.apt(["libjansson-dev"])]),
         .systemLibrary(name: "CRabbitMQ", pkgConfig: "librabbitmq", providers: [.apt(["librabbitmq-dev"])]),
+        .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CLibvirt", pkgConfig: "libvirt-qemu", providers: [.apt(["libvirt-dev"])]),
 
         module("JSON", ["CJansson", .collections]),
-        module("AMQP", ["CRabbitMQ", .logging, .collections, .deque]),
+        module("AMQP", ["COpenSSL", "CRabbitMQ", .logging, .collections, .deque]),
         module("Libvirt", ["CLibvirt", .logging]),
         module("OsloMessaging", ["JSON", "AMQP", .logging, .collections, .deque, .heap]),
         module("VolumeSwap", ["JSON", .logging, .collections, .deque]),

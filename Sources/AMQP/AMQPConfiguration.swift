@@ -1,18 +1,21 @@
-/// One broker address.
+/// One broker address, and the user to log in as there.
 package struct AMQPEndpoint: Sendable, Hashable, CustomStringConvertible {
     package var host: String
     package var port: Int
+    /// Nil takes the configuration's.
+    package var credentials: AMQPCredentials?
 
-    package init(host: String, port: Int = 5672) {
+    package init(host: String, port: Int = 5672, credentials: AMQPCredentials? = nil) {
         self.host = host
         self.port = port
+        self.credentials = credentials
     }
 
     package var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
 }
 
 /// User name and password for SASL PLAIN; prints as `***` whichever way it is printed.
-package struct AMQPCredentials: Sendable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+package struct AMQPCredentials: Sendable, Hashable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
     package var username: String
     package var password: String
 
@@ -67,8 +70,10 @@ package struct AMQPConfiguration: Sendable {
     package var connectionName: String
     package var initialBackoff: Duration
     package var maxBackoff: Duration
-    /// Bytes; a delivery with a larger body is rejected without requeue.
+    /// Bytes; a delivery with a larger body is rejected without requeue, or delivered as ``bodyTail`` says.
     package var bodyLimit: Int
+    /// Bytes of the end of a body that was refused, which is delivered with the reason in ``AMQPDelivery/refusal``; 0 rejects it.
+    package var bodyTail: Int
     /// Publishes in flight; one more throws ``AMQPError/Code/overflow``.
     package var publishLimit: Int
 
@@ -76,7 +81,7 @@ package struct AMQPConfiguration: Sendable {
         endpoints: [AMQPEndpoint], credentials: AMQPCredentials, virtualHost: String = "/", heartbeat: Duration = .seconds(60),
         connectTimeout: Duration = .seconds(10), rpcTimeout: Duration = .seconds(10), publishTimeout: Duration = .seconds(30),
         tls: AMQPTLS? = nil, connectionName: String = "", initialBackoff: Duration = .milliseconds(500),
-        maxBackoff: Duration = .seconds(30), bodyLimit: Int = 64 << 20, publishLimit: Int = 16384
+        maxBackoff: Duration = .seconds(30), bodyLimit: Int = 64 << 20, bodyTail: Int = 0, publishLimit: Int = 16384
     ) {
         self.endpoints = endpoints
         self.credentials = credentials
@@ -90,6 +95,7 @@ package struct AMQPConfiguration: Sendable {
         self.initialBackoff = initialBackoff
         self.maxBackoff = maxBackoff
         self.bodyLimit = bodyLimit
+        self.bodyTail = bodyTail
         self.publishLimit = publishLimit
     }
 }

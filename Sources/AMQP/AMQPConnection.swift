@@ -74,6 +74,9 @@ package final class AMQPConnection: Sendable {
                 thread.name = "amqp"
                 // librabbitmq decodes nested tables by recursion, as deep as a header frame allows.
                 thread.stackSize = 32 << 20
+                let watch = Thread { [context] in context.silence.run() }
+                watch.name = "amqp-silence"
+                watch.start()
                 thread.start()
             }
         } onCancel: {
@@ -82,8 +85,11 @@ package final class AMQPConnection: Sendable {
     }
 
     package var isConnected: Bool { core.withState { $0.phase == .connected } }
-    /// Whether the broker knows all consumers of the topology given at the start, and there are any.
+    /// Whether the broker knows all consumers of the topology given at the start, and there are any; those of
+    /// ``unavailableQueues`` aside.
     package var isConsuming: Bool { core.withState(\.isConsuming) }
+    /// Queues whose home node is down; they are tried every few seconds.
+    package var unavailableQueues: [String] { core.withState(\.unavailableQueues) }
     package var isBlocked: Bool { core.withState(\.isBlocked) }
     /// For how long the IO thread has been at one thing; zero while it sleeps until there is something to do.
     package var standstill: Duration { core.withState(\.standstill) }
@@ -170,12 +176,13 @@ package final class AMQPConnection: Sendable {
 
     /// Declares more, starts its consumers at once, and keeps it all for later connects; nothing is kept if it throws.
     ///
+    /// - Parameter isKept: false declares it this once; a later connect cannot fail because of it.
     /// - Returns: the names the broker gave to queues declared without one, in order.
     /// - Throws: `channelClosed` with the broker's reply code if it refuses, `notConnected`, `invalidArgument`, or a lost connection.
     @discardableResult
-    package func declare(_ topology: AMQPTopology) async throws(AMQPError) -> [String] {
+    package func declare(_ topology: AMQPTopology, isKept: Bool = true) async throws(AMQPError) -> [String] {
         try await withCheckedContinuation { (reply: Reply<[String]>) in
-            let admitted = core.post(.declare(topology, reply)) { $0.phase == .connected }
+            let admitted = core.post(.declare(topology, isKept: isKept, reply)) { $0.phase == .connected }
             if !admitted { reply.resume(returning: .failure(.noConnection)) }
         }.get()
     }
@@ -198,7 +205,8 @@ package final class AMQPConnection: Sendable {
 
 extension AMQPConfiguration {
     func validate() throws(AMQPError) {
-        let texts = [virtualHost, credentials.username, credentials.password, connectionName] + endpoints.map(\.host)
+        let users = [credentials] + endpoints.compactMap(\.credentials)
+        let texts = [virtualHost, connectionName] + endpoints.map(\.host) + users.flatMap { [$0.username, $0.password] }
         // They pass through C strings, and a longer virtual host does not fit its field.
         guard virtualHost.utf8.count <= 255, texts.allSatisfy({ $0.utf8.count <= 1024 && !$0.utf8.contains(0) }) else {
             throw AMQPError(

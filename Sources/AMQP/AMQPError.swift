@@ -56,6 +56,35 @@ package struct AMQPError: Error, Sendable, CustomStringConvertible {
         AMQPError(code: code, message: "\(subject): \(message)", replyCode: replyCode, isRetriable: isRetriable)
     }
 
+    /// Whether a channel.close on publishing is about a publish like this, by the texts of RabbitMQ's `rabbit_channel`:
+    /// "no exchange 'E' in vhost 'V'", "access to exchange 'E' in vhost …" (where E is amq.default for the default one), and
+    /// "message size N is larger than …".
+    func isAboutPublish(to exchange: String, bodySize: Int) -> Bool {
+        message.contains("exchange '\(exchange.isEmpty ? "amq.default" : exchange)' ")
+            || message.contains("message size \(bodySize) ")
+    }
+
+    /// A classic queue of a cluster lives on one node, and is out of reach while that is down.
+    var isHomeNodeDown: Bool { code == .channelClosed && replyCode == 404 && message.contains("home node") }
+
+    /// What an operator can do about a channel.close.
+    var advice: String {
+        switch replyCode {
+        case 403: "grant the permission, or end the exclusive consumer"
+        case 404 where isHomeNodeDown: "the queue's home node is down"
+        case 404: "it does not exist"
+        case 405: "another connection holds it exclusively"
+        case 406 where message.contains("delivery acknowledgement"): "the broker's consumer_timeout has passed"
+        case 406: "it exists with other options; adapt the configuration or delete it"
+        default: "see the broker's log"
+        }
+    }
+
+    static func silent(_ limit: Duration) -> AMQPError {
+        AMQPError(code: .connectionClosed, message: "no sign of the broker for \(limit.components.seconds) s")
+    }
     static let closedByUs = AMQPError(code: .connectionClosed, message: "the connection was closed", isRetriable: false)
+    /// For what had not been sent when the connection ended.
+    static func unsent(_ error: AMQPError) -> AMQPError { AMQPError(code: .notConnected, message: error.message) }
     static let noConnection = AMQPError(code: .notConnected, message: "there is no connection to the broker")
 }

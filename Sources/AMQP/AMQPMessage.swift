@@ -74,10 +74,14 @@ package struct AMQPDelivery: Sendable {
     package let redelivered: Bool
     package let consumerTag: String
     package let tag: DeliveryTag
+    /// Why the message was not taken; its body is the end of the real one then, see ``AMQPConfiguration/bodyTail``.
+    package let refusal: String?
 
     package init(
-        message: AMQPMessage, exchange: String, routingKey: String, redelivered: Bool, consumerTag: String, tag: DeliveryTag
+        message: AMQPMessage, exchange: String, routingKey: String, redelivered: Bool, consumerTag: String, tag: DeliveryTag,
+        refusal: String? = nil
     ) {
+        self.refusal = refusal
         self.message = message
         self.exchange = exchange
         self.routingKey = routingKey

@@ -30,7 +30,7 @@ enum Command: Sendable {
     case publish(PendingPublish)
     case acknowledge(DeliveryTag)
     case reject(DeliveryTag, requeue: Bool)
-    case declare(AMQPTopology, Reply<[String]>)
+    case declare(AMQPTopology, isKept: Bool, Reply<[String]>)
     case startConsuming(Reply<Void>)
     case stopConsuming(Reply<Void>)
 }
@@ -59,6 +59,7 @@ final class ConnectionCore: Sendable {
         var lastEpoch: UInt64 = 0
         var wantsConsuming = false
         var isConsuming = false
+        var unavailableQueues: [String] = []
         var isBlocked = false
         var publishesInFlight = 0
         var connectWaiters: [UInt64: Reply<Void>] = [:]
@@ -163,6 +164,7 @@ final class ConnectionCore: Sendable {
         state.withLock { state in
             if state.phase != .finished { state.phase = .disconnected }
             state.isConsuming = false
+            state.unavailableQueues = []
             state.isBlocked = false
             state.ledger.begin(epoch: 0)
             defer { state.commands = [] }

@@ -3,8 +3,8 @@ struct ContentAssembler<Envelope> {
     enum Outcome {
         case incomplete
         case complete(Envelope, AMQPMessage)
-        /// The body, or the header's nesting, is beyond what we accept; all its frames have been read.
-        case refused(Envelope, reason: String)
+        /// The body, or the header's nesting, is beyond what we accept; all its frames have been read, and the end was kept.
+        case refused(Envelope, reason: String, tail: [UInt8])
     }
 
     private enum State {
@@ -15,10 +15,15 @@ struct ContentAssembler<Envelope> {
     }
 
     private let bodyLimit: UInt64
+    private let tailLimit: Int
     private var state = State.idle
+    /// What has come of the body; of a refused one the end.
     private var body: [UInt8] = []
 
-    init(bodyLimit: Int) { self.bodyLimit = UInt64(max(0, bodyLimit)) }
+    init(bodyLimit: Int, tailLimit: Int = 0) {
+        self.bodyLimit = UInt64(max(0, bodyLimit))
+        self.tailLimit = max(0, tailLimit)
+    }
 
     /// A method that has content (basic.deliver, basic.return).
     mutating func begin(_ envelope: Envelope) throws(AMQPError) {
@@ -51,6 +56,7 @@ struct ContentAssembler<Envelope> {
             unsafe body.append(contentsOf: fragment)
             state = .collecting(envelope, properties, remaining: remaining - size)
         case .discarding(let envelope, let reason, let remaining) where size <= remaining:
+            unsafe keepEnd(of: fragment)
             state = .discarding(envelope, reason: reason, remaining: remaining - size)
         default:
             throw Self.outOfStep("content body")
@@ -66,10 +72,19 @@ struct ContentAssembler<Envelope> {
             return .complete(envelope, AMQPMessage(body: body, properties: properties))
         case .discarding(let envelope, let reason, 0):
             state = .idle
-            return .refused(envelope, reason: reason)
+            defer { body = [] }
+            return .refused(envelope, reason: reason, tail: body)
         default:
             return .incomplete
         }
+    }
+
+    private mutating func keepEnd(of fragment: UnsafeRawBufferPointer) {
+        guard tailLimit > 0 else { return }
+        let end = unsafe fragment.suffix(tailLimit)
+        let room = unsafe tailLimit - end.count
+        body.removeFirst(max(0, body.count - room))
+        unsafe body.append(contentsOf: end)
     }
 
     private static func outOfStep(_ what: String) -> AMQPError {

@@ -10,8 +10,10 @@ struct IOContext: Sendable {
     let deliveries: DeliveryBuffer
     let events: AsyncStream<AMQPConnectionEvent>.Continuation
     let logger: Logger
+    let silence = SilenceGuard()
 
     func finish() {
+        silence.finish()
         core.finish()
         deliveries.finish()
         events.finish()
@@ -61,14 +63,17 @@ final class IOLoop {
     private func serve(_ endpoint: AMQPEndpoint) throws(AMQPError) {
         let session = try Session(endpoint: endpoint, configuration: context.configuration)
         let live = LiveConnection(session: session, context: context, registry: registry)
+        if session.heartbeat > .zero { context.silence.watch(session.descriptor, limit: session.heartbeat * 2) }
         do throws(AMQPError) {
             try live.establish()
             context.logger.info("connected to RabbitMQ", metadata: ["endpoint": "\(endpoint)"])
             try live.pump()
         } catch {
-            live.abandon(error)
-            throw error
+            let outcome = context.silence.release() ? AMQPError.silent(session.heartbeat * 2) : error
+            live.abandon(outcome)
+            throw outcome
         }
+        _ = context.silence.release()
         live.abandon(.closedByUs)
         context.events.yield(.disconnected(.closedByUs))
     }
@@ -81,19 +86,9 @@ final class IOLoop {
         case .authenticationFailed:
             context.logger.error("RabbitMQ refuses the user name, password or virtual host", metadata: metadata)
         case .channelClosed:
-            context.logger.error("RabbitMQ refuses a declaration: \(Self.advice(error.replyCode))", metadata: metadata)
+            context.logger.error("RabbitMQ refuses a declaration: \(error.advice)", metadata: metadata)
         default:
             context.logger.warning("no connection to RabbitMQ: \(error.code)", metadata: metadata)
-        }
-    }
-
-    private static func advice(_ replyCode: Int?) -> String {
-        switch replyCode {
-        case 403: "grant the permission, or end the exclusive consumer"
-        case 404: "it does not exist"
-        case 405: "another connection holds it exclusively"
-        case 406: "it exists with other options; adapt the configuration or delete it"
-        default: "see the broker's log"
         }
     }
 
@@ -113,7 +108,7 @@ final class IOLoop {
         for command in commands {
             switch command {
             case .publish(let publish): publish.reply.resume(returning: .failure(error))
-            case .declare(_, let reply): reply.resume(returning: .failure(error))
+            case .declare(_, _, let reply): reply.resume(returning: .failure(error))
             case .startConsuming(let reply), .stopConsuming(let reply): reply.resume(returning: .success(()))
             case .acknowledge, .reject: break
             }

@@ -13,8 +13,7 @@ extension LiveConnection {
                 core.withState { state in
                     state.publishesInFlight -= rest.count { if case .publish = $0 { true } else { false } }
                 }
-                let outcome = AMQPError(code: .connectionClosed, message: error.message, replyCode: error.replyCode)
-                IOLoop.refuse(rest, outcome)
+                IOLoop.refuse(rest, .unsent(error))
                 throw error
             }
         }
@@ -28,8 +27,8 @@ extension LiveConnection {
             acknowledged.append(tag)
         case .reject(let tag, let requeue):
             if core.withState({ $0.ledger.write(tag) }) { try session.reject(tag.value, requeue: requeue) }
-        case .declare(let topology, let reply):
-            try declare(topology, reply)
+        case .declare(let topology, let isKept, let reply):
+            try declare(topology, isKept: isKept, reply)
         case .startConsuming(let reply):
             defer { reply.resume(returning: .success(())) }
             try startConsumers()
@@ -39,7 +38,7 @@ extension LiveConnection {
         }
     }
 
-    private func declare(_ topology: AMQPTopology, _ reply: Reply<[String]>) throws(AMQPError) {
+    private func declare(_ topology: AMQPTopology, isKept: Bool, _ reply: Reply<[String]>) throws(AMQPError) {
         do throws(AMQPError) { try topology.validate(frameMax: session.frameMax) } catch {
             return reply.resume(returning: .failure(error))
         }
@@ -48,6 +47,7 @@ extension LiveConnection {
             let names = try session.declare(topology)
             queueNames[unit.id] = names
             try startConsumers()
+            if !isKept { registry.remove(unit) }
             reply.resume(returning: .success(names))
         } catch {
             registry.remove(unit)
@@ -66,15 +66,22 @@ extension LiveConnection {
     /// Starts the consumers that should run and do not.
     func startConsumers() throws(AMQPError) {
         let wantsGated = core.withState(\.wantsConsuming)
-        for unit in registry.units where wantsGated || !unit.isGated {
-            for (index, declaration) in unit.topology.consumers.enumerated() where !isActive(unit, index) {
-                let queue = declaration.queue.isEmpty ? queueNames[unit.id]?.last ?? "" : declaration.queue
-                let prefetch = declaration.prefetch == 0 ? context.defaultPrefetch : declaration.prefetch
-                let tag = try session.consume(declaration, queue: queue, prefetch: prefetch)
-                consumers[tag] = ActiveConsumer(unit: unit, index: index)
+        for unit in registry.units where unavailable[unit.id] == nil && (wantsGated || !unit.isGated) {
+            do throws(AMQPError) { try startConsumers(of: unit) } catch {
+                try setAside(unit, error)
+                return try reopenConsumeChannel()
             }
         }
         updateConsuming()
+    }
+
+    private func startConsumers(of unit: TopologyRegistry.Unit) throws(AMQPError) {
+        for (index, declaration) in unit.topology.consumers.enumerated() where !isActive(unit, index) {
+            let queue = declaration.queue.isEmpty ? queueNames[unit.id]?.last ?? "" : declaration.queue
+            let prefetch = declaration.prefetch == 0 ? context.defaultPrefetch : declaration.prefetch
+            let tag = try session.consume(declaration, queue: queue, prefetch: prefetch)
+            consumers[tag] = ActiveConsumer(unit: unit, index: index)
+        }
     }
 
     private func stopConsumers() throws(AMQPError) {
@@ -91,9 +98,14 @@ extension LiveConnection {
     }
 
     func updateConsuming() {
-        let wanted = registry.units.filter(\.isGated).reduce(0) { $0 + $1.topology.consumers.count }
+        let units = registry.units.filter { $0.isGated && unavailable[$0.id] == nil }
+        let wanted = units.reduce(0) { $0 + $1.topology.consumers.count }
         let active = consumers.values.count { $0.unit.isGated }
-        core.withState { $0.isConsuming = wanted > 0 && active == wanted }
+        let queues = unavailable.values.sorted()
+        core.withState { state in
+            state.isConsuming = wanted > 0 && active == wanted
+            state.unavailableQueues = queues
+        }
     }
 
     /// The broker closed the consuming channel: open it again, under a new epoch, with all its consumers.

@@ -6,7 +6,9 @@ extension LiveConnection {
         switch frame {
         case .nothing: break
         case .delivered(let message, let deliver): deliverToReader(message, deliver)
-        case .refused(let deliver, let reason):
+        case .refused(let deliver, let reason, let tail) where context.configuration.bodyTail > 0:
+            deliverToReader(AMQPMessage(body: tail), deliver, refusal: reason)
+        case .refused(let deliver, let reason, _):
             context.logger.error("rejected a delivery", metadata: ["reason": "\(reason)", "exchange": "\(deliver.exchange)"])
             try session.reject(deliver.deliveryTag, requeue: false)
         case .returned(let message, let returned):
@@ -35,14 +37,14 @@ extension LiveConnection {
         }
     }
 
-    private func deliverToReader(_ message: AMQPMessage, _ deliver: IncomingFrame.Deliver) {
+    private func deliverToReader(_ message: AMQPMessage, _ deliver: IncomingFrame.Deliver, refusal: String? = nil) {
         let tag = DeliveryTag(epoch: epoch, channel: Session.Channel.consume, value: deliver.deliveryTag)
         let consumer = consumers[deliver.consumerTag] ?? cancelled[deliver.consumerTag]
         core.withState { $0.ledger.add(deliver.deliveryTag) }
         context.deliveries.yield(
             AMQPDelivery(
                 message: message, exchange: deliver.exchange, routingKey: deliver.routingKey, redelivered: deliver.redelivered,
-                consumerTag: deliver.consumerTag, tag: tag),
+                consumerTag: deliver.consumerTag, tag: tag, refusal: refusal),
             acknowledgesItself: consumer?.declaration.noAck ?? false)
     }
 
@@ -73,7 +75,7 @@ extension LiveConnection {
         context.logger.warning("RabbitMQ cancelled a consumer", metadata: ["queue": "\(consumer.declaration.queue)"])
         context.events.yield(.consumerCancelled(tag: tag))
         try guardAgainstHotLoop(AMQPError(code: .connectionClosed, message: "consumers are cancelled as soon as they start"))
-        queueNames[consumer.unit.id] = try session.declare(consumer.unit.topology)
+        try declare(consumer.unit)
         try startConsumers()
     }
 
@@ -89,7 +91,7 @@ extension LiveConnection {
             try session.openChannel(channel)
             try session.selectConfirms(channel)
         case Session.Channel.consume:
-            context.logger.warning("RabbitMQ closed the consuming channel", metadata: metadata)
+            context.logger.warning("RabbitMQ closed the consuming channel: \(error.advice)", metadata: metadata)
             try guardAgainstHotLoop(error)
             try reopenConsumeChannel()
         default:
@@ -98,10 +100,10 @@ extension LiveConnection {
         }
     }
 
-    /// The broker does not say which publish it was, only names the exchange it misses; the others may be tried again.
+    /// The broker does not say which publish it was, only what it was about; the others may be tried again.
     private func failPublishes(_ error: AMQPError) {
         let entries = confirms.reset()
-        let isNamed = entries.map { error.message.contains("'\($0.exchange)'") }
+        let isNamed = entries.map { error.isAboutPublish(to: $0.exchange, bodySize: $0.message.body.count) }
         let isNobody = !isNamed.contains(true)
         for (entry, isCulprit) in zip(entries, isNamed) {
             let outcome = AMQPError(

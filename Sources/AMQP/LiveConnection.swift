@@ -24,6 +24,9 @@ final class LiveConnection {
     var cancelled: [String: ActiveConsumer] = [:]
     /// The names the broker gave, by unit.
     var queueNames: [Int: [String]] = [:]
+    /// Queues whose home node is down, by unit.
+    var unavailable: [Int: String] = [:]
+    var nextRetry: ContinuousClock.Instant?
     var epoch: UInt64 = 0
     var consumeChannelOpened = ContinuousClock.now
 
@@ -33,7 +36,7 @@ final class LiveConnection {
         self.session = session
         self.context = context
         self.registry = registry
-        reader = FrameReader(bodyLimit: context.configuration.bodyLimit)
+        reader = FrameReader(bodyLimit: context.configuration.bodyLimit, tailLimit: context.configuration.bodyTail)
     }
 
     func establish() throws(AMQPError) {
@@ -44,7 +47,7 @@ final class LiveConnection {
         epoch = core.beginEpoch()
         for unit in registry.units {
             try unit.topology.validate(frameMax: session.frameMax)
-            queueNames[unit.id] = try session.declare(unit.topology)
+            try declare(unit)
         }
         try startConsumers()
         core.connected()
@@ -63,6 +66,7 @@ final class LiveConnection {
             try flushAcknowledgements()
             let now = ContinuousClock.now
             expirePublishes(now)
+            if let due = nextRetry, now >= due { try retryUnavailable() }
             if isClosing {
                 let deadline = closeDeadline ?? now + min(.seconds(5), context.configuration.rpcTimeout)
                 closeDeadline = deadline
@@ -80,7 +84,8 @@ final class LiveConnection {
                 nextTick = now + tick
             }
             guard !session.hasBufferedInput, core.prepareToSleep(knowsClosing: isClosing) else { continue }
-            let deadline = [nextTick, closeDeadline, confirms.nextDeadline, held.first?.deadline].compactMap(\.self).min()
+            let deadline = [nextTick, nextRetry, closeDeadline, confirms.nextDeadline, held.first?.deadline].compactMap(\.self)
+                .min()
             let readable = wait(for: [session.descriptor, core.wakeDescriptor], until: deadline)
             if readable[1] { core.drainWakeUps() }
             if readable[0] { try readFrames() }
@@ -89,6 +94,8 @@ final class LiveConnection {
 
     /// Reads what is there; poll is level-triggered, so only librabbitmq's own buffer must not be left with a frame in it.
     func readFrames() throws(AMQPError) {
+        // Before the read: librabbitmq takes heartbeats in without a word.
+        if session.hasBufferedInput || wait(for: [session.descriptor], until: .now)[0] { context.silence.heard() }
         var count = 0
         repeat {
             guard let frame = try reader.next(session) else { return }
@@ -99,17 +106,18 @@ final class LiveConnection {
 
     /// The connection is gone: everyone in wait learns it.
     func abandon(_ error: AMQPError) {
-        var publishes = confirms.reset().map(\.waiter)
-        publishes += held.map(\.reply)
+        let underWay = confirms.reset().map(\.waiter)
+        let unsent = held.map(\.reply)
         held = []
         let outcome = AMQPError(
             code: .connectionClosed, message: error.message, replyCode: error.replyCode, isRetriable: true)
         let commands = core.disconnected()
-        finish(publishes, .failure(outcome))
+        finish(underWay, .failure(outcome))
+        finish(unsent, .failure(.unsent(error)))
         core.withState { state in
             state.publishesInFlight -= commands.count { if case .publish = $0 { true } else { false } }
         }
-        IOLoop.refuse(commands, outcome)
+        IOLoop.refuse(commands, .unsent(error))
         context.deliveries.removeStale()
     }
 

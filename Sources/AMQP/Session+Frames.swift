@@ -22,7 +22,7 @@ enum IncomingFrame {
     case delivered(AMQPMessage, Deliver)
     case returned(AMQPMessage, Return)
     /// A delivery whose content was read and dropped.
-    case refused(Deliver, reason: String)
+    case refused(Deliver, reason: String, tail: [UInt8])
     case consumerCancelled(tag: String, needsAnswer: Bool)
     case channelClosed(UInt16, AMQPError)
     case flow(UInt16, active: Int32)
@@ -38,16 +38,18 @@ struct FrameReader {
     private var deliveries: ContentAssembler<IncomingFrame.Deliver>
     private var returns: ContentAssembler<IncomingFrame.Return>
     private let bodyLimit: Int
+    private let tailLimit: Int
 
-    init(bodyLimit: Int) {
+    init(bodyLimit: Int, tailLimit: Int) {
         self.bodyLimit = bodyLimit
-        deliveries = ContentAssembler(bodyLimit: bodyLimit)
+        self.tailLimit = tailLimit
+        deliveries = ContentAssembler(bodyLimit: bodyLimit, tailLimit: tailLimit)
         returns = ContentAssembler(bodyLimit: .max)
     }
 
     /// Forgets half-read content of a channel that was closed.
     mutating func reset(_ channel: UInt16) {
-        if channel == Session.Channel.consume { deliveries = ContentAssembler(bodyLimit: bodyLimit) }
+        if channel == Session.Channel.consume { deliveries = ContentAssembler(bodyLimit: bodyLimit, tailLimit: tailLimit) }
         if channel == Session.Channel.publish { returns = ContentAssembler(bodyLimit: .max) }
     }
 
@@ -84,7 +86,7 @@ struct FrameReader {
         switch outcome {
         case .incomplete: .nothing
         case .complete(let deliver, let message): .delivered(message, deliver)
-        case .refused(let deliver, let reason): .refused(deliver, reason: reason)
+        case .refused(let deliver, let reason, let tail): .refused(deliver, reason: reason, tail: tail)
         }
     }
 

@@ -2,12 +2,16 @@ internal import CRabbitMQ
 internal import Glibc
 
 extension Session {
-    func tlsSocket(_ tls: AMQPTLS) throws(AMQPError) -> OpaquePointer {
+    func tlsSocket(_ tls: AMQPTLS, _ verification: PeerVerification) throws(AMQPError) -> OpaquePointer {
         guard let socket = unsafe amqp_ssl_socket_new(state) else {
             throw AMQPError(code: .tls, message: "cannot set up OpenSSL")
         }
         unsafe amqp_ssl_socket_set_verify_peer(socket, tls.verifyPeer ? 1 : 0)
-        unsafe amqp_ssl_socket_set_verify_hostname(socket, tls.verifyPeer && tls.verifyHostname ? 1 : 0)
+        // By OpenSSL within the handshake, which knows addresses too.
+        unsafe amqp_ssl_socket_set_verify_hostname(socket, 0)
+        guard let context = unsafe amqp_ssl_socket_get_context(socket), unsafe verification.apply(to: context) else {
+            throw AMQPError(code: .tls, message: "cannot set up the verification of the broker's certificate")
+        }
         unsafe _ = amqp_ssl_socket_set_ssl_versions(socket, AMQP_TLSv1_2, AMQP_TLSvLATEST)
         if let caFile = tls.caFile ?? (tls.verifyPeer ? Self.systemBundle : nil) {
             guard unsafe amqp_ssl_socket_set_cacert(socket, caFile) == AMQP_STATUS_OK.rawValue else {

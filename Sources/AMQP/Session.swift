@@ -14,7 +14,8 @@ final class Session {
     let state: amqp_connection_state_t
     let pool = Pool()
     let endpoint: AMQPEndpoint
-    let usesTLS: Bool
+    /// Nil without TLS.
+    private let verification: PeerVerification?
     /// As negotiated; zero if the broker wants none.
     private(set) var heartbeat = Duration.zero
     private(set) var frameMax = 0
@@ -26,7 +27,7 @@ final class Session {
         }
         unsafe self.state = state
         self.endpoint = endpoint
-        usesTLS = configuration.tls != nil
+        verification = configuration.tls.map { PeerVerification($0, host: endpoint.host) }
         try openSocket(configuration)
         try login(configuration)
     }
@@ -39,8 +40,8 @@ final class Session {
 
     private func openSocket(_ configuration: AMQPConfiguration) throws(AMQPError) {
         let socket: OpaquePointer?
-        if let tls = configuration.tls {
-            unsafe socket = try tlsSocket(tls)
+        if let tls = configuration.tls, let verification {
+            unsafe socket = try tlsSocket(tls, verification)
         } else {
             unsafe socket = amqp_tcp_socket_new(state)
         }
@@ -50,8 +51,11 @@ final class Session {
         guard status == AMQP_STATUS_OK.rawValue else {
             let isTLS = (-0x2ff ... -0x200).contains(status)  // AMQP_STATUS_SSL_ERROR and the codes after it
             let isRefused = status == AMQP_STATUS_SOCKET_ERROR.rawValue
+            if isTLS, let verification {
+                throw AMQPError(code: .tls, message: verification.reason ?? Self.text(status), isRetriable: true)
+            }
             let text = isRefused ? "connection refused or host unreachable" : Self.text(status)
-            throw AMQPError(code: isTLS ? .tls : .connectFailed, message: text, isRetriable: true)
+            throw AMQPError(code: .connectFailed, message: text, isRetriable: true)
         }
     }
 
@@ -62,9 +66,10 @@ final class Session {
         var properties = unsafe try pool.table(Self.clientProperties(name: configuration.connectionName))
         defer { pool.recycle() }
         let seconds = Int32(clamping: max(1, configuration.heartbeat.components.seconds))
+        let credentials = endpoint.credentials ?? configuration.credentials
         let reply = unsafe crabbitmq_login_plain(
             state, configuration.virtualHost, 0, AMQP_DEFAULT_FRAME_SIZE, seconds, &properties,
-            configuration.credentials.username, configuration.credentials.password)
+            credentials.username, credentials.password)
         do {
             unsafe try check(reply)
         } catch {
@@ -73,7 +78,12 @@ final class Session {
             case 530:
                 let text = "virtual host '\(configuration.virtualHost)': \(error.message)"
                 throw AMQPError(code: .authenticationFailed, message: text, replyCode: 530)
-            default: throw AMQPError(code: .connectFailed, message: error.message, replyCode: error.replyCode)
+            default:
+                // TLS 1.3: the broker says what it misses only once the handshake is over.
+                if let reason = verification?.reason { throw AMQPError(code: .tls, message: reason, isRetriable: true) }
+                let isStrange = verification == nil && error.replyCode == nil && error.code != .timedOut
+                let hint = isStrange ? "; is this a TLS port? (rabbits://, ssl)" : ""
+                throw AMQPError(code: .connectFailed, message: error.message + hint, replyCode: error.replyCode)
             }
         }
         heartbeat = .seconds(Int(unsafe amqp_get_heartbeat(state)))

@@ -8,10 +8,12 @@ final class TopologyRegistry {
     }
 
     private(set) var units: [Unit]
-    private var nextID = 1
+    private var nextID: Int
 
+    /// Each queue is a unit of its own: one that cannot be had keeps nobody from the others.
     init(_ initial: AMQPTopology) {
-        units = [Unit(id: 0, topology: initial, isGated: true)]
+        units = initial.byQueue.enumerated().map { Unit(id: $0.offset, topology: $0.element, isGated: true) }
+        nextID = units.count
     }
 
     func add(_ topology: AMQPTopology) -> Unit {
@@ -22,4 +24,19 @@ final class TopologyRegistry {
     }
 
     func remove(_ unit: Unit) { units.removeAll { $0.id == unit.id } }
+}
+
+extension AMQPTopology {
+    /// The exchanges, and then each queue with its bindings and consumers; undivided where the broker names a queue.
+    var byQueue: [AMQPTopology] {
+        let names = queues.map(\.name)
+        let users = bindings.map(\.queue) + consumers.map(\.queue)
+        guard !names.contains(""), users.allSatisfy(names.contains), Set(names).count == names.count else { return [self] }
+        return [AMQPTopology(exchanges: exchanges)]
+            + queues.map { queue in
+                AMQPTopology(
+                    queues: [queue], bindings: bindings.filter { $0.queue == queue.name },
+                    consumers: consumers.filter { $0.queue == queue.name })
+            }
+    }
 }

@@ -47,6 +47,8 @@ struct Consumer: Service {
                 busHealth.check(bus.transport, server, oldestUnconfirmed: bus.confirms.oldestUnconfirmed),
                 JournalHealth.verdict(oldestWait: journal.oldestWait),
                 LibvirtHealth.verdict(choice),
+                // Optional, so never a reason not to be ready.
+                HealthCheck("notifications", ok: true, detail: bus.notifications?.problem ?? ""),
             ]
         }
     }

@@ -80,7 +80,8 @@ package struct Worker {
                 readiness: consumer.checks, vitals: consumer.vitals,
                 updateMetrics: {
                     WorkerMetrics.update(
-                        service: service, counters: bus.replies.counters.snapshot, hungDomains: choice.hungDomains.count)
+                        service: service, counters: bus.replies.counters.snapshot, notifier: bus.notifications?.notifier,
+                        hungDomains: choice.hungDomains.count)
                 }))
         let services: [any Service] = [
             LibvirtService(link: choice.link),
@@ -118,7 +119,7 @@ package struct Worker {
             if let hook { settings.onPhase = hook }
         #endif
         let reporter = SwapReporter(
-            notifier: bus.notifier, failures: bus.failures, hypervisor: choice.hypervisor.kind,
+            notifier: bus.notifications?.notifier, failures: bus.failures, hypervisor: choice.hypervisor.kind,
             progressInterval: configuration.daemon.progressInterval, logger: logger)
         let environment = SwapEnvironment(
             hypervisor: choice.hypervisor, connector: choice.connector, journal: journal, settings: settings, observer: reporter,

@@ -47,7 +47,7 @@ struct JournalKeeper: Service {
 
 /// Figures that are read when somebody asks for them.
 enum WorkerMetrics {
-    static func update(service: SwapService, counters: RPCCounters.Snapshot, hungDomains: Int) {
+    static func update(service: SwapService, counters: RPCCounters.Snapshot, notifier: Notifier?, hungDomains: Int) {
         Gauge(label: "pivotd_hung_domains").record(hungDomains)
         Gauge(label: "pivotd_swaps_running").record(service.running)
         Gauge(label: "pivotd_swaps_queued").record(service.queued)
@@ -62,6 +62,11 @@ enum WorkerMetrics {
             ("given_up", counters.repliesGivenUp),
             ("heartbeat", counters.heartbeats),
         ]
+        if let notifier {
+            for (kind, count) in [("sent", notifier.sent), ("dropped", notifier.dropped)] {
+                Gauge(label: "pivotd_notifications", dimensions: [("kind", kind)]).record(count)
+            }
+        }
         for (kind, count) in replies { Gauge(label: "pivotd_replies", dimensions: [("kind", kind)]).record(count) }
     }
 }
@@ -80,6 +85,9 @@ enum MetricHelp {
         "pivotd_ready_to_pivot_seconds": "Seconds from libvirt's READY event to the call of the pivot.",
         "pivotd_copied_bytes_total": "Bytes copied by successful swaps.",
         "pivotd_messages": "Messages since the start, by what became of them.",
+        "pivotd_notifications": "Notifications since the start, by what became of them.",
+        "pivotd_notification_problems_total":
+            "Declarations for notifications that RabbitMQ refused; /readyz and the log say why.",
         "pivotd_replies": "Replies since the start, by kind.",
     ]
 }

@@ -69,25 +69,12 @@ package final class AMQPTransport: Transport {
     package func publish(
         _ body: [UInt8], properties: MessageProperties, exchange: String, routingKey: String, mandatory: Bool
     ) async throws(TransportError) -> PublishOutcome {
-        do {
-            let message = AMQPMessage(body: body, properties: AMQPProperties(properties))
-            switch try await publisher.publish(message, exchange: exchange, routingKey: routingKey, mandatory: mandatory) {
-            case .confirmed: return .confirmed
-            case .returned: return .returned
-            }
-        } catch {
-            throw TransportError(error)
-        }
+        try await AMQPPublisher(publisher).publish(
+            body, properties: properties, exchange: exchange, routingKey: routingKey, mandatory: mandatory)
     }
 
     package func waitUntilPublishable() async throws(TransportError) {
-        do {
-            try await publisher.waitUntilConnected()
-        } catch let error as AMQPError {
-            throw TransportError(error)
-        } catch {
-            throw TransportError(code: .cancelled, message: "cancelled", isRetriable: false)
-        }
+        try await AMQPPublisher(publisher).waitUntilPublishable()
     }
 
     /// Closes the consuming connection first, so that what has been answered is acknowledged.
@@ -99,17 +86,4 @@ package final class AMQPTransport: Transport {
 
 extension SettlementToken {
     fileprivate var tag: DeliveryTag { DeliveryTag(epoch: epoch, channel: channel, value: value) }
-}
-
-extension TransportError {
-    fileprivate init(_ error: AMQPError) {
-        let code: Code =
-            switch error.code {
-            case .invalidArgument: .invalid
-            case .nacked, .overflow, .channelClosed: .refused
-            case .connectionClosed where !error.isRetriable: .closed
-            default: .disconnected
-            }
-        self.init(code: code, message: error.description, isRetriable: error.isRetriable)
-    }
 }

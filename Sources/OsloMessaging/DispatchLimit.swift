@@ -1,43 +1,57 @@
 import DequeModule
 import Synchronization
 
-/// Bounds how many requests are worked on at once, and tells when none is.
+/// Bounds how many requests, and how many bytes of them, are worked on at once, and reports when none is.
 final class DispatchLimit: Sendable {
     private struct State {
+        let limit: Int
+        let byteLimit: Int
         var used = 0
-        var waiters: Deque<CheckedContinuation<Void, Never>> = []
+        var bytes = 0
+        var waiters: Deque<(bytes: Int, continuation: CheckedContinuation<Void, Never>)> = []
         var idleWaiters: [CheckedContinuation<Void, Never>] = []
+
+        /// A request larger than all there may be is worked on alone.
+        mutating func admit(_ size: Int) -> Bool {
+            guard used < limit, used == 0 || bytes + size <= byteLimit else { return false }
+            used += 1
+            bytes += size
+            return true
+        }
     }
 
-    private let limit: Int
-    private let state = Mutex(State())
+    private let state: Mutex<State>
 
-    init(_ limit: Int) {
-        self.limit = max(1, limit)
+    init(_ limit: Int, bytes: Int = .max) {
+        state = Mutex(State(limit: max(1, limit), byteLimit: bytes))
     }
 
-    /// Waits for a free place and takes it.
-    func acquire() async {
+    /// Waits for a free place and takes it, in the order of the calls.
+    func acquire(_ bytes: Int = 0) async {
         await withCheckedContinuation { continuation in
             let isFree = state.withLock { state in
-                guard state.used < limit else {
-                    state.waiters.append(continuation)
-                    return false
-                }
-                state.used += 1
-                return true
+                if state.waiters.isEmpty, state.admit(bytes) { return true }
+                state.waiters.append((bytes, continuation))
+                return false
             }
             if isFree { continuation.resume() }
         }
     }
 
-    func release() {
-        let resumed = state.withLock { state -> [CheckedContinuation<Void, Never>] in
-            if let next = state.waiters.popFirst() { return [next] }
+    func release(_ bytes: Int = 0) {
+        let resumed = state.withLock { state in
             state.used -= 1
-            guard state.used == 0 else { return [] }
-            defer { state.idleWaiters = [] }
-            return state.idleWaiters
+            state.bytes -= bytes
+            var resumed: [CheckedContinuation<Void, Never>] = []
+            while let next = state.waiters.first, state.admit(next.bytes) {
+                state.waiters.removeFirst()
+                resumed.append(next.continuation)
+            }
+            if state.used == 0 {
+                resumed += state.idleWaiters
+                state.idleWaiters = []
+            }
+            return resumed
         }
         for continuation in resumed { continuation.resume() }
     }

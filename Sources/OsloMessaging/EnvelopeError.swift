@@ -5,6 +5,9 @@ package struct EnvelopeError: Error, Sendable, Hashable, CustomStringConvertible
         case unsupportedVersion = "unsupported_envelope"
         case missingKey = "missing_key"
         case wrongType = "wrong_type"
+        case reservedQueue = "reserved_queue"
+        /// The transport did not take it, for its size or its headers.
+        case refused
     }
 
     package let code: Code

@@ -11,6 +11,8 @@ package final class InProcessTransport: Transport {
         package let exchange: String
         package let routingKey: String
         package let mandatory: Bool
+        /// Milliseconds to live, as decimal text.
+        package let expiration: String?
         /// What the body says, where it is a reply.
         package let reply: RPCReply?
     }
@@ -109,11 +111,13 @@ package final class InProcessTransport: Transport {
         _ body: [UInt8], properties: MessageProperties, exchange: String, routingKey: String, mandatory: Bool
     ) async throws(TransportError) -> PublishOutcome {
         try await publish(
-            Published(body: body, exchange: exchange, routingKey: routingKey, mandatory: mandatory, reply: nil))
+            Published(
+                body: body, exchange: exchange, routingKey: routingKey, mandatory: mandatory, expiration: properties.expiration,
+                reply: nil))
     }
 
     package func publish(_ reply: RPCReply, body: [UInt8], to queue: String) async throws(TransportError) -> PublishOutcome {
-        try await publish(Published(body: body, exchange: "", routingKey: queue, mandatory: true, reply: reply))
+        try await publish(Published(body: body, exchange: "", routingKey: queue, mandatory: true, expiration: nil, reply: reply))
     }
 
     private func publish(_ message: Published) async throws(TransportError) -> PublishOutcome {

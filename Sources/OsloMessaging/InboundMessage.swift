@@ -69,11 +69,14 @@ package struct InboundMessage: Sendable {
     package let routingKey: String
     package let redelivered: Bool
     package let settlement: SettlementToken
+    /// Why the transport did not take the message; ``body`` is the end of the real one then.
+    package let refusal: String?
 
     package init(
         body: [UInt8], inner: JSONObject? = nil, properties: MessageProperties, exchange: String, routingKey: String,
-        redelivered: Bool, settlement: SettlementToken
+        redelivered: Bool, settlement: SettlementToken, refusal: String? = nil
     ) {
+        self.refusal = refusal
         self.body = body
         self.inner = inner
         self.properties = properties

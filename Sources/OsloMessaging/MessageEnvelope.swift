@@ -23,7 +23,7 @@ package enum MessageEnvelope {
 
     /// The content of a message body, with or without an envelope. Any minor version of major 2 is read.
     package static func unwrap(_ body: [UInt8]) throws(EnvelopeError) -> JSONObject {
-        let outer = try object(parsing: body, what: "the body", textForAddress: { String(decoding: body, as: UTF8.self) })
+        let outer = try object(parsing: body, what: "the body")
         guard let version = outer[versionKey], let message = outer[messageKey] else { return outer }
         guard let version = version.stringValue else {
             throw EnvelopeError(
@@ -37,14 +37,21 @@ package enum MessageEnvelope {
         guard let text = message.stringValue else {
             throw EnvelopeError(code: .wrongType, message: "oslo.message: must be a text, is of type \(message.typeName)")
         }
-        return try object(parsing: text.utf8, what: "oslo.message", textForAddress: { text })
+        return try object(parsing: text.utf8, what: "oslo.message")
     }
 
+    /// How much of an unreadable body is searched: oslo.messaging puts the address behind the arguments.
+    package static let tailLength = 4096
+
     /// Whom to answer when the content cannot be read: Python writes NaN, lone surrogates and numbers of any size, which are no
-    /// JSON here, and its caller waits. Where the last of each name stands, after which oslo.messaging puts a plain token.
-    private static func address(inUnreadable text: String) -> ReplyAddress? {
+    /// JSON here, and its caller waits. Where the last of each name stands at the end of the body, after which oslo.messaging
+    /// puts a plain token.
+    static func address(inUnreadable body: [UInt8]) -> ReplyAddress? {
+        // Within an envelope the quotes are escaped.
+        let text = String(decoding: body.suffix(tailLength).filter { $0 != UInt8(ascii: "\\") }, as: UTF8.self)
         guard let messageID = token("_msg_id", in: text), let queue = token("_reply_q", in: text) else { return nil }
-        return ReplyAddress(messageID: messageID, replyQueue: queue, timeout: nil)
+        let address = ReplyAddress(messageID: messageID, replyQueue: queue, timeout: nil)
+        return address.isReserved ? nil : address
     }
 
     private static func token(_ name: String, in text: String) -> String? {
@@ -60,15 +67,12 @@ package enum MessageEnvelope {
         return (1...255).contains(token.utf8.count) && isPlain ? String(token) : nil
     }
 
-    private static func object(
-        parsing bytes: some Collection<UInt8>, what: String, textForAddress text: () -> String
-    ) throws(EnvelopeError) -> JSONObject {
+    private static func object(parsing bytes: some Collection<UInt8>, what: String) throws(EnvelopeError) -> JSONObject {
         let value: JSONValue
         do {
             value = try JSONValue(parsing: bytes)
         } catch {
-            throw EnvelopeError(
-                code: .notJSON, message: "\(what) is not JSON: \(error)", replyAddress: address(inUnreadable: text()))
+            throw EnvelopeError(code: .notJSON, message: "\(what) is not JSON: \(error)")
         }
         guard let object = value.objectValue else {
             throw EnvelopeError(code: .wrongType, message: "\(what) must be a JSON object, is of type \(value.typeName)")

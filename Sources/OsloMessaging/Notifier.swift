@@ -36,6 +36,9 @@ package final class Notifier: Sendable {
         }
     }
 
+    /// Connections that may end while one notification is under way.
+    private static let maxLosses = 5
+
     private struct Pending: Sendable {
         let body: [UInt8]
         let routingKey: String
@@ -85,6 +88,7 @@ package final class Notifier: Sendable {
     }
 
     private func publish(_ notification: Pending) async {
+        var losses = 0
         while true {
             do {
                 _ = try await publisher.publish(
@@ -92,7 +96,9 @@ package final class Notifier: Sendable {
                 counts.withLock { $0.sent += 1 }
                 return
             } catch {
-                guard error.isRetriable else { return drop(notification.eventType, error.message) }
+                if [.lost, .suspected].contains(error.code) { losses += 1 }
+                // The broker may be ending the connection because of it.
+                guard error.isRetriable, losses < Self.maxLosses else { return drop(notification.eventType, error.message) }
                 do {
                     try await Task.sleep(for: .milliseconds(250))
                     try await publisher.waitUntilPublishable()

@@ -1,3 +1,19 @@
+extension TransportURL {
+    /// What oslo.messaging's rabbit driver takes from a URL's query: `rabbit_opts` of `impl_rabbit.py` and `amqp_opts` of `amqp.py`.
+    /// Only some of it means anything here.
+    package static let queryKeys = [
+        "amqp_auto_delete", "amqp_durable_queues", "conn_pool_min_size", "conn_pool_ttl", "direct_mandatory_flag",
+        "enable_cancel_on_failover", "heartbeat_rate", "heartbeat_timeout_threshold", "hostname", "kombu_compression",
+        "kombu_failover_strategy", "kombu_missing_consumer_retry_timeout", "kombu_reconnect_delay", "kombu_reconnect_splay",
+        "processname", "rabbit_ha_queues", "rabbit_interval_max", "rabbit_login_method", "rabbit_qos_prefetch_count",
+        "rabbit_quorum_delivery_limit", "rabbit_quorum_max_memory_bytes", "rabbit_quorum_max_memory_length",
+        "rabbit_quorum_queue", "rabbit_retry_backoff", "rabbit_retry_interval", "rabbit_stream_fanout",
+        "rabbit_transient_queues_ttl", "rabbit_transient_quorum_queue", "rpc_conn_pool_size", "ssl", "ssl_ca_file",
+        "ssl_cert_file", "ssl_enforce_fips_mode", "ssl_enforce_hostname_verification", "ssl_key_file", "ssl_version",
+        "use_queue_manager",
+    ]
+}
+
 extension OsloRabbitOptions {
     /// Takes over the driver's options that a transport URL's query sets, as oslo.messaging's `ConfigOptsProxy` does.
     package mutating func apply(_ query: [String: String]) throws(OptionsError) {

@@ -60,15 +60,20 @@ package struct OsloTopology: Sendable, Hashable {
     /// What a client declares before it sends requests.
     package var requests: AMQPTopology { AMQPTopology(exchanges: [controlExchange]) }
 
-    /// What a notifier declares, default queues included, so that nothing is lost while nobody listens yet.
-    package func notifications(topic: String, priorities: [NotificationPriority]) -> AMQPTopology {
-        var topology = AMQPTopology(exchanges: [controlExchange])
+    /// What a notifier declares, default queues included, so that nothing is lost while nobody listens yet: the exchange, and
+    /// each queue and its binding, apart, since each may be refused by itself.
+    ///
+    /// - Parameter maxLength: messages that a queue holds, 0 for no limit; a queue that exists must have the same.
+    package func notifications(topic: String, priorities: [NotificationPriority], maxLength: Int = 0) -> [AMQPTopology] {
+        var parts = [AMQPTopology(exchanges: [controlExchange])]
         for priority in priorities {
-            let queue = "\(topic).\(priority.routingKeySuffix)"
-            topology.queues.append(topicQueue(queue))
-            topology.bindings.append(QueueBinding(queue: queue, exchange: exchange, routingKey: queue))
+            var queue = topicQueue("\(topic).\(priority.routingKeySuffix)")
+            if maxLength > 0 { queue.arguments["x-max-length"] = .int64(Int64(maxLength)) }
+            parts.append(AMQPTopology(queues: [queue]))
+            let binding = QueueBinding(queue: queue.name, exchange: exchange, routingKey: queue.name)
+            parts.append(AMQPTopology(bindings: [binding]))
         }
-        return topology
+        return parts
     }
 
     private var controlExchange: ExchangeDeclaration {

@@ -55,7 +55,8 @@ package final class RPCClient: Sendable {
         failAll()
     }
 
-    /// Sends a request and waits for its final reply.
+    /// Sends a request and waits for its final reply. The message expires when nobody waits for it any more: a request that was
+    /// given up is not carried out hours later.
     ///
     /// - Parameters:
     ///   - timeout: for the whole call.
@@ -74,6 +75,8 @@ package final class RPCClient: Sendable {
         calls.withLock { $0[messageID] = call }
         defer { calls.withLock { $0[messageID] = nil } }
 
+        let patience = min(timeout, callMonitorTimeout ?? timeout)
+        let deadline = ContinuousClock.now + patience
         return try await withThrowingTaskGroup(of: JSONValue?.self) { group in
             defer { group.cancelAll() }
             let body = MessageEnvelope.wrap(inner)
@@ -82,7 +85,7 @@ package final class RPCClient: Sendable {
                 return nil
             }
             group.addTask {
-                try await self.send(body, to: target)
+                try await self.send(body, to: target, until: deadline)
                 return try await call.value()
             }
             while let value = try await group.next() {
@@ -93,10 +96,14 @@ package final class RPCClient: Sendable {
     }
 
     /// Sends a request that has no answer.
+    ///
+    /// - Parameter timeout: after which the message expires in its queue; nil for never.
     package func cast(
-        _ method: String, args: JSONObject = [:], target: Target, version: String = "1.0", context: JSONObject = [:]
+        _ method: String, args: JSONObject = [:], target: Target, timeout: Duration? = nil, version: String = "1.0",
+        context: JSONObject = [:]
     ) async throws(RPCClientError) {
-        try await send(MessageEnvelope.wrap(Self.request(method, args, version, context)), to: target)
+        let body = MessageEnvelope.wrap(Self.request(method, args, version, context))
+        try await send(body, to: target, until: timeout.map { .now + $0 })
     }
 
     private static func request(_ method: String, _ args: JSONObject, _ version: String, _ context: JSONObject) -> JSONObject {
@@ -114,13 +121,23 @@ package final class RPCClient: Sendable {
         return Int64(exactly: seconds).map { .integer($0) } ?? .real(seconds)
     }
 
+    /// AMQP's expiration is a text of milliseconds; RabbitMQ takes no more than 32 bits of them.
+    private static func expiration(at deadline: ContinuousClock.Instant) -> String {
+        let milliseconds = ((deadline - .now) / .milliseconds(1)).rounded(.up)
+        return String(Int64(min(max(milliseconds, 1), 4_294_967_295)))
+    }
+
     /// Publishes a request; while the broker is away it waits.
-    private func send(_ body: [UInt8], to target: Target) async throws(RPCClientError) {
+    private func send(
+        _ body: [UInt8], to target: Target, until deadline: ContinuousClock.Instant?
+    ) async throws(RPCClientError) {
         while true {
             do {
                 try await transport.waitUntilPublishable()
+                var properties = MessageProperties.oslo
+                properties.expiration = deadline.map(Self.expiration)
                 let outcome = try await transport.publish(
-                    body, exchange: exchange, routingKey: target.routingKey, mandatory: true)
+                    body, properties: properties, exchange: exchange, routingKey: target.routingKey, mandatory: true)
                 guard outcome == .confirmed else {
                     throw RPCClientError.unroutable(target: "\(target) (exchange \(exchange))")
                 }

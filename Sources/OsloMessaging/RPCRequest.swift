@@ -37,7 +37,11 @@ package struct RPCRequest: Sendable, Hashable {
         let replyQueue = inner["_reply_q"]?.stringValue.flatMap { $0.isEmpty ? nil : $0 }
         var address: ReplyAddress?
         if let messageID, let replyQueue {
-            address = ReplyAddress(messageID: messageID, replyQueue: replyQueue, timeout: timeout)
+            let given = ReplyAddress(messageID: messageID, replyQueue: replyQueue, timeout: timeout)
+            guard !given.isReserved else {
+                throw EnvelopeError(code: .reservedQueue, message: "_reply_q: names that begin with amq. are the broker's own")
+            }
+            address = given
         }
         self.timeout = timeout
         self.messageID = messageID
@@ -78,6 +82,7 @@ extension InboundMessage {
     ///
     /// - Throws: `EnvelopeError`, with the reply address when that could be read.
     func request() throws(EnvelopeError) -> RPCRequest {
+        if let refusal { throw EnvelopeError(code: .refused, message: "the message is not taken: \(refusal)") }
         if let inner { return try RPCRequest(inner: inner) }
         return try RPCRequest(decoding: body)
     }

@@ -15,16 +15,19 @@ package final class RPCServer: Sendable {
         package var version: RPCVersion
         /// Requests worked on at once; further ones wait in the transport's buffer and the broker.
         package var maxConcurrentRequests: Int
+        /// Bytes of their bodies, likewise: a body takes up to 90 times its size once it is read. One is always taken.
+        package var maxConcurrentBytes: Int
         /// Makes the answer to messages that are no valid request.
         package var failures: NovaFailure
 
         package init(
             methods: Set<String>, version: RPCVersion = RPCVersion(major: 1, minor: 0), maxConcurrentRequests: Int = 256,
-            failures: NovaFailure = NovaFailure()
+            maxConcurrentBytes: Int = 8 << 20, failures: NovaFailure = NovaFailure()
         ) {
             self.methods = methods
             self.version = version
             self.maxConcurrentRequests = maxConcurrentRequests
+            self.maxConcurrentBytes = maxConcurrentBytes
             self.failures = failures
         }
     }
@@ -58,7 +61,7 @@ package final class RPCServer: Sendable {
         self.replies = replies
         self.configuration = configuration
         self.logger = logger
-        limit = DispatchLimit(configuration.maxConcurrentRequests)
+        limit = DispatchLimit(configuration.maxConcurrentRequests, bytes: configuration.maxConcurrentBytes)
     }
 
     package var counters: RPCCounters { replies.counters }
@@ -88,9 +91,10 @@ package final class RPCServer: Sendable {
     private func serve(_ transport: some Transport) async {
         await withDiscardingTaskGroup { group in
             for await message in transport.inbound {
-                await limit.acquire()
-                guard let work = await take(message) else {
-                    limit.release()
+                let place = Place(limit, bytes: message.body.count)
+                await place.take()
+                guard let work = await take(message, place) else {
+                    place.release()
                     continue
                 }
                 group.addTask { await work() }
@@ -99,7 +103,7 @@ package final class RPCServer: Sendable {
     }
 
     /// Reads a message and lets the endpoint see it; returns the rest of the work, which releases its place itself.
-    private func take(_ message: InboundMessage) async -> (@Sendable () async -> Void)? {
+    private func take(_ message: InboundMessage, _ place: Place) async -> (@Sendable () async -> Void)? {
         counters.increment(\.received)
         guard state == .consuming else {
             counters.increment(\.requeued)
@@ -110,12 +114,12 @@ package final class RPCServer: Sendable {
         do {
             request = try message.request()
         } catch {
-            return { await self.refuse(message, error) }
+            return { await self.refuse(message, error, place) }
         }
         counters.increment(\.decoded)
         let heartbeats = request.replyAddress.flatMap { replies.startHeartbeats(for: $0) }
         let work = dispatch(request, redelivered: message.redelivered)
-        return { await self.settle(message, request, await work(), heartbeats) }
+        return { await self.settle(message, request, await work(), heartbeats, place) }
     }
 
     private func dispatch(_ request: RPCRequest, redelivered: Bool) -> @Sendable () async -> RPCDisposition {
@@ -130,15 +134,15 @@ package final class RPCServer: Sendable {
     }
 
     private func settle(
-        _ message: InboundMessage, _ request: RPCRequest, _ disposition: RPCDisposition, _ heartbeats: HeartbeatToken?
+        _ message: InboundMessage, _ request: RPCRequest, _ disposition: RPCDisposition, _ heartbeats: HeartbeatToken?,
+        _ place: Place
     ) async {
-        let place = Place(limit)
         switch disposition {
         case .reply(let result):
             guard let address = request.replyAddress else {
                 if case .failure(let failure) = result {
                     logger.info(
-                        "cast failed", metadata: ["method": "\(request.method.prefix(64))", "failure": "\(failure.className)"])
+                        "cast failed", metadata: ["method": "\(Echo.cut(request.method))", "failure": "\(failure.className)"])
                 }
                 await transport.acknowledge(message.settlement)
                 break
@@ -179,8 +183,7 @@ package final class RPCServer: Sendable {
         await transport.stopConsuming()
     }
 
-    private func refuse(_ message: InboundMessage, _ error: EnvelopeError) async {
-        let place = Place(limit)
+    private func refuse(_ message: InboundMessage, _ error: EnvelopeError, _ place: Place) async {
         let count = counters.increment(\.rejected)
         // The first ones and then samples: a flood of garbage must not become a flood of lines.
         let level: Logger.Level = count <= 10 || count.isMultiple(of: 1000) ? .warning : .debug
@@ -191,7 +194,9 @@ package final class RPCServer: Sendable {
                 "bytes": "\(message.body.count)", "rejected": "\(count)",
             ])
         await transport.reject(message.settlement)
-        if let address = error.replyAddress {
+        // Searched here, beside other requests, and not where they are taken in their order.
+        let isUnread = [.notJSON, .refused].contains(error.code)
+        if let address = error.replyAddress ?? (isUnread ? MessageEnvelope.address(inUnreadable: message.body) : nil) {
             place.release()
             let failure = Self.refusal(configuration.failures, error.message)
             let uniqueID = UniqueID.derived(from: "reply \(address.messageID)")
@@ -203,16 +208,20 @@ package final class RPCServer: Sendable {
 
 /// A place in a ``DispatchLimit`` that is given back once.
 private final class Place: Sendable {
+    private let bytes: Int
     private let limit: Mutex<DispatchLimit?>
 
-    init(_ limit: DispatchLimit) {
+    init(_ limit: DispatchLimit, bytes: Int) {
+        self.bytes = bytes
         self.limit = Mutex(limit)
     }
+
+    func take() async { await limit.withLock(\.self)?.acquire(bytes) }
 
     func release() {
         limit.withLock { limit in
             defer { limit = nil }
             return limit
-        }?.release()
+        }?.release(bytes)
     }
 }

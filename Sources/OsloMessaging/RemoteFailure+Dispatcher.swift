@@ -6,12 +6,14 @@ extension RemoteFailure {
 
     /// No endpoint has this method.
     package static func noSuchMethod(_ method: String) -> RemoteFailure {
-        dispatcher("NoSuchMethod", "Endpoint does not support RPC method \(method)")
+        dispatcher("NoSuchMethod", "Endpoint does not support RPC method \(Echo.cut(method))")
     }
 
     /// No endpoint serves this interface version, or this namespace.
     package static func unsupportedVersion(_ version: String, method: String) -> RemoteFailure {
-        dispatcher("UnsupportedVersion", "Endpoint does not support RPC version \(version). Attempted method: \(method)")
+        dispatcher(
+            "UnsupportedVersion",
+            "Endpoint does not support RPC version \(Echo.cut(version)). Attempted method: \(Echo.cut(method))")
     }
 
     private static func dispatcher(_ className: String, _ message: String) -> RemoteFailure {

@@ -13,6 +13,10 @@ package struct ReplyAddress: Sendable, Hashable, Codable {
         self.timeout = timeout
     }
 
+    /// Whether the queue is one of the broker's own names: no client of oslo.messaging has one, and RabbitMQ ends the connection
+    /// (541) that publishes to a malformed `amq.rabbitmq.reply-to.…`.
+    package var isReserved: Bool { replyQueue.hasPrefix("amq.") }
+
     /// How often a heartbeat is due while the call runs: half the caller's timeout, nil for never.
     ///
     /// Between 50 ms, so that a careless caller causes no storm, and a day.

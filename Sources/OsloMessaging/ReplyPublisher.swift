@@ -20,10 +20,14 @@ package final class ReplyPublisher: Sendable {
         package var retryInterval: Duration
         /// Replies retried at the same time; further ones without queue are given up at once.
         package var maxRetriedReplies: Int
+        /// Makes the failure that stands for an answer the broker takes no message for.
+        package var failures: NovaFailure
 
         package init(
-            retryTimeout: Duration = .seconds(60), retryInterval: Duration = .milliseconds(250), maxRetriedReplies: Int = 4096
+            retryTimeout: Duration = .seconds(60), retryInterval: Duration = .milliseconds(250), maxRetriedReplies: Int = 4096,
+            failures: NovaFailure = NovaFailure()
         ) {
+            self.failures = failures
             self.retryTimeout = retryTimeout
             self.retryInterval = retryInterval
             self.maxRetriedReplies = maxRetriedReplies
@@ -35,6 +39,7 @@ package final class ReplyPublisher: Sendable {
     private let configuration: Configuration
     private let logger: Logger
     private let monitor: CallMonitor
+    private let gate: SendingGate
     private let missingQueues: Mutex<MissingReplyQueues>
 
     package init(
@@ -46,13 +51,17 @@ package final class ReplyPublisher: Sendable {
         self.counters = counters
         self.logger = logger
         missingQueues = Mutex(MissingReplyQueues(memory: configuration.retryTimeout, maxRetries: configuration.maxRetriedReplies))
+        let gate = SendingGate()
+        self.gate = gate
         monitor = CallMonitor { address in
             let reply = RPCReply(messageID: address.messageID, uniqueID: UniqueID.random(), content: .heartbeat)
+            await gate.enter(alone: false)
+            defer { gate.leave() }
             do {
                 let outcome = try await publisher.publish(reply, body: reply.encoded(), to: address.replyQueue)
                 if outcome == .confirmed { counters.increment(\.heartbeats) }
             } catch {
-                logger.debug("heartbeat not sent", metadata: ["msg_id": "\(address.messageID)", "reason": "\(error)"])
+                logger.debug("heartbeat not sent", metadata: ["msg_id": "\(Echo.cut(address.messageID))", "reason": "\(error)"])
             }
         }
     }
@@ -66,7 +75,7 @@ package final class ReplyPublisher: Sendable {
     ///
     /// Sending the final reply to the same address ends them too.
     package func startHeartbeats(for address: ReplyAddress) -> HeartbeatToken? {
-        monitor.start(address)
+        address.isReserved ? nil : monitor.start(address)
     }
 
     /// Ends heartbeats; after this returns none will be sent.
@@ -76,7 +85,8 @@ package final class ReplyPublisher: Sendable {
 
     /// Sends the final reply of a call; returns when the broker has it or there is no more use in trying.
     ///
-    /// While the broker is away it waits, bounded by cancellation only.
+    /// While the broker is away it waits, bounded by cancellation only. A reply that the broker will never take is given up: a
+    /// refused user, a message too large even when shortened, one for which the broker ends the connection.
     ///
     /// - Parameter uniqueID: the reply's `_unique_id`; the same id for the same outcome, so that a client can drop a duplicate.
     package func send(
@@ -85,65 +95,99 @@ package final class ReplyPublisher: Sendable {
         await send(result: result, to: address, uniqueID: uniqueID) {}
     }
 
-    /// - Parameter afterFirstWord: called once, when the broker has confirmed or returned the reply for the first time.
+    /// - Parameter afterFirstWord: called once, when the broker has confirmed or returned the reply for the first time, or when
+    ///   it is given up without that.
     func send(
         result: Result<JSONValue, RemoteFailure>, to address: ReplyAddress, uniqueID: String,
         afterFirstWord: () async -> Void
     ) async -> ReplyOutcome {
         await monitor.stopAll(for: address)
+        guard !address.isReserved else {
+            await afterFirstWord()
+            return giveUp(address, "the reply queue is a name of the broker's own")
+        }
         let content: RPCReply.Content =
             switch result {
             case .success(let value): .result(value)
             case .failure(let failure): .failure(failure)
             }
-        let reply = RPCReply(messageID: address.messageID, uniqueID: uniqueID, content: content)
-        let body = reply.encoded()
-        var missingSince: ContinuousClock.Instant?
-        defer { if missingSince != nil { missingQueues.withLock { $0.endRetries() } } }
+        var delivery = ReplyDelivery(RPCReply(messageID: address.messageID, uniqueID: uniqueID, content: content))
+        defer { if delivery.missingSince != nil { missingQueues.withLock { $0.endRetries() } } }
         var hasWord = false
         while true {
-            do {
-                let outcome = try await publisher.publish(reply, body: body, to: address.replyQueue)
-                if outcome == .confirmed { missingQueues.withLock { $0.found(address.replyQueue) } }
+            let step: ReplyDelivery.Step
+            let alone = delivery.strikes.goesAlone
+            do throws(TransportError) {
+                let outcome = try await publish(delivery, to: address, alone: alone)
                 if !hasWord { await afterFirstWord() }
                 hasWord = true
-                guard outcome == .returned else {
-                    counters.increment(\.repliesConfirmed)
-                    return .confirmed
-                }
-                counters.increment(\.repliesReturned)
-                if let missingSince {
-                    guard missingSince.duration(to: .now) < configuration.retryTimeout else {
-                        missingQueues.withLock { $0.gaveUp(address.replyQueue, at: .now) }
-                        return giveUp(address, "reply queue \(address.replyQueue) is missing for \(configuration.retryTimeout)")
-                    }
-                } else {
-                    if let reason = missingQueues.withLock({ $0.beginRetries(address.replyQueue, at: .now) }) {
-                        return giveUp(address, reason)
-                    }
-                    missingSince = .now
-                }
-                try await Task.sleep(for: configuration.retryInterval)
-            } catch let error as TransportError {
-                guard error.isRetriable else {
-                    return error.code == .invalid ? giveUp(address, error.message) : .interrupted
-                }
-                // After a loss of the broker the caller needs time to declare its queue again.
-                if missingSince != nil { missingSince = .now }
-                do {
-                    try await Task.sleep(for: configuration.retryInterval)
-                    try await publisher.waitUntilPublishable()
-                } catch { return .interrupted }
-            } catch { return .interrupted }
+                step = published(outcome, &delivery, address)
+            } catch {
+                step = delivery.failed(error, alone: alone, failures: configuration.failures)
+            }
+            switch step {
+            case .shortened: logger.warning("reply too large for the broker: sent shorter", metadata: Self.metadata(address))
+            case .again(let afterReconnect):
+                guard await pause(afterReconnect: afterReconnect) else { return .interrupted }
+            case .done(.gaveUp(let reason)):
+                if !hasWord { await afterFirstWord() }
+                return giveUp(address, reason)
+            case .done(let outcome): return outcome
+            }
         }
+    }
+
+    private func publish(
+        _ delivery: ReplyDelivery, to address: ReplyAddress, alone: Bool
+    ) async throws(TransportError) -> PublishOutcome {
+        await gate.enter(alone: alone)
+        defer { gate.leave() }
+        return try await publisher.publish(delivery.reply, body: delivery.body, to: address.replyQueue)
+    }
+
+    /// What follows from an attempt that the broker confirmed or returned.
+    private func published(
+        _ outcome: PublishOutcome, _ delivery: inout ReplyDelivery, _ address: ReplyAddress
+    ) -> ReplyDelivery.Step {
+        guard outcome == .returned else {
+            missingQueues.withLock { $0.found(address.replyQueue) }
+            counters.increment(\.repliesConfirmed)
+            return .done(.confirmed)
+        }
+        counters.increment(\.repliesReturned)
+        if let missingSince = delivery.missingSince {
+            guard missingSince.duration(to: .now) < configuration.retryTimeout else {
+                missingQueues.withLock { $0.gaveUp(address.replyQueue, at: .now) }
+                return .done(.gaveUp(reason: "its queue is missing for \(configuration.retryTimeout)"))
+            }
+        } else {
+            if let reason = missingQueues.withLock({ $0.beginRetries(address.replyQueue, at: .now) }) {
+                return .done(.gaveUp(reason: reason))
+            }
+            delivery.missingSince = .now
+        }
+        return .again(afterReconnect: false)
+    }
+
+    /// False when there will be no more attempts.
+    private func pause(afterReconnect: Bool) async -> Bool {
+        do {
+            try await Task.sleep(for: configuration.retryInterval)
+            if afterReconnect { try await publisher.waitUntilPublishable() }
+            return true
+        } catch { return false }
     }
 
     private func giveUp(_ address: ReplyAddress, _ reason: String) -> ReplyOutcome {
         counters.increment(\.repliesGivenUp)
-        logger.warning(
-            "reply given up",
-            metadata: ["msg_id": "\(address.messageID)", "reply_q": "\(address.replyQueue)", "reason": "\(reason)"])
+        var metadata = Self.metadata(address)
+        metadata["reason"] = "\(Echo.cutWords(of: reason))"
+        logger.warning("reply given up", metadata: metadata)
         return .gaveUp(reason: reason)
+    }
+
+    private static func metadata(_ address: ReplyAddress) -> Logger.Metadata {
+        ["msg_id": "\(Echo.cut(address.messageID))", "reply_q": "\(Echo.cut(address.replyQueue))"]
     }
 }
 
@@ -178,7 +222,7 @@ private struct MissingReplyQueues {
 
     /// Nil when the reply may be retried, else why not.
     mutating func beginRetries(_ queue: String, at now: ContinuousClock.Instant) -> String? {
-        if let since = gaveUpAt[queue], since.duration(to: now) < memory { return "reply queue \(queue) is gone" }
+        if let since = gaveUpAt[queue], since.duration(to: now) < memory { return "its queue is gone" }
         guard retries < maxRetries else { return "\(maxRetries) other replies wait for their queues already" }
         retries += 1
         return nil

@@ -1,8 +1,16 @@
 /// Why a message could not be handed to the broker, or consuming could not begin.
 package struct TransportError: Error, Sendable, Hashable, CustomStringConvertible {
     package enum Code: String, Sendable, Hashable {
-        /// No connection, or it broke before the broker confirmed.
+        /// There was no connection, or no confirm came in time.
         case disconnected
+        /// The connection broke while the message was under way.
+        case lost
+        /// The broker closed the channel or the connection while the message was under way, perhaps because of it.
+        case suspected
+        /// The broker does not allow this user to publish there (403).
+        case forbidden
+        /// The broker takes no message of this size (406).
+        case tooLarge
         /// The transport has been closed.
         case closed
         /// The broker did not take the message.

@@ -4,8 +4,8 @@ extension TransportURL {
     private static let plainSchemes: Set<String> = ["rabbit", "kombu", "amqp"]
     private static let secureSchemes: Set<String> = ["rabbits", "amqps"]
 
-    /// Reads a transport URL. Missing: host `localhost`, port 5672 (5671 with TLS by scheme), user and password `guest`,
-    /// virtual host `/`.
+    /// Reads a transport URL. Missing: host `localhost`, port 5672 (5671 with TLS by scheme), virtual host `/`; user and password are
+    /// then those of the host before, `guest` where there is none.
     package init(parsing text: String) throws(ParseError) {
         guard let schemeEnd = text.firstRange(of: "://") else {
             throw ParseError(message: "no scheme; it should begin with rabbit://")
@@ -28,7 +28,8 @@ extension TransportURL {
         let tls = try Self.tls(from: query, isSecure: isSecure)
         var hosts: [Host] = []
         for part in rest[..<slash].split(separator: ",") {
-            hosts.append(try Self.parse(host: part, number: hosts.count + 1, defaultPort: isSecure ? 5671 : 5672))
+            let port = isSecure ? 5671 : 5672
+            hosts.append(try Self.parse(host: part, number: hosts.count + 1, defaultPort: port, before: hosts.last))
         }
         if hosts.isEmpty {
             hosts = [Host(name: "localhost", port: isSecure ? 5671 : 5672, username: "guest", password: "guest")]
@@ -38,9 +39,11 @@ extension TransportURL {
         self.query = query
     }
 
-    private static func parse(host text: Substring, number: Int, defaultPort: Int) throws(ParseError) -> Host {
-        var username = "guest"
-        var password = "guest"
+    private static func parse(
+        host text: Substring, number: Int, defaultPort: Int, before: Host?
+    ) throws(ParseError) -> Host {
+        var username = before?.username ?? "guest"
+        var password = before?.password ?? "guest"
         var address = text
         if let at = text.lastIndex(of: "@") {
             address = text[text.index(after: at)...]
@@ -90,10 +93,17 @@ extension TransportURL {
         if (tls.certFile == nil) != (tls.keyFile == nil) {
             throw ParseError(message: "ssl_cert_file and ssl_key_file go together")
         }
-        if let text = query["ssl_enforce_hostname_verification"] {
-            tls.verifyHostname = try flag(text, "ssl_enforce_hostname_verification")
-        }
+        tls.verifyHostname = try verifiesHostname(query)
         return tls
+    }
+
+    /// Whether the broker's certificate has to be for its host, wherever the authorities' file is named.
+    package var verifiesHostname: Bool { get throws(ParseError) { try Self.verifiesHostname(query) } }
+
+    private static func verifiesHostname(_ query: [String: String]) throws(ParseError) -> Bool {
+        let name = "ssl_enforce_hostname_verification"
+        guard let text = query[name] else { return true }
+        return try flag(text, name)
     }
 
     /// A boolean as oslo.config reads it.

@@ -14,7 +14,7 @@ struct AbortCommand: AsyncParsableCommand {
     var task: String
 
     @OptionGroup var reply: ReplyOptions
-    @OptionGroup var options: ConfigurationOptions
+    @OptionGroup var options: ClientOptions
 
     func run() async throws {
         let configuration = try options.load()

@@ -15,7 +15,7 @@ struct BandwidthCommand: AsyncParsableCommand {
     var bandwidth: Int64
 
     @OptionGroup var reply: ReplyOptions
-    @OptionGroup var options: ConfigurationOptions
+    @OptionGroup var options: ClientOptions
 
     func validate() throws {
         guard bandwidth >= 0 else { throw ValidationError("the bandwidth must not be negative") }

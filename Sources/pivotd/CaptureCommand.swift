@@ -45,7 +45,7 @@ struct CaptureCommand: AsyncParsableCommand {
     @Flag(name: .customLong("no-redact"), help: "Keep passwords and tokens in the file.")
     var keepsSecrets = false
 
-    @OptionGroup var options: ConfigurationOptions
+    @OptionGroup var options: ClientOptions
 
     func validate() throws {
         if (queue == nil) == (routingKey == nil) { throw ValidationError("give --queue, or --exchange and --routing-key") }

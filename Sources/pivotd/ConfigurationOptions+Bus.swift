@@ -8,10 +8,12 @@ struct BusOptions: ParsableArguments {
     @Option(key: "topic") var topic: String?
     @Option(key: "host") var host: String?
     @Option(key: "prefetch") var prefetch: String?
+    @Option(key: "max_message_bytes") var maxMessageBytes: String?
     @Option(key: "reply_retry_timeout") var replyRetryTimeout: String?
     @Option(key: "failure_module") var failureModule: String?
     @Option(key: "notifications") var notifications: String?
     @Option(key: "notification_topic") var notificationTopic: String?
+    @Option(key: "notification_queue_max_length") var notificationQueueMaxLength: String?
     @Option(key: "heartbeat_timeout_threshold") var heartbeatTimeoutThreshold: String?
     @Option(key: "amqp_durable_queues") var amqpDurableQueues: String?
     @Option(key: "amqp_auto_delete") var amqpAutoDelete: String?
@@ -36,10 +38,12 @@ struct BusOptions: ParsableArguments {
             "topic": topic,
             "host": host,
             "prefetch": prefetch,
+            "max_message_bytes": maxMessageBytes,
             "reply_retry_timeout": replyRetryTimeout,
             "failure_module": failureModule,
             "notifications": notifications,
             "notification_topic": notificationTopic,
+            "notification_queue_max_length": notificationQueueMaxLength,
             "heartbeat_timeout_threshold": heartbeatTimeoutThreshold,
             "amqp_durable_queues": amqpDurableQueues,
             "amqp_auto_delete": amqpAutoDelete,

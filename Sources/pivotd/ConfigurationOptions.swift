@@ -2,10 +2,55 @@ import ArgumentParser
 import Daemon
 import Foundation
 
-/// The flags that every command takes: one for each setting, and the configuration file.
+/// The flags of the commands that read every setting: one for each, and the configuration file.
 ///
 /// A flag that is not given is nil: the environment, the file or the default counts then.
 struct ConfigurationOptions: ParsableArguments {
+    @OptionGroup var configuration: ConfigurationFileOption
+    @OptionGroup(title: "Message bus") var bus: BusOptions
+    @OptionGroup(title: "Hypervisor and volumes") var hypervisor: HypervisorOptions
+    @OptionGroup(title: "Defaults of a swap") var swap: SwapDefaultOptions
+    @OptionGroup(title: "Daemon") var daemon: DaemonOptions
+
+    /// The flags given, by the names of their keys.
+    var given: [String: String] {
+        let groups = [["config": configuration.config], bus.values, hypervisor.values, swap.values, daemon.values]
+        assert(groups.dropFirst().flatMap(\.keys).sorted() == PivotdConfiguration.keys.map(\.name).sorted(), "a key has no flag")
+        return Self.given(groups)
+    }
+
+    static func given(_ groups: [[String: String?]]) -> [String: String] {
+        groups.reduce(into: [:]) { given, group in
+            given.merge(group.compactMapValues { $0 }) { first, _ in first }
+        }
+    }
+
+    /// The configuration file that is read.
+    var file: String {
+        configuration.config ?? ProcessInfo.processInfo.environment["PIVOTD_CONFIG"].flatMap { $0.isEmpty ? nil : $0 }
+            ?? PivotdConfiguration.defaultFile
+    }
+
+    /// All settings, checked, from flags, environment, file and defaults.
+    ///
+    /// - Throws: A usage error that shows every problem.
+    func load() throws -> PivotdConfiguration { try Self.load(given) }
+
+    static func load(_ flags: [String: String]) throws -> PivotdConfiguration {
+        do {
+            return try PivotdConfiguration.load(flags: flags)
+        } catch {
+            throw usageError(error)
+        }
+    }
+
+    static func usageError(_ error: some Error) -> ValidationError {
+        ValidationError("the configuration is not right:\n\(error)")
+    }
+}
+
+/// `--config`
+struct ConfigurationFileOption: ParsableArguments {
     @Option(
         name: .customLong("config"),
         help: ArgumentHelp(
@@ -15,41 +60,6 @@ struct ConfigurationOptions: ParsableArguments {
             valueName: "file"),
         completion: .file(extensions: ["yaml", "yml", "json"]))
     var config: String?
-
-    @OptionGroup(title: "Message bus") var bus: BusOptions
-    @OptionGroup(title: "Hypervisor and volumes") var hypervisor: HypervisorOptions
-    @OptionGroup(title: "Defaults of a swap") var swap: SwapDefaultOptions
-    @OptionGroup(title: "Daemon") var daemon: DaemonOptions
-
-    /// The flags given, by the names of their keys.
-    var given: [String: String] {
-        let groups = [["config": config], bus.values, hypervisor.values, swap.values, daemon.values]
-        assert(groups.dropFirst().flatMap(\.keys).sorted() == PivotdConfiguration.keys.map(\.name).sorted(), "a key has no flag")
-        return groups.reduce(into: [:]) { given, group in
-            given.merge(group.compactMapValues { $0 }) { first, _ in first }
-        }
-    }
-
-    /// The configuration file that is read.
-    var file: String {
-        config ?? ProcessInfo.processInfo.environment["PIVOTD_CONFIG"].flatMap { $0.isEmpty ? nil : $0 }
-            ?? PivotdConfiguration.defaultFile
-    }
-
-    /// All settings, checked, from flags, environment, file and defaults.
-    ///
-    /// - Throws: A usage error that shows every problem.
-    func load() throws -> PivotdConfiguration {
-        do {
-            return try PivotdConfiguration.load(flags: given)
-        } catch {
-            throw Self.usageError(error)
-        }
-    }
-
-    static func usageError(_ error: some Error) -> ValidationError {
-        ValidationError("the configuration is not right:\n\(error)")
-    }
 }
 
 extension Option where Value == String? {

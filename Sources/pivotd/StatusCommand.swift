@@ -29,7 +29,7 @@ struct StatusCommand: AsyncParsableCommand {
     var json = false
 
     @OptionGroup var reply: ReplyOptions
-    @OptionGroup var options: ConfigurationOptions
+    @OptionGroup var options: ClientOptions
 
     func validate() throws {
         if task != nil, instance != nil || disk != nil { throw ValidationError("give a task, or --instance and --disk") }

@@ -28,10 +28,23 @@ struct SwapArguments: ParsableArguments {
     @Option(help: ArgumentHelp("Grow the disk to so many GiB (default: 0, which keeps its size).", valueName: "gib"))
     var resizeTo: Int64 = 0
 
+    @Option(help: ArgumentHelp("MiB/s of the copy; 0 for no limit.", valueName: "mib"))
+    var bandwidth: Int64?
+
+    @Option(help: ArgumentHelp("auto, rebase or copy.", valueName: "name"), completion: .list(["auto", "rebase", "copy"]))
+    var strategy: String?
+
+    @Flag(
+        inversion: .prefixedNo, help: "Send the guest's writes to both volumes, so that the copy converges however busy it is.")
+    var synchronousWrites: Bool?
+
+    @Option(help: ArgumentHelp("Seconds in which the remaining bytes must shrink; 0 for no limit.", valueName: "s"))
+    var stallTimeout: Double?
+
     @Option(
         name: .customLong("option"),
         help: ArgumentHelp(
-            "An option of the swap, such as strategy=copy or bandwidth_mib_s=100; may be given several times.", valueName: "k=v"))
+            "Any other option of the swap, such as timeout_s=3600; may be given several times.", valueName: "k=v"))
     var swapOptions: [String] = []
 
     func validate() throws {
@@ -53,15 +66,24 @@ struct SwapArguments: ParsableArguments {
         if resizeTo > 0 { request["resize_to"] = .integer(resizeTo) }
         request["old_volume_id"] = oldVolumeID.map { .string($0) } ?? Self.volumeID(old)
         request["new_volume_id"] = newVolumeID.map { .string($0) } ?? Self.volumeID(new)
-        if !swapOptions.isEmpty {
-            var members: JSONObject = [:]
-            for option in swapOptions {
-                let member = try JSONArgument.member(option, option: "--option")
-                members[member.key] = member.value
-            }
-            request["options"] = .object(members)
-        }
+        let options = try options()
+        if !options.isEmpty { request["options"] = .object(options) }
         return request
+    }
+
+    private func options() throws -> JSONObject {
+        let flags: [(key: String, value: JSONValue?)] = [
+            ("bandwidth_mib_s", bandwidth.map { .integer($0) }), ("strategy", strategy.map { .string($0) }),
+            ("synchronous_writes", synchronousWrites.map { .bool($0) }), ("stall_timeout_s", stallTimeout.map { .real($0) }),
+        ]
+        var options: JSONObject = [:]
+        for flag in flags { options[flag.key] = flag.value }
+        for option in swapOptions {
+            let member = try JSONArgument.member(option, option: "--option")
+            guard options[member.key] == nil else { throw ValidationError("--option: \(member.key) is given twice") }
+            options[member.key] = member.value
+        }
+        return options
     }
 
     /// The id by which Cinder's connection_info names its volume.

@@ -11,7 +11,8 @@ struct SwapCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "swap",
         abstract: "Move a volume of a running virtual machine to another one that exists already.",
-        discussion: "Prints the result as JSON. Exit codes: 0 success, 1 failure, 2 wrong usage, 3 no answer.")
+        discussion: "Prints the result as JSON. The request expires when this command waits for it no longer, so that it is not "
+            + "carried out hours later. Exit codes: 0 success, 1 failure, 2 wrong usage, 3 no answer.")
 
     @OptionGroup(title: "Swap") var arguments: SwapArguments
 
@@ -19,13 +20,18 @@ struct SwapCommand: AsyncParsableCommand {
     var cast = false
 
     @Option(
-        help: ArgumentHelp("Seconds to wait for the end (default: as long as the worker gives signs of life).", valueName: "s"))
+        help: ArgumentHelp(
+            "Seconds to wait for the end (default: as long as the worker gives signs of life); with --cast, after which the "
+                + "request expires in its queue.", valueName: "s"))
     var timeout: Double?
+
+    @Flag(help: "Print the secrets in the result's connection_info, which are masked otherwise.")
+    var showSecrets = false
 
     @Flag(inversion: .prefixedNo, help: "Show the progress on standard error.")
     var progress = true
 
-    @OptionGroup var options: ConfigurationOptions
+    @OptionGroup var options: ClientOptions
 
     /// A worker that is silent for so long is gone; while it copies it sends a heartbeat twice as often.
     private static let callMonitorTimeout = Duration.seconds(30)
@@ -43,15 +49,15 @@ struct SwapCommand: AsyncParsableCommand {
         let interrupts = await UnixSignalsSequence(trapping: .sigint)
         let output = try await BusSession.with(configuration, timeout: timeout) { session in
             try await Self.interruptible(interrupts, session) {
-                cast ? try await send(request, session) : try await call(request, session, timeout)
+                cast ? try await send(request, session, timeout) : try await call(request, session, timeout)
             }
         }
         StandardStream.output.write(line: output)
     }
 
-    private func send(_ request: JSONObject, _ session: BusSession) async throws -> String {
+    private func send(_ request: JSONObject, _ session: BusSession, _ timeout: Duration?) async throws -> String {
         do {
-            try await session.cast("swap_volume", request)
+            try await session.cast("swap_volume", request, timeout: timeout)
         } catch {
             throw CommandFailure(error)
         }
@@ -65,7 +71,7 @@ struct SwapCommand: AsyncParsableCommand {
                 try await session.call(
                     "swap_volume", request, timeout: timeout, callMonitorTimeout: Self.callMonitorTimeout)
             }
-            return result.serialized(indent: 2)
+            return (showSecrets ? result : result.redacted()).serialized(indent: 2)
         } catch {
             throw CommandFailure(error, hint: session.taskID.map { "It is not known how the swap ends: pivotd status \($0)" })
         }

@@ -103,4 +103,17 @@ import Testing
         let result16 = tracker.settle(1, multiple: false)
         #expect(result16.map(\.waiter) == [9])
     }
+
+    @Test("The publish that a channel.close is about, by RabbitMQ's words")
+    func culprit() {
+        func isAbout(_ text: String, _ exchange: String, _ size: Int = 10) -> Bool {
+            AMQPError(code: .channelClosed, message: text).isAboutPublish(to: exchange, bodySize: size)
+        }
+        let missing = "NOT_FOUND - no exchange 'nova' in vhost '/'"
+        #expect(isAbout(missing, "nova") && !isAbout(missing, "nov") && !isAbout(missing, ""))
+        let refused = "ACCESS_REFUSED - access to exchange 'amq.default' in vhost 'lab' refused for user 'poor'"
+        #expect(isAbout(refused, "") && !isAbout(refused, "lab"))
+        let tooLarge = "PRECONDITION_FAILED - message size 3001 is larger than configured max size 3000"
+        #expect(isAbout(tooLarge, "", 3001) && !isAbout(tooLarge, "", 3000) && !isAbout(tooLarge, "", 301))
+    }
 }

@@ -35,7 +35,7 @@ import Testing
         try assembler.begin("e")
         guard case .incomplete = try assembler.header(bodySize: 4, properties: AMQPProperties()) else { Issue.record(); return }
         guard case .incomplete = try body(&assembler, [1, 2, 3]) else { Issue.record(); return }
-        guard case .refused("e", _) = try body(&assembler, [4]) else { Issue.record(); return }
+        guard case .refused("e", _, _) = try body(&assembler, [4]) else { Issue.record(); return }
         try assembler.begin("next")
         guard case .complete("next", _) = try assembler.header(bodySize: 0, properties: AMQPProperties()) else {
             Issue.record()
@@ -43,10 +43,23 @@ import Testing
         }
     }
 
+    @Test(arguments: [[[1, 2, 3, 4, 5, 6, 7]], [[1, 2], [3, 4], [5, 6], [7]], [[1, 2, 3], [4, 5, 6, 7]]] as [[[UInt8]]])
+    func theEndOfWhatIsRefusedIsKept(_ pieces: [[UInt8]]) throws {
+        var assembler = ContentAssembler<String>(bodyLimit: 3, tailLimit: 3)
+        for _ in 0..<2 {
+            try assembler.begin("e")
+            _ = try assembler.header(bodySize: 7, properties: AMQPProperties())
+            var last: ContentAssembler<String>.Outcome?
+            for piece in pieces { last = try body(&assembler, piece) }
+            guard case .refused("e", let reason, let tail) = last else { Issue.record(); return }
+            #expect(tail == [5, 6, 7] && reason.contains("7 bytes"))
+        }
+    }
+
     @Test func undecodableHeadersAreRefused() throws {
         var assembler = ContentAssembler<String>(bodyLimit: 3)
         try assembler.begin("e")
-        guard case .refused("e", _) = try assembler.header(bodySize: 0, properties: nil) else { Issue.record(); return }
+        guard case .refused("e", _, _) = try assembler.header(bodySize: 0, properties: nil) else { Issue.record(); return }
     }
 
     @Test func framesOutOfStepAreErrors() throws {

@@ -3,9 +3,11 @@
 import json
 import os
 import subprocess
+import time
 import uuid
 
 import captures
+from bus.dry import dry_swap
 from expectations import assert_moved, assert_stayed, swap_arguments
 from lab.daemon import binary, clean_environment, run_client
 from nova import exception
@@ -29,6 +31,51 @@ def test_swap(lab, worker, guest):
     assert code == SUCCESS, errors
     assert json.loads(output)["strategy"] == "copy"
     assert_moved(guest, new)
+
+
+def test_flags_for_a_swap(lab, worker, rpc, guest):
+    """Real ones for its options; the worker's settings are not among them, for they would do nothing."""
+    for ignored in ("--bandwidth-mib-s", "--stall-timeout-s", "--libvirt-uri", "--state-dir", "--max-concurrent-swaps"):
+        code, _, errors = worker.command("swap", *swap_words(guest, guest.disks["vdb"]), ignored, "5")
+        assert code == USAGE and ignored in errors, errors
+    new = lab.volumes.file()
+    words = [*swap_words(guest, new), "--strategy", "copy", "--bandwidth", "100", "--synchronous-writes", "--stall-timeout", "60"]
+    code, _, errors = worker.command("swap", *words, "--option", "strategy=copy")
+    assert code == USAGE and "strategy is given twice" in errors
+    code, output, errors = worker.command("swap", *words)
+    assert code == SUCCESS, errors
+    assert json.loads(output)["strategy"] == "copy"
+    assert_moved(guest, new)
+
+
+def test_secrets_in_the_result(lab, worker, guest):
+    """Masked unless asked for: the output ends up in logs."""
+    for flags, shown in ([], False), (["--show-secrets"], True):
+        new = lab.volumes.file()
+        new.info["data"] |= {"auth_username": "u", "auth_password": "cl1-s3cret"}
+        code, output, errors = worker.command("swap", *swap_words(guest, new), *flags)
+        assert code == SUCCESS, errors
+        assert ("cl1-s3cret" in output) == shown
+        assert json.loads(output)["connection_info"]["data"]["auth_password"] == ("cl1-s3cret" if shown else "***")
+        assert_moved(guest, new)
+
+
+def test_a_request_that_nobody_waits_for_is_not_carried_out(lab, second_worker):
+    """The worker is away; when it is back, what was answered "no answer" has expired."""
+    settings = {"amqp_durable_queues": True, "exchange": "expiring", "allowed_paths": ["/dev/disk/by-id"]}
+    worker, rpc = second_worker(settings, libvirt_uri="dry-run:")
+    worker.terminate()
+    arguments = dry_swap()
+    words = ["--instance", arguments["instance"], "--disk", "vdb"]
+    for name in ("old", "new"):
+        words += [f"--{name}", json.dumps(arguments[f"{name}_connection_info"])]
+    assert worker.command("swap", *words, "--timeout", "2")[0] == NO_ANSWER
+    assert worker.command("abort", str(uuid.uuid4()), "--timeout", "2")[0] == NO_ANSWER
+    assert worker.command("swap", *words, "--timeout", "2", "--cast")[0] == SUCCESS
+    time.sleep(2.5)
+    worker.start()
+    assert json.loads(worker.command("status", "--json")[1])["swaps"] == []
+    assert worker.metrics()['pivotd_messages{kind="received"}'] == 1
 
 
 def test_swap_that_fails(lab, worker, guest):

@@ -84,10 +84,15 @@ import Testing
     }
 
     @Test func notificationsHaveADefaultQueuePerPriority() {
-        let topology = OsloTopology(exchange: "nova").notifications(
+        let parts = OsloTopology(exchange: "nova").notifications(
             topic: "versioned_notifications", priorities: [.info, .error])
-        #expect(topology.queues.map(\.name) == ["versioned_notifications.info", "versioned_notifications.error"])
-        #expect(topology.bindings.map(\.routingKey) == ["versioned_notifications.info", "versioned_notifications.error"])
-        #expect(topology.consumers.isEmpty)
+        // Each apart, for each may be refused by itself.
+        #expect(parts.map(\.exchanges.count) == [1, 0, 0, 0, 0])
+        #expect(parts.flatMap(\.queues).map(\.name) == ["versioned_notifications.info", "versioned_notifications.error"])
+        #expect(parts.flatMap(\.bindings).map(\.routingKey) == ["versioned_notifications.info", "versioned_notifications.error"])
+        #expect(parts.allSatisfy { $0.consumers.isEmpty })
+        #expect(parts.flatMap(\.queues).allSatisfy { $0.arguments.isEmpty })
+        let short = OsloTopology(exchange: "e").notifications(topic: "t", priorities: [.info], maxLength: 5)
+        #expect(short.flatMap(\.queues).map(\.arguments) == [["x-max-length": 5]])
     }
 }

@@ -50,6 +50,34 @@ import Testing
         }
     }
 
+    @Test func aRequestExpiresWhenNobodyWaitsForItAnyMore() async throws {
+        let sent = Mutex<[Int?]>([])
+        let transport = InProcessTransport(onPublish: { message in
+            sent.withLock { $0.append(message.expiration.flatMap { Int($0) }) }
+            return .returned
+        })
+        let client = RPCClient(
+            transport: transport, exchange: "e", replyQueue: "q", logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+        let target = RPCClient.Target(topic: "t")
+        for (timeout, monitor) in [(5000, nil), (5000, 30), (30, 5000), (Int.max >> 12, nil)] as [(Int, Int?)] {
+            _ = try? await client.call(
+                "m", target: target, timeout: .seconds(timeout), callMonitorTimeout: monitor.map { .seconds($0) })
+        }
+        try? await client.cast("m", target: target, timeout: .seconds(30))
+        try? await client.cast("m", target: target)
+        let limits = [5_000_000, 30_000, 30_000, 4_294_967_295, 30_000, nil]
+        let expirations = sent.withLock { $0 }
+        #expect(expirations.count == limits.count)
+        for (expiration, limit) in zip(expirations, limits) {
+            guard let expiration, let limit else {
+                #expect(expiration == limit)
+                continue
+            }
+            // What is left of it when the message is published.
+            #expect((1...limit).contains(expiration) && expiration > limit / 5)
+        }
+    }
+
     @Test func aFailureIsThrown() async throws {
         let failure = NovaFailure().diskNotFound(location: "vdb")
         try await withClient { request, transport in

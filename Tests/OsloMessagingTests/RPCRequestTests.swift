@@ -1,7 +1,8 @@
 import JSON
 import OrderedCollections
-import OsloMessaging
 import Testing
+
+@testable import OsloMessaging
 
 @Suite struct RPCRequestTests {
     private static let inner: JSONObject = [
@@ -39,6 +40,7 @@ import Testing
         (#"{"method": "m", "_msg_id": 7, "_reply_q": "q"}"#, .wrongType),
         (#"{"method": "m", "_msg_id": "x", "_reply_q": {}}"#, .wrongType),
         (#"{"method": "m", "_msg_id": "x", "_reply_q": "q", "_timeout": "60"}"#, .wrongType),
+        (#"{"method": "m", "_msg_id": "x", "_reply_q": "amq.gen-1"}"#, .reservedQueue),
         (#"{"method": "m", "args": []}"#, .wrongType), (#"{"method": "m", "_msg_id": "x"}"#, .missingKey),
     ])
     func faultsAreTyped(_ body: String, _ code: EnvelopeError.Code) {
@@ -81,16 +83,27 @@ import Testing
         for body in [envelope.serializedBytes(), Array(inner.utf8)] {
             let error = #expect(throws: EnvelopeError.self) { try RPCRequest(decoding: body) }
             #expect(error?.code == .notJSON)
-            #expect(error?.replyAddress == ReplyAddress(messageID: "0a", replyQueue: "reply_1"))
+            #expect(MessageEnvelope.address(inUnreadable: body) == ReplyAddress(messageID: "0a", replyQueue: "reply_1"))
         }
     }
 
     @Test(
         "Without plain names of both nobody is answered",
-        arguments: [#""_msg_id": "a""#, #""_msg_id": "a", "_reply_q": "x y""#, #""_msg_id": 5, "_reply_q": "q""#])
+        arguments: [
+            #""_msg_id": "a""#, #""_msg_id": "a", "_reply_q": "amq.rabbitmq.reply-to""#,
+            #""_msg_id": "a", "_reply_q": "x y""#, #""_msg_id": 5, "_reply_q": "q""#,
+        ])
     func unreadableAddress(members: String) {
         let envelope: JSONValue = ["oslo.version": "2.0", "oslo.message": .string("{\(members), \"x\": NaN}")]
-        let error = #expect(throws: EnvelopeError.self) { try RPCRequest(decoding: envelope.serializedBytes()) }
-        #expect(error?.replyAddress == nil)
+        #expect(throws: EnvelopeError.self) { try RPCRequest(decoding: envelope.serializedBytes()) }
+        #expect(MessageEnvelope.address(inUnreadable: envelope.serializedBytes()) == nil)
+    }
+
+    @Test("The address is looked for at the end of a body, not all through it")
+    func endOfTheBody() {
+        let address = #""_msg_id": "a", "_reply_q": "q""#
+        let padding = String(repeating: "x", count: 100_000)
+        #expect(MessageEnvelope.address(inUnreadable: Array("\(padding) \(address)".utf8))?.replyQueue == "q")
+        #expect(MessageEnvelope.address(inUnreadable: Array("\(address) \(padding)".utf8)) == nil)
     }
 }

@@ -1,8 +1,9 @@
 import JSON
 import OrderedCollections
-import OsloMessaging
 import Synchronization
 import Testing
+
+@testable import OsloMessaging
 
 @Suite(.timeLimit(.minutes(10))) struct RPCServerTests {
     @Test func aCallIsAnsweredAndThenAcknowledged() async throws {
@@ -134,6 +135,39 @@ import Testing
             _ = await harness.events(count: 20)
         }
         #expect(running.withLock { $0.most } == 3)
+    }
+
+    @Test func atMostSoManyBytesAreWorkedOnAtOnceButOneAlways() async throws {
+        let limit = DispatchLimit(100, bytes: 10)
+        let (admitted, log) = AsyncStream<Int>.makeStream()
+        var order = admitted.makeAsyncIterator()
+        await limit.acquire(25)
+        let waiting = [6, 5].map { size in
+            Task {
+                await limit.acquire(size)
+                log.yield(size)
+            }
+        }
+        limit.release(25)
+        let first = try #require(await order.next())
+        // Both at once would be too much.
+        limit.release(first)
+        let second = try #require(await order.next())
+        #expect(Set([first, second]) == [5, 6])
+        limit.release(second)
+        await limit.waitUntilIdle()
+        for task in waiting { await task.value }
+    }
+
+    @Test func whatCannotBeReadIsAnsweredWhereItNamesItsCaller() async throws {
+        let harness = ServerHarness { _ in { .reply(.success(1)) } }
+        try await harness.run {
+            harness.transport.deliver(Array(#"{"method": "work", "args": NaN, "_msg_id": "m", "_reply_q": "q"}"#.utf8))
+            let events = await harness.events(count: 2)
+            #expect(events.first == .settled(1, .rejected))
+            guard case .reply(.failure(let failure), "m") = events.last else { Issue.record("\(events)"); return }
+            #expect(failure.className == "InvalidInput" && failure.message.contains("not JSON"))
+        }
     }
 
     @Test func aReturnedReplyIsAcknowledgedAtOnceAndRetried() async throws {

@@ -1,3 +1,4 @@
+import AMQP
 import OsloMessaging
 import Testing
 
@@ -8,7 +9,7 @@ import Testing
         #expect(url.hosts.map(\.port) == [5673, 5674, 5672])
         #expect(url.hosts[0].username == "u@x")
         #expect(url.hosts[0].password == "p/:")
-        #expect(url.hosts[2].username == "guest")
+        #expect(url.hosts[2].username == "v" && url.hosts[2].password == "w")
         #expect(url.virtualHost == "v/h")
         #expect(url.tls == nil)
     }
@@ -45,6 +46,31 @@ import Testing
         dump(url, to: &dumped)
         dump(url.hosts, to: &dumped)
         #expect(!dumped.contains("hunter2"))
+    }
+
+    @Test func eachHostHasItsOwnUserOrTheOneBefore() throws {
+        let url = try TransportURL(parsing: "rabbit://u:p@h1,h2,v:q@h3,h4")
+        #expect(url.hosts.map(\.username) == ["u", "u", "v", "v"])
+        #expect(try TransportURL(parsing: "rabbit://h1,u:p@h2").hosts.map(\.username) == ["guest", "u"])
+        let endpoints = try url.amqpConfiguration(connectionName: "").endpoints
+        for host in url.hosts {
+            let endpoint = endpoints.first { $0.host == host.name }
+            #expect(endpoint?.credentials == AMQPCredentials(username: host.username, password: host.password))
+        }
+        var dumped = ""
+        dump(endpoints, to: &dumped)
+        #expect(!dumped.contains("\"p\"") && !dumped.contains("\"q\""))
+    }
+
+    @Test func theClientsOfAClusterSpreadOverIt() throws {
+        let url = try TransportURL(parsing: "rabbit://h1,h2,h3")
+        var first: Set<String> = []
+        for _ in 0..<200 {
+            let hosts = try url.amqpConfiguration(connectionName: "").endpoints.map(\.host)
+            #expect(Set(hosts) == ["h1", "h2", "h3"])
+            first.insert(hosts[0])
+        }
+        #expect(first == ["h1", "h2", "h3"])
     }
 
     @Test func optionsOfTheDriverCanStandInTheQuery() throws {

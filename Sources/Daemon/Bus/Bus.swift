@@ -1,3 +1,4 @@
+import AMQP
 import Logging
 import OsloMessaging
 import ServiceLifecycle
@@ -8,48 +9,54 @@ final class Bus: Service {
     /// Times the confirms of replies.
     let confirms: TimedPublisher
     let replies: ReplyPublisher
-    let notifier: Notifier?
+    /// Nil where notifications are off.
+    let notifications: NotificationLink?
     let failures: NovaFailure
 
     init(configuration: PivotdConfiguration.Bus, logger: Logger) throws {
         let topology = try configuration.topology()
         let publisherID = "pivotd:\(configuration.host)"
+        var amqp = try configuration.amqpConfiguration(name: publisherID)
+        amqp.bodyLimit = configuration.maxMessageBytes
+        amqp.bodyTail = MessageEnvelope.tailLength
+        if let tls = amqp.tls, !tls.verifyPeer {
+            logger.warning("TLS to RabbitMQ without ssl_ca_file: whoever answers is taken for the broker, and gets the password")
+        }
+        let prefetch = Self.prefetch(configuration)
         transport = AMQPTransport(
-            configuration: try configuration.amqpConfiguration(name: publisherID),
+            configuration: amqp,
             consuming: topology.server(
-                topic: configuration.topic, host: configuration.host, prefetch: UInt16(clamping: configuration.prefetch)),
-            publishing: configuration.notifications
-                ? topology.notifications(topic: configuration.notificationTopic, priorities: [.info, .error]) : topology.requests,
-            prefetch: configuration.prefetch, logger: logger)
+                topic: configuration.topic, host: configuration.host, prefetch: UInt16(clamping: prefetch)),
+            publishing: topology.requests, prefetch: prefetch, logger: logger)
         confirms = TimedPublisher(transport)
-        replies = ReplyPublisher(
-            publisher: confirms, configuration: .init(retryTimeout: configuration.replyRetryTimeout), logger: logger)
         failures = NovaFailure(module: configuration.failureModule)
-        notifier =
+        replies = ReplyPublisher(
+            publisher: confirms, configuration: .init(retryTimeout: configuration.replyRetryTimeout, failures: failures),
+            logger: logger)
+        notifications =
             configuration.notifications
-            ? Notifier(
-                publisher: transport,
-                configuration: .init(
-                    exchange: configuration.exchange, topic: configuration.notificationTopic, publisherID: publisherID),
-                logger: logger) : nil
+            ? try NotificationLink(configuration, topology: topology, publisherID: publisherID, logger: logger) : nil
+    }
+
+    /// Bytes that may wait here unacknowledged, for each queue. AMQP's own prefetch by size is not implemented in RabbitMQ.
+    private static let prefetchBytes = 64 << 20
+
+    private static func prefetch(_ configuration: PivotdConfiguration.Bus) -> Int {
+        max(1, min(configuration.prefetch, prefetchBytes / configuration.maxMessageBytes))
     }
 
     /// Runs until graceful shutdown: then what is queued goes out, and the connections are closed.
     func run() async throws {
-        try await withGracefulShutdownHandler {
-            try await withThrowingTaskGroup(of: Void.self) { group in
-                group.addTask { [transport] in try await transport.run() }
-                group.addTask { [replies] in await replies.run() }
-                group.addTask { [notifier, transport] in
-                    if let notifier { await notifier.run() } else { try? await gracefulShutdown() }
-                    // What was queued is out.
-                    await transport.close()
-                }
-                try await group.next()
-                group.cancelAll()
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            defer { group.cancelAll() }
+            group.addTask { [replies] in await replies.run() }
+            group.addTask { [notifications] in await notifications?.run() }
+            group.addTask { [notifications, transport] in
+                try? await gracefulShutdown()
+                await notifications?.close()
+                await transport.close()
             }
-        } onGracefulShutdown: { [self] in
-            notifier?.finish()
+            try await transport.run()
         }
     }
 }

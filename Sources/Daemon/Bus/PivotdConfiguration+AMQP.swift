@@ -7,16 +7,18 @@ extension PivotdConfiguration.Bus {
     /// - Parameter name: shown in the broker's list of connections.
     /// - Throws: ``ConfigurationError``, never with the password.
     package func amqpConfiguration(name: String) throws(ConfigurationError) -> AMQPConfiguration {
-        var configuration = try reading("transport_url") { try url().amqpConfiguration(connectionName: name) }
+        let url = try reading("transport_url") { try parsedURL() }
+        var configuration = try reading("transport_url") { try url.amqpConfiguration(connectionName: name) }
+        let threshold = try url.query["heartbeat_timeout_threshold"].map(Self.heartbeatThreshold) ?? heartbeatTimeoutThreshold
         // AMQP counts in whole seconds from 1; off is as good as never.
-        configuration.heartbeat = .seconds(heartbeatTimeoutThreshold == 0 ? 65_535 : heartbeatTimeoutThreshold)
+        configuration.heartbeat = .seconds(threshold == 0 ? 65_535 : threshold)
         if tls.isEnabled || configuration.tls != nil {
             var settings =
                 configuration.tls ?? AMQPTLS(caFile: nil, certFile: nil, keyFile: nil, verifyPeer: false, verifyHostname: false)
             if let caFile = tls.caFile {
                 settings.caFile = caFile
                 settings.verifyPeer = true
-                settings.verifyHostname = true
+                settings.verifyHostname = try reading("transport_url") { try url.verifiesHostname }
             }
             settings.certFile = tls.certificateFile ?? settings.certFile
             settings.keyFile = tls.keyFile ?? settings.keyFile
@@ -42,14 +44,34 @@ extension PivotdConfiguration.Bus {
         let configured = options
         options = try reading("transport_url") {
             var options = configured
-            try options.apply(try url().query)
+            try options.apply(try parsedURL().query)
             try options.validate()
             return options
         }
         return OsloTopology(exchange: exchange, options: options)
     }
 
-    private func url() throws -> TransportURL { try TransportURL(parsing: transportURL.reveal()) }
+    private static func heartbeatThreshold(_ text: String) throws(ConfigurationError) -> Int {
+        guard let seconds = Int(text), (0...65_535).contains(seconds) else {
+            throw ConfigurationError(problems: ["transport_url: heartbeat_timeout_threshold must be: integer 0…65535"])
+        }
+        return seconds
+    }
+
+    private func parsedURL() throws -> TransportURL {
+        let url = try TransportURL(parsing: transportURL.reveal())
+        let unknown = url.query.keys.filter { !TransportURL.queryKeys.contains($0) }.sorted()
+        guard unknown.isEmpty else {
+            // Not quoted beyond a name's length: an unencoded "?" in a password puts part of it here.
+            throw ConfigurationError(
+                problems: unknown.map { key in
+                    Suggestion.nearest(to: key, in: TransportURL.queryKeys)
+                        .map { "the query's key \(key) is not known; did you mean \($0)?" }
+                        ?? "the query has a key that is not known (is the password percent-encoded?)"
+                })
+        }
+        return url
+    }
 
     private func reading<Value>(_ key: String, _ body: () throws -> Value) throws(ConfigurationError) -> Value {
         do {

@@ -113,21 +113,22 @@ package struct SwapEndpoint: RPCEndpoint {
 extension NovaFailure {
     /// The exception that stands for a failed swap, with what programs want to know of it among its keyword arguments.
     func failure(_ failure: SwapFailure, task: String?) -> RemoteFailure {
+        let reason = Echo.cutWords(of: failure.reason)
         let remote =
             switch failure.kind {
-            case .volumeRebaseFailed: volumeRebaseFailed(reason: failure.reason)
-            case .instanceNotFound: instanceNotFound(instanceID: failure.reason)
-            case .instanceNotRunning: instanceNotRunning(instanceID: failure.reason)
-            case .diskNotFound: diskNotFound(location: failure.reason)
-            case .invalidInput: invalidInput(reason: failure.reason)
-            case .invalidVolume: invalidVolume(reason: failure.reason)
+            case .volumeRebaseFailed: volumeRebaseFailed(reason: reason)
+            case .instanceNotFound: instanceNotFound(instanceID: reason)
+            case .instanceNotRunning: instanceNotRunning(instanceID: reason)
+            case .diskNotFound: diskNotFound(location: reason)
+            case .invalidInput: invalidInput(reason: reason)
+            case .invalidVolume: invalidVolume(reason: reason)
             }
         return remote.adding([
             "task_id": task.map { .string($0) } ?? .null,
             "reason_code": .string(failure.code.rawValue),
             "retryable": .bool(failure.code.isRetryable),
             "in_use": .string((failure.inUse ?? .unknown).rawValue),
-            "left_behind": .array(failure.leftBehind.map { .string($0) }),
+            "left_behind": .array(failure.leftBehind.map { .string(Echo.cutWords(of: $0)) }),
         ])
     }
 }

@@ -105,7 +105,10 @@ final class SwapReporter: SwapObserver {
     }
 
     private func metadata(_ record: SwapRecord) -> Logger.Metadata {
-        [LogKey.taskID: "\(record.id)", LogKey.instance: "\(record.instanceKey)", LogKey.disk: "\(record.disk)"]
+        [
+            LogKey.taskID: "\(record.id)", LogKey.instance: "\(Echo.cut(record.instanceKey))",
+            LogKey.disk: "\(Echo.cut(record.disk))",
+        ]
     }
 
     private static func json(_ progress: SwapProgress) -> JSONValue {

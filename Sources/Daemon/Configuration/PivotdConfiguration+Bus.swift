@@ -9,10 +9,14 @@ extension PivotdConfiguration {
         package var host: String
         /// Messages the broker may have on the way to us.
         package var prefetch: Int
+        /// Bytes of a request's body.
+        package var maxMessageBytes: Int
         package var replyRetryTimeout: Duration
         package var failureModule: String
         package var notifications: Bool
         package var notificationTopic: String
+        /// Messages that a notification queue declared here holds; 0 for no limit.
+        package var notificationQueueMaxLength: Int
         package var heartbeatTimeoutThreshold: Int
         package var queues: QueueOptions
         package var tls: TLSOptions
@@ -32,15 +36,24 @@ extension PivotdConfiguration {
                 "host", .bus, default: HostName.current, defaultText: "the machine's host name",
                 "The server name: the queue TOPIC.HOST and publisher_id")
             prefetch = reader.integer(
-                "prefetch", .bus, default: 100, 1...65_535, "Messages the broker may deliver ahead of their acknowledgement")
+                "prefetch", .bus, default: 100, 1...65_535,
+                "Messages of each queue that the broker may deliver ahead of their acknowledgement; fewer where they could be more than "
+                    + "64 MiB by max_message_bytes")
+            maxMessageBytes = reader.integer(
+                "max_message_bytes", .bus, default: 1 << 20, 4096...(64 << 20),
+                "Bytes of a request's body; a larger one is rejected, and its caller answered")
             replyRetryTimeout = reader.seconds(
                 "reply_retry_timeout", .bus, default: 60, 0...86_400,
                 "Seconds for which a reply is retried whose reply queue is not there")
             failureModule = reader.text(
                 "failure_module", .bus, default: "nova.exception", "The Python module of the exceptions in failures")
-            notifications = reader.boolean("notifications", .bus, default: true, "Send notifications of swaps")
+            notifications = reader.boolean(
+                "notifications", .bus, default: false, "Send notifications of swaps, and declare their queues")
             notificationTopic = reader.text(
                 "notification_topic", .bus, default: "versioned_notifications", "The topic of notifications")
+            notificationQueueMaxLength = reader.integer(
+                "notification_queue_max_length", .bus, default: 0, 0...Int(Int32.max),
+                "x-max-length of the notification queues that pivotd declares: the oldest are dropped; 0 leaves it out")
             heartbeatTimeoutThreshold = reader.integer(
                 "heartbeat_timeout_threshold", .bus, default: 60, 0...65_535,
                 "Seconds without a sign of the broker after which the connection counts as lost; 0 switches heartbeats off")

@@ -22,7 +22,8 @@ extension Doctor {
             }
             group.addTask {
                 if let failure = await connected(connection, settings) { return [failure] }
-                let found = [Finding.ok("broker", "\(settings.url)")] + [await credentials(settings)].compactMap(\.self)
+                let notes = [await credentials(settings), Self.verification(settings)].compactMap(\.self)
+                let found = [Finding.ok("broker", "\(settings.url)")] + notes
                 return await found + queues(connection, settings)
             }
             defer { group.cancelAll() }
@@ -65,6 +66,12 @@ extension Doctor {
             default: "check transport_url, and that RabbitMQ runs and can be reached"
             }
         return .failure("broker", "\(settings.url): \(error.map { "\($0)" } ?? "no answer")", remedy: remedy)
+    }
+
+    /// TLS that protects from listeners alone.
+    private static func verification(_ settings: BrokerSettings) -> Finding? {
+        guard let tls = settings.amqp.tls, !tls.verifyPeer else { return nil }
+        return .warning("broker", "its certificate is not verified", remedy: "set ssl_ca_file")
     }
 
     /// A password that everybody knows.

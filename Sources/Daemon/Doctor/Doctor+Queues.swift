@@ -20,6 +20,15 @@ extension Doctor {
                     "queue \(queue.name)", on: connection, AMQPTopology(queues: [queue.asPassive]),
                     AMQPTopology(queues: [queue])))
         }
+        guard bus.notifications else { return findings }
+        let notifications = settings.topology.notifications(
+            topic: bus.notificationTopic, priorities: [.info, .error], maxLength: bus.notificationQueueMaxLength)
+        for queue in notifications.flatMap(\.queues) {
+            let finding = await declared(
+                "queue \(queue.name)", on: connection, AMQPTopology(queues: [queue.asPassive]), AMQPTopology(queues: [queue]))
+            // pivotd run goes on without its notifications.
+            findings.append(finding.asWarning)
+        }
         return findings
     }
 

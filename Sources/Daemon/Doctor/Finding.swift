@@ -29,6 +29,11 @@ package struct Finding: Sendable, Hashable {
         Finding(name: name, status: .failure, detail: detail, remedy: remedy)
     }
 
+    /// The same, of something that the worker can do without.
+    var asWarning: Finding {
+        status == .failure ? .warning(name, detail, remedy: remedy) : self
+    }
+
     /// `FAIL name: detail — remedy`
     package var line: String {
         let status = status.rawValue + String(repeating: " ", count: 4 - status.rawValue.count)

@@ -20,6 +20,8 @@ final class BusHealth: Sendable {
         var blockedReason: String?
         var serving: RPCServer.State
         var oldestUnconfirmed: Duration
+        /// Queues of a cluster that are out of reach, while others are consumed from.
+        var unavailableQueues: [String] = []
     }
 
     /// Above this the broker counts as one that does not answer.
@@ -50,12 +52,14 @@ final class BusHealth: Sendable {
                 publishing: .init(isConnected: transport.publisher.isConnected, failure: events.failures[.publishing]),
                 isConsuming: transport.consumer.isConsuming,
                 blockedReason: transport.publisher.isBlocked ? events.blockedReason ?? "" : nil,
-                serving: server.state, oldestUnconfirmed: oldestUnconfirmed))
+                serving: server.state, oldestUnconfirmed: oldestUnconfirmed,
+                unavailableQueues: transport.consumer.unavailableQueues))
     }
 
     static func verdict(_ sight: Sight) -> HealthCheck {
-        let trouble = trouble(sight)
-        return HealthCheck("bus", ok: trouble == nil, detail: trouble ?? "")
+        if let trouble = trouble(sight) { return HealthCheck("bus", ok: false, detail: trouble) }
+        let queues = sight.unavailableQueues.joined(separator: ", ")
+        return HealthCheck("bus", ok: true, detail: queues.isEmpty ? "" : "home node down of \(queues)")
     }
 
     private static func trouble(_ sight: Sight) -> String? {

@@ -65,8 +65,9 @@ struct BusSession: Sendable {
             method, args: args, target: target, timeout: timeout ?? forever, callMonitorTimeout: callMonitorTimeout)
     }
 
-    func cast(_ method: String, _ args: JSONObject) async throws {
-        try await client.cast(method, args: args, target: target)
+    /// - Parameter timeout: after which the message expires in its queue; nil for never.
+    func cast(_ method: String, _ args: JSONObject, timeout: Duration?) async throws {
+        try await client.cast(method, args: args, target: target, timeout: timeout)
     }
 
     /// A command says itself what went wrong; the modules' own lines are for `--log-level debug`.

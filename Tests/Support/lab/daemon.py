@@ -62,6 +62,7 @@ class Pivotd:
             "transport_url": transport_url,
             "allowed_paths": [str(workspace.path("volumes")), str(workspace.path("mounts")), "/dev/loop*"],
             "progress_interval_s": 1,
+            "notifications": True,
             "log_format": "json",
             **(config or {}),
         }

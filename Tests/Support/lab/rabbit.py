@@ -15,24 +15,25 @@ PROGRAMS = "/usr/lib/rabbitmq/bin"
 class Rabbit:
     """A node with its own epmd, cookie, directories and ports; user `pivot`, virtual host `lab`.
 
-    With `tracing` it tells amq.rabbitmq.trace all that is published, as after `rabbitmqctl trace_on`, but also after a restart.
+    With a `peer` it joins that node's cluster.  With `tracing` it tells amq.rabbitmq.trace all that is published, as after `rabbitmqctl trace_on`, but also after a restart.
     """
 
-    def __init__(self, workspace: Workspace, tracing: bool = False):
-        self.workspace = workspace
-        self.directory = workspace.directory("rabbit")
-        self.port, self.epmd_port = free_port(), free_port()
+    def __init__(self, workspace: Workspace, tracing: bool = False, name: str = "rabbit", peer: Rabbit | None = None, settings: dict | None = None):
+        self.workspace, self.name, self.peer = workspace, name, peer
+        self.directory = workspace.directory(name)
+        self.port, self.epmd_port = free_port(), peer.epmd_port if peer else free_port()
         self.node = f"pivotlab{self.port}@localhost"
         self.process = self.epmd = None
-        self._configure(tracing)
+        self._configure(tracing, settings or {})
 
     @property
     def url(self) -> str:
         """The transport URL, OpenStack's form."""
         return f"rabbit://pivot:{BROKER_PASSWORD}@127.0.0.1:{self.port}/lab"
 
-    def _configure(self, tracing: bool) -> None:
-        home = self.workspace.directory("rabbit", "home")
+    def _configure(self, tracing: bool, more: dict) -> None:
+        # The cookie is there, and a cluster's nodes share it.
+        home = self.workspace.directory((self.peer or self).name, "home")
         settings = {
             "listeners.tcp.local": f"127.0.0.1:{self.port}",
             "default_user": "pivot",
@@ -41,6 +42,7 @@ class Rabbit:
             "default_user_tags.administrator": "true",
             "vm_memory_high_watermark.absolute": "2GB",
             "disk_free_limit.absolute": "50MB",
+            **more,
         }
         (self.directory / "rabbitmq.conf").write_text("".join(f"{key} = {value}\n" for key, value in settings.items()))
         traced = '<<"lab">>' if tracing else ""
@@ -65,11 +67,11 @@ class Rabbit:
 
     def start(self, wait: bool = True) -> Rabbit:
         """Starts the node; with `wait` it is listening when this returns."""
-        if not self.epmd or not self.epmd.running():
+        if not self.peer and (not self.epmd or not self.epmd.running()):
             argv = ["epmd", "-port", self.epmd_port, "-address", "127.0.0.1"]
-            self.epmd = self.workspace.start("epmd", argv, self.env)
+            self.epmd = self.workspace.start(f"epmd-{self.name}", argv, self.env)
             until(lambda: port_open(self.epmd_port), 10, "epmd does not listen")
-        self.process = self.workspace.start("rabbit", [f"{PROGRAMS}/rabbitmq-server"], self.env)
+        self.process = self.workspace.start(self.name, [f"{PROGRAMS}/rabbitmq-server"], self.env)
         if wait:
             self.wait()
         return self
@@ -86,6 +88,24 @@ class Rabbit:
             send_signal(pid, signal.SIGKILL)
         self.process.stop(signal.SIGKILL)
         until(lambda: not port_open(self.port), 10, "RabbitMQ's port is still open after kill -9")
+
+    def join(self) -> Rabbit:
+        """Joins the peer's cluster, once; for a node that has nothing yet."""
+        self.control("stop_app")
+        self.control("join_cluster", self.peer.node)
+        self.control("start_app")
+        self.wait()
+        return self
+
+    def freeze(self) -> None:
+        """SIGSTOP: its connections stay open, and nobody reads from them."""
+        for pid in descendants(self.process.pid):
+            send_signal(pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT."""
+        for pid in descendants(self.process.pid):
+            send_signal(pid, signal.SIGCONT)
 
     def restart_hard(self, pause: float = 1.0) -> None:
         """kill -9, `pause` seconds without a broker, and a new start on the same port and data."""

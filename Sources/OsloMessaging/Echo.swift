@@ -1,0 +1,32 @@
+/// How much of a request's text is repeated, to its sender and in the log.
+package enum Echo {
+    /// Characters (Unicode scalars) of one text.
+    package static let limit = 256
+    /// Characters of a reason that may repeat several texts.
+    private static let reasonLimit = 2048
+
+    /// The beginning of a text that a client chose.
+    package static func cut(_ text: String) -> String { cut(text, to: limit) }
+
+    /// A reason with each of its words, and the whole, cut: values of a request are words of the reasons that name them.
+    package static func cutWords(of reason: String) -> String {
+        guard reason.utf8.count > limit else { return reason }
+        var cut: [String] = []
+        var room = reasonLimit
+        for word in reason.unicodeScalars.split(separator: " ", omittingEmptySubsequences: false) {
+            guard room > 0 else { break }
+            let text = Self.cut(String(word), to: limit)
+            cut.append(text)
+            room -= text.unicodeScalars.count + 1
+        }
+        return Self.cut(cut.joined(separator: " "), to: reasonLimit)
+    }
+
+    private static func cut(_ text: String, to limit: Int) -> String {
+        guard text.utf8.count > limit,
+            let end = text.unicodeScalars.index(
+                text.startIndex, offsetBy: limit, limitedBy: text.endIndex), end < text.endIndex
+        else { return text }
+        return String(text.unicodeScalars[..<end]) + "…"
+    }
+}

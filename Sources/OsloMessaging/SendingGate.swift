@@ -1,0 +1,50 @@
+internal import DequeModule
+import Synchronization
+
+/// Lets replies be published side by side, or one of them alone: what the broker then closes the connection for is known.
+final class SendingGate: Sendable {
+    private struct State {
+        var sending = 0
+        var isAlone = false
+        /// In the order they came.
+        var waiters: Deque<(alone: Bool, continuation: CheckedContinuation<Void, Never>)> = []
+
+        /// Takes a place for the one at the front, if there is one for it.
+        mutating func admit(alone: Bool) -> Bool {
+            guard !isAlone, !alone || sending == 0 else { return false }
+            sending += 1
+            isAlone = alone
+            return true
+        }
+    }
+
+    private let state = Mutex(State())
+
+    /// Waits until a reply may be published; ``leave()`` ends it.
+    ///
+    /// - Parameter alone: waits for all others to leave, and keeps further ones out.
+    func enter(alone: Bool) async {
+        await withCheckedContinuation { continuation in
+            let isAdmitted = state.withLock { state in
+                if state.waiters.isEmpty, state.admit(alone: alone) { return true }
+                state.waiters.append((alone, continuation))
+                return false
+            }
+            if isAdmitted { continuation.resume() }
+        }
+    }
+
+    func leave() {
+        let admitted = state.withLock { state in
+            state.sending -= 1
+            state.isAlone = false
+            var admitted: [CheckedContinuation<Void, Never>] = []
+            while let first = state.waiters.first, state.admit(alone: first.alone) {
+                state.waiters.removeFirst()
+                admitted.append(first.continuation)
+            }
+            return admitted
+        }
+        for continuation in admitted { continuation.resume() }
+    }
+}

@@ -1,0 +1,13 @@
+import ArgumentParser
+import Daemon
+
+/// The flags of the commands that only speak to the bus. What else is in the configuration file is for the worker.
+struct ClientOptions: ParsableArguments {
+    @OptionGroup var file: ConfigurationFileOption
+    @OptionGroup(title: "Message bus") var bus: BusOptions
+
+    /// - Throws: A usage error that shows every problem.
+    func load() throws -> PivotdConfiguration {
+        try ConfigurationOptions.load(ConfigurationOptions.given([["config": file.config], bus.values]))
+    }
+}

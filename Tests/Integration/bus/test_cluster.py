@@ -1,0 +1,50 @@
+"""Two nodes, one of which goes away."""
+
+import pytest
+from bus.dry import SETTINGS, dry_swap
+from lab.clients import Raw
+from lab.processes import until
+from lab.rabbit import Rabbit
+
+
+@pytest.fixture(scope="module")
+def cluster(lab):
+    """Two nodes of one cluster."""
+    first = Rabbit(lab.workspace, name="node1").start()
+    second = Rabbit(lab.workspace, name="node2", peer=first).start().join()
+    yield first, second
+    for node in (second, first):
+        node.stop()
+
+
+def test_the_home_node_of_the_shared_queue_is_down(cluster, second_worker):
+    """The worker's own queue lives on the other node, and is served; the shared one again when its node is back."""
+    first, second = cluster
+    settings = SETTINGS | {"amqp_durable_queues": True, "exchange": "homes", "notifications": False}
+    topic = "homes"
+    maker = Raw(second.url, topic)
+    maker.channel.queue_declare(topic, durable=True, auto_delete=False)
+    maker.close()
+    raw = Raw(first.url, topic, exchange="homes")
+    # Where a queue is declared it lives: the own one, and what else the worker declares, on the first.
+    worker, _ = second_worker(settings, libvirt_uri="dry-run:", topic=topic, transport_url=first.url)
+
+    def answered(routing_key: str) -> bool:
+        message = raw.message("swap_volume", dry_swap())
+        raw.publish(raw.envelope(message), routing_key=routing_key)
+        return raw.final(message["_msg_id"], 30)["result"]["hypervisor"] == "dry-run"
+
+    own = f"{topic}.{worker.host}"
+    assert answered(topic) and answered(own)
+    second.kill()
+    try:
+        until(lambda: "home node down of homes" in worker.get("/readyz")[1], 60, lambda: worker.log()[-2000:])
+        assert worker.get("/readyz")[0] == 200 and answered(own)
+        assert worker.log().count("the queue's home node is down: nothing is consumed from it") == 1
+        worker.restart_hard()
+        assert answered(own)
+    finally:
+        second.start()
+    until(lambda: worker.get("/readyz")[1].startswith("ok\nlibvirt"), 60, lambda: worker.log()[-2000:])
+    assert answered(topic)
+    raw.close()
