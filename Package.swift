@@ -97,7 +97,7 @@ let package = Package(
         tests("LibvirtTests", ["Libvirt", .logging]),
         tests("OsloMessagingTests", ["OsloMessaging", "AMQP", "JSON"]),
         tests("VolumeSwapTests", ["VolumeSwap", "JSON"]),
-        tests("JournalTests", ["Journal", "VolumeSwap", "JSON", .grdb]),
+        tests("JournalTests", ["Journal", "VolumeSwap", "JSON", .grdb, .logging]),
         tests("CaptureTests", ["Capture", "OsloMessaging", "JSON"]),
         tests("ObservabilityTests", ["Observability", "JSON", .logging, .metrics]),
         tests(

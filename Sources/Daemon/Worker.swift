@@ -105,7 +105,7 @@ package struct Worker {
                 health.waits(for: reason)
                 systemd.status("the start waits: \(reason)")
             } open: { () async throws(JournalError) in
-                try await SQLiteJournal.open(directory: directory)
+                try await SQLiteJournal.open(directory: directory, logger: logger)
             }.run()
         }
         stop.onRequest { opening.cancel() }

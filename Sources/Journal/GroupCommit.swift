@@ -32,18 +32,18 @@ final class GroupCommit: Sendable {
 
     private let database: any DatabaseWriter
     private let path: String
-    private let identity: FileIdentity
+    private let files: JournalFiles
     private let isSynced: Bool
     private let queue = DispatchQueue(label: "pivotd.journal", qos: .userInitiated)
     private let state: Mutex<State>
     private let commitCount = Atomic<Int>(0)
 
     /// - Parameter isSynced: false for a journal that syncs nothing and has no write-ahead log.
-    init(database: any DatabaseWriter, path: String, identity: FileIdentity, isSynced: Bool) {
+    init(database: any DatabaseWriter, path: String, files: JournalFiles, isSynced: Bool) {
         state = Mutex(State(gathering: isSynced ? nil : Gathering()))
         self.database = database
         self.path = path
-        self.identity = identity
+        self.files = files
         self.isSynced = isSynced
     }
 
@@ -199,17 +199,15 @@ final class GroupCommit: Sendable {
 
     private func commit(_ batch: [WriteQueue.Entry]) throws -> [Result<WriteOutput, JournalError>] {
         // A journal that need not last may have lost its name on purpose.
-        let isInPlace = !isSynced || !batch.contains { $0.write.needsFileInPlace } || FileIdentity(path: path) == identity
-        let missing = JournalError(
-            .unusable, "the journal \(path) was deleted or replaced while in use; restart pivotd, nothing is accepted until then")
+        let missing = isSynced ? files.missing : nil
         var results: [Result<WriteOutput, JournalError>] = []
         results.reserveCapacity(batch.count)
         var isWritten = false
         try database.writeWithoutTransaction { db in
             try db.inOneTransaction {
                 for entry in batch {
-                    guard isInPlace || !entry.write.needsFileInPlace else {
-                        results.append(.failure(missing))
+                    if let missing, entry.write.needsFileInPlace {
+                        results.append(.failure(missing.error(path)))
                         continue
                     }
                     results.append(try entry.write.apply(db, path: path))
@@ -219,6 +217,8 @@ final class GroupCommit: Sendable {
             }
         }
         if isWritten { commitCount.add(1, ordering: .relaxed) }
+        // The log that is open has no name any more: what is in it must be in the file before anybody hears of it.
+        if missing == .log, !checkpoint() { throw JournalFiles.Missing.log.error(path) }
         return results
     }
 
@@ -240,10 +240,15 @@ final class GroupCommit: Sendable {
         if isOpen, !checkpoint() { scheduleScrub() }
     }
 
+    /// Never waits for a reader, a backup's say: commits would wait behind it.
     @discardableResult
     private func checkpoint() -> Bool {
         do {
-            try database.writeWithoutTransaction { db in _ = try db.checkpoint(.truncate) }
+            try database.writeWithoutTransaction { db in
+                try db.execute(sql: "PRAGMA busy_timeout = 0")
+                defer { try? db.execute(sql: "PRAGMA busy_timeout = \(SQLiteJournal.busyMilliseconds)") }
+                _ = try db.checkpoint(.truncate)
+            }
             return true
         } catch {
             return false

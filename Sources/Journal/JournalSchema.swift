@@ -87,6 +87,14 @@ enum JournalSchema {
         guard verdict == "ok" else { throw JournalError.damaged(path, verdict) }
     }
 
+    /// Writes the first page of an empty file, without a write-ahead log.
+    static func create(path: String) throws {
+        guard try FileManager.default.attributesOfItem(atPath: path)[.size] as? Int == 0 else { return }
+        let queue = try DatabaseQueue(path: path)
+        try queue.writeWithoutTransaction { db in try db.execute(sql: "PRAGMA application_id = \(applicationID)") }
+        try queue.close()
+    }
+
     /// Brings an own or empty file to the present version.
     static func migrate(_ database: any DatabaseWriter) throws {
         try database.writeWithoutTransaction { db in

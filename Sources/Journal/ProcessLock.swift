@@ -3,38 +3,63 @@ import Glibc
 import Synchronization
 import VolumeSwap
 
-/// Keeps a second process out of a state directory: `flock` on a file that holds the owner's process id.
+/// Keeps a second process out of a state directory: `flock` on the directory itself, and on a file that holds the owner's process id.
 ///
-/// The kernel gives the lock back when its process ends, however it ends.
+/// The file can be removed under its owner, the directory cannot. The kernel gives the locks back when its process ends, however it
+/// ends.
 final class ProcessLock: Sendable {
-    private let descriptor: Mutex<CInt?>
+    private let descriptors: Mutex<[CInt]>
 
-    init(path: String) throws(JournalError) {
+    init(path: String, directory: String) throws(JournalError) {
+        let folder = unsafe open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard folder >= 0 else { throw JournalError(.unavailable, "\(directory) cannot be opened: \(SystemCall.lastError())") }
+        do throws(JournalError) {
+            // Some network file systems lock no directories: the file has to do there.
+            if flock(folder, LOCK_EX | LOCK_NB) != 0, errno == EWOULDBLOCK { throw Self.inUse(path, Self.owner(path)) }
+            descriptors = Mutex([folder, try Self.lockFile(path)])
+        } catch {
+            _ = close(folder)
+            throw error
+        }
+    }
+
+    private static func lockFile(_ path: String) throws(JournalError) -> CInt {
         let file = try SystemCall.openFile(path)
         guard flock(file, LOCK_EX | LOCK_NB) == 0 else {
             let isHeld = errno == EWOULDBLOCK
             let reason = SystemCall.lastError()
-            let owner = Self.owner(file)
+            let owner = owner(file)
             _ = close(file)
             guard isHeld else { throw JournalError(.unavailable, "\(path) cannot be locked: \(reason)") }
-            throw JournalError(
-                .unusable,
-                "the journal is in use by process \(owner ?? "?") (\(path)); stop that process, or give another state_dir")
+            throw inUse(path, owner)
         }
         _ = ftruncate(file, 0)
         let text = "\(getpid())\n"
         // Only the message of the next process depends on it.
         _ = unsafe pwrite(file, text, text.utf8.count, 0)
-        descriptor = Mutex(file)
+        return file
+    }
+
+    private static func inUse(_ path: String, _ owner: String?) -> JournalError {
+        JournalError(
+            .unusable,
+            "the journal is in use by process \(owner ?? "?") (\(path)); stop that process, or give another state_dir")
     }
 
     deinit { release() }
 
     func release() {
-        descriptor.withLock { file in
-            if let file { _ = close(file) }
-            file = nil
+        descriptors.withLock { files in
+            for file in files { _ = close(file) }
+            files = []
         }
+    }
+
+    private static func owner(_ path: String) -> String? {
+        let file = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
+        guard file >= 0 else { return nil }
+        defer { _ = close(file) }
+        return owner(file)
     }
 
     private static func owner(_ file: CInt) -> String? {

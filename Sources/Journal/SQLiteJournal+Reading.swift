@@ -1,4 +1,5 @@
 import GRDB
+import Logging
 package import VolumeSwap
 
 extension SQLiteJournal {
@@ -38,8 +39,15 @@ extension SQLiteJournal {
 
     private func records(sql: String, arguments: StatementArguments) async throws(JournalError) -> [SwapRecord] {
         let path = path
-        return try await read { db in
-            try Row.fetchAll(db.cachedStatement(sql: sql), arguments: arguments).map { try TaskRow($0).record(path: path) }
+        let results = try await read { db in
+            try Row.fetchAll(db.cachedStatement(sql: sql), arguments: arguments).map(TaskRow.init).map { row in
+                (id: row.id, record: try? row.record(path: path))
+            }
+        }
+        // One task that cannot be read must not hide all others, nor keep the worker from its start.
+        return results.compactMap { id, record in
+            if record == nil { unreadable.report(id, logger) }
+            return record
         }
     }
 }

@@ -1,5 +1,6 @@
 package import Foundation
 import GRDB
+package import Logging
 package import VolumeSwap
 
 /// The journal in an SQLite file: write-ahead log, `synchronous=FULL`, one writer that commits in groups.
@@ -12,6 +13,8 @@ package final class SQLiteJournal: SwapJournal {
     private static let pruneLimit = 500
     /// Page cache of a journal that need not last, KiB.
     private static let passingCacheKiB = 16 << 10
+    /// For how long a transaction waits for somebody else's lock.
+    static let busyMilliseconds = 5000
 
     /// The database file, for messages.
     package let path: String
@@ -21,6 +24,8 @@ package final class SQLiteJournal: SwapJournal {
     /// nil in a journal that need not last: its file is deleted, not masked.
     private let memory: TaskMemory?
     private let now: @Sendable () -> Date
+    let logger: Logger
+    let unreadable = UnreadableTasks()
     /// The last task's of before this process.
     private let firstSequence: Int64
 
@@ -30,16 +35,18 @@ package final class SQLiteJournal: SwapJournal {
     ///   - directory: created with mode 0700; one that is there is closed to others.
     ///   - isDurable: false for a journal that need not outlive this process, such as a replay's: nothing is synced, plans are not kept,
     ///     only acceptance is waited for, and what is settled is not masked. Whoever asks for this deletes the directory.
+    ///   - logger: told of tasks that cannot be read.
     ///   - now: gives `startedAt`.
     /// - Throws: ``JournalError``: `unusable` when another process has it open, or the file is foreign, damaged or of a newer
     ///   version; `unavailable` when the disk is full or fails.
     package static func open(
-        directory: String, isDurable: Bool = true, now: @escaping @Sendable () -> Date = { Date() }
+        directory: String, isDurable: Bool = true, logger: Logger = Logger(label: "pivotd"),
+        now: @escaping @Sendable () -> Date = { Date() }
     ) async throws(JournalError) -> SQLiteJournal {
         let result = await withCheckedContinuation { (reply: CheckedContinuation<Result<SQLiteJournal, JournalError>, Never>) in
             DispatchQueue.global().async {
                 let result = Result { () throws(JournalError) in
-                    try SQLiteJournal(directory: directory, isDurable: isDurable, now: now)
+                    try SQLiteJournal(directory: directory, isDurable: isDurable, logger: logger, now: now)
                 }
                 reply.resume(returning: result)
             }
@@ -47,19 +54,23 @@ package final class SQLiteJournal: SwapJournal {
         return try result.get()
     }
 
-    private init(directory: String, isDurable: Bool, now: @escaping @Sendable () -> Date) throws(JournalError) {
+    private init(
+        directory: String, isDurable: Bool, logger: Logger, now: @escaping @Sendable () -> Date
+    ) throws(JournalError) {
         let directory = try StateDirectory(preparing: directory)
         let path = directory.databasePath
-        let lock = try ProcessLock(path: directory.lockPath)
+        let lock = try ProcessLock(path: directory.lockPath, directory: directory.path)
         let identity = try directory.prepareDatabaseFile()
         try JournalSchema.check(path: path)
         do {
+            if isDurable { try JournalSchema.create(path: path) }
             database = try isDurable ? Self.durable(path: path) : Self.passing(path: path)
             try JournalSchema.migrate(database)
             if !isDurable { try JournalSchema.dropRestartIndexes(database) }
             // Opens the reader now: later another file might have this name.
             firstSequence = try database.read { db in try Int64.fetchOne(db, sql: "SELECT max(sequence) FROM task") } ?? 0
-            writer = GroupCommit(database: database, path: path, identity: identity, isSynced: isDurable)
+            let files = JournalFiles(path: path, database: identity, log: FileIdentity(path: path + "-wal"))
+            writer = GroupCommit(database: database, path: path, files: files, isSynced: isDurable)
         } catch {
             throw JournalError(error, path: path)
         }
@@ -67,6 +78,7 @@ package final class SQLiteJournal: SwapJournal {
         self.lock = lock
         memory = isDurable ? TaskMemory() : nil
         self.now = now
+        self.logger = logger
     }
 
     /// Transactions committed so far: far fewer than calls when many come at once.
@@ -199,7 +211,7 @@ package final class SQLiteJournal: SwapJournal {
         var configuration = Configuration()
         configuration.label = "journal"
         configuration.maximumReaderCount = 1
-        configuration.busyMode = .timeout(5)
+        configuration.busyMode = .timeout(Double(busyMilliseconds) / 1000)
         configuration.prepareDatabase { db in
             try db.execute(sql: "PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY")
         }

@@ -42,7 +42,22 @@ struct StateDirectory: Sendable {
         guard let identity = FileIdentity(descriptor: descriptor) else {
             throw JournalError(.unavailable, "\(databasePath): \(SystemCall.lastError())")
         }
+        try refuseOrphanedLog(descriptor)
         return identity
+    }
+
+    /// SQLite would throw away the log beside an empty file, and with it what was accepted. A new journal has its first page before
+    /// it has a log (``JournalSchema/create(path:)``).
+    private func refuseOrphanedLog(_ database: CInt) throws(JournalError) {
+        let logPath = databasePath + "-wal"
+        var (file, log) = (stat(), stat())
+        guard unsafe fstat(database, &file) == 0, file.st_size == 0, unsafe stat(logPath, &log) == 0, log.st_size > 0 else {
+            return
+        }
+        throw JournalError(
+            .unusable,
+            "\(databasePath) is empty, but \(logPath) beside it holds \(log.st_size) bytes of a journal; restore the file from a "
+                + "backup, or move both away to begin anew: replies still owed are then lost")
     }
 
     private func makeDirectories() throws(JournalError) {

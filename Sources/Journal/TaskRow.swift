@@ -25,7 +25,7 @@ struct TaskRow: Sendable {
     static let select = """
         SELECT id, instance_key, disk, args, context, reply_to, accepted_at, started_at, finished_at, phase, plan, result, failure,
             is_settled
-        FROM task JOIN request USING (sequence) LEFT JOIN plan USING (sequence)
+        FROM task LEFT JOIN request USING (sequence) LEFT JOIN plan USING (sequence)
         """
     private static let insertTask = """
         INSERT INTO task (sequence, id, instance_key, disk, reply_to, accepted_at, started_at, finished_at, phase, result, failure)
@@ -53,8 +53,9 @@ struct TaskRow: Sendable {
         id = row[0]
         instanceKey = row[1]
         disk = row[2]
-        args = row[3]
-        context = row[4]
+        // A row that is gone is one that cannot be read.
+        args = row[3] ?? ""
+        context = row[4] ?? ""
         replyTo = row[5]
         acceptedAt = row[6]
         startedAt = row[7]

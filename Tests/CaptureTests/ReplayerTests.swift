@@ -67,6 +67,57 @@ import Testing
         #expect(differences[0].contains(#"-     "a": 2"#) && differences[0].contains(#"+     "a": 3"#), "\(differences)")
     }
 
+    static func question(_ number: Int, _ answer: JSONObject) -> CaptureLine {
+        MessageTests.request("get_swap", answer, ["_msg_id": .string("m\(number)"), "_unique_id": .string("u\(number)")])
+    }
+
+    static let ended: JSONObject = [
+        "task_id": "t1", "state": "completed", "strategy": "copy", "finished_at": "1", "progress": ["copied_bytes": 1],
+        "result": ["capacity_bytes": 7, "duration_s": 1.5], "failure": nil,
+    ]
+
+    @Test(
+        arguments: [
+            (["task_id": "t2", "finished_at": "2", "progress": nil, "result": ["capacity_bytes": 7, "duration_s": 9]], false),
+            (["state": "failed"], true), (["strategy": "rebase"], true), (["result": ["capacity_bytes": 8]], true),
+            (["failure": ["message": "no"]], true),
+            // Asked at another moment: what had become of it by then is no difference, the strategy is.
+            (["state": "copying", "result": nil], false), (["state": "copying", "result": nil, "strategy": "rebase"], true),
+            (["state": "queued", "strategy": nil, "result": nil], false),
+        ] as [(JSONObject, Bool)])
+    func whatBecameOfASwapIsCompared(changes: JSONObject, isDifferent: Bool) async throws {
+        let now = Self.ended.merging(changes) { $1 }
+        let (summary, differences) = try await Self.replay(
+            [Self.question(1, now), Self.reply("m1", .object(Self.ended))], Echo())
+        #expect(summary.compared == 1)
+        #expect(summary.differences == (isDifferent ? 1 : 0), "\(differences)")
+    }
+
+    @Test func aQuestionWaitsForTheAnswersBeforeIt() async throws {
+        /// Ends a call only when nothing else is sent for a while.
+        final class Slow: ReplayTarget {
+            let log = Mutex<[String]>([])
+
+            func send(_ message: ReplayMessage, completion: @escaping @Sendable (ReplayOutcome) -> Void) async {
+                guard case .request(let request) = message.content else { return }
+                log.withLock { $0.append("sent \(request.method)") }
+                let reply = RPCReply(messageID: "", uniqueID: "", content: .result(1))
+                Task {
+                    for _ in 0..<1000 { await Task.yield() }
+                    self.log.withLock { $0.append("ended \(request.method)") }
+                    completion(.reply(reply.content, body: reply.encoded()))
+                }
+            }
+
+            func finish() async {}
+        }
+        let target = Slow()
+        let lines = [Self.request(1), Self.reply("m1", 1), Self.question(2, [:]), Self.reply("m2", 1)]
+        let (summary, _) = try await Self.replay(lines, target)
+        #expect(summary.compared == 2)
+        #expect(target.log.withLock { $0 } == ["sent get", "ended get", "sent get_swap", "ended get_swap"])
+    }
+
     @Test func renewsAndRenames() async throws {
         let target = Echo()
         var map = IDMap()

@@ -2,6 +2,7 @@ import Foundation
 import GRDB
 import JSON
 import OrderedCollections
+import Synchronization
 import Testing
 import VolumeSwap
 
@@ -196,6 +197,105 @@ struct JournalFileTests {
         #expect(try await empty.unfinished().isEmpty)
         _ = try await empty.accept(Sample.record("t2"))
         await empty.close()
+    }
+
+    @Test func aDeletedLogIsNoticedAndNothingInItIsLost() async throws {
+        let journal = try await directory.open()
+        _ = try await journal.accept(Sample.record("t1"))
+        try FileManager.default.removeItem(atPath: directory.database + "-wal")
+        let error = await #expect(throws: JournalError.self) { _ = try await journal.accept(Sample.record("t2")) }
+        #expect(error?.code == .unusable)
+        #expect(error?.message.contains("-wal was deleted") == true)
+        try await journal.enter(TaskID("t1"), .copying, plan: nil)
+
+        // What a killed process leaves.
+        let crashed = try TemporaryDirectory()
+        try FileManager.default.copyItem(atPath: directory.state, toPath: crashed.state)
+        let again = try await crashed.open()
+        #expect(try await again.unfinished().map(\.phase) == [.copying])
+        _ = try await again.accept(Sample.record("t2"))
+        await again.close()
+        await journal.close()
+    }
+
+    @Test func anEmptyFileBesideALogIsRefused() async throws {
+        let journal = try await directory.open()
+        _ = try await journal.accept(Sample.record("t1"))
+        let crashed = try TemporaryDirectory()
+        try FileManager.default.copyItem(atPath: directory.state, toPath: crashed.state)
+        await journal.close()
+        let file = try FileHandle(forWritingTo: URL(fileURLWithPath: crashed.database))
+        try file.truncate(atOffset: 0)
+        try file.close()
+        for attempt in 0..<2 {
+            let error = await #expect(throws: JournalError.self) { _ = try await crashed.open() }
+            #expect(error?.code == .unusable)
+            #expect(error?.message.contains("is empty, but") == true)
+            if attempt == 0 { try FileManager.default.removeItem(atPath: crashed.database) }
+        }
+        #expect(try FileManager.default.attributesOfItem(atPath: crashed.database + "-wal")[.size] as? Int ?? 0 > 0)
+    }
+
+    @Test func aNewFileHasItsFirstPageBeforeItHasALog() async throws {
+        let journal = try await directory.open()
+        _ = try await journal.accept(Sample.record("t1"))
+        #expect(try FileManager.default.attributesOfItem(atPath: directory.database)[.size] as? Int ?? 0 > 0)
+        await journal.close()
+    }
+
+    @Test func aRemovedLockLetsNobodyIn() async throws {
+        let journal = try await directory.open()
+        try FileManager.default.removeItem(atPath: directory.state + "/journal.lock")
+        let error = await openError()
+        #expect(error?.code == .unusable)
+        #expect(error?.message.contains("in use by process") == true)
+        _ = try await journal.accept(Sample.record("t1"))
+        await journal.close()
+    }
+
+    @Test func aReaderHoldsNoCheckpointUp() async throws {
+        let journal = try await directory.open()
+        _ = try await journal.accept(Sample.record("t1"))
+        var configuration = Configuration()
+        configuration.allowsUnsafeTransactions = true
+        let backup = try DatabaseQueue(path: directory.database, configuration: configuration)
+        try await backup.writeWithoutTransaction { db in
+            try db.execute(sql: "BEGIN")
+            _ = try Int.fetchOne(db, sql: "SELECT count(*) FROM task")
+        }
+        _ = try await journal.accept(Sample.record("t2"))
+        let began = ContinuousClock.now
+        await journal.scrub()
+        // A checkpoint that waits does so for all of SQLite's patience.
+        #expect(ContinuousClock.now - began < .milliseconds(SQLiteJournal.busyMilliseconds))
+        _ = try await journal.accept(Sample.record("t3"))
+        try await backup.writeWithoutTransaction { db in try db.execute(sql: "COMMIT") }
+        await journal.scrub()
+        #expect(try FileManager.default.attributesOfItem(atPath: directory.database + "-wal")[.size] as? Int == 0)
+        #expect(try journal.pragma("busy_timeout") == SQLiteJournal.busyMilliseconds)
+        await journal.close()
+    }
+
+    @Test(arguments: [
+        "UPDATE request SET args = 'no JSON' WHERE sequence = 2", "UPDATE task SET phase = 'lost' WHERE sequence = 2",
+        "UPDATE plan SET plan = '{}' WHERE sequence = 2", "DELETE FROM request WHERE sequence = 2",
+        "UPDATE task SET reply_to = '7' WHERE sequence = 2",
+    ])
+    func aTaskThatCannotBeReadHidesNoOther(damage: String) async throws {
+        let lines = Mutex<[String]>([])
+        let journal = try await directory.open { line in lines.withLock { $0.append(line) } }
+        for index in 1...3 {
+            _ = try await journal.accept(Sample.record("t\(index)"))
+            try await journal.enter(TaskID("t\(index)"), .copying, plan: try Sample.plan)
+        }
+        try journal.execute(damage)
+        #expect(try await journal.unfinished().map(\.id.text) == ["t1", "t3"])
+        #expect(try await journal.records(SwapQuery()).map(\.id.text) == ["t3", "t1"])
+        await #expect(throws: JournalError.self) { _ = try await journal.record(TaskID("t2")) }
+        #expect(try await journal.record(TaskID("t1")) != nil)
+        let said = lines.withLock { $0 }
+        #expect(said.count == 1 && said[0].contains("cannot be read") && said[0].contains("t2"), "\(said)")
+        await journal.close()
     }
 }
 

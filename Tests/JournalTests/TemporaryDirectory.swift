@@ -1,5 +1,6 @@
 import Foundation
 import JSON
+import Logging
 import OrderedCollections
 import VolumeSwap
 
@@ -19,7 +20,9 @@ final class TemporaryDirectory: Sendable {
     var state: String { path + "/state" }
     var database: String { state + "/journal.sqlite" }
 
-    func open() async throws -> SQLiteJournal { try await SQLiteJournal.open(directory: state) }
+    func open(log: @escaping @Sendable (String) -> Void = { _ in }) async throws -> SQLiteJournal {
+        try await SQLiteJournal.open(directory: state, logger: Logger(label: "test") { _ in LineHandler(line: log) })
+    }
 
     func mode(_ path: String) throws -> Int {
         try require(FileManager.default.attributesOfItem(atPath: path)[.posixPermissions] as? Int)
@@ -77,4 +80,20 @@ enum Sample {
     static let result: JSONValue = [
         "task_id": "t", "connection_info": ["data": ["auth_password": .string(argsSecret), "device_path": "/dev/vg/new"]],
     ]
+}
+
+/// Hands each line on.
+struct LineHandler: LogHandler {
+    let line: @Sendable (String) -> Void
+    var logLevel = Logger.Level.trace
+    var metadata = Logger.Metadata()
+
+    init(line: @escaping @Sendable (String) -> Void) { self.line = line }
+
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    func log(event: LogEvent) { line("\(event.message) \(event.metadata ?? [:])") }
 }

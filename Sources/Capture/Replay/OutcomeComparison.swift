@@ -54,8 +54,9 @@ struct OutcomeComparison {
 
     private func verdict(_ entry: Replayed, recorded: [UInt8]) -> Verdict? {
         guard let old = try? RPCReply(decoding: recorded), let new = try? RPCReply(decoding: entry.answer) else { return nil }
-        let was = normal.normalized(old.content, method: entry.method)
-        let isNow = normal.withoutNews(normal.normalized(new.content, method: entry.method), of: was)
+        let comparable = AnswerForm.Comparable(method: entry.method, old.content, new.content)
+        let was = normal.normalized(old.content, comparable)
+        let isNow = normal.withoutNews(normal.normalized(new.content, comparable), of: was)
         return Verdict(place: entry.place, difference: was == isNow ? nil : LineDifference.text(old: was, new: isNow))
     }
 }
@@ -67,9 +68,37 @@ private struct AnswerForm {
         // What is copied depends on what the guest writes meanwhile.
         "copied_bytes", "total_bytes", "remaining_bytes", "attempts",
     ]
+    private static let sentences: Set = ["message", "reason"]
     private static let sizes: Set = ["capacity_bytes"]
     /// What a swap's state is depends on when it is asked for.
     private static let momentary: Set = ["state", "strategy", "progress", "result", "failure", "swaps"]
+
+    /// How much of two answers to the same question can be compared.
+    enum Comparable {
+        case all
+        /// Answers that depend on the moment, both of a swap that was over: what has become of it does not.
+        case outcome
+        /// Answers that depend on the moment; of one swap the strategy does not once it is known.
+        case lasting(strategy: Bool)
+
+        private static let final: Set = ["completed", "failed", "aborted"]
+
+        init(method: String, _ old: RPCReply.Content, _ new: RPCReply.Content) {
+            guard ["get_swap", "list_swaps", "set_bandwidth", "abort_swap"].contains(method) else {
+                self = .all
+                return
+            }
+            guard method == "get_swap", case .result(let old) = old, case .result(let new) = new else {
+                self = .lasting(strategy: false)
+                return
+            }
+            if [old, new].allSatisfy({ Self.final.contains($0["state"]?.stringValue ?? "") }) {
+                self = .outcome
+            } else {
+                self = .lasting(strategy: [old, new].allSatisfy { $0["strategy"]?.stringValue != nil })
+            }
+        }
+    }
 
     private let ignored: Set<String>
 
@@ -77,7 +106,7 @@ private struct AnswerForm {
         ignored = ignoringSizes ? Self.passing.union(Self.sizes) : Self.passing
     }
 
-    func normalized(_ content: RPCReply.Content, method: String) -> JSONValue {
+    func normalized(_ content: RPCReply.Content, _ comparable: Comparable) -> JSONValue {
         switch content {
         case .heartbeat: return "heartbeat"
         case .failure(let failure):
@@ -87,8 +116,16 @@ private struct AnswerForm {
                     .object(failure.kwargs.mapValues { $0.stringValue.map { .string(withoutIDs($0)) } ?? $0 }), ignored),
             ]
         case .result(let value):
-            let isMomentary = ["get_swap", "list_swaps", "set_bandwidth", "abort_swap"].contains(method)
-            return ["result": cleaned(value.redacted(), isMomentary ? ignored.union(Self.momentary) : ignored)]
+            return ["result": cleaned(value.redacted(), ignored(comparable))]
+        }
+    }
+
+    private func ignored(_ comparable: Comparable) -> Set<String> {
+        switch comparable {
+        case .all: ignored
+        case .outcome: ignored.union(["progress"])
+        case .lasting(let strategy):
+            strategy ? ignored.union(Self.momentary).subtracting(["strategy"]) : ignored.union(Self.momentary)
         }
     }
 
@@ -112,7 +149,10 @@ private struct AnswerForm {
         switch value {
         case .object(let members):
             var result: JSONObject = [:]
-            for (key, value) in members where !ignored.contains(key) { result[key] = cleaned(value, ignored) }
+            for (key, value) in members where !ignored.contains(key) {
+                let text = Self.sentences.contains(key) ? value.stringValue : nil
+                result[key] = text.map { .string(withoutIDs($0)) } ?? cleaned(value, ignored)
+            }
             return .object(result)
         case .array(let elements): return .array(elements.map { cleaned($0, ignored) })
         default: return value

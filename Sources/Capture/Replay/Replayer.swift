@@ -68,6 +68,7 @@ package final class Replayer: Sendable {
     private let onEvent: @Sendable (Event) -> Void
     private let state: Mutex<State>
     private let window: ReplayWindow
+    private let causality = ReplayCausality()
 
     package init(target: any ReplayTarget, options: Options, onEvent: @escaping @Sendable (Event) -> Void) {
         self.target = target
@@ -142,6 +143,7 @@ package final class Replayer: Sendable {
                 state.summary.skipped += 1
                 if reply.isFinal { state.unanswered.remove(reply.messageID) }
             }
+            if reply.isFinal { causality.recordedReply(reply.messageID) }
             if reply.isFinal { record(reply) }
             return
         case .unreadable where line.exchange.isEmpty && line.routingKey.hasPrefix("reply_"), .notification:
@@ -155,6 +157,8 @@ package final class Replayer: Sendable {
         }
         let number = state.withLock { $0.summary.requests } + 1
         if let due = clock.due(line.capturedAt) { try await Task.sleep(until: due, clock: .continuous) }
+        // Whoever asks what has become of a swap has read the answers before.
+        if case .request(let request) = content, request.method == "get_swap" { await causality.settle() }
         await window.enter()
         try Task.checkCancellation()
         state.withLock { state in
@@ -164,6 +168,7 @@ package final class Replayer: Sendable {
             }
         }
         let message = renamed(line, content, location, number)
+        if let id = message.recordedMessageID { causality.sent(id) }
         let start = ContinuousClock.now
         await target.send(message) { [self] outcome in finish(message, outcome, after: start.duration(to: .now)) }
     }
@@ -220,6 +225,7 @@ package final class Replayer: Sendable {
         }
         onEvent(.outcome(message, outcome, after: duration))
         judge(verdict)
+        if let id = message.recordedMessageID { causality.ended(id) }
         window.leave()
     }
 
