@@ -38,6 +38,7 @@ enum PlanCoding {
             ("resized", plan.resized.map { .bool($0) }),
             ("capacityBytes", plan.capacityBytes.map { .integer($0) }),
             ("isAutostarted", plan.isAutostarted.map { .bool($0) }),
+            ("isDefinedAgain", plan.isDefinedAgain.map { .bool($0) }),
             ("liveDevices", plan.liveDevices.map { .array($0.map { .string($0) }) }),
             ("warnings", .array(plan.warnings.map { .string($0) })),
         ]).serialized()

@@ -40,8 +40,13 @@ struct MirrorWatcher {
         (endTold, cause, goneSince, readyAt, cursorInStep) = (nil, nil, nil, nil, nil)
         backoffInStep = Backoff(first: .milliseconds(100), longest: .seconds(2))
         await steps.subscribe(plan.domain)
-        if let refusal = await steps.checkGrownSize(plan) { return .failed(refusal) }
-        if copyBegan == nil { await setPlannedSpeed(plan) }
+        let isAdopted = copyBegan == nil
+        let first = await steps.untilInterrupted { [steps] in
+            if let refusal = await steps.checkGrownSize(plan) { return .failed(refusal) }
+            if isAdopted { await Self.setPlannedSpeed(steps, plan) }
+            return .done
+        }
+        guard case .done = first else { return first }
         let latest = LatestSample()
         return await withTaskGroup(of: Void.self) { group in
             defer { group.cancelAll() }
@@ -50,7 +55,7 @@ struct MirrorWatcher {
     }
 
     /// The limit that was asked for: a copy that is adopted may run at that of an earlier start.
-    private func setPlannedSpeed(_ plan: SwapPlan) async {
+    private static func setPlannedSpeed(_ steps: SwapSteps, _ plan: SwapPlan) async {
         do {
             try await steps.setPlannedSpeed(plan)
         } catch {

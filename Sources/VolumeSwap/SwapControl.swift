@@ -28,6 +28,7 @@ package final class SwapControl: Sendable {
         var warnings: [String] = []
         var detail: String?
         var owesDefinition = false
+        var mayBeUndefining = false
         var mayHaveAttached = false
         /// What the last look has shown that has shown anything.
         var seen: DiskSight?
@@ -85,14 +86,19 @@ package final class SwapControl: Sendable {
         }
     }
 
-    /// Enters a phase; false when an abort was asked for and the phase would make it too late.
-    func enter(_ phase: SwapPhase) -> Bool {
+    func enter(_ phase: SwapPhase) { state.withLock { $0.phase = phase } }
+
+    /// Enters the phase from which there is no way back; false when an abort was asked for.
+    func enterPivot() -> Bool {
         state.withLock { state in
-            if phase == .pivoting, abort.isMade { return false }
-            state.phase = phase
+            if abort.isMade { return false }
+            state.phase = .pivoting
             return true
         }
     }
+
+    /// Of a task that is not to be carried out any more.
+    func refuse() { abort.make() }
 
     /// - Returns: true when it is news.
     func note(_ detail: String?) -> Bool {
@@ -111,6 +117,10 @@ package final class SwapControl: Sendable {
     var owesDefinition: Bool { state.withLock { $0.owesDefinition } }
     func oweDefinition(_ isOwed: Bool) { state.withLock { $0.owesDefinition = isOwed } }
 
+    /// Whether an undefine was given up without an answer.
+    var mayBeUndefining: Bool { state.withLock { $0.mayBeUndefining } }
+    func noteUndefine(isOut: Bool) { state.withLock { $0.mayBeUndefining = isOut } }
+
     /// Takes up what an earlier process may have done for the task.
     func takeUp(_ entry: SwapEntry) {
         state.withLock { state in
@@ -118,7 +128,8 @@ package final class SwapControl: Sendable {
             case .fresh: break
             case .again: state.mayHaveAttached = true
             case .resume(let phase, let plan):
-                state.owesDefinition = plan.isUndefined && phase != .accepted && phase != .preparing
+                state.owesDefinition =
+                    plan.isUndefined && plan.isDefinedAgain != true && phase != .accepted && phase != .preparing
                 state.isKnownOld = false
             }
         }
@@ -130,8 +141,16 @@ package final class SwapControl: Sendable {
         state.withLock { $0.seen = sight }
     }
 
-    /// Whether somebody else's pivot of the copy was under way when the disk was last seen: the guest may move yet.
-    var isPivotUnderWay: Bool { state.withLock { $0.seen == .ending(pivot: true) } }
+    /// Whether the guest was last seen on the new volume, or about to go there.
+    var mayBeOnNew: Bool {
+        switch state.withLock({ $0.seen }) {
+        case .onNew, .stopped(stored: .new), .lostTrack, .ending(pivot: true): true
+        default: false
+        }
+    }
+
+    /// Whether the guest was last seen on the old volume, without a job that could take it away.
+    var isSettledOnOld: Bool { state.withLock { $0.seen == .onOld || $0.seen == .forgottenMirror } }
 
     /// Which volume the guest runs on as far as the last look told, in a roll-back before any pivot of pivotd's.
     var lastInUse: VolumeInUse {

@@ -83,6 +83,7 @@ package enum SwapMachine: ~Copyable {
         case .resuming(let phase, let plan):
             return resume(phase, plan, input)
         case .undoing(let plan):
+            if case .failed(let failure) = input { return rollBack(plan, failure) }
             if case .foundOnNew = input { return grow(plan) }
             return Step(.preparing, .prepare)
         case .preparing:
@@ -178,7 +179,10 @@ package enum SwapMachine: ~Copyable {
             return rollBack(plan, refusal.adding("the pivot was refused \(tries + 1) times"), mayHavePivoted: true)
         case .lostTrack(let failure):
             return bringBack(plan, failure)
-        case .failed(let failure), .foundOnOld(let failure):
+        case .failed(let failure):
+            // Refused before it was asked for, the first time.
+            return rollBack(plan, failure, mayHavePivoted: tries > 0)
+        case .foundOnOld(let failure):
             return rollBack(plan, failure, mayHavePivoted: true)
         default:
             let failure = SwapFailure.rebaseFailed("disk \(plan.disk): the pivot ended without an answer", .internal)

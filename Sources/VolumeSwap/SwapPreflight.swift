@@ -48,13 +48,8 @@ final class SwapPreflight: Sendable {
         do {
             return try await look()
         } catch {
-            if let error = error as? HypervisorError, error.isPassing { throw error }
-            // A cancelled task can wait for nothing: who cancelled it releases.
-            if Task.isCancelled { throw error }
-            let remains = await release()
-            var failure = error as? SwapFailure ?? .rebaseFailed("disk \(request.disk): \(error)")
-            failure.inUse = failure.inUse ?? seen.withLock { $0 }
-            failure.leftBehind += remains
+            guard var failure = error as? SwapFailure else { throw error }
+            failure.inUse = failure.inUse ?? volumeInUse
             throw failure
         }
     }

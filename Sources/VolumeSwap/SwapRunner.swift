@@ -53,7 +53,9 @@ struct SwapRunner {
             switch action {
             case .observe(let plan): input = await steps.observe(plan)
             case .undo(let plan):
-                input = await steps.undo(plan, .rebaseFailed("pivotd was restarted", .internal))
+                input = await steps.untilInterrupted { [steps] in
+                    await steps.undo(plan, .rebaseFailed("pivotd was restarted", .internal))
+                }
                 if case .rolledBack(_, let leftBehind) = input { control.leave(leftBehind) }
             case .prepare: input = await steps.prepare()
             case .undefine(let plan): input = await steps.undefine(plan)
@@ -93,11 +95,12 @@ struct SwapRunner {
     /// - Returns: why the step must not be taken: the swap was aborted, or the journal cannot store. Steps that undo or finish are taken all the same.
     private func journal(_ phase: SwapPhase?, _ action: SwapAction, _ stored: inout SwapPlan?) async -> SwapFailure? {
         guard let phase, !action.isEnd else { return nil }
-        guard control.enter(phase) else { return .abortedByRequest }
         if case .pivot = action {
+            guard control.enterPivot() else { return .abortedByRequest }
             environment.journal.note(id, .ready)
             await environment.settings.onPhase(.ready)
         }
+        control.enter(phase)
         var news: SwapPlan?
         if let plan = action.plan, plan != stored {
             control.update(plan)

@@ -183,6 +183,8 @@ package final class SwapService: Sendable {
 
     private func enqueue(_ record: SwapRecord, _ ticket: SwapExecutor.Ticket, _ entry: SwapEntry) {
         let control = SwapControl(phase: record.phase)
+        // Told to have failed before there was a plan, it only lets go of what it may have attached.
+        if record.outcome != nil, record.plan == nil { control.refuse() }
         let resumption: SwapEntry? = if case .fresh = entry { nil } else { entry }
         active.withLock { active in
             let isHeld = active.count < SwapService.recordsInMemory
@@ -228,8 +230,12 @@ package final class SwapService: Sendable {
         }
         guard isFirst else { return }
         giveUpSlot(record.id)
-        await persist("answer") { [self] () async throws(JournalError) in
+        let stored: Void? = await persist("answer") { [self] () async throws(JournalError) in
             try await environment.journal.answer(record.id, .failure(failure))
+        }
+        guard stored != nil else {
+            // The roll-back has ended meanwhile: its outcome is told instead.
+            return active.withLock { $0[record.id]?.early = .none }
         }
         var answered = record
         answered.outcome = .failure(failure)

@@ -7,7 +7,6 @@ extension SwapSteps {
     /// whatever else there is to do.
     func rollBack(_ plan: SwapPlan?, _ cause: SwapFailure) async -> SwapInput {
         guard let plan else { return .rolledBack(cause.inUse ?? .unknown, leftBehind: await releaseAttachment()) }
-        guard plan.mayHavePivoted != true else { return await undo(plan, cause) }
         return await withTaskGroup(of: SwapInput?.self) { group in
             group.addTask { [self] in await undo(plan, cause) }
             group.addTask { [self] in
@@ -29,11 +28,11 @@ extension SwapSteps {
         return await SwapPreflight(environment: environment, request: request, task: record.id, isResumed: true).release()
     }
 
-    /// While somebody else's pivot of the copy is under way nobody is answered: the guest may move yet.
+    /// Nobody is answered while the guest may move yet, or has been seen on the new volume; after a pivot, before it was seen on the old one.
     private func answerInTime(_ plan: SwapPlan, _ cause: SwapFailure) async {
         repeat {
             guard (try? await clock.sleep(for: environment.settings.rollBackPatience)) != nil else { return }
-        } while control.isPivotUnderWay
+        } while plan.mayHavePivoted == true ? !control.isSettledOnOld : control.mayBeOnNew
         await host.answer(early(plan, cause))
     }
 
@@ -60,11 +59,31 @@ extension SwapSteps {
         await subscribe(plan.domain)
         while true {
             if !isDefined { isDefined = await tryRestoringDefinition(plan) }
-            if sight == nil { sight = await ender.step() }
+            if sight == nil, await !isUndefining(plan) {
+                sight = await ender.step()
+                // An undefine that was given up may have been carried out since the definition was looked at.
+                if sight != nil { isDefined = await tryRestoringDefinition(plan) }
+            }
             if isDefined, let sight, await tryLeavingNew(plan, sight) { return await afterUndo(plan, cause, sight) }
             if Task.isCancelled { return .interrupted }
             await wait(plan.disk, atMost: backoff.pause())
         }
+    }
+
+    /// Whether an undefine of ours that nobody waits for any more may still be out: what the domain shows is not its last word then.
+    private func isUndefining(_ plan: SwapPlan) async -> Bool {
+        guard control.mayBeUndefining else { return false }
+        do {
+            // It goes the way of the calls that wait for the domain, of which one is out at a time.
+            _ = try await hypervisor.blockJobInfo(plan.domain, disk: plan.disk)
+        } catch {
+            if error.isPassing {
+                note(error.description)
+                return true
+            }
+        }
+        control.noteUndefine(isOut: false)
+        return false
     }
 
     private func afterUndo(_ plan: SwapPlan, _ cause: SwapFailure, _ sight: DiskSight) async -> SwapInput {
@@ -97,6 +116,7 @@ extension SwapSteps {
                 try await inspector.place(of: location, plan) == .new
             else { return true }
             if case .stopped = sight {
+                guard plan.isBroughtBack == true else { return true }
                 try await define(try DomainXML.takingSource(stored, disk: plan.disk, from: savedXML))
             } else {
                 let live = try await hypervisor.xml(plan.domain, .live)
@@ -120,7 +140,7 @@ extension SwapSteps {
             request.newConnection, plan.destination.location, isConnected: plan.isNewConnected, madeSecret: plan.madeSecret)
     }
 
-    private func removeMetadata(_ plan: SwapPlan) async {
+    func removeMetadata(_ plan: SwapPlan) async {
         do {
             try await settle(for: .seconds(60)) { () async throws(HypervisorError) in
                 guard try await hypervisor.statusIfKnown(plan.domain)?.isActive == true else { return }
@@ -135,7 +155,12 @@ extension SwapSteps {
 
     /// A definition whose disk is where the domain runs it, wherever that is: the next start is to find the guest's writes.
     private func asRunning(_ xml: String, _ plan: SwapPlan) async throws -> String {
-        guard try await hypervisor.statusIfKnown(plan.domain)?.isActive == true,
+        let isActive = try await hypervisor.statusIfKnown(plan.domain)?.isActive == true
+        // A guest that went away while its disk was mirrored back: only the new volume is whole.
+        if !isActive, plan.isBroughtBack == false {
+            return try DomainXML.settingSource(xml, disk: plan.disk, to: plan.destination)
+        }
+        guard isActive,
             let location = try await hypervisor.description(plan.domain, .live).disk(plan.disk)?.location,
             try await inspector.place(of: location, plan) != .old
         else { return xml }
@@ -153,7 +178,7 @@ extension SwapSteps {
     /// Defines the domain again, which does not wait for the copy: libvirt lets one define while it runs.
     ///
     /// - Returns: true when the domain is persistent again.
-    private func tryRestoringDefinition(_ plan: SwapPlan) async -> Bool {
+    func tryRestoringDefinition(_ plan: SwapPlan) async -> Bool {
         do {
             guard let savedXML = plan.savedXML else { return true }
             if try await hypervisor.statusIfKnown(plan.domain)?.isPersistent != true {

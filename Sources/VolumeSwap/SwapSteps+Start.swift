@@ -77,7 +77,10 @@ extension SwapSteps {
     /// One instance may be called by its UUID or by its name: what counts is the domain.
     private func lockDomain() async throws {
         guard let uuid = try await domainUUID() else { return }
-        if environment.domainLocks.isHeld(uuid, byOtherThan: record.id) { note("another swap of the domain is under way") }
+        guard environment.domainLocks.isHeld(uuid, byOtherThan: record.id) else {
+            return try await environment.domainLocks.acquire(uuid, for: record.id)
+        }
+        note("another swap of the domain is under way")
         try await environment.domainLocks.acquire(uuid, for: record.id)
         note(nil)
     }
@@ -137,9 +140,12 @@ extension SwapSteps {
         var mayBeTaken = false
         try await settle(interruptedBy: plan) { () async throws(HypervisorError) in
             control.oweDefinition(true)
+            control.noteUndefine(isOut: true)
             do throws(HypervisorError) {
                 try await hypervisor.undefine(plan.domain)
+                control.noteUndefine(isOut: false)
             } catch {
+                if !error.isPassing { control.noteUndefine(isOut: false) }
                 mayBeTaken = mayBeTaken || error.isPassing
                 // Refused, it has taken nothing: whoever else removed the definition means it.
                 if !mayBeTaken { control.oweDefinition(false) }

@@ -16,7 +16,11 @@ extension SwapSteps {
                 for remainder in await releaseOld(plan) { control.warn(remainder) }
                 return .done
             } catch let failure as SwapFailure {
-                return .failed(failure)
+                // Whatever became of the disk, the definition that was taken away comes back.
+                if await tryRestoringDefinition(plan) || clock.now - began >= environment.settings.storeRetry {
+                    if plan.isUndefined { await removeMetadata(plan) }
+                    return .failed(failure)
+                }
             } catch {
                 let cause = "moved, but the stored configuration could not be written: \(error)"
                 let isPassing = (error as? HypervisorError)?.isPassing ?? false
@@ -81,7 +85,7 @@ extension SwapSteps {
             throw failure(plan, cause, .configurationFailed)
         case .onOld, .forgottenMirror, .copying, .unnamedCopy: throw hasLeft(plan, .old)
         case .ending, .foreignJob, .onOldUnverified: throw hasLeft(plan, .unknown)
-        case .elsewhere, .strayCopy: throw hasLeft(plan, .none)
+        case .elsewhere, .strayCopy: throw hasLeft(plan, .unknown)
         }
     }
 
@@ -164,7 +168,20 @@ extension SwapSteps {
 
     func define(_ xml: String) async throws(HypervisorError) {
         try await hypervisor.define(xml: xml)
+        let wasOwed = control.owesDefinition
         control.oweDefinition(false)
+        if wasOwed { await journalDefinition() }
+    }
+
+    /// Who removes the definition from now on means it, over a restart too.
+    private func journalDefinition() async {
+        guard var plan = control.plan else { return }
+        plan.isDefinedAgain = true
+        do {
+            try await environment.journal.enter(record.id, control.phase, plan: plan)
+        } catch {
+            logger.warning("journal: that the domain is defined again: \(error)")
+        }
     }
 
     /// A saved definition with the disks and interfaces that came and went while there was no definition to note them in.

@@ -33,6 +33,7 @@ struct PlanCodingTests {
         plan.failure = SwapFailure(.invalidVolume, "r", .aborted, inUse: .old, leftBehind: ["l"])
         plan.mayHavePivoted = true
         plan.isBroughtBack = true
+        plan.isDefinedAgain = true
         plan.resized = false
         plan.capacityBytes = 1 << 30
         plan.isAutostarted = true

@@ -5,9 +5,9 @@ package import VolumeSwap
 
 extension LibvirtHypervisor {
     package func subscribe(_ events: HypervisorEvents, to domain: DomainIdentity) async throws(HypervisorError) {
-        guard events.take() else { return }
         // Registered before this returns, so that a job started next cannot be missed.
         let first = try await read("events") { (connection) throws(LibvirtError) in connection }
+        guard events.take() else { return }
         let link = link
         let firstEvents = first.events(domainUUID: domain.uuid, limit: 128)
         let forwarding = Task {

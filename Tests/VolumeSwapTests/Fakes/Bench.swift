@@ -14,14 +14,20 @@ final class FakeConnector: VolumeConnector {
     private let trouble: SwapFailure?
     /// A connect that returns only when its task is cancelled.
     private let hangs: Bool
+    /// Whether a disconnect waits until it may go on.
+    private let disconnectHangs: Mutex<Bool>
     private let asked: AsyncStream<Void>
     private let ask: AsyncStream<Void>.Continuation
 
-    init(path: String = Fixture.newPath, isConfigured: Bool = false, trouble: SwapFailure? = nil, hangs: Bool = false) {
+    init(
+        path: String = Fixture.newPath, isConfigured: Bool = false, trouble: SwapFailure? = nil, hangs: Bool = false,
+        disconnectHangs: Bool = false
+    ) {
         self.path = path
         self.isConfigured = isConfigured
         self.trouble = trouble
         self.hangs = hangs
+        self.disconnectHangs = Mutex(disconnectHangs)
         (asked, ask) = AsyncStream.makeStream()
     }
 
@@ -43,7 +49,15 @@ final class FakeConnector: VolumeConnector {
 
     func disconnect(_ volume: ConnectionInfo) async throws(SwapFailure) {
         state.withLock { $0.append("disconnect \(volume.volumeID ?? "")") }
+        guard disconnectHangs.withLock({ $0 }) else { return }
+        while disconnectHangs.withLock({ $0 }) {
+            if Task.isCancelled { throw .invalidVolume("it was killed", .connectorFailed) }
+            await Task.yield()
+        }
+        state.withLock { $0.append("disconnected") }
     }
+
+    func letDisconnect() { disconnectHangs.withLock { $0 = false } }
 }
 
 /// Hears of everything and remembers the starts and ends.

@@ -58,8 +58,11 @@ struct RunnerInterruptionTests {
         bench.rollBackPatience = .milliseconds(5)
         let hypervisor = bench.hypervisor
         let control = bench.control
-        bench.onPhase = { if $0 == .copying { _ = control.requestAbort() } }
-        hypervisor.onLooks(6) { $0.finishPivot() }
+        // Once the watcher has seen the pivot.
+        hypervisor.onLooks(3) { hypervisor in
+            _ = control.requestAbort()
+            hypervisor.onLooks(6) { $0.finishPivot() }
+        }
         let (answers, answer) = AsyncStream<SwapFailure>.makeStream()
         #expect(try await bench.run { answer.yield($0) }?.result != nil)
         answer.finish()

@@ -91,6 +91,41 @@ struct ServiceHangTests {
         }
     }
 
+    @Test("What was told to have failed before it had a plan is not carried out after a restart")
+    func toldWithoutPlan() async throws {
+        let bench = ServiceBench()
+        var record = Fixture.record("task-1")
+        record.phase = .preparing
+        record.startedAt = .now
+        record.outcome = .failure(.abortedByRequest)
+        record.isReplied = true
+        record.replyTo = nil
+        bench.bench.journal.put(record)
+        try await bench.running { (service: SwapService) async throws in
+            #expect(try await service.recover() == 1)
+            #expect(try await bench.nextSettlement() == record.id)
+        }
+        #expect(bench.bench.hypervisor.count("copy") == 0)
+    }
+
+    @Test("An answer that cannot be stored is not sent")
+    func answerNotStored() async throws {
+        let bench = Self.bench()
+        let hypervisor = bench.bench.hypervisor
+        bench.bench.journal.fail("answer", times: 1_000_000)
+        try await bench.running { (service: SwapService) async throws in
+            #expect(await bench.submit(Fixture.record("task-1")) == "accepted")
+            while hypervisor.count("copy") == 0 { await Task.yield() }
+            _ = try await service.abort(.task(TaskID("task-1")))
+            while bench.bench.journal.count("answer") == 0 { await Task.yield() }
+            hypervisor.post(.canceled)
+            // The roll-back has ended: this is the outcome, stored before it was told.
+            let reply = try await bench.nextReply()
+            #expect(reply.outcome.failure?.leftBehind == [])
+            #expect(bench.bench.journal.stored("task-1")?.outcome == reply.outcome)
+        }
+    }
+
     @Test("A swap that waits for what hangs gives its slot up to another instance's")
     func givesUpSlot() async throws {
         var bench = Bench(FakeHypervisor { _ in })

@@ -114,7 +114,15 @@ final class SimLibvirt: @unchecked Sendable {
         guard isConnected else { return }
         outstanding.append(call)
         let timer = limit.map { limit in loop.after(limit) { call.wake() } }
-        await withUnsafeContinuation { call.waiter = $0 }
+        // Given up, the call stays out all the same.
+        await withTaskCancellationHandler {
+            await withUnsafeContinuation { continuation in
+                call.waiter = continuation
+                if Task.isCancelled { call.wake() }
+            }
+        } onCancel: {
+            call.wake()
+        }
         loop.cancel(timer)
         outstanding.removeAll { $0 === call }
     }

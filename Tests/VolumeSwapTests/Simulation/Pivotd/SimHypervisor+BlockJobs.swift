@@ -104,8 +104,9 @@ extension SimHypervisor {
     func keepsTPMState() async throws(HypervisorError) -> Bool { true }
 
     func subscribe(_ events: HypervisorEvents, to identity: DomainIdentity) async throws(HypervisorError) {
-        guard events.take() else { return }
         let domain = try domain(identity)
-        try await call("subscribe", domain, .nothing) { [libvirt, life] in libvirt.subscribe(events, domain, life) }
+        try await call("subscribe", domain, .nothing) { [libvirt, life] in
+            if events.take() { libvirt.subscribe(events, domain, life) }
+        }
     }
 }
