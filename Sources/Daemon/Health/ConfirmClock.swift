@@ -74,7 +74,8 @@ final class TimedPublisher: MessagePublisher {
             clock.withLock { $0.end(id, hasWord: true, at: .now) }
             return outcome
         } catch {
-            clock.withLock { $0.end(id, hasWord: false, at: .now) }
+            // A refusal is an answer.
+            clock.withLock { $0.end(id, hasWord: error.code == .refused, at: .now) }
             throw error
         }
     }

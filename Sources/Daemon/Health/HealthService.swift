@@ -3,7 +3,7 @@ import Observability
 
 /// Serves the health pages. Nothing that happens to them ends the worker: what fails is logged and tried again.
 struct HealthService: Sendable {
-    private static let pauses = Duration.seconds(1)...Duration.seconds(30)
+    private static let pauses = Duration.seconds(1)...Duration.seconds(10)
 
     let server: HealthServer
     let logger: Logger

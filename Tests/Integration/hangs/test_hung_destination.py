@@ -71,7 +71,7 @@ def test_yank_ends_it_at_once(lab, stage, pool):
 
 @pytest.mark.parametrize("code", ["aborted", "timed_out"])
 def test_a_copy_that_hangs_as_it_starts(lab, stage, pool, code):
-    """QEMU waits for the server of the volume that it opens, and the domain answers nothing meanwhile: the caller does not wait for that."""
+    """QEMU waits for the server of the volume that it opens, and the domain answers nothing: the caller need not wait."""
     options = {"timeout_s": 5} if code == "timed_out" else {}
     scene = stage.scene(pool.one(), lab.volumes.nbd(), strategy="copy", **options)
     with hung(scene.new.server.pid):

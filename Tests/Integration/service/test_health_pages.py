@@ -58,7 +58,7 @@ def test_a_port_that_is_taken(lab):
         with contextlib.closing(Rpc(worker.transport_url, worker.topic)) as rpc:
             assert rpc.call("list_swaps") == {"swaps": []}
         other.close()
-        worker.wait_ready(60)
+        worker.wait_ready(120)
 
 
 def test_why_there_is_no_broker(lab):

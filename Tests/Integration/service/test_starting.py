@@ -14,7 +14,7 @@ def test_a_full_disk(lab):
         until(lambda: "start: " in worker.get("/readyz")[1], 30, lambda: f"{worker.get('/readyz')} {worker.log()}")
         assert worker.get("/livez")[0] == 200
         (directory / "ballast").unlink()
-        worker.wait_ready(60)
+        worker.wait_ready(120)
     lab.libvirt.unmount(directory)
 
 
@@ -27,5 +27,5 @@ def test_a_read_only_disk(lab):
         assert worker.terminate() == 0, "it can be told to stop while it waits"
         worker.start(ready=False)
         subprocess.run(["mount", "-o", "remount,rw", directory], check=True)
-        worker.wait_ready(60)
+        worker.wait_ready(120)
     lab.libvirt.unmount(directory)

@@ -15,10 +15,18 @@ PROGRAMS = "/usr/lib/rabbitmq/bin"
 class Rabbit:
     """A node with its own epmd, cookie, directories and ports; user `pivot`, virtual host `lab`.
 
-    With a `peer` it joins that node's cluster.  With `tracing` it tells amq.rabbitmq.trace all that is published, as after `rabbitmqctl trace_on`, but also after a restart.
+    With a `peer` it joins that node's cluster.  With `tracing` it tells amq.rabbitmq.trace all that is published, as after
+    `rabbitmqctl trace_on`, but also after a restart.
     """
 
-    def __init__(self, workspace: Workspace, tracing: bool = False, name: str = "rabbit", peer: Rabbit | None = None, settings: dict | None = None):
+    def __init__(
+        self,
+        workspace: Workspace,
+        tracing: bool = False,
+        name: str = "rabbit",
+        peer: Rabbit | None = None,
+        settings: dict | None = None,
+    ):
         self.workspace, self.name, self.peer = workspace, name, peer
         self.directory = workspace.directory(name)
         self.port, self.epmd_port = free_port(), peer.epmd_port if peer else free_port()
