@@ -5,12 +5,24 @@ import Synchronization
 ///
 /// Mirrors the watchdog of `oslo_messaging/rpc/dispatcher.py`, except that a heartbeat that failed does not end the watch.
 final class CallMonitor: Sendable {
-    private let beat: @Sendable (ReplyAddress) async -> Void
+    /// What came of a heartbeat.
+    enum Beat: Sendable {
+        case delivered
+        /// The caller's queue is not there, or may not be published to.
+        case returned
+        /// The broker was away.
+        case unsent
+    }
+
+    /// Heartbeats of a call in a row that find no queue, after which there are no more: its caller has given up by then.
+    fileprivate static let maxReturns = 3
+
+    private let beat: @Sendable (ReplyAddress) async -> Beat
     private let state = Mutex(State())
     private let wakeups = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
 
     /// - Parameter beat: sends one heartbeat.
-    init(beat: @escaping @Sendable (ReplyAddress) async -> Void) {
+    init(beat: @escaping @Sendable (ReplyAddress) async -> Beat) {
         self.beat = beat
     }
 
@@ -58,8 +70,8 @@ final class CallMonitor: Sendable {
 
     private func send(_ id: UInt64) async {
         guard let address = state.withLock({ $0.calls[id]?.address }) else { return }
-        await beat(address)
-        for waiter in state.withLock({ $0.sent(id) }) { waiter.resume() }
+        let beat = await beat(address)
+        for waiter in state.withLock({ $0.sent(id, beat) }) { waiter.resume() }
     }
 }
 
@@ -84,6 +96,8 @@ private struct State {
         let interval: Duration
         var isSending = false
         var isStopped = false
+        /// Heartbeats in a row that found no queue.
+        var returns = 0
         /// Those who wait for the heartbeat on its way.
         var waiters: [CheckedContinuation<Void, Never>] = []
     }
@@ -145,9 +159,14 @@ private struct State {
     }
 
     /// Notes that a heartbeat has been sent; returns who waited for it.
-    mutating func sent(_ id: UInt64) -> [CheckedContinuation<Void, Never>] {
+    mutating func sent(_ id: UInt64, _ beat: CallMonitor.Beat) -> [CheckedContinuation<Void, Never>] {
         calls[id]?.isSending = false
-        guard let call = calls[id], call.isStopped else { return [] }
+        switch beat {
+        case .delivered: calls[id]?.returns = 0
+        case .returned: calls[id]?.returns += 1
+        case .unsent: break
+        }
+        guard let call = calls[id], call.isStopped || call.returns >= CallMonitor.maxReturns else { return [] }
         remove(id)
         return call.waiters
     }

@@ -19,9 +19,10 @@ package struct ReplyAddress: Sendable, Hashable, Codable {
 
     /// How often a heartbeat is due while the call runs: half the caller's timeout, nil for never.
     ///
-    /// Between 50 ms, so that a careless caller causes no storm, and a day.
+    /// A day at most, and not more than one a second, so that a careless caller causes no storm; but half of oslo.messaging's least
+    /// timeout, a second, is half a second.
     package var heartbeatInterval: Duration? {
         guard let timeout, timeout > 0 else { return nil }
-        return .seconds(min(max(timeout / 2, 0.05), 86_400))
+        return .seconds(timeout < 1 ? 1 : min(timeout / 2, 86_400))
     }
 }

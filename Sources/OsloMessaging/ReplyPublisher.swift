@@ -57,11 +57,14 @@ package final class ReplyPublisher: Sendable {
             let reply = RPCReply(messageID: address.messageID, uniqueID: UniqueID.random(), content: .heartbeat)
             await gate.enter(alone: false)
             defer { gate.leave() }
-            do {
+            do throws(TransportError) {
                 let outcome = try await publisher.publish(reply, body: reply.encoded(), to: address.replyQueue)
-                if outcome == .confirmed { counters.increment(\.heartbeats) }
+                guard outcome == .confirmed else { return .returned }
+                counters.increment(\.heartbeats)
+                return .delivered
             } catch {
                 logger.debug("heartbeat not sent", metadata: ["msg_id": "\(Echo.cut(address.messageID))", "reason": "\(error)"])
+                return error.code == .forbidden ? .returned : .unsent
             }
         }
     }

@@ -4,9 +4,11 @@ import json
 import uuid
 from pathlib import Path
 
+import amqp
 import pytest
+from bus.dry import dry_swap
 from expectations import assert_moved, assert_stayed, swap_arguments
-from lab.clients import Raw
+from lab.clients import Raw, Rpc
 from lab.processes import until
 from steering import FAST, SLOW, swaps_of, wait_for_copy
 
@@ -55,12 +57,14 @@ GARBAGE = {
 def deployed_broker(lab):
     """The broker as deploy/rabbitmq/definitions.json sets it up; the transport URL of the user in it."""
     password = "d3ployed-pw"
-    lab.rabbit.control("add_user", "pivotd", password)
+    for user in ("pivotd", "pivotd-scheduler"):
+        lab.rabbit.control("add_user", user, password)
     lab.rabbit.control("import_definitions", DEFINITIONS)
     lab.rabbit.control("set_permissions", "-p", "openstack", "pivot", ".*", ".*", ".*")
     yield f"rabbit://pivotd:{password}@127.0.0.1:{lab.rabbit.port}/openstack"
     lab.rabbit.control("delete_vhost", "openstack")
-    lab.rabbit.control("delete_user", "pivotd")
+    for user in ("pivotd", "pivotd-scheduler"):
+        lab.rabbit.control("delete_user", user)
 
 
 def test_garbage_goes_to_the_dead_letters(lab, deployed_broker, second_worker):
@@ -81,6 +85,30 @@ def test_garbage_goes_to_the_dead_letters(lab, deployed_broker, second_worker):
     assert rpc.call("oslo_rpc_server_ping", timeout=10) == "pong"
     assert worker.running()
     raw.close()
+
+
+def test_what_the_users_may_do(lab, deployed_broker, second_worker):
+    """A scheduler may call, and reads its own replies; neither it nor the worker reaches other services by their topics."""
+    settings = {"notifications": True, "allowed_paths": ["/dev/disk/by-id"]}
+    worker, _ = second_worker(settings, topic="pivotd", libvirt_uri="dry-run:", transport_url=deployed_broker)
+    assert "notifications" not in worker.get("/readyz")[1]
+    scheduler = deployed_broker.replace("pivotd:", "pivotd-scheduler:")
+    client = Rpc(scheduler, "pivotd")
+    assert client.call("swap_volume", **dry_swap(), timeout=20)["hypervisor"] == "dry-run"
+    client.close()
+    for url, topic, allowed in (
+        (scheduler, "nova", False), (scheduler, "pivotd.lab-host", True), (scheduler, "versioned_notifications.info", False),
+        (deployed_broker, "nova", False), (deployed_broker, "versioned_notifications.info", True),
+    ):  # fmt: skip
+        raw = Raw(url, "pivotd")
+        raw.publish("{}", routing_key=topic)
+        try:
+            raw.get()
+            refused = False
+        except amqp.exceptions.AccessRefused:
+            refused = True
+        assert refused is not allowed, (url.partition(":")[2][:20], topic)
+        raw.close()
 
 
 def test_arguments_that_are_no_arguments(raw):

@@ -71,6 +71,8 @@ import Testing
     @Test func heartbeatsAreDueAtHalfTheTimeout() {
         #expect(ReplyAddress(messageID: "m", replyQueue: "q", timeout: 60).heartbeatInterval == .seconds(30))
         #expect(ReplyAddress(messageID: "m", replyQueue: "q").heartbeatInterval == nil)
+        #expect(ReplyAddress(messageID: "m", replyQueue: "q", timeout: 0.001).heartbeatInterval == .seconds(1))
+        #expect(ReplyAddress(messageID: "m", replyQueue: "q", timeout: 1).heartbeatInterval == .milliseconds(500))
         #expect(ReplyAddress(messageID: "m", replyQueue: "q", timeout: 1e300).heartbeatInterval == .seconds(86_400))
     }
 

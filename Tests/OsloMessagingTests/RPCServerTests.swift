@@ -242,10 +242,31 @@ import Testing
             #expect(events.dropLast().last == .reply(.result("done"), messageID: "m"))
             #expect(events.dropLast(2).allSatisfy { $0 == .reply(.heartbeat, messageID: "m") })
             #expect(events.count >= 5)
-            try await Task.sleep(for: .milliseconds(250))
+            try await Task.sleep(for: .milliseconds(1200))
             #expect(harness.events == events)
         }
         #expect(harness.server.counters.snapshot.heartbeats == harness.events.count - 2)
+    }
+
+    @Test func heartbeatsEndWhenTheirQueueIsNotThere() async throws {
+        let attempts = Mutex<[String: Int]>([:])
+        let monitor = CallMonitor { address in
+            attempts.withLock { $0[address.replyQueue, default: 0] += 1 }
+            switch address.replyQueue {
+            case "gone": return .returned
+            case "away": return .unsent
+            default: return .delivered
+            }
+        }
+        let running = Task { await monitor.run() }
+        let tokens = ["here", "gone", "away"].map { queue in
+            monitor.start(ReplyAddress(messageID: "m", replyQueue: queue, timeout: 1))
+        }
+        #expect(await Self.eventually { attempts.withLock { $0["here", default: 0] >= 5 && $0["away", default: 0] >= 5 } })
+        #expect(attempts.withLock { $0["gone"] } == 3)
+        for token in tokens.compactMap(\.self) { await monitor.stop(token) }
+        running.cancel()
+        await running.value
     }
 
     @Test func drainingWaitsForWorkAndGivesTheRestBack() async throws {
