@@ -23,6 +23,7 @@ package final class SwapControl: Sendable {
         var phase: SwapPhase
         var progress = SwapProgress()
         var plan: SwapPlan?
+        var storedPlan: SwapPlan?
         var bandwidth: Int64?
         var wake: (@Sendable () -> Void)?
         var warnings: [String] = []
@@ -47,6 +48,9 @@ package final class SwapControl: Sendable {
     package var phase: SwapPhase { state.withLock { $0.phase } }
     package var progress: SwapProgress { state.withLock { $0.progress } }
     package var plan: SwapPlan? { state.withLock { $0.plan } }
+    /// The plan that the journal has.
+    var storedPlan: SwapPlan? { state.withLock { $0.storedPlan } }
+    func noteStored(_ plan: SwapPlan?) { state.withLock { $0.storedPlan = plan } }
     /// What the swap is waiting for that it should not have to wait for; nil when all is well.
     package var detail: String? { state.withLock { $0.detail } }
     var warnings: [String] { state.withLock { $0.warnings } }

@@ -41,11 +41,13 @@ struct SwapRunner {
         let first = SwapMachine.begin(entry)
         var action = first.action
         var machine = first.next
-        var stored = steps.record.plan
-        if let stored { control.update(stored) }
+        if let stored = steps.record.plan {
+            control.update(stored)
+            control.noteStored(stored)
+        }
         while true {
             if Task.isCancelled, !action.isEnd { return nil }
-            if let failure = await journal(machine.phase, action, &stored) {
+            if let failure = await journal(machine.phase, action) {
                 action = machine.handle(.failed(failure), pivotTries: environment.settings.pivotTries)
                 continue
             }
@@ -91,9 +93,8 @@ struct SwapRunner {
     /// Journals the phase that the action begins. One that does not change what recovery will do is not waited for: a preflight is
     /// repeated in any case, and whether a copy runs or was pivoted is asked of the hypervisor.
     ///
-    /// - Parameter stored: the plan that the journal has.
     /// - Returns: why the step must not be taken: the swap was aborted, or the journal cannot store. Steps that undo or finish are taken all the same.
-    private func journal(_ phase: SwapPhase?, _ action: SwapAction, _ stored: inout SwapPlan?) async -> SwapFailure? {
+    private func journal(_ phase: SwapPhase?, _ action: SwapAction) async -> SwapFailure? {
         guard let phase, !action.isEnd else { return nil }
         if case .pivot = action {
             guard control.enterPivot() else { return .abortedByRequest }
@@ -102,7 +103,7 @@ struct SwapRunner {
         }
         control.enter(phase)
         var news: SwapPlan?
-        if let plan = action.plan, plan != stored {
+        if let plan = action.plan, plan != control.storedPlan {
             control.update(plan)
             news = plan
         }
@@ -110,7 +111,7 @@ struct SwapRunner {
         do {
             if let news {
                 try await environment.journal.enter(id, phase, plan: news)
-                stored = news
+                control.noteStored(news)
             } else if action.isSeenAfterwards {
                 environment.journal.note(id, phase)
             } else {

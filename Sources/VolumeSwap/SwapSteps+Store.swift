@@ -179,6 +179,7 @@ extension SwapSteps {
         plan.isDefinedAgain = true
         do {
             try await environment.journal.enter(record.id, control.phase, plan: plan)
+            control.noteStored(plan)
         } catch {
             logger.warning("journal: that the domain is defined again: \(error)")
         }

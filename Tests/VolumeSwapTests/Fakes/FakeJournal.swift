@@ -11,6 +11,7 @@ final class FakeJournal: SwapJournal {
         var order: [TaskID] = []
         var phases: [SwapPhase] = []
         var failures: [String: Int] = [:]
+        var failed: [String: Int] = [:]
     }
 
     private let state = Mutex(State())
@@ -26,6 +27,9 @@ final class FakeJournal: SwapJournal {
     /// Makes the next calls of that name fail: `accept`, `enter:copying`, `finish`, `settle`, `record`.
     func fail(_ call: String, times: Int = 1) { state.withLock { $0.failures[call, default: 0] += times } }
 
+    /// How many calls of that name have failed.
+    func failures(_ call: String) -> Int { state.withLock { $0.failed[call, default: 0] } }
+
     func put(_ record: SwapRecord) {
         state.withLock { state in
             if state.records[record.id] == nil { state.order.append(record.id) }
@@ -39,6 +43,7 @@ final class FakeJournal: SwapJournal {
         let value: Value? = state.withLock { state in
             if let left = state.failures[name], left > 0 {
                 state.failures[name] = left - 1
+                state.failed[name, default: 0] += 1
                 return nil
             }
             return body(&state)

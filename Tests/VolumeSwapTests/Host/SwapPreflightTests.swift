@@ -12,7 +12,13 @@ struct SwapPreflightTests {
         _ bench: Bench, _ arguments: JSONObject = [:], task: TaskID? = nil, environment: SwapEnvironment? = nil
     ) async throws -> SwapInput {
         let request = try SwapRequest(args: Fixture.arguments(arguments), defaults: SwapOptions())
-        return try await SwapPreflight(environment: environment ?? bench.environment, request: request, task: task).run()
+        let preflight = SwapPreflight(environment: environment ?? bench.environment, request: request, task: task)
+        do {
+            return try await preflight.run()
+        } catch var failure as SwapFailure {
+            failure.leftBehind += await preflight.release()
+            throw failure
+        }
     }
 
     static func failure(_ bench: Bench, _ arguments: JSONObject = [:]) async -> SwapFailure? {
@@ -345,6 +351,7 @@ struct SwapPreflightTests {
             args: Fixture.arguments(["new_connection_info": ReleaseTests.vendor]), defaults: SwapOptions())
         let preflight = SwapPreflight(environment: bench.environment, request: request, isResumed: isResumed)
         await #expect(throws: SwapFailure.self) { try await preflight.run() }
+        #expect(await preflight.release() == [])
         #expect(bench.connector.log == (isResumed ? ["disconnect new-volume"] : []))
     }
 

@@ -83,7 +83,7 @@ enum StateName: String, CaseIterable, Sendable {
     func expected(_ input: InputName) -> String {
         switch self {
         case .resuming: input == .failed ? "rollBack" : "observe"
-        case .undoing: input == .foundOnNew ? "store" : "prepare"
+        case .undoing: input == .foundOnNew ? "store" : input == .failed ? "rollBack" : "prepare"
         case .preparing:
             switch input {
             case .prepared: "start"

@@ -117,7 +117,7 @@ struct ServiceHangTests {
             #expect(await bench.submit(Fixture.record("task-1")) == "accepted")
             while hypervisor.count("copy") == 0 { await Task.yield() }
             _ = try await service.abort(.task(TaskID("task-1")))
-            while bench.bench.journal.count("answer") == 0 { await Task.yield() }
+            while bench.bench.journal.failures("answer") == 0 { await Task.yield() }
             hypervisor.post(.canceled)
             // The roll-back has ended: this is the outcome, stored before it was told.
             let reply = try await bench.nextReply()
