@@ -44,7 +44,7 @@ package struct SwapPlanFacts: Sendable, Hashable, Codable, CustomStringConvertib
     package var capacityBytes: Int64?
     /// Whether the domain starts with the host: undefining it forgets that.
     package var isAutostarted: Bool?
-    /// True once the definition that pivotd took away is given back.
+    /// True once the definition that pivotd took away is given back, or where it never was taken.
     package var isDefinedAgain: Bool?
     /// The disks and interfaces of the running domain before it was undefined: what comes or goes meanwhile is told by them.
     package var liveDevices: [String]?

@@ -66,9 +66,11 @@ extension SwapSteps {
             let noted = try await noting(plan)
             environment.observer.started(record, plan)
             return .prepared(noted)
-        case .adopted(let plan):
+        case .adopted(var plan):
+            // Taken over as it runs: its definition is not taken away.
+            if plan.isUndefined { plan.isDefinedAgain = true }
             environment.observer.started(record, plan)
-            return input
+            return .adopted(plan)
         default:
             return input
         }

@@ -84,6 +84,15 @@ struct RunnerRaceTests {
         #expect(bench.hypervisor.count("define") == (isDefinedAgain ? 0 : 1))
     }
 
+    @Test("A rebase that was taken over as it ran owes nobody a definition")
+    func adoptedRebase() async throws {
+        let bench = Bench()
+        bench.hypervisor.startJob(to: Fixture.newPath, ready: true, cursor: 64 << 20)
+        #expect(try await bench.run(Self.rebase)?.result != nil)
+        #expect(bench.hypervisor.count("undefine") == 0)
+        #expect(bench.journal.stored("task-1")?.plan?.isDefinedAgain == true)
+    }
+
     @Test("That a definition is back is journaled", arguments: [true, false])
     func journaled(succeeds: Bool) async throws {
         let bench = Bench(FakeHypervisor { $0.post(succeeds ? .ready : .failed) })
