@@ -41,7 +41,7 @@ struct MirrorWatcher {
         backoffInStep = Backoff(first: .milliseconds(100), longest: .seconds(2))
         await steps.subscribe(plan.domain)
         let isAdopted = copyBegan == nil
-        let first = await steps.untilInterrupted { [steps] in
+        let first = await steps.untilInterrupted(plan) { [steps] in
             if let refusal = await steps.checkGrownSize(plan) { return .failed(refusal) }
             if isAdopted { await Self.setPlannedSpeed(steps, plan) }
             return .done

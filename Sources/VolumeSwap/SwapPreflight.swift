@@ -84,8 +84,7 @@ final class SwapPreflight: Sendable {
     }
 
     private static func identity(of request: SwapRequest) -> VolumeIdentity {
-        VolumeIdentity(ids: request.newVolumeIDs).union(
-            VolumeIdentity(Set(request.newConnection.iscsiTargets.map { VolumeIdentity.iscsi($0) })))
+        VolumeIdentity(ids: request.newVolumeIDs).union(VolumeIdentity(targetsOf: request.newConnection))
     }
 
     // MARK: The looks, in order

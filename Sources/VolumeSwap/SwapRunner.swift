@@ -55,7 +55,7 @@ struct SwapRunner {
             switch action {
             case .observe(let plan): input = await steps.observe(plan)
             case .undo(let plan):
-                input = await steps.untilInterrupted { [steps] in
+                input = await steps.untilInterrupted(plan) { [steps] in
                     await steps.undo(plan, .rebaseFailed("pivotd was restarted", .internal))
                 }
                 if case .rolledBack(_, let leftBehind) = input { control.leave(leftBehind) }

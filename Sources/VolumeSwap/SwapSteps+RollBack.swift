@@ -53,7 +53,7 @@ extension SwapSteps {
     /// - Returns: once nothing is left to be undone, or the disk turns out to be on the new volume.
     func undo(_ plan: SwapPlan, _ cause: SwapFailure) async -> SwapInput {
         var ender = CopyEnder(steps: self, plan: plan, endsForeign: false)
-        var isDefined = !plan.isUndefined
+        var isDefined = false
         var sight: DiskSight?
         var backoff = Backoff(first: .milliseconds(100), longest: .seconds(30))
         await subscribe(plan.domain)
@@ -180,7 +180,7 @@ extension SwapSteps {
     /// - Returns: true when the domain is persistent again.
     func tryRestoringDefinition(_ plan: SwapPlan) async -> Bool {
         do {
-            guard let savedXML = plan.savedXML else { return true }
+            guard plan.isUndefined, let savedXML = plan.savedXML else { return true }
             if try await hypervisor.statusIfKnown(plan.domain)?.isPersistent != true {
                 guard control.owesDefinition, try await hasTakenDefinition(plan) else { return true }
                 try await define(try await asRunning(try await withDevicesOfNow(savedXML, plan), plan))

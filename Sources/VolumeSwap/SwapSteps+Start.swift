@@ -6,7 +6,7 @@ extension SwapSteps {
     func observe(_ plan: SwapPlan) async -> SwapInput {
         logger.notice("recovering from \(record.phase.rawValue)")
         if [.pivoting, .finishing, .storing].contains(record.phase) { return await untilSeen(plan) }
-        return await untilInterrupted { [self] in await untilSeen(plan) }
+        return await untilInterrupted(plan) { [self] in await untilSeen(plan) }
     }
 
     private func untilSeen(_ plan: SwapPlan) async -> SwapInput {
@@ -111,7 +111,7 @@ extension SwapSteps {
 
     /// Takes the persistent definition away, as `virDomainBlockRebase` demands; a copy of it stays with the live domain.
     func undefine(_ plan: SwapPlan) async -> SwapInput {
-        await untilInterrupted { [self] in await undefineAll(plan) }
+        await untilInterrupted(plan) { [self] in await undefineAll(plan) }
     }
 
     private func undefineAll(_ plan: SwapPlan) async -> SwapInput {
@@ -122,7 +122,7 @@ extension SwapSteps {
             }
             let metadata = try DomainXML.recoveryMetadata(
                 task: record.id, disk: plan.disk, definition: savedXML, isAutostarted: plan.isAutostarted ?? false)
-            try await settle(interruptedBy: plan) { () async throws(HypervisorError) in
+            try await settle { () async throws(HypervisorError) in
                 try await hypervisor.setRecoveryMetadata(plan.domain, metadata)
             } isDone: { () async throws(HypervisorError) in
                 false
@@ -140,7 +140,7 @@ extension SwapSteps {
 
     private func takeDefinition(_ plan: SwapPlan) async throws {
         var mayBeTaken = false
-        try await settle(interruptedBy: plan) { () async throws(HypervisorError) in
+        try await settle { () async throws(HypervisorError) in
             control.oweDefinition(true)
             control.noteUndefine(isOut: true)
             do throws(HypervisorError) {
@@ -160,7 +160,7 @@ extension SwapSteps {
 
     /// Ends a stale copy, then starts ours. Events are asked for before.
     func start(_ plan: SwapPlan) async -> SwapInput {
-        await untilInterrupted { [self] in await startAll(plan) }
+        await untilInterrupted(plan) { [self] in await startAll(plan) }
     }
 
     private func startAll(_ plan: SwapPlan) async -> SwapInput {
@@ -168,7 +168,7 @@ extension SwapSteps {
         do {
             if let input = try await endStaleCopy(plan) { return input }
             try await checkUse(plan)
-            try await settle(interruptedBy: plan) { () async throws(HypervisorError) in
+            try await settle { () async throws(HypervisorError) in
                 try await startCopy(plan)
             } isDone: { () async throws(HypervisorError) in
                 try await isCopying(plan)
@@ -196,7 +196,6 @@ extension SwapSteps {
             } catch let error as HypervisorError {
                 guard error.isPassing else { throw error }
                 note("whether the new volume is in use cannot be told: \(error)")
-                if let interruption = interruption(plan) { throw interruption }
             }
             try await clock.sleep(for: backoff.pause())
         }
@@ -218,7 +217,6 @@ extension SwapSteps {
             case .foreignJob: throw failure(plan, "a job that is not pivotd's is on the disk: it is left alone", .foreignJob)
             case .copying, .ending, .unnamedCopy, .strayCopy, .unknown, nil: break
             }
-            if let interruption = interruption(plan) { throw interruption }
             if Task.isCancelled { return .interrupted }
             await wait(plan.disk, atMost: backoff.pause())
         }
@@ -237,7 +235,7 @@ extension SwapSteps {
 
     /// The speed that was asked for. An adopted copy may still have another: the slow start of `detect_zeroes`, or an earlier limit.
     func setPlannedSpeed(_ plan: SwapPlan) async throws {
-        try await settle(interruptedBy: plan) { () async throws(HypervisorError) in
+        try await settle { () async throws(HypervisorError) in
             guard try await hypervisor.blockJobInfo(plan.domain, disk: plan.disk) != nil else { return }
             try await hypervisor.blockJobSetSpeed(plan.domain, disk: plan.disk, bytesPerSecond: plan.options.bandwidthMiBs << 20)
         } isDone: { () async throws(HypervisorError) in

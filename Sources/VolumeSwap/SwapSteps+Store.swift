@@ -80,12 +80,10 @@ extension SwapSteps {
         case .lostTrack:
             // libvirt's live configuration is wrong then, and the stored one has to name what QEMU runs.
             if plan.wasPersistent { try await storeDefinition(plan, nil) }
-            if plan.isUndefined { try await hypervisor.setRecoveryMetadata(plan.domain, nil) }
             let cause = "the guest runs on the new volume, but libvirt names the old one; keep both volumes"
             throw failure(plan, cause, .configurationFailed)
         case .onOld, .forgottenMirror, .copying, .unnamedCopy: throw hasLeft(plan, .old)
-        case .ending, .foreignJob, .onOldUnverified: throw hasLeft(plan, .unknown)
-        case .elsewhere, .strayCopy: throw hasLeft(plan, .unknown)
+        case .ending, .foreignJob, .onOldUnverified, .elsewhere, .strayCopy: throw hasLeft(plan, .unknown)
         }
     }
 
@@ -214,8 +212,7 @@ extension SwapSteps {
     }
 
     private func oldIdentity(_ plan: SwapPlan) async -> VolumeIdentity {
-        let named = VolumeIdentity(ids: request.oldVolumeIDs).union(
-            VolumeIdentity(Set(request.oldConnection.iscsiTargets.map { VolumeIdentity.iscsi($0) })))
+        let named = VolumeIdentity(ids: request.oldVolumeIDs).union(VolumeIdentity(targetsOf: request.oldConnection))
         guard !plan.oldLocation.isOther else { return named }
         return named.union(await VolumeIdentifier(hypervisor: hypervisor).identity(of: plan.oldLocation).identity)
     }

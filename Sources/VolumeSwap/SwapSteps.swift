@@ -101,7 +101,9 @@ final class SwapSteps: Sendable {
     }
 
     /// Carries a step out that has not come to the pivot; an abort of the swap or its time-out ends it, whatever call is out.
-    func untilInterrupted(_ body: @escaping @Sendable () async -> SwapInput) async -> SwapInput {
+    ///
+    /// - Parameter plan: what the failure names, once there is one.
+    func untilInterrupted(_ plan: SwapPlan? = nil, _ body: @escaping @Sendable () async -> SwapInput) async -> SwapInput {
         await withTaskGroup(of: SwapInput.self) { group in
             defer { group.cancelAll() }
             group.addTask { await body() }
@@ -113,7 +115,7 @@ final class SwapSteps: Sendable {
             if limit > 0 {
                 group.addTask { [self] in
                     try? await clock.sleep(for: .seconds(max(0, limit - age)) + .milliseconds(1))
-                    return .failed(interruption() ?? .abortedByRequest)
+                    return .failed(interruption(plan) ?? .abortedByRequest)
                 }
             }
             return await group.next() ?? .interrupted
@@ -139,11 +141,9 @@ final class SwapSteps: Sendable {
 
     /// Makes a write that may be left in doubt: look whether it was done, else do it again, for as long as nothing is known.
     ///
-    /// - Parameters:
-    ///   - limit: how long the domain may say nothing, nil for ever.
-    ///   - plan: given where an abort or the swap's time-out ends the waiting.
+    /// - Parameter limit: how long the domain may say nothing, nil for ever.
     func settle(
-        for limit: Duration? = nil, interruptedBy plan: SwapPlan? = nil, _ write: () async throws(HypervisorError) -> Void,
+        for limit: Duration? = nil, _ write: () async throws(HypervisorError) -> Void,
         isDone: () async throws(HypervisorError) -> Bool
     ) async throws {
         let began = clock.now
@@ -158,7 +158,6 @@ final class SwapSteps: Sendable {
                 guard error.isPassing else { throw error }
                 note(error.description)
                 isInDoubt = true
-                if let plan, let interruption = interruption(plan) { throw interruption }
                 if let limit, clock.now - began > limit { throw error }
             }
             try await clock.sleep(for: backoff.pause())

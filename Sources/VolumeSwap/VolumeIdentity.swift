@@ -36,6 +36,11 @@ extension VolumeIdentity {
         self.init(Set(ids.filter { !$0.isEmpty }.map { Name(.id, $0.lowercased()) }))
     }
 
+    /// The targets and LUNs of an iSCSI volume by its connection_info; empty for any other.
+    package init(targetsOf connection: ConnectionInfo) {
+        self.init(Set(connection.iscsiTargets.map { Self.iscsi($0) }))
+    }
+
     /// What a place's text says, without a look at the host.
     package init(text location: VolumeLocation) {
         switch location {

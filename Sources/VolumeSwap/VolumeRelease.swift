@@ -54,7 +54,7 @@ struct VolumeRelease {
     ) async -> VolumeUses.Finding {
         let uses = VolumeUses(hypervisor: hypervisor, domains: domains)
         guard let location, !location.isOther else {
-            let identity = VolumeIdentity(Set(connection.iscsiTargets.map { VolumeIdentity.iscsi($0) }))
+            let identity = VolumeIdentity(targetsOf: connection)
             let ids = [volumeID].compactMap { $0 } + connection.volumeIDs
             var finding = await uses.find(identity, at: nil, ids: ids, except: own)
             if finding.use == nil { finding.doubts += await doubts(identity, in: domains, except: own) }

@@ -48,19 +48,15 @@ def test_a_queue_with_other_options(lab, second_worker):
 
 
 def test_a_user_who_may_not_declare_them(lab, second_worker):
-    password = "l1mited-pw"
-    lab.rabbit.control("add_user", "limited", password)
-    lab.rabbit.control("set_permissions", "-p", "lab", "limited", "^(?!secret_topic).*", ".*", ".*")
-    url = lab.rabbit.url.replace(lab.rabbit.url.split("@")[0], f"rabbit://limited:{password}")
-    worker, rpc = second_worker(
-        SETTINGS | {"notification_topic": "secret_topic"}, libvirt_uri="dry-run:", transport_url=url
-    )
-    until(lambda: warnings(worker), 20, "no warning")
-    try:
-        assert_swaps_go_on(worker, rpc)
-    finally:
-        worker.stop()
-        lab.rabbit.control("delete_user", "limited")
+    with lab.rabbit.user("limited", configure="^(?!secret_topic).*") as url:
+        worker, rpc = second_worker(
+            SETTINGS | {"notification_topic": "secret_topic"}, libvirt_uri="dry-run:", transport_url=url
+        )
+        try:
+            until(lambda: warnings(worker), 20, "no warning")
+            assert_swaps_go_on(worker, rpc)
+        finally:
+            worker.stop()
 
 
 def test_their_connection_is_closed_again_and_again(lab, second_worker):

@@ -28,23 +28,19 @@ def test_a_reply_queue_of_the_brokers_own(lab, dry_worker):
 
 def test_a_user_who_may_not_publish_replies(lab, second_worker):
     """403 is final: the request is acknowledged, the reply counted and logged."""
-    password = "p00r-pw"
-    lab.rabbit.control("add_user", "poor", password)
-    lab.rabbit.control("set_permissions", "-p", "lab", "poor", ".*", "^(?!amq\\.default$).*", ".*")
-    url = lab.rabbit.url.replace(lab.rabbit.url.split("@")[0], f"rabbit://poor:{password}")
-    worker, _ = second_worker(SETTINGS, libvirt_uri="dry-run:", transport_url=url)
-    raw = Raw(lab.rabbit.url, worker.topic)
-    try:
-        for method, arguments in (("oslo_rpc_server_ping", {}), ("swap_volume", dry_swap())):
-            raw.send(raw.message(method, arguments))
-        until(lambda: given_up(worker) == 2, 20, lambda: f"not given up: {worker.log()[-500:]}")
-        assert "access to exchange 'amq.default'" in worker.log()
-        listing = lab.rabbit.control("list_queues", "-p", "lab", "name", "messages", "--no-table-headers")
-        assert dict(line.split() for line in listing.splitlines())[f"{worker.topic}.{worker.host}"] == "0"
-    finally:
-        raw.close()
-        worker.stop()
-        lab.rabbit.control("delete_user", "poor")
+    with lab.rabbit.user("poor", write="^(?!amq\\.default$).*") as url:
+        worker, _ = second_worker(SETTINGS, libvirt_uri="dry-run:", transport_url=url)
+        raw = Raw(lab.rabbit.url, worker.topic)
+        try:
+            for method, arguments in (("oslo_rpc_server_ping", {}), ("swap_volume", dry_swap())):
+                raw.send(raw.message(method, arguments))
+            until(lambda: given_up(worker) == 2, 20, lambda: f"not given up: {worker.log()[-500:]}")
+            assert "access to exchange 'amq.default'" in worker.log()
+            listing = lab.rabbit.control("list_queues", "-p", "lab", "name", "messages", "--no-table-headers")
+            assert dict(line.split() for line in listing.splitlines())[f"{worker.topic}.{worker.host}"] == "0"
+        finally:
+            raw.close()
+            worker.stop()
 
 
 @pytest.fixture

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
+from collections.abc import Iterator
 
 from .processes import LabError, Workspace, descendants, free_port, port_open, run, send_signal, until
 
@@ -124,6 +126,17 @@ class Rabbit:
     def control(self, *arguments, timeout: float = 60) -> str:
         """Runs rabbitmqctl against the node."""
         return run(f"{PROGRAMS}/rabbitmqctl", "-q", *arguments, env=self.env, timeout=timeout)
+
+    @contextlib.contextmanager
+    def user(self, name: str, *, configure: str = ".*", write: str = ".*") -> Iterator[str]:
+        """A user with these permissions, and the URL for it; taken away in the end."""
+        password = f"{name}-pw"
+        self.control("add_user", name, password)
+        self.control("set_permissions", "-p", "lab", name, configure, write, ".*")
+        try:
+            yield self.url.replace(self.url.split("@")[0], f"rabbit://{name}:{password}")
+        finally:
+            self.control("delete_user", name)
 
     def stop(self) -> None:
         """Ends node and epmd."""

@@ -25,6 +25,15 @@ struct ServiceHangTests {
         return record
     }
 
+    /// The same, told to have failed before pivotd was restarted, and settled.
+    static func told(_ record: SwapRecord, _ failure: SwapFailure = .abortedByRequest) -> SwapRecord {
+        var record = record
+        record.outcome = .failure(failure)
+        record.replyTo = nil
+        record.isReplied = true
+        return record
+    }
+
     @Test("A failure whose roll-back hangs is told once, by the task's outcome, to whoever asks, and the task goes on")
     func toldEarly() async throws {
         let bench = Self.bench()
@@ -61,9 +70,7 @@ struct ServiceHangTests {
         let bench = Self.bench()
         var record = Self.record(.rollingBack)
         record.plan?.failure = .rebaseFailed("stalled", .stalled)
-        record.outcome = .failure(.rebaseFailed("stalled; and more", .stalled))
-        record.replyTo = nil
-        record.isReplied = true
+        record = Self.told(record, .rebaseFailed("stalled; and more", .stalled))
         bench.bench.journal.put(record)
         bench.bench.hypervisor.startJob(to: Fixture.newPath)
         try await bench.running { (service: SwapService) async throws in
@@ -78,10 +85,7 @@ struct ServiceHangTests {
     @Test("What was told to have failed is rolled back after a restart, whatever phase the journal could store")
     func toldBeforeItsPhase() async throws {
         let bench = ServiceBench()
-        var record = Self.record(.starting)
-        record.outcome = .failure(.abortedByRequest)
-        record.isReplied = true
-        record.replyTo = nil
+        let record = Self.told(Self.record(.starting))
         bench.bench.journal.put(record)
         try await bench.running { (service: SwapService) async throws in
             #expect(try await service.recover() == 1)
@@ -97,9 +101,7 @@ struct ServiceHangTests {
         var record = Fixture.record("task-1")
         record.phase = .preparing
         record.startedAt = .now
-        record.outcome = .failure(.abortedByRequest)
-        record.isReplied = true
-        record.replyTo = nil
+        record = Self.told(record)
         bench.bench.journal.put(record)
         try await bench.running { (service: SwapService) async throws in
             #expect(try await service.recover() == 1)
