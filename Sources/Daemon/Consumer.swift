@@ -80,9 +80,8 @@ struct Consumer: Service {
 
     private func consume() async throws {
         // Places and new volumes are taken before anything else can ask for them, and before libvirt has answered.
-        let count = try await service.recover { [bus] record in
-            guard record.outcome == nil, let replyTo = record.replyTo else { return }
-            _ = bus.replies.startHeartbeats(for: ReplyAddress(replyTo))
+        let count = try await service.recover { [bus] task in
+            if let caller = task.caller { _ = bus.replies.startHeartbeats(for: ReplyAddress(caller)) }
         }
         if count > 0 { logger.notice("took up \(count) unfinished tasks") }
         await choice.hypervisor.waitUntilConnected()

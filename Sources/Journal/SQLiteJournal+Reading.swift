@@ -3,15 +3,44 @@ import Logging
 package import VolumeSwap
 
 extension SQLiteJournal {
-    package func unfinished() async throws(JournalError) -> [SwapRecord] {
+    package func unfinished() async throws(JournalError) -> [UnfinishedTask] {
         // In order of arrival, which no step of the wall clock changes.
-        let condition = " WHERE is_settled = 0 ORDER BY finished_at IS NOT NULL, task.sequence"
-        return try await records(sql: TaskRow.select + condition, arguments: [])
+        let condition = " WHERE is_settled = 0 AND finished_at IS NULL AND \(Self.hasBegun) ORDER BY task.sequence"
+        let begun = try await records(sql: TaskRow.select + condition, arguments: [])
+        let others = try await read { db in
+            try Row.fetchAll(db.cachedStatement(sql: Self.selectUnfinished)).map { row in
+                (id: row[0] as String, task: Self.task(row))
+            }
+        }
+        for (id, task) in others where task == nil { unreadable.report(id, logger) }
+        return begun.map(UnfinishedTask.init) + others.compactMap(\.task)
+    }
+
+    private static let hasBegun = "(plan.sequence IS NOT NULL OR result IS NOT NULL OR failure IS NOT NULL)"
+
+    /// There may be very many of these: not their requests.
+    private static let selectUnfinished = """
+        SELECT id, instance_key, phase, CASE WHEN instr(reply_to, '"timeout"') THEN reply_to END
+        FROM task LEFT JOIN plan USING (sequence) WHERE is_settled = 0 AND (finished_at IS NOT NULL OR NOT \(hasBegun))
+        ORDER BY finished_at IS NOT NULL, task.sequence
+        """
+
+    private static func task(_ row: Row) -> UnfinishedTask? {
+        guard let phase = SwapPhase(rawValue: row[2]) else { return nil }
+        let (id, caller): (String, String?) = (row[0], row[3])
+        if phase.isFinal { return .over(TaskID(id), phase) }
+        return .waiting(
+            TaskID(id), phase, instanceKey: row[1], caller: caller.flatMap { try? JournalCoding.value(ReplyTo.self, $0) })
     }
 
     package func record(_ id: TaskID) async throws(JournalError) -> SwapRecord? {
-        let path = path
-        return try await read { db in try TaskRow.fetch(db, id: id.text)?.record(path: path) }
+        guard let row = try await read({ db in try TaskRow.fetch(db, id: id.text) }) else { return nil }
+        do throws(JournalError) {
+            return try row.record(path: path)
+        } catch {
+            unreadable.report(id.text, logger)
+            throw error
+        }
     }
 
     package func records(_ query: SwapQuery) async throws(JournalError) -> [SwapRecord] {

@@ -62,8 +62,9 @@ package protocol SwapJournal: Sendable {
     func forgetReply(_ id: TaskID) async throws(JournalError)
     /// Stores that the reply is settled, and takes the secrets out of the record (arguments, plan, result).
     func settle(_ id: TaskID) async throws(JournalError)
-    /// Tasks that are not over, in order of arrival, then tasks whose reply is not settled.
-    func unfinished() async throws(JournalError) -> [SwapRecord]
+    /// What had begun, what had not, and what is over but for its reply; each in order of arrival.
+    func unfinished() async throws(JournalError) -> [UnfinishedTask]
+    /// - Throws: ``JournalError`` of code `unusable` for a task that cannot be read.
     func record(_ id: TaskID) async throws(JournalError) -> SwapRecord?
     /// Newest first.
     func records(_ query: SwapQuery) async throws(JournalError) -> [SwapRecord]

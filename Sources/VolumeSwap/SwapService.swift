@@ -181,24 +181,32 @@ package final class SwapService: Sendable {
         return .success(.object(result))
     }
 
-    private func enqueue(_ record: SwapRecord, _ ticket: SwapExecutor.Ticket, _ entry: SwapEntry) {
+    func enqueue(_ record: SwapRecord, _ ticket: SwapExecutor.Ticket, _ entry: SwapEntry) {
         let control = SwapControl(phase: record.phase)
         // Told to have failed before there was a plan, it only lets go of what it may have attached.
         if record.outcome != nil, record.plan == nil { control.refuse() }
+        enqueue(record.id, control, record, ticket, entry)
+    }
+
+    /// - Parameter record: nil when it is to be read when its turn comes.
+    func enqueue(
+        _ id: TaskID, _ control: SwapControl, _ record: SwapRecord?, _ ticket: SwapExecutor.Ticket, _ entry: SwapEntry
+    ) {
         let resumption: SwapEntry? = if case .fresh = entry { nil } else { entry }
         active.withLock { active in
             let isHeld = active.count < SwapService.recordsInMemory
-            let early = active[record.id]?.early ?? .none
-            active[record.id] = Entry(
-                control: control, ticket: ticket, record: isHeld ? record : nil, early: early,
-                resumption: resumption)
+            let early = active[id]?.early ?? .none
+            active[id] = Entry(
+                control: control, ticket: ticket, record: isHeld ? record : nil, early: early, resumption: resumption)
         }
-        let id = record.id
         executor.fill(ticket) { [self] in await perform(id, control, entry) }
     }
 
+    /// Of a task that cannot be read any more.
+    func forget(_ id: TaskID) { active.withLock { $0[id] = nil } }
+
     func perform(_ id: TaskID, _ control: SwapControl, _ entry: SwapEntry) async {
-        guard var record = await record(id) else { return }
+        guard var record = await record(id) else { return forget(id) }
         // Until the outcome is stored: what it says of the disk must still be true then.
         defer { environment.domainLocks.release(id) }
         if record.startedAt == nil { record.startedAt = environment.clock.date }
@@ -243,7 +251,7 @@ package final class SwapService: Sendable {
         executor.runAside { [self] in await deliverEarly(told, failure) }
     }
 
-    private func deliverEarly(_ record: SwapRecord, _ failure: SwapFailure) async {
+    func deliverEarly(_ record: SwapRecord, _ failure: SwapFailure) async {
         if !record.isReplied, let replyTo = record.replyTo {
             guard await deliver(record, replyTo, .failure(failure)) else { return }
             await persist("answer's delivery") { [self] () async throws(JournalError) in
@@ -288,7 +296,7 @@ package final class SwapService: Sendable {
         if isSettled { executor.runAside { [self] in await settle(finished, told) } }
     }
 
-    private func handOut(_ record: SwapRecord, _ outcome: SwapOutcome) async {
+    func handOut(_ record: SwapRecord, _ outcome: SwapOutcome) async {
         active.withLock { $0[record.id]?.isHandedOut = true }
         if !record.isReplied, let replyTo = record.replyTo {
             guard await deliver(record, replyTo, outcome) else { return }
@@ -322,71 +330,20 @@ package final class SwapService: Sendable {
         }
     }
 
-    private func record(_ id: TaskID) async -> SwapRecord? {
+    func record(_ id: TaskID) async -> SwapRecord? {
         if let held = active.withLock({ $0[id]?.record }) { return held }
-        let found = await persist("reading") { [self] () async throws(JournalError) in try await environment.journal.record(id) }
-        return found ?? nil
-    }
-
-    /// Takes up what the journal holds unfinished: places in the queues and new volumes are theirs from now on. To be called before
-    /// consuming begins; the hypervisor is not asked. Each task is looked at when its turn comes.
-    ///
-    /// - Parameter onTask: called for each task before it goes on.
-    /// - Returns: how many tasks were taken up.
-    @discardableResult
-    package func recover(onTask: (SwapRecord) -> Void = { _ in }) async throws(JournalError) -> Int {
-        let unfinished = try await environment.journal.unfinished()
-        // What had begun goes before what had not, whatever the order in which they were written.
-        for record in unfinished.filter({ $0.plan != nil }) + unfinished.filter({ $0.plan == nil }) {
-            onTask(record)
-            if record.isOver, let outcome = record.outcome {
-                let entry = Entry(control: SwapControl(phase: record.phase), ticket: nil, record: record, isHandedOut: true)
-                active.withLock { $0[record.id] = entry }
-                executor.runAside { [self] in await handOut(record, outcome) }
-            } else {
-                takeUp(record)
+        let found = await persist("reading") { [self] () async throws(JournalError) -> SwapRecord? in
+            do throws(JournalError) {
+                return try await environment.journal.record(id)
+            } catch  where error.code == .unusable {
+                return nil  // no later try would read it
             }
         }
-        return unfinished.count
-    }
-
-    private func takeUp(_ record: SwapRecord) {
-        var key = record.instanceKey.isEmpty ? "task:\(record.id)" : environment.domainLocks.queue(for: record.instanceKey)
-        var entry = SwapEntry.again
-        if let plan = record.plan {
-            key = plan.domain.uuid.lowercased()
-            environment.domainLocks.learn(plan.domain.name, key)
-            environment.domainLocks.take(key, for: record.id)
-            let ids = (try? SwapRequest(resuming: record.args, plan))?.newVolumeIDs ?? []
-            environment.reservations.keep(plan, ids: ids, for: record.id)
-            entry = Self.resumption(record, plan)
-        }
-        let ticket = executor.reserve(key)
-        guard case .failure(let failure)? = record.outcome else { return enqueue(record, ticket, entry) }
-        // Told before its roll-back was over.
-        active.withLock { active in
-            active[record.id] = Entry(
-                control: SwapControl(phase: record.phase), ticket: ticket, record: record, early: .given(failure))
-        }
-        executor.runAside { [self] in await deliverEarly(record, failure) }
-        enqueue(record, ticket, entry)
-    }
-
-    /// What was told to have failed is rolled back, whatever phase could be stored.
-    private static func resumption(_ record: SwapRecord, _ plan: SwapPlan) -> SwapEntry {
-        guard case .failure(let told)? = record.outcome else { return .resume(record.phase, plan) }
-        var plan = plan
-        plan.failure = plan.failure ?? told
-        return .resume(.rollingBack, plan)
+        return found ?? nil
     }
 
     private func request(of record: SwapRecord) throws(SwapFailure) -> SwapRequest {
         if let plan = record.plan { return try SwapRequest(resuming: record.args, plan) }
         return try SwapRequest(args: record.args, defaults: environment.settings.defaults)
-    }
-
-    /// Restores what swaps left behind of which no journal knows. To be called once the hypervisor can be reached.
-    package func restoreOrphans() async {
-        await OrphanKeeper(environment: environment, executor: executor).run { [self] id in active.withLock { $0[id] != nil } }
     }
 }

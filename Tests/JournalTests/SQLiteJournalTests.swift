@@ -85,7 +85,7 @@ struct SQLiteJournalTests {
         await journal.close()
 
         journal = try await SQLiteJournal.open(directory: directory.state)
-        let open = try #require(try await journal.unfinished().first)
+        let open = try #require(try await journal.unfinishedRecords().first)
         #expect(open.outcome == told)
         #expect(open.isReplied && !open.isOver)
         #expect(open.phase == .rollingBack)
@@ -230,7 +230,7 @@ struct SQLiteJournalTests {
         try await journal.finish(TaskID("c"), .success(nil), at: Date())
         try await journal.finish(TaskID("e"), .success(nil), at: Date())
         try await journal.settle(TaskID("e"))
-        let records = try await journal.unfinished()
+        let records = try await journal.unfinishedRecords()
         #expect(records.map(\.id.text) == ["a", "d", "b", "c"])
         #expect(records.last?.isReplied == true, "a cast has no reply to send, but its secrets are still there")
         await journal.close()
@@ -294,7 +294,7 @@ struct SQLiteJournalTests {
         journal.note(TaskID("t1"), .ready)
         await journal.close()
         let again = try await directory.open()
-        #expect(try await again.unfinished().map(\.phase) == [.copying])
+        #expect(try await again.unfinishedRecords().map(\.phase) == [.copying])
         await again.close()
     }
 

@@ -97,3 +97,12 @@ struct LineHandler: LogHandler {
 
     func log(event: LogEvent) { line("\(event.message) \(event.metadata ?? [:])") }
 }
+
+extension SQLiteJournal {
+    /// The records of ``unfinished()``.
+    func unfinishedRecords() async throws -> [SwapRecord] {
+        var records: [SwapRecord] = []
+        for task in try await unfinished() { if let record = try await record(task.id) { records.append(record) } }
+        return records
+    }
+}

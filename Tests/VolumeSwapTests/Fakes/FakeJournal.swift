@@ -12,6 +12,7 @@ final class FakeJournal: SwapJournal {
         var phases: [SwapPhase] = []
         var failures: [String: Int] = [:]
         var failed: [String: Int] = [:]
+        var damaged: Set<TaskID> = []
     }
 
     private let state = Mutex(State())
@@ -29,6 +30,9 @@ final class FakeJournal: SwapJournal {
 
     /// How many calls of that name have failed.
     func failures(_ call: String) -> Int { state.withLock { $0.failed[call, default: 0] } }
+
+    /// Makes a task unreadable.
+    func damage(_ id: String) { state.withLock { _ = $0.damaged.insert(TaskID(id)) } }
 
     func put(_ record: SwapRecord) {
         state.withLock { state in
@@ -110,15 +114,18 @@ final class FakeJournal: SwapJournal {
         settled.yield(id)
     }
 
-    func unfinished() async throws(JournalError) -> [SwapRecord] {
+    func unfinished() async throws(JournalError) -> [UnfinishedTask] {
         try call("unfinished") { state in
             let all = state.order.compactMap { state.records[$0] }
-            return all.filter { !$0.isOver } + all.filter { $0.isOver && !$0.isReplied }
+            let begun = all.filter { !$0.isOver && ($0.plan != nil || $0.outcome != nil) }
+            let waiting = all.filter { !$0.isOver && $0.plan == nil && $0.outcome == nil }
+            return (begun + waiting + all.filter { $0.isOver && !$0.isReplied }).map(UnfinishedTask.init)
         }
     }
 
     func record(_ id: TaskID) async throws(JournalError) -> SwapRecord? {
-        try call("record") { state in SwapRecordBox(record: state.records[id]) }.record
+        if state.withLock({ $0.damaged.contains(id) }) { throw JournalError(.unusable, "damaged") }
+        return try call("record") { state in SwapRecordBox(record: state.records[id]) }.record
     }
 
     func records(_ query: SwapQuery) async throws(JournalError) -> [SwapRecord] {

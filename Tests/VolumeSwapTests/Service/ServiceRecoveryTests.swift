@@ -47,6 +47,35 @@ struct ServiceRecoveryTests {
         #expect(hypervisor.log == ["copy", "pivot"])
     }
 
+    @Test("A task that cannot be read keeps no other from its turn")
+    func damaged() async throws {
+        let bench = ServiceBench()
+        for id in ["task-0", "task-1"] { bench.bench.journal.put(Fixture.record(id)) }
+        bench.bench.journal.damage("task-0")
+        try await bench.running { service in
+            #expect(try await service.recover() == 2)
+            let reply = try await bench.nextReply()
+            #expect(reply.id == TaskID("task-1") && reply.outcome.result != nil)
+        }
+    }
+
+    @Test("Outcomes that are owed are all delivered, however many they are")
+    func owed() async throws {
+        let bench = ServiceBench()
+        for index in 0..<2000 {
+            var record = Fixture.record("task-\(index)")
+            record.phase = .completed
+            record.outcome = .success(nil)
+            bench.bench.journal.put(record)
+        }
+        try await bench.running { service in
+            #expect(try await service.recover() == 2000)
+            var told: Set<TaskID> = []
+            for _ in 0..<2000 { told.insert(try await bench.nextReply().id) }
+            #expect(told.count == 2000)
+        }
+    }
+
     @Test("A rebase that was undefined is defined again, then done", arguments: [SwapPhase.undefining, .starting])
     func undefinedBegins(phase: SwapPhase) async throws {
         let (hypervisor, outcome) = try await Self.recover(Self.record(phase, strategy: .rebase), Self.undefined)

@@ -114,10 +114,12 @@ final class SimJournal: SwapJournal, @unchecked Sendable {
         }
     }
 
-    func unfinished() async throws(JournalError) -> [SwapRecord] {
+    func unfinished() async throws(JournalError) -> [UnfinishedTask] {
         try await read { storage in
             let all = storage.order.compactMap { storage.records[$0] }
-            return all.filter { !$0.isOver } + all.filter { $0.isOver && !$0.isReplied }
+            let begun = all.filter { !$0.isOver && ($0.plan != nil || $0.outcome != nil) }
+            let waiting = all.filter { !$0.isOver && $0.plan == nil && $0.outcome == nil }
+            return (begun + waiting + all.filter { $0.isOver && !$0.isReplied }).map(UnfinishedTask.init)
         }
     }
 

@@ -1,0 +1,85 @@
+import Synchronization
+
+extension SwapService {
+    /// So many outcomes that were owed before a restart are delivered at once.
+    private static let deliveriesAtOnce = 256
+
+    /// Takes up what the journal holds unfinished: places in the queues and new volumes are theirs from now on. To be called before
+    /// consuming begins; the hypervisor is not asked. Each task is read, and looked at, when its turn comes.
+    ///
+    /// - Parameter onTask: called for each task before it goes on.
+    /// - Returns: how many tasks were taken up.
+    @discardableResult
+    package func recover(onTask: (UnfinishedTask) -> Void = { _ in }) async throws(JournalError) -> Int {
+        let unfinished = try await environment.journal.unfinished()
+        var owed: [TaskID] = []
+        for task in unfinished {
+            onTask(task)
+            switch task {
+            case .begun(let record): takeUp(record)
+            case .waiting(let id, let phase, let instanceKey, _):
+                let ticket = executor.reserve(queue(of: id, instanceKey))
+                enqueue(id, SwapControl(phase: phase), nil, ticket, .again)
+            case .over(let id, let phase):
+                active.withLock { $0[id] = Entry(control: SwapControl(phase: phase), isHandedOut: true) }
+                owed.append(id)
+            }
+        }
+        handOut(owed)
+        return unfinished.count
+    }
+
+    private func handOut(_ owed: [TaskID]) {
+        let workers = min(owed.count, Self.deliveriesAtOnce)
+        for first in 0..<workers {
+            executor.runAside { [self] in
+                for index in stride(from: first, to: owed.count, by: workers) where !Task.isCancelled {
+                    guard let record = await record(owed[index]), let outcome = record.outcome else {
+                        forget(owed[index])
+                        continue
+                    }
+                    await handOut(record, outcome)
+                }
+            }
+        }
+    }
+
+    private func queue(of id: TaskID, _ instanceKey: String) -> String {
+        instanceKey.isEmpty ? "task:\(id)" : environment.domainLocks.queue(for: instanceKey)
+    }
+
+    private func takeUp(_ record: SwapRecord) {
+        var key = queue(of: record.id, record.instanceKey)
+        var entry = SwapEntry.again
+        if let plan = record.plan {
+            key = plan.domain.uuid.lowercased()
+            environment.domainLocks.learn(plan.domain.name, key)
+            environment.domainLocks.take(key, for: record.id)
+            let ids = (try? SwapRequest(resuming: record.args, plan))?.newVolumeIDs ?? []
+            environment.reservations.keep(plan, ids: ids, for: record.id)
+            entry = Self.resumption(record, plan)
+        }
+        let ticket = executor.reserve(key)
+        guard case .failure(let failure)? = record.outcome else { return enqueue(record, ticket, entry) }
+        // Told before its roll-back was over.
+        active.withLock { active in
+            active[record.id] = Entry(
+                control: SwapControl(phase: record.phase), ticket: ticket, record: record, early: .given(failure))
+        }
+        executor.runAside { [self] in await deliverEarly(record, failure) }
+        enqueue(record, ticket, entry)
+    }
+
+    /// What was told to have failed is rolled back, whatever phase could be stored.
+    private static func resumption(_ record: SwapRecord, _ plan: SwapPlan) -> SwapEntry {
+        guard case .failure(let told)? = record.outcome else { return .resume(record.phase, plan) }
+        var plan = plan
+        plan.failure = plan.failure ?? told
+        return .resume(.rollingBack, plan)
+    }
+
+    /// Restores what swaps left behind of which no journal knows. To be called once the hypervisor can be reached.
+    package func restoreOrphans() async {
+        await OrphanKeeper(environment: environment, executor: executor).run { [self] id in active.withLock { $0[id] != nil } }
+    }
+}

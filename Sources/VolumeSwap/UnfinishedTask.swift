@@ -1,0 +1,36 @@
+/// A task that is not settled, as a start takes it up: whole only where that is needed at once.
+package enum UnfinishedTask: Sendable {
+    /// It has a plan, or an outcome that was told before it was over.
+    case begun(SwapRecord)
+    /// Nothing but its request is known, and read when its turn comes. `caller` is nil when nobody wants heartbeats.
+    case waiting(TaskID, SwapPhase, instanceKey: String, caller: ReplyTo?)
+    /// Only its outcome is still to be delivered.
+    case over(TaskID, SwapPhase)
+
+    package init(_ record: SwapRecord) {
+        if record.isOver {
+            self = .over(record.id, record.phase)
+        } else if record.plan != nil || record.outcome != nil {
+            self = .begun(record)
+        } else {
+            let caller = record.replyTo?.timeout == nil ? nil : record.replyTo
+            self = .waiting(record.id, record.phase, instanceKey: record.instanceKey, caller: caller)
+        }
+    }
+
+    package var id: TaskID {
+        switch self {
+        case .begun(let record): record.id
+        case .waiting(let id, _, _, _), .over(let id, _): id
+        }
+    }
+
+    /// Who waits for the outcome, and wants heartbeats until then.
+    package var caller: ReplyTo? {
+        switch self {
+        case .begun(let record): record.outcome == nil ? record.replyTo : nil
+        case .waiting(_, _, _, let caller): caller
+        case .over: nil
+        }
+    }
+}

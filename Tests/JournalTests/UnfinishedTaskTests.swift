@@ -1,0 +1,47 @@
+import Foundation
+import JSON
+import Testing
+import VolumeSwap
+
+@testable import Journal
+
+@Suite("What a start takes up") struct UnfinishedTaskTests {
+    private let directory: TemporaryDirectory
+
+    init() throws { directory = try TemporaryDirectory() }
+
+    @Test("What had begun is read whole, all else only as far as it is needed at once")
+    func kinds() async throws {
+        let journal = try await directory.open()
+        for id in ["waiting", "cast", "begun", "told", "over"] {
+            _ = try await journal.accept(Sample.record(id, isCall: id != "cast"))
+        }
+        try await journal.enter(TaskID("begun"), .copying, plan: try Sample.plan)
+        try await journal.answer(TaskID("told"), .failure(.rebaseFailed("stalled", .stalled)))
+        try await journal.finish(TaskID("over"), .success(nil), at: .now)
+        let tasks = try await journal.unfinished()
+        #expect(tasks.map(\.id.text) == ["begun", "told", "waiting", "cast", "over"])
+        guard case .begun(let begun) = tasks[0], case .begun(let told) = tasks[1],
+            case .waiting(_, .accepted, let key, let caller?) = tasks[2],
+            case .waiting(_, .accepted, _, nil) = tasks[3], case .over(_, .completed) = tasks[4]
+        else {
+            Issue.record("\(tasks)")
+            return
+        }
+        #expect(begun.plan != nil && told.outcome != nil && key == Sample.instance)
+        #expect(caller == ReplyTo(messageID: "m-waiting", queue: "reply_1", timeout: 60))
+        #expect(tasks.map { $0.caller != nil } == [true, false, true, false, false])
+        await journal.close()
+    }
+
+    @Test("A request that cannot be read holds up nobody")
+    func damaged() async throws {
+        let journal = try await directory.open()
+        for id in ["a", "b"] { _ = try await journal.accept(Sample.record(id)) }
+        try journal.execute("UPDATE request SET args = 'garbage' WHERE sequence = (SELECT sequence FROM task WHERE id = 'a')")
+        #expect(try await journal.unfinished().map(\.id.text) == ["a", "b"])
+        await #expect(throws: JournalError.self) { try await journal.record(TaskID("a")) }
+        #expect(try await journal.records(SwapQuery()).map(\.id.text) == ["b"])
+        await journal.close()
+    }
+}
