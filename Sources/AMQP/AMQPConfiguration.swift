@@ -74,6 +74,8 @@ package struct AMQPConfiguration: Sendable {
     package var bodyLimit: Int
     /// Bytes of the end of a body that was refused, which is delivered with the reason in ``AMQPDelivery/refusal``; 0 rejects it.
     package var bodyTail: Int
+    /// Bytes of bodies that may be unsettled, whatever the prefetch; nil leaves it to that. Messages beyond it are given back.
+    package var deliveryBytes: Int?
     /// Publishes in flight; one more throws ``AMQPError/Code/overflow``.
     package var publishLimit: Int
 
@@ -81,7 +83,8 @@ package struct AMQPConfiguration: Sendable {
         endpoints: [AMQPEndpoint], credentials: AMQPCredentials, virtualHost: String = "/", heartbeat: Duration = .seconds(60),
         connectTimeout: Duration = .seconds(10), rpcTimeout: Duration = .seconds(10), publishTimeout: Duration = .seconds(30),
         tls: AMQPTLS? = nil, connectionName: String = "", initialBackoff: Duration = .milliseconds(500),
-        maxBackoff: Duration = .seconds(30), bodyLimit: Int = 64 << 20, bodyTail: Int = 0, publishLimit: Int = 16384
+        maxBackoff: Duration = .seconds(30), bodyLimit: Int = 64 << 20, bodyTail: Int = 0, deliveryBytes: Int? = nil,
+        publishLimit: Int = 16384
     ) {
         self.endpoints = endpoints
         self.credentials = credentials
@@ -96,6 +99,7 @@ package struct AMQPConfiguration: Sendable {
         self.maxBackoff = maxBackoff
         self.bodyLimit = bodyLimit
         self.bodyTail = bodyTail
+        self.deliveryBytes = deliveryBytes
         self.publishLimit = publishLimit
     }
 }

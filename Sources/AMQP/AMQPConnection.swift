@@ -130,6 +130,9 @@ package final class AMQPConnection: Sendable {
         core.post(.reject(tag, requeue: requeue)) { $0.ledger.claim(tag) }
     }
 
+    /// Whether a delivery can still be settled. After its epoch the broker redelivers it.
+    package func awaitsSettlement(_ tag: DeliveryTag) -> Bool { core.withState { $0.ledger.awaits(tag) } }
+
     /// Publishes and waits for the broker's confirm; any number of calls may be under way at once.
     ///
     /// - Throws: `notConnected`, `overflow`, `nacked`, `connectionClosed`, `timedOut` (all retriable: the message may have

@@ -12,6 +12,19 @@ struct IOContext: Sendable {
     let logger: Logger
     let silence = SilenceGuard()
 
+    func prefetch(_ consumer: ConsumerDeclaration) -> UInt16 {
+        consumer.prefetch == 0 ? defaultPrefetch : consumer.prefetch
+    }
+
+    /// The window of a consuming channel that has just been opened; nil where bytes are not bounded.
+    var freshWindow: DeliveryWindow? {
+        guard let bytes = configuration.deliveryBytes else { return nil }
+        let consumers = topology.consumers
+        return DeliveryWindow(
+            bytes: bytes, bodyLimit: configuration.bodyLimit, wide: consumers.map(prefetch).max() ?? defaultPrefetch,
+            consumers: consumers.count)
+    }
+
     func finish() {
         silence.finish()
         core.finish()

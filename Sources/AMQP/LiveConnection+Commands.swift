@@ -66,7 +66,7 @@ extension LiveConnection {
     /// Starts the consumers that should run and do not.
     func startConsumers() throws(AMQPError) {
         let wantsGated = core.withState(\.wantsConsuming)
-        for unit in registry.units where unavailable[unit.id] == nil && (wantsGated || !unit.isGated) {
+        for unit in registry.units where unavailable[unit.id] == nil && (!unit.isGated || wantsGated && isWindowOpen) {
             do throws(AMQPError) { try startConsumers(of: unit) } catch {
                 try setAside(unit, error)
                 return try reopenConsumeChannel()
@@ -78,7 +78,7 @@ extension LiveConnection {
     private func startConsumers(of unit: TopologyRegistry.Unit) throws(AMQPError) {
         for (index, declaration) in unit.topology.consumers.enumerated() where !isActive(unit, index) {
             let queue = declaration.queue.isEmpty ? queueNames[unit.id]?.last ?? "" : declaration.queue
-            let prefetch = declaration.prefetch == 0 ? context.defaultPrefetch : declaration.prefetch
+            let prefetch = unit.isGated ? window?.prefetch ?? context.prefetch(declaration) : context.prefetch(declaration)
             let tag = try session.consume(declaration, queue: queue, prefetch: prefetch)
             consumers[tag] = ActiveConsumer(unit: unit, index: index)
         }
@@ -87,23 +87,29 @@ extension LiveConnection {
     private func stopConsumers() throws(AMQPError) {
         for (tag, consumer) in consumers where consumer.unit.isGated {
             try session.cancel(tag: tag)
-            if cancelled.count >= 64 { cancelled = [:] }
-            cancelled[tag] = consumers.removeValue(forKey: tag)
+            retire(tag)
         }
         updateConsuming()
+    }
+
+    /// Of an ended consumer deliveries may still be on their way.
+    func retire(_ tag: String) {
+        if cancelled.count >= 64 { cancelled = [:] }
+        cancelled[tag] = consumers.removeValue(forKey: tag)
     }
 
     private func isActive(_ unit: TopologyRegistry.Unit, _ index: Int) -> Bool {
         consumers.values.contains { $0.unit.id == unit.id && $0.index == index }
     }
 
+    /// A window that is being changed, or is shut, is no reason to be taken for one that does not consume.
     func updateConsuming() {
         let units = registry.units.filter { $0.isGated && unavailable[$0.id] == nil }
         let wanted = units.reduce(0) { $0 + $1.topology.consumers.count }
         let active = consumers.values.count { $0.unit.isGated }
         let queues = unavailable.values.sorted()
         core.withState { state in
-            state.isConsuming = wanted > 0 && active == wanted
+            state.isConsuming = wanted > 0 && (active == wanted || state.wantsConsuming && !isWindowOpen)
             state.unavailableQueues = queues
         }
     }
@@ -114,6 +120,8 @@ extension LiveConnection {
         reader.reset(Session.Channel.consume)
         consumers = [:]
         cancelled = [:]
+        ending = []
+        window = context.freshWindow
         acknowledged = []
         epoch = core.beginEpoch()
         context.deliveries.removeStale()

@@ -5,9 +5,9 @@ extension LiveConnection {
     func handle(_ frame: IncomingFrame) throws(AMQPError) {
         switch frame {
         case .nothing: break
-        case .delivered(let message, let deliver): deliverToReader(message, deliver)
+        case .delivered(let message, let deliver): try deliverToReader(message, deliver)
         case .refused(let deliver, let reason, let tail) where context.configuration.bodyTail > 0:
-            deliverToReader(AMQPMessage(body: tail), deliver, refusal: reason)
+            try deliverToReader(AMQPMessage(body: tail), deliver, refusal: reason)
         case .refused(let deliver, let reason, _):
             context.logger.error("rejected a delivery", metadata: ["reason": "\(reason)", "exchange": "\(deliver.exchange)"])
             try session.reject(deliver.deliveryTag, requeue: false)
@@ -23,6 +23,7 @@ extension LiveConnection {
             let error = AMQPError(code: .nacked, message: "the broker could not take the message")
             finish(confirms.settle(sequence, multiple: multiple).map(\.waiter), .failure(error))
         case .consumerCancelled(let tag, let needsAnswer): try consumerCancelled(tag, needsAnswer: needsAnswer)
+        case .consumerEnded(let tag): ending.remove(tag)
         case .channelClosed(let channel, let error): try channelClosed(channel, error)
         case .flow(let channel, let active): try session.confirmFlow(channel, active: active)
         case .connectionClosed(let error):
@@ -37,10 +38,13 @@ extension LiveConnection {
         }
     }
 
-    private func deliverToReader(_ message: AMQPMessage, _ deliver: IncomingFrame.Deliver, refusal: String? = nil) {
+    private func deliverToReader(
+        _ message: AMQPMessage, _ deliver: IncomingFrame.Deliver, refusal: String? = nil
+    ) throws(AMQPError) {
+        guard try hasRoom() else { return try session.reject(deliver.deliveryTag, requeue: true) }
         let tag = DeliveryTag(epoch: epoch, channel: Session.Channel.consume, value: deliver.deliveryTag)
         let consumer = consumers[deliver.consumerTag] ?? cancelled[deliver.consumerTag]
-        core.withState { $0.ledger.add(deliver.deliveryTag) }
+        core.withState { $0.ledger.add(deliver.deliveryTag, bytes: message.body.count) }
         context.deliveries.yield(
             AMQPDelivery(
                 message: message, exchange: deliver.exchange, routingKey: deliver.routingKey, redelivered: deliver.redelivered,
@@ -68,9 +72,8 @@ extension LiveConnection {
     /// Its queue went away: declare what it belongs to and consume again.
     private func consumerCancelled(_ tag: String, needsAnswer: Bool) throws(AMQPError) {
         if needsAnswer { try session.confirmCancel(tag: tag) }
-        guard let consumer = consumers.removeValue(forKey: tag) else { return }
-        if cancelled.count >= 64 { cancelled = [:] }
-        cancelled[tag] = consumer
+        guard let consumer = consumers[tag] else { return }
+        retire(tag)
         updateConsuming()
         context.logger.warning("RabbitMQ cancelled a consumer", metadata: ["queue": "\(consumer.declaration.queue)"])
         context.events.yield(.consumerCancelled(tag: tag))

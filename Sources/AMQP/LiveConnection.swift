@@ -22,6 +22,12 @@ final class LiveConnection {
     var consumers: [String: ActiveConsumer] = [:]
     /// Ended ones, of which deliveries may still be on their way.
     var cancelled: [String: ActiveConsumer] = [:]
+    /// Nil leaves the bound to the consumers' prefetch.
+    var window: DeliveryWindow?
+    /// Consumers that were cancelled to change the window; what they were sent before is still on its way.
+    var ending: Set<String> = []
+    /// Consumers are to be started once the window is open again.
+    var mayHaveToStart = false
     /// The names the broker gave, by unit.
     var queueNames: [Int: [String]] = [:]
     /// Queues whose home node is down, by unit.
@@ -37,6 +43,7 @@ final class LiveConnection {
         self.context = context
         self.registry = registry
         reader = FrameReader(bodyLimit: context.configuration.bodyLimit, tailLimit: context.configuration.bodyTail)
+        window = context.freshWindow
     }
 
     func establish() throws(AMQPError) {
@@ -64,6 +71,7 @@ final class LiveConnection {
             try execute(commands)
             if session.hasBufferedInput { try readFrames() }
             try flushAcknowledgements()
+            try adjustWindow()
             let now = ContinuousClock.now
             expirePublishes(now)
             if let due = nextRetry, now >= due { try retryUnavailable() }
@@ -82,6 +90,7 @@ final class LiveConnection {
                 try session.sendHeartbeat()
                 try readFrames()
                 nextTick = now + tick
+                continue
             }
             guard !session.hasBufferedInput, core.prepareToSleep(knowsClosing: isClosing) else { continue }
             let deadline = [nextTick, nextRetry, closeDeadline, confirms.nextDeadline, held.first?.deadline].compactMap(\.self)

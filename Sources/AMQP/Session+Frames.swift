@@ -24,6 +24,8 @@ enum IncomingFrame {
     /// A delivery whose content was read and dropped.
     case refused(Deliver, reason: String, tail: [UInt8])
     case consumerCancelled(tag: String, needsAnswer: Bool)
+    /// The answer to our own basic.cancel.
+    case consumerEnded(tag: String)
     case channelClosed(UInt16, AMQPError)
     case flow(UInt16, active: Int32)
     case connectionClosed(AMQPError)
@@ -125,6 +127,9 @@ struct FrameReader {
         case AMQP_BASIC_CANCEL_METHOD:
             let cancel = unsafe decoded.assumingMemoryBound(to: amqp_basic_cancel_t.self).pointee
             return unsafe .consumerCancelled(tag: String(cancel.consumer_tag), needsAnswer: cancel.nowait == 0)
+        case AMQP_BASIC_CANCEL_OK_METHOD:
+            let answer = unsafe decoded.assumingMemoryBound(to: amqp_basic_cancel_ok_t.self).pointee
+            return unsafe .consumerEnded(tag: String(answer.consumer_tag))
         case AMQP_CHANNEL_CLOSE_METHOD:
             return unsafe .channelClosed(channel, session.closeError(method))
         case AMQP_CHANNEL_FLOW_METHOD:

@@ -101,6 +101,13 @@ extension Session {
         try checkLastReply()
     }
 
+    /// basic.cancel whose answer comes as a frame, after what had been delivered before it.
+    func requestCancel(tag: String) throws(AMQPError) {
+        defer { pool.recycle() }
+        var method = unsafe amqp_basic_cancel_t(consumer_tag: try pool.bytes(tag), nowait: 0)
+        try check(status: unsafe amqp_send_method(state, Channel.consume, AMQP_BASIC_CANCEL_METHOD, &method))
+    }
+
     func acknowledge(_ acknowledgement: SettlementLedger.Acknowledgement) throws(AMQPError) {
         let multiple: Int32 = acknowledgement.multiple ? 1 : 0
         try check(status: unsafe amqp_basic_ack(state, Channel.consume, acknowledgement.value, multiple))

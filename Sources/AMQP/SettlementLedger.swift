@@ -5,28 +5,50 @@
 struct SettlementLedger {
     /// The life of the consuming channel that tags belong to; 0 while there is none.
     private(set) var epoch: UInt64 = 0
-    /// Unsettled tags; true once a settlement waits to be written.
-    private var settling: [UInt64: Bool] = [:]
+    /// What is unsettled.
+    struct Held: Equatable {
+        var count = 0
+        /// Of the bodies.
+        var bytes = 0
+    }
 
-    var count: Int { settling.count }
+    private struct Delivery {
+        let bytes: Int
+        /// Once a settlement waits to be written.
+        var isClaimed = false
+    }
+
+    private var unsettled: [UInt64: Delivery] = [:]
+    private var bytes = 0
+
+    var held: Held { Held(count: unsettled.count, bytes: bytes) }
 
     mutating func begin(epoch: UInt64) {
         self.epoch = epoch
-        settling.removeAll(keepingCapacity: true)
+        unsettled.removeAll(keepingCapacity: true)
+        bytes = 0
     }
 
-    mutating func add(_ value: UInt64) { settling[value] = false }
+    mutating func add(_ value: UInt64, bytes: Int = 0) {
+        unsettled[value] = Delivery(bytes: bytes)
+        self.bytes += bytes
+    }
+
+    /// Whether a delivery can still be settled; otherwise the broker redelivers it, or has its settlement.
+    func awaits(_ tag: DeliveryTag) -> Bool { tag.epoch == epoch && unsettled[tag.value]?.isClaimed == false }
 
     /// Claims the right to settle; false if the tag is of another epoch, unknown, or claimed already.
     mutating func claim(_ tag: DeliveryTag) -> Bool {
-        guard tag.epoch == epoch, settling[tag.value] == false else { return false }
-        settling[tag.value] = true
+        guard awaits(tag) else { return false }
+        unsettled[tag.value]?.isClaimed = true
         return true
     }
 
     /// Marks a claimed tag as written by itself; false if its epoch has gone in the meantime.
     mutating func write(_ tag: DeliveryTag) -> Bool {
-        tag.epoch == epoch && settling.removeValue(forKey: tag.value) != nil
+        guard tag.epoch == epoch, let delivery = unsettled.removeValue(forKey: tag.value) else { return false }
+        bytes -= delivery.bytes
+        return true
     }
 
     struct Acknowledgement: Equatable {
@@ -38,7 +60,7 @@ struct SettlementLedger {
     mutating func write(acknowledged tags: [DeliveryTag]) -> [Acknowledgement] {
         let values = tags.filter { write($0) }.map(\.value)
         guard values.count > 1 else { return values.map { Acknowledgement(value: $0, multiple: false) } }
-        let floor = settling.keys.min() ?? .max
+        let floor = unsettled.keys.min() ?? .max
         let below = values.filter { $0 < floor }
         let merged = below.max().map { [Acknowledgement(value: $0, multiple: below.count > 1)] } ?? []
         return merged + values.filter { $0 > floor }.map { Acknowledgement(value: $0, multiple: false) }

@@ -20,6 +20,8 @@ struct Consumer: Service {
     /// For how long what was taken may be stored and answered at the end.
     private let drainGrace: Duration
     private let systemd = SystemdNotifier()
+    /// For how long requests are held that cannot be stored: RabbitMQ closes a channel with one that is unacknowledged for 30 minutes.
+    private static let holdingLimit = Duration.seconds(20 * 60)
 
     init(
         bus: Bus, service: SwapService, journal: SQLiteJournal, choice: HypervisorChoice, health: WorkerHealth,
@@ -37,7 +39,8 @@ struct Consumer: Service {
         let endpoint = SwapEndpoint(service: service, replies: bus.replies, failures: bus.failures) { trouble.yield() }
         server = RPCServer(
             transport: bus.transport, endpoint: endpoint, replies: bus.replies,
-            configuration: .init(methods: SwapEndpoint.methods, failures: bus.failures), logger: logger)
+            configuration: .init(
+                methods: SwapEndpoint.methods, storedMethods: SwapEndpoint.storedMethods, failures: bus.failures), logger: logger)
     }
 
     /// Ready means consuming, connected to libvirt, and a journal and a broker that answer.
@@ -133,17 +136,19 @@ struct Consumer: Service {
         await systemd.runWatchdog { [health] in health.isAlive }
     }
 
-    /// After the journal refused a task: tries it now and then, and consumes again when it stores.
+    /// After the journal refused a task: tries it now and then, and goes on when it stores.
     private func resumeWhenStorable() async {
         for await _ in storeTrouble {
             var pause = Duration.milliseconds(500)
+            let began = ContinuousClock.now
             while !Task.isCancelled {
+                if .now - began > Self.holdingLimit { await server.release() }
                 guard (try? await Task.sleep(for: pause)) != nil else { return }  // a bounded back-off
                 pause = min(pause * 2, .seconds(10))
                 do {
                     try await journal.probe()
                     try await server.resume()
-                    logger.notice("the journal stores again: consuming goes on")
+                    logger.notice("the journal stores again: requests are taken on")
                     break
                 } catch {
                     logger.error("the journal still cannot store: \(error)")

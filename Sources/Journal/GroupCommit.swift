@@ -21,6 +21,7 @@ final class GroupCommit: Sendable {
         var waiters: [CheckedContinuation<Void, Never>] = []
         var isRunning = false
         var wait = CommitWait()
+        var settling = SettlingReaders()
         /// Takes no more changes.
         var isClosed = false
         /// SQLite must not be called any more.
@@ -65,10 +66,15 @@ final class GroupCommit: Sendable {
     /// Does not wait. For what comes of an awaited change, so that the queue stays as short as those are few.
     func note(_ write: JournalWrite) { enqueue(.init(write: write, reply: nil)) }
 
-    /// Returns when every change submitted before was tried.
-    func settleQueue() async {
-        guard state.withLock({ $0.isRunning }) else { return }
-        _ = try? await submit(.barrier)
+    /// Returns when every change submitted before was tried, or after `limit`: whoever reads must not wait for a disk that hangs.
+    func settleQueue(within limit: DispatchTimeInterval) async {
+        await withCheckedContinuation { continuation in
+            let id = state.withLock { $0.settling.add(continuation) }
+            guard let id else { return continuation.resume() }
+            DispatchQueue.global().asyncAfter(deadline: .now() + limit) {
+                self.state.withLock { $0.settling.remove(id) }?.resume()
+            }
+        }
     }
 
     /// Moves the write-ahead log into the database and empties it, so that no overwritten byte is left in either.
@@ -130,6 +136,7 @@ final class GroupCommit: Sendable {
         let next = state.withLock { state -> Next in
             guard !state.isClosed else { return .refuse }
             state.queued.append(entry)
+            state.settling.queued()
             state.wait.queued(at: .now)
             if state.isRunning { return .wait }
             state.isRunning = true
@@ -181,9 +188,10 @@ final class GroupCommit: Sendable {
             state.waiters.removeFirst(waiters.count)
             state.awaited = waiters.count
             state.wait.begins()
+            state.settling.begins()
             return (batch, waiters)
         }
-        defer { state.withLock { $0.wait.ends() } }
+        defer { endBatch() }
         for waiter in waiters { waiter.resume() }
         guard !batch.isEmpty else { return }
         do {
@@ -195,6 +203,14 @@ final class GroupCommit: Sendable {
             state.withLock { $0.queued.retain(batch) }
             for entry in batch { entry.reply?.resume(returning: .failure(failure)) }
         }
+    }
+
+    private func endBatch() {
+        let readers = state.withLock { state in
+            state.wait.ends()
+            return state.settling.ends()
+        }
+        for reader in readers { reader.resume() }
     }
 
     private func commit(_ batch: [WriteQueue.Entry]) throws -> [Result<WriteOutput, JournalError>] {

@@ -16,6 +16,9 @@ package final class SQLiteJournal: SwapJournal {
     /// For how long a transaction waits for somebody else's lock.
     static let busyMilliseconds = 5000
 
+    /// For how long a reader waits for changes that are being written.
+    private static let readingDelay = DispatchTimeInterval.milliseconds(500)
+
     /// The database file, for messages.
     package let path: String
     private let database: any DatabaseWriter
@@ -164,9 +167,9 @@ package final class SQLiteJournal: SwapJournal {
     /// Empties the write-ahead log now; it happens by itself within a second of a ``settle(_:)``.
     package func scrub() async { await writer.scrub() }
 
-    /// Reads on a reader's own queue, after all changes that were submitted before.
+    /// Reads on a reader's own queue: all changes that were submitted before, unless the disk is slow to take them.
     func read<Value: Sendable>(_ body: @escaping @Sendable (Database) throws -> Value) async throws(JournalError) -> Value {
-        await writer.settleQueue()
+        await writer.settleQueue(within: Self.readingDelay)
         let path = path
         let result = await withCheckedContinuation { (reply: CheckedContinuation<Result<Value, JournalError>, Never>) in
             database.asyncRead { access in

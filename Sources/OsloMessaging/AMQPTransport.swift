@@ -63,6 +63,7 @@ package final class AMQPTransport: Transport {
     package func stopConsuming() async { await consumer.stopConsuming() }
 
     package func acknowledge(_ token: SettlementToken) async { _ = await consumer.acknowledge(token.tag) }
+    package func awaitsSettlement(_ token: SettlementToken) -> Bool { consumer.awaitsSettlement(token.tag) }
     package func reject(_ token: SettlementToken) async { _ = await consumer.reject(token.tag, requeue: false) }
     package func requeue(_ token: SettlementToken) async { _ = await consumer.reject(token.tag, requeue: true) }
 

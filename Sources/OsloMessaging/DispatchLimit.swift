@@ -38,6 +38,11 @@ final class DispatchLimit: Sendable {
         }
     }
 
+    /// Takes a place if one is free.
+    func tryAcquire(_ bytes: Int = 0) -> Bool {
+        state.withLock { $0.waiters.isEmpty && $0.admit(bytes) }
+    }
+
     func release(_ bytes: Int = 0) {
         let resumed = state.withLock { state in
             state.used -= 1
@@ -66,5 +71,32 @@ final class DispatchLimit: Sendable {
             }
             if isIdle { continuation.resume() }
         }
+    }
+}
+
+/// A place in a ``DispatchLimit`` that is given back once.
+final class Place: Sendable {
+    private let bytes: Int
+    private let limit: Mutex<DispatchLimit?>
+
+    /// Waits for a free place.
+    init(_ limit: DispatchLimit, bytes: Int) async {
+        self.bytes = bytes
+        self.limit = Mutex(limit)
+        await limit.acquire(bytes)
+    }
+
+    /// Nil when there is no free place.
+    init?(ifFree limit: DispatchLimit, bytes: Int) {
+        guard limit.tryAcquire(bytes) else { return nil }
+        self.bytes = bytes
+        self.limit = Mutex(limit)
+    }
+
+    func release() {
+        limit.withLock { limit in
+            defer { limit = nil }
+            return limit
+        }?.release(bytes)
     }
 }

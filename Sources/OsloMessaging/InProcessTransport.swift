@@ -99,6 +99,7 @@ package final class InProcessTransport: Transport {
     }
 
     package func acknowledge(_ token: SettlementToken) async { await settle(token, .acknowledged) }
+    package func awaitsSettlement(_ token: SettlementToken) -> Bool { state.withLock { $0.unsettled.contains(token.value) } }
     package func reject(_ token: SettlementToken) async { await settle(token, .rejected) }
     package func requeue(_ token: SettlementToken) async { await settle(token, .requeued) }
 

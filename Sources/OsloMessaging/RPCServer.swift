@@ -11,22 +11,31 @@ package final class RPCServer: Sendable {
     package struct Configuration: Sendable {
         /// Methods the endpoint carries out.
         package var methods: Set<String>
+        /// Those of them whose requests are stored, and so wait for the disk: they are taken on in order of arrival, and all others
+        /// overtake them.
+        package var storedMethods: Set<String>
         /// The interface version served.
         package var version: RPCVersion
-        /// Requests worked on at once; further ones wait in the transport's buffer and the broker.
+        /// Requests being stored at once; further ones wait unread, and in the broker.
         package var maxConcurrentRequests: Int
-        /// Bytes of their bodies, likewise: a body takes up to 90 times its size once it is read. One is always taken.
+        /// Requests answered at once that are not stored.
+        package var maxConcurrentAnswers: Int
+        /// Bytes of the bodies of each kind, likewise: a body takes up to 90 times its size once it is read. One is always taken.
         package var maxConcurrentBytes: Int
         /// Makes the answer to messages that are no valid request.
         package var failures: NovaFailure
 
         package init(
-            methods: Set<String>, version: RPCVersion = RPCVersion(major: 1, minor: 0), maxConcurrentRequests: Int = 256,
-            maxConcurrentBytes: Int = 8 << 20, failures: NovaFailure = NovaFailure()
+            methods: Set<String>, storedMethods: Set<String> = [], version: RPCVersion = RPCVersion(major: 1, minor: 0),
+            maxConcurrentRequests: Int = 1024, maxConcurrentAnswers: Int = 64,
+            maxConcurrentBytes: Int = 8 << 20,
+            failures: NovaFailure = NovaFailure()
         ) {
             self.methods = methods
+            self.storedMethods = storedMethods
             self.version = version
             self.maxConcurrentRequests = maxConcurrentRequests
+            self.maxConcurrentAnswers = maxConcurrentAnswers
             self.maxConcurrentBytes = maxConcurrentBytes
             self.failures = failures
         }
@@ -40,7 +49,7 @@ package final class RPCServer: Sendable {
         case consuming
         /// Stopped on request; what still arrives is given back.
         case draining
-        /// Stopped because a request could not be stored.
+        /// A request could not be stored: those that have to be wait. The others are answered.
         case suspended(reason: String)
     }
 
@@ -49,7 +58,11 @@ package final class RPCServer: Sendable {
     private let replies: ReplyPublisher
     private let configuration: Configuration
     private let logger: Logger
-    private let limit: DispatchLimit
+    private let backlog = Backlog()
+    /// Of requests that are stored.
+    private let storing: DispatchLimit
+    /// Of all others.
+    private let answering: DispatchLimit
     private let currentState = Mutex(State.idle)
 
     /// - Parameter replies: publishes through the same transport; its counters are the server's.
@@ -61,7 +74,8 @@ package final class RPCServer: Sendable {
         self.replies = replies
         self.configuration = configuration
         self.logger = logger
-        limit = DispatchLimit(configuration.maxConcurrentRequests, bytes: configuration.maxConcurrentBytes)
+        storing = DispatchLimit(configuration.maxConcurrentRequests, bytes: configuration.maxConcurrentBytes)
+        answering = DispatchLimit(configuration.maxConcurrentAnswers, bytes: configuration.maxConcurrentBytes)
     }
 
     package var counters: RPCCounters { replies.counters }
@@ -75,93 +89,166 @@ package final class RPCServer: Sendable {
         await serve(transport)
     }
 
-    /// Begins to consume, again after ``drain()`` or a suspension.
+    /// Begins to consume, again after a suspension.
     package func resume() async throws(TransportError) {
         currentState.withLock { $0 = .consuming }
+        backlog.resume()
         try await transport.startConsuming()
     }
 
-    /// Stops consuming and waits until everything taken so far has been answered or stored.
+    /// Stops consuming and waits until everything taken on so far has been answered or stored; gives the rest back.
     package func drain() async {
         currentState.withLock { $0 = .draining }
+        backlog.close()
         await transport.stopConsuming()
-        await limit.waitUntilIdle()
+        await giveBacklogBack()
+        await storing.waitUntilIdle()
+        await answering.waitUntilIdle()
+    }
+
+    /// While suspended: stops consuming, and gives back what waits to be stored. A broker takes a message away that is held for too long.
+    package func release() async {
+        guard case .suspended = state else { return }
+        await transport.stopConsuming()
+        await giveBacklogBack()
+    }
+
+    private func giveBacklogBack() async {
+        for entry in backlog.takeAll() { await giveBack(entry) }
+    }
+
+    private func putBack(_ entry: Backlog.Entry) async {
+        if !backlog.putBack(entry) { await giveBack(entry) }
+    }
+
+    private func giveBack(_ entry: Backlog.Entry) async {
+        if let heartbeats = entry.heartbeats { await replies.stopHeartbeats(heartbeats) }
+        await requeue(entry.message)
+    }
+
+    private func requeue(_ message: InboundMessage) async {
+        counters.increment(\.requeued)
+        await transport.requeue(message.settlement)
     }
 
     private func serve(_ transport: some Transport) async {
         await withDiscardingTaskGroup { group in
+            group.addTask { await self.store() }
             for await message in transport.inbound {
-                let place = Place(limit, bytes: message.body.count)
-                await place.take()
-                guard let work = await take(message, place) else {
-                    place.release()
-                    continue
-                }
-                group.addTask { await work() }
+                if let work = await take(message) { group.addTask { await work() } }
             }
+            backlog.close()
+            await giveBacklogBack()
         }
     }
 
-    /// Reads a message and lets the endpoint see it; returns the rest of the work, which releases its place itself.
-    private func take(_ message: InboundMessage, _ place: Place) async -> (@Sendable () async -> Void)? {
+    /// Reads a message. Returns the rest of the work, unless the request has to wait to be stored.
+    private func take(_ message: InboundMessage) async -> (@Sendable () async -> Void)? {
         counters.increment(\.received)
-        guard state == .consuming else {
-            counters.increment(\.requeued)
-            await transport.requeue(message.settlement)
+        guard state != .draining else {
+            await requeue(message)
             return nil
         }
         let request: RPCRequest
         do {
             request = try message.request()
         } catch {
+            let place = await Place(answering, bytes: message.body.count)
             return { await self.refuse(message, error, place) }
         }
         counters.increment(\.decoded)
         let heartbeats = request.replyAddress.flatMap { replies.startHeartbeats(for: $0) }
-        let work = dispatch(request, redelivered: message.redelivered)
-        return { await self.settle(message, request, await work(), heartbeats, place) }
+        let entry = Backlog.Entry(message: message, request: request, heartbeats: heartbeats)
+        if configuration.storedMethods.contains(request.method), refusal(of: request) == nil {
+            // With nothing before it, it keeps its order among all requests.
+            if backlog.isIdle, let place = Place(ifFree: storing, bytes: message.body.count) {
+                return receive(entry, request, place)
+            }
+            if !backlog.append(entry) { await giveBack(entry) }
+            return nil
+        }
+        return answer(entry, request, await Place(answering, bytes: message.body.count))
     }
 
-    private func dispatch(_ request: RPCRequest, redelivered: Bool) -> @Sendable () async -> RPCDisposition {
-        let method = request.method
+    /// Lets the endpoint see a request; returns the rest of the work.
+    private func receive(_ entry: Backlog.Entry, _ request: RPCRequest, _ place: Place) -> @Sendable () async -> Void {
+        let work = endpoint.receive(request, redelivered: entry.message.redelivered)
+        return { await self.settle(entry, request, await work(), place) }
+    }
+
+    private func answer(_ entry: Backlog.Entry, _ request: RPCRequest, _ place: Place) -> @Sendable () async -> Void {
+        if let refusal = refusal(of: request) { return { await self.answer(entry, request, .failure(refusal), place) } }
+        if request.method == Self.pingMethod { return { await self.answer(entry, request, .success("pong"), place) } }
+        return receive(entry, request, place)
+    }
+
+    /// Why a request is none of this server's, as oslo.messaging's dispatcher says it.
+    private func refusal(of request: RPCRequest) -> RemoteFailure? {
         let version = request.version ?? "1.0"
         guard request.namespace == nil, let requested = RPCVersion(version), configuration.version.serves(requested) else {
-            return { .reply(.failure(.unsupportedVersion(version, method: method))) }
+            return .unsupportedVersion(version, method: request.method)
         }
-        if method == Self.pingMethod { return { .reply(.success("pong")) } }
-        guard configuration.methods.contains(method) else { return { .reply(.failure(.noSuchMethod(method))) } }
-        return endpoint.receive(request, redelivered: redelivered)
+        let isKnown = request.method == Self.pingMethod || configuration.methods.contains(request.method)
+        return isKnown ? nil : .noSuchMethod(request.method)
     }
 
-    private func settle(
-        _ message: InboundMessage, _ request: RPCRequest, _ disposition: RPCDisposition, _ heartbeats: HeartbeatToken?,
-        _ place: Place
-    ) async {
-        switch disposition {
-        case .reply(let result):
-            guard let address = request.replyAddress else {
-                if case .failure(let failure) = result {
-                    logger.info(
-                        "cast failed", metadata: ["method": "\(Echo.cut(request.method))", "failure": "\(failure.className)"])
+    /// Works on the backlog until that is closed.
+    private func store() async {
+        await withDiscardingTaskGroup { group in
+            while let entry = await backlog.next() {
+                let place = await Place(storing, bytes: entry.message.body.count)
+                guard backlog.isOpen else {
+                    await putBack(entry)
+                    place.release()
+                    continue
                 }
-                await transport.acknowledge(message.settlement)
-                break
+                // The broker delivers again what it does not wait for any more.
+                guard transport.awaitsSettlement(entry.message.settlement),
+                    let request = entry.request ?? (try? entry.message.request())
+                else {
+                    if let heartbeats = entry.heartbeats { await replies.stopHeartbeats(heartbeats) }
+                    place.release()
+                    continue
+                }
+                let work = receive(entry, request, place)
+                group.addTask { await work() }
             }
+        }
+    }
+
+    private func settle(_ entry: Backlog.Entry, _ request: RPCRequest, _ disposition: RPCDisposition, _ place: Place) async {
+        switch disposition {
+        case .reply(let result): return await answer(entry, request, result, place)
+        case .stored: await transport.acknowledge(entry.message.settlement)
+        case .notStored(let reason):
+            suspend(reason: reason)
+            place.release()
+            if configuration.storedMethods.contains(request.method) { await putBack(entry) } else { await giveBack(entry) }
+            return
+        }
+        if let heartbeats = entry.heartbeats { await replies.stopHeartbeats(heartbeats) }
+        place.release()
+    }
+
+    private func answer(
+        _ entry: Backlog.Entry, _ request: RPCRequest, _ result: Result<JSONValue, RemoteFailure>, _ place: Place
+    ) async {
+        if let address = request.replyAddress {
             // Derived, not random: a request that is delivered again is answered with the same id, and its caller drops the second.
             let uniqueID = UniqueID.derived(from: "reply \(address.messageID) \(request.uniqueID ?? "")")
             _ = await replies.send(result: result, to: address, uniqueID: uniqueID) {
-                await self.transport.acknowledge(message.settlement)
+                await self.transport.acknowledge(entry.message.settlement)
                 // A reply whose caller is away is retried for a minute: that must not hold up other requests.
                 place.release()
             }
-        case .stored:
-            await transport.acknowledge(message.settlement)
-        case .notStored(let reason):
-            await suspend(reason: reason)
-            counters.increment(\.requeued)
-            await transport.requeue(message.settlement)
+        } else {
+            if case .failure(let failure) = result {
+                logger.info(
+                    "cast failed", metadata: ["method": "\(Echo.cut(request.method))", "failure": "\(failure.className)"])
+            }
+            await transport.acknowledge(entry.message.settlement)
         }
-        if let heartbeats { await replies.stopHeartbeats(heartbeats) }
+        if let heartbeats = entry.heartbeats { await replies.stopHeartbeats(heartbeats) }
         place.release()
     }
 
@@ -172,15 +259,15 @@ package final class RPCServer: Sendable {
         ])
     }
 
-    private func suspend(reason: String) async {
+    private func suspend(reason: String) {
         let isFirst = currentState.withLock { state in
             guard state == .consuming else { return false }
             state = .suspended(reason: reason)
             return true
         }
         guard isFirst else { return }
-        logger.error("requests cannot be stored, consuming stops", metadata: ["reason": "\(reason)"])
-        await transport.stopConsuming()
+        backlog.pause()
+        logger.error("requests cannot be stored: they wait", metadata: ["reason": "\(reason)"])
     }
 
     private func refuse(_ message: InboundMessage, _ error: EnvelopeError, _ place: Place) async {
@@ -203,25 +290,5 @@ package final class RPCServer: Sendable {
             _ = await replies.send(result: .failure(failure), to: address, uniqueID: uniqueID)
         }
         place.release()
-    }
-}
-
-/// A place in a ``DispatchLimit`` that is given back once.
-private final class Place: Sendable {
-    private let bytes: Int
-    private let limit: Mutex<DispatchLimit?>
-
-    init(_ limit: DispatchLimit, bytes: Int) {
-        self.bytes = bytes
-        self.limit = Mutex(limit)
-    }
-
-    func take() async { await limit.withLock(\.self)?.acquire(bytes) }
-
-    func release() {
-        limit.withLock { limit in
-            defer { limit = nil }
-            return limit
-        }?.release(bytes)
     }
 }

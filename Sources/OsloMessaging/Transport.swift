@@ -52,6 +52,8 @@ package protocol Transport: MessagePublisher {
     /// Asks for no more messages; those that arrived already are still delivered.
     func stopConsuming() async
     func acknowledge(_ token: SettlementToken) async
+    /// Whether a delivery can still be settled; after a reconnect the broker delivers it again.
+    func awaitsSettlement(_ token: SettlementToken) -> Bool
     /// Rejects for good: the message goes to the dead-letter exchange when its queue has one.
     func reject(_ token: SettlementToken) async
     /// Gives the message back to its queue.

@@ -21,6 +21,9 @@ package enum SwapSelector: Sendable {
 }
 
 extension SwapService {
+    /// For how long the answer to an abort waits for the outcome to be stored.
+    private static let abortStoringLimit = Duration.seconds(2)
+
     /// `get_swap`
     package func status(_ selector: SwapSelector) async throws -> JSONValue {
         let record = try await find(selector)
@@ -50,10 +53,28 @@ extension SwapService {
             // Before a restart it had begun something, which is undone now: its turn may come in hours.
             executor.runAside { [self] in await perform(record.id, entry.control, resumption) }
         } else {
-            environment.observer.ended(record, .failure(.abortedByRequest), duration: .zero, overhead: nil)
-            await conclude(record, .failure(.abortedByRequest))
+            _ = entry.control.note("its abort is being stored")
+            await concludeAborted(record)
         }
         return try await status(.task(record.id))
+    }
+
+    /// A disk that is full must not keep the answer to the abort: the outcome is stored when it can be.
+    private func concludeAborted(_ record: SwapRecord) async {
+        environment.observer.ended(record, .failure(.abortedByRequest), duration: .zero, overhead: nil)
+        let (isStored, stored) = AsyncStream<Never>.makeStream()
+        executor.runAside { [self] in
+            await conclude(record, .failure(.abortedByRequest))
+            stored.finish()
+        }
+        await withDiscardingTaskGroup { group in
+            group.addTask { [environment] in
+                try? await environment.clock.sleep(for: SwapService.abortStoringLimit)
+                stored.finish()
+            }
+            for await _ in isStored {}
+            group.cancelAll()
+        }
     }
 
     /// `set_bandwidth`, MiB/s, 0 is unlimited.

@@ -46,7 +46,7 @@ import Testing
     @Test func contiguousAcknowledgementsMerge() {
         var ledger = ledger(1...5)
         #expect(write([3, 1, 2], in: &ledger) == [.init(value: 3, multiple: true)])
-        #expect(ledger.count == 2)
+        #expect(ledger.held.count == 2)
     }
 
     @Test func unsettledOneIsNeverCovered() {
@@ -65,6 +65,19 @@ import Testing
         #expect(write([2, 3], in: &ledger) == [.init(value: 2, multiple: false), .init(value: 3, multiple: false)])
         let result10 = ledger.write(tag(1))
         #expect(result10)
-        #expect(ledger.count == 0)
+        #expect(ledger.held.count == 0)
+    }
+
+    @Test func bytesAreHeldUntilTheirSettlementIsWritten() {
+        var ledger = ledger(1...1)
+        ledger.add(2, bytes: 100)
+        ledger.add(3, bytes: 10)
+        let isClaimed = ledger.claim(tag(2))
+        #expect(isClaimed && !ledger.awaits(tag(2)) && ledger.awaits(tag(3)))
+        #expect(ledger.held == .init(count: 3, bytes: 110))
+        #expect(write([3], in: &ledger).count == 1)
+        #expect(ledger.held == .init(count: 2, bytes: 100))
+        ledger.begin(epoch: 2)
+        #expect(ledger.held == .init() && !ledger.awaits(tag(1)))
     }
 }

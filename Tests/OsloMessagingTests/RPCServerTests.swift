@@ -58,21 +58,6 @@ import Testing
         #expect(harness.events.count == 1)
     }
 
-    @Test func aRequestThatCannotBeStoredSuspendsTheServer() async throws {
-        let harness = ServerHarness { _ in { .notStored(reason: "disk full") } }
-        try await harness.run {
-            #expect(await Self.eventually { harness.server.isReady })
-            harness.transport.deliver(ServerHarness.body(id: "m"))
-            #expect(await harness.events(count: 1) == [.settled(1, .requeued)])
-            #expect(harness.server.state == .suspended(reason: "disk full"))
-            #expect(!harness.server.isReady)
-            harness.transport.deliver(ServerHarness.body(id: "n"))
-            #expect(await harness.events(count: 2).last == .settled(2, .requeued))
-            try await harness.server.resume()
-            #expect(harness.server.isReady)
-        }
-    }
-
     @Test(arguments: [
         (ServerHarness.body("nope", id: "m"), RemoteFailure.noSuchMethod("nope")),
         (ServerHarness.body("work", id: "m", version: "1.1"), .unsupportedVersion("1.1", method: "work")),

@@ -7,7 +7,7 @@ import Synchronization
 
 /// A server over an in-process transport, whose settlements and replies are recorded in order.
 final class ServerHarness: Sendable {
-    enum Event: Sendable, Equatable {
+    enum Event: Sendable, Hashable {
         case settled(UInt64, InProcessTransport.Settlement)
         case reply(RPCReply.Content, messageID: String)
     }
@@ -31,7 +31,7 @@ final class ServerHarness: Sendable {
 
     /// - Parameter outcome: what the broker says to the n-th publish, from 0.
     init(
-        methods: Set<String> = ["work"], limit: Int = 16,
+        methods: Set<String> = ["work"], storedMethods: Set<String> = [], limit: Int = 16,
         replyConfiguration: ReplyPublisher.Configuration = .init(
             retryTimeout: .milliseconds(200), retryInterval: .milliseconds(10)),
         outcome: @escaping @Sendable (Int) throws(TransportError) -> PublishOutcome = { _ in .confirmed },
@@ -52,7 +52,9 @@ final class ServerHarness: Sendable {
         replies = ReplyPublisher(publisher: transport, configuration: replyConfiguration, logger: logger)
         server = RPCServer(
             transport: transport, endpoint: Endpoint(onReceive: onReceive), replies: replies,
-            configuration: .init(methods: methods, maxConcurrentRequests: limit), logger: logger)
+            configuration: .init(
+                methods: methods, storedMethods: storedMethods, maxConcurrentRequests: limit, maxConcurrentAnswers: limit),
+            logger: logger)
         self.log = log
     }
 

@@ -22,12 +22,12 @@ final class Bus: Service {
         if let tls = amqp.tls, !tls.verifyPeer {
             logger.warning("TLS to RabbitMQ without ssl_ca_file: whoever answers is taken for the broker, and gets the password")
         }
-        let prefetch = Self.prefetch(configuration)
+        amqp.deliveryBytes = Self.deliveryBytes
         transport = AMQPTransport(
             configuration: amqp,
             consuming: topology.server(
-                topic: configuration.topic, host: configuration.host, prefetch: UInt16(clamping: prefetch)),
-            publishing: topology.requests, prefetch: prefetch, logger: logger)
+                topic: configuration.topic, host: configuration.host, prefetch: UInt16(clamping: configuration.prefetch)),
+            publishing: topology.requests, prefetch: configuration.prefetch, logger: logger)
         confirms = TimedPublisher(transport)
         failures = NovaFailure(module: configuration.failureModule)
         replies = ReplyPublisher(
@@ -38,12 +38,8 @@ final class Bus: Service {
             ? try NotificationLink(configuration, topology: topology, publisherID: publisherID, logger: logger) : nil
     }
 
-    /// Bytes that may wait here unacknowledged, for each queue. AMQP's own prefetch by size is not implemented in RabbitMQ.
-    private static let prefetchBytes = 64 << 20
-
-    private static func prefetch(_ configuration: PivotdConfiguration.Bus) -> Int {
-        max(1, min(configuration.prefetch, prefetchBytes / configuration.maxMessageBytes))
-    }
+    /// Bytes of requests that may wait here unacknowledged.
+    private static let deliveryBytes = 64 << 20
 
     /// Runs until graceful shutdown: then what is queued goes out, and the connections are closed.
     func run() async throws {

@@ -9,6 +9,7 @@ import VolumeSwap
 /// The methods of the bus, carried out by a ``SwapService``.
 package struct SwapEndpoint: RPCEndpoint {
     package static let methods: Set = ["swap_volume", "get_swap", "list_swaps", "abort_swap", "set_bandwidth"]
+    package static let storedMethods: Set = ["swap_volume"]
 
     let service: SwapService
     let replies: ReplyPublisher
@@ -18,7 +19,7 @@ package struct SwapEndpoint: RPCEndpoint {
     let accepting = Timer(label: "pivotd_accept_seconds")
 
     package func receive(_ request: RPCRequest, redelivered: Bool) -> @Sendable () async -> RPCDisposition {
-        guard request.method == "swap_volume" else {
+        guard Self.storedMethods.contains(request.method) else {
             return { .reply(await answer(request)) }
         }
         return swap(request)

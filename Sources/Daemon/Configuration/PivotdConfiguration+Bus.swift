@@ -36,9 +36,9 @@ extension PivotdConfiguration {
                 "host", .bus, default: HostName.current, defaultText: "the machine's host name",
                 "The server name: the queue TOPIC.HOST and publisher_id")
             prefetch = reader.integer(
-                "prefetch", .bus, default: 100, 1...65_535,
-                "Messages of each queue that the broker may deliver ahead of their acknowledgement; fewer where they could be more than "
-                    + "64 MiB by max_message_bytes")
+                "prefetch", .bus, default: 8192, 1...65_535,
+                "Messages of each queue that the broker may deliver ahead of their acknowledgement; fewer while large ones are among "
+                    + "them: 64 MiB in all")
             maxMessageBytes = reader.integer(
                 "max_message_bytes", .bus, default: 1 << 20, 4096...(64 << 20),
                 "Bytes of a request's body; a larger one is rejected, and its caller answered")

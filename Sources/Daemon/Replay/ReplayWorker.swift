@@ -62,7 +62,8 @@ package struct ReplayWorker: Sendable {
         let endpoint = SwapEndpoint(service: service, replies: replies, failures: failures) {}
         let server = RPCServer(
             transport: target.transport, endpoint: endpoint, replies: replies,
-            configuration: .init(methods: SwapEndpoint.methods, failures: failures), logger: logger)
+            // What was answered in order is answered in order again: nothing overtakes.
+            configuration: .init(methods: SwapEndpoint.methods, maxConcurrentAnswers: 256, failures: failures), logger: logger)
         return try await withThrowingTaskGroup(of: Value?.self) { group in
             defer { group.cancelAll() }
             group.addTask { [choice] in

@@ -36,6 +36,7 @@ final class RequestObserver: Transport {
     func startConsuming() async throws(TransportError) { try await base.startConsuming() }
     func stopConsuming() async { await base.stopConsuming() }
     func acknowledge(_ token: SettlementToken) async { await base.acknowledge(token) }
+    func awaitsSettlement(_ token: SettlementToken) -> Bool { base.awaitsSettlement(token) }
     func reject(_ token: SettlementToken) async { await base.reject(token) }
     func requeue(_ token: SettlementToken) async { await base.requeue(token) }
     func close() async { await base.close() }

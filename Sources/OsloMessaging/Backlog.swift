@@ -1,0 +1,117 @@
+import DequeModule
+import Synchronization
+
+/// Requests that are worked on in order of arrival, until it is their turn; for one reader.
+///
+/// It is bounded by what the transport delivers unsettled. Of most requests it keeps the message alone, which is read again later: a
+/// body takes up to 90 times its size once it is read.
+final class Backlog: Sendable {
+    struct Entry: Sendable {
+        /// Its place among all.
+        fileprivate(set) var number: UInt64 = 0
+        let message: InboundMessage
+        /// Nil when there are many: the message is to be read again.
+        fileprivate(set) var request: RPCRequest?
+        let heartbeats: HeartbeatToken?
+
+        init(message: InboundMessage, request: RPCRequest, heartbeats: HeartbeatToken?) {
+            self.message = message
+            self.request = request
+            self.heartbeats = heartbeats
+        }
+    }
+
+    private struct State {
+        var entries: Deque<Entry> = []
+        var lastNumber: UInt64 = 0
+        /// Of the bodies whose request is kept.
+        var readBytes = 0
+        var isPaused = false
+        var isClosed = false
+        var reader: CheckedContinuation<Entry?, Never>?
+
+        mutating func insert(_ entry: Entry) {
+            var entry = entry
+            if entry.request != nil {
+                let size = entry.message.body.count
+                if readBytes + size <= Backlog.readLimit { readBytes += size } else { entry.request = nil }
+            }
+            guard let last = entries.last, last.number > entry.number else { return entries.append(entry) }
+            entries.insert(entry, at: entries.firstIndex { $0.number > entry.number } ?? entries.endIndex)
+        }
+
+        mutating func popFirst() -> Entry? {
+            guard !isPaused, !isClosed, let entry = entries.popFirst() else { return nil }
+            if entry.request != nil { readBytes -= entry.message.body.count }
+            return entry
+        }
+
+        /// Whom to resume, with what.
+        mutating func serveReader() -> (CheckedContinuation<Entry?, Never>, Entry?)? {
+            guard let reader else { return nil }
+            let entry = popFirst()
+            guard entry != nil || isClosed else { return nil }
+            self.reader = nil
+            return (reader, entry)
+        }
+    }
+
+    /// Bytes of bodies whose request is kept.
+    private static let readLimit = 256 << 10
+
+    private let state = Mutex(State())
+
+    /// Whether nothing waits, and nothing is being taken on.
+    var isIdle: Bool { state.withLock { $0.reader != nil && $0.entries.isEmpty && !$0.isPaused } }
+
+    /// Whether what waits may be taken on.
+    var isOpen: Bool { state.withLock { !$0.isPaused && !$0.isClosed } }
+
+    /// Puts one behind all others. False when the backlog is closed.
+    func append(_ entry: Entry) -> Bool {
+        change { state in
+            guard !state.isClosed else { return false }
+            state.lastNumber += 1
+            var entry = entry
+            entry.number = state.lastNumber
+            state.insert(entry)
+            return true
+        }
+    }
+
+    /// Puts one that was taken where it was. False when the backlog is closed.
+    func putBack(_ entry: Entry) -> Bool {
+        change { state in
+            guard !state.isClosed else { return false }
+            state.insert(entry)
+            return true
+        }
+    }
+
+    /// The next request; waits for it, and until the backlog is resumed. Nil once it is closed.
+    func next() async -> Entry? {
+        await withCheckedContinuation { continuation in
+            change { $0.reader = continuation }
+        }
+    }
+
+    func pause() { change { $0.isPaused = true } }
+    func resume() { change { $0.isPaused = false } }
+
+    /// Takes out all that waits.
+    func takeAll() -> [Entry] {
+        change { state in
+            defer { (state.entries, state.readBytes) = ([], 0) }
+            return Array(state.entries)
+        }
+    }
+
+    /// Takes no more, and lets the reader end; what waits stays for ``takeAll()``.
+    func close() { change { $0.isClosed = true } }
+
+    private func change<Value: Sendable>(_ body: (inout State) -> Value) -> Value {
+        let (value, served) = state.withLock { state in (body(&state), state.serveReader()) }
+        if let (reader, entry) = served { reader.resume(returning: entry) }
+        return value
+    }
+}

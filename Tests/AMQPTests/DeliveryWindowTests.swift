@@ -1,0 +1,45 @@
+import Testing
+
+@testable import AMQP
+
+@Suite struct DeliveryWindowTests {
+    private static let mebibyte = 1 << 20
+
+    private func window(wide: UInt16 = 8192) -> DeliveryWindow {
+        DeliveryWindow(bytes: 64 * Self.mebibyte, bodyLimit: Self.mebibyte, wide: wide, consumers: 2)
+    }
+
+    @Test func aNarrowWindowFullOfTheLargestIsWithinTheBound() {
+        let window = window()
+        #expect(window.prefetch == 32)
+        #expect(!window.isFull(.init(count: 64, bytes: 64 * Self.mebibyte)))
+        #expect(DeliveryWindow(bytes: 1, bodyLimit: 10, wide: 100, consumers: 3).prefetch == 1)
+    }
+
+    @Test func smallMessagesWidenIt() {
+        var window = window()
+        #expect(window.better(.init(count: 31, bytes: 31_000)) == nil)
+        #expect(window.better(.init(count: 32, bytes: 32 * Self.mebibyte)) == nil)
+        #expect(window.better(.init(count: 32, bytes: 32_000)) == .wide)
+        window.turn(to: .wide)
+        #expect(window.prefetch == 8192)
+        #expect(window.better(.init(count: 8192, bytes: 64 * Self.mebibyte)) == nil)
+    }
+
+    @Test func largeOnesShutAWideOneUntilHalfIsFree() {
+        var window = window()
+        window.turn(to: .wide)
+        #expect(window.better(.init(count: 100, bytes: 64 * Self.mebibyte + 1)) == .shut)
+        window.turn(to: .shut)
+        #expect(window.better(.init(count: 50, bytes: 33 * Self.mebibyte)) == nil)
+        #expect(window.better(.init(count: 50, bytes: 32 * Self.mebibyte)) == .narrow)
+        window.turn(to: .narrow)
+        #expect(window.prefetch == 32)
+    }
+
+    @Test func aSmallPrefetchIsNeverWidened() {
+        let window = window(wide: 10)
+        #expect(window.prefetch == 10)
+        #expect(window.better(.init(count: 1000, bytes: 0)) == nil)
+    }
+}

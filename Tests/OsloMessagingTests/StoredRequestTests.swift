@@ -1,0 +1,135 @@
+import JSON
+import Synchronization
+import Testing
+
+@testable import OsloMessaging
+
+/// Requests that wait for the disk, and what overtakes them.
+@Suite(.timeLimit(.minutes(10))) struct StoredRequestTests {
+    /// A disk that stores what `store` was called for, in the order of the calls.
+    private final class Disk: Sendable {
+        private let gate = AsyncStream<Void>.makeStream()
+        private let order = Mutex<[String]>([])
+        private let full = Mutex(false)
+
+        var received: [String] { order.withLock { $0 } }
+        var isFull: Bool {
+            get { full.withLock { $0 } }
+            set { full.withLock { $0 = newValue } }
+        }
+
+        func thaw() { gate.continuation.finish() }
+
+        func receive(_ request: RPCRequest) -> @Sendable () async -> RPCDisposition {
+            guard request.method == "store" else { return { .reply(.success("answer")) } }
+            order.withLock { $0.append(request.messageID ?? "") }
+            return { [self] in
+                for await _ in gate.stream {}
+                return isFull ? .notStored(reason: "disk full") : .stored
+            }
+        }
+    }
+
+    private func harness(_ disk: Disk, limit: Int = 4) -> ServerHarness {
+        ServerHarness(methods: ["store", "ask"], storedMethods: ["store"], limit: limit) { disk.receive($0) }
+    }
+
+    private func deliver(_ count: Int, to harness: ServerHarness) {
+        for index in 0..<count { harness.transport.deliver(ServerHarness.body("store", id: "\(index)")) }
+    }
+
+    @Test func othersOvertakeWhatWaitsForTheDisk() async throws {
+        let disk = Disk()
+        let harness = harness(disk)
+        try await harness.run {
+            deliver(5000, to: harness)
+            for method in ["oslo_rpc_server_ping", "ask", "nope"] {
+                harness.transport.deliver(ServerHarness.body(method, id: method))
+            }
+            let events = await harness.events(count: 6)
+            #expect(events.count == 6)
+            #expect(events.contains(.reply(.result("pong"), messageID: "oslo_rpc_server_ping")))
+            #expect(events.contains(.reply(.result("answer"), messageID: "ask")))
+            #expect(events.contains(.reply(.failure(.noSuchMethod("nope")), messageID: "nope")))
+            #expect(disk.received.count == 4)
+            disk.thaw()
+            _ = await harness.events(count: 5006)
+        }
+        #expect(disk.received == (0..<5000).map(String.init))
+        #expect(harness.events.count { if case .settled(_, .acknowledged) = $0 { true } else { false } } == 5003)
+    }
+
+    @Test func whatCannotBeStoredWaitsInItsOrderAndOthersAreAnswered() async throws {
+        let disk = Disk()
+        disk.isFull = true
+        let harness = harness(disk)
+        try await harness.run {
+            deliver(10, to: harness)
+            #expect(await eventually { disk.received.count == 4 })
+            disk.thaw()
+            #expect(await eventually { harness.server.state == .suspended(reason: "disk full") })
+            #expect(!harness.server.isReady)
+            harness.transport.deliver(ServerHarness.body("oslo_rpc_server_ping", id: "ping"))
+            deliver(1, to: harness)
+            #expect(
+                await harness.events(count: 2) == [
+                    .reply(.result("pong"), messageID: "ping"), .settled(11, .acknowledged),
+                ])
+            disk.isFull = false
+            try await harness.server.resume()
+            #expect(harness.server.isReady)
+            _ = await harness.events(count: 13)
+        }
+        #expect(disk.received == ["0", "1", "2", "3"] + (0..<10).map(String.init) + ["0"])
+        #expect(harness.server.counters.snapshot.requeued == 0)
+    }
+
+    @Test func aServerThatIsReleasedGivesBackWhatItHolds() async throws {
+        let disk = Disk()
+        disk.isFull = true
+        disk.thaw()
+        let harness = harness(disk)
+        try await harness.run {
+            deliver(3, to: harness)
+            #expect(await eventually { harness.server.state == .suspended(reason: "disk full") })
+            // What is under way comes back to the backlog a moment later.
+            for _ in 0..<20_000 where harness.events.count < 3 { await harness.server.release() }
+        }
+        #expect(Set(harness.events) == Set([.settled(1, .requeued), .settled(2, .requeued), .settled(3, .requeued)]))
+    }
+
+    @Test func whatTheBrokerWillDeliverAgainIsDropped() async throws {
+        let disk = Disk()
+        let harness = harness(disk, limit: 1)
+        try await harness.run {
+            deliver(1, to: harness)
+            let token = harness.transport.deliver(ServerHarness.body("store", id: "stale"))
+            harness.transport.deliver(ServerHarness.body("store", id: "last"))
+            #expect(await eventually { harness.server.counters.snapshot.decoded == 3 })
+            await harness.transport.requeue(token)
+            disk.thaw()
+            _ = await harness.events(count: 3)
+        }
+        #expect(disk.received == ["0", "last"])
+    }
+
+    @Test func drainingGivesBackWhatWaits() async throws {
+        let disk = Disk()
+        let harness = harness(disk, limit: 1)
+        try await harness.run {
+            deliver(3, to: harness)
+            #expect(await eventually { harness.server.counters.snapshot.decoded == 3 })
+            async let drained: Void = harness.server.drain()
+            #expect(await harness.events(count: 1) == [.settled(3, .requeued)])
+            disk.thaw()
+            await drained
+            #expect(Set(harness.events.dropFirst()) == [.settled(1, .acknowledged), .settled(2, .requeued)])
+        }
+        #expect(disk.received == ["0"])
+    }
+
+    private func eventually(_ condition: () -> Bool) async -> Bool {
+        for _ in 0..<20_000 where !condition() { try? await Task.sleep(for: .milliseconds(1)) }
+        return condition()
+    }
+}
