@@ -8,9 +8,10 @@ extension SQLiteJournal {
         let condition = " WHERE is_settled = 0 AND finished_at IS NULL AND \(Self.hasBegun) ORDER BY task.sequence"
         let begun = try await records(sql: TaskRow.select + condition, arguments: [])
         let others = try await read { db in
-            try Row.fetchAll(db.cachedStatement(sql: Self.selectUnfinished)).map { row in
-                (id: row[0] as String, task: Self.task(row))
-            }
+            try Array(
+                Row.fetchCursor(db.cachedStatement(sql: Self.selectUnfinished)).map { row in
+                    (id: row[0] as String, task: Self.task(row))
+                })
         }
         for (id, task) in others where task == nil { unreadable.report(id, logger) }
         return begun.map(UnfinishedTask.init) + others.compactMap(\.task)
