@@ -65,7 +65,7 @@ package struct AMQPError: Error, Sendable, CustomStringConvertible {
     }
 
     /// A classic queue of a cluster lives on one node, and is out of reach while that is down.
-    var isHomeNodeDown: Bool { code == .channelClosed && replyCode == 404 && message.contains("home node") }
+    package var isHomeNodeDown: Bool { code == .channelClosed && replyCode == 404 && message.contains("home node") }
 
     /// What an operator can do about a channel.close.
     var advice: String {

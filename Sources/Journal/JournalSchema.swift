@@ -54,19 +54,27 @@ enum JournalSchema {
     /// - Throws: ``JournalError`` of code `unusable` for a file that is not a journal, is damaged, or is of a newer version.
     static func check(path: String) throws(JournalError) {
         guard let size = try? FileManager.default.attributesOfItem(atPath: path)[.size] as? Int, size > 0 else { return }
+        // Reading all of it takes about a second for each gigabyte: a larger file is checked page by page as it is used.
+        try check(path: path, openedAs: path, isRead: size <= 64 << 20)
+    }
+
+    /// - Parameters:
+    ///   - name: the file's name for SQLite, with parameters of its own where it is a URI.
+    ///   - isRead: also whether the file is damaged, by reading all of it.
+    static func check(path: String, openedAs name: String, isRead: Bool) throws(JournalError) {
         var configuration = Configuration()
         configuration.readonly = true
         configuration.busyMode = .timeout(5)
         do {
-            let queue = try DatabaseQueue(path: path, configuration: configuration)
+            let queue = try DatabaseQueue(path: name, configuration: configuration)
             defer { try? queue.close() }
-            try queue.read { db in try check(db, path: path, size: size) }
+            try queue.read { db in try check(db, path: path, isRead: isRead) }
         } catch {
             throw JournalError(error, path: path)
         }
     }
 
-    private static func check(_ db: Database, path: String, size: Int) throws {
+    private static func check(_ db: Database, path: String, isRead: Bool) throws {
         let identifier = try Int32.fetchOne(db, sql: "PRAGMA application_id") ?? 0
         let tables = try Int.fetchOne(db, sql: "SELECT count(*) FROM sqlite_master") ?? 0
         guard identifier == applicationID || (identifier == 0 && tables == 0) else {
@@ -81,8 +89,7 @@ enum JournalSchema {
                 "\(path) was written by a newer pivotd; install that version again, or move the file away when no swap is "
                     + "unfinished")
         }
-        // Reading all of it takes about a second for each gigabyte: a larger file is checked page by page as it is used.
-        guard size <= 64 << 20 else { return }
+        guard isRead else { return }
         let verdict = try String.fetchOne(db, sql: "PRAGMA quick_check(1)") ?? "ok"
         guard verdict == "ok" else { throw JournalError.damaged(path, verdict) }
     }

@@ -46,13 +46,30 @@ final class ProcessLock: Sendable {
             "the journal is in use by process \(owner ?? "?") (\(path)); stop that process, or give another state_dir")
     }
 
+    /// Whether a process has it, and its id where that is known. It is tried for an instant, beside other tries.
+    static func holder(path: String, directory: String) -> (isHeld: Bool, owner: String?) {
+        let isHeld = [(directory, O_DIRECTORY), (path, O_NOFOLLOW)].contains { name, flags in
+            let file = unsafe open(name, O_RDONLY | O_CLOEXEC | flags)
+            guard file >= 0 else { return false }
+            defer { giveBack(file) }
+            return flock(file, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK
+        }
+        return (isHeld, isHeld ? owner(path) : nil)
+    }
+
     deinit { release() }
 
     func release() {
         descriptors.withLock { files in
-            for file in files { _ = close(file) }
+            for file in files { Self.giveBack(file) }
             files = []
         }
+    }
+
+    /// Unlocks before it closes: a child that has been forked and has not begun its program yet has the file open, too.
+    private static func giveBack(_ file: CInt) {
+        _ = flock(file, LOCK_UN)
+        _ = close(file)
     }
 
     private static func owner(_ path: String) -> String? {

@@ -9,26 +9,43 @@ struct StateDirectory: Sendable {
     var databasePath: String { path + "/journal.sqlite" }
     var lockPath: String { path + "/journal.lock" }
 
+    /// Names a directory, whatever is there.
+    init(named path: String) {
+        self.path = path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
+    }
+
     /// Creates the directory with mode 0700, or takes the rights of group and others away from one that is there.
     ///
     /// - Throws: ``JournalError`` of code `unusable` for a directory that is not this process's to close to others.
     init(preparing path: String) throws(JournalError) {
-        self.path = path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
+        self.init(named: path)
         try makeDirectories()
+        guard try isOpenToOthers() else { return }
+        guard unsafe chmod(self.path, 0o700) == 0 else {
+            throw JournalError(.unusable, "state directory \(self.path) cannot be closed to others: \(SystemCall.lastError())")
+        }
+    }
+
+    /// Whether group or others have rights to the directory that can be taken away.
+    ///
+    /// - Throws: ``JournalError`` of code `unusable` for a directory that is not this process's to close to others.
+    func isOpenToOthers() throws(JournalError) -> Bool {
         var status = stat()
-        guard unsafe stat(self.path, &status) == 0 else {
-            throw JournalError(.unavailable, "state directory \(self.path): \(SystemCall.lastError())")
+        guard unsafe stat(path, &status) == 0 else {
+            throw JournalError(.unavailable, "state directory \(path): \(SystemCall.lastError())")
         }
         guard status.st_mode & S_IFMT == S_IFDIR else {
-            throw JournalError(.unusable, "state directory \(self.path) is not a directory; give another state_dir")
+            throw JournalError(.unusable, "state directory \(path) is not a directory; give another state_dir")
         }
         guard status.st_uid == geteuid() else {
             throw JournalError(
                 .unusable,
-                "state directory \(self.path) belongs to user \(status.st_uid), not to \(geteuid()); change its owner, "
+                "state directory \(path) belongs to user \(status.st_uid), not to \(geteuid()); change its owner, "
                     + "or give another state_dir")
         }
-        if status.st_mode & 0o077 != 0 { try tighten(isShared: status.st_mode & S_ISVTX != 0) }
+        guard status.st_mode & 0o077 != 0 else { return false }
+        try refuseSharing(isSticky: status.st_mode & S_ISVTX != 0)
+        return true
     }
 
     /// Creates the database file with mode 0600 whatever the umask, and tightens those that are there; SQLite gives `-wal` and
@@ -48,7 +65,7 @@ struct StateDirectory: Sendable {
 
     /// SQLite would throw away the log beside an empty file, and with it what was accepted. A new journal has its first page before
     /// it has a log (``JournalSchema/create(path:)``).
-    private func refuseOrphanedLog(_ database: CInt) throws(JournalError) {
+    func refuseOrphanedLog(_ database: CInt) throws(JournalError) {
         let logPath = databasePath + "-wal"
         var (file, log) = (stat(), stat())
         guard unsafe fstat(database, &file) == 0, file.st_size == 0, unsafe stat(logPath, &log) == 0, log.st_size > 0 else {
@@ -83,16 +100,13 @@ struct StateDirectory: Sendable {
     }
 
     /// A `state_dir` of `/tmp` or `/var/lib` must not take the rest of the machine's rights away.
-    private func tighten(isShared: Bool) throws(JournalError) {
+    private func refuseSharing(isSticky: Bool) throws(JournalError) {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
-        guard !isShared, names.isEmpty || names.contains("journal.sqlite") || names.contains("journal.lock") else {
+        guard !isSticky, names.isEmpty || names.contains("journal.sqlite") || names.contains("journal.lock") else {
             throw JournalError(
                 .unusable,
                 "state directory \(path) is open to others and holds more than a journal; chmod it to 0700, or give a "
                     + "state_dir of pivotd's own")
-        }
-        guard unsafe chmod(path, 0o700) == 0 else {
-            throw JournalError(.unusable, "state directory \(path) cannot be closed to others: \(SystemCall.lastError())")
         }
     }
 }

@@ -2,12 +2,13 @@ import ArgumentParser
 import Daemon
 import JSON
 
-/// `pivotd doctor`: checks what the worker needs.
+/// `pivotd doctor`: checks what the worker needs, and asks one that runs for its readiness.
 struct DoctorCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "doctor",
-        abstract: "Check the configuration, the broker, libvirt, QEMU and the permissions on this host.",
-        discussion: "One line for each check; exit code 1 if any fails.")
+        abstract: "Check what a worker needs: the configuration, this host, libvirt, QEMU, the broker and its permissions.",
+        discussion: "One line for each check; exit code 1 if any fails, as a worker would. A worker that runs is asked for its "
+            + "readiness. Nothing is changed, made or sent.")
 
     @Flag(help: "Print JSON.")
     var json = false

@@ -63,9 +63,14 @@ extension PivotdConfiguration {
         return file <= url
     }
 
+    /// - Parameter directory: `$CREDENTIALS_DIRECTORY`.
+    static func transportURLPath(_ file: String, directory: String?) -> String {
+        guard !file.hasPrefix("/"), let directory, !directory.isEmpty else { return file }
+        return "\(directory)/\(file)"
+    }
+
     private static func transportURL(file: String, directory: String?) throws(ConfigurationError) -> Secret {
-        var path = file
-        if !file.hasPrefix("/"), let directory, !directory.isEmpty { path = "\(directory)/\(file)" }
+        let path = transportURLPath(file, directory: directory)
         let text: String
         do {
             text = try String(contentsOf: URL(fileURLWithPath: path), encoding: .utf8)

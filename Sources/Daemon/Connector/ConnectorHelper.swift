@@ -16,15 +16,15 @@ package struct ConnectorHelper: VolumeConnector {
         case disconnect
     }
 
-    private enum Ending: Sendable {
+    enum Ending: Sendable {
         case ended(success: Bool, status: String, output: String, errors: String)
         case late
     }
 
     private static let outputLimit = 1 << 20
 
-    private let executable: String
-    private let timeout: Duration
+    let executable: String
+    let timeout: Duration
     private let logger: Logger
 
     /// - Parameters:
@@ -59,15 +59,7 @@ package struct ConnectorHelper: VolumeConnector {
         let request: JSONValue = ["action": .string(action.rawValue), "connection_info": .object(volume.json)]
         let ending: Ending
         do {
-            ending = try await withThrowingTaskGroup(of: Ending.self) { group in
-                defer { group.cancelAll() }
-                group.addTask { try await execute(request.serialized()) }
-                group.addTask {
-                    try await Task.sleep(for: timeout)
-                    return .late
-                }
-                return try await group.next() ?? .late
-            }
+            ending = try await ask(request)
         } catch is CancellationError {
             throw failure(action, volume, "it was interrupted")
         } catch {
@@ -83,6 +75,19 @@ package struct ConnectorHelper: VolumeConnector {
                 logger.debug("connector helper, \(action.rawValue): \(text)", metadata: ["volume": "\(volume.volumeID ?? "?")"])
             }
             return output
+        }
+    }
+
+    /// Runs the helper within its time limit.
+    func ask(_ request: JSONValue) async throws -> Ending {
+        try await withThrowingTaskGroup(of: Ending.self) { group in
+            defer { group.cancelAll() }
+            group.addTask { try await execute(request.serialized()) }
+            group.addTask {
+                try await Task.sleep(for: timeout)
+                return .late
+            }
+            return try await group.next() ?? .late
         }
     }
 

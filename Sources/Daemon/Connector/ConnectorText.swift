@@ -13,6 +13,11 @@ enum ConnectorText {
         for secret in secrets(in: .object(volume.json)).sorted(by: { $0.count > $1.count }) {
             text = text.replacing(secret, with: JSONValue.redactionMark)
         }
+        return brief(text)
+    }
+
+    /// One line, its end if it is long.
+    static func brief(_ text: String) -> String {
         let lines = text.split(whereSeparator: \.isNewline).map { $0.trimmingCharacters(in: .whitespaces) }
         let line = lines.filter { !$0.isEmpty }.joined(separator: " | ")
         let safe = String(String.UnicodeScalarView(line.unicodeScalars.map { isControl($0) ? "\u{FFFD}" : $0 }))

@@ -1,11 +1,13 @@
 import AMQP
-import Foundation
 import OsloMessaging
 
 extension Doctor {
-    private static let brokerTimeout = Duration.seconds(10)
+    /// For the connection, and for the handshake.
+    private static let connectTimeout = Duration.seconds(5)
+    /// For all that one host is asked, name resolution included.
+    private static let hostTimeout = Duration.seconds(30)
 
-    /// The broker: reached, logged in, and its exchanges and queues as the worker would declare them.
+    /// The broker: each of its hosts by itself, and at one of them what the worker would declare, consume and publish.
     func broker() async -> [Finding] {
         let settings: BrokerSettings
         do {
@@ -13,59 +15,54 @@ extension Doctor {
         } catch {
             return [.failure("broker", "\(error)", remedy: "correct the configuration")]
         }
-        let connection = AMQPConnection(
-            configuration: settings.amqp, logger: logger)
-        return await withTaskGroup(of: [Finding]?.self) { group in
-            group.addTask {
-                try? await connection.run()
-                return nil
-            }
-            group.addTask {
-                if let failure = await connected(connection, settings) { return [failure] }
-                let notes = [await credentials(settings), Self.verification(settings)].compactMap(\.self)
-                let found = [Finding.ok("broker", "\(settings.url)")] + notes
-                return await found + queues(connection, settings)
-            }
-            defer { group.cancelAll() }
-            for await findings in group {
-                if let findings { return findings }
-            }
-            return [.failure("broker", "the connection ended", remedy: "look into the broker's log")]
+        let probes = settings.url.hosts.map {
+            AMQPProbe(AMQPEndpoint($0), configuration: settings.amqp(within: Self.connectTimeout))
         }
+        let errors = await Self.errors(of: probes)
+        let notes = [credentials(settings), Self.verification(settings)].compactMap(\.self)
+        let findings = Self.hosts(settings, errors)
+        guard let index = errors.firstIndex(where: { $0 == nil }) else { return findings }
+        return await findings + notes + queues(probes[index], settings, within: Self.hostTimeout)
     }
 
-    /// nil when connected.
-    private func connected(_ connection: AMQPConnection, _ settings: BrokerSettings) async -> Finding? {
-        await withTaskGroup(of: Finding?.self) { group in
-            defer { group.cancelAll() }
-            group.addTask {
-                var last: AMQPError?
-                var failures = 0
-                for await event in connection.events {
-                    if case .connected = event { return nil }
-                    guard case .disconnected(let error) = event else { continue }
-                    last = error
-                    failures += 1
-                    if !error.isRetriable || failures >= 2 * settings.url.hosts.count { break }
+    /// Why each cannot be used, all tried side by side.
+    private static func errors(of probes: [AMQPProbe]) async -> [AMQPError?] {
+        await withTaskGroup(of: (Int, AMQPError?).self) { group in
+            for (index, probe) in probes.enumerated() {
+                group.addTask {
+                    do throws(AMQPError) {
+                        _ = try await probe.ask(within: hostTimeout)
+                        return (index, nil)
+                    } catch {
+                        return (index, error)
+                    }
                 }
-                return Self.refused(last, settings)
             }
-            group.addTask {
-                try? await Task.sleep(for: Self.brokerTimeout)
-                return Self.refused(nil, settings)
-            }
-            return await group.next() ?? nil
+            return await group.reduce(into: Array(repeating: nil, count: probes.count)) { $0[$1.0] = $1.1 }
         }
     }
 
-    private static func refused(_ error: AMQPError?, _ settings: BrokerSettings) -> Finding {
-        let remedy =
-            switch error?.code {
-            case .authenticationFailed?: "check user name, password and virtual host, and rabbitmqctl list_permissions"
-            case .tls?: "check ssl, ssl_ca_file, ssl_cert_file and ssl_key_file"
-            default: "check transport_url, and that RabbitMQ runs and can be reached"
-            }
-        return .failure("broker", "\(settings.url): \(error.map { "\($0)" } ?? "no answer")", remedy: remedy)
+    /// A finding for each host. The worker does without one that is down as long as there is another; one that refuses it is an error in
+    /// the configuration.
+    static func hosts(_ settings: BrokerSettings, _ errors: [AMQPError?]) -> [Finding] {
+        let isAlone = errors.count == 1
+        let isUsable = errors.contains { $0 == nil }
+        return zip(settings.url.hosts, errors).map { host, error in
+            let name = isAlone ? "broker" : "broker \(AMQPEndpoint(host))"
+            let detail = isAlone ? "\(settings.url)" : "\(host)"
+            guard let error else { return .ok(name, detail) }
+            let finding = Finding.failure(name, "\(detail): \(error)", remedy: Self.remedy(error))
+            let isDown = error.code != .authenticationFailed && error.code != .tls
+            return isUsable && isDown ? finding.asWarning : finding
+        }
+    }
+
+    private static func remedy(_ error: AMQPError) -> String {
+        switch error.code {
+        case .authenticationFailed: "check user name, password and virtual host, and rabbitmqctl list_permissions"
+        case .tls: "check ssl, ssl_ca_file, ssl_cert_file and ssl_key_file"
+        default: "check transport_url, and that RabbitMQ runs and can be reached"
+        }
     }
 
     /// TLS that protects from listeners alone.
@@ -75,7 +72,7 @@ extension Doctor {
     }
 
     /// A password that everybody knows.
-    private func credentials(_ settings: BrokerSettings) async -> Finding? {
+    private func credentials(_ settings: BrokerSettings) -> Finding? {
         let isGuest = settings.url.hosts.contains { $0.username == "guest" && $0.password == "guest" }
         let isLocal = settings.url.hosts.allSatisfy { ["localhost", "127.0.0.1", "::1"].contains($0.name) }
         guard isGuest, !isLocal else { return nil }
@@ -93,5 +90,18 @@ struct BrokerSettings: Sendable {
         url = try TransportURL(parsing: bus.transportURL.reveal())
         amqp = try bus.amqpConfiguration(name: "pivotd doctor")
         topology = try bus.topology()
+    }
+
+    func amqp(within limit: Duration) -> AMQPConfiguration {
+        var configuration = amqp
+        configuration.connectTimeout = limit
+        return configuration
+    }
+}
+
+extension AMQPEndpoint {
+    init(_ host: TransportURL.Host) {
+        let user = AMQPCredentials(username: host.username, password: host.password)
+        self.init(host: host.name, port: host.port, credentials: user)
     }
 }

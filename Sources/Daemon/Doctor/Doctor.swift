@@ -2,7 +2,8 @@ package import JSON
 import Logging
 import OrderedCollections
 
-/// Checks what the worker needs, without changing anything: the broker, its queues, libvirt, QEMU, the host.
+/// Checks what the worker needs, without changing anything: the host, libvirt, QEMU, the broker and its queues; and asks a worker
+/// that runs for its readiness.
 package struct Doctor: Sendable {
     let configuration: PivotdConfiguration
     /// The configuration file that was read; it may be missing.
@@ -17,10 +18,11 @@ package struct Doctor: Sendable {
 
     /// All checks, in the order in which the worker would meet them.
     package func examine() async -> [Finding] {
-        let host = configurationFile() + stateDirectory() + connectorHelper() + allowedPaths()
         async let hypervisor = hypervisor()
         async let broker = broker()
-        return await host + hypervisor + broker
+        async let connector = connectorHelper()
+        let host = await configurationFile() + brokerFiles() + stateDirectory() + worker()
+        return await host + connector + allowedPaths() + hypervisor + broker
     }
 
     /// `{"healthy": …, "checks": […]}`

@@ -112,14 +112,7 @@ package final class HealthServer: Sendable {
     }
 
     private static func reason(_ error: any Error) -> String {
-        guard let error = error as? IOError else { return "\(error)" }
-        let message = unsafe String(cString: strerror(error.errnoCode))
-        switch error.errnoCode {
-        case EADDRINUSE: return "the port is in use by another process (\(message))"
-        case EADDRNOTAVAIL: return "no network interface of this machine has the address (\(message))"
-        case EACCES: return "not permitted (\(message))"
-        default: return message
-        }
+        (error as? IOError).map { ListenAddress.reason($0.errnoCode) } ?? "\(error)"
     }
 }
 

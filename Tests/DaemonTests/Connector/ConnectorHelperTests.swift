@@ -77,6 +77,22 @@ struct ConnectorHelperTests {
         #expect(!Self.runs(child))
     }
 
+    @Test("only a helper that says so is asked whether it could work, and how long it may think is limited")
+    func checks() async throws {
+        let directory = try HelperDirectory()
+        let mark = "# pivotd-connector: check"
+        #expect(!(try directory.helper("cat > /dev/null").knowsCheck))
+        #expect(!(try directory.helper(String(repeating: "#\n", count: 4096) + mark).knowsCheck))
+        let helper = try directory.helper("\(mark)\ncat > \(directory.path)/request; echo warning >&2")
+        #expect(helper.knowsCheck)
+        #expect(await helper.check() == nil)
+        let request = try JSONValue(parsing: try Data(contentsOf: URL(fileURLWithPath: "\(directory.path)/request")))
+        #expect(request == ["action": "check"])
+        #expect(await (try directory.helper("echo no brick >&2; exit 1")).check() == "no brick")
+        #expect(await (try directory.helper("exit 1")).check()?.contains("without a word") == true)
+        #expect(await (try directory.helper("sleep 600", timeout: .milliseconds(300))).check()?.contains("was killed") == true)
+    }
+
     @Test("endless output is bounded")
     func endlessOutput() async throws {
         let directory = try HelperDirectory()

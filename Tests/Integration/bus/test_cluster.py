@@ -41,6 +41,9 @@ def test_the_home_node_of_the_shared_queue_is_down(cluster, second_worker):
         until(lambda: "home node down of homes" in worker.get("/readyz")[1], 60, lambda: worker.log()[-2000:])
         assert worker.get("/readyz")[0] == 200 and answered(own)
         assert worker.log().count("the queue's home node is down: nothing is consumed from it") == 1
+        where = ["--libvirt-uri", "dry-run:", "--state-dir", worker.state, "--http-address", f"127.0.0.1:{worker.http}"]
+        code, said, _ = worker.command("doctor", *where)
+        assert code == 0 and "start the cluster's node" in said and "is ready; " in said, said
         worker.restart_hard()
         assert answered(own)
     finally:

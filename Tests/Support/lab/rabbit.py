@@ -128,11 +128,11 @@ class Rabbit:
         return run(f"{PROGRAMS}/rabbitmqctl", "-q", *arguments, env=self.env, timeout=timeout)
 
     @contextlib.contextmanager
-    def user(self, name: str, *, configure: str = ".*", write: str = ".*") -> Iterator[str]:
+    def user(self, name: str, *, configure: str = ".*", write: str = ".*", read: str = ".*") -> Iterator[str]:
         """A user with these permissions, and the URL for it; taken away in the end."""
         password = f"{name}-pw"
         self.control("add_user", name, password)
-        self.control("set_permissions", "-p", "lab", name, configure, write, ".*")
+        self.control("set_permissions", "-p", "lab", name, configure, write, read)
         try:
             yield self.url.replace(self.url.split("@")[0], f"rabbit://{name}:{password}")
         finally:

@@ -1,0 +1,82 @@
+internal import Foundation
+internal import Synchronization
+
+/// Asks one broker address what this user may do there; nothing is declared, consumed or sent by it.
+package struct AMQPProbe: Sendable {
+    package let endpoint: AMQPEndpoint
+    let configuration: AMQPConfiguration
+
+    /// - Parameter configuration: its own endpoints do not count.
+    package init(_ endpoint: AMQPEndpoint, configuration: AMQPConfiguration) {
+        self.endpoint = endpoint
+        self.configuration = configuration
+    }
+
+    /// Connects, asks, and closes the connection.
+    ///
+    /// - Parameter limit: for all of it; name resolution, for one, has no limit of its own.
+    /// - Returns: an answer for each question, in their order; after a publish to a broker that blocks publishers all are no.
+    /// - Throws: why there is no connection, or why it was lost.
+    package func ask(_ questions: [AMQPQuestion] = [], within limit: Duration) async throws(AMQPError) -> [AMQPAnswer] {
+        try configuration.validate()
+        return try await withCheckedContinuation { (continuation: Reply<[AMQPAnswer]>) in
+            let reply = OnceReply(continuation)
+            let thread = Thread { reply.resume(Result { () throws(AMQPError) in try answers(to: questions) }) }
+            thread.name = "amqp-probe"
+            // librabbitmq decodes nested tables by recursion, as deep as a header frame allows.
+            thread.stackSize = 32 << 20
+            thread.start()
+            DispatchQueue.global().asyncAfter(deadline: .now() + limit / .seconds(1)) {
+                reply.resume(.failure(Self.silence(limit)))
+            }
+        }.get()
+    }
+
+    private func answers(to questions: [AMQPQuestion]) throws(AMQPError) -> [AMQPAnswer] {
+        let session = try connect()
+        defer { session.closeConnection() }
+        guard !questions.isEmpty else { return [] }
+        try session.openChannels()
+        var answers: [AMQPAnswer] = []
+        for question in questions {
+            do throws(AMQPError) {
+                answers.append(try session.answer(question))
+            } catch {
+                guard error.code == .timedOut, let reason = try? session.blockReason() else { throw error }
+                // The broker reads no more of this connection.
+                let blocked = AMQPError(code: .timedOut, message: "RabbitMQ blocks publishers: \(reason)")
+                return answers + Array(repeating: .no(blocked), count: questions.count - answers.count)
+            }
+        }
+        return answers
+    }
+
+    private func connect() throws(AMQPError) -> Session {
+        let began = ContinuousClock.now
+        do throws(AMQPError) {
+            return try Session(endpoint: endpoint, configuration: configuration)
+        } catch {
+            let isSilent = error.replyCode == nil && .now - began >= configuration.connectTimeout
+            throw isSilent ? Self.silence(configuration.connectTimeout) : error
+        }
+    }
+
+    private static func silence(_ limit: Duration) -> AMQPError {
+        AMQPError(code: .timedOut, message: "no answer within \(limit.components.seconds) s")
+    }
+}
+
+/// A continuation that the first of several results resumes.
+private final class OnceReply<Value: Sendable>: Sendable {
+    private let reply: Mutex<Reply<Value>?>
+
+    init(_ reply: Reply<Value>) { self.reply = Mutex(reply) }
+
+    func resume(_ result: Result<Value, AMQPError>) {
+        let reply = reply.withLock { reply in
+            defer { reply = nil }
+            return reply
+        }
+        reply?.resume(returning: result)
+    }
+}

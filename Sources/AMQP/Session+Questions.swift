@@ -1,0 +1,116 @@
+internal import CRabbitMQ
+
+/// Each permission is asked for by a method that RabbitMQ checks it for, with an argument that it then refuses: the permissions come
+/// first (`rabbit_channel:handle_method`), and nothing is made, taken or sent, whoever does the same for real at that moment.
+extension Session {
+    /// Answers one question; its channel is open again afterwards.
+    ///
+    /// - Throws: when the connection does not survive it.
+    func answer(_ question: AMQPQuestion) throws(AMQPError) -> AMQPAnswer {
+        switch question {
+        case .exchange(let exchange):
+            var (passive, impossible) = (exchange, exchange)
+            passive.passive = true
+            impossible.arguments["alternate-exchange"] = 0
+            return try answer(
+                AMQPTopology(exchanges: [passive]), AMQPTopology(exchanges: [exchange]), AMQPTopology(exchanges: [impossible]),
+                complaint: "alternate-exchange")
+        case .queue(let queue):
+            var (passive, impossible) = (queue, queue)
+            passive.passive = true
+            impossible.arguments["x-dead-letter-exchange"] = 0
+            return try answer(
+                AMQPTopology(queues: [passive]), AMQPTopology(queues: [queue]), AMQPTopology(queues: [impossible]),
+                complaint: "x-dead-letter-exchange")
+        case .binding(let binding):
+            return try answer(Channel.topology) { () throws(AMQPError) in try unbindNothing(binding) }
+        case .consumer(let consumer):
+            return try answer(Channel.consume, complaint: "x-priority") { () throws(AMQPError) in try consumeImpossibly(consumer)
+            }
+        case .publish(let exchange, let routingKey):
+            let complaint = exchange.isEmpty ? "expiration" : "user_id"
+            return try answer(Channel.publish, complaint: complaint) { () throws(AMQPError) in
+                try publishImpossibly(exchange, routingKey)
+            }
+        }
+    }
+
+    private func answer(
+        _ passive: AMQPTopology, _ active: AMQPTopology, _ impossible: AMQPTopology, complaint: String
+    ) throws(AMQPError) -> AMQPAnswer {
+        switch try answer(Channel.topology, { () throws(AMQPError) in _ = try declare(passive) }) {
+        case .no(let error): return .no(error)
+        case .yes:
+            // It is there, so this makes nothing: the broker compares, and refuses what differs.
+            return try answer(Channel.topology) { () throws(AMQPError) in _ = try declare(active) }
+        case .notThereYet:
+            let answer = try answer(Channel.topology, complaint: complaint) { () throws(AMQPError) in _ = try declare(impossible)
+            }
+            return if case .yes = answer { .notThereYet } else { answer }
+        }
+    }
+
+    /// Carries a method out and opens its channel again when the broker closed that.
+    ///
+    /// - Parameter complaint: what the broker says of the method when its permissions are there.
+    private func answer(
+        _ channel: UInt16, complaint: String? = nil, _ method: () throws(AMQPError) -> Void
+    ) throws(AMQPError) -> AMQPAnswer {
+        do throws(AMQPError) {
+            try method()
+            return .yes
+        } catch {
+            guard error.code == .channelClosed else { throw error }
+            try confirmChannelClose(channel)
+            try openChannel(channel)
+            if let complaint, error.replyCode == 406, error.message.contains(complaint) { return .yes }
+            return error.replyCode == 404 && !error.isHomeNodeDown ? .notThereYet : .no(error)
+        }
+    }
+
+    /// Removes a binding that nobody has, for its argument: it takes the permissions of making one.
+    private func unbindNothing(_ binding: QueueBinding) throws(AMQPError) {
+        defer { pool.recycle() }
+        let arguments = binding.arguments.merging(["x-pivotd-asks": true]) { first, _ in first }
+        unsafe _ = amqp_queue_unbind(
+            state, Channel.topology, try pool.bytes(binding.queue), try pool.bytes(binding.exchange),
+            try pool.bytes(binding.routingKey), try pool.table(arguments))
+        try checkLastReply()
+    }
+
+    /// With a priority that is not a number.
+    private func consumeImpossibly(_ consumer: ConsumerDeclaration) throws(AMQPError) {
+        var consumer = consumer
+        consumer.arguments["x-priority"] = "not a number"
+        try cancel(tag: try consume(consumer, queue: consumer.queue, prefetch: 1))
+    }
+
+    /// With an expiration that is not a number; where routing keys have permissions of their own, which RabbitMQ 4 looks at after
+    /// that, with a sender who is somebody else.
+    private func publishImpossibly(_ exchange: String, _ routingKey: String) throws(AMQPError) {
+        let properties = exchange.isEmpty ? AMQPProperties(expiration: "not a number") : AMQPProperties(userID: "somebody else")
+        let message = AMQPMessage(body: [], properties: properties)
+        try publish(message, exchange: exchange, routingKey: routingKey, mandatory: false)
+        // Whatever it answers to the publish comes before this.
+        try selectConfirms(Channel.publish)
+    }
+
+    /// Why the broker takes no publishes, when it has said so.
+    func blockReason() throws(AMQPError) -> String? {
+        var reader = FrameReader(bodyLimit: 0, tailLimit: 0)
+        while let frame = try reader.next(self) {
+            if case .blocked(let reason) = frame { return reason }
+        }
+        return nil
+    }
+
+    /// Without its channels, which go with it.
+    func closeConnection() {
+        setTimeout(.seconds(2))
+        unsafe _ = amqp_connection_close(state, AMQP_REPLY_SUCCESS)
+    }
+
+    func openChannels() throws(AMQPError) {
+        for channel in [Channel.consume, Channel.publish, Channel.topology] { try openChannel(channel) }
+    }
+}

@@ -1,0 +1,121 @@
+import Glibc
+import NIOCore
+import NIOHTTP1
+import NIOPosix
+
+/// Reads a page of a ``HealthServer``.
+package enum HealthClient {
+    package struct Page: Sendable, Hashable {
+        package let status: Int
+        /// Its first 64 KiB.
+        package let body: String
+
+        package init(status: Int, body: String) {
+            self.status = status
+            self.body = body
+        }
+    }
+
+    private static let bodyLimit = 64 << 10
+
+    /// `GET path`.
+    ///
+    /// - Parameter patience: for the connection, and again for the answer.
+    /// - Throws: what there is instead of an HTTP answer, in words.
+    package static func get(_ path: String, of address: ListenAddress, patience: Duration) async throws(HealthServer.Failure)
+        -> Page
+    {
+        let loop = MultiThreadedEventLoopGroup.singleton.any()
+        let answer = loop.makePromise(of: Page.self)
+        do {
+            let channel = try await ClientBootstrap(group: loop)
+                .connectTimeout(TimeAmount(patience))
+                .channelInitializer { channel in
+                    channel.eventLoop.makeCompletedFuture {
+                        let pipeline = channel.pipeline.syncOperations
+                        try pipeline.addHTTPClientHandlers()
+                        try pipeline.addHandler(PageReader(answer: answer, limit: bodyLimit, patience: TimeAmount(patience)))
+                    }
+                }
+                .connect(host: address.host, port: Int(address.port)).get()
+            let headers: HTTPHeaders = ["Host": "\(address)", "Connection": "close"]
+            let head = HTTPRequestHead(version: .http1_1, method: .GET, uri: path, headers: headers)
+            channel.write(HTTPClientRequestPart.head(head), promise: nil)
+            channel.writeAndFlush(HTTPClientRequestPart.end(nil), promise: nil)
+        } catch {
+            answer.fail(error)
+        }
+        do {
+            return try await answer.futureResult.get()
+        } catch {
+            throw HealthServer.Failure(description: "http://\(address)\(path): \(reason(error))")
+        }
+    }
+
+    private static func reason(_ error: any Error) -> String {
+        switch error {
+        case let error as NIOConnectionError: error.connectionErrors.first.map { reason($0.error) } ?? "no connection"
+        case let error as IOError where error.errnoCode == ECONNREFUSED: "nobody listens"
+        case let error as IOError: ListenAddress.reason(error.errnoCode)
+        case ChannelError.connectTimeout, is PageReader.Silence: "no answer"
+        default: "no HTTP answer"
+        }
+    }
+}
+
+/// Puts one answer together.
+private final class PageReader: ChannelInboundHandler {
+    typealias InboundIn = HTTPClientResponsePart
+
+    struct Silence: Error {}
+    struct NoAnswer: Error {}
+
+    private let answer: EventLoopPromise<HealthClient.Page>
+    private let limit: Int
+    private let patience: TimeAmount
+    private var status = 0
+    private var body = ByteBuffer()
+    private var end: Scheduled<Void>?
+
+    init(answer: EventLoopPromise<HealthClient.Page>, limit: Int, patience: TimeAmount) {
+        self.answer = answer
+        self.limit = limit
+        self.patience = patience
+    }
+
+    func channelActive(context: ChannelHandlerContext) {
+        let channel = context.channel
+        end = context.eventLoop.scheduleTask(in: patience) { [answer] in
+            answer.fail(Silence())
+            channel.close(promise: nil)
+        }
+        context.fireChannelActive()
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        switch unwrapInboundIn(data) {
+        case .head(let head): status = Int(head.status.code)
+        case .body(var part):
+            body.writeBuffer(&part)
+            if body.readableBytes >= limit { finish(context) }
+        case .end: finish(context)
+        }
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        answer.fail(error)
+        context.close(promise: nil)
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        end?.cancel()
+        answer.fail(NoAnswer())
+        context.fireChannelInactive()
+    }
+
+    private func finish(_ context: ChannelHandlerContext) {
+        let text = body.readSlice(length: min(limit, body.readableBytes)) ?? ByteBuffer()
+        answer.succeed(HealthClient.Page(status: status, body: String(buffer: text)))
+        context.close(promise: nil)
+    }
+}
