@@ -1,5 +1,6 @@
 """volume_swap.* as a stock oslo.messaging listener gets them."""
 
+from bus.dry import SETTINGS, dry_swap
 from expectations import assert_moved, assert_stayed, swap_arguments
 from lab.processes import until
 from nova import exception
@@ -44,3 +45,22 @@ def test_error(lab, rpc, guest, notifications):
     error = wait_for(notifications, "volume_swap.error", new.id)[-1]
     assert error.event_type == "volume_swap.error" and error.priority == "error" and error.payload["task_id"] == task
     assert_stayed(guest, new)
+
+
+def test_an_abort_of_a_task_that_waits(second_worker, notifications):
+    """It never began; it is told, logged and counted all the same."""
+    worker, rpc = second_worker(SETTINGS, libvirt_uri="dry-run:?rate=1")
+    first, second = dry_swap(), dry_swap()
+    second["instance"] = first["instance"]
+    calls = [rpc.later("swap_volume", **first)]
+    until(lambda: rpc.call("list_swaps", states=["copying"])["swaps"], 20, "the first does not copy")
+    calls.append(rpc.later("swap_volume", **second))
+    task = until(lambda: rpc.call("list_swaps", states=["queued"])["swaps"], 20, "not queued")[0]["task_id"]
+    assert rpc.call("abort_swap", task_id=task)["state"] == "aborted"
+    assert isinstance(calls[1].error(), exception.VolumeRebaseFailed)
+    (error,) = wait_for(notifications, "volume_swap.error", second["new_volume_id"])
+    assert error.payload["task_id"] == task and error.payload["state"] == "aborted"
+    assert any(task in line and "aborted by request" in line for line in worker.log().splitlines())
+    assert worker.metrics()['pivotd_swaps_total{result="aborted",reason="aborted"}'] == 1
+    rpc.call("abort_swap", task_id=rpc.call("list_swaps", states=["copying"])["swaps"][0]["task_id"])
+    calls[0].error()

@@ -71,7 +71,7 @@ final class BusHealth: Sendable {
             return "the broker does not answer: a reply has not been confirmed for \(sight.oldestUnconfirmed.rounded)"
         }
         switch sight.serving {
-        case .suspended(let reason): return "not consuming: \(reason)"
+        case .suspended(let reason): return "swaps are not taken on: \(reason)"
         case .draining: return "not consuming: stopping"
         case .idle: return "not consuming yet"
         case .consuming: return sight.isConsuming ? nil : "not consuming: the queues are being declared"

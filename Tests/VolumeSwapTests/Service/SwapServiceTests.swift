@@ -146,6 +146,7 @@ struct SwapServiceTests {
             for await _ in copies { break }
             let status = try await service.abort(.task(TaskID("second")))
             #expect(status["state"] == "aborted")
+            #expect(bench.bench.observer.log.contains("ended"))
             let reply = try await bench.nextReply()
             #expect(reply.id == TaskID("second"))
             #expect(reply.outcome == .failure(.abortedByRequest))
