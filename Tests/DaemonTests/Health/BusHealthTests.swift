@@ -39,7 +39,7 @@ import Testing
     @Test func aBrokerThatTakesNothingIsNotReady() {
         #expect(detail { $0.blockedReason = "low on memory" }.contains("memory or disk alarm (low on memory)"))
         #expect(detail { $0.oldestUnconfirmed = .seconds(31) }.hasSuffix("has not been confirmed for 31 s"))
-        #expect(detail { $0.serving = .suspended(reason: "disk full") } == "not consuming: disk full")
+        #expect(detail { $0.serving = .suspended(reason: "disk full") } == "swaps are not taken on: disk full")
         #expect(detail { $0.isConsuming = false }.hasPrefix("not consuming"))
         #expect(detail { $0.consuming = .init(isConnected: false) } == "no connection to the broker yet")
     }
