@@ -41,7 +41,7 @@ package struct HypervisorChoice: Sendable {
     /// The settings of swaps on this hypervisor: nothing is forbidden where nothing is real.
     package func settings(_ configuration: PivotdConfiguration) -> SwapSettings {
         var settings = configuration.swapSettings
-        if isDryRun { settings.allowedPaths = PathPolicy(["/"]) }
+        if isDryRun { settings.volumes.allowedPaths = PathPolicy(["/"]) }
         return settings
     }
 }

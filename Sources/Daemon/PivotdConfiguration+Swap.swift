@@ -3,9 +3,9 @@ import VolumeSwap
 extension PivotdConfiguration {
     /// The part of the configuration that swaps depend on.
     var swapSettings: SwapSettings {
-        var settings = SwapSettings(allowedPaths: PathPolicy(hypervisor.allowedPaths))
-        settings.mountPointBase = hypervisor.mountPointBase
-        settings.prefersQEMUInitiator = hypervisor.preferQEMUInitiator
+        var settings = SwapSettings(volumes: VolumeSettings(allowedPaths: PathPolicy(hypervisor.allowedPaths)))
+        settings.volumes.mountPointBase = hypervisor.mountPointBase
+        settings.volumes.prefersQEMUInitiator = hypervisor.preferQEMUInitiator
         settings.maxConcurrentSwaps = daemon.maxConcurrentSwaps
         settings.sampleInterval = min(.seconds(1), max(.milliseconds(100), daemon.progressInterval))
         settings.storeRetry = daemon.storeRetry

@@ -93,7 +93,7 @@ struct Bench {
     }
 
     var environment: SwapEnvironment {
-        var settings = SwapSettings(allowedPaths: PathPolicy(["/volumes", "/dev/loop*"]))
+        var settings = SwapSettings(volumes: VolumeSettings(allowedPaths: PathPolicy(["/volumes", "/dev/loop*"])))
         settings.sampleInterval = .milliseconds(20)
         settings.pivotTries = 3
         settings.storeRetry = storeRetry

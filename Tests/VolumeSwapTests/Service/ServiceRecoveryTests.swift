@@ -184,7 +184,8 @@ struct ServiceRecoveryTests {
             let first = try await bench.nextReply()
             var again = Fixture.record("task-1")
             again.replyTo = ReplyTo(messageID: "another", queue: "reply", timeout: nil)
-            #expect(await bench.submit(again) == "under way")
+            // By the time it asks on a busy machine the first may be settled.
+            #expect(["under way", "ended"].contains(await bench.submit(again)))
             let second = try await bench.nextReply()
             #expect(second.outcome == first.outcome)
             #expect(second.replyTo == again.replyTo)

@@ -19,7 +19,8 @@ final class SimWorld: @unchecked Sendable {
     let mutation: SimMutation?
     let loop: SimLoop
     let logger: Logger
-    private(set) var settings = SwapSettings(allowedPaths: PathPolicy(["/volumes", "/dev/vg", "/dev/mapper", "/dev/dm-*"]))
+    private(set) var settings = SwapSettings(
+        volumes: VolumeSettings(allowedPaths: PathPolicy(["/volumes", "/dev/vg", "/dev/mapper", "/dev/dm-*"])))
     private(set) lazy var libvirt = SimLibvirt(self)
     private(set) lazy var broker = SimBroker(self)
     private(set) lazy var checks = SimChecks(self)

@@ -3,14 +3,13 @@ import OrderedCollections
 
 /// Turns connection_info into a destination that libvirt understands, connecting the volume where that is needed.
 struct VolumeResolver {
-    let environment: SwapEnvironment
+    let hypervisor: any Hypervisor
+    let connector: any VolumeConnector
+    let settings: VolumeSettings
     /// Hears of what has to be undone.
     let ledger: AttachmentLedger
 
     private static let argument = "new_connection_info"
-
-    private var hypervisor: any Hypervisor { environment.hypervisor }
-    private var connector: any VolumeConnector { environment.connector }
 
     struct Resolved {
         var source: VolumeSource
@@ -24,7 +23,6 @@ struct VolumeResolver {
 
     /// What the text alone says.
     func target(_ connection: ConnectionInfo) throws(SwapFailure) -> VolumeTarget {
-        let settings = environment.settings
         return try connection.target(
             mountPointBase: settings.mountPointBase,
             attachesISCSI: connection.attachesISCSI(
@@ -64,8 +62,9 @@ struct VolumeResolver {
 
     /// A share's volume that is not there: the connector mounts the share, where there is one.
     private func share(_ connection: ConnectionInfo, _ path: String, _ format: String, _ ids: [String]) async throws -> Resolved {
-        let base = environment.settings.mountPointBase
-        guard let share = try connection.share(mountPointBase: base, argument: Self.argument), await !isMounted(share) else {
+        guard let share = try connection.share(mountPointBase: settings.mountPointBase, argument: Self.argument),
+            await !isMounted(share)
+        else {
             throw SwapFailure.invalidVolume("the new volume \(path) does not exist on this host", .newVolumeMissing)
         }
         if connector.isConfigured { return try await attached(connection, format, ids) }
@@ -87,7 +86,7 @@ struct VolumeResolver {
 
     /// What is at a path that `allowed_paths` allows, nothing opened yet; nil when nothing is there.
     private func place(at path: String) async throws(SwapFailure) -> PathDescription? {
-        let allowedPaths = environment.settings.allowedPaths
+        let allowedPaths = settings.allowedPaths
         let answer = await hypervisor.look(at: path, of: .swap)
         guard answer.place.map(allowedPaths.allows) ?? allowedPaths.allows(resolved: path) else {
             let real = answer.place.map { $0.canonicalPath == path ? "" : " (which is \($0.canonicalPath))" } ?? ""

@@ -21,7 +21,7 @@ final class SwapPreflight: Sendable {
         self.environment = environment
         self.request = request
         self.task = task
-        let resolver = VolumeResolver(environment: environment, ledger: ledger)
+        let resolver = environment.resolver(ledger)
         if isResumed, environment.connector.isConfigured, (try? resolver.target(request.newConnection)) == .connector {
             ledger.noteAttachment()
         }
@@ -36,7 +36,7 @@ final class SwapPreflight: Sendable {
     var volumeInUse: VolumeInUse? { seen.withLock { $0 } }
 
     private var hypervisor: any Hypervisor { environment.hypervisor }
-    private var mountPointBase: String { environment.settings.mountPointBase }
+    private var mountPointBase: String { environment.settings.volumes.mountPointBase }
     private var inUse: InUseCheck { InUseCheck(hypervisor: hypervisor, request: request) }
     private var comparison: LocationComparison { LocationComparison(hypervisor: hypervisor) }
 
@@ -194,7 +194,7 @@ final class SwapPreflight: Sendable {
     }
 
     private func resolve(_ domain: DomainIdentity) async throws -> VolumeResolver.Resolved {
-        let resolver = VolumeResolver(environment: environment, ledger: ledger)
+        let resolver = environment.resolver(ledger)
         let target = try resolver.target(request.newConnection)
         if let task { try environment.reservations.reserve(Self.identity(of: request), for: task) }
         if case .connector = target {

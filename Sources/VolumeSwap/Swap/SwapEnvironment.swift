@@ -30,5 +30,10 @@ package final class SwapEnvironment: Sendable {
 
     package var settings: SwapSettings { currentSettings.withLock { $0 } }
 
+    /// - Parameter ledger: hears of what has to be undone.
+    func resolver(_ ledger: AttachmentLedger) -> VolumeResolver {
+        VolumeResolver(hypervisor: hypervisor, connector: connector, settings: settings.volumes, ledger: ledger)
+    }
+
     func change(_ settings: SwapSettings) { currentSettings.withLock { $0 = settings } }
 }

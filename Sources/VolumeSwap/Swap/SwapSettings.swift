@@ -1,10 +1,6 @@
 /// The worker's settings as far as a swap depends on them.
 package struct SwapSettings: Sendable {
-    package var allowedPaths: PathPolicy
-    /// nova's directory of mounted shares.
-    package var mountPointBase = "/var/lib/nova/mnt"
-    /// Reach iSCSI volumes by QEMU's own initiator also where a connector could attach them.
-    package var prefersQEMUInitiator = false
+    package var volumes: VolumeSettings
     package var defaults = SwapOptions()
     package var maxConcurrentSwaps = 8
     /// How long between two looks at a running copy: progress, time-outs, and the net under lost events.
@@ -18,5 +14,5 @@ package struct SwapSettings: Sendable {
     /// Called after a phase was handed to the journal. Debug builds stop here on purpose, to be killed.
     package var onPhase: @Sendable (SwapPhase) async -> Void = { _ in }
 
-    package init(allowedPaths: PathPolicy) { self.allowedPaths = allowedPaths }
+    package init(volumes: VolumeSettings) { self.volumes = volumes }
 }

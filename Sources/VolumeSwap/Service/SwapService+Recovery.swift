@@ -56,7 +56,7 @@ extension SwapService {
             environment.domainLocks.learn(plan.domain.name, key)
             environment.domainLocks.take(key, for: record.id)
             let ids = (try? SwapRequest(resuming: record.args, plan))?.newVolumeIDs ?? []
-            environment.reservations.keep(plan, ids: ids, for: record.id)
+            environment.reservations.keep(plan.destination.location, ids: ids, for: record.id)
             entry = Self.resumption(record, plan)
         }
         let ticket = executor.reserve(key)

@@ -1,12 +1,6 @@
 package import JSON
 import OrderedCollections
 
-/// How the copy is done: nova's way (`rebase`) or `virDomainBlockCopy` (`copy`).
-package enum SwapStrategy: String, Sendable, Hashable, Codable {
-    case rebase
-    case copy
-}
-
 /// The `options` argument of `swap_volume`, laid over the worker's defaults.
 package struct SwapOptions: Sendable, Hashable, Codable {
     /// nil is `auto`.

@@ -34,8 +34,8 @@ package final class VolumeReservations: Sendable {
     /// Holds what a task from before a restart was about to use, or uses. It was that task's then, so that nobody is asked.
     ///
     /// - Parameter ids: the new volume's ids, where they are known.
-    package func keep(_ plan: SwapPlan, ids: [String] = [], for task: TaskID) {
-        let identity = VolumeIdentity(text: plan.destination.location).union(VolumeIdentity(ids: ids))
+    package func keep(_ location: VolumeLocation, ids: [String] = [], for task: TaskID) {
+        let identity = VolumeIdentity(text: location).union(VolumeIdentity(ids: ids))
         held.withLock { $0[task] = ($0[task] ?? VolumeIdentity()).union(identity) }
     }
 

@@ -44,23 +44,6 @@ package struct SwapRequest: Sendable {
         options = try SwapOptions(json: args["options"], defaults: defaults)
     }
 
-    /// Reads the arguments of a task that is under way since before a restart.
-    ///
-    /// What has been accepted is carried through, also where another version would refuse it today: the plan has what counts.
-    ///
-    /// - Throws: ``SwapFailure`` where there is no connection_info at all, which no version accepts.
-    package init(resuming args: JSONObject, _ plan: SwapPlan) throws(SwapFailure) {
-        let named = try? InstanceReference(json: args["instance"])
-        instance = named ?? InstanceReference(uuid: plan.domain.uuid, name: plan.domain.name)
-        oldConnection = try ConnectionInfo(resuming: args["old_connection_info"], argument: "old_connection_info")
-        newConnection = try ConnectionInfo(resuming: args["new_connection_info"], argument: "new_connection_info")
-        disk = plan.disk
-        resizeToGiB = (plan.resizeToBytes ?? 0) / Self.bytesPerGiB
-        oldVolumeID = args["old_volume_id"]?.stringValue
-        newVolumeID = args["new_volume_id"]?.stringValue
-        options = plan.options
-    }
-
     /// A disk's name without `/dev/`.
     package static func diskName(_ text: String) -> String { text.hasPrefix("/dev/") ? String(text.dropFirst(5)) : text }
 
