@@ -76,11 +76,12 @@ let package = Package(
         module("VolumeSwap", ["JSON", .logging, .collections, .deque]),
         module("Journal", ["JSON", "VolumeSwap", .grdb, .logging]),
         module("Capture", ["JSON", "OsloMessaging", .logging]),
+        module("SwapBus", ["JSON", "OsloMessaging", "VolumeSwap", "Observability", .collections, .logging, .metrics]),
         module("Observability", ["JSON", .logging, .metrics, .nioCore, .nioHTTP1, .nioPosix]),
         module(
             "Daemon",
             [
-                "JSON", "AMQP", "Libvirt", "OsloMessaging", "VolumeSwap", "Journal", "Capture", "Observability",
+                "JSON", "AMQP", "Libvirt", "OsloMessaging", "VolumeSwap", "SwapBus", "Journal", "Capture", "Observability",
                 .configuration, .yams, .logging, .metrics, .serviceLifecycle, .unixSignals, .subprocess, .system,
             ]),
         .executableTarget(
@@ -97,6 +98,7 @@ let package = Package(
         tests("LibvirtTests", ["Libvirt", .logging]),
         tests("OsloMessagingTests", ["OsloMessaging", "AMQP", "JSON"]),
         tests("VolumeSwapTests", ["VolumeSwap", "JSON"]),
+        tests("SwapBusTests", ["SwapBus", "VolumeSwap", "OsloMessaging", "JSON", .collections]),
         tests("JournalTests", ["Journal", "VolumeSwap", "JSON", .grdb, .logging]),
         tests("CaptureTests", ["Capture", "OsloMessaging", "JSON"]),
         tests("ObservabilityTests", ["Observability", "JSON", .logging, .metrics]),

@@ -39,6 +39,15 @@ final class PeerVerification {
         unsafe Self.reason(verification: error.pointee, handshake: copenssl_last_reason(), host: host, tls)
     }
 
+    /// Of a broker that ends the connection right after the handshake: its alert is lost where a write fails before it was read.
+    func likelyReason(of error: AMQPError) -> String? {
+        guard error.replyCode == nil, error.code != .timedOut else { return nil }
+        let wish =
+            tls.certFile.map { "refuse the client certificate \($0)" }
+            ?? "want a client certificate (ssl_cert_file, ssl_key_file)"
+        return "the broker ends the connection right after the handshake; it may \(wish)"
+    }
+
     /// - Parameters:
     ///   - verification: an `X509_V_ERR_…`.
     ///   - handshake: an `SSL_R_…`, 0 for none.

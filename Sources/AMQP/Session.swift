@@ -80,7 +80,9 @@ final class Session {
                 throw AMQPError(code: .authenticationFailed, message: text, replyCode: 530)
             default:
                 // TLS 1.3: the broker says what it misses only once the handshake is over.
-                if let reason = verification?.reason { throw AMQPError(code: .tls, message: reason, isRetriable: true) }
+                if let reason = verification.flatMap({ $0.reason ?? $0.likelyReason(of: error) }) {
+                    throw AMQPError(code: .tls, message: reason, isRetriable: true)
+                }
                 let isStrange = verification == nil && error.replyCode == nil && error.code != .timedOut
                 let hint = isStrange ? "; is this a TLS port? (rabbits://, ssl)" : ""
                 throw AMQPError(code: .connectFailed, message: error.message + hint, replyCode: error.replyCode)

@@ -1,3 +1,4 @@
+import SwapBus
 import AMQP
 import Foundation
 import Journal

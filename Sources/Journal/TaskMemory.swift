@@ -22,7 +22,7 @@ final class TaskMemory: Sendable {
     }
 
     func finished(_ id: TaskID, _ outcome: SwapOutcome) {
-        let result = if case .success(let value) = outcome { Masked(result: value) } else { Masked() }
+        let result = if case .success(let value) = outcome { Masked(result: value.json) } else { Masked() }
         entries.withLock { $0[id]?.result = result }
     }
 

@@ -131,13 +131,16 @@ enum JournalCoding {
     static func texts(_ outcome: SwapOutcome?) throws(JournalError) -> (result: String?, failure: String?) {
         switch outcome {
         case nil: (nil, nil)
-        case .success(let result): (result.serialized(), nil)
+        case .success(let result): (result.json.serialized(), nil)
         case .failure(let failure): (nil, try text(failure))
         }
     }
 
     static func outcome(result: String?, failure: String?) throws -> SwapOutcome? {
-        if let result { return .success(try JSONValue(parsing: result)) }
+        if let result {
+            guard let result = SwapResult(json: try JSONValue(parsing: result)) else { throw CocoaError(.coderReadCorrupt) }
+            return .success(result)
+        }
         return try failure.map { .failure(try value(SwapFailure.self, $0)) }
     }
 }

@@ -15,5 +15,5 @@ package protocol RPCEndpoint: Sendable {
     /// Takes a request, in the order of arrival; must not block.
     ///
     /// - Returns: the work to be done, run side by side with that of other requests.
-    func receive(_ request: RPCRequest, redelivered: Bool) -> @Sendable () async -> RPCDisposition
+    func receive(_ request: RPCRequest) -> @Sendable () async -> RPCDisposition
 }

@@ -172,7 +172,7 @@ package final class RPCServer: Sendable {
 
     /// Lets the endpoint see a request; returns the rest of the work.
     private func receive(_ entry: Backlog.Entry, _ request: RPCRequest, _ place: Place) -> @Sendable () async -> Void {
-        let work = endpoint.receive(request, redelivered: entry.message.redelivered)
+        let work = endpoint.receive(request)
         return { await self.settle(entry, request, await work(), place) }
     }
 

@@ -13,7 +13,7 @@ import Testing
     struct Endpoint: RPCEndpoint {
         let replies: ReplyPublisher
 
-        func receive(_ request: RPCRequest, redelivered: Bool) -> @Sendable () async -> RPCDisposition {
+        func receive(_ request: RPCRequest) -> @Sendable () async -> RPCDisposition {
             let replies = replies
             return {
                 switch request.method {

@@ -76,7 +76,9 @@ struct GroupCommitTests {
         try journal.execute("PRAGMA max_page_count = 1")
         journal.note(record.id, .copying)
         let long = JSONValue.string(String(repeating: "x", count: 1_000_000))
-        try await journal.finish(record.id, .success(long), at: .now)
+        var result = Sample.result
+        result.connectionInfo["padding"] = long
+        try await journal.finish(record.id, .success(result), at: .now)
         try await journal.settle(record.id)
         await #expect(throws: JournalError.self) {
             var large = Sample.record("large")
@@ -87,7 +89,7 @@ struct GroupCommitTests {
         try journal.execute("PRAGMA max_page_count = 1073741823")
         try await journal.probe()
         let stored = try #require(try await journal.record(record.id))
-        #expect(stored.outcome == .success(long))
+        #expect(stored.outcome == .success(result))
         #expect(stored.isReplied)
         await journal.close()
     }

@@ -190,7 +190,7 @@ struct JournalFileTests {
             #expect(error?.message.contains("deleted or replaced") == true)
         }
         // What is running may still end in order.
-        try await journal.finish(TaskID("t1"), .success(nil), at: Date())
+        try await journal.finish(TaskID("t1"), .success(Sample.result), at: Date())
         #expect(try await journal.record(TaskID("t1"))?.phase == .completed)
         await journal.close()
         let empty = try await directory.open()

@@ -53,7 +53,7 @@ struct SQLiteJournalTests {
         #expect(stored.plan == nil)
         #expect(stored.args == JSONValue.object(record.args).redacted().objectValue)
         #expect(stored.context["auth_token"] == "***")
-        #expect(stored.outcome == .success(Sample.result.redacted()))
+        #expect(stored.outcome == .success(Sample.maskedResult))
         #expect(try await journal.unfinished().isEmpty)
         await journal.close()
     }
@@ -103,12 +103,12 @@ struct SQLiteJournalTests {
         let journal = try await SQLiteJournal.open(directory: directory.state, isDurable: false)
         let record = Sample.record("t1")
         _ = try await journal.accept(record)
-        try await journal.finish(record.id, .success(1), at: .now)
+        try await journal.finish(record.id, .success(Sample.result), at: .now)
         #expect(try await journal.record(record.id)?.isReplied == false)
-        try await journal.finish(record.id, .success(2), at: .now)
+        try await journal.finish(record.id, .success(Sample.other), at: .now)
         try await journal.settle(record.id)
         let stored = try #require(try await journal.record(record.id))
-        #expect(stored.outcome == .success(1) && stored.isReplied)
+        #expect(stored.outcome == .success(Sample.result) && stored.isReplied)
         await journal.close()
     }
 
@@ -159,8 +159,8 @@ struct SQLiteJournalTests {
         }
         #expect(running.phase == .copying)
         #expect(running.disk == "vdb")
-        try await journal.finish(TaskID("t1"), .success(["n": 1]), at: Date())
-        try await journal.finish(TaskID("t1"), .success(["n": 2]), at: Date())
+        try await journal.finish(TaskID("t1"), .success(Sample.result), at: Date())
+        try await journal.finish(TaskID("t1"), .success(Sample.other), at: Date())
         try await journal.enter(TaskID("t1"), .copying, plan: nil)
         try await journal.settle(TaskID("t1"))
         try await journal.settle(TaskID("t1"))
@@ -169,7 +169,7 @@ struct SQLiteJournalTests {
             return
         }
         #expect(finished.phase == .completed)
-        #expect(finished.outcome == .success(["n": 1]))
+        #expect(finished.outcome == .success(Sample.maskedResult))
         #expect(finished.isReplied)
         await journal.close()
     }
@@ -200,7 +200,7 @@ struct SQLiteJournalTests {
         try await journal.enter(id, .pivoting, plan: nil)
         #expect(try await journal.record(id)?.phase == .pivoting)
         journal.note(id, .finishing)
-        try await journal.finish(id, .success(nil), at: Date())
+        try await journal.finish(id, .success(Sample.result), at: Date())
         journal.note(id, .copying)
         #expect(try await journal.record(id)?.phase == .completed)
         await journal.close()
@@ -227,8 +227,8 @@ struct SQLiteJournalTests {
     @Test func unfinishedTasksComeInArrivalOrderAndUnsettledOnesLast() async throws {
         let journal = try await directory.open()
         for id in ["c", "a", "d", "b", "e"] { _ = try await journal.accept(Sample.record(id, isCall: id != "c")) }
-        try await journal.finish(TaskID("c"), .success(nil), at: Date())
-        try await journal.finish(TaskID("e"), .success(nil), at: Date())
+        try await journal.finish(TaskID("c"), .success(Sample.result), at: Date())
+        try await journal.finish(TaskID("e"), .success(Sample.result), at: Date())
         try await journal.settle(TaskID("e"))
         let records = try await journal.unfinishedRecords()
         #expect(records.map(\.id.text) == ["a", "d", "b", "c"])
@@ -244,7 +244,7 @@ struct SQLiteJournalTests {
         }
         try await journal.enter(TaskID("t1"), .starting, plan: nil)
         try await journal.enter(TaskID("t2"), .storing, plan: nil)
-        try await journal.finish(TaskID("t3"), .success(nil), at: Date())
+        try await journal.finish(TaskID("t3"), .success(Sample.result), at: Date())
 
         func ids(_ query: SwapQuery) async throws -> [String] { try await journal.records(query).map(\.id.text) }
         #expect(try await ids(SwapQuery()) == ["t5", "t4", "t3", "t2", "t1", "t0"])
@@ -267,16 +267,16 @@ struct SQLiteJournalTests {
                 group.addTask {
                     let id = TaskID("old\(index)")
                     _ = try await journal.accept(Sample.record(id.text))
-                    try await journal.finish(id, .success(nil), at: Date(timeIntervalSince1970: 1000))
+                    try await journal.finish(id, .success(Sample.result), at: Date(timeIntervalSince1970: 1000))
                     try await journal.settle(id)
                 }
             }
             try await group.waitForAll()
         }
         for id in ["young", "unsettled", "running"] { _ = try await journal.accept(Sample.record(id)) }
-        try await journal.finish(TaskID("young"), .success(nil), at: Date(timeIntervalSince1970: 3000))
+        try await journal.finish(TaskID("young"), .success(Sample.result), at: Date(timeIntervalSince1970: 3000))
         try await journal.settle(TaskID("young"))
-        try await journal.finish(TaskID("unsettled"), .success(nil), at: Date(timeIntervalSince1970: 1000))
+        try await journal.finish(TaskID("unsettled"), .success(Sample.result), at: Date(timeIntervalSince1970: 1000))
         #expect(try await journal.prune(before: Date(timeIntervalSince1970: 2000)) == 1200)
         #expect(try await journal.prune(before: Date(timeIntervalSince1970: 2000)) == 0)
         #expect(try await journal.records(SwapQuery()).map(\.id.text) == ["running", "unsettled", "young"])

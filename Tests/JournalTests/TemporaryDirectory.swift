@@ -77,9 +77,17 @@ enum Sample {
         }
     }
 
-    static let result: JSONValue = [
-        "task_id": "t", "connection_info": ["data": ["auth_password": .string(argsSecret), "device_path": "/dev/vg/new"]],
-    ]
+    static let result = result(password: argsSecret)
+    /// As a settled record has it.
+    static let maskedResult = result(password: "***")
+    static let other = result(password: "another")
+
+    private static func result(password: String) -> SwapResult {
+        SwapResult(
+            taskID: TaskID("t"), instanceUUID: instance, disk: "vdb", oldVolumeID: "old", strategy: .rebase, hypervisor: "qemu",
+            connectionInfo: ["data": ["auth_password": .string(password), "device_path": "/dev/vg/new"]],
+            capacityBytes: 1 << 30, copiedBytes: 1 << 20, duration: 1.5, resized: true, warnings: ["slice"])
+    }
 }
 
 /// Hands each line on.

@@ -18,7 +18,7 @@ import VolumeSwap
         }
         try await journal.enter(TaskID("begun"), .copying, plan: try Sample.plan)
         try await journal.answer(TaskID("told"), .failure(.rebaseFailed("stalled", .stalled)))
-        try await journal.finish(TaskID("over"), .success(nil), at: .now)
+        try await journal.finish(TaskID("over"), .success(Sample.result), at: .now)
         let tasks = try await journal.unfinished()
         #expect(tasks.map(\.id.text) == ["begun", "told", "waiting", "cast", "over"])
         guard case .begun(let begun) = tasks[0], case .begun(let told) = tasks[1],

@@ -14,7 +14,7 @@ final class ServerHarness: Sendable {
 
     struct Endpoint: RPCEndpoint {
         let onReceive: @Sendable (RPCRequest) -> @Sendable () async -> RPCDisposition
-        func receive(_ request: RPCRequest, redelivered: Bool) -> @Sendable () async -> RPCDisposition { onReceive(request) }
+        func receive(_ request: RPCRequest) -> @Sendable () async -> RPCDisposition { onReceive(request) }
     }
 
     let transport: InProcessTransport

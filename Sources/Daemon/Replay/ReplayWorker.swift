@@ -1,3 +1,4 @@
+import SwapBus
 package import Capture
 import Foundation
 import JSON

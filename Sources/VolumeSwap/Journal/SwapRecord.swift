@@ -4,8 +4,7 @@ import OrderedCollections
 
 /// How a task ended: its one outcome.
 package enum SwapOutcome: Sendable, Hashable {
-    /// The reply's `result`, connection_info as it was received.
-    case success(JSONValue)
+    case success(SwapResult)
     case failure(SwapFailure)
 
     package var phase: SwapPhase {

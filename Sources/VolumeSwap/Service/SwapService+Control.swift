@@ -1,23 +1,9 @@
-package import JSON
-import OrderedCollections
 import Synchronization
 
 /// How a request names a task: by id, or by instance and disk.
 package enum SwapSelector: Sendable {
     case task(TaskID)
     case disk(InstanceReference, String)
-
-    package init(args: JSONObject) throws(SwapFailure) {
-        if let value = args["task_id"], !value.isNull {
-            guard let text = value.stringValue else { throw .invalidInput("task_id: must be a text") }
-            self = .task(TaskID(text))
-            return
-        }
-        guard args["instance"] != nil else {
-            throw .invalidInput("task_id: missing, and there is no instance and mountpoint instead")
-        }
-        self = .disk(try InstanceReference(json: args["instance"]), try SwapRequest.disk(mountpoint: args["mountpoint"]))
-    }
 }
 
 extension SwapService {
@@ -25,20 +11,15 @@ extension SwapService {
     private static let abortStoringLimit = Duration.seconds(2)
 
     /// `get_swap`
-    package func status(_ selector: SwapSelector) async throws -> JSONValue {
-        let record = try await find(selector)
-        return json(record)
-    }
+    package func status(_ selector: SwapSelector) async throws -> SwapStatus { status(of: try await find(selector)) }
 
     /// `list_swaps`, newest first.
-    package func list(_ query: SwapQuery) async throws(JournalError) -> JSONValue {
-        ["swaps": .array(try await environment.journal.records(query).map(json))]
+    package func list(_ query: SwapQuery) async throws(JournalError) -> [SwapStatus] {
+        try await environment.journal.records(query).map(status(of:))
     }
 
     /// `abort_swap`: ends what has not pivoted.
-    ///
-    /// - Returns: the task as `get_swap` shows it.
-    package func abort(_ selector: SwapSelector) async throws -> JSONValue {
+    package func abort(_ selector: SwapSelector) async throws -> SwapStatus {
         let record = try await find(selector)
         guard !record.isOver, let entry = active.withLock({ $0[record.id] }) else {
             throw SwapFailure.invalidInput("task \(record.id) has ended already: it is \(record.phase.publicState)")
@@ -78,13 +59,13 @@ extension SwapService {
     }
 
     /// `set_bandwidth`, MiB/s, 0 is unlimited.
-    package func setBandwidth(_ selector: SwapSelector, mibS: Int64) async throws -> JSONValue {
+    package func setBandwidth(_ selector: SwapSelector, mibS: Int64) async throws -> SwapStatus {
         let record = try await find(selector)
         guard !record.isOver, let entry = active.withLock({ $0[record.id] }) else {
             throw SwapFailure.invalidInput("task \(record.id) has ended already: it is \(record.phase.publicState)")
         }
         entry.control.requestBandwidth(mibS)
-        return json(record)
+        return status(of: record)
     }
 
     private func find(_ selector: SwapSelector) async throws -> SwapRecord {
@@ -103,8 +84,8 @@ extension SwapService {
         }
     }
 
-    private func json(_ record: SwapRecord) -> JSONValue {
-        let control = active.withLock { $0[record.id]?.control }
-        return SwapStatus.json(record, control: record.isOver ? nil : control, hypervisor: environment.hypervisor.kind)
+    private func status(of record: SwapRecord) -> SwapStatus {
+        let control = record.isOver ? nil : active.withLock { $0[record.id]?.control }
+        return SwapStatus(record, control: control, hypervisor: environment.hypervisor.kind)
     }
 }

@@ -157,28 +157,16 @@ package final class SwapService: Sendable {
         var again = known
         again.replyTo = record.replyTo
         again.isReplied = record.replyTo == nil
-        repeatReply(again, SwapService.restoringSecrets(outcome, from: record.args))
+        // A settled result holds no secrets; the message that is answered again does.
+        let result: SwapOutcome =
+            if case .success(let result) = outcome { .success(result.restoringSecrets(from: record.args)) } else { outcome }
+        repeatReply(again, result)
         return .ended
     }
 
     private func repeatReply(_ record: SwapRecord, _ outcome: SwapOutcome) {
         guard let replyTo = record.replyTo else { return }
         executor.runAside { [self] in _ = await deliver(record, replyTo, outcome) }
-    }
-
-    /// A settled result holds no secrets; the message that is answered again holds them.
-    private static func restoringSecrets(_ outcome: SwapOutcome, from args: JSONObject) -> SwapOutcome {
-        guard case .success(.object(var result)) = outcome, var connection = result["connection_info"]?.objectValue,
-            let new = args["new_connection_info"]?.objectValue, let data = new["data"]?.objectValue
-        else { return outcome }
-        let (told, serial) = (connection["data"], connection["serial"])
-        connection = new
-        if let serial { connection["serial"] = serial }
-        var full = data
-        for key in ["device_path", "volume_id"] { if let value = told?[key] { full[key] = value } }
-        connection["data"] = .object(full)
-        result["connection_info"] = .object(connection)
-        return .success(.object(result))
     }
 
     func enqueue(_ record: SwapRecord, _ ticket: SwapExecutor.Ticket, _ entry: SwapEntry) {

@@ -142,25 +142,15 @@ struct SwapRunner {
         return outcome
     }
 
-    private func result(_ plan: SwapPlan, _ warnings: [String]) -> JSONValue {
+    private func result(_ plan: SwapPlan, _ warnings: [String]) -> SwapResult {
         let request = steps.request
         let connection = request.newConnection.settled(
             replacing: request.oldConnection, oldVolumeID: request.oldVolumeID, devicePath: plan.destination.location.path)
-        return [
-            "task_id": .string(id.text),
-            "instance_uuid": .string(plan.domain.uuid),
-            "disk": .string(plan.disk),
-            "old_volume_id": request.oldVolumeID.map(JSONValue.string) ?? .null,
-            "new_volume_id": request.newVolumeID.map(JSONValue.string) ?? .null,
-            "strategy": .string(plan.strategy.rawValue),
-            "hypervisor": .string(environment.hypervisor.kind),
-            "connection_info": .object(connection),
-            "capacity_bytes": .integer(plan.capacityBytes ?? plan.oldBytes),
-            "copied_bytes": .integer(control.progress.copiedBytes),
-            "duration_s": .real((steps.age * 1000).rounded() / 1000),
-            "attempts": .integer(Int64(plan.attempts)),
-            "resized": plan.resized.map(JSONValue.bool) ?? .null,
-            "warnings": .array((plan.warnings + warnings).map(JSONValue.string)),
-        ]
+        return SwapResult(
+            taskID: id, instanceUUID: plan.domain.uuid, disk: plan.disk, oldVolumeID: request.oldVolumeID,
+            newVolumeID: request.newVolumeID, strategy: plan.strategy, hypervisor: environment.hypervisor.kind,
+            connectionInfo: connection, capacityBytes: plan.capacityBytes ?? plan.oldBytes,
+            copiedBytes: control.progress.copiedBytes, duration: steps.age, attempts: Int64(plan.attempts), resized: plan.resized,
+            warnings: plan.warnings + warnings)
     }
 }

@@ -54,7 +54,7 @@ def test_a_port_that_is_taken(lab):
         other.bind(("127.0.0.1", worker.http))
         other.listen()
         worker.start(ready=False)
-        until(lambda: "in use" in worker.log(), 30, worker.log)
+        until(lambda: "in use" in worker.log() and '"ready"' in worker.log(), 60, worker.log)
         with contextlib.closing(Rpc(worker.transport_url, worker.topic)) as rpc:
             assert rpc.call("list_swaps") == {"swaps": []}
         other.close()

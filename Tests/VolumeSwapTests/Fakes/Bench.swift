@@ -133,8 +133,8 @@ extension Bench {
 
 extension SwapOutcome {
     var result: JSONValue? {
-        guard case .success(let value) = self else { return nil }
-        return value
+        guard case .success(let result) = self else { return nil }
+        return result.json
     }
 
     var failure: SwapFailure? {

@@ -1,5 +1,6 @@
 import Foundation
 import JSON
+import OrderedCollections
 import Synchronization
 
 @testable import VolumeSwap
@@ -107,8 +108,9 @@ final class FakeJournal: SwapJournal {
             if let args = state.records[id]?.args, let clean = JSONValue.object(args).redacted().objectValue {
                 state.records[id]?.args = clean
             }
-            if case .success(let result) = state.records[id]?.outcome {
-                state.records[id]?.outcome = .success(result.redacted())
+            if case .success(var result) = state.records[id]?.outcome {
+                result.connectionInfo = JSONValue.object(result.connectionInfo).redacted().objectValue ?? [:]
+                state.records[id]?.outcome = .success(result)
             }
         }
         settled.yield(id)

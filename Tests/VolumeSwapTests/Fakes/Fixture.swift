@@ -39,6 +39,12 @@ enum Fixture {
             replyTo: call ? ReplyTo(messageID: "m-\(id)", queue: "reply", timeout: nil) : nil, acceptedAt: .now)
     }
 
+    static func result(_ id: String) -> SwapResult {
+        SwapResult(
+            taskID: TaskID(id), instanceUUID: uuid, disk: "vdb", strategy: .copy, hypervisor: "fake", connectionInfo: [:],
+            capacityBytes: mebibyte, copiedBytes: mebibyte, duration: 1)
+    }
+
     static func plan(
         strategy: SwapStrategy = .copy, persistent: Bool = true, resizeTo: Int64? = nil, usesSlice: Bool = false,
         newBytes: Int64? = 64 * mebibyte, destination: VolumeSource = VolumeSource(location: .file(newPath), format: "raw")

@@ -48,8 +48,8 @@ struct ServiceHangTests {
             #expect(first.outcome.failure?.leftBehind.isEmpty == false)
             while bench.bench.journal.stored("task-1")?.isReplied != true { await Task.yield() }
             let status = try await service.status(.task(record.id))
-            #expect(status["state"] == "finishing")
-            #expect(status["reason_code"] == "stalled")
+            #expect(status.phase.publicState == "finishing")
+            #expect(status.failure?.code == .stalled)
             #expect(service.pendingRollBacks == 1)
             var again = Fixture.record("task-1")
             again.replyTo = ReplyTo(messageID: "another", queue: "reply", timeout: nil)
@@ -205,7 +205,7 @@ struct ServiceHangTests {
             let reply = try await bench.nextReply()
             #expect(reply.id == record.id)
             #expect(reply.outcome.failure?.code == .invalidArgument)
-            #expect(try await service.status(.task(record.id))["state"] == "failed")
+            #expect(try await service.status(.task(record.id)).phase == .failed)
         }
     }
 

@@ -65,7 +65,7 @@ struct ServiceRecoveryTests {
         for index in 0..<2000 {
             var record = Fixture.record("task-\(index)")
             record.phase = .completed
-            record.outcome = .success(nil)
+            record.outcome = .success(Fixture.result("task-\(index)"))
             bench.bench.journal.put(record)
         }
         try await bench.running { service in

@@ -147,9 +147,9 @@ final class SimJournal: SwapJournal, @unchecked Sendable {
 extension SwapOutcome {
     /// As a settled record has it.
     var withoutPassword: SwapOutcome {
-        guard case .success(.object(var result)) = self else { return self }
-        result["connection_info"] = result["connection_info"]?.withoutPassword
-        return .success(.object(result))
+        guard case .success(var result) = self else { return self }
+        result.connectionInfo = JSONValue.object(result.connectionInfo).withoutPassword.objectValue ?? [:]
+        return .success(result)
     }
 }
 

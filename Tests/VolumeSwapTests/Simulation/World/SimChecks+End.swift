@@ -89,9 +89,7 @@ extension SimChecks {
             case .failure(let failure):
                 words.contains { word in failure.reason.contains(word) || failure.leftBehind.contains { $0.contains(word) } }
             case .success(let result):
-                words.contains { word in
-                    (result["warnings"]?.arrayValue ?? []).contains { $0.stringValue?.contains(word) == true }
-                }
+                words.contains { word in result.warnings.contains { $0.contains(word) } }
             case nil: false
             }
         }

@@ -4,10 +4,16 @@ import OsloMessaging
 import Testing
 import VolumeSwap
 
-@testable import Daemon
+@testable import SwapBus
 
 @Suite("The methods of the bus, read")
 struct SwapEndpointTests {
+    @Test("All methods by their names, swap_volume alone is stored")
+    func methods() {
+        #expect(SwapEndpoint.methods == ["swap_volume", "get_swap", "list_swaps", "abort_swap", "set_bandwidth"])
+        #expect(SwapEndpoint.storedMethods == ["swap_volume"])
+    }
+
     static let uuid = "3c9d8a4e-6d5d-4b35-9b0c-1f0c6f1a0099"
 
     static func request(_ args: JSONObject, _ more: JSONObject = [:]) throws -> RPCRequest {
@@ -18,7 +24,7 @@ struct SwapEndpointTests {
 
     @Test("A call's record: id, order, disk, the way back")
     func call() throws {
-        let record = SwapEndpoint.record(
+        let record = SwapVolume.record(
             try Self.request(
                 ["instance": .string(Self.uuid.uppercased()), "mountpoint": "/dev/vdb"],
                 ["_msg_id": "m1", "_reply_q": "reply_1", "_timeout": 60, "_unique_id": "u1", "_context_user": "admin"]))
@@ -33,8 +39,8 @@ struct SwapEndpointTests {
 
     @Test("The same message is the same task; a cast owes no reply")
     func identity() throws {
-        let one = SwapEndpoint.record(try Self.request([:], ["_unique_id": "u1"]))
-        let other = SwapEndpoint.record(try Self.request([:], ["_unique_id": "u1"]))
+        let one = SwapVolume.record(try Self.request([:], ["_unique_id": "u1"]))
+        let other = SwapVolume.record(try Self.request([:], ["_unique_id": "u1"]))
         #expect(one.id == other.id)
         #expect(one.replyTo == nil)
         #expect(one.isReplied)
@@ -42,8 +48,8 @@ struct SwapEndpointTests {
 
     @Test("A message without any id is a task of its own")
     func noID() throws {
-        let one = SwapEndpoint.record(try Self.request([:]))
-        let other = SwapEndpoint.record(try Self.request([:]))
+        let one = SwapVolume.record(try Self.request([:]))
+        let other = SwapVolume.record(try Self.request([:]))
         #expect(one.id != other.id)
         #expect(one.instanceKey != other.instanceKey)
     }
@@ -52,7 +58,7 @@ struct SwapEndpointTests {
         "Arguments that are none still make a record, to be answered",
         arguments: [[:], ["instance": 1], ["mountpoint": "../x"]] as [JSONObject])
     func badArguments(args: JSONObject) throws {
-        let record = SwapEndpoint.record(try Self.request(args, ["_unique_id": "u1"]))
+        let record = SwapVolume.record(try Self.request(args, ["_unique_id": "u1"]))
         #expect(record.instanceKey == "task:u1")
         #expect(record.disk == "")
         #expect(record.args == args)
@@ -76,6 +82,15 @@ struct SwapEndpointTests {
         ] as [JSONObject])
     func badQuery(args: JSONObject) {
         #expect(throws: SwapFailure.self) { try SwapQuery(args: args) }
+    }
+
+    @Test(
+        "Arguments that name no task",
+        arguments: [[:], ["task_id": 1], ["instance": "x"], ["instance": .string(Self.uuid)], ["mountpoint": "vdb"]]
+            as [JSONObject])
+    func badSelectors(args: JSONObject) {
+        #expect(throws: SwapFailure.self) { try SwapSelector(args: args) }
+        #expect(throws: SwapFailure.self) { try GetSwap(args: args) }
     }
 
     @Test(

@@ -1,14 +1,14 @@
 import JSON
-import Logging
+package import Logging
 import Metrics
 import Observability
 import OrderedCollections
-import OsloMessaging
+package import OsloMessaging
 import Synchronization
-import VolumeSwap
+package import VolumeSwap
 
 /// Tells the world of swaps: notifications, metrics, log lines.
-final class SwapReporter: SwapObserver {
+package final class SwapReporter: SwapObserver {
     private let notifier: Notifier?
     private let failures: NovaFailure
     private let hypervisor: String
@@ -22,7 +22,7 @@ final class SwapReporter: SwapObserver {
     private let copiedBytes = Counter(label: "pivotd_copied_bytes_total")
 
     /// - Parameter notifier: nil sends no notifications.
-    init(notifier: Notifier?, failures: NovaFailure, hypervisor: String, progressInterval: Duration, logger: Logger) {
+    package init(notifier: Notifier?, failures: NovaFailure, hypervisor: String, progressInterval: Duration, logger: Logger) {
         self.notifier = notifier
         self.failures = failures
         self.hypervisor = hypervisor
@@ -30,17 +30,17 @@ final class SwapReporter: SwapObserver {
         self.logger = logger
     }
 
-    func started(_ record: SwapRecord, _ plan: SwapPlan) {
+    package func started(_ record: SwapRecord, _ plan: SwapPlan) {
         lastProgress.withLock { $0[record.id] = .now }
         logger.info("swap: \(plan)", metadata: metadata(record))
         emit("start", record, state: "preparing", plan: plan)
     }
 
-    func entered(_ record: SwapRecord, _ phase: SwapPhase) {
+    package func entered(_ record: SwapRecord, _ phase: SwapPhase) {
         logger.debug("entered \(phase.rawValue)", metadata: metadata(record))
     }
 
-    func progressed(_ record: SwapRecord, _ plan: SwapPlan, _ progress: SwapProgress) {
+    package func progressed(_ record: SwapRecord, _ plan: SwapPlan, _ progress: SwapProgress) {
         let isDue = lastProgress.withLock { last in
             let now = ContinuousClock.now
             if let previous = last[record.id], now - previous < progressInterval { return false }
@@ -49,38 +49,35 @@ final class SwapReporter: SwapObserver {
         }
         guard isDue else { return }
         logger.info("copied \(progress.copiedBytes) of \(progress.totalBytes) bytes", metadata: metadata(record))
-        emit("progress", record, state: "copying", plan: plan, extra: ["progress": Self.json(progress)])
+        emit("progress", record, state: "copying", plan: plan, extra: ["progress": progress.json])
     }
 
-    func pivoting(_ record: SwapRecord, afterReady delay: Duration) {
+    package func pivoting(_ record: SwapRecord, afterReady delay: Duration) {
         readyToPivot.record(duration: delay)
     }
 
-    func ended(_ record: SwapRecord, _ outcome: SwapOutcome, duration: Duration, overhead: Duration?) {
+    package func ended(_ record: SwapRecord, _ outcome: SwapOutcome, duration: Duration, overhead: Duration?) {
         lastProgress.withLock { $0[record.id] = nil }
         self.duration.record(duration: duration)
         switch outcome {
         case .success(let result):
             completed.increment()
             if let overhead { self.overhead.record(duration: overhead) }
-            copiedBytes.increment(by: result["copied_bytes"]?.integerValue ?? 0)
+            copiedBytes.increment(by: result.copiedBytes)
             logger.info("swap completed in \(duration)", metadata: metadata(record))
             guard notifier != nil else { return }
+            let told = result.json
             var extra: JSONObject = [:]
             for key in ["strategy", "capacity_bytes", "copied_bytes", "duration_s", "attempts", "warnings"] {
-                extra[key] = result[key]
+                extra[key] = told[key]
             }
-            emit("end", record, state: "completed", plan: nil, instance: result["instance_uuid"]?.stringValue, extra: extra)
+            emit("end", record, state: "completed", plan: nil, instance: result.instanceUUID, extra: extra)
         case .failure(let failure):
             let dimensions = [("result", outcome.phase.rawValue), ("reason", failure.code.rawValue)]
             Counter(label: "pivotd_swaps_total", dimensions: dimensions).increment()
             let remote = failures.failure(failure, task: record.id.text)
             logger.error("swap failed: \(remote.message)", metadata: metadata(record))
-            let exception: JSONValue = [
-                "class": .string(remote.className), "module": .string(remote.module), "message": .string(remote.message),
-                "kwargs": .object(remote.kwargs),
-            ]
-            emit("error", record, state: outcome.phase.rawValue, plan: nil, extra: ["failure": exception])
+            emit("error", record, state: outcome.phase.rawValue, plan: nil, extra: ["failure": remote.exception])
         }
     }
 
@@ -108,14 +105,6 @@ final class SwapReporter: SwapObserver {
         [
             LogKey.taskID: "\(record.id)", LogKey.instance: "\(Echo.cut(record.instanceKey))",
             LogKey.disk: "\(Echo.cut(record.disk))",
-        ]
-    }
-
-    private static func json(_ progress: SwapProgress) -> JSONValue {
-        [
-            "copied_bytes": .integer(progress.copiedBytes), "total_bytes": .integer(progress.totalBytes),
-            "remaining_bytes": .integer(progress.remainingBytes),
-            "rate_bytes_s": progress.rate.map { .integer(Int64($0)) } ?? .null, "eta_s": progress.eta.map { .real($0) } ?? .null,
         ]
     }
 }

@@ -1,10 +1,10 @@
 import JSON
-import OsloMessaging
-import VolumeSwap
+package import OsloMessaging
+package import VolumeSwap
 
 extension ReplyAddress {
     /// Where a journaled task's answer goes.
-    init(_ replyTo: ReplyTo) {
+    package init(_ replyTo: ReplyTo) {
         self.init(messageID: replyTo.messageID, replyQueue: replyTo.queue, timeout: replyTo.timeout)
     }
 }
@@ -13,10 +13,10 @@ extension ReplyPublisher {
     /// Sends a task's final reply: the same body whenever it is sent.
     ///
     /// - Returns: false when it is still owed.
-    func deliver(_ record: SwapRecord, _ replyTo: ReplyTo, _ outcome: SwapOutcome, failures: NovaFailure) async -> Bool {
+    package func deliver(_ record: SwapRecord, _ replyTo: ReplyTo, _ outcome: SwapOutcome, failures: NovaFailure) async -> Bool {
         let result: Result<JSONValue, RemoteFailure> =
             switch outcome {
-            case .success(let value): .success(value)
+            case .success(let result): .success(result.json)
             case .failure(let failure): .failure(failures.failure(failure, task: record.id.text))
             }
         switch await send(result: result, to: ReplyAddress(replyTo), uniqueID: UniqueID.derived(from: "outcome \(record.id)")) {

@@ -1,0 +1,34 @@
+import JSON
+import OrderedCollections
+package import OsloMessaging
+package import VolumeSwap
+
+extension NovaFailure {
+    /// The exception that stands for a failed swap, with what programs want to know of it among its keyword arguments.
+    package func failure(_ failure: SwapFailure, task: String?) -> RemoteFailure {
+        let reason = Echo.cutWords(of: failure.reason)
+        let remote =
+            switch failure.kind {
+            case .volumeRebaseFailed: volumeRebaseFailed(reason: reason)
+            case .instanceNotFound: instanceNotFound(instanceID: reason)
+            case .instanceNotRunning: instanceNotRunning(instanceID: reason)
+            case .diskNotFound: diskNotFound(location: reason)
+            case .invalidInput: invalidInput(reason: reason)
+            case .invalidVolume: invalidVolume(reason: reason)
+            }
+        return remote.adding([
+            "task_id": task.map { .string($0) } ?? .null,
+            "reason_code": .string(failure.code.rawValue),
+            "retryable": .bool(failure.code.isRetryable),
+            "in_use": .string((failure.inUse ?? .unknown).rawValue),
+            "left_behind": .array(failure.leftBehind.map { .string(Echo.cutWords(of: $0)) }),
+        ])
+    }
+}
+
+extension RemoteFailure {
+    /// As status and notifications show an exception.
+    var exception: JSONValue {
+        ["class": .string(className), "module": .string(module), "message": .string(message), "kwargs": .object(kwargs)]
+    }
+}

@@ -1,0 +1,53 @@
+import Foundation
+import JSON
+import OrderedCollections
+import OsloMessaging
+import VolumeSwap
+
+extension SwapStatus {
+    /// The task as `get_swap` and `list_swaps` show it. Secrets are masked.
+    func json(_ failures: NovaFailure) -> JSONValue {
+        let facts = record.facts
+        return [
+            "task_id": .string(facts.id.text),
+            "instance_uuid": .string(instance),
+            "disk": .string(facts.disk),
+            "old_volume_id": facts.args["old_volume_id"] ?? .null,
+            "new_volume_id": facts.args["new_volume_id"] ?? .null,
+            "strategy": strategy.map { .string($0.rawValue) } ?? .null,
+            "hypervisor": .string(hypervisor),
+            "state": .string(phase.publicState),
+            "accepted_at": .string(Self.timestamp(facts.acceptedAt)),
+            "started_at": facts.startedAt.map { .string(Self.timestamp($0)) } ?? .null,
+            "finished_at": facts.finishedAt.map { .string(Self.timestamp($0)) } ?? .null,
+            "reason_code": failure.map { .string($0.code.rawValue) } ?? .null,
+            "in_use": inUse.map { .string($0.rawValue) } ?? .null,
+            "detail": detail.map { .string($0) } ?? .null,
+            "progress": progress.json,
+            "result": result,
+            "failure": failure.map { failures.failure($0, task: facts.id.text).exception } ?? .null,
+        ]
+    }
+
+    private var result: JSONValue {
+        if case .success(let result)? = record.outcome { result.json.redacted() } else { .null }
+    }
+
+    /// RFC 3339 in UTC, milliseconds.
+    static func timestamp(_ date: Date) -> String { date.formatted(style) }
+
+    private static let style = Date.ISO8601FormatStyle(includingFractionalSeconds: true)
+}
+
+extension SwapProgress {
+    /// As status and notifications show it.
+    var json: JSONValue {
+        [
+            "copied_bytes": .integer(copiedBytes),
+            "total_bytes": .integer(totalBytes),
+            "remaining_bytes": .integer(remainingBytes),
+            "rate_bytes_s": rate.map { .integer(Int64($0)) } ?? .null,
+            "eta_s": eta.map { .real(($0 * 10).rounded() / 10) } ?? .null,
+        ]
+    }
+}

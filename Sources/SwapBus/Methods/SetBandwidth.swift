@@ -1,0 +1,23 @@
+import JSON
+import OrderedCollections
+import OsloMessaging
+import VolumeSwap
+
+/// `set_bandwidth(task_id, bandwidth_mib_s)`
+struct SetBandwidth: SwapMethod {
+    static let name = "set_bandwidth"
+    private let selector: SwapSelector
+    private let mibS: Int64
+
+    init(args: JSONObject) throws(SwapFailure) {
+        selector = try SwapSelector(args: args)
+        guard let value = args["bandwidth_mib_s"]?.wholeValue, (0...(1 << 32)).contains(value) else {
+            throw .invalidInput("bandwidth_mib_s: must be an integer number of MiB/s, 0 for no limit")
+        }
+        mibS = value
+    }
+
+    func call(_ service: SwapService, _ failures: NovaFailure) async throws -> JSONValue {
+        try await service.setBandwidth(selector, mibS: mibS).json(failures)
+    }
+}
