@@ -80,13 +80,13 @@ enum Sample {
     static let result = result(password: argsSecret)
     /// As a settled record has it.
     static let maskedResult = result(password: "***")
-    static let other = result(password: "another")
+    static let other = result(password: argsSecret, copied: 5)
 
-    private static func result(password: String) -> SwapResult {
+    private static func result(password: String, copied: Int64 = 1 << 20) -> SwapResult {
         SwapResult(
             taskID: TaskID("t"), instanceUUID: instance, disk: "vdb", oldVolumeID: "old", strategy: .rebase, hypervisor: "qemu",
             connectionInfo: ["data": ["auth_password": .string(password), "device_path": "/dev/vg/new"]],
-            capacityBytes: 1 << 30, copiedBytes: 1 << 20, duration: 1.5, resized: true, warnings: ["slice"])
+            capacityBytes: 1 << 30, copiedBytes: copied, duration: 1.5, resized: true, warnings: ["slice"])
     }
 }
 
