@@ -37,7 +37,7 @@ struct Consumer: Service {
         self.logger = logger
         let (stream, trouble) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
         storeTrouble = stream
-        let endpoint = SwapEndpoint(service: service, replies: bus.replies, failures: bus.failures) { trouble.yield() }
+        let endpoint = SwapEndpoint(service: service, failures: bus.failures) { trouble.yield() }
         server = RPCServer(
             transport: bus.transport, endpoint: endpoint, replies: bus.replies,
             configuration: .init(

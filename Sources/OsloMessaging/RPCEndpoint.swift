@@ -4,16 +4,23 @@ package import JSON
 package enum RPCDisposition: Sendable {
     /// The outcome: the server sends the final reply if the request is a call, then acknowledges.
     case reply(Result<JSONValue, RemoteFailure>)
-    /// The request is safe in the endpoint's journal: the server acknowledges now, the endpoint answers later.
+    /// The request is safe in the endpoint's journal: the server acknowledges now, the endpoint answers later. Until then the caller
+    /// gets its heartbeats.
     case stored
+    /// The request was stored before, and nothing is owed for it again: the server acknowledges.
+    case known
     /// The journal cannot be written: the server neither acknowledges nor replies, gives the message back and stops consuming.
     case notStored(reason: String)
 }
 
 /// Carries out the methods of an ``RPCServer``.
 package protocol RPCEndpoint: Sendable {
+    /// A request's place among the others.
+    associatedtype Turn: Sendable
+
     /// Takes a request, in the order of arrival; must not block.
-    ///
-    /// - Returns: the work to be done, run side by side with that of other requests.
-    func receive(_ request: RPCRequest) -> @Sendable () async -> RPCDisposition
+    func take(_ request: RPCRequest) -> Turn
+
+    /// Does the work, side by side with that of other requests.
+    func carryOut(_ turn: Turn) async -> RPCDisposition
 }

@@ -54,7 +54,8 @@ package final class RPCServer: Sendable {
     }
 
     private let transport: any Transport
-    private let endpoint: any RPCEndpoint
+    /// Lets the endpoint take a request; what is returned carries it out.
+    private let begin: @Sendable (RPCRequest) -> @Sendable () async -> RPCDisposition
     private let replies: ReplyPublisher
     private let configuration: Configuration
     private let logger: Logger
@@ -67,10 +68,14 @@ package final class RPCServer: Sendable {
 
     /// - Parameter replies: publishes through the same transport; its counters are the server's.
     package init(
-        transport: any Transport, endpoint: any RPCEndpoint, replies: ReplyPublisher, configuration: Configuration, logger: Logger
+        transport: any Transport, endpoint: some RPCEndpoint, replies: ReplyPublisher, configuration: Configuration,
+        logger: Logger
     ) {
         self.transport = transport
-        self.endpoint = endpoint
+        begin = { request in
+            let turn = endpoint.take(request)
+            return { await endpoint.carryOut(turn) }
+        }
         self.replies = replies
         self.configuration = configuration
         self.logger = logger
@@ -172,7 +177,7 @@ package final class RPCServer: Sendable {
 
     /// Lets the endpoint see a request; returns the rest of the work.
     private func receive(_ entry: Backlog.Entry, _ request: RPCRequest, _ place: Place) -> @Sendable () async -> Void {
-        let work = endpoint.receive(request)
+        let work = begin(request)
         return { await self.settle(entry, request, await work(), place) }
     }
 
@@ -219,7 +224,12 @@ package final class RPCServer: Sendable {
     private func settle(_ entry: Backlog.Entry, _ request: RPCRequest, _ disposition: RPCDisposition, _ place: Place) async {
         switch disposition {
         case .reply(let result): return await answer(entry, request, result, place)
-        case .stored: await transport.acknowledge(entry.message.settlement)
+        case .stored:
+            await transport.acknowledge(entry.message.settlement)
+            // Its final reply ends the heartbeats.
+            place.release()
+            return
+        case .known: await transport.acknowledge(entry.message.settlement)
         case .notStored(let reason):
             suspend(reason: reason)
             place.release()

@@ -13,51 +13,52 @@ package struct SwapEndpoint: RPCEndpoint {
     package static let methods = storedMethods.union(methodsByName.keys)
 
     private let service: SwapService
-    private let replies: ReplyPublisher
     private let failures: NovaFailure
     private let onNotStored: @Sendable () -> Void
     private let accepting = Timer(label: "pivotd_accept_seconds")
 
     /// - Parameter onNotStored: called when the journal could not store a task.
-    package init(
-        service: SwapService, replies: ReplyPublisher, failures: NovaFailure, onNotStored: @escaping @Sendable () -> Void
-    ) {
+    package init(service: SwapService, failures: NovaFailure, onNotStored: @escaping @Sendable () -> Void) {
         self.service = service
-        self.replies = replies
         self.failures = failures
         self.onNotStored = onNotStored
     }
 
-    package func receive(_ request: RPCRequest) -> @Sendable () async -> RPCDisposition {
-        if request.method == SwapVolume.name { return swap(request) }
-        guard let method = Self.methodsByName[request.method] else { return { .reply(.failure(.noSuchMethod(request.method))) } }
-        return { .reply(await answer(method, request)) }
+    /// A request's place among the others.
+    package enum Turn: Sendable {
+        case swap(SwapTurn, arrival: ContinuousClock.Instant)
+        case answer(RPCRequest)
     }
 
-    private func swap(_ request: RPCRequest) -> @Sendable () async -> RPCDisposition {
+    package func take(_ request: RPCRequest) -> Turn {
+        guard request.method == SwapVolume.name else { return .answer(request) }
         let arrival = ContinuousClock.now
         // Read before the task is queued: what cannot be a swap is answered at once, however busy its instance is.
         let swap = SwapVolume(request, defaults: service.environment.settings.defaults)
-        // Begun before the task can end, so that none follows the final reply, which stops them.
-        let heartbeats = request.replyAddress.flatMap { replies.startHeartbeats(for: $0) }
-        let accept = service.submit(swap.record, refusal: swap.refusal)
-        return {
-            switch await accept() {
-            case .accepted:
-                accepting.record(duration: .now - arrival)
-                return .stored
-            case .underWay, .ended:
-                if let heartbeats { await replies.stopHeartbeats(heartbeats) }
-                return .stored
-            case .notStored(let error):
-                if let heartbeats { await replies.stopHeartbeats(heartbeats) }
-                onNotStored()
-                return .notStored(reason: error.message)
-            }
+        return .swap(service.take(swap.record, refusal: swap.refusal), arrival: arrival)
+    }
+
+    package func carryOut(_ turn: Turn) async -> RPCDisposition {
+        switch turn {
+        case .swap(let turn, let arrival): await store(turn, arrival)
+        case .answer(let request): .reply(await answer(request))
         }
     }
 
-    private func answer(_ method: any SwapMethod.Type, _ request: RPCRequest) async -> Result<JSONValue, RemoteFailure> {
+    private func store(_ turn: SwapTurn, _ arrival: ContinuousClock.Instant) async -> RPCDisposition {
+        switch await service.carryOut(turn) {
+        case .accepted:
+            accepting.record(duration: .now - arrival)
+            return .stored
+        case .underWay, .ended: return .known
+        case .notStored(let error):
+            onNotStored()
+            return .notStored(reason: error.message)
+        }
+    }
+
+    private func answer(_ request: RPCRequest) async -> Result<JSONValue, RemoteFailure> {
+        guard let method = Self.methodsByName[request.method] else { return .failure(.noSuchMethod(request.method)) }
         do {
             return .success(try await method.init(args: request.args).call(service, failures))
         } catch let failure as SwapFailure {

@@ -13,18 +13,17 @@ import Testing
     struct Endpoint: RPCEndpoint {
         let replies: ReplyPublisher
 
-        func receive(_ request: RPCRequest) -> @Sendable () async -> RPCDisposition {
-            let replies = replies
-            return {
-                switch request.method {
-                case "full": return .notStored(reason: "full")
-                case "swap_volume":
-                    if let address = request.replyAddress {
-                        Task { await replies.send(result: .success("moved"), to: address, uniqueID: "r") }
-                    }
-                    return .stored
-                default: return .reply(.success(.object(request.args)))
+        func take(_ request: RPCRequest) -> RPCRequest { request }
+
+        func carryOut(_ request: RPCRequest) async -> RPCDisposition {
+            switch request.method {
+            case "full": return .notStored(reason: "full")
+            case "swap_volume":
+                if let address = request.replyAddress {
+                    Task { await replies.send(result: .success("moved"), to: address, uniqueID: "r") }
                 }
+                return .stored
+            default: return .reply(.success(.object(request.args)))
             }
         }
     }

@@ -14,7 +14,8 @@ final class ServerHarness: Sendable {
 
     struct Endpoint: RPCEndpoint {
         let onReceive: @Sendable (RPCRequest) -> @Sendable () async -> RPCDisposition
-        func receive(_ request: RPCRequest) -> @Sendable () async -> RPCDisposition { onReceive(request) }
+        func take(_ request: RPCRequest) -> @Sendable () async -> RPCDisposition { onReceive(request) }
+        func carryOut(_ turn: @Sendable () async -> RPCDisposition) async -> RPCDisposition { await turn() }
     }
 
     let transport: InProcessTransport

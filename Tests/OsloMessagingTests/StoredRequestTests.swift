@@ -128,6 +128,26 @@ import Testing
         #expect(disk.received == ["0"])
     }
 
+    @Test func heartbeatsOfAStoredCallGoOnUntilItsFinalReply() async throws {
+        let harness = ServerHarness(methods: ["store", "again"], storedMethods: ["store", "again"]) { request in
+            { request.method == "store" ? .stored : .known }
+        }
+        try await harness.run {
+            harness.transport.deliver(ServerHarness.body("again", id: "known", timeout: 0.2))
+            #expect(await eventually { harness.events.contains(.settled(1, .acknowledged)) })
+            let before = harness.events.count
+            harness.transport.deliver(ServerHarness.body("store", id: "m", timeout: 0.2))
+            _ = await harness.events(count: before + 4)
+            let address = ReplyAddress(messageID: "m", replyQueue: "q", timeout: 0.2)
+            #expect(await harness.replies.send(result: .success(1), to: address, uniqueID: "u") == .confirmed)
+            let count = harness.events.count
+            try await Task.sleep(for: .milliseconds(500))
+            #expect(harness.events.count == count && harness.events.last == .reply(.result(1), messageID: "m"))
+            #expect(harness.events.contains(.reply(.heartbeat, messageID: "m")))
+            #expect(!harness.events.dropFirst(before).contains(.reply(.heartbeat, messageID: "known")))
+        }
+    }
+
     private func eventually(_ condition: () -> Bool) async -> Bool {
         for _ in 0..<20_000 where !condition() { try? await Task.sleep(for: .milliseconds(1)) }
         return condition()

@@ -60,7 +60,7 @@ package struct ReplayWorker: Sendable {
         let failures = NovaFailure(module: configuration.bus.failureModule)
         let replies = ReplyPublisher(publisher: target.transport, logger: logger)
         let service = makeService(journal, replies, failures)
-        let endpoint = SwapEndpoint(service: service, replies: replies, failures: failures) {}
+        let endpoint = SwapEndpoint(service: service, failures: failures) {}
         let server = RPCServer(
             transport: target.transport, endpoint: endpoint, replies: replies,
             // What was answered in order is answered in order again: nothing overtakes.

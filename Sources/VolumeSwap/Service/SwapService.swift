@@ -4,17 +4,6 @@ import Logging
 import OrderedCollections
 import Synchronization
 
-/// What came of handing a message in.
-package enum Submission: Sendable {
-    /// In the journal; it will be answered when it has ended.
-    case accepted
-    /// The same task is under way; its one answer will come.
-    case underWay
-    /// The same task has ended: its outcome is sent again.
-    case ended
-    case notStored(JournalError)
-}
-
 /// Takes swaps in, runs them one at a time for each instance, keeps the journal, hands outcomes out.
 package final class SwapService: Sendable {
     /// Publishes an outcome's reply. True when it was confirmed or given up, false when it is still owed.
@@ -53,7 +42,7 @@ package final class SwapService: Sendable {
     }
 
     /// So many callers who ask again while the outcome is told are remembered, to be answered too.
-    private static let askersInMemory = 1024
+    static let askersInMemory = 1024
     /// So many queued records are held in memory; the others wait in the journal alone.
     private static let recordsInMemory = 500
 
@@ -78,93 +67,7 @@ package final class SwapService: Sendable {
         active.withLock { active in active.values.count { $0.early.failure != nil && !$0.isConcluded } }
     }
 
-    /// Takes the message's place in its instance's queue at once, so that arrival order holds; the returned closure journals it.
-    ///
-    /// - Parameter refusal: why the request cannot be a swap of any instance: it is answered at once, and waits for nothing.
-    package func submit(_ record: SwapRecord, refusal: SwapFailure? = nil) -> @Sendable () async -> Submission {
-        enum Known {
-            case no
-            case underWay
-            case answered(SwapFailure)
-        }
-        let known = active.withLock { active -> Known in
-            guard let entry = active[record.id] else { return .no }
-            if case .settled(let failure) = entry.early { return .answered(failure) }
-            if entry.isHandedOut, let replyTo = record.replyTo, !entry.askedAgain.contains(replyTo),
-                entry.askedAgain.count < SwapService.askersInMemory
-            {
-                active[record.id]?.askedAgain.append(replyTo)
-            }
-            return .underWay
-        }
-        switch known {
-        case .underWay: return { .underWay }
-        case .answered(let failure):
-            return { [self] in
-                repeatReply(record, .failure(failure))
-                return .ended
-            }
-        case .no: break
-        }
-        var record = record
-        if let refusal {
-            record.arrival = executor.nextNumber()
-            let refused = record
-            return { [self] in await refuse(refused, refusal) }
-        }
-        let ticket = executor.reserve(environment.domainLocks.queue(for: record.instanceKey))
-        record.arrival = ticket.number
-        let accepted = record
-        return { [self] in await accept(accepted, ticket) }
-    }
-
-    private func refuse(_ record: SwapRecord, _ refusal: SwapFailure) async -> Submission {
-        do {
-            switch try await environment.journal.accept(record) {
-            case .new:
-                active.withLock { $0[record.id] = Entry(control: SwapControl(phase: record.phase), ticket: nil, record: record) }
-                environment.observer.ended(record, .failure(refusal), duration: .zero, overhead: nil)
-                await conclude(record, .failure(refusal))
-                return .accepted
-            case .duplicate(let known):
-                return repeating(known, for: record)
-            }
-        } catch {
-            return .notStored(error)
-        }
-    }
-
-    private func accept(_ record: SwapRecord, _ ticket: SwapExecutor.Ticket) async -> Submission {
-        do {
-            switch try await environment.journal.accept(record) {
-            case .new:
-                await environment.settings.onPhase(.accepted)
-                enqueue(record, ticket, .fresh)
-                return .accepted
-            case .duplicate(let known):
-                executor.withdraw(ticket)
-                return repeating(known, for: record)
-            }
-        } catch {
-            executor.withdraw(ticket)
-            return .notStored(error)
-        }
-    }
-
-    /// What is known of a task is told again to whom asks again.
-    private func repeating(_ known: SwapRecord, for record: SwapRecord) -> Submission {
-        guard let outcome = known.outcome, known.isReplied else { return .underWay }
-        var again = known
-        again.replyTo = record.replyTo
-        again.isReplied = record.replyTo == nil
-        // A settled result holds no secrets; the message that is answered again does.
-        let result: SwapOutcome =
-            if case .success(let result) = outcome { .success(result.restoringSecrets(from: record.args)) } else { outcome }
-        repeatReply(again, result)
-        return .ended
-    }
-
-    private func repeatReply(_ record: SwapRecord, _ outcome: SwapOutcome) {
+    func repeatReply(_ record: SwapRecord, _ outcome: SwapOutcome) {
         guard let replyTo = record.replyTo else { return }
         executor.runAside { [self] in _ = await deliver(record, replyTo, outcome) }
     }

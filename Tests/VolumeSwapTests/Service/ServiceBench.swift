@@ -45,7 +45,7 @@ final class ServiceBench: Sendable {
     }
 
     func submit(_ record: SwapRecord) async -> String {
-        switch await service.submit(record)() {
+        switch await service.carryOut(service.take(record)) {
         case .accepted: "accepted"
         case .underWay: "under way"
         case .ended: "ended"

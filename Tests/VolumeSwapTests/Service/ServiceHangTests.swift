@@ -198,7 +198,8 @@ struct ServiceHangTests {
         try await bench.running { (service: SwapService) async throws in
             _ = await bench.submit(Fixture.record("running"))
             let record = Fixture.record("refused", instanceKey: "task:refused")
-            guard case .accepted = await service.submit(record, refusal: .invalidInput("mountpoint: missing"))() else {
+            guard case .accepted = await service.carryOut(service.take(record, refusal: .invalidInput("mountpoint: missing")))
+            else {
                 Issue.record("not accepted")
                 return
             }

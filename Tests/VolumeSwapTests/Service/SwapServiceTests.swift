@@ -70,13 +70,13 @@ struct SwapServiceTests {
     func duplicateUnderWay() async throws {
         let bench = ServiceBench(Bench(FakeHypervisor { _ in }))
         try await bench.running { (_: SwapService) async throws in
-            let first = bench.service.submit(Fixture.record())
-            let second = bench.service.submit(Fixture.record())
-            guard case .accepted = await first() else {
+            let first = bench.service.take(Fixture.record())
+            let second = bench.service.take(Fixture.record())
+            guard case .accepted = await bench.service.carryOut(first) else {
                 Issue.record("the first was not accepted")
                 return
             }
-            guard case .underWay = await second() else {
+            guard case .underWay = await bench.service.carryOut(second) else {
                 Issue.record("the second was not recognised")
                 return
             }

@@ -27,9 +27,9 @@ final class SimBroker: @unchecked Sendable {
         for index in messages.indices where messages[index].holder != pivotd.life.number {
             messages[index].holder = pivotd.life.number
             let (task, replyTo) = (messages[index].task, messages[index].replyTo)
-            let accept = pivotd.service.submit(task.record(at: pivotd.clock.date, replyTo: replyTo), refusal: task.refusal)
+            let turn = pivotd.service.take(task.record(at: pivotd.clock.date, replyTo: replyTo), refusal: task.refusal)
             pivotd.spawn { [self] in
-                let submission = await accept()
+                let submission = await pivotd.service.carryOut(turn)
                 guard pivotd.life.isAlive else { return }
                 settle(task, replyTo, submission, pivotd)
             }

@@ -1,0 +1,117 @@
+import Synchronization
+
+/// What came of handing a message in.
+package enum Submission: Sendable {
+    /// In the journal; it will be answered when it has ended.
+    case accepted
+    /// The same task is under way; its one answer will come.
+    case underWay
+    /// The same task has ended: its outcome is sent again.
+    case ended
+    case notStored(JournalError)
+}
+
+/// A message's place among the others, taken in the order of arrival.
+package struct SwapTurn: Sendable {
+    fileprivate enum Kind: Sendable {
+        /// The same task is under way.
+        case underWay
+        /// The same task was told to have failed, though it is not over.
+        case answered(SwapFailure)
+        /// It cannot be a swap of any instance: it is answered at once, and waits for nothing.
+        case refused(SwapFailure)
+        /// A place in its instance's queue.
+        case queued(SwapExecutor.Ticket)
+    }
+
+    fileprivate let record: SwapRecord
+    fileprivate let kind: Kind
+}
+
+extension SwapService {
+    /// Takes a message's place in its instance's queue; it is held until ``carryOut(_:)`` has journaled the task. Never blocks.
+    ///
+    /// - Parameter refusal: why the request cannot be a swap of any instance.
+    package func take(_ record: SwapRecord, refusal: SwapFailure? = nil) -> SwapTurn {
+        if let known = known(record) { return SwapTurn(record: record, kind: known) }
+        var record = record
+        if let refusal {
+            record.arrival = executor.nextNumber()
+            return SwapTurn(record: record, kind: .refused(refusal))
+        }
+        let ticket = executor.reserve(environment.domainLocks.queue(for: record.instanceKey))
+        record.arrival = ticket.number
+        return SwapTurn(record: record, kind: .queued(ticket))
+    }
+
+    /// Journals the task; it runs when its turn comes.
+    package func carryOut(_ turn: SwapTurn) async -> Submission {
+        switch turn.kind {
+        case .underWay: return .underWay
+        case .answered(let failure):
+            repeatReply(turn.record, .failure(failure))
+            return .ended
+        case .refused(let refusal): return await refuse(turn.record, refusal)
+        case .queued(let ticket): return await accept(turn.record, ticket)
+        }
+    }
+
+    private func known(_ record: SwapRecord) -> SwapTurn.Kind? {
+        active.withLock { active in
+            guard let entry = active[record.id] else { return nil }
+            if case .settled(let failure) = entry.early { return .answered(failure) }
+            if entry.isHandedOut, let replyTo = record.replyTo, !entry.askedAgain.contains(replyTo),
+                entry.askedAgain.count < SwapService.askersInMemory
+            {
+                active[record.id]?.askedAgain.append(replyTo)
+            }
+            return .underWay
+        }
+    }
+
+    private func refuse(_ record: SwapRecord, _ refusal: SwapFailure) async -> Submission {
+        do {
+            switch try await environment.journal.accept(record) {
+            case .new:
+                active.withLock { $0[record.id] = Entry(control: SwapControl(phase: record.phase), ticket: nil, record: record) }
+                environment.observer.ended(record, .failure(refusal), duration: .zero, overhead: nil)
+                await conclude(record, .failure(refusal))
+                return .accepted
+            case .duplicate(let known):
+                return repeating(known, for: record)
+            }
+        } catch {
+            return .notStored(error)
+        }
+    }
+
+    private func accept(_ record: SwapRecord, _ ticket: SwapExecutor.Ticket) async -> Submission {
+        do {
+            switch try await environment.journal.accept(record) {
+            case .new:
+                await environment.settings.onPhase(.accepted)
+                enqueue(record, ticket, .fresh)
+                return .accepted
+            case .duplicate(let known):
+                executor.withdraw(ticket)
+                return repeating(known, for: record)
+            }
+        } catch {
+            executor.withdraw(ticket)
+            return .notStored(error)
+        }
+    }
+
+    /// What is known of a task is told again to whom asks again.
+    private func repeating(_ known: SwapRecord, for record: SwapRecord) -> Submission {
+        guard let outcome = known.outcome, known.isReplied else { return .underWay }
+        var again = known
+        again.replyTo = record.replyTo
+        again.isReplied = record.replyTo == nil
+        // A settled result holds no secrets; the message that is answered again does.
+        let result: SwapOutcome =
+            if case .success(let result) = outcome { .success(result.restoringSecrets(from: record.args)) } else { outcome }
+        repeatReply(again, result)
+        return .ended
+    }
+}
