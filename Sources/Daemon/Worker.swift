@@ -43,7 +43,7 @@ package struct Worker {
             }, onReload: { [reloader] in reloader.reload() })
         signals.start()
         try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { [health] in await health.executor.run() }
+            group.addTask { [health] in await health.instanceQueue.run() }
             if let pages = healthPages(registry) { group.addTask { await pages.run() } }
             defer { group.cancelAll() }
             try await serve(signals)
@@ -67,7 +67,7 @@ package struct Worker {
         let bus = try Bus(configuration: configuration.bus, logger: logger)
         guard let journal = try await openJournal() else { return }
         let service = makeService(journal, choice, bus)
-        let consumer = Consumer(
+        let requests = RequestService(
             bus: bus, service: service, journal: journal, choice: choice, health: health,
             drainGrace: min(.seconds(5), configuration.daemon.drainTimeout / 2), logger: logger)
         reloader.onReload { configuration in
@@ -78,7 +78,7 @@ package struct Worker {
         }
         health.runs(
             .init(
-                readiness: consumer.checks, vitals: consumer.vitals,
+                readiness: requests.checks, vitals: requests.vitals,
                 updateMetrics: {
                     WorkerMetrics.update(
                         service: service, counters: bus.replies.counters.snapshot, notifier: bus.notifications?.notifier,
@@ -89,7 +89,7 @@ package struct Worker {
             JournalKeeper(journal: journal, retention: configuration.daemon.journalRetention, logger: logger),
             bus,
             SwapRunService(service: service),
-            consumer,
+            requests,
         ]
         let group = ServiceGroup(configuration: .init(services: services, logger: logger))
         stop.onRequest { Task.detached { await group.triggerGracefulShutdown() } }

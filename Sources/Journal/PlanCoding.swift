@@ -34,7 +34,7 @@ enum PlanCoding {
             ("attempts", .integer(Int64(plan.attempts))),
             ("failure", plan.failure.map(failure)),
             ("mayHavePivoted", plan.mayHavePivoted.map { .bool($0) }),
-            ("isBroughtBack", plan.isBroughtBack.map { .bool($0) }),
+            ("isMirroredBack", plan.isMirroredBack.map { .bool($0) }),
             ("resized", plan.resized.map { .bool($0) }),
             ("capacityBytes", plan.capacityBytes.map { .integer($0) }),
             ("isAutostarted", plan.isAutostarted.map { .bool($0) }),

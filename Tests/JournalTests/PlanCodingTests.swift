@@ -32,7 +32,7 @@ struct PlanCodingTests {
         plan.options.detectZeroes = true
         plan.failure = SwapFailure(.invalidVolume, "r", .aborted, inUse: .old, leftBehind: ["l"])
         plan.mayHavePivoted = true
-        plan.isBroughtBack = true
+        plan.isMirroredBack = true
         plan.isDefinedAgain = true
         plan.resized = false
         plan.capacityBytes = 1 << 30

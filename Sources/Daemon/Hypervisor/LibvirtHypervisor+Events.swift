@@ -24,7 +24,7 @@ extension LibvirtHypervisor {
                 guard let next = try? await link.connection() else { return }
                 connection = next
                 subscription = connection.events(domainUUID: domain.uuid, limit: 128)
-                events.post(.look)
+                events.post(.recheck)
             }
         }
         events.onClose { forwarding.cancel() }
@@ -33,7 +33,7 @@ extension LibvirtHypervisor {
     private static func translate(_ event: LibvirtEvent) -> HypervisorEvent? {
         switch event {
         case .blockJob(_, let disk, _, let status):
-            Self.status(status).map { HypervisorEvent.blockJob(disk: disk, status: $0, at: .now) } ?? .look
+            Self.status(status).map { HypervisorEvent.blockJob(disk: disk, status: $0, at: .now) } ?? .recheck
         case .lifecycle(_, .stopped, let detail):
             .stopped(reason: stopReason(detail))
         case .lifecycle(_, .crashed, _):
@@ -41,7 +41,7 @@ extension LibvirtHypervisor {
         case .monitor(_, let name, let details, _, _):
             jobError(name, details)
         case .overflow, .disconnected:
-            .look
+            .recheck
         case .lifecycle, .ioError:
             nil
         }

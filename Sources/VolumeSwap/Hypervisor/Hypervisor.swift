@@ -65,9 +65,9 @@ package protocol Hypervisor: Sendable {
     ///
     /// A libvirtd that dies between QEMU's pivot and its own note of it comes back with the old volume in its configuration. nil
     /// when that cannot be told, because the monitor must not be asked.
-    func hasLostTrack(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Bool?
-    /// After ``hasLostTrack(_:disk:)``: mirrors the disk back onto the volume that libvirt names, so that both agree again.
-    func bringBack(_ domain: DomainIdentity, disk: String) async throws(HypervisorError)
+    func hasPivotedUnnoticed(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Bool?
+    /// After ``hasPivotedUnnoticed(_:disk:)``: mirrors the disk back onto the volume that libvirt names, so that both agree again.
+    func mirrorBack(_ domain: DomainIdentity, disk: String) async throws(HypervisorError)
     /// Whether `grow` can work here: QEMU 7.0 or later, and the monitor allowed.
     func growSupport() async throws(HypervisorError) -> GrowSupport
     /// True when undefining keeps the vTPM's state (libvirt 8.9 or later).
@@ -125,8 +125,8 @@ extension Hypervisor {
 
     package func forceAbort(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) {}
     package func dropSlice(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Bool { false }
-    package func hasLostTrack(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Bool? { false }
-    package func bringBack(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) {}
+    package func hasPivotedUnnoticed(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Bool? { false }
+    package func mirrorBack(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) {}
 
     /// The domain's status, nil when the hypervisor does not know it any more.
     func statusIfKnown(_ domain: DomainIdentity) async throws(HypervisorError) -> DomainStatus? {

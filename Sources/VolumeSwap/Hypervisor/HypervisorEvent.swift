@@ -7,7 +7,7 @@ package enum HypervisorEvent: Sendable, Hashable {
     /// The domain is no longer running; the text says how it ended: "shut down by the guest", "crashed".
     case stopped(reason: String)
     /// Events may have been lost, or the connection was; or time has passed, or somebody asks for something: look at the job again.
-    case look
+    case recheck
 }
 
 package enum BlockJobStatus: Sendable, Hashable {

@@ -30,7 +30,7 @@ package final class HypervisorEvents: Sendable, AsyncSequence {
             if state.waiting.count > capacity {
                 // The newest are kept, so a `look` put in after a loss is always read.
                 state.waiting.removeFirst(2)
-                state.waiting.append(.look)
+                state.waiting.append(.recheck)
             }
             return nil
         }

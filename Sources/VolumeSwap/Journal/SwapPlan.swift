@@ -37,7 +37,7 @@ package struct SwapPlanFacts: Sendable, Hashable, Codable, CustomStringConvertib
     package var mayHavePivoted: Bool?
     /// Set once the disk is mirrored back after libvirt had lost track of a pivot, true once it is back: a stored configuration that names
     /// the new volume then says nothing about where the guest wrote last.
-    package var isBroughtBack: Bool?
+    package var isMirroredBack: Bool?
     /// Whether the guest was given the size that was asked for; nil as long as that was not tried.
     package var resized: Bool?
     /// The size that the guest sees after it was to be resized, bytes.

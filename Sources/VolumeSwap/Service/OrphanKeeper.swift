@@ -3,7 +3,7 @@ import Logging
 /// Restores domains that a swap undefined and that no journal knows of: their definition travels with them, in their metadata.
 struct OrphanKeeper {
     let environment: SwapEnvironment
-    let executor: SwapExecutor
+    let instanceQueue: InstanceQueue
 
     private var hypervisor: any Hypervisor { environment.hypervisor }
 
@@ -37,8 +37,8 @@ struct OrphanKeeper {
                 let orphan = DomainXML.recoveryDefinition(metadata: metadata), !isKnown(orphan.task)
             else { return true }
             // In the instance's queue, before any swap of it that is asked for from now on.
-            let ticket = executor.reserve(domain.uuid.lowercased())
-            executor.fill(ticket) { await restore(domain, orphan, ticket) }
+            let ticket = instanceQueue.reserve(domain.uuid.lowercased())
+            instanceQueue.fill(ticket) { await restore(domain, orphan, ticket) }
             return true
         } catch {
             if error.code == .noDomain || error.code == .operationInvalid { return true }
@@ -47,14 +47,14 @@ struct OrphanKeeper {
         }
     }
 
-    private func restore(_ domain: DomainIdentity, _ orphan: DomainXML.RecoveryDefinition, _ ticket: SwapExecutor.Ticket) async {
+    private func restore(_ domain: DomainIdentity, _ orphan: DomainXML.RecoveryDefinition, _ ticket: InstanceQueue.Ticket) async {
         var backoff = Backoff(first: .seconds(1), longest: .seconds(60))
         while true {
             do {
                 return try await restoreOnce(domain, orphan)
             } catch {
                 environment.logger.error("the lost definition of \(domain.name) cannot be restored yet: \(error)")
-                executor.giveUpSlot(ticket)
+                instanceQueue.giveUpSlot(ticket)
             }
             guard (try? await environment.clock.sleep(for: backoff.pause())) != nil else { return }
         }

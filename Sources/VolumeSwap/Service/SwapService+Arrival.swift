@@ -21,7 +21,7 @@ package struct SwapTurn: Sendable {
         /// It cannot be a swap of any instance: it is answered at once, and waits for nothing.
         case refused(SwapFailure)
         /// A place in its instance's queue.
-        case queued(SwapExecutor.Ticket)
+        case queued(InstanceQueue.Ticket)
     }
 
     fileprivate let record: SwapRecord
@@ -36,10 +36,10 @@ extension SwapService {
         if let known = known(record) { return SwapTurn(record: record, kind: known) }
         var record = record
         if let refusal {
-            record.arrival = executor.nextNumber()
+            record.arrival = instanceQueue.nextNumber()
             return SwapTurn(record: record, kind: .refused(refusal))
         }
-        let ticket = executor.reserve(environment.domainLocks.queue(for: record.instanceKey))
+        let ticket = instanceQueue.reserve(environment.domainLocks.queue(for: record.instanceKey))
         record.arrival = ticket.number
         return SwapTurn(record: record, kind: .queued(ticket))
     }
@@ -85,7 +85,7 @@ extension SwapService {
         }
     }
 
-    private func accept(_ record: SwapRecord, _ ticket: SwapExecutor.Ticket) async -> Submission {
+    private func accept(_ record: SwapRecord, _ ticket: InstanceQueue.Ticket) async -> Submission {
         do {
             switch try await environment.journal.accept(record) {
             case .new:
@@ -93,11 +93,11 @@ extension SwapService {
                 enqueue(record, ticket, .fresh)
                 return .accepted
             case .duplicate(let known):
-                executor.withdraw(ticket)
+                instanceQueue.withdraw(ticket)
                 return repeating(known, for: record)
             }
         } catch {
-            executor.withdraw(ticket)
+            instanceQueue.withdraw(ticket)
             return .notStored(error)
         }
     }

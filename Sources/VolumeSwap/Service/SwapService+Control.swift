@@ -29,10 +29,10 @@ extension SwapService {
             let why = phase == .rollingBack ? "it is being rolled back already" : "it has reached its pivot and cannot be aborted"
             throw SwapFailure.invalidInput("task \(record.id) is \(phase.publicState): \(why)")
         }
-        guard let ticket = entry.ticket, executor.withdraw(ticket) else { return try await status(.task(record.id)) }
+        guard let ticket = entry.ticket, instanceQueue.withdraw(ticket) else { return try await status(.task(record.id)) }
         if let resumption = entry.resumption {
             // Before a restart it had begun something, which is undone now: its turn may come in hours.
-            executor.runAside { [self] in await perform(record.id, entry.control, resumption) }
+            instanceQueue.runAside { [self] in await perform(record.id, entry.control, resumption) }
         } else {
             _ = entry.control.note("its abort is being stored")
             await concludeAborted(record)
@@ -44,7 +44,7 @@ extension SwapService {
     private func concludeAborted(_ record: SwapRecord) async {
         environment.observer.ended(record, .failure(.abortedByRequest), duration: .zero, overhead: nil)
         let (isStored, stored) = AsyncStream<Never>.makeStream()
-        executor.runAside { [self] in
+        instanceQueue.runAside { [self] in
             await conclude(record, .failure(.abortedByRequest))
             stored.finish()
         }

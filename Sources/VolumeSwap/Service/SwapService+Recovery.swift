@@ -18,7 +18,7 @@ extension SwapService {
             switch task {
             case .begun(let record): takeUp(record)
             case .waiting(let id, let phase, let instanceKey, _):
-                let ticket = executor.reserve(queue(of: id, instanceKey))
+                let ticket = instanceQueue.reserve(queue(of: id, instanceKey))
                 enqueue(id, SwapControl(phase: phase), nil, ticket, .again)
             case .over(let id, let phase):
                 active.withLock { $0[id] = Entry(control: SwapControl(phase: phase), isHandedOut: true) }
@@ -32,7 +32,7 @@ extension SwapService {
     private func handOut(_ owed: [TaskID]) {
         let workers = min(owed.count, Self.deliveriesAtOnce)
         for first in 0..<workers {
-            executor.runAside { [self] in
+            instanceQueue.runAside { [self] in
                 for index in stride(from: first, to: owed.count, by: workers) where !Task.isCancelled {
                     guard let record = await record(owed[index]), let outcome = record.outcome else {
                         forget(owed[index])
@@ -59,14 +59,14 @@ extension SwapService {
             environment.reservations.keep(plan.destination.location, ids: ids, for: record.id)
             entry = Self.resumption(record, plan)
         }
-        let ticket = executor.reserve(key)
+        let ticket = instanceQueue.reserve(key)
         guard case .failure(let failure)? = record.outcome else { return enqueue(record, ticket, entry) }
         // Told before its roll-back was over.
         active.withLock { active in
             active[record.id] = Entry(
                 control: SwapControl(phase: record.phase), ticket: ticket, record: record, early: .given(failure))
         }
-        executor.runAside { [self] in await deliverEarly(record, failure) }
+        instanceQueue.runAside { [self] in await deliverEarly(record, failure) }
         enqueue(record, ticket, entry)
     }
 
@@ -80,6 +80,8 @@ extension SwapService {
 
     /// Restores what swaps left behind of which no journal knows. To be called once the hypervisor can be reached.
     package func restoreOrphans() async {
-        await OrphanKeeper(environment: environment, executor: executor).run { [self] id in active.withLock { $0[id] != nil } }
+        await OrphanKeeper(environment: environment, instanceQueue: instanceQueue).run { [self] id in
+            active.withLock { $0[id] != nil }
+        }
     }
 }

@@ -2,6 +2,6 @@ extension SwapService {
     /// Takes other settings; a swap under way goes by them from its next step on.
     package func change(_ settings: SwapSettings) {
         environment.change(settings)
-        executor.setLimit(settings.maxConcurrentSwaps)
+        instanceQueue.setLimit(settings.maxConcurrentSwaps)
     }
 }

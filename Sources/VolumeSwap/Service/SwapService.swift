@@ -28,7 +28,7 @@ package final class SwapService: Sendable {
     struct Entry {
         var control: SwapControl
         /// nil when nothing is left to do but to tell the outcome.
-        var ticket: SwapExecutor.Ticket?
+        var ticket: InstanceQueue.Ticket?
         /// nil when the queue is so long that the record is read again when its turn comes.
         var record: SwapRecord?
         /// True from when the reply is sent: who asks again may have it already, and is answered once more.
@@ -47,21 +47,21 @@ package final class SwapService: Sendable {
     private static let recordsInMemory = 500
 
     package let environment: SwapEnvironment
-    let executor: SwapExecutor
+    let instanceQueue: InstanceQueue
     private let deliver: Delivery
     let active = Mutex<[TaskID: Entry]>([:])
 
     package init(environment: SwapEnvironment, deliver: @escaping Delivery) {
         self.environment = environment
         self.deliver = deliver
-        executor = SwapExecutor(limit: environment.settings.maxConcurrentSwaps)
+        instanceQueue = InstanceQueue(limit: environment.settings.maxConcurrentSwaps)
     }
 
     /// Runs accepted swaps until the task is cancelled. Running copies are then left to the hypervisor; what has reached its pivot is finished.
-    package func run() async { await executor.run() }
+    package func run() async { await instanceQueue.run() }
 
-    package var running: Int { executor.running }
-    package var queued: Int { executor.depth - executor.running }
+    package var running: Int { instanceQueue.running }
+    package var queued: Int { instanceQueue.depth - instanceQueue.running }
     /// Swaps that were answered before they were rolled back.
     package var pendingRollBacks: Int {
         active.withLock { active in active.values.count { $0.early.failure != nil && !$0.isConcluded } }
@@ -69,10 +69,10 @@ package final class SwapService: Sendable {
 
     func repeatReply(_ record: SwapRecord, _ outcome: SwapOutcome) {
         guard let replyTo = record.replyTo else { return }
-        executor.runAside { [self] in _ = await deliver(record, replyTo, outcome) }
+        instanceQueue.runAside { [self] in _ = await deliver(record, replyTo, outcome) }
     }
 
-    func enqueue(_ record: SwapRecord, _ ticket: SwapExecutor.Ticket, _ entry: SwapEntry) {
+    func enqueue(_ record: SwapRecord, _ ticket: InstanceQueue.Ticket, _ entry: SwapEntry) {
         let control = SwapControl(phase: record.phase)
         // Told to have failed before there was a plan, it only lets go of what it may have attached.
         if record.outcome != nil, record.plan == nil { control.refuse() }
@@ -81,7 +81,7 @@ package final class SwapService: Sendable {
 
     /// - Parameter record: nil when it is to be read when its turn comes.
     func enqueue(
-        _ id: TaskID, _ control: SwapControl, _ record: SwapRecord?, _ ticket: SwapExecutor.Ticket, _ entry: SwapEntry
+        _ id: TaskID, _ control: SwapControl, _ record: SwapRecord?, _ ticket: InstanceQueue.Ticket, _ entry: SwapEntry
     ) {
         let resumption: SwapEntry? = if case .fresh = entry { nil } else { entry }
         active.withLock { active in
@@ -90,7 +90,7 @@ package final class SwapService: Sendable {
             active[id] = Entry(
                 control: control, ticket: ticket, record: isHeld ? record : nil, early: early, resumption: resumption)
         }
-        executor.fill(ticket) { [self] in await perform(id, control, entry) }
+        instanceQueue.fill(ticket) { [self] in await perform(id, control, entry) }
     }
 
     /// Of a task that cannot be read any more.
@@ -117,7 +117,7 @@ package final class SwapService: Sendable {
     }
 
     private func giveUpSlot(_ id: TaskID) {
-        if let ticket = active.withLock({ $0[id]?.ticket }) { executor.giveUpSlot(ticket) }
+        if let ticket = active.withLock({ $0[id]?.ticket }) { instanceQueue.giveUpSlot(ticket) }
     }
 
     /// Tells the caller a failure whose roll-back goes on. The task keeps its place; its outcome will be this one.
@@ -139,7 +139,7 @@ package final class SwapService: Sendable {
         var answered = record
         answered.outcome = .failure(failure)
         let told = answered
-        executor.runAside { [self] in await deliverEarly(told, failure) }
+        instanceQueue.runAside { [self] in await deliverEarly(told, failure) }
     }
 
     func deliverEarly(_ record: SwapRecord, _ failure: SwapFailure) async {
@@ -176,7 +176,7 @@ package final class SwapService: Sendable {
         environment.reservations.release(record.id)
         await environment.settings.onPhase(outcome.phase)
         if early.failure == nil {
-            executor.runAside { [self] in await handOut(finished, told) }
+            instanceQueue.runAside { [self] in await handOut(finished, told) }
             return
         }
         let isSettled = active.withLock { active in
@@ -184,7 +184,7 @@ package final class SwapService: Sendable {
             if case .settled? = active[record.id]?.early { return true }
             return false
         }
-        if isSettled { executor.runAside { [self] in await settle(finished, told) } }
+        if isSettled { instanceQueue.runAside { [self] in await settle(finished, told) } }
     }
 
     func handOut(_ record: SwapRecord, _ outcome: SwapOutcome) async {

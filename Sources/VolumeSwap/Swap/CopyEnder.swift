@@ -40,7 +40,7 @@ struct CopyEnder {
         case .ending(pivot: false): await force()
         case .ending(pivot: true): steps.note("a pivot is under way, and what comes of it is not known yet")
         case .unknown(let why): steps.note(why)
-        case .onNew, .onOld, .onOldUnverified, .forgottenMirror, .foreignJob, .lostTrack, .elsewhere, .stopped, .missing:
+        case .onNew, .onOld, .onOldUnverified, .forgottenMirror, .foreignJob, .pivotedUnnoticed, .elsewhere, .stopped, .missing:
             steps.note(nil)
             return sight
         }

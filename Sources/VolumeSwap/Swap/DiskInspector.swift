@@ -60,9 +60,9 @@ struct DiskInspector {
             let isLate = clock.now - began >= Self.mirrorPatience
             var isVerified = true
             if !hasMirror || isLate {
-                let hasLostTrack = try await hypervisor.hasLostTrack(plan.domain, disk: plan.disk)
-                if hasLostTrack == true { return .lostTrack }
-                isVerified = hasLostTrack != nil
+                let hasPivotedUnnoticed = try await hypervisor.hasPivotedUnnoticed(plan.domain, disk: plan.disk)
+                if hasPivotedUnnoticed == true { return .pivotedUnnoticed }
+                isVerified = hasPivotedUnnoticed != nil
             }
             let wasFree = !hasMirror
             // While QEMU was asked, libvirt may have noted a pivot.
@@ -107,7 +107,7 @@ struct DiskInspector {
     }
 
     /// Why a disk is not touched of which libvirt lost track before the swap.
-    static let adviceOnLostTrack = """
+    static let adviceOnUnnoticedPivot = """
         QEMU runs the disk on another volume than libvirt names, since libvirt has lost track of an earlier pivot: stop the guest, correct \
         its configuration and start it again
         """

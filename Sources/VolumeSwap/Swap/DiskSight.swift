@@ -23,7 +23,7 @@ package enum DiskSight: Sendable, Hashable {
     /// On neither volume, and a copy onto the new one runs: somebody moved the disk at the moment at which the copy began.
     case strayCopy
     /// QEMU runs another volume than libvirt's live configuration names: libvirt has lost track of a pivot.
-    case lostTrack
+    case pivotedUnnoticed
     /// On neither volume, or the disk is gone.
     case elsewhere
     /// The domain does not run; where its stored configuration says the disk is.

@@ -70,14 +70,14 @@ struct MirrorWatcher {
         var ticker: ScheduledAction?
         defer { ticker?.cancel() }
         // An adopted copy was in step before anybody listened; a small one is by now.
-        events.post(.look)
+        events.post(.recheck)
         for await event in events {
             if take(event, plan) { isWanted = true }
             if let interruption = steps.interruption(plan) { return .failed(interruption) }
             if let sample = latest.take() {
                 isLooking = false
                 if let input = judge(sample, plan, &copy) { return input }
-            } else if event == .look {
+            } else if event == .recheck {
                 isWanted = true
             }
             if copy.isStalled(now: clock.now) { return .failed(stalled(plan, copy)) }
@@ -87,12 +87,12 @@ struct MirrorWatcher {
                 let isFull = isAdopted || readyAt != nil
                 group.addTask {
                     latest.put(await Self.look(steps, plan, isFull: isFull))
-                    events.post(.look)
+                    events.post(.recheck)
                 }
             }
             ticker?.cancel()
             // The pace of progress reports and time-outs, not of the copy: READY comes by event.
-            ticker = clock.schedule(after: steps.environment.settings.sampleInterval) { events.post(.look) }
+            ticker = clock.schedule(after: steps.environment.settings.sampleInterval) { events.post(.recheck) }
         }
         return .interrupted
     }
@@ -113,7 +113,7 @@ struct MirrorWatcher {
         case .stopped(let reason):
             cause = "the guest went away during the copy: \(reason)"
             return true
-        case .blockJob, .jobError, .look:
+        case .blockJob, .jobError, .recheck:
             return false
         }
     }
@@ -155,7 +155,7 @@ struct MirrorWatcher {
             report(plan, copy)
             return canPivot ? .mirrorReady : nil
         case .onNew, .stopped(stored: .new): return .foundOnNew
-        case .lostTrack: return .lostTrack(steps.failure(plan, cause ?? "libvirt has lost track of the copy"))
+        case .pivotedUnnoticed: return .pivotedUnnoticed(steps.failure(plan, cause ?? "libvirt has lost track of the copy"))
         case .onOld, .onOldUnverified, .forgottenMirror: return gone(plan)
         case .stopped, .missing: return guestGone(plan)
         case .foreignJob:
@@ -180,7 +180,7 @@ struct MirrorWatcher {
         defer { cursorInStep = job.cursor }
         if job.remaining == 0 { return true }
         if let cursorInStep, cursorInStep != job.cursor { return true }
-        clock.post(.look, to: steps.events, after: backoffInStep.pause())
+        clock.post(.recheck, to: steps.events, after: backoffInStep.pause())
         return false
     }
 
@@ -207,7 +207,7 @@ struct MirrorWatcher {
         let began = since ?? clock.now
         since = began
         if clock.now - began >= Self.grace { return true }
-        clock.post(.look, to: steps.events, after: .milliseconds(500))
+        clock.post(.recheck, to: steps.events, after: .milliseconds(500))
         return false
     }
 

@@ -12,7 +12,7 @@ package enum RecoveryDecision: Sendable, Equatable {
     case finish
     case rollBack(SwapFailure)
     /// QEMU runs the new volume and libvirt's live configuration names the old one.
-    case bringBack(SwapFailure)
+    case mirrorBack(SwapFailure)
 }
 
 /// Decides, from the journal's phase and plan and from what the disk shows, how an unfinished task goes on. Pure.
@@ -27,7 +27,7 @@ package enum RecoveryDecision: Sendable, Equatable {
 /// | a copy onto the new volume runs | any other | adopt |
 /// | a copy onto the new volume is being cancelled | any | roll back |
 /// | on the old volume, but QEMU has pivoted | preparing, undefining, starting | roll back: that was an earlier pivot |
-/// | on the old volume, but QEMU has pivoted | any other | bring back, then roll back |
+/// | on the old volume, but QEMU has pivoted | any other | mirror back, then roll back |
 /// | on the old volume, copy to nowhere | rolling back | roll back |
 /// | on the old volume, copy to nowhere | any other | restart |
 /// | on the old volume, no job | preparing, undefining, starting | restart |
@@ -53,11 +53,11 @@ package enum Recovery {
             case .pivoting: .pivot
             default: .adopt
             }
-        case .lostTrack where [.accepted, .preparing, .undefining, .starting].contains(phase):
+        case .pivotedUnnoticed where [.accepted, .preparing, .undefining, .starting].contains(phase):
             // The pivot was none of this task's copy.
-            .rollBack(plan.failure ?? failure(plan, DiskInspector.adviceOnLostTrack, .hypervisorRefused).keepingBoth)
-        case .lostTrack:
-            .bringBack(
+            .rollBack(plan.failure ?? failure(plan, DiskInspector.adviceOnUnnoticedPivot, .hypervisorRefused).keepingBoth)
+        case .pivotedUnnoticed:
+            .mirrorBack(
                 plan.failure ?? failure(plan, "the pivot was cut off while pivotd was not running", .hypervisorRefused))
         case .unnamedCopy where phase != .rollingBack: .restart
         case .unnamedCopy: rollBack(plan, "the swap was being rolled back", .internal)
@@ -82,7 +82,7 @@ package enum Recovery {
     }
 
     private static func afterStop(_ phase: SwapPhase, _ plan: SwapPlan, _ stored: DiskSight.Place?) -> RecoveryDecision {
-        if let isBack = plan.isBroughtBack {
+        if let isBack = plan.isMirroredBack {
             let reason = "the guest went away \(isBack ? "after" : "while") its disk was mirrored back to the old volume"
             return rollBack(plan, isBack ? reason : "\(reason); \(SwapFailure.keepBoth)", .guestGone)
         }

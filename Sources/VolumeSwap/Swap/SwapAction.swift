@@ -11,7 +11,7 @@ package enum SwapAction: Sendable {
     /// Ask for the pivot, after a pause when it was refused as too early, and find out what came of it.
     case pivot(SwapPlan, after: Duration)
     /// Make QEMU agree with a libvirt that has lost track of a pivot.
-    case bringBack(SwapPlan, SwapFailure)
+    case mirrorBack(SwapPlan, SwapFailure)
     /// Let the guest see the larger size.
     case grow(SwapPlan)
     /// Write the configuration back, read both back.
@@ -28,7 +28,7 @@ package enum SwapAction: Sendable {
         case .observe(let plan), .undo(let plan): plan
         case .undefine(let plan), .start(let plan), .awaitMirror(let plan): plan
         case .grow(let plan), .store(let plan), .complete(let plan): plan
-        case .pivot(let plan, _), .bringBack(let plan, _): plan
+        case .pivot(let plan, _), .mirrorBack(let plan, _): plan
         case .rollBack(let plan, _): plan
         }
     }
@@ -44,7 +44,7 @@ package enum SwapAction: Sendable {
     var canBeRefused: Bool {
         switch self {
         case .prepare, .undefine, .start, .awaitMirror, .pivot: true
-        case .observe, .undo, .bringBack, .grow, .store, .rollBack, .complete, .fail: false
+        case .observe, .undo, .mirrorBack, .grow, .store, .rollBack, .complete, .fail: false
         }
     }
 
@@ -52,7 +52,7 @@ package enum SwapAction: Sendable {
     var isSeenAfterwards: Bool {
         switch self {
         case .prepare, .awaitMirror, .grow, .store: true
-        case .observe, .undo, .undefine, .start, .pivot, .bringBack, .rollBack, .complete, .fail: false
+        case .observe, .undo, .undefine, .start, .pivot, .mirrorBack, .rollBack, .complete, .fail: false
         }
     }
 }

@@ -148,7 +148,7 @@ package final class SwapControl: Sendable {
     /// Whether the guest was last seen on the new volume, or about to go there.
     var mayBeOnNew: Bool {
         switch state.withLock({ $0.seen }) {
-        case .onNew, .stopped(stored: .new), .lostTrack, .ending(pivot: true): true
+        case .onNew, .stopped(stored: .new), .pivotedUnnoticed, .ending(pivot: true): true
         default: false
         }
     }
@@ -162,7 +162,7 @@ package final class SwapControl: Sendable {
             switch state.seen {
             case nil: state.isKnownOld ? .old : .unknown
             case .onNew: .new
-            case .lostTrack, .ending(pivot: true), .unknown: .unknown
+            case .pivotedUnnoticed, .ending(pivot: true), .unknown: .unknown
             case .elsewhere, .strayCopy, .stopped, .missing: .none
             case .onOld, .onOldUnverified, .forgottenMirror, .copying, .ending, .unnamedCopy, .foreignJob: .old
             }

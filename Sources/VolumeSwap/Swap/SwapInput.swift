@@ -23,7 +23,7 @@ package enum SwapInput: Sendable {
     case foundOnNew
     case foundOnOld(SwapFailure)
     /// QEMU runs the new volume and libvirt's live configuration names the old one.
-    case lostTrack(SwapFailure)
+    case pivotedUnnoticed(SwapFailure)
     // Of the end
     /// The guest sees that many bytes.
     case resized(Int64)
@@ -36,7 +36,7 @@ package enum SwapInput: Sendable {
 
     var isTrouble: Bool {
         switch self {
-        case .failed, .foundOnOld, .lostTrack, .sizesDiffer, .notReady, .notResized, .interrupted: true
+        case .failed, .foundOnOld, .pivotedUnnoticed, .sizesDiffer, .notReady, .notResized, .interrupted: true
         case .observed(let sight): if case .unknown = sight { true } else { false }
         case .prepared, .alreadyMoved, .adopted, .done, .mirrorReady, .foundOnNew, .resized, .rolledBack: false
         }

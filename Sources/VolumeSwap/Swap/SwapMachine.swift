@@ -23,7 +23,7 @@ package enum SwapMachine: ~Copyable {
     case copying(SwapPlan)
     case pivoting(SwapPlan, tries: Int)
     /// With why the swap has failed.
-    case bringingBack(SwapPlan, SwapFailure)
+    case mirroringBack(SwapPlan, SwapFailure)
     case finishing(SwapPlan)
     /// With a failure when a step after the pivot failed: the configuration is stored all the same.
     case storing(SwapPlan, SwapFailure?)
@@ -40,7 +40,7 @@ package enum SwapMachine: ~Copyable {
         case .starting: .starting
         case .copying: .copying
         case .pivoting: .pivoting
-        case .bringingBack: .pivoting
+        case .mirroringBack: .pivoting
         case .finishing: .finishing
         case .storing: .storing
         case .rollingBack: .rollingBack
@@ -97,7 +97,7 @@ package enum SwapMachine: ~Copyable {
             return afterCopy(input, plan)
         case .pivoting(let plan, let tries):
             return afterPivot(input, plan, tries: tries, limit: pivotTries)
-        case .bringingBack(let plan, let failure):
+        case .mirroringBack(let plan, let failure):
             return afterReturn(input, plan, failure)
         case .finishing(let plan):
             return afterResize(input, plan)
@@ -120,7 +120,7 @@ package enum SwapMachine: ~Copyable {
         case .pivot: return Step(.pivoting(plan, tries: 0), .pivot(plan, after: .zero))
         case .finish: return grow(plan)
         case .rollBack(let failure): return rollBack(plan, failure, mayHavePivoted: phase == .pivoting)
-        case .bringBack(let failure): return bringBack(plan, failure)
+        case .mirrorBack(let failure): return mirrorBack(plan, failure)
         }
     }
 
@@ -140,7 +140,7 @@ package enum SwapMachine: ~Copyable {
         case .done: Step(.copying(plan), .awaitMirror(plan))
         case .foundOnNew: grow(plan)
         case .sizesDiffer: afterCopy(input, plan)
-        case .lostTrack(let failure): bringBack(plan, failure)
+        case .pivotedUnnoticed(let failure): mirrorBack(plan, failure)
         case .failed(let failure), .foundOnOld(let failure): rollBack(plan, failure)
         default: rollBack(plan, .rebaseFailed("disk \(plan.disk): the copy began without an answer", .internal))
         }
@@ -159,8 +159,8 @@ package enum SwapMachine: ~Copyable {
             return Step(.starting(second), .start(second))
         case .foundOnNew:
             return grow(plan)
-        case .lostTrack(let failure):
-            return bringBack(plan, failure)
+        case .pivotedUnnoticed(let failure):
+            return mirrorBack(plan, failure)
         case .failed(let failure), .foundOnOld(let failure):
             return rollBack(plan, failure)
         default:
@@ -177,8 +177,8 @@ package enum SwapMachine: ~Copyable {
             return Step(.pivoting(plan, tries: tries + 1), .pivot(plan, after: .milliseconds(min(10 << min(tries, 6), 500))))
         case .notReady(let refusal):
             return rollBack(plan, refusal.adding("the pivot was refused \(tries + 1) times"), mayHavePivoted: true)
-        case .lostTrack(let failure):
-            return bringBack(plan, failure)
+        case .pivotedUnnoticed(let failure):
+            return mirrorBack(plan, failure)
         case .failed(let failure):
             // Refused before it was asked for, the first time.
             return rollBack(plan, failure, mayHavePivoted: tries > 0)
@@ -197,7 +197,7 @@ package enum SwapMachine: ~Copyable {
             return Step(.storing(plan, stranded), .store(plan))
         }
         var plan = plan
-        plan.isBroughtBack = true
+        plan.isMirroredBack = true
         let why = failure.adding("libvirt lost track of the pivot, so the disk was mirrored back to the old volume")
         return rollBack(plan, why, mayHavePivoted: true)
     }
@@ -244,9 +244,9 @@ package enum SwapMachine: ~Copyable {
             // A pivot that had been asked for, by whomever, came after all.
             guard let plan else { return Step(.ended, .fail(failure)) }
             return grow(plan)
-        case .lostTrack:
+        case .pivotedUnnoticed:
             guard let plan else { return Step(.ended, .fail(failure)) }
-            return bringBack(plan, failure)
+            return mirrorBack(plan, failure)
         case .rolledBack(let inUse, let leftBehind):
             if plan != nil, failure.inUse != .unknown || inUse != .old { failure.inUse = inUse }
             failure.leftBehind += leftBehind
@@ -259,10 +259,10 @@ package enum SwapMachine: ~Copyable {
         return Step(.ended, .fail(failure))
     }
 
-    private static func bringBack(_ plan: SwapPlan, _ failure: SwapFailure) -> Step {
+    private static func mirrorBack(_ plan: SwapPlan, _ failure: SwapFailure) -> Step {
         var plan = plan
-        plan.isBroughtBack = false
-        return Step(.bringingBack(plan, failure), .bringBack(plan, failure))
+        plan.isMirroredBack = false
+        return Step(.mirroringBack(plan, failure), .mirrorBack(plan, failure))
     }
 
     private static func rollBack(_ plan: SwapPlan?, _ failure: SwapFailure, mayHavePivoted: Bool = false) -> Step {

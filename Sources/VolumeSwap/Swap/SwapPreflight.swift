@@ -258,9 +258,10 @@ final class SwapPreflight: Sendable {
 
     /// A libvirt that has lost track of a pivot names a volume that the guest does not write to.
     private func checkTrack(_ plan: SwapPlan) async throws {
-        guard try await hypervisor.hasLostTrack(plan.domain, disk: plan.disk) == true else { return }
+        guard try await hypervisor.hasPivotedUnnoticed(plan.domain, disk: plan.disk) == true else { return }
         seen.withLock { $0 = .unknown }
-        throw SwapFailure.rebaseFailed("disk \(plan.disk) of \(plan.domain.name): \(DiskInspector.adviceOnLostTrack)").keepingBoth
+        throw SwapFailure.rebaseFailed("disk \(plan.disk) of \(plan.domain.name): \(DiskInspector.adviceOnUnnoticedPivot)")
+            .keepingBoth
     }
 
     /// Where the old volume is that a disk has left already, to be released; the disk's own place where that may be the old volume, too.

@@ -31,7 +31,7 @@ struct SwapRunner {
     func run(from entry: SwapEntry) async -> SwapOutcome? {
         let events = steps.events
         defer { events.close() }
-        control.onWake { events.post(.look) }
+        control.onWake { events.post(.recheck) }
         defer { control.onWake(nil) }
         control.takeUp(entry)
         if case .resume(_, let plan) = entry {
@@ -66,7 +66,7 @@ struct SwapRunner {
                 input = await steps.start(plan)
             case .awaitMirror(let plan): input = await watcher.awaitMirror(plan)
             case .pivot(let plan, let pause): input = await pivot(plan, pause, readyAt: watcher.readyAt)
-            case .bringBack(let plan, _): input = await steps.bringBack(plan)
+            case .mirrorBack(let plan, _): input = await steps.mirrorBack(plan)
             case .grow(let plan): input = await steps.grow(plan)
             case .store(let plan): input = await steps.store(plan)
             case .rollBack(let plan, let failure): input = await steps.rollBack(plan, failure)

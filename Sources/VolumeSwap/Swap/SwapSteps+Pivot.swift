@@ -45,7 +45,7 @@ extension SwapSteps {
             let isTold = end == .failed || end == .canceled
             return .foundOnOld(isTold ? failure(plan, cause) : failure(plan, cause).inDoubt)
         case .copying: return .notReady(failure(plan, cause))
-        case .lostTrack: return .lostTrack(failure(plan, cause))
+        case .pivotedUnnoticed: return .pivotedUnnoticed(failure(plan, cause))
         case .unnamedCopy, .strayCopy, .foreignJob, .elsewhere:
             return .foundOnOld(failure(plan, "\(cause); the copy is no longer there"))
         case .stopped, .missing:
@@ -63,11 +63,11 @@ extension SwapSteps {
     }
 
     /// Brings a guest back to the volume that libvirt believes it to be on.
-    func bringBack(_ plan: SwapPlan) async -> SwapInput {
+    func mirrorBack(_ plan: SwapPlan) async -> SwapInput {
         logger.error("libvirt has lost track of a pivot: mirroring the disk back to \(plan.oldLocation)")
         do {
             try await settle { () async throws(HypervisorError) in
-                try await hypervisor.bringBack(plan.domain, disk: plan.disk)
+                try await hypervisor.mirrorBack(plan.domain, disk: plan.disk)
             } isDone: { () async throws(HypervisorError) in
                 false
             }

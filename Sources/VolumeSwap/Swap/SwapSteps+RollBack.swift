@@ -91,9 +91,9 @@ extension SwapSteps {
         let inUse: VolumeInUse
         switch sight {
         case .onNew: return .foundOnNew
-        case .stopped(stored: .new) where plan.isBroughtBack == nil: return .foundOnNew
-        case .lostTrack where cause.inUse != .unknown: return .lostTrack(cause)
-        case .lostTrack: inUse = .unknown
+        case .stopped(stored: .new) where plan.isMirroredBack == nil: return .foundOnNew
+        case .pivotedUnnoticed where cause.inUse != .unknown: return .pivotedUnnoticed(cause)
+        case .pivotedUnnoticed: inUse = .unknown
         case .forgottenMirror:
             leftBehind.append(DiskInspector.adviceOnForgottenMirror(plan))
             inUse = .old
@@ -109,14 +109,16 @@ extension SwapSteps {
     ///
     /// - Returns: true when it does not, or not any more.
     private func tryLeavingNew(_ plan: SwapPlan, _ sight: DiskSight) async -> Bool {
-        guard plan.isBroughtBack != nil, let savedXML = plan.savedXML, sight != .onNew, sight != .lostTrack else { return true }
+        guard plan.isMirroredBack != nil, let savedXML = plan.savedXML, sight != .onNew, sight != .pivotedUnnoticed else {
+            return true
+        }
         do {
             guard let stored = try await storedConfiguration(plan),
                 let location = try DomainDescription(xml: stored).disk(plan.disk)?.location,
                 try await inspector.place(of: location, plan) == .new
             else { return true }
             if case .stopped = sight {
-                guard plan.isBroughtBack == true else { return true }
+                guard plan.isMirroredBack == true else { return true }
                 try await define(try DomainXML.takingSource(stored, disk: plan.disk, from: savedXML))
             } else {
                 let live = try await hypervisor.xml(plan.domain, .live)
@@ -157,7 +159,7 @@ extension SwapSteps {
     private func asRunning(_ xml: String, _ plan: SwapPlan) async throws -> String {
         let isActive = try await hypervisor.statusIfKnown(plan.domain)?.isActive == true
         // A guest that went away while its disk was mirrored back: only the new volume is whole.
-        if !isActive, plan.isBroughtBack == false {
+        if !isActive, plan.isMirroredBack == false {
             return try DomainXML.settingSource(xml, disk: plan.disk, to: plan.destination)
         }
         guard isActive,

@@ -212,7 +212,7 @@ extension SwapSteps {
             case .elsewhere: throw failure(plan, "the disk has left the old volume since it was looked at", .oldVolumeMismatch)
             case .onOld, .onOldUnverified, .stopped, .missing: return nil  // the start itself will be refused where it must
             case .onNew: return .foundOnNew
-            case .lostTrack: throw failure(plan, DiskInspector.adviceOnLostTrack, .hypervisorRefused).keepingBoth
+            case .pivotedUnnoticed: throw failure(plan, DiskInspector.adviceOnUnnoticedPivot, .hypervisorRefused).keepingBoth
             case .forgottenMirror: throw failure(plan, DiskInspector.adviceOnForgottenMirror(plan), .hypervisorRefused)
             case .foreignJob: throw failure(plan, "a job that is not pivotd's is on the disk: it is left alone", .foreignJob)
             case .copying, .ending, .unnamedCopy, .strayCopy, .unknown, nil: break

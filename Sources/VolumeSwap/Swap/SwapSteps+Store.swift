@@ -77,7 +77,7 @@ extension SwapSteps {
             return disk
         case .unknown(let why):
             throw HypervisorError(.busy, why)
-        case .lostTrack:
+        case .pivotedUnnoticed:
             // libvirt's live configuration is wrong then, and the stored one has to name what QEMU runs.
             if plan.wasPersistent { try await storeDefinition(plan, nil) }
             let cause = "the guest runs on the new volume, but libvirt names the old one; keep both volumes"

@@ -127,12 +127,12 @@ final class SwapSteps: Sendable {
     /// - Returns: the event, unless time alone has passed.
     @discardableResult
     func wait(_ disk: String, atMost pause: Duration) async -> HypervisorEvent? {
-        let timer = clock.schedule(after: pause) { [events] in events.post(.look) }
+        let timer = clock.schedule(after: pause) { [events] in events.post(.recheck) }
         defer { timer.cancel() }
         for await event in events {
             switch event {
             case .blockJob(disk, _, _), .stopped: return event
-            case .look: return nil
+            case .recheck: return nil
             case .blockJob, .jobError: continue
             }
         }

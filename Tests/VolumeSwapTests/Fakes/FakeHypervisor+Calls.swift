@@ -167,12 +167,12 @@ extension FakeHypervisor {
         try call(.grow, "grow \(toBytes)") { state throws(HypervisorError) in state.capacity = toBytes }
     }
 
-    func hasLostTrack(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Bool? {
-        state.withLock { $0.hasLostTrack }
+    func hasPivotedUnnoticed(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Bool? {
+        state.withLock { $0.hasPivotedUnnoticed }
     }
 
-    func bringBack(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) {
-        try call(.bringBack, "bring back") { state throws(HypervisorError) in state.hasLostTrack = false }
+    func mirrorBack(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) {
+        try call(.mirrorBack, "bring back") { state throws(HypervisorError) in state.hasPivotedUnnoticed = false }
     }
 
     func growSupport() async throws(HypervisorError) -> GrowSupport { .supported }

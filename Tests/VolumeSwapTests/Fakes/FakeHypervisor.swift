@@ -7,7 +7,7 @@ final class FakeHypervisor: Hypervisor {
     /// The calls that can be made to fail.
     enum Call: String, CaseIterable, Sendable {
         case lookup, status, xml, define, undefine, setMetadata, metadata, rebase, copy, jobInfo, abort, pivot, setSpeed, capacity
-        case grow, bringBack, domains, subscribe, secret, makeSecret, removeSecret, inspect
+        case grow, mirrorBack, domains, subscribe, secret, makeSecret, removeSecret, inspect
     }
 
     struct Trouble: Sendable {
@@ -39,7 +39,7 @@ final class FakeHypervisor: Hypervisor {
         /// Looks at the job before ``afterLook`` happens.
         var looksLeft = 0
         /// QEMU has pivoted, libvirt does not know.
-        var hasLostTrack: Bool? = false
+        var hasPivotedUnnoticed: Bool? = false
         var metadata: String?
         /// Calls of this kind wait until it is another, or their task is cancelled.
         var hanging: Call?

@@ -139,7 +139,7 @@ struct ServiceHangTests {
         try await service.running { (swaps: SwapService) async throws in
             _ = try await swaps.recover()
             let (runs, run) = AsyncStream<Void>.makeStream()
-            swaps.executor.fill(swaps.executor.reserve("another")) { run.yield() }
+            swaps.instanceQueue.fill(swaps.instanceQueue.reserve("another")) { run.yield() }
             for await _ in runs { break }
             #expect(bench.journal.stored("task-1")?.phase == .copying)
         }
@@ -179,7 +179,7 @@ struct ServiceHangTests {
         let bench = ServiceBench(Bench(FakeHypervisor { _ in }))
         // The instance's queue is held by somebody else.
         let (stops, stop) = AsyncStream<Void>.makeStream()
-        bench.service.executor.fill(bench.service.executor.reserve(Fixture.uuid)) { for await _ in stops { break } }
+        bench.service.instanceQueue.fill(bench.service.instanceQueue.reserve(Fixture.uuid)) { for await _ in stops { break } }
         bench.bench.journal.put(Self.record(.copying))
         bench.bench.hypervisor.startJob(to: Fixture.newPath)
         try await bench.running { (service: SwapService) async throws in

@@ -197,7 +197,7 @@ struct ServiceRecoveryTests {
         try await bench.running { service in
             await service.restoreOrphans()
             let (done, signal) = AsyncStream<Void>.makeStream()
-            service.executor.fill(service.executor.reserve(Fixture.uuid)) { signal.yield() }
+            service.instanceQueue.fill(service.instanceQueue.reserve(Fixture.uuid)) { signal.yield() }
             for await _ in done { break }
         }
     }

@@ -169,14 +169,14 @@ extension SimLibvirt {
     }
 
     /// Whether QEMU runs another volume than the live configuration names.
-    func hasLostTrack(_ domain: SimDomain, _ disk: String) throws(HypervisorError) -> Bool {
+    func hasPivotedUnnoticed(_ domain: SimDomain, _ disk: String) throws(HypervisorError) -> Bool {
         let (qemu, live) = try active(domain)
         guard let location = live[disk]?.location else { return false }
         return qemu.disks[disk] !== world.volume(at: location)
     }
 
     /// QEMU mirrors the disk back onto the volume that libvirt names; it is opened again where it was closed.
-    func bringBack(_ domain: SimDomain, _ disk: String) throws(HypervisorError) {
+    func mirrorBack(_ domain: SimDomain, _ disk: String) throws(HypervisorError) {
         let (qemu, live) = try active(domain)
         guard let location = live[disk]?.location, let named = world.volume(at: location), let running = qemu.disks[disk] else {
             return

@@ -136,7 +136,7 @@ final class SimLibvirt: @unchecked Sendable {
             let waiters = awaitingConnection
             awaitingConnection = []
             for waiter in waiters { waiter.resume() }
-            for subscription in subscriptions where subscription.life.isAlive { subscription.events.post(.look) }
+            for subscription in subscriptions where subscription.life.isAlive { subscription.events.post(.recheck) }
         }
     }
 

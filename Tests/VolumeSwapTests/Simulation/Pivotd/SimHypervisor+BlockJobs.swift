@@ -83,20 +83,20 @@ extension SimHypervisor {
         }
     }
 
-    func hasLostTrack(_ identity: DomainIdentity, disk: String) async throws(HypervisorError) -> Bool? {
+    func hasPivotedUnnoticed(_ identity: DomainIdentity, disk: String) async throws(HypervisorError) -> Bool? {
         guard world.allowsMonitorCommands else { return nil }
         let domain = try domain(identity)
-        let body = { [libvirt] () throws(HypervisorError) in try libvirt.hasLostTrack(domain, disk) }
-        guard try await call("query-block", domain, .monitor, body), world.mutation != .lostTrackDenied else { return false }
+        let body = { [libvirt] () throws(HypervisorError) in try libvirt.hasPivotedUnnoticed(domain, disk) }
+        guard try await call("query-block", domain, .monitor, body), world.mutation != .unnoticedPivotDenied else { return false }
         // Twice, a second apart: a pivot's end may be about to be noted.
         await withUnsafeContinuation { continuation in _ = world.loop.after(1 * .second) { continuation.resume() } }
         return try await call("query-block", domain, .monitor, body)
     }
 
-    func bringBack(_ identity: DomainIdentity, disk: String) async throws(HypervisorError) {
+    func mirrorBack(_ identity: DomainIdentity, disk: String) async throws(HypervisorError) {
         let domain = try domain(identity)
         try await call("bring back", domain, .monitor, isWrite: true) { [libvirt] () throws(HypervisorError) in
-            try libvirt.bringBack(domain, disk)
+            try libvirt.mirrorBack(domain, disk)
         }
     }
 

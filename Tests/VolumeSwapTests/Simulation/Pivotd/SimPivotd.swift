@@ -75,7 +75,7 @@ final class SimPivotd: @unchecked Sendable {
             defer { active = [:] }
             return active.values.compactMap(\.ticket)
         }
-        for ticket in tickets { service.executor.withdraw(ticket) }
+        for ticket in tickets { service.instanceQueue.withdraw(ticket) }
     }
 }
 

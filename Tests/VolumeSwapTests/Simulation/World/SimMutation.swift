@@ -5,7 +5,7 @@ enum SimMutation: CaseIterable {
     /// Every name of a volume passes for a volume of its own.
     case aliasesDenied
     /// QEMU is never found on another volume than libvirt says.
-    case lostTrackDenied
+    case unnoticedPivotDenied
     /// A definition is taken with thanks, and not stored.
     case definesDropped
     /// A cancel is taken, and nothing comes of it.
@@ -32,7 +32,7 @@ enum SimMutation: CaseIterable {
         switch self {
         case .stoppedDomainsHidden: "has stored as"
         case .aliasesDenied: "a copy onto"
-        case .lostTrackDenied: "runs volume"
+        case .unnoticedPivotDenied: "runs volume"
         case .definesDropped: "no definition at the end"
         case .cancelsDropped: "left behind"
         case .readyHidden: "has not ended"

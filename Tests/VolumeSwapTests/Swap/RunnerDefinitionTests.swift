@@ -65,7 +65,7 @@ struct RunnerDefinitionTests {
         let bench = Bench(
             FakeHypervisor(onPivot: { hypervisor throws(HypervisorError) in
                 hypervisor.change { state in
-                    (state.mirror, state.job, state.hasLostTrack) = (nil, nil, true)
+                    (state.mirror, state.job, state.hasPivotedUnnoticed) = (nil, nil, true)
                     // libvirt writes the stored configuration first, then dies.
                     state.storedSource = Fixture.newPath
                 }
@@ -82,7 +82,7 @@ struct RunnerDefinitionTests {
     func unverified(isTold: Bool) async throws {
         let bench = Bench(
             FakeHypervisor(onPivot: { hypervisor throws(HypervisorError) in
-                hypervisor.change { $0.hasLostTrack = nil }
+                hypervisor.change { $0.hasPivotedUnnoticed = nil }
                 if isTold {
                     hypervisor.post(.failed)
                 } else {
@@ -112,7 +112,7 @@ struct RunnerDefinitionTests {
     @Test("A disk that libvirt names on the new volume while QEMU runs another is not called moved")
     func notMoved() async throws {
         let bench = Bench()
-        bench.hypervisor.change { ($0.liveSource, $0.hasLostTrack) = (Fixture.newPath, true) }
+        bench.hypervisor.change { ($0.liveSource, $0.hasPivotedUnnoticed) = (Fixture.newPath, true) }
         let failure = try await bench.run()?.failure
         #expect(failure?.inUse == .unknown)
         #expect(failure?.reason.contains("lost track") == true)

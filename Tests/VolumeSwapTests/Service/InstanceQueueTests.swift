@@ -4,7 +4,7 @@ import Testing
 @testable import VolumeSwap
 
 @Suite("One at a time for a key, side by side for many", .timeLimit(.minutes(1)))
-struct SwapExecutorTests {
+struct InstanceQueueTests {
     /// Remembers who began, who runs, and how many at most.
     final class Ledger: Sendable {
         struct State {
@@ -29,11 +29,11 @@ struct SwapExecutorTests {
     }
 
     /// Runs what `prepare` fills in, until as much of it as `count` has ended.
-    static func run(limit: Int, count: Int, _ prepare: (SwapExecutor, AsyncStream<Void>.Continuation) -> Void) async {
-        let executor = SwapExecutor(limit: limit)
+    static func run(limit: Int, count: Int, _ prepare: (InstanceQueue, AsyncStream<Void>.Continuation) -> Void) async {
+        let instanceQueue = InstanceQueue(limit: limit)
         let (ends, end) = AsyncStream<Void>.makeStream()
-        prepare(executor, end)
-        let running = Task { await executor.run() }
+        prepare(instanceQueue, end)
+        let running = Task { await instanceQueue.run() }
         var left = count
         if left > 0 {
             for await _ in ends {
@@ -48,10 +48,10 @@ struct SwapExecutorTests {
     @Test("The order of the places holds, in whatever order they are filled")
     func order() async {
         let ledger = Ledger()
-        await Self.run(limit: 4, count: 4) { executor, end in
-            let tickets = (0..<4).map { _ in executor.reserve("a") }
+        await Self.run(limit: 4, count: 4) { instanceQueue, end in
+            let tickets = (0..<4).map { _ in instanceQueue.reserve("a") }
             for index in [2, 0, 3, 1] {
-                executor.fill(tickets[index]) {
+                instanceQueue.fill(tickets[index]) {
                     ledger.begin("a", "\(index)")
                     ledger.end("a")
                     end.yield()
@@ -64,12 +64,12 @@ struct SwapExecutorTests {
     @Test("A place that is not filled yet holds its own key up, and no other")
     func unfilled() async {
         let ledger = Ledger()
-        await Self.run(limit: 4, count: 1) { executor, end in
-            _ = executor.reserve("a")
-            let second = executor.reserve("a")
-            executor.fill(second) { ledger.begin("a", "a2") }
-            let other = executor.reserve("b")
-            executor.fill(other) {
+        await Self.run(limit: 4, count: 1) { instanceQueue, end in
+            _ = instanceQueue.reserve("a")
+            let second = instanceQueue.reserve("a")
+            instanceQueue.fill(second) { ledger.begin("a", "a2") }
+            let other = instanceQueue.reserve("b")
+            instanceQueue.fill(other) {
                 ledger.begin("b", "b")
                 end.yield()
             }
@@ -80,18 +80,18 @@ struct SwapExecutorTests {
     @Test("A place given up lets the next one pass")
     func withdrawn() async {
         let ledger = Ledger()
-        await Self.run(limit: 1, count: 1) { executor, end in
-            let first = executor.reserve("a")
-            let second = executor.reserve("a")
-            executor.fill(second) {
+        await Self.run(limit: 1, count: 1) { instanceQueue, end in
+            let first = instanceQueue.reserve("a")
+            let second = instanceQueue.reserve("a")
+            instanceQueue.fill(second) {
                 ledger.begin("a", "second")
                 end.yield()
             }
-            #expect(executor.depth == 2)
-            #expect(executor.withdraw(first))
-            #expect(!executor.withdraw(first))
-            #expect(executor.depth == 1)
-            executor.fill(first) { ledger.begin("a", "first") }
+            #expect(instanceQueue.depth == 2)
+            #expect(instanceQueue.withdraw(first))
+            #expect(!instanceQueue.withdraw(first))
+            #expect(instanceQueue.depth == 1)
+            instanceQueue.fill(first) { ledger.begin("a", "first") }
         }
         #expect(ledger.order == ["second"])
     }
@@ -101,13 +101,13 @@ struct SwapExecutorTests {
         // Two that each wait for the other can only end when they run at once.
         let (left, leftOut) = AsyncStream<Void>.makeStream()
         let (right, rightOut) = AsyncStream<Void>.makeStream()
-        await Self.run(limit: 2, count: 2) { executor, end in
-            executor.fill(executor.reserve("a")) {
+        await Self.run(limit: 2, count: 2) { instanceQueue, end in
+            instanceQueue.fill(instanceQueue.reserve("a")) {
                 rightOut.yield()
                 for await _ in left { break }
                 end.yield()
             }
-            executor.fill(executor.reserve("b")) {
+            instanceQueue.fill(instanceQueue.reserve("b")) {
                 leftOut.yield()
                 for await _ in right { break }
                 end.yield()
@@ -118,43 +118,43 @@ struct SwapExecutorTests {
     @Test("Work aside takes no slot")
     func aside() async {
         let (gate, open) = AsyncStream<Void>.makeStream()
-        await Self.run(limit: 1, count: 1) { executor, end in
-            executor.fill(executor.reserve("a")) {
+        await Self.run(limit: 1, count: 1) { instanceQueue, end in
+            instanceQueue.fill(instanceQueue.reserve("a")) {
                 for await _ in gate { break }
                 end.yield()
             }
-            executor.runAside { open.yield() }
+            instanceQueue.runAside { open.yield() }
         }
     }
 
     @Test("A withdrawal after the start comes too late")
     func lateWithdrawal() async {
-        let executor = SwapExecutor(limit: 1)
+        let instanceQueue = InstanceQueue(limit: 1)
         let (ends, end) = AsyncStream<Bool>.makeStream()
-        let ticket = executor.reserve("a")
-        executor.fill(ticket) { end.yield(executor.withdraw(ticket)) }
-        let running = Task { await executor.run() }
+        let ticket = instanceQueue.reserve("a")
+        instanceQueue.fill(ticket) { end.yield(instanceQueue.withdraw(ticket)) }
+        let running = Task { await instanceQueue.run() }
         for await withdrawn in ends {
             #expect(!withdrawn)
             break
         }
         running.cancel()
         await running.value
-        #expect(executor.depth == 0)
-        #expect(executor.running == 0)
+        #expect(instanceQueue.depth == 0)
+        #expect(instanceQueue.running == 0)
     }
 
     @Test("Stopping cancels what runs and waits for it")
     func stopping() async {
-        let executor = SwapExecutor(limit: 1)
+        let instanceQueue = InstanceQueue(limit: 1)
         let wasCancelled = Mutex(false)
         let (begins, begin) = AsyncStream<Void>.makeStream()
-        executor.fill(executor.reserve("a")) {
+        instanceQueue.fill(instanceQueue.reserve("a")) {
             begin.yield()
             try? await Task.sleep(for: .seconds(60))
             wasCancelled.withLock { $0 = Task.isCancelled }
         }
-        let running = Task { await executor.run() }
+        let running = Task { await instanceQueue.run() }
         for await _ in begins { break }
         running.cancel()
         await running.value
@@ -176,15 +176,15 @@ struct SwapExecutorTests {
         }
         let shuffled = plan.indices.shuffled(using: &generator)
         let entries = plan
-        await Self.run(limit: limit, count: entries.count { $0.isWanted }) { executor, end in
-            let tickets = entries.map { executor.reserve($0.key) }
+        await Self.run(limit: limit, count: entries.count { $0.isWanted }) { instanceQueue, end in
+            let tickets = entries.map { instanceQueue.reserve($0.key) }
             for index in shuffled {
                 let entry = entries[index]
                 guard entry.isWanted else {
-                    executor.withdraw(tickets[index])
+                    instanceQueue.withdraw(tickets[index])
                     continue
                 }
-                executor.fill(tickets[index]) {
+                instanceQueue.fill(tickets[index]) {
                     ledger.begin(entry.key, entry.name)
                     await Task.yield()
                     ledger.end(entry.key)
@@ -204,25 +204,25 @@ struct SwapExecutorTests {
     func givesUpSlot() async {
         let ledger = Ledger()
         let (opens, open) = AsyncStream<Void>.makeStream()
-        await Self.run(limit: 1, count: 4) { executor, end in
-            let first = executor.reserve("a")
-            executor.fill(first) {
+        await Self.run(limit: 1, count: 4) { instanceQueue, end in
+            let first = instanceQueue.reserve("a")
+            instanceQueue.fill(first) {
                 ledger.begin("a", "a1")
-                executor.giveUpSlot(first)
-                executor.giveUpSlot(first)
+                instanceQueue.giveUpSlot(first)
+                instanceQueue.giveUpSlot(first)
                 for await _ in opens { break }
                 ledger.end("a")
                 end.yield()
             }
-            executor.fill(executor.reserve("a")) {
+            instanceQueue.fill(instanceQueue.reserve("a")) {
                 ledger.begin("a", "a2")
                 ledger.end("a")
                 end.yield()
             }
             for key in ["b", "c"] {
-                executor.fill(executor.reserve(key)) {
+                instanceQueue.fill(instanceQueue.reserve(key)) {
                     ledger.begin(key, key)
-                    #expect(executor.running == 2)
+                    #expect(instanceQueue.running == 2)
                     ledger.end(key)
                     if key == "c" { open.yield() }
                     end.yield()

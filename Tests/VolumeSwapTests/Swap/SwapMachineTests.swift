@@ -20,7 +20,7 @@ struct SwapMachineTests {
         let phases: [String: SwapPhase] = [
             "prepare": .preparing, "undefine": .undefining, "start": .starting, "await": .copying, "pivot": .pivoting,
             "grow": .finishing,
-            "store": .storing, "rollBack": .rollingBack, "bringBack": .pivoting,
+            "store": .storing, "rollBack": .rollingBack, "mirrorBack": .pivoting,
         ]
         #expect(machine.phase == phases[action.label])
     }
@@ -169,10 +169,10 @@ struct SwapMachineTests {
     @Test(
         "A pivot that libvirt lost track of is brought back and fails; what cannot be brought back is stored where it is, and fails"
     )
-    func lostTrack() {
+    func pivotedUnnoticed() {
         for isBack in [true, false] {
             var machine = SwapMachine.pivoting(Fixture.plan(), tries: 0)
-            #expect(machine.handle(.lostTrack(.rebaseFailed("cut off")), pivotTries: 3).label == "bringBack")
+            #expect(machine.handle(.pivotedUnnoticed(.rebaseFailed("cut off")), pivotTries: 3).label == "mirrorBack")
             let next = machine.handle(isBack ? .done : .failed(.rebaseFailed("keep both")), pivotTries: 3)
             #expect(next.label == (isBack ? "rollBack" : "store"))
             let end = machine.handle(isBack ? .rolledBack(.old, leftBehind: []) : .done, pivotTries: 3)

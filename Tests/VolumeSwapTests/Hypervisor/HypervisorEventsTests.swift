@@ -36,7 +36,7 @@ struct HypervisorEventsTests {
         var read: [HypervisorEvent] = []
         for await event in events { read.append(event) }
         #expect(read.count <= 4)
-        #expect(read.contains(.look))
+        #expect(read.contains(.recheck))
         #expect(read.contains(Self.event(8)))
     }
 

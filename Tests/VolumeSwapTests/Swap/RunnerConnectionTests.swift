@@ -57,14 +57,14 @@ struct RunnerConnectionTests {
             hypervisor.change { state in
                 state.mirror = nil
                 state.job = nil
-                state.hasLostTrack = true
+                state.hasPivotedUnnoticed = true
             }
             throw HypervisorError(.connectionLost, "gone")
         })
     }
 
     @Test("A pivot that libvirt lost track of is brought back and fails", arguments: ["copy", "rebase"])
-    func lostTrack(strategy: String) async throws {
+    func pivotedUnnoticed(strategy: String) async throws {
         let bench = Bench(Self.losingTrack())
         let failure = try await bench.run(["options": ["strategy": .string(strategy)]])?.failure
         #expect(failure?.reason.contains("mirrored back to the old volume") == true)
@@ -73,9 +73,9 @@ struct RunnerConnectionTests {
     }
 
     @Test("What cannot be brought back fails, stored on the volume that QEMU runs")
-    func notBroughtBack() async throws {
+    func notMirroredBack() async throws {
         let bench = Bench(Self.losingTrack())
-        bench.hypervisor.fail(.bringBack, .init(error: HypervisorError(.other, "no such node")))
+        bench.hypervisor.fail(.mirrorBack, .init(error: HypervisorError(.other, "no such node")))
         let failure = try await bench.run(["options": ["strategy": "rebase"]])?.failure
         #expect(failure?.reason.contains("Keep both volumes") == true)
         #expect(failure?.reason.contains("no such node") == true)
@@ -100,7 +100,7 @@ struct RunnerConnectionTests {
 
     @Test("A roll-back in doubt is settled", arguments: [FakeHypervisor.Call.abort, .define], [true, false])
     func rollBack(call: FakeHypervisor.Call, done: Bool) async throws {
-        let bench = Bench(FakeHypervisor { $0.post(.look) }).abortedWhileCopying()
+        let bench = Bench(FakeHypervisor { $0.post(.recheck) }).abortedWhileCopying()
         bench.hypervisor.fail(call, Self.lost(done: done))
         let failure = try await bench.run(["options": ["strategy": "rebase"]])?.failure
         #expect(failure?.isAbort == true)

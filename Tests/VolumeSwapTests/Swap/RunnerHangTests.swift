@@ -12,7 +12,7 @@ struct RunnerHangTests {
 
     @Test("A domain that does not answer for a while is asked again, in every call", arguments: FakeHypervisor.Call.allCases)
     func lockTimeout(call: FakeHypervisor.Call) async throws {
-        guard ![.domains, .secret, .makeSecret, .removeSecret, .inspect, .bringBack, .metadata].contains(call) else {
+        guard ![.domains, .secret, .makeSecret, .removeSecret, .inspect, .mirrorBack, .metadata].contains(call) else {
             return
         }
         let bench = Bench()
@@ -100,7 +100,7 @@ struct RunnerHangTests {
                 state.storedSource = nil
                 if isBeforePivot { (state.isKnown, state.status.isActive, state.mirror, state.job) = (false, false, nil, nil) }
             }
-            hypervisor.post(isBeforePivot ? .stopped(reason: "destroyed from the host") : .look)
+            hypervisor.post(isBeforePivot ? .stopped(reason: "destroyed from the host") : .recheck)
         }
         let bench = Bench(
             FakeHypervisor { hypervisor in

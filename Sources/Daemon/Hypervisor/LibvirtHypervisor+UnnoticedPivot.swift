@@ -6,7 +6,7 @@ package import VolumeSwap
 
 /// What to do about a libvirt whose configuration of a disk is not what QEMU runs: QEMU is asked and told, past libvirt.
 extension LibvirtHypervisor {
-    package func hasLostTrack(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Bool? {
+    package func hasPivotedUnnoticed(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Bool? {
         guard allowsMonitorCommands else { return nil }
         guard let found = try await running(domain, disk: disk), !found.isDescribed else { return false }
         // Somebody else's pivot may have come a moment ago, and libvirt be about to note it.
@@ -14,7 +14,7 @@ extension LibvirtHypervisor {
         return try await running(domain, disk: disk).map { !$0.isDescribed } ?? false
     }
 
-    package func bringBack(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) {
+    package func mirrorBack(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) {
         var strayed: RunningNode?
         var looks = 0
         while true {

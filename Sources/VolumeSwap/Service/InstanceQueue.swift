@@ -2,7 +2,7 @@ import DequeModule
 import Synchronization
 
 /// Runs one piece of work per key at a time, in the order in which places were taken; keys run side by side up to the limit.
-package final class SwapExecutor: Sendable {
+package final class InstanceQueue: Sendable {
     /// A place in a key's queue, taken before the work is known to be wanted.
     package struct Ticket: Sendable, Hashable {
         let key: String

@@ -8,7 +8,7 @@ import ServiceLifecycle
 import VolumeSwap
 
 /// Recovers, then takes requests in until graceful shutdown.
-struct Consumer: Service {
+struct RequestService: Service {
     private let bus: Bus
     private let service: SwapService
     private let journal: SQLiteJournal

@@ -14,7 +14,7 @@ struct RecoveryRow: Sendable, CustomTestStringConvertible {
     /// All that a look can show.
     static let sights: [DiskSight] = [
         .onNew, .onOld, .forgottenMirror, .copying(isReady: false), .copying(isReady: true), .ending(pivot: true),
-        .ending(pivot: false), .unnamedCopy, .foreignJob(isCopy: true), .foreignJob(isCopy: false), .strayCopy, .lostTrack,
+        .ending(pivot: false), .unnamedCopy, .foreignJob(isCopy: true), .foreignJob(isCopy: false), .strayCopy, .pivotedUnnoticed,
         .elsewhere,
         .onOldUnverified,
         .stopped(stored: nil), .stopped(stored: .old), .stopped(stored: .new), .stopped(stored: .other), .missing,
@@ -31,7 +31,7 @@ struct RecoveryRow: Sendable, CustomTestStringConvertible {
         case .pivot: "pivot"
         case .finish: "finish"
         case .rollBack: "rollBack"
-        case .bringBack: "bringBack"
+        case .mirrorBack: "mirrorBack"
         }
     }
 }
@@ -75,7 +75,7 @@ struct RecoveryTests {
     func restartOnlyBeforeCopy(row: RecoveryRow) {
         guard row.decision == "restart" else { return }
         #expect(row.sight == .unnamedCopy || [.accepted, .preparing, .undefining, .starting].contains(row.phase))
-        #expect(![.onNew, .lostTrack, .elsewhere, .missing].contains(row.sight))
+        #expect(![.onNew, .pivotedUnnoticed, .elsewhere, .missing].contains(row.sight))
     }
 
     @Test("A stopped domain whose stored configuration names the new volume is finished", arguments: RecoveryRow.phases)
@@ -95,14 +95,14 @@ struct RecoveryTests {
         let plan = Fixture.plan(strategy: .rebase)
         var machine = SwapMachine.resuming(row.phase, plan)
         let action = machine.handle(.observed(row.sight), pivotTries: 3)
-        #expect(["store", "grow", "rollBack", "await", "bringBack", "pivot", "undo", "observe"].contains(action.label))
+        #expect(["store", "grow", "rollBack", "await", "mirrorBack", "pivot", "undo", "observe"].contains(action.label))
         #expect(action.plan?.savedXML != nil)
     }
 
     @Test("Of a disk that was mirrored back a stored configuration does not tell where it is", arguments: [true, false])
-    func broughtBack(isBack: Bool) {
+    func mirroredBack(isBack: Bool) {
         var plan = Fixture.plan()
-        plan.isBroughtBack = isBack
+        plan.isMirroredBack = isBack
         for sight in [DiskSight.stopped(stored: .new), .missing] {
             guard case .rollBack(let failure) = Recovery.decide(phase: .pivoting, plan: plan, sight) else {
                 Issue.record("\(sight) is not rolled back")
@@ -152,7 +152,7 @@ struct RecoveryTests {
             case .ending(pivot: true): "pivot"
             case .ending(pivot: false): "rollBack"
             case .copying: isUndoing ? "rollBack" : phase == .pivoting ? "pivot" : "adopt"
-            case .lostTrack: [.accepted, .preparing, .undefining, .starting].contains(phase) ? "rollBack" : "bringBack"
+            case .pivotedUnnoticed: [.accepted, .preparing, .undefining, .starting].contains(phase) ? "rollBack" : "mirrorBack"
             case .unnamedCopy: isUndoing ? "rollBack" : "restart"
             case .onOld, .onOldUnverified:
                 [.accepted, .preparing, .undefining, .starting].contains(phase) ? "restart" : "rollBack"

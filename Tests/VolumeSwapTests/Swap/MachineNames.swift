@@ -14,7 +14,7 @@ extension SwapAction {
         case .grow: "grow"
         case .store: "store"
         case .rollBack: "rollBack"
-        case .bringBack: "bringBack"
+        case .mirrorBack: "mirrorBack"
         case .complete: "complete"
         case .fail: "fail"
         }
@@ -22,14 +22,15 @@ extension SwapAction {
 
     var failure: SwapFailure? {
         switch self {
-        case .rollBack(_, let failure), .bringBack(_, let failure), .fail(let failure): failure
+        case .rollBack(_, let failure), .mirrorBack(_, let failure), .fail(let failure): failure
         default: nil
         }
     }
 }
 
 enum InputName: String, CaseIterable, Sendable {
-    case prepared, alreadyMoved, adopted, done, failed, mirrorReady, sizesDiffer, notReady, foundOnNew, foundOnOld, lostTrack
+    case prepared, alreadyMoved, adopted, done, failed, mirrorReady, sizesDiffer, notReady, foundOnNew, foundOnOld,
+        pivotedUnnoticed
     case resized, notResized, rolledBack, interrupted, observedUnknown
 
     func input(_ plan: SwapPlan) -> SwapInput {
@@ -45,7 +46,7 @@ enum InputName: String, CaseIterable, Sendable {
         case .notReady: .notReady(cause)
         case .foundOnNew: .foundOnNew
         case .foundOnOld: .foundOnOld(cause)
-        case .lostTrack: .lostTrack(cause)
+        case .pivotedUnnoticed: .pivotedUnnoticed(cause)
         case .resized: .resized(1 << 30)
         case .notResized: .notResized(1 << 26, "refused")
         case .rolledBack: .rolledBack(.old, leftBehind: [])
@@ -57,7 +58,7 @@ enum InputName: String, CaseIterable, Sendable {
 
 /// The states by name; a state cannot be copied, so each test makes its own.
 enum StateName: String, CaseIterable, Sendable {
-    case resuming, undoing, preparing, undefining, starting, copying, pivoting, bringingBack, finishing, storing,
+    case resuming, undoing, preparing, undefining, starting, copying, pivoting, mirroringBack, finishing, storing,
         storingAfterFailure, rollingBack, rollingBackWithoutPlan, ended
 
     func make(_ plan: SwapPlan) -> SwapMachine {
@@ -69,7 +70,7 @@ enum StateName: String, CaseIterable, Sendable {
         case .starting: .starting(plan)
         case .copying: .copying(plan)
         case .pivoting: .pivoting(plan, tries: 0)
-        case .bringingBack: .bringingBack(plan, .rebaseFailed("cut off"))
+        case .mirroringBack: .mirroringBack(plan, .rebaseFailed("cut off"))
         case .finishing: .finishing(plan)
         case .storing: .storing(plan, nil)
         case .storingAfterFailure: .storing(plan, .rebaseFailed("earlier"))
@@ -96,30 +97,30 @@ enum StateName: String, CaseIterable, Sendable {
             switch input {
             case .done: "await"
             case .foundOnNew: "store"
-            case .lostTrack: "bringBack"
+            case .pivotedUnnoticed: "mirrorBack"
             default: "rollBack"
             }
         case .copying:
             switch input {
             case .mirrorReady: "pivot"
             case .foundOnNew: "store"
-            case .lostTrack: "bringBack"
+            case .pivotedUnnoticed: "mirrorBack"
             default: "rollBack"
             }
         case .pivoting:
             switch input {
             case .notReady: "pivot"
             case .foundOnNew: "store"
-            case .lostTrack: "bringBack"
+            case .pivotedUnnoticed: "mirrorBack"
             default: "rollBack"
             }
-        case .bringingBack: input == .failed ? "store" : "rollBack"
+        case .mirroringBack: input == .failed ? "store" : "rollBack"
         case .finishing: "store"
         case .storing: input == .failed ? "fail" : "complete"
         case .rollingBack:
             switch input {
             case .foundOnNew: "store"
-            case .lostTrack: "bringBack"
+            case .pivotedUnnoticed: "mirrorBack"
             default: "fail"
             }
         case .storingAfterFailure, .rollingBackWithoutPlan, .ended: "fail"

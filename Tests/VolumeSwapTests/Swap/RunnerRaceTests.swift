@@ -63,8 +63,8 @@ struct RunnerRaceTests {
         let control = bench.control
         bench.onPhase = { phase in
             if phase == .copying { _ = control.requestAbort() }
-            if phase == .rollingBack, control.plan?.isBroughtBack == nil {
-                hypervisor.change { ($0.mirror, $0.job, $0.hasLostTrack) = (nil, nil, true) }
+            if phase == .rollingBack, control.plan?.isMirroredBack == nil {
+                hypervisor.change { ($0.mirror, $0.job, $0.hasPivotedUnnoticed) = (nil, nil, true) }
             }
         }
         let failure = try await bench.run(["options": ["strategy": "copy"]])?.failure
@@ -124,7 +124,7 @@ struct RunnerRaceTests {
     @Test(
         "A guest that stopped while its disk was mirrored back starts on the new volume, which is whole",
         arguments: [SwapStrategy.copy, .rebase])
-    func stoppedWhileBroughtBack(strategy: SwapStrategy) async throws {
+    func stoppedWhileMirroredBack(strategy: SwapStrategy) async throws {
         let bench = Bench()
         bench.hypervisor.change { state in
             state.status = DomainStatus(isActive: false, isPersistent: strategy == .copy)
@@ -132,7 +132,7 @@ struct RunnerRaceTests {
             state.storedSource = strategy == .copy ? Fixture.newPath : nil
         }
         var plan = Fixture.plan(strategy: strategy)
-        plan.isBroughtBack = false
+        plan.isMirroredBack = false
         let failure = try await bench.run(from: .resume(.pivoting, plan))?.failure
         #expect(failure?.reason.contains("keep both volumes") == true)
         #expect(bench.hypervisor.state.withLock { $0.storedSource } == Fixture.newPath)
