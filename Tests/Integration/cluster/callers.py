@@ -15,11 +15,11 @@ from lab.clients import Call, ResendingRpc
 
 TRANSPORTS = 2
 """Of each topic: a transport has one reply queue."""
-THREADS = 10
+THREADS = 16
 """Calls that a transport has out at a time."""
-PATIENCE = 25
+PATIENCE = 15
 """Seconds that a call waits for its answer."""
-TRIES = 5
+TRIES = 4
 """How often an impatient caller sends a call in all."""
 
 
@@ -42,7 +42,7 @@ class Sender:
             for _ in range(dice.choice([1, TRIES])):
                 if self.rpc.send(call, PATIENCE):
                     break
-            time.sleep(dice.uniform(0, 3))
+            time.sleep(dice.uniform(0, 5))
 
     def finish(self) -> None:
         """Waits for the calls that are under way or waiting."""
