@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 
 from lab.processes import LabError, Workspace, until
 from lab.rabbit import Rabbit
@@ -57,39 +58,36 @@ class Brokers:
         self.wait_whole()
 
     def freeze(self, node: int, seconds: float) -> None:
-        """Stands still for so many seconds with its connections open."""
-        self.nodes[node].freeze()
-        try:
-            time.sleep(seconds)
-        finally:
-            self.nodes[node].thaw()
-        self.wait_whole()
+        """Stands still for so many seconds with its connections open.
 
-    def freeze_long(self, node: int, seconds: float) -> None:
-        """As `freeze`, for longer than the others wait.
-
-        Thawed it is a partition of its own, with clients of its own, until somebody restarts it, as RabbitMQ's guide says to.
+        If that is longer than the others wait, it is a partition of its own when it is thawed, with clients of its own.
         """
         self.nodes[node].freeze()
         try:
             time.sleep(seconds)
         finally:
             self.nodes[node].thaw()
-        time.sleep(5)
-        self.kill(node, 0)
+        time.sleep(5)  # a partition is not seen at once
+        self.wait_whole()
 
     def wait_whole(self) -> None:
-        """Waits until each node listens, and sees all three and no partition."""
+        """Waits until each node listens and sees all three; the smaller side of a partition is restarted."""
         for node in self.nodes:
             node.wait(SLOW)
-        until(lambda: all(self._sees_all(node) for node in self.nodes), SLOW, "the cluster does not become whole", 0.5)
+        until(self._is_whole, SLOW, "the cluster does not become whole", 0.5)
 
-    def _sees_all(self, node: Rabbit) -> bool:
+    def _is_whole(self) -> bool:
         try:
-            status = json.loads(node.control("cluster_status", "--formatter", "json", timeout=SLOW))
+            statuses = [json.loads(node.control("cluster_status", "--formatter", "json", timeout=SLOW)) for node in self.nodes]
         except LabError:
-            return False  # it is starting
-        return len(status["running_nodes"]) == len(self.nodes) and not status["partitions"]
+            return False  # one is starting
+        apart = Counter(name for status in statuses for pair in status["partitions"].items() for name in [pair[0], *pair[1]])
+        if apart:
+            [(name, _)] = apart.most_common(1)
+            alone = next(node for node in self.nodes if node.node == name)
+            alone.restart_hard(pause=0)
+            return False
+        return all(len(status["running_nodes"]) == len(self.nodes) for status in statuses)
 
     def queues(self) -> dict[str, dict]:
         """{name: its messages, consumers, type and state} of all queues."""

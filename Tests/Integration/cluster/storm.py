@@ -18,7 +18,7 @@ FAULTS = {
     "kill": (Brokers.kill, (0, 6)),
     "restart": (Brokers.restart, (0, 4)),
     "freeze": (Brokers.freeze, (1, 5)),
-    "long freeze": (Brokers.freeze_long, (24, 32)),
+    "long freeze": (Brokers.freeze, (24, 32)),
 }
 """{what happens to a node: (how, for how many seconds)}; the last is longer than heartbeats and cluster put up with."""
 
