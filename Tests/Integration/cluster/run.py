@@ -5,10 +5,11 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import oslo_messaging
 from cluster.brokers import SLOW, Brokers
-from cluster.callers import Callers, Sender
+from cluster.callers import THREADS, Callers, Sender
 from cluster.evidence import resumed, wrong_answers, wrong_executions, wrong_tasks
 from cluster.storm import Storm
 from cluster.workers import EACH, TOPICS, Worker
@@ -42,11 +43,11 @@ class Run:
 
     def look_up(self) -> None:
         """What came of each call without an answer, and that the same message again gets the same outcome again."""
-        for call, sender in self.callers.calls.values():
-            if not call.answers:
-                self.answered[_look_up(call, sender)] += 1
-        for call, sender in self.dice.sample(list(self.callers.calls.values()), len(self.calls) // 20):
-            assert sender.rpc.send(call, SLOW), f"{call.unique_id} is not answered again: {call.errors}"
+        asked = list(self.callers.calls.values())
+        with ThreadPoolExecutor(THREADS) as pool:
+            self.answered.update(pool.map(lambda one: _look_up(*one), [one for one in asked if not one[0].answers]))
+            for call, again in pool.map(_send_again, self.dice.sample(asked, len(asked) // 20)):
+                assert again, f"{call.unique_id} is not answered again: {call.errors}"
         clients = {sender.topic: sender.rpc for sender in self.callers.senders}
         for name, worker in self.workers.items():
             self.tasks[name] = clients[worker.daemon.topic].ask(name, "list_swaps", limit=10_000)["swaps"]
@@ -93,6 +94,11 @@ class Run:
             f"workers killed {sum(len(worker.killed) for worker in self.workers.values())} times, "
             f"{resumed(self.workers)} tasks taken up again, {failed} failed with their worker"
         )
+
+
+def _send_again(one: tuple[Call, Sender]) -> tuple[Call, bool]:
+    call, sender = one
+    return call, sender.rpc.send(call, SLOW)
 
 
 def _look_up(call: Call, sender: Sender) -> str:

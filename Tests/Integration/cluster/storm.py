@@ -23,6 +23,10 @@ FAULTS = {
 """{what happens to a node: (how, for how many seconds)}; the last is longer than heartbeats and cluster put up with."""
 
 
+LULL = 4
+"""After so many steps each worker has to be ready, before the next one: not only a worker that was just killed comes back."""
+
+
 class Step(NamedTuple):
     """A fault of one node, and the workers that are killed while it lasts."""
 
@@ -67,6 +71,8 @@ class Storm:
                 print(f"  {step}", flush=True)
                 self.callers.release(share)
                 self._carry_out(step, killers)
+                for worker in self.workers if number % LULL == LULL - 1 else []:
+                    worker.wait_ready()
 
     def _carry_out(self, step: Step, killers: ThreadPoolExecutor) -> None:
         kills = [killers.submit(self._kill_worker, *kill) for kill in step.kills]
