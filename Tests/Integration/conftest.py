@@ -18,7 +18,7 @@ FIGURES = Figures()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--rounds", type=int, default=4, help="rounds of random faults (default 4)")
+    parser.addoption("--rounds", type=int, default=4, help="rounds of random faults, or storms (default 4)")
     parser.addoption("--seed", type=int, default=None, help="seed of the random faults (default: a fresh one, printed)")
 
 
@@ -55,6 +55,12 @@ def pytest_terminal_summary(terminalreporter) -> None:
         terminalreporter.section("figures (printed, not asserted)")
         for line in FIGURES.lines:
             terminalreporter.write_line(line)
+
+
+@pytest.fixture(scope="session")
+def figures() -> Figures:
+    """What is printed at the end."""
+    return FIGURES
 
 
 @pytest.fixture(scope="session")

@@ -50,9 +50,10 @@ class Pivotd:
         topic: str | None = None,
         config: dict | None = None,
         state: Path | None = None,
+        host: str = HOST,
     ):
         self.workspace, self.transport_url, self.libvirt_uri = workspace, transport_url, libvirt_uri
-        self.name, self.topic, self.host = name, topic or name, HOST
+        self.name, self.topic, self.host = name, topic or name, host
         self.directory = workspace.directory("daemons", name)
         self.state = state or workspace.directory("daemons", name, "state")
         self.http = free_port()

@@ -3,6 +3,7 @@
 from .caller import Caller
 from .notifications import Notifications
 from .raw import Raw
+from .resending import Call, ResendingRpc, chosen_ids
 from .rpc import Later, Rpc
 
-__all__ = ["Caller", "Later", "Notifications", "Raw", "Rpc"]
+__all__ = ["Call", "Caller", "Later", "Notifications", "Raw", "ResendingRpc", "Rpc", "chosen_ids"]
