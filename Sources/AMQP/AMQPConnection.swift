@@ -88,7 +88,7 @@ package final class AMQPConnection: Sendable {
     /// Whether the broker knows all consumers of the topology given at the start, and there are any; those of
     /// ``unavailableQueues`` aside.
     package var isConsuming: Bool { core.withState(\.isConsuming) }
-    /// Queues whose home node is down; they are tried every few seconds.
+    /// Queues that are out of reach, and why; they are tried again and again.
     package var unavailableQueues: [String] { core.withState(\.unavailableQueues) }
     package var isBlocked: Bool { core.withState(\.isBlocked) }
     /// For how long the IO thread has been at one thing; zero while it sleeps until there is something to do.

@@ -64,8 +64,14 @@ package struct AMQPError: Error, Sendable, CustomStringConvertible {
             || message.contains("message size \(bodySize) ")
     }
 
-    /// A classic queue of a cluster lives on one node, and is out of reach while that is down.
-    package var isHomeNodeDown: Bool { code == .channelClosed && replyCode == 404 && message.contains("home node") }
+    /// A classic queue of a cluster lives on one node, and is out of reach while that is down, or goes down.
+    package var isHomeNodeDown: Bool {
+        code == .channelClosed && replyCode == 404
+            && ["home node", "process is stopped by supervisor"].contains { message.contains($0) }
+    }
+
+    /// Something in the broker has crashed.
+    var isInternal: Bool { replyCode == 541 }
 
     /// What an operator can do about a channel.close.
     var advice: String {

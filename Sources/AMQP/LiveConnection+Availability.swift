@@ -8,8 +8,8 @@ extension LiveConnection {
     func declare(_ unit: TopologyRegistry.Unit) throws(AMQPError) {
         do throws(AMQPError) {
             queueNames[unit.id] = try session.declare(unit.topology)
-            guard let queue = unavailable.removeValue(forKey: unit.id) else { return }
-            context.logger.notice("the queue is back: its home node is up again", metadata: ["queue": "\(queue)"])
+            guard unavailable.removeValue(forKey: unit.id) != nil else { return }
+            context.logger.notice("the queue is back", metadata: ["queue": "\(unit.queueNames)"])
         } catch {
             try setAside(unit, error)
             try session.confirmChannelClose(Session.Channel.topology)
@@ -19,19 +19,40 @@ extension LiveConnection {
 
     /// Notes that a unit's queue is out of reach; throws the error if it is not that, or if nothing is left to consume from.
     func setAside(_ unit: TopologyRegistry.Unit, _ error: AMQPError) throws(AMQPError) {
-        let others = registry.units.filter { !$0.topology.consumers.isEmpty && $0.id != unit.id && unavailable[$0.id] == nil }
-        guard error.isHomeNodeDown, unit.isGated, !others.isEmpty else { throw error }
-        let queue = unit.topology.queues.map(\.name).joined(separator: ", ")
+        guard unit.isGated, hasOthers(than: unit) else { throw error }
+        if error.isInternal, !unit.topology.queues.isEmpty {
+            let pause = registry.quarantine.add(unit.id, at: .now)
+            context.logger.warning(
+                "RabbitMQ fails at the queue: it is left alone for \(pause.components.seconds) s",
+                metadata: ["queue": "\(unit.queueNames)", "reason": "\(error.message)"])
+        }
+        guard error.isHomeNodeDown else { throw error }
         nextRetry = .now + Self.retryInterval
-        guard unavailable.updateValue(queue, forKey: unit.id) == nil else { return }
+        guard unavailable.updateValue("home node down of \(unit.queueNames)", forKey: unit.id) == nil else { return }
         context.logger.warning(
             "the queue's home node is down: nothing is consumed from it until that is back",
-            metadata: ["queue": "\(queue)", "reason": "\(error.message)"])
+            metadata: ["queue": "\(unit.queueNames)", "reason": "\(error.message)"])
+    }
+
+    private func hasOthers(than unit: TopologyRegistry.Unit) -> Bool {
+        registry.units.contains { !$0.topology.consumers.isEmpty && $0.id != unit.id && unavailable[$0.id] == nil }
+    }
+
+    /// Whether a unit is to be left alone for now; it is tried again in time.
+    func isQuarantined(_ unit: TopologyRegistry.Unit) -> Bool {
+        guard let end = registry.quarantine.end(of: unit.id, at: .now), hasOthers(than: unit) else { return false }
+        unavailable[unit.id] = "RabbitMQ fails at \(unit.queueNames)"
+        nextRetry = min(nextRetry ?? end, end)
+        return true
     }
 
     func retryUnavailable() throws(AMQPError) {
         nextRetry = nil
-        for unit in registry.units where unavailable[unit.id] != nil { try declare(unit) }
+        for unit in registry.units where unavailable[unit.id] != nil && !isQuarantined(unit) { try declare(unit) }
         try startConsumers()
     }
+}
+
+extension TopologyRegistry.Unit {
+    var queueNames: String { topology.queues.map(\.name).joined(separator: ", ") }
 }

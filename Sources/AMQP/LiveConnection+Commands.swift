@@ -67,7 +67,10 @@ extension LiveConnection {
     func startConsumers() throws(AMQPError) {
         let wantsGated = core.withState(\.wantsConsuming)
         for unit in registry.units where unavailable[unit.id] == nil && (!unit.isGated || wantsGated && isWindowOpen) {
-            do throws(AMQPError) { try startConsumers(of: unit) } catch {
+            do throws(AMQPError) {
+                try startConsumers(of: unit)
+                registry.quarantine.clear(unit.id)
+            } catch {
                 try setAside(unit, error)
                 return try reopenConsumeChannel()
             }

@@ -30,7 +30,7 @@ final class LiveConnection {
     var mayHaveToStart = false
     /// The names the broker gave, by unit.
     var queueNames: [Int: [String]] = [:]
-    /// Queues whose home node is down, by unit.
+    /// Queues that are out of reach, and why, by unit.
     var unavailable: [Int: String] = [:]
     var nextRetry: ContinuousClock.Instant?
     var epoch: UInt64 = 0
@@ -54,7 +54,7 @@ final class LiveConnection {
         epoch = core.beginEpoch()
         for unit in registry.units {
             try unit.topology.validate(frameMax: session.frameMax)
-            try declare(unit)
+            if !isQuarantined(unit) { try declare(unit) }
         }
         try startConsumers()
         core.connected()

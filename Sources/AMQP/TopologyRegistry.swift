@@ -8,6 +8,7 @@ final class TopologyRegistry {
     }
 
     private(set) var units: [Unit]
+    var quarantine = QueueQuarantine()
     private var nextID: Int
 
     /// Each queue is a unit of its own: one that cannot be had keeps nobody from the others.

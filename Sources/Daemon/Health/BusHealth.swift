@@ -20,7 +20,7 @@ final class BusHealth: Sendable {
         var blockedReason: String?
         var serving: RPCServer.State
         var oldestUnconfirmed: Duration
-        /// Queues of a cluster that are out of reach, while others are consumed from.
+        /// Queues that are out of reach, and why, while others are consumed from.
         var unavailableQueues: [String] = []
     }
 
@@ -58,8 +58,7 @@ final class BusHealth: Sendable {
 
     static func verdict(_ sight: Sight) -> HealthCheck {
         if let trouble = trouble(sight) { return HealthCheck("bus", ok: false, detail: trouble) }
-        let queues = sight.unavailableQueues.joined(separator: ", ")
-        return HealthCheck("bus", ok: true, detail: queues.isEmpty ? "" : "home node down of \(queues)")
+        return HealthCheck("bus", ok: true, detail: sight.unavailableQueues.joined(separator: "; "))
     }
 
     private static func trouble(_ sight: Sight) -> String? {

@@ -1,0 +1,37 @@
+import Testing
+
+@testable import AMQP
+
+@Suite struct QueueQuarantineTests {
+    private let now = ContinuousClock.now
+
+    @Test func aQueueIsLeftAloneLongerEveryTime() {
+        var quarantine = QueueQuarantine()
+        #expect(quarantine.end(of: 1, at: now) == nil)
+        var pauses: [Duration] = []
+        for _ in 0..<8 { pauses.append(quarantine.add(1, at: now)) }
+        #expect(pauses == [5, 10, 20, 40, 80, 160, 300, 300].map { .seconds($0) })
+        #expect(quarantine.end(of: 1, at: now) == now + .seconds(300))
+        #expect(quarantine.end(of: 1, at: now + .seconds(300)) == nil)
+        #expect(quarantine.end(of: 2, at: now) == nil)
+    }
+
+    @Test func oneThatWorksBeginsAnew() {
+        var quarantine = QueueQuarantine()
+        _ = quarantine.add(1, at: now)
+        _ = quarantine.add(1, at: now)
+        quarantine.clear(1)
+        #expect(quarantine.end(of: 1, at: now) == nil)
+        #expect(quarantine.add(1, at: now) == .seconds(5))
+    }
+
+    @Test func whatHomeNodeDownLooksLike() {
+        func error(_ message: String, _ code: Int = 404) -> AMQPError {
+            AMQPError(code: .channelClosed, message: message, replyCode: code)
+        }
+        #expect(error("NOT_FOUND - home node 'a@b' of durable queue 'q' in vhost '/' is down or inaccessible").isHomeNodeDown)
+        #expect(error("NOT_FOUND - queue 'q' in vhost '/' process is stopped by supervisor").isHomeNodeDown)
+        #expect(!error("NOT_FOUND - no queue 'q' in vhost '/'").isHomeNodeDown)
+        #expect(error("INTERNAL_ERROR", 541).isInternal)
+    }
+}
