@@ -50,6 +50,7 @@ package struct SwapEndpoint: RPCEndpoint {
         case .accepted:
             accepting.record(duration: .now - arrival)
             return .stored
+        case .shared: return .stored
         case .underWay, .ended: return .known
         case .notStored(let error):
             onNotStored()

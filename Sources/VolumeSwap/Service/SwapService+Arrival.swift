@@ -6,6 +6,8 @@ package enum Submission: Sendable {
     case accepted
     /// The same task is under way; its one answer will come.
     case underWay
+    /// The same task is under way for another caller; this one gets the answer, too.
+    case shared
     /// The same task has ended: its outcome is sent again.
     case ended
     case notStored(JournalError)
@@ -16,6 +18,8 @@ package struct SwapTurn: Sendable {
     fileprivate enum Kind: Sendable {
         /// The same task is under way.
         case underWay
+        /// So it is, for another caller.
+        case shared
         /// The same task was told to have failed, though it is not over.
         case answered(SwapFailure)
         /// It cannot be a swap of any instance: it is answered at once, and waits for nothing.
@@ -48,6 +52,7 @@ extension SwapService {
     package func carryOut(_ turn: SwapTurn) async -> Submission {
         switch turn.kind {
         case .underWay: return .underWay
+        case .shared: return .shared
         case .answered(let failure):
             repeatReply(turn.record, .failure(failure))
             return .ended
@@ -60,12 +65,7 @@ extension SwapService {
         active.withLock { active in
             guard let entry = active[record.id] else { return nil }
             if case .settled(let failure) = entry.early { return .answered(failure) }
-            if entry.isHandedOut, let replyTo = record.replyTo, !entry.askedAgain.contains(replyTo),
-                entry.askedAgain.count < SwapService.askersInMemory
-            {
-                active[record.id]?.askedAgain.append(replyTo)
-            }
-            return .underWay
+            return active[record.id]?.note(record.replyTo) == true ? .shared : .underWay
         }
     }
 
@@ -104,7 +104,11 @@ extension SwapService {
 
     /// What is known of a task is told again to whom asks again.
     private func repeating(_ known: SwapRecord, for record: SwapRecord) -> Submission {
-        guard let outcome = known.outcome, known.isReplied else { return .underWay }
+        guard let outcome = known.outcome, known.isReplied else {
+            // It was stored a moment before.
+            let isShared = active.withLock { $0[record.id]?.note(record.replyTo) }
+            return isShared == true ? .shared : .underWay
+        }
         var again = known
         again.replyTo = record.replyTo
         again.isReplied = record.replyTo == nil

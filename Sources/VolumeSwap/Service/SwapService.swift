@@ -38,7 +38,22 @@ package final class SwapService: Sendable {
         var resumption: SwapEntry?
         /// True when nothing is left to be done but to deliver the early answer.
         var isConcluded = false
-        var askedAgain: [ReplyTo] = []
+        /// Who has asked for the same task since.
+        private(set) var askers: [Asker] = []
+
+        struct Asker: Hashable {
+            let replyTo: ReplyTo
+            /// After the reply was sent, which it may have missed.
+            let isLate: Bool
+        }
+
+        /// - Returns: true when the caller is another than the first one.
+        mutating func note(_ replyTo: ReplyTo?) -> Bool {
+            guard let replyTo else { return false }
+            let asker = Asker(replyTo: replyTo, isLate: isHandedOut)
+            if !askers.contains(asker), askers.count < SwapService.askersInMemory { askers.append(asker) }
+            return record.map { $0.replyTo != replyTo } ?? false
+        }
     }
 
     /// So many callers who ask again while the outcome is told are remembered, to be answered too.
@@ -198,9 +213,9 @@ package final class SwapService: Sendable {
     private func settle(_ record: SwapRecord, _ outcome: SwapOutcome) async {
         await persist("settlement") { [self] () async throws(JournalError) in try await environment.journal.settle(record.id) }
         let entry = active.withLock { $0.removeValue(forKey: record.id) }
-        for replyTo in entry?.askedAgain ?? [] {
+        for asker in entry?.askers ?? [] where asker.isLate || asker.replyTo != record.replyTo {
             var again = record
-            again.replyTo = replyTo
+            again.replyTo = asker.replyTo
             repeatReply(again, outcome)
         }
     }

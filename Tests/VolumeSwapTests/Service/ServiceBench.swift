@@ -48,6 +48,7 @@ final class ServiceBench: Sendable {
         switch await service.carryOut(service.take(record)) {
         case .accepted: "accepted"
         case .underWay: "under way"
+        case .shared: "shared"
         case .ended: "ended"
         case .notStored: "not stored"
         }

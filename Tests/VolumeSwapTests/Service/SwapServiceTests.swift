@@ -115,11 +115,32 @@ struct SwapServiceTests {
             for asker in askers {
                 var again = Fixture.record()
                 again.replyTo = asker
-                #expect(await bench.submit(again) == "under way")
+                #expect(await bench.submit(again) == "shared")
             }
             let replies = [try await bench.nextReply(), try await bench.nextReply()]
             #expect(replies.allSatisfy { $0.outcome == first.outcome })
             #expect(Set(replies.map(\.replyTo)) == Set(askers))
+        }
+        #expect(bench.bench.hypervisor.count("copy") == 1)
+    }
+
+    @Test("The same task asked for by another caller while it runs: both are answered, the first but once")
+    func anotherCaller() async throws {
+        let (copies, copy) = AsyncStream<Void>.makeStream()
+        let bench = ServiceBench(Bench(FakeHypervisor { _ in copy.yield() }))
+        try await bench.running { (_: SwapService) async throws in
+            _ = await bench.submit(Fixture.record())
+            for await _ in copies { break }
+            var other = Fixture.record()
+            other.replyTo = ReplyTo(messageID: "other", queue: "reply", timeout: nil)
+            #expect(await bench.submit(other) == "shared")
+            #expect(await bench.submit(Fixture.record()) == "under way")
+            bench.bench.hypervisor.post(.ready)
+            let replies = [try await bench.nextReply(), try await bench.nextReply()]
+            #expect(replies.map(\.replyTo) == [Fixture.record().replyTo, other.replyTo])
+            _ = try await bench.nextSettlement()
+            #expect(await bench.submit(other) == "ended")
+            #expect(try await bench.nextReply().replyTo == other.replyTo)
         }
         #expect(bench.bench.hypervisor.count("copy") == 1)
     }
