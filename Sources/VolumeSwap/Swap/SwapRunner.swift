@@ -33,7 +33,7 @@ struct SwapRunner {
         defer { events.close() }
         control.onWake { events.post(.recheck) }
         defer { control.onWake(nil) }
-        control.takeUp(entry)
+        control.marks.takeUp(entry)
         if case .resume(_, let plan) = entry {
             guard (try? await environment.domainLocks.acquire(plan.domain.uuid.lowercased(), for: id)) != nil else { return nil }
         }
@@ -43,7 +43,7 @@ struct SwapRunner {
         var machine = first.next
         if let stored = steps.record.plan {
             control.update(stored)
-            control.noteStored(stored)
+            control.marks.noteStored(stored)
         }
         while true {
             if Task.isCancelled, !action.isEnd { return nil }
@@ -58,7 +58,7 @@ struct SwapRunner {
                 input = await steps.untilInterrupted(plan) { [steps] in
                     await steps.undo(plan, .rebaseFailed("pivotd was restarted", .internal))
                 }
-                if case .rolledBack(_, let leftBehind) = input { control.leave(leftBehind) }
+                if case .rolledBack(_, let leftBehind) = input { control.marks.leave(leftBehind) }
             case .prepare: input = await steps.prepare()
             case .undefine(let plan): input = await steps.undefine(plan)
             case .start(let plan):
@@ -70,7 +70,8 @@ struct SwapRunner {
             case .grow(let plan): input = await steps.grow(plan)
             case .store(let plan): input = await steps.store(plan)
             case .rollBack(let plan, let failure): input = await steps.rollBack(plan, failure)
-            case .complete(let plan): return end(.success(result(plan, control.leftBehind + control.warnings)), watcher.copyTime)
+            case .complete(let plan):
+                return end(.success(result(plan, control.marks.leftBehind + control.warnings)), watcher.copyTime)
             case .fail(let failure): return end(.failure(withCourse(failure)), watcher.copyTime)
             }
             // While stopping a failure may be that of the stop itself: recovery will judge.
@@ -82,7 +83,7 @@ struct SwapRunner {
     /// How far the swap had come, which stays to be seen.
     private func withCourse(_ failure: SwapFailure) -> SwapFailure {
         var failure = failure
-        failure.leftBehind += control.leftBehind.filter { !failure.leftBehind.contains($0) }
+        failure.leftBehind += control.marks.leftBehind.filter { !failure.leftBehind.contains($0) }
         guard let plan = control.plan else { return failure }
         failure.course = SwapCourse(
             instanceUUID: plan.domain.uuid, strategy: plan.strategy, copiedBytes: control.progress.copiedBytes,
@@ -103,7 +104,7 @@ struct SwapRunner {
         }
         control.enter(phase)
         var news: SwapPlan?
-        if let plan = action.plan, plan != control.storedPlan {
+        if let plan = action.plan, plan != control.marks.storedPlan {
             control.update(plan)
             news = plan
         }
@@ -111,7 +112,7 @@ struct SwapRunner {
         do {
             if let news {
                 try await environment.journal.enter(id, phase, plan: news)
-                control.noteStored(news)
+                control.marks.noteStored(news)
             } else if action.isSeenAfterwards {
                 environment.journal.note(id, phase)
             } else {

@@ -24,7 +24,7 @@ extension SwapSteps {
 
     /// Of a task that ends before it has looked at anything in this process.
     private func releaseAttachment() async -> [String] {
-        guard control.takeAttachment() else { return [] }
+        guard control.marks.takeAttachment() else { return [] }
         return await SwapPreflight(environment: environment, request: request, task: record.id, isResumed: true).release()
     }
 
@@ -32,7 +32,7 @@ extension SwapSteps {
     private func answerInTime(_ plan: SwapPlan, _ cause: SwapFailure) async {
         repeat {
             guard (try? await clock.sleep(for: environment.settings.rollBackPatience)) != nil else { return }
-        } while plan.mayHavePivoted == true ? !control.isSettledOnOld : control.mayBeOnNew
+        } while plan.mayHavePivoted == true ? !control.marks.isSettledOnOld : control.marks.mayBeOnNew
         await host.answer(early(plan, cause))
     }
 
@@ -42,7 +42,7 @@ extension SwapSteps {
             \(control.detail.map { " (\($0))" } ?? ""): pivotd goes on trying, and the new volume must not be used until then
             """
         var failure = cause.adding(remainder)
-        failure.inUse = control.lastInUse
+        failure.inUse = control.marks.lastInUse
         if failure.inUse == .unknown {
             failure = failure.adding("the disk has shown nothing since pivotd was restarted").keepingBoth
         }
@@ -72,7 +72,7 @@ extension SwapSteps {
 
     /// Whether an undefine of ours that nobody waits for any more may still be out: what the domain shows is not its last word then.
     private func isUndefining(_ plan: SwapPlan) async -> Bool {
-        guard control.mayBeUndefining else { return false }
+        guard control.marks.mayBeUndefining else { return false }
         do {
             // It goes the way of the calls that wait for the domain, of which one is out at a time.
             _ = try await hypervisor.blockJobInfo(plan.domain, disk: plan.disk)
@@ -82,7 +82,7 @@ extension SwapSteps {
                 return true
             }
         }
-        control.noteUndefine(isOut: false)
+        control.marks.noteUndefine(isOut: false)
         return false
     }
 
@@ -184,7 +184,7 @@ extension SwapSteps {
         do {
             guard plan.isUndefined, let savedXML = plan.savedXML else { return true }
             if try await hypervisor.statusIfKnown(plan.domain)?.isPersistent != true {
-                guard control.owesDefinition, try await hasTakenDefinition(plan) else { return true }
+                guard control.marks.owesDefinition, try await hasTakenDefinition(plan) else { return true }
                 try await define(try await asRunning(try await withDevicesOfNow(savedXML, plan), plan))
             }
             if plan.isAutostarted == true { try await hypervisor.setAutostart(plan.domain) }

@@ -31,7 +31,7 @@ extension SwapSteps {
     func prepare() async -> SwapInput {
         hypervisor.expect(request)
         let preflight = SwapPreflight(
-            environment: environment, request: request, task: record.id, isResumed: control.takeAttachment())
+            environment: environment, request: request, task: record.id, isResumed: control.marks.takeAttachment())
         let input = await untilInterrupted { [self] in await inspectAll(preflight) }
         guard case .failed(var failure) = input, !Task.isCancelled else { return input }
         // What was begun for the new volume is undone here, where nothing is cancelled.
@@ -141,16 +141,16 @@ extension SwapSteps {
     private func takeDefinition(_ plan: SwapPlan) async throws {
         var mayBeTaken = false
         try await settle { () async throws(HypervisorError) in
-            control.oweDefinition(true)
-            control.noteUndefine(isOut: true)
+            control.marks.oweDefinition(true)
+            control.marks.noteUndefine(isOut: true)
             do throws(HypervisorError) {
                 try await hypervisor.undefine(plan.domain)
-                control.noteUndefine(isOut: false)
+                control.marks.noteUndefine(isOut: false)
             } catch {
-                if !error.isPassing { control.noteUndefine(isOut: false) }
+                if !error.isPassing { control.marks.noteUndefine(isOut: false) }
                 mayBeTaken = mayBeTaken || error.isPassing
                 // Refused, it has taken nothing: whoever else removed the definition means it.
-                if !mayBeTaken { control.oweDefinition(false) }
+                if !mayBeTaken { control.marks.oweDefinition(false) }
                 throw error
             }
         } isDone: { () async throws(HypervisorError) in

@@ -98,7 +98,7 @@ extension SwapSteps {
             throw failure(plan, "the domain's configuration was not saved", .configurationFailed)
         }
         let stored = try await storedConfiguration(plan)
-        guard stored != nil || control.owesDefinition else {
+        guard stored != nil || control.marks.owesDefinition else {
             // Only what pivotd undefined is ever defined again, and once.
             return control.warn("the stored configuration of \(plan.domain.name) was removed by somebody else: it stays removed")
         }
@@ -108,7 +108,7 @@ extension SwapSteps {
         }
         if plan.isAutostarted == true { try await hypervisor.setAutostart(plan.domain) }
         let after = try await storedConfiguration(plan)
-        if after == nil, !control.owesDefinition { return try await storeDefinition(plan, live) }
+        if after == nil, !control.marks.owesDefinition { return try await storeDefinition(plan, live) }
         guard try await agrees(after, plan, live) else {
             throw HypervisorError(.other, "it does not name the new volume after it was written")
         }
@@ -166,8 +166,8 @@ extension SwapSteps {
 
     func define(_ xml: String) async throws(HypervisorError) {
         try await hypervisor.define(xml: xml)
-        let wasOwed = control.owesDefinition
-        control.oweDefinition(false)
+        let wasOwed = control.marks.owesDefinition
+        control.marks.oweDefinition(false)
         if wasOwed { await journalDefinition() }
     }
 
@@ -177,7 +177,7 @@ extension SwapSteps {
         plan.isDefinedAgain = true
         do {
             try await environment.journal.enter(record.id, control.phase, plan: plan)
-            control.noteStored(plan)
+            control.marks.noteStored(plan)
         } catch {
             logger.warning("journal: that the domain is defined again: \(error)")
         }

@@ -49,7 +49,7 @@ final class SwapSteps: Sendable {
     /// Never fails: what cannot be seen is ``DiskSight/unknown(_:)``.
     func look(_ plan: SwapPlan) async -> DiskSight {
         let sight = await inspector.look(plan)
-        control.note(sight)
+        control.marks.note(sight)
         return sight
     }
 
