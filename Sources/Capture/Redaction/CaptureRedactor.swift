@@ -8,6 +8,9 @@ import OsloMessaging
 /// Remembers the secrets that it has seen under their names, and finds them again in the same message and in later ones: a failure
 /// may quote the password that its request brought.
 package struct CaptureRedactor: Sendable {
+    /// Bytes of a body that is not JSON.
+    private static let readLength = 1 << 20
+
     private var known = KnownSecrets()
 
     package init() {}
@@ -20,8 +23,8 @@ package struct CaptureRedactor: Sendable {
         switch line.body {
         case .json(let value): message["body"] = value
         case .bytes(let bytes):
-            // Masked whole, and read for the secrets that it names.
-            message["body"] = .string(String(decoding: bytes, as: UTF8.self))
+            // Masked whole, and its beginning is read for the secrets that it names.
+            message["body"] = .string(String(decoding: bytes.prefix(Self.readLength), as: UTF8.self))
             if !bytes.isEmpty { line.body = .bytes(Array(JSONValue.redactionMark.utf8)) }
         }
         guard let clean = redacted(.object(message)) else { return line }
