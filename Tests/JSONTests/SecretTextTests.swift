@@ -51,6 +51,8 @@ private struct Seeded: RandomNumberGenerator {
         ("password 'hunter' rejected", "password '***' rejected"),
         ("password set to 'hunter2'", "password set to '***'"),
         ("the CHAP secret was 'hunter'", "the CHAP secret was '***'"), ("set_password(user, 'hunter2')", "set_password***"),
+        ("with Bearer hunter2 x", "with Bearer *** x"), ("Basic aHVudGVyMg==", "Basic ***"),
+        ("'bearer': 'hunter2'", "'bearer': '***'"),
         ("password%3Dhunter2&x=1", "password***"), (#"password\x3dhunter2"#, #"password\***"#),
         ("&quot;auth_password&quot;: &quot;hunter2&quot;", "&quot;auth_password***"),
         ("password\u{1}\u{7}hunter2", "password***"),
@@ -73,7 +75,7 @@ private struct Seeded: RandomNumberGenerator {
     @Test(arguments: [
         "secret-uuid=abc", "the password is wrong", "secret_uuid=abc for rbd://h/x", "http://h:80/a@b",
         "routing key: notifications.error",
-        "Secret not found: no secret with matching uuid 'x'", "no password", "password", "password=",
+        "Secret not found: no secret with matching uuid 'x'", "no password", "basic checks", "password", "password=",
         "-----BEGIN CERTIFICATE-----\nabc", "rbd://h1:6789,h2:6789/pool/img@snap", "http://[fd00::1]:8776/v3/p@q",
         "password authentication failed for user nova1", "cache key: volume-1", "second pass 12345 of 3", "AQ==",
         "Volume rebase failed: disk vdb: the copy failed: No space left on device",
@@ -129,7 +131,7 @@ private struct Seeded: RandomNumberGenerator {
         "password ", "password= ", "'", "[", "{", "<password", "://", "a://b:", "a://b:@", "-----BEGIN PRIVATE KEY", "-", "key=",
         "a:'",
         "password\\", "password=[", "password: |\n", "--password,", "password|", "password 'a' ", "'password':'",
-        "&quot;password", "password is ", "password=null ", "AQ:", "gAAAAA:", "password a b ",
+        "&quot;password", "password is ", "password=null ", "AQ:", "gAAAAA:", "password a b ", "Bearer ",
     ])
     func anyTextIsReadInTimeLinearInIt(_ part: String) {
         let (short, long) = (text(part, 10_000), text(part, 40_000))

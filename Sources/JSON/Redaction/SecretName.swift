@@ -21,6 +21,9 @@ package enum SecretName {
     /// `key`, which is ceph's in `key=…`, and may be any in `key: …`.
     static func isKey(_ name: Span<UInt8>) -> Bool { equals(name, key) }
 
+    /// Whether a blank stands between this name and its secret, as in `Bearer TOKEN`.
+    static func isScheme(_ name: Span<UInt8>) -> Bool { schemes.contains { equals(name, $0) } }
+
     private static let harmless = letters("secret_uuid", "secret_uuids", "secretuuid", "secret_type")
     private static let words = letters(
         "password", "passwd", "passphrase", "pass_phrase", "passcode", "secret", "token", "keyring", "credential")
@@ -32,6 +35,7 @@ package enum SecretName {
         "chap", "ceph", "auth", "access", "client", "session", "encryption", "private", "master", "shared", "fernet", "hmac")
     private static let options = letters("pass", "pwd", "pw")
     private static let members = options + letters("key", "bearer", "cred", "creds", "jwt", "otp")
+    private static let schemes = letters("bearer", "basic")
     private static let key = Array("key".utf8)
 
     private static func letters(_ names: String...) -> [[UInt8]] { names.map { Array($0.utf8) } }

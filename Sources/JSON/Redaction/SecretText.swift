@@ -3,12 +3,12 @@
 ///     name=value   name: value   "name": value   name -> value   | name | value |
 ///     --name value   name -v value   'name', 'value': value   secret,id=…,data=value   name 'value'   the name was 'value'
 ///     name%3Dvalue   name&quot;value   name\x3dvalue   name(value)   <name …>value   <… name="name">value
-///     ://user:value@   PRIVATE KEY-----value   keystone's tokens and the keys of ceph and NVMe, which begin alike
+///     ://user:value@   PRIVATE KEY-----value   Bearer value   keystone's tokens and the keys of ceph and NVMe, which begin alike
 ///
 /// A value in quotes ends with them; any other with the text, as nothing tells where it ends. In time linear in the text.
 struct SecretText {
     /// How a token of keystone and a key of ceph and of NVMe begin, and how long they are at least.
-    private static let forms = [("gAAAAA", 32), ("AQ", 40), ("DHHC-1:", 20)]
+    private static let forms = [("gAAAAA", 32), ("AQ", 32), ("DHHC-1:", 20)]
 
     private let bytes: [UInt8]
     private var end: Int { bytes.count }
@@ -97,6 +97,7 @@ struct SecretText {
         let closed = skip(word.upperBound) { $0.isQuote || $0 == .backslash || $0 == UInt8(ascii: "]") }
         let sign = skip(closed, \.isBlank)
         let hasSign = sign < end && "=:|".utf8.contains(bytes[sign]) || starts("->", sign)
+        if SecretName.isScheme(name), let secret = wordBehindScheme(word.upperBound) { return secret }
         guard SecretName.isSecret(name) else {
             let isQuoted = start > 0 && bytes[start - 1].isQuote && closed > word.upperBound
             let isOption = SecretName.isSecretOption(name) || SecretName.isKey(name) && starts("=", sign)
@@ -107,6 +108,13 @@ struct SecretText {
         let isMarked = closed < end && ("%&(<>".utf8.contains(bytes[closed]) || bytes[closed] < 0x20 && !bytes[closed].isBlank)
         if isEscape || isMarked || start > 0 && bytes[start - 1] == .less { return closed..<end }
         return argument(word.upperBound, isOption: start > word.lowerBound) ?? quotedNearby(word.upperBound)
+    }
+
+    /// Not that of a sentence, as in `basic checks`.
+    private func wordBehindScheme(_ scheme: Int) -> Range<Int>? {
+        let start = skip(scheme, \.isBlank)
+        let word = start..<skip(start) { !$0.isBlank && !$0.isQuote }
+        return start > scheme && bytes[word].contains { $0.isDigit || $0 == .equals } ? word : nil
     }
 
     private func valueBehind(_ sign: Int) -> Range<Int>? {
