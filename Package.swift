@@ -68,6 +68,7 @@ let package = Package(
         .systemLibrary(name: "CRabbitMQ", pkgConfig: "librabbitmq", providers: [.apt(["librabbitmq-dev"])]),
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CLibvirt", pkgConfig: "libvirt-qemu", providers: [.apt(["libvirt-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
 
         module("JSON", ["CJansson", .collections]),
         module("AMQP", ["COpenSSL", "CRabbitMQ", .logging, .collections, .deque]),
@@ -75,7 +76,7 @@ let package = Package(
         module("OsloMessaging", ["JSON", "AMQP", .logging, .collections, .deque, .heap]),
         module("VolumeSwap", ["JSON", .logging, .collections, .deque]),
         module("Journal", ["JSON", "VolumeSwap", .grdb, .logging]),
-        module("Capture", ["JSON", "OsloMessaging", .logging]),
+        module("Capture", ["CZlib", "JSON", "OsloMessaging", .logging]),
         module("SwapBus", ["JSON", "OsloMessaging", "VolumeSwap", "Observability", .collections, .logging, .metrics]),
         module("Observability", ["JSON", .logging, .metrics, .nioCore, .nioHTTP1, .nioPosix]),
         module(

@@ -176,6 +176,70 @@ import Testing
         #expect(broken.count == 1, "what stands before the cut is no line of its own")
     }
 
+    @Test func eachMessageOfACompressedFileCanBeReadAtOnce() async throws {
+        let file = try TemporaryFile("c.jsonl.gz")
+        let writer = try CaptureWriter(path: file.path)
+        for count in 1...3 {
+            try await writer.write(Self.line)
+            let entries = try await Self.entries(file.path)
+            #expect(entries.count == count + 1)
+            guard case .broken(_, let reason)? = entries.last else {
+                Issue.record("a file without its end is called whole")
+                return
+            }
+            #expect(reason.hasPrefix("the compressed data is cut off"))
+        }
+        try await writer.close()
+        #expect(try await Self.messages(file.path).count == 3)
+    }
+
+    @Test func anEmptyRecordingIsAGzipFileToo() async throws {
+        let file = try TemporaryFile("c.jsonl.gz")
+        try await CaptureWriter(path: file.path).close()
+        #expect(file.contents.starts(with: [0x1f, 0x8b]))
+        #expect(try await Self.messages(file.path).isEmpty)
+    }
+
+    /// What stands behind two members, and how many entries are read then.
+    @Test(
+        arguments: [([], 4), ([0, 0, 0], 4), (Array("more".utf8), 5), ([0x1f, 0x8b, 8], 5), ([0x1f, 0x41], 5)] as [([UInt8], Int)]
+    )
+    func membersAreReadOneAfterTheOther(_ tail: [UInt8], _ count: Int) async throws {
+        let file = try TemporaryFile("c.jsonl.gz")
+        let writer = try CaptureWriter(path: file.path)
+        for _ in 0..<2 { try await writer.write(Self.line) }
+        try await writer.close()
+        let member = file.contents
+        try (member + member + tail).write(to: URL(fileURLWithPath: file.path))
+        #expect(try await Self.entries(file.path).count == count)
+    }
+
+    @Test func aLineLargerThanAnyBufferIsCompressedToo() async throws {
+        let file = try TemporaryFile("c.jsonl.gz")
+        let writer = try CaptureWriter(path: file.path)
+        var line = Self.line
+        line.body = .bytes((0..<400_000).map { _ in UInt8.random(in: 0...255) })
+        for _ in 0..<2 { try await writer.write(line) }
+        try await writer.close()
+        #expect(try await Self.messages(file.path).map(\.body) == [line.body, line.body])
+    }
+
+    @Test func damageIsTold() async throws {
+        let file = try TemporaryFile("c.jsonl.gz")
+        let writer = try CaptureWriter(path: file.path)
+        for _ in 0..<50 { try await writer.write(Self.line) }
+        try await writer.close()
+        for place in stride(from: 20, to: file.contents.count, by: 31) {
+            var bytes = file.contents
+            bytes[place] ^= 0xff
+            let damaged = try TemporaryFile("d.jsonl.gz")
+            try bytes.write(to: URL(fileURLWithPath: damaged.path))
+            let entries = try await Self.entries(damaged.path)
+            let isTold = entries.contains { if case .broken = $0 { true } else { false } }
+            #expect(isTold, "byte \(place)")
+        }
+    }
+
     @Test(arguments: ["full", "full.gz"]) func aFullDiskIsToldWithWhatIsInTheFile(name: String) async throws {
         let file = try TemporaryFile(name)
         try? FileManager.default.removeItem(atPath: file.path)

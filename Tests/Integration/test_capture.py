@@ -9,7 +9,7 @@ import captures
 import pytest
 from captures import Capture
 from expectations import assert_moved, swap_arguments
-from lab.processes import descendants, send_signal, until
+from lab.processes import until
 
 SECRETS = ("ch4p-s3cret", "t0ken-s3cret", "cut-0ff-s3cret", "header-s3cret")
 
@@ -117,27 +117,18 @@ def test_ends_when_nothing_comes(worker, rpc, tmp_path):
 
 @pytest.mark.parametrize("name", ["c.jsonl", "c.jsonl.gz"])
 def test_killed(lab, worker, rpc, tmp_path, name):
+    """Each message can be read as soon as it is acknowledged; of a compressed file the end is missing then, and decode says so."""
     with Capture(worker, tmp_path / name) as capture:
         for _ in range(5):
             rpc.call("oslo_rpc_server_ping")
         until(lambda: not waiting(lab), 20, "messages wait for the recording")
+        assert len(capture.lines()) == 5
         capture.stop(signal.SIGKILL)
-        lines = capture.wait_for(lambda lines: len(lines) == 5)
-    assert {inner["method"] for inner in captures.requests(lines)} == {"oslo_rpc_server_ping"}
-    assert captures.pivotd("decode", capture.path).returncode == 0, "the file is whole"
-
-
-def test_killed_with_its_gzip(worker, rpc, tmp_path):
-    """What was written a second ago can be read while the recording goes on, and after everything of it was killed."""
-    with Capture(worker, tmp_path / "c.jsonl.gz") as capture:
-        for number in (1, 2):
-            rpc.call("oslo_rpc_server_ping")
-            capture.wait_for(lambda lines, number=number: len(lines) == number)
-        rpc.call("oslo_rpc_server_ping")
-        for pid in until(lambda: descendants(capture.child.pid), 20, "no gzip for the third message"):
-            send_signal(pid, signal.SIGKILL)
-        capture.stop(signal.SIGKILL)
-    assert 2 <= len(capture.lines()) <= 3
+    assert {inner["method"] for inner in captures.requests(capture.lines())} == {"oslo_rpc_server_ping"}
+    decoded = captures.pivotd("decode", capture.path)
+    assert decoded.stdout.count("oslo_rpc_server_ping") == 5
+    assert decoded.returncode == (1 if name.endswith("gz") else 0)
+    assert ("cut off" in decoded.stderr) == name.endswith("gz")
 
 
 def test_an_older_file_is_replaced_only_when_there_is_something_to_tap(worker, tmp_path):
@@ -206,7 +197,7 @@ def test_a_full_disk(worker, rpc, tmp_path, name):
         rpc.call("oslo_rpc_server_ping")
         assert capture.stop() == 1
     last = capture.said().splitlines()[-1]
-    assert last == f"{capture.path}: {'gzip: ' if name.endswith('gz') else ''}No space left on device; 0 messages are in it"
+    assert last == f"{capture.path}: No space left on device; 0 messages are in it"
 
 
 def test_answers_without_tracing(lab, worker, rpc, tmp_path):

@@ -69,14 +69,20 @@ import Testing
     }
 
     @Test func textWithoutSecretsStaysAsItWasWritten() {
-        let value: JSONValue = ["oslo.message": "{ \"b\" : 1.50 }", "other": "{not json"]
-        #expect(value.redacted()["oslo.message"]?.stringValue == "{ \"b\" : 1.50 }")
-        #expect(value.redacted() == value)
+        let value: JSONValue = ["oslo.message": "{ \"b\" : 1.50 }", "other": "{not json", "log": "[instance: x] has failed"]
+        #expect(value.redactedIfSecret() == nil)
     }
 
-    @Test func whatIsNestedTooDeeplyToReadIsMaskedWhole() {
-        let deep = String(repeating: "[", count: 300) + #"{"password":"x"}"#
-        #expect(JSONValue.string(deep).redacted() == "***")
+    @Test(arguments: [
+        #"{"auth_password": "s3cret", "a": 1"#, #"{"args": ["password", "s3cret"], "a": 1"#, "{u'auth_password': u's3cret'}",
+        #"[client.cinder]\n\tsecret_key"#, #"{"\u0070assword": "s3cret""#, #"{"password": 1e999}"#,
+        #"{"auth_password":"s3cret","auth_password":null}"#, #"{"x":["password","s3cret"],"x":"ok"}"#,
+        String(repeating: "[", count: 300) + #"{"password":"x"}"#,
+    ])
+    func whatBeginsAsJSONAndIsNoneIsMaskedWhole(_ text: String) {
+        let value: JSONValue = ["oslo.message": .string(text)]
+        #expect(value.redacted() == ["oslo.message": "***"])
+        #expect(value.redacted().redactedIfSecret() == nil)
     }
 
     @Test func whatHoldsNoSecretIsNotMadeAnew() throws {
@@ -89,15 +95,15 @@ import Testing
 
     @Test(arguments: [
         (#"{"name": "auth_password", "value": "s3cret"}"#, #"{"name":"auth_password","value":"***"}"#),
-        (#"{"key": "auth_password", "value": "s3cret"}"#, #"{"key":"auth_password","value":"***"}"#),
+        (#"{"key": "auth_password", "value": "s3cret"}"#, #"{"key":"***","value":"***"}"#),
         (#"{"key": "s3cret", "value": "x"}"#, #"{"key":"***","value":"x"}"#),
-        (#"["--password", "s3cret", "x"]"#, #"["--password","***","x"]"#), (#"["password", "s3cret"]"#, #"["password","***"]"#),
-        (#"["--name=node.session.auth.password", "--value=s3cret"]"#, #"["--name=node.session.auth.password","--value=***"]"#),
+        (#"["--password", "s3cret", "x"]"#, #"["--password","***","***"]"#), (#"["password", "s3cret"]"#, #"["password","***"]"#),
+        (#"["--name=node.session.auth.password", "--value=s3cret"]"#, #"["--name=node.session.auth.password","***"]"#),
         (#"["-n", "node.session.auth.password", "-v", "s3cret"]"#, #"["-n","node.session.auth.password","-v","***"]"#),
         (
             #"[{"op": "replace", "path": "/data/auth_password", "value": "s3cret"}]"#,
             #"[{"op":"replace","path":"/data/auth_password","value":"***"}]"#
-        ), (#"{"Key": "auth_password", "Value": "s3cret"}"#, #"{"Key":"auth_password","Value":"***"}"#),
+        ), (#"{"Key": "auth_password", "Value": "s3cret"}"#, #"{"Key":"***","Value":"***"}"#),
         (#"{"password: s3cret": 1}"#, #"{"password: ***":"***"}"#),
         (#"{"password": {"a": ["s3cret"]}, "token": 5}"#, #"{"password":"***","token":"***"}"#),
         (#"{"psk": "s3cret", "pw": "s3cret", "tls_key": "s3cret"}"#, #"{"psk":"***","pw":"***","tls_key":"***"}"#),
@@ -106,52 +112,10 @@ import Testing
         #expect(try JSONValue(parsing: text).redacted().serialized() == masked)
     }
 
-    @Test func aSecretSeenUnderItsNameIsFoundAgain() {
-        var redaction = Redaction(remembers: true)
-        let request: JSONValue = [
-            "reason": "CHAP: s3cret-one was refused",
-            "data": ["auth_password": "s3cret-one", "key": "volume-1", "token": ["nested1secret"]],
-            "id": "volume-s3cret-one", "uuid": ["secret": "457eb676-33da-42ec-9a8c-9293d545c337", "password": "openstack"],
-        ]
-        let clean = redaction.redacted(request)
-        #expect(clean?["reason"] == "CHAP: *** was refused")
-        #expect(clean?["id"] == "volume-s3cret-one", "a part of a name is none")
-        let later: JSONValue = [
-            "failed with s3cret-one\n", "s3cret-one", "iscsi:s3cret-one@h", "a s3cret-ones3cret-one",
-            "volume-1 of openstack 457eb676-33da-42ec-9a8c-9293d545c337 nested1secret",
-        ]
-        var wanted = later.arrayValue ?? []
-        wanted.replaceSubrange(0..<3, with: ["failed with ***\n", "***", "iscsi:***@h"])
-        #expect(
-            redaction.redacted(later) == .array(wanted), "words, ids and what is a part of an object are not taken for secrets")
-        #expect(later.redactedIfSecret() == nil, "only what remembers knows it")
-    }
-
-    @Test func aSecretNamedInProseIsFoundAgainToo() {
-        var redaction = Redaction(remembers: true)
-        _ = redaction.redacted(["rabbit://u:s3cret-one@h", "auth_password=s3cret-two, x", "token of volume-1 expired"])
-        #expect(redaction.redacted(["s3cret-one s3cret-two volume-1"]) == ["*** *** volume-1"])
-    }
-
-    @Test(arguments: [
-        (#"{"auth_password":"s3cret","auth_password":null}"#, #"{"auth_password":null}"#),
-        (#"{"x":"password=s3cret","x":"ok"}"#, #"{"x":"ok"}"#),
-    ])
-    func ofAKeyThatComesTwiceNothingIsLeft(_ text: String, _ masked: String) {
-        #expect(JSONValue.string(text).redacted() == .string(masked))
-    }
-
     @Test(arguments: [
         #"["auth_username","auth_password","target_iqn"]"#, #"["password","token"]"#, #"{"password_set":false,"token":null}"#,
     ])
     func whatOnlySpeaksOfSecretsStays(_ text: String) throws {
         #expect(try JSONValue(parsing: text).redactedIfSecret() == nil)
-    }
-
-    @Test func theOldestRememberedSecretsAreForgotten() {
-        var redaction = Redaction(remembers: true)
-        for number in 0...25_000 { _ = redaction.redacted(["password": .string("secret-\(number)")]) }
-        #expect(redaction.redacted("is secret-24999 known") == "is *** known")
-        #expect(redaction.redacted("is secret-1 known") == nil)
     }
 }

@@ -3,7 +3,7 @@ package struct CaptureError: Error, Sendable, Hashable, CustomStringConvertible 
     package enum Code: Sendable, Hashable {
         /// The file cannot be opened, read or written.
         case file
-        /// `gzip` cannot be run, or says that the data is damaged.
+        /// The compressed data is cut off or damaged, or there is no memory to compress with.
         case compression
         /// Whoever read what is written has ended.
         case readerGone

@@ -3,77 +3,47 @@ import Glibc
 import JSON
 import Synchronization
 
-/// Writes a capture file, and hands each message to the kernel before it returns: a kill leaves a readable file.
+/// Writes a capture file, and hands each message to the kernel before it returns: a kill leaves a file with all messages in it.
 ///
-/// A name that ends in `.gz` is written through `gzip` children, one a second at most, each of which adds a whole member: what was
-/// written more than a second ago can be read whatever happens, and when pivotd alone is killed, all of it (``GzipProcess``).
+/// A name that ends in `.gz` is written as gzip; of a recording that was killed its end is missing, but no message.
 package final class CaptureWriter: Sendable {
-    /// How long a member of a compressed file is added to.
-    private static let memberTime = DispatchTimeInterval.seconds(1)
-
-    /// A member being written.
-    private struct Member {
-        let input: CInt
-        let gzip: GzipProcess
-        var messages = 0
-    }
-
-    private struct State {
+    private struct State: ~Copyable {
         let file: CInt
-        let isCompressed: Bool
-        var member: Member?
-        /// Why the last member could not be ended; told at the next write.
+        /// nil for a file that is not compressed.
+        let gzip: GzipEncoder?
+        /// Why nothing more can be written: the file may end within a message.
         var failure: CaptureError?
         var isClosed = false
-        /// Messages that are in the file; of a compressed one, those of members that ended.
+        /// Messages that are in the file.
         var stored = 0
 
-        /// Where the next message goes.
-        mutating func descriptor(onNewMember: () -> Void) throws(CaptureError) -> CInt {
+        /// Hands a message to the kernel.
+        mutating func write(_ bytes: [UInt8], _ name: String) throws(CaptureError) {
             if let failure { throw failure }
             guard !isClosed else { throw CaptureError(.file, "the file is closed") }
-            guard isCompressed else { return file }
-            if let member { return member.input }
-            let pipe = try makePipe()
-            defer { _ = Glibc.close(pipe.read) }
-            do {
-                member = Member(input: pipe.write, gzip: try GzipProcess(["-c"], input: pipe.read, output: file))
-            } catch {
-                _ = Glibc.close(pipe.write)
-                throw error
-            }
-            onNewMember()
-            return pipe.write
+            try store(gzip?.compress(bytes) ?? bytes, name)
+            stored += 1
         }
 
-        /// Waits until the member is in the file.
-        mutating func endMember(_ name: String) {
-            guard let ended = member else { return }
-            member = nil
-            _ = Glibc.close(ended.input)
-            if let complaint = ended.gzip.wait() {
-                failure = failed(name, "gzip: \(complaint.text)")
-            } else {
-                stored += ended.messages
-            }
+        mutating func close(_ name: String) throws(CaptureError) {
+            guard !isClosed else { return }
+            isClosed = true
+            let isWhole = failure == nil
+            if isWhole { try? store(gzip?.finish() ?? [], name) }
+            let status = Glibc.close(file)
+            if isWhole, let failure { throw failure }
+            guard status == 0 else { throw CaptureError(.file, "\(name): \(lastSystemError())") }
         }
 
-        /// Hands a message to the kernel.
-        mutating func write(_ bytes: [UInt8], _ name: String, onNewMember: () -> Void) throws(CaptureError) {
-            let error = CaptureWriter.write(bytes, try descriptor(onNewMember: onNewMember))
-            guard error != 0 else {
-                if member == nil { stored += 1 } else { member?.messages += 1 }
-                return
-            }
-            // gzip can tell why it no longer reads.
-            if isCompressed { endMember(name) }
-            if let failure { throw failure }
-            if error == EPIPE { throw failed(name, "its reader has ended", .readerGone) }
-            throw failed(name, unsafe String(cString: strerror(error)))
-        }
-
-        private func failed(_ name: String, _ reason: String, _ code: CaptureError.Code = .file) -> CaptureError {
-            CaptureError(code, "\(name): \(reason); \(stored == 1 ? "1 message is" : "\(stored) messages are") in it")
+        private mutating func store(_ bytes: [UInt8], _ name: String) throws(CaptureError) {
+            let error = CaptureWriter.write(bytes, file)
+            guard error != 0 else { return }
+            let reason = error == EPIPE ? "its reader has ended" : unsafe String(cString: strerror(error))
+            let failure = CaptureError(
+                error == EPIPE ? .readerGone : .file,
+                "\(name): \(reason); \(stored == 1 ? "1 message is" : "\(stored) messages are") in it")
+            self.failure = failure
+            throw failure
         }
     }
 
@@ -96,19 +66,15 @@ package final class CaptureWriter: Sendable {
                 .file, "\(name): \(errno == ENXIO ? "nobody reads this pipe; start its reader first" : lastSystemError())")
         }
         if path != "-" { _ = fcntl(file, F_SETFL, fcntl(file, F_GETFL) & ~O_NONBLOCK) }
-        state = Mutex(State(file: file, isCompressed: path.hasSuffix(".gz")))
-        guard path.hasSuffix(".gz") else { return }
-        // A recording of nothing is a gzip file too, and that there is no gzip is told at once.
-        try state.withLock { state throws(CaptureError) in _ = try state.descriptor { endMemberInTime() } }
-    }
-
-    deinit {
-        state.withLock { state in
-            guard !state.isClosed else { return }
-            if let member = state.member { _ = Glibc.close(member.input) }
-            _ = Glibc.close(state.file)
+        do {
+            state = Mutex(State(file: file, gzip: path.hasSuffix(".gz") ? try GzipEncoder() : nil))
+        } catch {
+            _ = Glibc.close(file)
+            throw error
         }
     }
+
+    deinit { state.withLock { state in if !state.isClosed { _ = Glibc.close(state.file) } } }
 
     /// Appends a message.
     ///
@@ -117,28 +83,14 @@ package final class CaptureWriter: Sendable {
         var bytes = line.json.serializedBytes()
         bytes.append(0x0a)
         let text = bytes
-        try await perform { [self] state throws(CaptureError) in
-            try state.write(text, name) { endMemberInTime() }
-        }
+        try await perform { [name] state throws(CaptureError) in try state.write(text, name) }
     }
 
-    /// Ends the file; of a compressed one waits until gzip has written all of it.
+    /// Ends the file.
+    ///
+    /// - Throws: ``CaptureError`` when its end cannot be written; what ``write(_:)`` has thrown already is not told again.
     package func close() async throws(CaptureError) {
-        try await perform { [name] state throws(CaptureError) in
-            guard !state.isClosed else { return }
-            state.isClosed = true
-            state.endMember(name)
-            let status = Glibc.close(state.file)
-            if let failure = state.failure { throw failure }
-            guard status == 0 else { throw CaptureError(.file, "\(name): \(lastSystemError())") }
-        }
-    }
-
-    private func endMemberInTime() {
-        queue.asyncAfter(deadline: .now() + Self.memberTime) { [weak self] in
-            guard let self else { return }
-            state.withLock { $0.endMember(name) }
-        }
+        try await perform { [name] state throws(CaptureError) in try state.close(name) }
     }
 
     /// On a thread that may block.

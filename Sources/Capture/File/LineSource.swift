@@ -16,20 +16,26 @@ final class LineSource: Sendable {
     /// Bytes; a body of 64 MiB (the largest that pivotd takes) fits in Base64.
     static let maximumLine = 128 << 20
 
-    private struct State {
-        let descriptor: CInt
-        var gzip: GzipProcess?
+    private struct State: ~Copyable {
+        /// nil for a file that is not compressed.
+        var gzip: GzipDecoder?
         var buffer: [UInt8] = []
         var lineNumber = 0
         var isTooLong = false
         var isAtEnd = false
         var isDamaged = false
+
+        /// What stands before the place where the data is cut is no line.
+        mutating func cutOff() {
+            (isDamaged, isTooLong) = (true, false)
+            buffer = []
+        }
     }
 
     let name: String
     /// Bytes of the file; nil for a pipe.
     let size: Int64?
-    /// The file itself, whose offset tells how far it is read; of a compressed one gzip moves the offset.
+    /// Its offset tells how far it is read.
     private let file: CInt
     private let queue = DispatchQueue(label: "capture file")
     private let state: Mutex<State>
@@ -47,28 +53,15 @@ final class LineSource: Sendable {
             _ = close(file)
             throw CaptureError(.file, "\(name): is a directory")
         }
-        guard Self.isCompressed(file, path: path, isRegular: isRegular) else {
-            state = Mutex(State(descriptor: file, gzip: nil))
-            return
-        }
         do {
-            let pipe = try makePipe()
-            defer { _ = close(pipe.write) }
-            let gzip = try GzipProcess(["-dc"], input: file, output: pipe.write)
-            state = Mutex(State(descriptor: pipe.read, gzip: gzip))
+            state = Mutex(State(gzip: Self.isCompressed(file, path: path, isRegular: isRegular) ? try GzipDecoder() : nil))
         } catch {
             _ = close(file)
             throw error
         }
     }
 
-    deinit {
-        state.withLock { state in
-            if state.descriptor != file { _ = close(state.descriptor) }
-            _ = state.gzip?.wait()
-        }
-        _ = close(file)
-    }
+    deinit { _ = close(file) }
 
     /// Bytes of the file that are read already.
     var position: Int64 { size == nil ? 0 : Int64(lseek(file, 0, SEEK_CUR)) }
@@ -81,7 +74,7 @@ final class LineSource: Sendable {
             queue.async { [self] in
                 reply.resume(
                     returning: state.withLock { state in
-                        Result { () throws(CaptureError) in try Self.read(&state, name) }
+                        Result { () throws(CaptureError) in try read(&state) }
                     })
             }
         }
@@ -97,37 +90,60 @@ final class LineSource: Sendable {
     /// How gzip's format begins.
     private static let magic: [UInt8] = [0x1f, 0x8b]
 
-    private static func read(_ state: inout State, _ name: String) throws(CaptureError) -> [RawLine] {
+    private func read(_ state: inout State) throws(CaptureError) -> [RawLine] {
         var lines: [RawLine] = []
         while lines.isEmpty, !state.isAtEnd {
             let start = state.buffer.count
-            let descriptor = state.descriptor
-            let count = unsafe state.buffer.appendChunk(chunkSize) { unsafe Glibc.read(descriptor, $0, $1) }
-            if count < 0 {
-                if errno == EINTR { continue }
-                throw CaptureError(.file, "\(name): \(lastSystemError())")
-            }
-            if count == 0 {
+            let bytes = try nextBytes(&state)
+            state.buffer += bytes
+            if bytes.isEmpty {
                 state.isAtEnd = true
-                let complaint = state.gzip?.wait()
-                state.gzip = nil
-                state.isDamaged = complaint != nil
-                // What stands before the place where the data is cut is no line.
-                if let complaint, !complaint.isWarning { continue }
-                if !state.buffer.isEmpty || state.isTooLong { lines.append(take(&state, state.buffer[...])) }
+                if !state.buffer.isEmpty || state.isTooLong { lines.append(Self.take(&state, state.buffer[...])) }
                 state.buffer = []
                 continue
             }
-            if state.lineNumber == 0, start == 0, state.buffer.starts(with: magic) {
+            if state.lineNumber == 0, start == 0, state.buffer.starts(with: Self.magic) {
                 throw CaptureError(.file, "\(name): is compressed; put gzip -dc before it, or give the file by its name")
             }
-            split(&state, from: start, into: &lines)
+            Self.split(&state, from: start, into: &lines)
         }
         if lines.isEmpty, state.isDamaged {
             state.isDamaged = false
-            throw damaged
+            throw Self.damaged
         }
         return lines
+    }
+
+    /// The next bytes of the text; none at its end, and where the compressed data is cut off or damaged.
+    private func nextBytes(_ state: inout State) throws(CaptureError) -> [UInt8] {
+        guard state.gzip != nil else { return try readChunk() }
+        while true {
+            do {
+                if let bytes = try state.gzip?.next() { return bytes }
+            } catch {
+                if error == .damaged { state.cutOff() }
+                state.isDamaged = true
+                return []
+            }
+            let chunk = try readChunk()
+            guard !chunk.isEmpty else {
+                if state.gzip?.isWithinMember == true { state.cutOff() }
+                return []
+            }
+            state.gzip?.feed(chunk)
+        }
+    }
+
+    private func readChunk() throws(CaptureError) -> [UInt8] {
+        while true {
+            var count = 0
+            let chunk = unsafe [UInt8](unsafeUninitializedCapacity: Self.chunkSize) { buffer, initialized in
+                unsafe count = Glibc.read(file, buffer.baseAddress, Self.chunkSize)
+                initialized = max(0, count)
+            }
+            if count >= 0 { return chunk }
+            guard errno == EINTR else { throw CaptureError(.file, "\(name): \(lastSystemError())") }
+        }
     }
 
     /// Cuts the buffer at its line feeds; what is behind the last one stays.
@@ -164,16 +180,7 @@ extension [UInt8] {
             return unsafe memchr(base + start, 0x0a, bytes.count - start).map { unsafe UnsafeRawPointer($0) - base }
         }
     }
-
-    /// Lets a reader append up to so many bytes; returns what it returned.
-    fileprivate mutating func appendChunk(_ limit: Int, _ read: (UnsafeMutableRawPointer, Int) -> Int) -> Int {
-        var count = 0
-        unsafe append(
-            contentsOf: [UInt8](unsafeUninitializedCapacity: limit) { buffer, initialized in
-                guard let start = buffer.baseAddress else { return }
-                count = unsafe read(UnsafeMutableRawPointer(start), limit)
-                initialized = Swift.max(0, count)
-            })
-        return count
-    }
 }
+
+/// The text of `errno`.
+func lastSystemError() -> String { unsafe String(cString: strerror(errno)) }

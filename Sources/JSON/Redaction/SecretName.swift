@@ -18,26 +18,11 @@ package enum SecretName {
     /// Whether `NAME=` is followed by a secret, as in the options of mount.cifs; `NAME` behind a separator, as in `DB_PASS`, always is.
     static func isSecretOption(_ name: Span<UInt8>) -> Bool { options.contains { equals(name, $0) } }
 
-    /// Whether all that follows on the line belongs to the value, as in HTTP's `Authorization` and `Cookie`.
-    static func isHeader(_ name: Span<UInt8>) -> Bool { headers.contains { ends(name, with: $0) } }
+    /// `key`, which is ceph's in `key=…`, and may be any in `key: …`.
+    static func isKey(_ name: Span<UInt8>) -> Bool { equals(name, key) }
 
     /// Whether a blank stands between this name and its secret, as in `Bearer TOKEN`.
     static func isScheme(_ name: Span<UInt8>) -> Bool { schemes.contains { equals(name, $0) } }
-
-    /// `key=`, whose value is a ceph key only if it looks like one.
-    static func isKey(_ name: Span<UInt8>) -> Bool { equals(name, key) }
-
-    /// `data=`, which is the secret in QEMU's `--object secret,data=…`.
-    static func isData(_ name: Span<UInt8>) -> Bool { equals(name, data) }
-
-    /// `<secret>`, an object of libvirt's that has a usage and a UUID beside its value.
-    static func isObject(_ name: Span<UInt8>) -> Bool { equals(name, object) }
-
-    /// How keys of NVMe's in-band authentication begin: `DHHC-1:00:…:`.
-    static func isNVMeKey(_ name: Span<UInt8>) -> Bool { equals(name, nvmeKey) }
-
-    /// Whether this is no name but a token of keystone, which always begins so (Fernet).
-    static func isToken(_ name: Span<UInt8>) -> Bool { name.count >= 32 && matches(name, at: 0, tokenStart) }
 
     private static let harmless = letters("secret_uuid", "secret_uuids", "secretuuid", "secret_type")
     private static let words = letters(
@@ -50,13 +35,8 @@ package enum SecretName {
         "chap", "ceph", "auth", "access", "client", "session", "encryption", "private", "master", "shared", "fernet", "hmac")
     private static let options = letters("pass", "pwd", "pw")
     private static let members = options + letters("key", "bearer", "cred", "creds", "jwt", "otp")
-    private static let headers = letters("authorization", "cookie")
     private static let schemes = letters("bearer", "basic")
     private static let key = Array("key".utf8)
-    private static let data = Array("data".utf8)
-    private static let object = Array("secret".utf8)
-    private static let nvmeKey = Array("dhhc_1".utf8)
-    private static let tokenStart = Array("gaaaaa".utf8)
 
     private static func letters(_ names: String...) -> [[UInt8]] { names.map { Array($0.utf8) } }
 
