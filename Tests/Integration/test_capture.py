@@ -117,7 +117,7 @@ def test_ends_when_nothing_comes(worker, rpc, tmp_path):
 
 @pytest.mark.parametrize("name", ["c.jsonl", "c.jsonl.gz"])
 def test_killed(lab, worker, rpc, tmp_path, name):
-    """Each message can be read as soon as it is acknowledged; of a compressed file the end is missing then, and decode says so."""
+    """Each message can be read as soon as it is acknowledged; of a compressed file the end is missing then, decode says so."""
     with Capture(worker, tmp_path / name) as capture:
         for _ in range(5):
             rpc.call("oslo_rpc_server_ping")

@@ -2,6 +2,15 @@
 
 import pytest
 from bus.dry import SETTINGS
+from lab.rabbit import Rabbit
+
+
+@pytest.fixture(scope="module")
+def quiet_broker(lab):
+    """A broker whose messages are not recorded."""
+    broker = Rabbit(lab.workspace, name="quiet").start()
+    yield broker
+    broker.stop()
 
 
 @pytest.fixture

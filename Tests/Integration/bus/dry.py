@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from pathlib import Path
 
 from lab.daemon import Pivotd
 
@@ -32,3 +33,9 @@ def dry_swap(**options) -> dict:
 def given_up(worker: Pivotd) -> float:
     """How many replies the worker has given up."""
     return worker.metrics().get('pivotd_replies{kind="given_up"}', 0)
+
+
+def peak_memory(worker: Pivotd) -> int:
+    """MiB that the worker has taken at most."""
+    status = Path(f"/proc/{worker.process.pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) >> 10

@@ -1,23 +1,13 @@
 """Messages larger than the worker takes."""
 
 import json
-from pathlib import Path
 
 import pytest
-from bus.dry import SETTINGS, dry_swap
+from bus.dry import SETTINGS, dry_swap, peak_memory
 from lab.clients import Raw
 from lab.processes import until
-from lab.rabbit import Rabbit
 
 MIB = 1 << 20
-
-
-@pytest.fixture(scope="module")
-def quiet_broker(lab):
-    """A broker whose messages are not recorded."""
-    broker = Rabbit(lab.workspace, name="quiet").start()
-    yield broker
-    broker.stop()
 
 
 @pytest.fixture
@@ -46,18 +36,12 @@ def test_its_caller_is_answered(quiet_worker):
     assert ping(raw) == "pong"
 
 
-def peak(worker) -> int:
-    """MiB that the worker has taken at most."""
-    status = Path(f"/proc/{worker.process.pid}/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) >> 10
-
-
 def test_others_do_not_wait_and_memory_stays(quiet_worker):
     """64 MiB of anything: read to its end, and dropped."""
     worker, raw = quiet_worker
-    before = peak(worker)
+    before = peak_memory(worker)
     for body in (b"x" * (64 * MIB), b"[" * (8 * MIB)):
         raw.publish(body)
         assert ping(raw) == "pong"
     until(lambda: worker.metrics()['pivotd_messages{kind="rejected"}'] == 2, 20, "not rejected")
-    assert peak(worker) - before < 64
+    assert peak_memory(worker) - before < 64

@@ -6,26 +6,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from bus.dry import SETTINGS, dry_swap
+from bus.dry import SETTINGS, dry_swap, peak_memory
 from faults.test_journal import fill_up
 from lab.clients import Raw
 from lab.daemon import Pivotd
 from lab.hangs import FlushGate
 from lab.processes import until
-from lab.rabbit import Rabbit
 from service.bench import dry_worker
 
 CASTS = 5000
 KIB = 1 << 10
 MIB = 1 << 20
-
-
-@pytest.fixture(scope="module")
-def quiet_broker(lab):
-    """A broker whose messages are not recorded."""
-    broker = Rabbit(lab.workspace, name="quiet-overtaking").start()
-    yield broker
-    broker.stop()
 
 
 @pytest.fixture
@@ -107,12 +98,6 @@ def test_a_full_disk_keeps_nobody_from_the_tasks_there_are(lab):
     shutil.rmtree(directory, ignore_errors=True)
 
 
-def peak(worker: Pivotd) -> int:
-    """MiB that the worker has taken at most."""
-    status = Path(f"/proc/{worker.process.pid}/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) >> 10
-
-
 def test_large_messages_that_wait_are_bounded_by_their_bytes(gated):
     """Small ones first, after which the broker may send thousands ahead; then 112 MiB of large ones."""
     worker, raw, gate = gated
@@ -120,7 +105,7 @@ def test_large_messages_that_wait_are_bounded_by_their_bytes(gated):
     for _ in range(200):
         raw.send(raw.message("swap_volume", dry_swap(), call=False))
     until(lambda: worker.metrics()['pivotd_messages{kind="received"}'] == 200, 60, "not received")
-    before = peak(worker)
+    before = peak_memory(worker)
     opaque = "x" * (900 * KIB)
     for _ in range(128):
         arguments = dry_swap()
@@ -128,7 +113,7 @@ def test_large_messages_that_wait_are_bounded_by_their_bytes(gated):
         raw.send(raw.message("swap_volume", arguments, call=False))
     until(lambda: "deliveries ahead: shut" in worker.log(), 60, lambda: worker.log()[-500:])
     assert worker.get("/readyz")[0] == 200 or "journal" in worker.get("/readyz")[1]
-    assert peak(worker) - before < 100
+    assert peak_memory(worker) - before < 100
     gate.open()
     until(lambda: completed(worker) == 328, 300, lambda: f"{completed(worker)} completed")
     assert raw.get(raw.routing_key) is None
