@@ -50,6 +50,11 @@ package struct AMQPMessage: Sendable, Hashable {
     }
 }
 
+extension AMQPMessage {
+    /// Bytes, about: the body and the headers.
+    var size: Int { body.count + AMQPValue.encodedSize(of: properties.headers) }
+}
+
 /// The identity of a delivery for its acknowledgement.
 ///
 /// It is bound to one life of the consuming channel: after a reconnect, or after the broker closed that channel, it is stale,

@@ -72,6 +72,11 @@ extension LiveConnection {
                 registry.quarantine.clear(unit.id)
             } catch {
                 try setAside(unit, error)
+                // What other consumers were sent before may wait in librabbitmq, and must not be taken for the new channel's.
+                guard consumers.isEmpty, cancelled.isEmpty else {
+                    _ = registry.quarantine.add(unit.id, at: .now)
+                    throw error
+                }
                 return try reopenConsumeChannel()
             }
         }

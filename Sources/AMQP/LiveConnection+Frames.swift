@@ -41,10 +41,10 @@ extension LiveConnection {
     private func deliverToReader(
         _ message: AMQPMessage, _ deliver: IncomingFrame.Deliver, refusal: String? = nil
     ) throws(AMQPError) {
-        guard try hasRoom() else { return try session.reject(deliver.deliveryTag, requeue: true) }
-        let tag = DeliveryTag(epoch: epoch, channel: Session.Channel.consume, value: deliver.deliveryTag)
         let consumer = consumers[deliver.consumerTag] ?? cancelled[deliver.consumerTag]
-        core.withState { $0.ledger.add(deliver.deliveryTag, bytes: message.body.count) }
+        if consumer?.unit.isGated ?? true, try !hasRoom() { return try session.reject(deliver.deliveryTag, requeue: true) }
+        let tag = DeliveryTag(epoch: epoch, channel: Session.Channel.consume, value: deliver.deliveryTag)
+        core.withState { $0.ledger.add(deliver.deliveryTag, bytes: message.size) }
         context.deliveries.yield(
             AMQPDelivery(
                 message: message, exchange: deliver.exchange, routingKey: deliver.routingKey, redelivered: deliver.redelivered,

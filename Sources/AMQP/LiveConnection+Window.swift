@@ -7,8 +7,11 @@ extension LiveConnection {
 
     /// Whether one more delivery may be held. One that may not goes back to its queue at once, whose consumer has ended by then.
     func hasRoom() throws(AMQPError) -> Bool {
-        guard let window, window.isFull(core.withState(\.ledger.held)) else { return true }
-        if window.width != .shut { try turnWindow(to: .shut) }
+        guard let window else { return true }
+        // One that came after one that was given back would overtake it.
+        if window.width == .shut { return false }
+        guard window.isFull(core.withState(\.ledger.held)) else { return true }
+        try turnWindow(to: .shut)
         return false
     }
 

@@ -28,10 +28,7 @@ extension Session {
             return try answer(Channel.consume, complaint: "x-priority") { () throws(AMQPError) in try consumeImpossibly(consumer)
             }
         case .publish(let exchange, let routingKey):
-            let complaint = exchange.isEmpty ? "expiration" : "user_id"
-            return try answer(Channel.publish, complaint: complaint) { () throws(AMQPError) in
-                try publishImpossibly(exchange, routingKey)
-            }
+            return try answer(Channel.publish) { () throws(AMQPError) in try publishInVain(exchange, routingKey) }
         }
     }
 
@@ -85,14 +82,14 @@ extension Session {
         try cancel(tag: try consume(consumer, queue: consumer.queue, prefetch: 1))
     }
 
-    /// With an expiration that is not a number; where routing keys have permissions of their own, which RabbitMQ 4 looks at after
-    /// that, with a sender who is somebody else.
-    private func publishImpossibly(_ exchange: String, _ routingKey: String) throws(AMQPError) {
-        let properties = exchange.isEmpty ? AMQPProperties(expiration: "not a number") : AMQPProperties(userID: "somebody else")
-        let message = AMQPMessage(body: [], properties: properties)
-        try publish(message, exchange: exchange, routingKey: routingKey, mandatory: false)
+    /// In a transaction that is rolled back.
+    private func publishInVain(_ exchange: String, _ routingKey: String) throws(AMQPError) {
+        unsafe _ = amqp_tx_select(state, Channel.publish)
+        try checkLastReply()
+        try publish(AMQPMessage(body: []), exchange: exchange, routingKey: routingKey, mandatory: false)
         // Whatever it answers to the publish comes before this.
-        try selectConfirms(Channel.publish)
+        unsafe _ = amqp_tx_rollback(state, Channel.publish)
+        try checkLastReply()
     }
 
     /// Why the broker takes no publishes, when it has said so.

@@ -139,15 +139,18 @@ struct RequestService: Service {
 
     /// After the journal refused a task: tries it now and then, and goes on when it stores.
     private func resumeWhenStorable() async {
+        var trouble: StoreTrouble?
         for await _ in storeTrouble {
-            var pause = Duration.milliseconds(500)
-            let began = ContinuousClock.now
-            while !Task.isCancelled {
-                if .now - began > Self.holdingLimit { await server.release() }
-                guard (try? await Task.sleep(for: pause)) != nil else { return }  // a bounded back-off
-                pause = min(pause * 2, .seconds(10))
+            // One that goes on although the journal seemed to store is the same.
+            if trouble?.stored != server.counters.snapshot.stored { trouble = StoreTrouble(server.counters.snapshot.stored) }
+            while !Task.isCancelled, var current = trouble {
+                current.bytes = max(current.bytes, server.waitingBytes)
+                if .now - current.began > Self.holdingLimit { await server.release() }
+                guard (try? await Task.sleep(for: current.pause)) != nil else { return }  // a bounded back-off
+                current.pause = min(current.pause * 2, .seconds(10))
+                trouble = current
                 do {
-                    try await journal.probe()
+                    try await journal.probe(bytes: current.bytes)
                     try await server.resume()
                     logger.notice("the journal stores again: requests are taken on")
                     break
@@ -156,6 +159,17 @@ struct RequestService: Service {
                 }
             }
         }
+    }
+
+    private struct StoreTrouble {
+        let began = ContinuousClock.now
+        /// What had been stored by then.
+        let stored: Int
+        /// Of the largest request that could not be stored.
+        var bytes = 0
+        var pause = Duration.milliseconds(500)
+
+        init(_ stored: Int) { self.stored = stored }
     }
 }
 

@@ -22,6 +22,8 @@ final class GroupCommit: Sendable {
         var isRunning = false
         var wait = CommitWait()
         var settling = SettlingReaders()
+        /// Why a task could not be stored: later ones must not overtake it.
+        var refusal: JournalError?
         /// Takes no more changes.
         var isClosed = false
         /// SQLite must not be called any more.
@@ -196,11 +198,15 @@ final class GroupCommit: Sendable {
         guard !batch.isEmpty else { return }
         do {
             let results = try commit(batch)
+            if batch.contains(where: { $0.write.isProbe }) { state.withLock { $0.refusal = nil } }
             for (entry, result) in zip(batch, results) { entry.reply?.resume(returning: result) }
             if isSynced, batch.contains(where: { $0.write.isSettlement }) { scheduleScrub() }
         } catch {
             let failure = JournalError(error, path: path)
-            state.withLock { $0.queued.retain(batch) }
+            state.withLock { state in
+                state.queued.retain(batch)
+                if isSynced, batch.contains(where: { $0.write.isAcceptance }) { state.refusal = failure }
+            }
             for entry in batch { entry.reply?.resume(returning: .failure(failure)) }
         }
     }
@@ -216,12 +222,17 @@ final class GroupCommit: Sendable {
     private func commit(_ batch: [WriteQueue.Entry]) throws -> [Result<WriteOutput, JournalError>] {
         // A journal that need not last may have lost its name on purpose.
         let missing = isSynced ? files.missing : nil
+        let refusal = state.withLock(\.refusal)
         var results: [Result<WriteOutput, JournalError>] = []
         results.reserveCapacity(batch.count)
         var isWritten = false
         try database.writeWithoutTransaction { db in
             try db.inOneTransaction {
                 for entry in batch {
+                    if let refusal, entry.write.isAcceptance {
+                        results.append(.failure(refusal))
+                        continue
+                    }
                     if let missing, entry.write.needsFileInPlace {
                         results.append(.failure(missing.error(path)))
                         continue

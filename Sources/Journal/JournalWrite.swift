@@ -14,7 +14,8 @@ indirect enum JournalWrite: Sendable {
     /// Takes the secrets out too.
     case settle(TaskID, Secrets)
     case prune(before: Double, limit: Int)
-    case probe(at: Double)
+    /// With so many bytes that are not kept.
+    case probe(at: Double, bytes: Int)
     /// Nothing: returns when all that came before it was tried.
     case barrier
 
@@ -45,6 +46,8 @@ indirect enum JournalWrite: Sendable {
         return .finish(id, phase, result: result, failure: failure, at: time, isSettled: true)
     }
 
+    var isAcceptance: Bool { if case .accept = self { true } else { false } }
+    var isProbe: Bool { if case .probe = self { true } else { false } }
     var isSettlement: Bool { if case .settle = self { true } else { false } }
 
     /// True for what promises the outside that it is there after a restart.
@@ -108,8 +111,13 @@ extension JournalWrite {
             try db.run(Self.pruneRequestsSQL, [time, limit])
             try db.run(Self.pruneTasksSQL, [time, limit])
             return .success(.count(db.changesCount))
-        case .probe(let time):
+        case .probe(let time, let bytes):
             try db.run("INSERT INTO probe (id, at) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET at = excluded.at", [time])
+            try db.run("DELETE FROM request WHERE sequence = -1", [])
+            if bytes > 0 {
+                let text = String(repeating: " ", count: bytes)
+                try db.run("INSERT INTO request (sequence, args, context) VALUES (-1, ?, '')", [text])
+            }
             return .success(.done)
         case .barrier: return .success(.done)
         }

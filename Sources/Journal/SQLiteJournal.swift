@@ -155,8 +155,10 @@ package final class SQLiteJournal: SwapJournal {
         }
     }
 
-    package func probe() async throws(JournalError) {
-        _ = try await writer.submit(.probe(at: now().timeIntervalSince1970))
+    package func probe(bytes: Int) async throws(JournalError) {
+        for bytes in bytes > 0 ? [bytes, 0] : [0] {
+            _ = try await writer.submit(.probe(at: now().timeIntervalSince1970, bytes: bytes))
+        }
     }
 
     package func close() async {

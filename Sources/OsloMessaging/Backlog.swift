@@ -10,11 +10,11 @@ final class Backlog: Sendable {
         /// Its place among all.
         fileprivate(set) var number: UInt64 = 0
         let message: InboundMessage
-        /// Nil when there are many: the message is to be read again.
+        /// Nil when it is to be read again: there are many, or it cannot be read.
         fileprivate(set) var request: RPCRequest?
         let heartbeats: HeartbeatToken?
 
-        init(message: InboundMessage, request: RPCRequest, heartbeats: HeartbeatToken?) {
+        init(message: InboundMessage, request: RPCRequest?, heartbeats: HeartbeatToken?) {
             self.message = message
             self.request = request
             self.heartbeats = heartbeats
@@ -29,6 +29,13 @@ final class Backlog: Sendable {
         var isPaused = false
         var isClosed = false
         var reader: CheckedContinuation<Entry?, Never>?
+
+        mutating func numbered(_ entry: Entry) -> Entry {
+            lastNumber += 1
+            var entry = entry
+            entry.number = lastNumber
+            return entry
+        }
 
         mutating func insert(_ entry: Entry) {
             var entry = entry
@@ -61,8 +68,16 @@ final class Backlog: Sendable {
 
     private let state = Mutex(State())
 
-    /// Whether nothing waits, and nothing is being taken on.
-    var isIdle: Bool { state.withLock { $0.reader != nil && $0.entries.isEmpty && !$0.isPaused } }
+    /// Gives a request its number without a wait: nothing is before it. Nil when something is.
+    func pass(_ entry: Entry) -> Entry? {
+        state.withLock { state in
+            guard state.reader != nil, state.entries.isEmpty, !state.isPaused, !state.isClosed else { return nil }
+            return state.numbered(entry)
+        }
+    }
+
+    /// Bytes of the next request's body; 0 when there is none.
+    var nextBytes: Int { state.withLock { $0.entries.first?.message.body.count ?? 0 } }
 
     /// Whether what waits may be taken on.
     var isOpen: Bool { state.withLock { !$0.isPaused && !$0.isClosed } }
@@ -71,10 +86,7 @@ final class Backlog: Sendable {
     func append(_ entry: Entry) -> Bool {
         change { state in
             guard !state.isClosed else { return false }
-            state.lastNumber += 1
-            var entry = entry
-            entry.number = state.lastNumber
-            state.insert(entry)
+            state.insert(state.numbered(entry))
             return true
         }
     }
@@ -98,11 +110,14 @@ final class Backlog: Sendable {
     func pause() { change { $0.isPaused = true } }
     func resume() { change { $0.isPaused = false } }
 
-    /// Takes out all that waits.
-    func takeAll() -> [Entry] {
+    /// Takes out all that waits and was not delivered in this epoch; without one, all.
+    func takeAll(except epoch: UInt64? = nil) -> [Entry] {
         change { state in
-            defer { (state.entries, state.readBytes) = ([], 0) }
-            return Array(state.entries)
+            let isTaken = { (entry: Entry) in epoch == nil || entry.message.settlement.epoch != epoch }
+            let taken = state.entries.filter(isTaken)
+            state.entries.removeAll(where: isTaken)
+            state.readBytes = state.entries.reduce(0) { $0 + ($1.request == nil ? 0 : $1.message.body.count) }
+            return Array(taken)
         }
     }
 

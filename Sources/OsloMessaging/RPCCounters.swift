@@ -9,6 +9,8 @@ package final class RPCCounters: Sendable {
         package var decoded = 0
         /// Messages rejected because they were none.
         package var rejected = 0
+        /// Requests stored.
+        package var stored = 0
         /// Messages given back to their queue while not consuming or not storing.
         package var requeued = 0
         /// Final replies the broker confirmed.

@@ -18,7 +18,7 @@ package final class RPCServer: Sendable {
         package var version: RPCVersion
         /// Requests being stored at once; further ones wait unread, and in the broker.
         package var maxConcurrentRequests: Int
-        /// Requests answered at once that are not stored.
+        /// Requests being answered at once that are not stored; further ones wait likewise.
         package var maxConcurrentAnswers: Int
         /// Bytes of the bodies of each kind, likewise: a body takes up to 90 times its size once it is read. One is always taken.
         package var maxConcurrentBytes: Int
@@ -59,12 +59,15 @@ package final class RPCServer: Sendable {
     private let replies: ReplyPublisher
     private let configuration: Configuration
     private let logger: Logger
+    /// Requests that are to be stored.
     private let backlog = Backlog()
-    /// Of requests that are stored.
     private let storing: DispatchLimit
-    /// Of all others.
+    /// All others; they wait when very many are being answered.
+    private let questions = Backlog()
     private let answering: DispatchLimit
     private let currentState = Mutex(State.idle)
+    /// After a suspension: one request at a time, until one is stored.
+    private let isTrying = Mutex(false)
 
     /// - Parameter replies: publishes through the same transport; its counters are the server's.
     package init(
@@ -96,17 +99,26 @@ package final class RPCServer: Sendable {
 
     /// Begins to consume, again after a suspension.
     package func resume() async throws(TransportError) {
-        currentState.withLock { $0 = .consuming }
-        backlog.resume()
-        try await transport.startConsuming()
+        // All that could not be stored is back in its place before anything is taken on.
+        if case .suspended = state { await storing.waitUntilIdle() }
+        let isServing = currentState.withLock { state in
+            if state == .draining { return false }
+            if case .suspended = state { isTrying.withLock { $0 = true } }
+            state = .consuming
+            backlog.resume()
+            return true
+        }
+        if isServing { try await transport.startConsuming() }
     }
+
+    /// Bytes of the request that is to be stored next; 0 when none waits.
+    package var waitingBytes: Int { backlog.nextBytes }
 
     /// Stops consuming and waits until everything taken on so far has been answered or stored; gives the rest back.
     package func drain() async {
         currentState.withLock { $0 = .draining }
-        backlog.close()
         await transport.stopConsuming()
-        await giveBacklogBack()
+        await close()
         await storing.waitUntilIdle()
         await answering.waitUntilIdle()
     }
@@ -115,20 +127,29 @@ package final class RPCServer: Sendable {
     package func release() async {
         guard case .suspended = state else { return }
         await transport.stopConsuming()
-        await giveBacklogBack()
-    }
-
-    private func giveBacklogBack() async {
         for entry in backlog.takeAll() { await giveBack(entry) }
     }
 
-    private func putBack(_ entry: Backlog.Entry) async {
-        if !backlog.putBack(entry) { await giveBack(entry) }
+    /// Takes no more on, and gives back what waits.
+    private func close() async {
+        for backlog in [backlog, questions] {
+            backlog.close()
+            for entry in backlog.takeAll() { await giveBack(entry) }
+        }
     }
 
     private func giveBack(_ entry: Backlog.Entry) async {
-        if let heartbeats = entry.heartbeats { await replies.stopHeartbeats(heartbeats) }
+        await endHeartbeats(entry)
         await requeue(entry.message)
+    }
+
+    private func endHeartbeats(_ entry: Backlog.Entry) async {
+        if let heartbeats = entry.heartbeats { await replies.stopHeartbeats(heartbeats) }
+    }
+
+    /// The broker delivers again what an earlier connection, or channel, has left.
+    private func forgetDeliveries(before epoch: UInt64) async {
+        for entry in backlog.takeAll(except: epoch) + questions.takeAll(except: epoch) { await endHeartbeats(entry) }
     }
 
     private func requeue(_ message: InboundMessage) async {
@@ -138,53 +159,74 @@ package final class RPCServer: Sendable {
 
     private func serve(_ transport: some Transport) async {
         await withDiscardingTaskGroup { group in
-            group.addTask { await self.store() }
+            group.addTask { await self.work(on: self.backlog, self.storing) }
+            group.addTask { await self.work(on: self.questions, self.answering) }
+            var epoch: UInt64 = 0
             for await message in transport.inbound {
+                if message.settlement.epoch != epoch { await forgetDeliveries(before: message.settlement.epoch) }
+                epoch = message.settlement.epoch
                 if let work = await take(message) { group.addTask { await work() } }
             }
-            backlog.close()
-            await giveBacklogBack()
+            await close()
         }
     }
 
-    /// Reads a message. Returns the rest of the work, unless the request has to wait to be stored.
+    /// Reads a message. Returns the rest of the work, unless the request has to wait.
     private func take(_ message: InboundMessage) async -> (@Sendable () async -> Void)? {
         counters.increment(\.received)
         guard state != .draining else {
             await requeue(message)
             return nil
         }
-        let request: RPCRequest
-        do {
-            request = try message.request()
-        } catch {
-            let place = await Place(answering, bytes: message.body.count)
-            return { await self.refuse(message, error, place) }
-        }
-        counters.increment(\.decoded)
-        let heartbeats = request.replyAddress.flatMap { replies.startHeartbeats(for: $0) }
+        let request = try? message.request()
+        if request != nil { counters.increment(\.decoded) }
+        let heartbeats = request?.replyAddress.flatMap { replies.startHeartbeats(for: $0) }
         let entry = Backlog.Entry(message: message, request: request, heartbeats: heartbeats)
-        if configuration.storedMethods.contains(request.method), refusal(of: request) == nil {
-            // With nothing before it, it keeps its order among all requests.
-            if backlog.isIdle, let place = Place(ifFree: storing, bytes: message.body.count) {
-                return receive(entry, request, place)
-            }
-            if !backlog.append(entry) { await giveBack(entry) }
-            return nil
+        let isStored = request.map { configuration.storedMethods.contains($0.method) && refusal(of: $0) == nil } ?? false
+        let (backlog, limit) = isStored ? (backlog, storing) : (questions, answering)
+        // With nothing before it, it keeps its order among all requests.
+        if let place = Place(ifFree: limit, bytes: message.body.count) {
+            if let entry = backlog.pass(entry) { return begin(entry, place) }
+            place.release()
         }
-        return answer(entry, request, await Place(answering, bytes: message.body.count))
+        if !backlog.append(entry) { await giveBack(entry) }
+        return nil
+    }
+
+    /// Works on a backlog until that is closed.
+    private func work(on backlog: Backlog, _ limit: DispatchLimit) async {
+        await withDiscardingTaskGroup { group in
+            while let entry = await backlog.next() {
+                let place = await Place(limit, bytes: entry.message.body.count)
+                guard backlog.isOpen else {
+                    if !backlog.putBack(entry) { await giveBack(entry) }
+                    place.release()
+                    continue
+                }
+                // The broker delivers again what it does not wait for any more.
+                guard transport.awaitsSettlement(entry.message.settlement) else {
+                    await endHeartbeats(entry)
+                    place.release()
+                    continue
+                }
+                let work = begin(entry, place)
+                if isTrying.withLock(\.self) { await work() } else { group.addTask { await work() } }
+            }
+        }
     }
 
     /// Lets the endpoint see a request; returns the rest of the work.
-    private func receive(_ entry: Backlog.Entry, _ request: RPCRequest, _ place: Place) -> @Sendable () async -> Void {
-        let work = begin(request)
-        return { await self.settle(entry, request, await work(), place) }
-    }
-
-    private func answer(_ entry: Backlog.Entry, _ request: RPCRequest, _ place: Place) -> @Sendable () async -> Void {
+    private func begin(_ entry: Backlog.Entry, _ place: Place) -> @Sendable () async -> Void {
+        let request: RPCRequest
+        do throws(EnvelopeError) {
+            request = if let read = entry.request { read } else { try entry.message.request() }
+        } catch {
+            return { await self.refuse(entry.message, error, place) }
+        }
         if let refusal = refusal(of: request) { return { await self.answer(entry, request, .failure(refusal), place) } }
         if request.method == Self.pingMethod { return { await self.answer(entry, request, .success("pong"), place) } }
-        return receive(entry, request, place)
+        let work = begin(request)
+        return { await self.settle(entry, request, await work(), place) }
     }
 
     /// Why a request is none of this server's, as oslo.messaging's dispatcher says it.
@@ -197,46 +239,23 @@ package final class RPCServer: Sendable {
         return isKnown ? nil : .noSuchMethod(request.method)
     }
 
-    /// Works on the backlog until that is closed.
-    private func store() async {
-        await withDiscardingTaskGroup { group in
-            while let entry = await backlog.next() {
-                let place = await Place(storing, bytes: entry.message.body.count)
-                guard backlog.isOpen else {
-                    await putBack(entry)
-                    place.release()
-                    continue
-                }
-                // The broker delivers again what it does not wait for any more.
-                guard transport.awaitsSettlement(entry.message.settlement),
-                    let request = entry.request ?? (try? entry.message.request())
-                else {
-                    if let heartbeats = entry.heartbeats { await replies.stopHeartbeats(heartbeats) }
-                    place.release()
-                    continue
-                }
-                let work = receive(entry, request, place)
-                group.addTask { await work() }
-            }
-        }
-    }
-
     private func settle(_ entry: Backlog.Entry, _ request: RPCRequest, _ disposition: RPCDisposition, _ place: Place) async {
         switch disposition {
         case .reply(let result): return await answer(entry, request, result, place)
         case .stored:
+            counters.increment(\.stored)
+            isTrying.withLock { $0 = false }
             await transport.acknowledge(entry.message.settlement)
             // Its final reply ends the heartbeats.
-            place.release()
-            return
+            return place.release()
         case .known: await transport.acknowledge(entry.message.settlement)
         case .notStored(let reason):
             suspend(reason: reason)
-            place.release()
-            if configuration.storedMethods.contains(request.method) { await putBack(entry) } else { await giveBack(entry) }
-            return
+            let waits = configuration.storedMethods.contains(request.method) && backlog.putBack(entry)
+            if !waits { await giveBack(entry) }
+            return place.release()
         }
-        if let heartbeats = entry.heartbeats { await replies.stopHeartbeats(heartbeats) }
+        await endHeartbeats(entry)
         place.release()
     }
 
@@ -258,7 +277,7 @@ package final class RPCServer: Sendable {
             }
             await transport.acknowledge(entry.message.settlement)
         }
-        if let heartbeats = entry.heartbeats { await replies.stopHeartbeats(heartbeats) }
+        await endHeartbeats(entry)
         place.release()
     }
 
@@ -273,10 +292,10 @@ package final class RPCServer: Sendable {
         let isFirst = currentState.withLock { state in
             guard state == .consuming else { return false }
             state = .suspended(reason: reason)
+            backlog.pause()
             return true
         }
         guard isFirst else { return }
-        backlog.pause()
         logger.error("requests cannot be stored: they wait", metadata: ["reason": "\(reason)"])
     }
 

@@ -64,8 +64,28 @@ struct GroupCommitTests {
         }
         #expect(try await journal.unfinished().map(\.id.text) == ["before"])
         try journal.execute("PRAGMA max_page_count = 1073741823")
+        try await journal.probe()
         _ = try await journal.accept(Sample.record("after"))
         #expect(try await journal.unfinished().map(\.id.text) == ["before", "after"])
+        await journal.close()
+    }
+
+    @Test func aTaskThatCannotBeStoredIsOvertakenByNone() async throws {
+        let journal = try await SQLiteJournal.open(directory: directory.state)
+        let pages = try #require(try journal.fetchInt("PRAGMA page_count"))
+        try journal.execute("PRAGMA max_page_count = \(pages + 20)")
+        var padded = Sample.record("large")
+        padded.args["padding"] = .string(String(repeating: "x", count: 1_000_000))
+        let (large, small) = (padded, Sample.record("small"))
+        await #expect(throws: JournalError.self) { _ = try await journal.accept(large) }
+        await #expect(throws: JournalError.self) { _ = try await journal.accept(small) }
+        await #expect(throws: JournalError.self) { try await journal.probe(bytes: 1_000_000) }
+        await #expect(throws: JournalError.self) { _ = try await journal.accept(small) }
+        try journal.execute("PRAGMA max_page_count = 1073741823")
+        try await journal.probe(bytes: 1_000_000)
+        for record in [large, small] { _ = try await journal.accept(record) }
+        #expect(try await journal.unfinished().map(\.id.text) == ["large", "small"])
+        #expect(try journal.fetchInt("SELECT count(*) FROM request") == 2)
         await journal.close()
     }
 

@@ -7,7 +7,7 @@ import Testing
 @testable import OsloMessaging
 
 /// Replies that the broker will not take, however often they come.
-@Suite(.timeLimit(.minutes(1))) struct RefusedReplyTests {
+@Suite(.timeLimit(.minutes(10))) struct RefusedReplyTests {
     private static let address = ReplyAddress(messageID: "m", replyQueue: "q")
 
     private static func error(_ code: TransportError.Code, isRetriable: Bool = true) -> TransportError {

@@ -84,6 +84,87 @@ import Testing
         #expect(harness.server.counters.snapshot.requeued == 0)
     }
 
+    @Test func requestsThatComeBackInAnyOrderAreInThatOfTheirArrival() async throws {
+        let backlog = Backlog()
+        async let first = backlog.next()
+        func entry(_ id: String) throws -> Backlog.Entry {
+            let message = InboundMessage(
+                body: ServerHarness.body("store", id: id), properties: .oslo, exchange: "", routingKey: "", redelivered: false,
+                settlement: SettlementToken(epoch: id == "old" ? 1 : 2, channel: 1, value: 1))
+            return Backlog.Entry(message: message, request: try message.request(), heartbeats: nil)
+        }
+        var passed: [Backlog.Entry] = []
+        for id in ["a", "b", "c"] {
+            var numbered = backlog.pass(try entry(id))
+            // The reader may not be there yet.
+            while numbered == nil { await Task.yield(); numbered = backlog.pass(try entry(id)) }
+            passed.append(try #require(numbered))
+        }
+        backlog.pause()
+        for entry in [passed[1], passed[2], passed[0]] { #expect(backlog.putBack(entry)) }
+        for id in ["old", "d"] { #expect(backlog.append(try entry(id))) }
+        #expect(backlog.takeAll(except: 2).map { $0.request?.messageID } == ["old"])
+        #expect(backlog.nextBytes == passed[0].message.body.count)
+        backlog.resume()
+        #expect(await first?.request?.messageID == "a")
+        for id in ["b", "c", "d"] { #expect(await backlog.next()?.request?.messageID == id) }
+    }
+
+    @Test func afterASuspensionOneIsTriedAloneUntilOneIsStored() async throws {
+        let disk = Disk()
+        disk.isFull = true
+        disk.thaw()
+        let harness = harness(disk)
+        try await harness.run {
+            deliver(6, to: harness)
+            #expect(await eventually { harness.server.state == .suspended(reason: "disk full") })
+            for _ in 0..<3 {
+                let before = disk.received.count
+                try await harness.server.resume()
+                #expect(
+                    await eventually { harness.server.state == .suspended(reason: "disk full") && disk.received.count > before })
+                #expect(disk.received.count == before + 1 && disk.received.last == "0")
+            }
+            disk.isFull = false
+            try await harness.server.resume()
+            _ = await harness.events(count: 6)
+        }
+        #expect(disk.received.suffix(6) == (0..<6).map(String.init)[...])
+        #expect(harness.server.counters.snapshot.stored == 6)
+    }
+
+    @Test func aDrainedServerDoesNotGoOnAgain() async throws {
+        let harness = harness(Disk())
+        try await harness.run {
+            await harness.server.drain()
+            try await harness.server.resume()
+            #expect(harness.server.state == .draining)
+        }
+    }
+
+    @Test func questionsThatNobodyCanAnswerKeepNoRequestFromTheDisk() async throws {
+        let disk = Disk()
+        disk.thaw()
+        let gate = AsyncStream<Void>.makeStream()
+        let harness = ServerHarness(methods: ["store", "ask"], storedMethods: ["store"], limit: 4) { request in
+            guard request.method == "ask" else { return disk.receive(request) }
+            return {
+                for await _ in gate.stream {}
+                return .reply(.success("answer"))
+            }
+        }
+        try await harness.run {
+            for index in 0..<20 { harness.transport.deliver(ServerHarness.body("ask", id: "q\(index)")) }
+            harness.transport.deliver(Array("garbage".utf8))
+            deliver(3, to: harness)
+            #expect(Set(await harness.events(count: 3)) == Set((22...24).map { .settled($0, .acknowledged) }))
+            gate.continuation.finish()
+            _ = await harness.events(count: 44)
+        }
+        #expect(harness.events.count { if case .reply(.result("answer"), _) = $0 { true } else { false } } == 20)
+        #expect(harness.events.contains(.settled(21, .rejected)))
+    }
+
     @Test func aServerThatIsReleasedGivesBackWhatItHolds() async throws {
         let disk = Disk()
         disk.isFull = true

@@ -70,7 +70,12 @@ package protocol SwapJournal: Sendable {
     func records(_ query: SwapQuery) async throws(JournalError) -> [SwapRecord]
     /// Deletes settled tasks that finished before `date`; returns how many.
     func prune(before date: Date) async throws(JournalError) -> Int
-    /// Writes something small and syncs: does the journal work now?
-    func probe() async throws(JournalError)
+    /// Writes so many bytes more than something small, and syncs: does the journal work now? After a task that could not be stored none is
+    /// until then: it would overtake.
+    func probe(bytes: Int) async throws(JournalError)
     func close() async
+}
+
+extension SwapJournal {
+    package func probe() async throws(JournalError) { try await probe(bytes: 0) }
 }

@@ -35,26 +35,33 @@ extension SwapService {
             instanceQueue.runAside { [self] in await perform(record.id, entry.control, resumption) }
         } else {
             _ = entry.control.note("its abort is being stored")
-            await concludeAborted(record)
+            guard await concludeAborted(record) else {
+                throw SwapFailure.rebaseFailed(
+                    "task \(record.id) is not carried out any more, but that cannot be stored now: a restart before it can would carry it out; "
+                        + "abort it again then", .ioError)
+            }
         }
         return try await status(.task(record.id))
     }
 
     /// A disk that is full must not keep the answer to the abort: the outcome is stored when it can be.
-    private func concludeAborted(_ record: SwapRecord) async {
+    ///
+    /// - Returns: whether it was stored at once.
+    private func concludeAborted(_ record: SwapRecord) async -> Bool {
         environment.observer.ended(record, .failure(.abortedByRequest), duration: .zero, overhead: nil)
-        let (isStored, stored) = AsyncStream<Never>.makeStream()
+        let (outcomes, outcome) = AsyncStream<Bool>.makeStream()
         instanceQueue.runAside { [self] in
             await conclude(record, .failure(.abortedByRequest))
-            stored.finish()
+            outcome.yield(true)
         }
-        await withDiscardingTaskGroup { group in
+        return await withTaskGroup(of: Void.self) { group in
             group.addTask { [environment] in
                 try? await environment.clock.sleep(for: SwapService.abortStoringLimit)
-                stored.finish()
+                outcome.yield(false)
             }
-            for await _ in isStored {}
-            group.cancelAll()
+            defer { group.cancelAll() }
+            for await isStored in outcomes { return isStored }
+            return false
         }
     }
 

@@ -17,9 +17,10 @@ extension SwapService {
             onTask(task)
             switch task {
             case .begun(let record): takeUp(record)
-            case .waiting(let id, let phase, let instanceKey, _):
+            case .waiting(let id, let phase, let instanceKey, let caller):
                 let ticket = instanceQueue.reserve(queue(of: id, instanceKey))
                 enqueue(id, SwapControl(phase: phase), nil, ticket, .again)
+                if caller != nil { active.withLock { $0[id]?.caller = caller } }
             case .over(let id, let phase):
                 active.withLock { $0[id] = Entry(control: SwapControl(phase: phase), isHandedOut: true) }
                 owed.append(id)

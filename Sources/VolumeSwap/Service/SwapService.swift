@@ -31,6 +31,8 @@ package final class SwapService: Sendable {
         var ticket: InstanceQueue.Ticket?
         /// nil when the queue is so long that the record is read again when its turn comes.
         var record: SwapRecord?
+        /// Who gets heartbeats until the task is read.
+        var caller: ReplyTo?
         /// True from when the reply is sent: who asks again may have it already, and is answered once more.
         var isHandedOut = false
         var early = EarlyAnswer.none
@@ -108,8 +110,15 @@ package final class SwapService: Sendable {
         instanceQueue.fill(ticket) { [self] in await perform(id, control, entry) }
     }
 
-    /// Of a task that cannot be read any more.
-    func forget(_ id: TaskID) { active.withLock { $0[id] = nil } }
+    /// A task that cannot be read any more: whoever is kept waiting for it hears that.
+    func forget(_ id: TaskID) {
+        guard !Task.isCancelled, let caller = active.withLock({ $0.removeValue(forKey: id) })?.caller else { return }
+        var failure = SwapFailure.rebaseFailed(
+            "task \(id) cannot be read from the journal: see what its domain runs on", .internal)
+        failure.inUse = .unknown
+        let record = SwapRecord(id: id, instanceKey: "", disk: "", args: [:], replyTo: caller, acceptedAt: environment.clock.date)
+        repeatReply(record, .failure(failure))
+    }
 
     func perform(_ id: TaskID, _ control: SwapControl, _ entry: SwapEntry) async {
         guard var record = await record(id) else { return forget(id) }

@@ -44,6 +44,7 @@ def completed(worker: Pivotd) -> float:
     return worker.metrics().get('pivotd_swaps_total{result="completed"}', 0)
 
 
+@pytest.mark.timeout(600)
 def test_thousands_of_swaps_wait_for_the_disk(gated):
     worker, raw, gate = gated
     first = answer(raw, "swap_volume", **dry_swap())
@@ -86,7 +87,9 @@ def test_a_full_disk_keeps_nobody_from_the_tasks_there_are(lab):
             states = {swap["old_volume_id"]: swap["state"] for swap in answer(raw, "list_swaps")["swaps"]}
             assert states[waiting["old_volume_id"]] == "queued" and len(states) == 2
             where = {"instance": waiting["instance"], "mountpoint": waiting["mountpoint"]}
-            told = answer(raw, "abort_swap", **where)
+            refusal = raw.final(raw.send(raw.message("abort_swap", where))["_msg_id"])["failure"]
+            assert "cannot be stored now" in refusal and "io_error" in refusal, refusal
+            told = answer(raw, "get_swap", **where)
             assert told["state"] == "queued" and told["detail"], told
         until(lambda: worker.get("/readyz")[0] == 200, 60, lambda: f"{worker.get('/readyz')}")
         assert "aborted by request" in raw.final(tasks[1]["_msg_id"])["failure"]
@@ -98,6 +101,7 @@ def test_a_full_disk_keeps_nobody_from_the_tasks_there_are(lab):
     shutil.rmtree(directory, ignore_errors=True)
 
 
+@pytest.mark.timeout(600)
 def test_large_messages_that_wait_are_bounded_by_their_bytes(gated):
     """Small ones first, after which the broker may send thousands ahead; then 112 MiB of large ones."""
     worker, raw, gate = gated

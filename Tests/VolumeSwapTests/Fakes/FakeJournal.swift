@@ -142,7 +142,7 @@ final class FakeJournal: SwapJournal {
     }
 
     func prune(before date: Date) async throws(JournalError) -> Int { 0 }
-    func probe() async throws(JournalError) {}
+    func probe(bytes: Int) async throws(JournalError) {}
     func close() async {}
 }
 

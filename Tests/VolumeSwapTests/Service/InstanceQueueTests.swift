@@ -3,7 +3,7 @@ import Testing
 
 @testable import VolumeSwap
 
-@Suite("One at a time for a key, side by side for many", .timeLimit(.minutes(1)))
+@Suite("One at a time for a key, side by side for many", .timeLimit(.minutes(10)))
 struct InstanceQueueTests {
     /// Remembers who began, who runs, and how many at most.
     final class Ledger: Sendable {

@@ -6,7 +6,7 @@ import Testing
 
 @testable import VolumeSwap
 
-@Suite("Recovery at start", .timeLimit(.minutes(1)))
+@Suite("Recovery at start", .timeLimit(.minutes(10)))
 struct ServiceRecoveryTests {
     /// A record as the last process left it.
     static func record(_ phase: SwapPhase, strategy: SwapStrategy = .copy) -> SwapRecord {
@@ -50,12 +50,20 @@ struct ServiceRecoveryTests {
     @Test("A task that cannot be read keeps no other from its turn")
     func damaged() async throws {
         let bench = ServiceBench()
-        for id in ["task-0", "task-1"] { bench.bench.journal.put(Fixture.record(id)) }
+        let caller = ReplyTo(messageID: "m", queue: "reply", timeout: 60)
+        for id in ["task-0", "task-1"] {
+            var record = Fixture.record(id)
+            if id == "task-0" { record.replyTo = caller }
+            bench.bench.journal.put(record)
+        }
         bench.bench.journal.damage("task-0")
         try await bench.running { service in
             #expect(try await service.recover() == 2)
-            let reply = try await bench.nextReply()
-            #expect(reply.id == TaskID("task-1") && reply.outcome.result != nil)
+            let replies = [try await bench.nextReply(), try await bench.nextReply()]
+            #expect(replies.first { $0.id == TaskID("task-1") }?.outcome.result != nil)
+            // Who gets heartbeats for it does not wait for ever.
+            let damaged = replies.first { $0.id == TaskID("task-0") }
+            #expect(damaged?.replyTo == caller && damaged?.outcome.failure?.inUse == .unknown)
         }
     }
 

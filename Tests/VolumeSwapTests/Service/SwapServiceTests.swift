@@ -5,7 +5,7 @@ import Testing
 
 @testable import VolumeSwap
 
-@Suite("The service", .timeLimit(.minutes(1)))
+@Suite("The service", .timeLimit(.minutes(10)))
 struct SwapServiceTests {
     @Test("A call is accepted, carried out, answered once and settled")
     func call() async throws {

@@ -140,7 +140,7 @@ final class SimJournal: SwapJournal, @unchecked Sendable {
     }
 
     func prune(before date: Date) async throws(JournalError) -> Int { 0 }
-    func probe() async throws(JournalError) {}
+    func probe(bytes: Int) async throws(JournalError) {}
     func close() async {}
 }
 
