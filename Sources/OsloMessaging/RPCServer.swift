@@ -210,7 +210,8 @@ package final class RPCServer: Sendable {
                     continue
                 }
                 let work = begin(entry, place)
-                if isTrying.withLock(\.self) { await work() } else { group.addTask { await work() } }
+                let isAlone = backlog === self.backlog && isTrying.withLock(\.self)
+                if isAlone { await work() } else { group.addTask { await work() } }
             }
         }
     }
