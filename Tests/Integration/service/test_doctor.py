@@ -128,7 +128,7 @@ def test_a_worker_that_runs(lab):
         raw.close()
     with dry_worker(lab, {"transport_url": "rabbit://nobody:x@127.0.0.1:1/"}, start=False) as worker:
         worker.start(ready=False)
-        until(lambda: "broker" in worker.get("/readyz")[1], 30, "no page")
+        until(lambda: "connection refused" in worker.get("/readyz")[1], 60, "no reason")
         reason = worker.get("/readyz")[1].splitlines()[0]
         assert reason in Report(worker).failure("worker")
 
