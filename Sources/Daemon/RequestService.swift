@@ -1,10 +1,10 @@
-import SwapBus
 import AMQP
 import Journal
 import Logging
 import Observability
 import OsloMessaging
 import ServiceLifecycle
+import SwapBus
 import VolumeSwap
 
 /// Recovers, then takes requests in until graceful shutdown.

@@ -1,4 +1,3 @@
-import SwapBus
 import AMQP
 import Foundation
 import Journal
@@ -7,6 +6,7 @@ import Metrics
 import Observability
 import OsloMessaging
 import ServiceLifecycle
+import SwapBus
 import VolumeSwap
 
 /// `pivotd run`: consumes until it is told to stop.
@@ -43,7 +43,7 @@ package struct Worker {
             }, onReload: { [reloader] in reloader.reload() })
         signals.start()
         try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { [health] in await health.instanceQueue.run() }
+            group.addTask { [health] in await health.executor.run() }
             if let pages = healthPages(registry) { group.addTask { await pages.run() } }
             defer { group.cancelAll() }
             try await serve(signals)

@@ -25,7 +25,7 @@ final class ExecutorBeat: Sendable {
 
     var vital: Vital {
         let age = last.withLock { $0 }.duration(to: .now)
-        return Vital(name: "instanceQueue", what: "no task has had its turn", standstill: age)
+        return Vital(name: "executor", what: "no task has had its turn", standstill: age)
     }
 
     /// Beats until the task is cancelled.

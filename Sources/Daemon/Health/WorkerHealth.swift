@@ -27,7 +27,7 @@ final class WorkerHealth: Sendable {
         }
     }
 
-    let instanceQueue = ExecutorBeat()
+    let executor = ExecutorBeat()
     private let phase = Mutex(Phase.starting(waitsFor: "starting"))
 
     func waits(for reason: String) {
@@ -51,7 +51,7 @@ final class WorkerHealth: Sendable {
     }
 
     var liveness: [HealthCheck] {
-        let vitals = [instanceQueue.vital] + (phase.withLock { $0.worker }?.vitals() ?? [])
+        let vitals = [executor.vital] + (phase.withLock { $0.worker }?.vitals() ?? [])
         return vitals.map(\.check)
     }
 

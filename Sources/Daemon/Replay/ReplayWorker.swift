@@ -1,10 +1,10 @@
-import SwapBus
 package import Capture
 import Foundation
 import JSON
 import Journal
 package import Logging
 import OsloMessaging
+import SwapBus
 import VolumeSwap
 
 /// The worker of `pivotd run` without a broker: server, endpoint, service, journal and hypervisor are the same, the transport is

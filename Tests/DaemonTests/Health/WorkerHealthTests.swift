@@ -33,7 +33,7 @@ import Testing
     }
 
     @Test func theWatchdogHearsOfTasksThatGetNoTurn() {
-        #expect(Vital(name: "instanceQueue", what: "no task", standstill: .seconds(59)).check.isOK)
-        #expect(!Vital(name: "instanceQueue", what: "no task", standstill: .seconds(60)).check.isOK)
+        #expect(Vital(name: "executor", what: "no task", standstill: .seconds(59)).check.isOK)
+        #expect(!Vital(name: "executor", what: "no task", standstill: .seconds(60)).check.isOK)
     }
 }
