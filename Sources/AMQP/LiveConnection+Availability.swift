@@ -21,14 +21,14 @@ extension LiveConnection {
     func setAside(_ unit: TopologyRegistry.Unit, _ error: AMQPError) throws(AMQPError) {
         guard unit.isGated, hasOthers(than: unit) else { throw error }
         if error.isInternal, !unit.topology.queues.isEmpty {
-            let pause = registry.quarantine.add(unit.id, at: .now)
+            let pause = registry.quarantine.add(unit.id, why: "RabbitMQ fails at \(unit.queueNames)", at: .now)
             context.logger.warning(
                 "RabbitMQ fails at the queue: it is left alone for \(pause.components.seconds) s",
                 metadata: ["queue": "\(unit.queueNames)", "reason": "\(error.message)"])
         }
         guard error.isHomeNodeDown else { throw error }
         nextRetry = .now + Self.retryInterval
-        guard unavailable.updateValue("home node down of \(unit.queueNames)", forKey: unit.id) == nil else { return }
+        guard unavailable.updateValue(unit.homeNodeDown, forKey: unit.id) == nil else { return }
         context.logger.warning(
             "the queue's home node is down: nothing is consumed from it until that is back",
             metadata: ["queue": "\(unit.queueNames)", "reason": "\(error.message)"])
@@ -40,9 +40,9 @@ extension LiveConnection {
 
     /// Whether a unit is to be left alone for now; it is tried again in time.
     func isQuarantined(_ unit: TopologyRegistry.Unit) -> Bool {
-        guard let end = registry.quarantine.end(of: unit.id, at: .now), hasOthers(than: unit) else { return false }
-        unavailable[unit.id] = "RabbitMQ fails at \(unit.queueNames)"
-        nextRetry = min(nextRetry ?? end, end)
+        guard let hold = registry.quarantine.hold(on: unit.id, at: .now), hasOthers(than: unit) else { return false }
+        unavailable[unit.id] = hold.why
+        nextRetry = min(nextRetry ?? hold.until, hold.until)
         return true
     }
 
@@ -55,4 +55,6 @@ extension LiveConnection {
 
 extension TopologyRegistry.Unit {
     var queueNames: String { topology.queues.map(\.name).joined(separator: ", ") }
+    /// What /readyz says of it.
+    var homeNodeDown: String { "home node down of \(queueNames)" }
 }

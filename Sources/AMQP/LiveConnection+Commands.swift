@@ -74,7 +74,7 @@ extension LiveConnection {
                 try setAside(unit, error)
                 // What other consumers were sent before may wait in librabbitmq, and must not be taken for the new channel's.
                 guard consumers.isEmpty, cancelled.isEmpty else {
-                    _ = registry.quarantine.add(unit.id, at: .now)
+                    _ = registry.quarantine.add(unit.id, why: unit.homeNodeDown, at: .now)
                     throw error
                 }
                 return try reopenConsumeChannel()

@@ -5,6 +5,7 @@
 /// hung does so for as long as it exists.
 struct QueueQuarantine {
     private struct Hold {
+        var why: String
         var until: ContinuousClock.Instant
         var pause: Duration
     }
@@ -16,15 +17,15 @@ struct QueueQuarantine {
     private var holds: [Int: Hold] = [:]
 
     /// - Returns: for how long it is left alone.
-    mutating func add(_ unit: Int, at now: ContinuousClock.Instant) -> Duration {
+    mutating func add(_ unit: Int, why: String, at now: ContinuousClock.Instant) -> Duration {
         let pause = holds[unit].map { min($0.pause * 2, Self.longestPause) } ?? Self.firstPause
-        holds[unit] = Hold(until: now + pause, pause: pause)
+        holds[unit] = Hold(why: why, until: now + pause, pause: pause)
         return pause
     }
 
     /// Nil when it may be used.
-    func end(of unit: Int, at now: ContinuousClock.Instant) -> ContinuousClock.Instant? {
-        holds[unit].flatMap { $0.until > now ? $0.until : nil }
+    func hold(on unit: Int, at now: ContinuousClock.Instant) -> (why: String, until: ContinuousClock.Instant)? {
+        holds[unit].flatMap { $0.until > now ? ($0.why, $0.until) : nil }
     }
 
     mutating func clear(_ unit: Int) { holds[unit] = nil }

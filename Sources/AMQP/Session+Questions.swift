@@ -1,7 +1,8 @@
 internal import CRabbitMQ
 
 /// Each permission is asked for by a method that RabbitMQ checks it for, with an argument that it then refuses: the permissions come
-/// first (`rabbit_channel:handle_method`), and nothing is made, taken or sent, whoever does the same for real at that moment.
+/// first (`rabbit_channel:handle_method`), and nothing is made, taken or sent, whoever does the same for real at that moment. A publish is
+/// taken back in its transaction.
 extension Session {
     /// Answers one question; its channel is open again afterwards.
     ///

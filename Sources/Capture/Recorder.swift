@@ -19,9 +19,9 @@ package struct Recorder: Sendable {
         package init() {}
     }
 
-    /// Stops after so many messages; with ``withReplies`` after so many that are no answers, once all of them are answered.
+    /// Stops after this many messages; with ``withReplies`` after this many that are not answers, once all of them are answered.
     package var limit: Int?
-    /// Stops when for so long nothing has come.
+    /// Stops when nothing has come for this long.
     package var idleTimeout: Duration?
     package var redacts = true
     /// The default exchange is tapped too: of its messages the answers to the requests that were recorded are kept.

@@ -55,7 +55,7 @@ package final class RPCServer: Sendable {
 
     private let transport: any Transport
     /// Lets the endpoint take a request; what is returned carries it out.
-    private let begin: @Sendable (RPCRequest) -> @Sendable () async -> RPCDisposition
+    private let receive: @Sendable (RPCRequest) -> @Sendable () async -> RPCDisposition
     private let replies: ReplyPublisher
     private let configuration: Configuration
     private let logger: Logger
@@ -75,7 +75,7 @@ package final class RPCServer: Sendable {
         logger: Logger
     ) {
         self.transport = transport
-        begin = { request in
+        receive = { request in
             let turn = endpoint.take(request)
             return { await endpoint.carryOut(turn) }
         }
@@ -226,7 +226,7 @@ package final class RPCServer: Sendable {
         }
         if let refusal = refusal(of: request) { return { await self.answer(entry, request, .failure(refusal), place) } }
         if request.method == Self.pingMethod { return { await self.answer(entry, request, .success("pong"), place) } }
-        let work = begin(request)
+        let work = receive(request)
         return { await self.settle(entry, request, await work(), place) }
     }
 

@@ -7,22 +7,22 @@ import Testing
 
     @Test func aQueueIsLeftAloneLongerEveryTime() {
         var quarantine = QueueQuarantine()
-        #expect(quarantine.end(of: 1, at: now) == nil)
+        #expect(quarantine.hold(on: 1, at: now)?.until == nil)
         var pauses: [Duration] = []
-        for _ in 0..<8 { pauses.append(quarantine.add(1, at: now)) }
+        for _ in 0..<8 { pauses.append(quarantine.add(1, why: "broken", at: now)) }
         #expect(pauses == [5, 10, 20, 40, 80, 160, 300, 300].map { .seconds($0) })
-        #expect(quarantine.end(of: 1, at: now) == now + .seconds(300))
-        #expect(quarantine.end(of: 1, at: now + .seconds(300)) == nil)
-        #expect(quarantine.end(of: 2, at: now) == nil)
+        #expect(quarantine.hold(on: 1, at: now)?.until == now + .seconds(300))
+        #expect(quarantine.hold(on: 1, at: now + .seconds(300))?.until == nil)
+        #expect(quarantine.hold(on: 2, at: now)?.until == nil)
     }
 
     @Test func oneThatWorksBeginsAnew() {
         var quarantine = QueueQuarantine()
-        _ = quarantine.add(1, at: now)
-        _ = quarantine.add(1, at: now)
+        _ = quarantine.add(1, why: "broken", at: now)
+        _ = quarantine.add(1, why: "broken", at: now)
         quarantine.clear(1)
-        #expect(quarantine.end(of: 1, at: now) == nil)
-        #expect(quarantine.add(1, at: now) == .seconds(5))
+        #expect(quarantine.hold(on: 1, at: now)?.until == nil)
+        #expect(quarantine.add(1, why: "broken", at: now) == .seconds(5))
     }
 
     @Test func whatHomeNodeDownLooksLike() {

@@ -221,7 +221,7 @@ import Testing
             harness.transport.deliver(ServerHarness.body(id: "m", timeout: 0.2))
             _ = await harness.events(count: 3)
             enough.continuation.finish()
-            let isOver = await Self.eventually { harness.events.last == .settled(1, .acknowledged) }
+            let isOver = await eventually { harness.events.last == .settled(1, .acknowledged) }
             #expect(isOver)
             let events = harness.events
             #expect(events.dropLast().last == .reply(.result("done"), messageID: "m"))
@@ -247,7 +247,7 @@ import Testing
         let tokens = ["here", "gone", "away"].map { queue in
             monitor.start(ReplyAddress(messageID: "m", replyQueue: queue, timeout: 1))
         }
-        #expect(await Self.eventually { attempts.withLock { $0["here", default: 0] >= 5 && $0["away", default: 0] >= 5 } })
+        #expect(await eventually { attempts.withLock { $0["here", default: 0] >= 5 && $0["away", default: 0] >= 5 } })
         #expect(attempts.withLock { $0["gone"] } == 3)
         for token in tokens.compactMap(\.self) { await monitor.stop(token) }
         running.cancel()
@@ -264,19 +264,14 @@ import Testing
         }
         try await harness.run {
             harness.transport.deliver(ServerHarness.body(id: "m"))
-            #expect(await Self.eventually { harness.server.counters.snapshot.decoded == 1 })
+            #expect(await eventually { harness.server.counters.snapshot.decoded == 1 })
             async let drained: Void = harness.server.drain()
-            #expect(await Self.eventually { harness.server.state == .draining })
+            #expect(await eventually { harness.server.state == .draining })
             harness.transport.deliver(ServerHarness.body(id: "n"))
             #expect(await harness.events(count: 1) == [.settled(2, .requeued)])
             gate.continuation.finish()
             await drained
             #expect(harness.events.last == .settled(1, .acknowledged))
         }
-    }
-
-    private static func eventually(_ condition: () -> Bool) async -> Bool {
-        for _ in 0..<20_000 where !condition() { try? await Task.sleep(for: .milliseconds(1)) }
-        return condition()
     }
 }

@@ -106,3 +106,9 @@ final class ServerHarness: Sendable {
         return MessageEnvelope.wrap(inner)
     }
 }
+
+/// Waits for a condition, for as long as a busy machine may take.
+func eventually(_ condition: () -> Bool) async -> Bool {
+    for _ in 0..<20_000 where !condition() { try? await Task.sleep(for: .milliseconds(1)) }
+    return condition()
+}

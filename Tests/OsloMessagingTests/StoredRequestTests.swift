@@ -228,9 +228,4 @@ import Testing
             #expect(!harness.events.dropFirst(before).contains(.reply(.heartbeat, messageID: "known")))
         }
     }
-
-    private func eventually(_ condition: () -> Bool) async -> Bool {
-        for _ in 0..<20_000 where !condition() { try? await Task.sleep(for: .milliseconds(1)) }
-        return condition()
-    }
 }

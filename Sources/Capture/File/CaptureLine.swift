@@ -15,7 +15,7 @@ package struct CaptureLine: Sendable {
 
     package enum Body: Sendable, Hashable {
         case json(JSONValue)
-        /// Anything that is no JSON.
+        /// Anything that is not JSON.
         case bytes([UInt8])
 
         package init(_ bytes: [UInt8]) {

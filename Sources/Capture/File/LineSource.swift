@@ -35,7 +35,7 @@ final class LineSource: Sendable {
     let name: String
     /// Bytes of the file; nil for a pipe.
     let size: Int64?
-    /// Its offset tells how far it is read.
+    /// Its offset shows how much has been read.
     private let file: CInt
     private let queue = DispatchQueue(label: "capture file")
     private let state: Mutex<State>

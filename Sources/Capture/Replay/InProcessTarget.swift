@@ -76,7 +76,7 @@ private struct Delivery: Sendable {
 
 /// Knows what is still to end.
 private final class Ledger: Sendable {
-    /// So many ids are remembered to know a message that comes again.
+    /// Ids remembered, to recognise a message that comes again.
     private static let memory = 4096
 
     private struct State {

@@ -60,7 +60,7 @@ extension LibvirtHypervisor {
         _ = try await monitor(domain, "job-dismiss", ["id": .string(job)])
     }
 
-    /// Returns at the job's next event, when events can no longer tell, or after a second: the net under lost events.
+    /// Returns at the job's next event, when there can be no more events, or after a second in case one was lost.
     private func wait(for job: String, in events: LibvirtEvents) async {
         await withTaskGroup { group in
             group.addTask { await Self.event(of: job, in: events) }
