@@ -1,7 +1,6 @@
 import Foundation
 package import JSON
 package import Logging
-import OrderedCollections
 import Synchronization
 
 /// How urgent a notification is; decides its routing key.

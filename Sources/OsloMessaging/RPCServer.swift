@@ -1,5 +1,4 @@
 import JSON
-import OrderedCollections
 package import Logging
 import Synchronization
 

@@ -1,6 +1,5 @@
 package import Foundation
 package import JSON
-import OrderedCollections
 package import OsloMessaging
 
 /// One captured message: a line of a capture file.

@@ -1,6 +1,5 @@
 import Foundation
 package import JSON
-import OrderedCollections
 import OsloMessaging
 
 /// Captured messages for people, a block each; secrets are masked.

@@ -1,5 +1,4 @@
 package import JSON
-import OrderedCollections
 
 /// Cinder's connection_info as it was received. Its printed form is masked.
 package struct ConnectionInfo: Sendable, Hashable, CustomStringConvertible, CustomReflectable {

@@ -1,5 +1,4 @@
 package import JSON
-import OrderedCollections
 
 /// How a request names its instance: looked up by UUID first, then by name.
 package struct InstanceReference: Sendable, Hashable, Codable, CustomStringConvertible {

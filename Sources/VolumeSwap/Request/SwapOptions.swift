@@ -1,5 +1,4 @@
 package import JSON
-import OrderedCollections
 
 /// The `options` argument of `swap_volume`, laid over the worker's defaults.
 package struct SwapOptions: Sendable, Hashable, Codable {

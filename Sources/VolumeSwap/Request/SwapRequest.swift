@@ -1,5 +1,4 @@
 package import JSON
-import OrderedCollections
 
 /// The arguments of one `swap_volume` call, checked for shape and range.
 package struct SwapRequest: Sendable {

@@ -1,7 +1,6 @@
 import Foundation
 import JSON
 import Logging
-import OrderedCollections
 import Synchronization
 
 /// Takes swaps in, runs them one at a time for each instance, keeps the journal, hands outcomes out.

@@ -1,7 +1,6 @@
 import Foundation
 import JSON
 import Logging
-import OrderedCollections
 
 /// Carries one swap out: takes the machine's actions, journals each phase before its step, does the step, tells the machine what came of it.
 struct SwapRunner {

@@ -1,6 +1,5 @@
 import JSON
 import Logging
-import OrderedCollections
 
 extension SwapSteps {
     /// Makes the stored configuration agree, reads both back, then lets go of the old volume.

@@ -1,5 +1,4 @@
 import JSON
-import OrderedCollections
 
 /// Where connection_info says a volume is, before the host has been looked at.
 package enum VolumeTarget: Sendable, Hashable {

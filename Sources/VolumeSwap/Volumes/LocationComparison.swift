@@ -1,5 +1,4 @@
 import JSON
-import OrderedCollections
 
 /// Answers whether two names mean the same volume.
 struct LocationComparison: Sendable {

@@ -1,5 +1,4 @@
 import JSON
-import OrderedCollections
 
 /// Turns connection_info into a destination that libvirt understands, connecting the volume where that is needed.
 struct VolumeResolver {

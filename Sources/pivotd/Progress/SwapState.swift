@@ -1,6 +1,5 @@
 import Foundation
 import JSON
-import OrderedCollections
 
 /// A task as `get_swap` and `list_swaps` tell of it.
 struct SwapState: Sendable {
