@@ -99,7 +99,7 @@ struct SwapRunner {
         if case .pivot = action {
             guard control.enterPivot() else { return .abortedByRequest }
             environment.journal.note(id, .ready)
-            await environment.settings.onPhase(.ready)
+            await environment.hooks.onPhase(.ready)
         }
         control.enter(phase)
         var news: SwapPlan?
@@ -124,7 +124,7 @@ struct SwapRunner {
             }
         }
         environment.observer.entered(steps.record, phase)
-        await environment.settings.onPhase(phase)
+        await environment.hooks.onPhase(phase)
         return nil
     }
 

@@ -29,7 +29,7 @@ extension SwapSteps {
 
     /// Looks at everything; an abort or the time-out of the swap ends the looking.
     func prepare() async -> SwapInput {
-        hypervisor.expect(request)
+        environment.hooks.willPrepare(request)
         let preflight = SwapPreflight(
             environment: environment, request: request, task: record.id, isResumed: control.marks.takeAttachment())
         let input = await untilInterrupted { [self] in await inspectAll(preflight) }

@@ -193,12 +193,11 @@ extension SwapSteps {
 
     private func releaseOld(_ plan: SwapPlan) async -> [String] {
         var secret: String?
-        if case .network(let network) = plan.oldLocation, network.transport == "iscsi" {
-            let uuid = CHAPSecret.uuid(network)
+        if case .network(let network) = plan.oldLocation, let uuid = network.driver?.ownSecret(for: network) {
             secret = (try? await hypervisor.hasSecret(uuid: uuid)) == true ? uuid : nil
         }
         let isAtHost = plan.oldLocation.path != nil || plan.oldLocation.isOther
-        let isConnected = isAtHost && request.oldConnection.isHostAttached
+        let isConnected = isAtHost && request.oldConnection.driver.isHostAttached
         guard isConnected || secret != nil else { return [] }
         // So that no other swap connects it anew while it is being disconnected.
         if let other = environment.reservations.claim(await oldIdentity(plan), for: record.id) {
@@ -211,7 +210,8 @@ extension SwapSteps {
     }
 
     private func oldIdentity(_ plan: SwapPlan) async -> VolumeIdentity {
-        let named = VolumeIdentity(ids: request.oldVolumeIDs).union(VolumeIdentity(targetsOf: request.oldConnection))
+        let old = request.oldConnection
+        let named = VolumeIdentity(ids: request.oldVolumeIDs).union(old.driver.identity(of: old))
         guard !plan.oldLocation.isOther else { return named }
         return named.union(await VolumeIdentifier(hypervisor: hypervisor).identity(of: plan.oldLocation).identity)
     }
