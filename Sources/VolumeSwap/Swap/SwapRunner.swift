@@ -36,7 +36,6 @@ struct SwapRunner {
         if case .resume(_, let plan) = entry {
             guard (try? await environment.domainLocks.acquire(plan.domain.uuid.lowercased(), for: id)) != nil else { return nil }
         }
-        var watcher = MirrorWatcher(steps: steps)
         let first = SwapMachine.begin(entry)
         var action = first.action
         var machine = first.next
@@ -60,18 +59,16 @@ struct SwapRunner {
                 if case .rolledBack(_, let leftBehind) = input { control.marks.leave(leftBehind) }
             case .prepare: input = await steps.prepare()
             case .undefine(let plan): input = await steps.undefine(plan)
-            case .start(let plan):
-                watcher.copyBegan = environment.clock.now
-                input = await steps.start(plan)
-            case .awaitMirror(let plan): input = await watcher.awaitMirror(plan)
-            case .pivot(let plan, let pause): input = await pivot(plan, pause, readyAt: watcher.readyAt)
+            case .start(let plan): input = await steps.start(plan)
+            case .awaitMirror(let plan): input = await steps.awaitMirror(plan)
+            case .pivot(let plan, let pause): input = await pivot(plan, pause)
             case .mirrorBack(let plan, _): input = await steps.mirrorBack(plan)
             case .grow(let plan): input = await steps.grow(plan)
             case .store(let plan): input = await steps.store(plan)
             case .rollBack(let plan, let failure): input = await steps.rollBack(plan, failure)
             case .complete(let plan):
-                return end(.success(result(plan, control.marks.leftBehind + control.warnings)), watcher.copyTime)
-            case .fail(let failure): return end(.failure(withCourse(failure)), watcher.copyTime)
+                return end(.success(result(plan, control.marks.leftBehind + control.warnings)))
+            case .fail(let failure): return end(.failure(withCourse(failure)))
             }
             // While stopping a failure may be that of the stop itself: recovery will judge.
             if Task.isCancelled, input.isTrouble { return nil }
@@ -128,17 +125,18 @@ struct SwapRunner {
         return nil
     }
 
-    private func pivot(_ plan: SwapPlan, _ pause: Duration, readyAt: ContinuousClock.Instant?) async -> SwapInput {
+    private func pivot(_ plan: SwapPlan, _ pause: Duration) async -> SwapInput {
         if pause > .zero { try? await environment.clock.sleep(for: pause) }  // a bounded back-off: libvirt said "not ready"
-        if let readyAt, pause == .zero {
+        if let readyAt = control.marks.readyAt, pause == .zero {
             environment.observer.pivoting(steps.record, afterReady: environment.clock.now - readyAt)
         }
         return await steps.pivot(plan)
     }
 
-    private func end(_ outcome: SwapOutcome, _ copyTime: Duration?) -> SwapOutcome {
+    private func end(_ outcome: SwapOutcome) -> SwapOutcome {
         let duration = environment.clock.now - began
-        environment.observer.ended(steps.record, outcome, duration: duration, overhead: copyTime.map { duration - $0 })
+        environment.observer.ended(
+            steps.record, outcome, duration: duration, overhead: control.marks.copyTime.map { duration - $0 })
         return outcome
     }
 

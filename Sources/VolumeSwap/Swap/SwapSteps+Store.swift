@@ -24,7 +24,7 @@ extension SwapSteps {
                 let cause = "moved, but the stored configuration could not be written: \(error)"
                 let isPassing = (error as? HypervisorError)?.isPassing ?? false
                 if !isPassing, clock.now - began >= environment.settings.storeRetry {
-                    var failure = failure(plan, cause, .configurationFailed)
+                    var failure = plan.failure(cause, .configurationFailed)
                     failure.leftBehind = [
                         "the stored configuration of \(plan.domain.name) is missing, or does not name \(plan.destination.location)"
                     ]
@@ -80,21 +80,21 @@ extension SwapSteps {
             // libvirt's live configuration is wrong then, and the stored one has to name what QEMU runs.
             if plan.wasPersistent { try await storeDefinition(plan, nil) }
             let cause = "the guest runs on the new volume, but libvirt names the old one; keep both volumes"
-            throw failure(plan, cause, .configurationFailed)
+            throw plan.failure(cause, .configurationFailed)
         case .onOld, .forgottenMirror, .copying, .unnamedCopy: throw hasLeft(plan, .old)
         case .ending, .foreignJob, .onOldUnverified, .elsewhere, .strayCopy: throw hasLeft(plan, .unknown)
         }
     }
 
     private func hasLeft(_ plan: SwapPlan, _ inUse: VolumeInUse) -> SwapFailure {
-        var failure = failure(plan, "the disk has left the new volume again after the pivot", .configurationFailed)
+        var failure = plan.failure("the disk has left the new volume again after the pivot", .configurationFailed)
         failure.inUse = inUse
         return failure
     }
 
     private func storeDefinition(_ plan: SwapPlan, _ live: DiskDescription?) async throws {
         guard let savedXML = plan.savedXML else {
-            throw failure(plan, "the domain's configuration was not saved", .configurationFailed)
+            throw plan.failure("the domain's configuration was not saved", .configurationFailed)
         }
         let stored = try await storedConfiguration(plan)
         guard stored != nil || control.marks.owesDefinition else {
