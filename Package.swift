@@ -98,7 +98,7 @@ let package = Package(
 
         tests("BasicsTests", ["Basics"]),
         tests("JSONTests", ["JSON"]),
-        tests("AMQPTests", ["AMQP"]),
+        tests("AMQPTests", ["AMQP", "Basics", .logging]),
         tests("LibvirtTests", ["Libvirt", .logging]),
         tests("OsloMessagingTests", ["OsloMessaging", "AMQP", "JSON"]),
         tests("VolumeSwapTests", ["VolumeSwap", "JSON"]),
