@@ -74,7 +74,7 @@ let package = Package(
         module("JSON", ["CJansson", .collections]),
         module("AMQP", ["Basics", "COpenSSL", "CRabbitMQ", .logging, .collections, .deque]),
         module("Libvirt", ["Basics", "CLibvirt", .logging]),
-        module("OsloMessaging", ["Basics", "JSON", "AMQP", .logging, .collections, .deque, .heap]),
+        module("OsloMessaging", ["Basics", "JSON", "AMQP", .logging, .metrics, .collections, .deque, .heap]),
         module("VolumeSwap", ["Basics", "JSON", .logging, .collections, .deque]),
         module("Journal", ["Basics", "JSON", "VolumeSwap", .grdb, .logging]),
         module("Capture", ["Basics", "CZlib", "JSON", "OsloMessaging", .logging]),

@@ -34,7 +34,15 @@ package final class ReplyPublisher: Sendable {
         }
     }
 
-    package let counters: RPCCounters
+    /// Final replies the broker confirmed.
+    package let confirmed = EventCounter("pivotd_replies", kind: "confirmed")
+    /// Attempts at a final reply that found no queue.
+    package let returned = EventCounter("pivotd_replies", kind: "returned")
+    /// Final replies given up.
+    package let givenUp = EventCounter("pivotd_replies", kind: "given_up")
+    /// Heartbeats the broker confirmed.
+    package let heartbeats = EventCounter("pivotd_replies", kind: "heartbeat")
+
     private let publisher: any MessagePublisher
     private let configuration: Configuration
     private let logger: Logger
@@ -42,25 +50,21 @@ package final class ReplyPublisher: Sendable {
     private let gate: SendingGate
     private let missingQueues: Mutex<MissingReplyQueues>
 
-    package init(
-        publisher: any MessagePublisher, configuration: Configuration = Configuration(), counters: RPCCounters = RPCCounters(),
-        logger: Logger
-    ) {
+    package init(publisher: any MessagePublisher, configuration: Configuration = Configuration(), logger: Logger) {
         self.publisher = publisher
         self.configuration = configuration
-        self.counters = counters
         self.logger = logger
         missingQueues = Mutex(MissingReplyQueues(memory: configuration.retryTimeout, maxRetries: configuration.maxRetriedReplies))
         let gate = SendingGate()
         self.gate = gate
-        monitor = CallMonitor { address in
+        monitor = CallMonitor { [heartbeats] address in
             let reply = RPCReply(messageID: address.messageID, uniqueID: UniqueID.random(), content: .heartbeat)
             await gate.enter(alone: false)
             defer { gate.leave() }
             do throws(TransportError) {
                 let outcome = try await publisher.publish(reply, body: reply.encoded(), to: address.replyQueue)
                 guard outcome == .confirmed else { return .returned }
-                counters.increment(\.heartbeats)
+                heartbeats.increment()
                 return .delivered
             } catch {
                 logger.debug("heartbeat not sent", metadata: ["msg_id": "\(Echo.cut(address.messageID))", "reason": "\(error)"])
@@ -154,10 +158,10 @@ package final class ReplyPublisher: Sendable {
     ) -> ReplyDelivery.Step {
         guard outcome == .returned else {
             missingQueues.withLock { $0.found(address.replyQueue) }
-            counters.increment(\.repliesConfirmed)
+            confirmed.increment()
             return .done(.confirmed)
         }
-        counters.increment(\.repliesReturned)
+        returned.increment()
         if let missingSince = delivery.missingSince {
             guard missingSince.duration(to: .now) < configuration.retryTimeout else {
                 missingQueues.withLock { $0.gaveUp(address.replyQueue, at: .now) }
@@ -182,7 +186,7 @@ package final class ReplyPublisher: Sendable {
     }
 
     private func giveUp(_ address: ReplyAddress, _ reason: String) -> ReplyOutcome {
-        counters.increment(\.repliesGivenUp)
+        givenUp.increment()
         var metadata = Self.metadata(address)
         metadata["reason"] = "\(Echo.cutWords(of: reason))"
         logger.warning("reply given up", metadata: metadata)
