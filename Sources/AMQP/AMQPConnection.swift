@@ -22,7 +22,7 @@ package enum AMQPConnectionEvent: Sendable {
 package final class AMQPConnection: Sendable {
     private let context: IOContext
     private let core: ConnectionCore
-    /// For one reader. See ``ConsumerDeclaration/noAck`` and ``ConsumerDeclaration/prefetch`` for its bound.
+    /// For one reader. Bounded by the consumers' ``ConsumerDeclaration/prefetch``.
     package let deliveries: AMQPDeliveries
     /// The newest 64 that were not read yet.
     package let events: AsyncStream<AMQPConnectionEvent>
@@ -34,7 +34,7 @@ package final class AMQPConnection: Sendable {
         configuration: AMQPConfiguration, topology: AMQPTopology = AMQPTopology(), deliveryBuffer: Int = 256, logger: Logger
     ) {
         let core = ConnectionCore(publishLimit: configuration.publishLimit)
-        let buffer = DeliveryBuffer { tag in _ = core.post(.acknowledge(tag)) { $0.ledger.claim(tag) } }
+        let buffer = DeliveryBuffer()
         let (events, continuation) = AsyncStream.makeStream(of: AMQPConnectionEvent.self, bufferingPolicy: .bufferingNewest(64))
         self.core = core
         self.events = events

@@ -105,7 +105,7 @@ extension ConnectionMachine {
         window = context.freshWindow
         acknowledged = []
         epoch = core.beginEpoch()
-        context.deliveries.removeStale()
+        context.deliveries.removeAll()
         updateConsuming()
         insert([
             .action(.confirmChannelClose(Session.Channel.consume)), .action(.openChannel(Session.Channel.consume)),

@@ -43,13 +43,12 @@ extension ConnectionMachine {
     private mutating func deliverToReader(_ message: AMQPMessage, _ deliver: IncomingFrame.Deliver, refusal: String? = nil) {
         let consumer = consumers[deliver.consumerTag] ?? cancelled[deliver.consumerTag]
         if consumer?.unit.isGated ?? true, !hasRoom() { return write(.reject(deliver.deliveryTag, requeue: true)) }
-        let tag = DeliveryTag(epoch: epoch, channel: Session.Channel.consume, value: deliver.deliveryTag)
+        let tag = DeliveryTag(epoch: epoch, value: deliver.deliveryTag)
         core.withState { $0.ledger.add(deliver.deliveryTag, bytes: message.size) }
         context.deliveries.yield(
             AMQPDelivery(
                 message: message, exchange: deliver.exchange, routingKey: deliver.routingKey, redelivered: deliver.redelivered,
-                consumerTag: deliver.consumerTag, tag: tag, refusal: refusal),
-            acknowledgesItself: consumer?.declaration.noAck ?? false)
+                consumerTag: deliver.consumerTag, tag: tag, refusal: refusal))
     }
 
     private func settle(_ entries: [ConfirmTracker<Reply<PublishConfirmation>>.Entry]) {

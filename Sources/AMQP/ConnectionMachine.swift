@@ -184,6 +184,6 @@ struct ConnectionMachine {
         for case .answer(let reply) in steps { reply.resume(.success(())) }
         (declaring, steps) = (nil, [])
         refuse(commands, .unsent(error))
-        context.deliveries.removeStale()
+        context.deliveries.removeAll()
     }
 }

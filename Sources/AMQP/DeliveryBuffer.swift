@@ -24,46 +24,32 @@ package struct AMQPDeliveries: AsyncSequence, Sendable {
 
 /// Hands deliveries from the IO thread to the reader.
 final class DeliveryBuffer: Sendable {
-    private struct Item {
-        let delivery: AMQPDelivery
-        let acknowledgesItself: Bool
-    }
-
     private struct State {
-        var items: Deque<Item> = []
-        /// There only while no items are.
-        var readers = Waiters<Item?>()
+        var deliveries: Deque<AMQPDelivery> = []
+        /// There only while no deliveries are.
+        var readers = Waiters<AMQPDelivery?>()
         var isFinished = false
     }
 
     private let state = Mutex(State())
-    private let acknowledge: @Sendable (DeliveryTag) -> Void
 
-    /// - Parameter acknowledge: called when a delivery of a `noAck` consumer is handed over.
-    init(acknowledge: @escaping @Sendable (DeliveryTag) -> Void) { self.acknowledge = acknowledge }
-
-    func yield(_ delivery: AMQPDelivery, acknowledgesItself: Bool) {
-        let item = Item(delivery: delivery, acknowledgesItself: acknowledgesItself)
+    func yield(_ delivery: AMQPDelivery) {
         state.withLock { state in
-            if !state.readers.resumeFirst(item) { state.items.append(item) }
+            if !state.readers.resumeFirst(delivery) { state.deliveries.append(delivery) }
         }
     }
 
     /// The next delivery; nil at the end, or when the task is cancelled.
     func next() async -> AMQPDelivery? {
-        let reader = state.withLock { state -> Waiter<Item?> in
-            if let item = state.items.popFirst() { return Waiter(item) }
+        let reader = state.withLock { state -> Waiter<AMQPDelivery?> in
+            if let delivery = state.deliveries.popFirst() { return Waiter(delivery) }
             return state.isFinished ? Waiter(.some(nil)) : state.readers.add()
         }
-        guard let item = await reader.value(ifCancelled: nil) else { return nil }
-        if item.acknowledgesItself { acknowledge(item.delivery.tag) }
-        return item.delivery
+        return await reader.value(ifCancelled: nil)
     }
 
-    /// Drops what the broker will redeliver: deliveries that wait for an acknowledgement, once their epoch is gone.
-    func removeStale() {
-        state.withLock { $0.items.removeAll { !$0.acknowledgesItself } }
-    }
+    /// Drops what the broker will redeliver, once its epoch is gone.
+    func removeAll() { state.withLock { $0.deliveries = [] } }
 
     func finish() {
         state.withLock { state in

@@ -3,7 +3,6 @@ import Journal
 import Logging
 import Metrics
 import Observability
-import OsloMessaging
 import ServiceLifecycle
 import VolumeSwap
 

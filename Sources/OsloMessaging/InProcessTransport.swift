@@ -72,7 +72,7 @@ package final class InProcessTransport: Transport {
             state.unsettled.insert(state.lastToken)
             return state.lastToken
         }
-        let token = SettlementToken(epoch: 1, channel: 1, value: value)
+        let token = SettlementToken(epoch: 1, value: value)
         arrivals.yield(
             InboundMessage(
                 body: body, inner: inner, properties: properties, exchange: exchange, routingKey: routingKey,

@@ -18,19 +18,16 @@ package final class ReplyPublisher: Sendable {
         /// How long a reply without queue is retried; oslo's `kombu_missing_consumer_retry_timeout`.
         package var retryTimeout: Duration
         package var retryInterval: Duration
-        /// Replies retried at the same time; further ones without queue are given up at once.
-        package var maxRetriedReplies: Int
         /// Makes the failure that stands for an answer the broker takes no message for.
         package var failures: NovaFailure
 
         package init(
-            retryTimeout: Duration = .seconds(60), retryInterval: Duration = .milliseconds(250), maxRetriedReplies: Int = 4096,
+            retryTimeout: Duration = .seconds(60), retryInterval: Duration = .milliseconds(250),
             failures: NovaFailure = NovaFailure()
         ) {
             self.failures = failures
             self.retryTimeout = retryTimeout
             self.retryInterval = retryInterval
-            self.maxRetriedReplies = maxRetriedReplies
         }
     }
 
@@ -54,7 +51,7 @@ package final class ReplyPublisher: Sendable {
         self.publisher = publisher
         self.configuration = configuration
         self.logger = logger
-        missingQueues = Mutex(MissingReplyQueues(memory: configuration.retryTimeout, maxRetries: configuration.maxRetriedReplies))
+        missingQueues = Mutex(MissingReplyQueues(memory: configuration.retryTimeout))
         let gate = SendingGate()
         self.gate = gate
         monitor = CallMonitor { [heartbeats] address in
@@ -203,15 +200,13 @@ package final class ReplyPublisher: Sendable {
 /// Mirrors `ObsoleteReplyQueuesCache` of `oslo_messaging/_drivers/amqpdriver.py`; one attempt is still made for each reply.
 private struct MissingReplyQueues {
     private static let maxQueues = 200
+    /// Replies retried at the same time; further ones without queue are given up at once.
+    private static let maxRetries = 4096
     let memory: Duration
-    let maxRetries: Int
     private var gaveUpAt: [String: ContinuousClock.Instant] = [:]
     private var retries = 0
 
-    init(memory: Duration, maxRetries: Int) {
-        self.memory = memory
-        self.maxRetries = maxRetries
-    }
+    init(memory: Duration) { self.memory = memory }
 
     mutating func found(_ queue: String) {
         if !gaveUpAt.isEmpty { gaveUpAt[queue] = nil }
@@ -230,7 +225,7 @@ private struct MissingReplyQueues {
     /// Nil when the reply may be retried, else why not.
     mutating func beginRetries(_ queue: String, at now: ContinuousClock.Instant) -> String? {
         if let since = gaveUpAt[queue], since.duration(to: now) < memory { return "its queue is gone" }
-        guard retries < maxRetries else { return "\(maxRetries) other replies wait for their queues already" }
+        guard retries < Self.maxRetries else { return "\(Self.maxRetries) other replies wait for their queues already" }
         retries += 1
         return nil
     }

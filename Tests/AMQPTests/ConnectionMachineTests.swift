@@ -80,7 +80,7 @@ import Testing
         let broker = try connected()
         for value in 1...3 { try broker.deliver(UInt64(value), redelivered: value == 1) }
         let first = try #require(await broker.deliveries.next())
-        #expect(first.tag == DeliveryTag(epoch: 1, channel: 1, value: 1) && first.redelivered && first.consumerTag == "c1")
+        #expect(first.tag == DeliveryTag(epoch: 1, value: 1) && first.redelivered && first.consumerTag == "c1")
         for value in 1...3 { #expect(broker.acknowledge(UInt64(value))) }
         #expect(!broker.acknowledge(3))
         try broker.turn()
@@ -90,7 +90,7 @@ import Testing
     @Test func aRejectionIsWrittenOnce() async throws {
         let broker = try connected()
         try broker.deliver(1)
-        let tag = DeliveryTag(epoch: 1, channel: 1, value: 1)
+        let tag = DeliveryTag(epoch: 1, value: 1)
         #expect(broker.core.post(.reject(tag, requeue: true)) { $0.ledger.claim(tag) })
         #expect(!broker.core.post(.reject(tag, requeue: true)) { $0.ledger.claim(tag) })
         try broker.turn()

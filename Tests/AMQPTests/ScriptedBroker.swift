@@ -10,7 +10,7 @@ final class ScriptedBroker {
 
     private let clock = Clock()
     let core = ConnectionCore(publishLimit: 100)
-    let deliveries: DeliveryBuffer
+    let deliveries = DeliveryBuffer()
     let events: AsyncStream<AMQPConnectionEvent>
     let registry: TopologyRegistry
     private let context: IOContext
@@ -24,13 +24,10 @@ final class ScriptedBroker {
     init(queues: [String] = ["q"], prefetch: UInt16 = 10, bodyTail: Int = 0, deliveryBytes: Int? = nil, bodyLimit: Int = 1000) {
         let topology = AMQPTopology(
             queues: queues.map { QueueDeclaration(name: $0) }, consumers: queues.map { ConsumerDeclaration(queue: $0) })
-        let core = core
-        deliveries = DeliveryBuffer { tag in _ = core.post(.acknowledge(tag)) { $0.ledger.claim(tag) } }
         let continuation: AsyncStream<AMQPConnectionEvent>.Continuation
         (events, continuation) = AsyncStream.makeStream()
-        let configuration = AMQPConfiguration(
-            endpoints: [], credentials: AMQPCredentials(username: "", password: ""), bodyLimit: bodyLimit, bodyTail: bodyTail,
-            deliveryBytes: deliveryBytes)
+        var configuration = AMQPConfiguration(endpoints: [], credentials: AMQPCredentials(username: "", password: ""))
+        (configuration.bodyLimit, configuration.bodyTail, configuration.deliveryBytes) = (bodyLimit, bodyTail, deliveryBytes)
         context = IOContext(
             configuration: configuration, topology: topology, defaultPrefetch: prefetch, core: core, deliveries: deliveries,
             events: continuation, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
@@ -110,7 +107,7 @@ final class ScriptedBroker {
 
     /// As a reader does: claims the right, then posts.
     func acknowledge(_ value: UInt64, epoch: UInt64? = nil) -> Bool {
-        let tag = DeliveryTag(epoch: epoch ?? machine.epoch, channel: Session.Channel.consume, value: value)
+        let tag = DeliveryTag(epoch: epoch ?? machine.epoch, value: value)
         return core.post(.acknowledge(tag)) { $0.ledger.claim(tag) }
     }
 
