@@ -78,9 +78,7 @@ package struct Worker {
             .init(
                 readiness: requests.checks, vitals: requests.vitals,
                 updateMetrics: {
-                    WorkerMetrics.update(
-                        service: service, counters: bus.replies.counters.snapshot, notifier: bus.notifications?.notifier,
-                        hungDomains: choice.hungDomains.count)
+                    WorkerMetrics.update(service: service, hungDomains: choice.hungDomains.count)
                 }))
         let services: [any Service] = [
             LibvirtService(link: choice.link),

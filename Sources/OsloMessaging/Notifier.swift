@@ -1,7 +1,7 @@
+import Basics
 import Foundation
 package import JSON
 package import Logging
-import Synchronization
 
 /// How urgent a notification is; decides its routing key.
 package enum NotificationPriority: String, Sendable, Hashable, CaseIterable {
@@ -48,7 +48,10 @@ package final class Notifier: Sendable {
     private let configuration: Configuration
     private let logger: Logger
     private let pending: (stream: AsyncStream<Pending>, continuation: AsyncStream<Pending>.Continuation)
-    private let counts = Mutex((sent: 0, dropped: 0))
+    /// Notifications the broker confirmed.
+    package let sent = EventCounter("pivotd_notifications", kind: "sent")
+    /// Notifications dropped, because too many waited or the broker did not take them.
+    package let dropped = EventCounter("pivotd_notifications", kind: "dropped")
 
     package init(publisher: any MessagePublisher, configuration: Configuration, logger: Logger) {
         self.publisher = publisher
@@ -56,9 +59,6 @@ package final class Notifier: Sendable {
         self.logger = logger
         pending = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(configuration.capacity))
     }
-
-    package var sent: Int { counts.withLock { $0.sent } }
-    package var dropped: Int { counts.withLock { $0.dropped } }
 
     /// Queues a notification. Secrets in payload and context are masked.
     ///
@@ -92,7 +92,7 @@ package final class Notifier: Sendable {
             do {
                 _ = try await publisher.publish(
                     notification.body, exchange: configuration.exchange, routingKey: notification.routingKey, mandatory: false)
-                counts.withLock { $0.sent += 1 }
+                sent.increment()
                 return
             } catch {
                 if [.lost, .suspected].contains(error.code) { losses += 1 }
@@ -109,10 +109,7 @@ package final class Notifier: Sendable {
     }
 
     private func drop(_ eventType: String, _ reason: String) {
-        let dropped = counts.withLock { counts in
-            counts.dropped += 1
-            return counts.dropped
-        }
+        let dropped = dropped.increment()
         let level: Logger.Level = dropped == 1 || dropped.isMultiple(of: 1000) ? .warning : .debug
         logger.log(
             level: level, "notification dropped",
@@ -126,26 +123,11 @@ package final class Notifier: Sendable {
         var inner: JSONObject = [
             "message_id": .string(UUID().uuidString.lowercased()), "publisher_id": .string(publisherID),
             "event_type": .string(eventType), "priority": .string(priority.rawValue), "payload": payload.redacted(),
-            "timestamp": .string(timestamp(now)), "_unique_id": .string(UniqueID.random()),
+            "timestamp": .string(Timestamp.text(now, .python)), "_unique_id": .string(UniqueID.random()),
         ]
         if case .object(let context) = JSONValue.object(context).redacted() {
             for (key, value) in context { inner[RPCRequest.contextPrefix + key] = value }
         }
         return inner
     }
-
-    /// `str(timeutils.utcnow())`: `2026-01-31 12:00:00.000000`
-    static func timestamp(_ date: Date) -> String {
-        let microseconds = Int64((date.timeIntervalSince1970 * 1_000_000).rounded())
-        let (seconds, fraction) = (microseconds.floorDivided(by: 1_000_000), microseconds.floorRemainder(by: 1_000_000))
-        let whole = Date(timeIntervalSince1970: Double(seconds))
-            .formatted(.iso8601.year().month().day().dateTimeSeparator(.space).time(includingFractionalSeconds: false))
-        let digits = String(fraction)
-        return "\(whole).\(String(repeating: "0", count: 6 - digits.count))\(digits)"
-    }
-}
-
-extension Int64 {
-    fileprivate func floorDivided(by divisor: Int64) -> Int64 { (self - floorRemainder(by: divisor)) / divisor }
-    fileprivate func floorRemainder(by divisor: Int64) -> Int64 { (self % divisor + divisor) % divisor }
 }
