@@ -79,18 +79,21 @@ let package = Package(
         module("Capture", ["CZlib", "JSON", "OsloMessaging", .logging]),
         module("SwapBus", ["JSON", "OsloMessaging", "VolumeSwap", "Observability", .collections, .logging, .metrics]),
         module("Observability", ["JSON", .logging, .metrics, .nioCore, .nioHTTP1, .nioPosix]),
+        module("Settings", ["Observability", .configuration, .yams, .logging]),
+        module("LibvirtHypervisor", ["JSON", "Libvirt", "VolumeSwap", .collections, .logging]),
+        module("DryRun", ["JSON", "VolumeSwap", "Settings", .collections]),
         module(
             "Daemon",
             [
                 "JSON", "AMQP", "Libvirt", "OsloMessaging", "VolumeSwap", "SwapBus", "Journal", "Capture", "Observability",
-                .configuration, .yams, .logging, .metrics, .serviceLifecycle, .unixSignals, .subprocess, .system,
+                "Settings", "LibvirtHypervisor", "DryRun", .collections, .logging, .metrics, .serviceLifecycle, .unixSignals,
+                .subprocess, .system,
             ]),
         .executableTarget(
             name: "pivotd",
             dependencies: [
-                "JSON", "AMQP", "OsloMessaging", "VolumeSwap", "Capture", "Observability", "Daemon", .argumentParser,
-                .collections,
-                .logging, .serviceLifecycle, .unixSignals,
+                "JSON", "AMQP", "OsloMessaging", "VolumeSwap", "Capture", "Observability", "Settings", "Daemon",
+                .argumentParser, .collections, .logging, .serviceLifecycle, .unixSignals,
             ],
             swiftSettings: settings),
 
@@ -103,8 +106,11 @@ let package = Package(
         tests("JournalTests", ["Journal", "VolumeSwap", "JSON", .grdb, .logging]),
         tests("CaptureTests", ["Capture", "OsloMessaging", "JSON"]),
         tests("ObservabilityTests", ["Observability", "JSON", .logging, .metrics]),
+        tests("SettingsTests", ["Settings", .configuration]),
+        tests("LibvirtHypervisorTests", ["LibvirtHypervisor", "Libvirt", "VolumeSwap", .logging]),
+        tests("DryRunTests", ["DryRun", "Settings", "VolumeSwap", "JSON", .collections]),
         tests(
             "DaemonTests",
-            ["Daemon", "AMQP", "Journal", "VolumeSwap", "OsloMessaging", "Observability", "JSON", .configuration, .logging]),
+            ["Daemon", "Settings", "AMQP", "Journal", "VolumeSwap", "OsloMessaging", "Observability", "JSON", .logging]),
     ]
 )

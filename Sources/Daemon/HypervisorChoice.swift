@@ -1,4 +1,7 @@
+import DryRun
+package import LibvirtHypervisor
 package import Logging
+package import Settings
 package import VolumeSwap
 
 /// The hypervisor that `libvirt_uri` names, with what goes with it.

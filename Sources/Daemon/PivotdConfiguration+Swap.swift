@@ -1,3 +1,4 @@
+import Settings
 import VolumeSwap
 
 extension PivotdConfiguration {

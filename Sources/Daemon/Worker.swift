@@ -1,11 +1,13 @@
 import AMQP
 import Foundation
 import Journal
+import LibvirtHypervisor
 package import Logging
 import Metrics
 import Observability
 import OsloMessaging
 import ServiceLifecycle
+package import Settings
 import SwapBus
 import VolumeSwap
 

@@ -1,5 +1,6 @@
 import Foundation
 import Journal
+import LibvirtHypervisor
 import Logging
 import Metrics
 import Observability

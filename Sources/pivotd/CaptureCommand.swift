@@ -1,8 +1,8 @@
 import ArgumentParser
 import Capture
-import Daemon
 import Foundation
 import OsloMessaging
+import Settings
 import Synchronization
 import UnixSignals
 

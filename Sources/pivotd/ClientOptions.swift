@@ -1,5 +1,5 @@
 import ArgumentParser
-import Daemon
+import Settings
 
 /// The flags of the commands that only speak to the bus. What else is in the configuration file is for the worker.
 struct ClientOptions: ParsableArguments {

@@ -1,6 +1,6 @@
 import ArgumentParser
-import Daemon
 import Foundation
+import Settings
 
 /// The flags of the commands that read every setting: one for each, and the configuration file.
 ///

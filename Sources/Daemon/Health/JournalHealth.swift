@@ -8,6 +8,6 @@ enum JournalHealth {
     static func verdict(oldestWait: Duration) -> HealthCheck {
         guard oldestWait > commitLimit else { return HealthCheck("journal", ok: true) }
         return HealthCheck(
-            "journal", ok: false, detail: "the disk does not answer: a commit has waited for \(oldestWait.rounded)")
+            "journal", ok: false, detail: "the disk does not answer: a commit has waited for \(oldestWait.components.seconds) s")
     }
 }

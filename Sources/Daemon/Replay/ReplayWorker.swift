@@ -2,8 +2,10 @@ package import Capture
 import Foundation
 import JSON
 import Journal
+import LibvirtHypervisor
 package import Logging
 import OsloMessaging
+package import Settings
 import SwapBus
 import VolumeSwap
 

@@ -5,6 +5,7 @@ import Logging
 import Observability
 import OrderedCollections
 import OsloMessaging
+import Settings
 import VolumeSwap
 
 /// A connection to the bus for the length of a command, and the worker that it speaks to.

@@ -7,15 +7,15 @@ extension PivotdConfiguration {
     ]
 
     /// What another configuration changes.
-    struct Change: Sendable, Equatable {
+    package struct Change: Sendable, Equatable {
         /// `key=value` of what can be taken while the worker runs.
-        var taken: [String] = []
+        package var taken: [String] = []
         /// Keys whose new values wait for a restart.
-        var left: [String] = []
+        package var left: [String] = []
     }
 
     /// Takes what can be taken of a configuration that was read later.
-    mutating func adopt(_ new: PivotdConfiguration) -> Change {
+    package mutating func adopt(_ new: PivotdConfiguration) -> Change {
         var change = Change()
         for key in Self.keys.map(\.name) where isChanged(key, in: new) {
             guard Self.reloadable.contains(key) else {

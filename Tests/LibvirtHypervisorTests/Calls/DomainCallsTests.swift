@@ -3,7 +3,7 @@ import Logging
 import Synchronization
 import Testing
 
-@testable import Daemon
+@testable import LibvirtHypervisor
 @testable import VolumeSwap
 
 @Suite(.timeLimit(.minutes(10))) struct DomainCallsTests {

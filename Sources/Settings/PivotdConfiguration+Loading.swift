@@ -64,7 +64,7 @@ extension PivotdConfiguration {
     }
 
     /// - Parameter directory: `$CREDENTIALS_DIRECTORY`.
-    static func transportURLPath(_ file: String, directory: String?) -> String {
+    package static func transportURLPath(_ file: String, directory: String?) -> String {
         guard !file.hasPrefix("/"), let directory, !directory.isEmpty else { return file }
         return "\(directory)/\(file)"
     }

@@ -1,4 +1,5 @@
 import Foundation
+package import Settings
 
 /// What a `dry-run:` URI asks for: `dry-run:?rate=200&domains=FILE&fail=instance:UUID,pivot&size=10&persistent=no`.
 package struct DryRunOptions: Sendable, Equatable {

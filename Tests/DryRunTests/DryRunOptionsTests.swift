@@ -1,7 +1,8 @@
 import Foundation
+import Settings
 import Testing
 
-@testable import Daemon
+@testable import DryRun
 
 struct DryRunOptionsTests {
     @Test func everyPartIsRead() throws {

@@ -3,7 +3,7 @@ import Libvirt
 import Logging
 import Testing
 
-@testable import Daemon
+@testable import LibvirtHypervisor
 @testable import VolumeSwap
 
 /// Against libvirt's test driver: one simulated host for the whole process, so each test defines domains of its own.

@@ -1,3 +1,4 @@
+package import Settings
 import Synchronization
 package import VolumeSwap
 

@@ -2,7 +2,7 @@ import Dispatch
 import Synchronization
 import Testing
 
-@testable import Daemon
+@testable import LibvirtHypervisor
 
 @Suite("ProbePool", .timeLimit(.minutes(10)))
 struct ProbePoolTests {

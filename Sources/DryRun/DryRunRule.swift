@@ -1,3 +1,4 @@
+package import Settings
 import VolumeSwap
 
 /// The step of a swap that a rule lets fail, each as it would with libvirt and QEMU.

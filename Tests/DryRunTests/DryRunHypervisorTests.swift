@@ -1,10 +1,11 @@
 import Foundation
 import JSON
 import OrderedCollections
+import Settings
 import Synchronization
 import Testing
 
-@testable import Daemon
+@testable import DryRun
 @testable import VolumeSwap
 
 struct DryRunHypervisorTests {

@@ -1,10 +1,8 @@
-import AMQP
 import Configuration
 import Foundation
-import OsloMessaging
 import Testing
 
-@testable import Daemon
+@testable import Settings
 
 @Suite struct PivotdConfigurationTests {
     /// A directory that is gone after the test.
@@ -234,20 +232,5 @@ import Testing
         #expect(Suggestion.distance("kitten", "sitting") == 3)
         #expect(Suggestion.nearest(to: "tpoic", in: ["topic", "exchange"]) == "topic")
         #expect(Suggestion.nearest(to: "frobnicate", in: ["topic", "exchange"]) == nil)
-    }
-
-    @Test("Keys of the transport URL's query: oslo.messaging's, or an error with a suggestion")
-    func queryKeys() throws {
-        func bus(_ query: String) throws -> PivotdConfiguration.Bus { try load("transport_url: rabbit://u:p@h/?\(query)").bus }
-        #expect(
-            try bus("heartbeat_timeout_threshold=7&kombu_reconnect_delay=2").amqpConfiguration(name: "").heartbeat == .seconds(7))
-        #expect(try bus("rabbit_quorum_queue=true").topology().options.quorumQueue)
-        let error = #expect(throws: ConfigurationError.self) { try bus("rabbit_quorum_queues=true").topology() }
-        #expect(error?.problems.joined().contains("did you mean rabbit_quorum_queue?") == true)
-        #expect(throws: ConfigurationError.self) { try bus("heartbeat_timeout_threshold=soon").amqpConfiguration(name: "") }
-        let secret = #expect(throws: ConfigurationError.self) {
-            try bus("hunter2aaaaaaaaaaaaaaaaaaaaaaa").amqpConfiguration(name: "")
-        }
-        #expect(secret.map { "\($0)".contains("hunter2") } == false)
     }
 }

@@ -1,7 +1,7 @@
 /// Finds what somebody may have meant.
-enum Suggestion {
+package enum Suggestion {
     /// The candidate with the fewest differing letters, when they are few for its length.
-    static func nearest(to name: String, in candidates: some Sequence<String>) -> String? {
+    package static func nearest(to name: String, in candidates: some Sequence<String>) -> String? {
         let nearest = candidates.map { (candidate: $0, distance: distance($0, name)) }
             .min { ($0.distance, $0.candidate) < ($1.distance, $1.candidate) }
         guard let nearest, nearest.distance <= max(2, name.count / 3) else { return nil }

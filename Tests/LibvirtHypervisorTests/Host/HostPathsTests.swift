@@ -3,7 +3,7 @@ import Glibc
 import Testing
 import VolumeSwap
 
-@testable import Daemon
+@testable import LibvirtHypervisor
 
 @Suite("What the host says of a path")
 struct HostPathsTests {

@@ -1,6 +1,7 @@
 import Foundation
 import JSON
 import OrderedCollections
+import Settings
 import VolumeSwap
 
 /// Reads the file of `domains=`: a JSON list of `{"uuid", "name", "disks": [{"target", "path", "bytes", "serial"}], "persistent",

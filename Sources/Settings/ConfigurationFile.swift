@@ -2,21 +2,21 @@ import Foundation
 import Yams
 
 /// A configuration file: one YAML mapping of keys to scalars and lists. JSON is YAML.
-struct ConfigurationFile {
-    struct Entry {
+package struct ConfigurationFile {
+    package struct Entry {
         let value: RawValue
         let line: Int?
     }
 
-    let entries: [(name: String, entry: Entry)]
+    package let entries: [(name: String, entry: Entry)]
 
     /// Why a file cannot be read, in one line without its content.
-    struct Failure: Error {
+    package struct Failure: Error {
         let reason: String
     }
 
     /// - Throws: ``Failure``
-    init(yaml: String) throws(Failure) {
+    package init(yaml: String) throws(Failure) {
         let root: Node?
         do {
             root = try Yams.compose(yaml: yaml)

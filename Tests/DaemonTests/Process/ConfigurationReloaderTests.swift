@@ -3,8 +3,9 @@ import Synchronization
 import Testing
 
 @testable import Daemon
+@testable import Settings
 
-@Suite struct ConfigurationReloadTests {
+@Suite struct ConfigurationReloaderTests {
     func load(_ flags: [String: String] = [:]) throws(ConfigurationError) -> PivotdConfiguration {
         try PivotdConfiguration.load(flags: flags, environment: [:], defaultFile: "/nonexistent/pivotd.yaml")
     }

@@ -2,7 +2,7 @@ import Libvirt
 import Logging
 import Testing
 
-@testable import Daemon
+@testable import LibvirtHypervisor
 @testable import VolumeSwap
 
 @Suite(.timeLimit(.minutes(10))) struct CallConnectionsTests {
