@@ -107,7 +107,7 @@ let package = Package(
         tests("CaptureTests", ["Capture", "OsloMessaging", "JSON"]),
         tests("ObservabilityTests", ["Observability", "JSON", .logging, .metrics]),
         tests("SettingsTests", ["Settings", .configuration]),
-        tests("LibvirtHypervisorTests", ["LibvirtHypervisor", "Libvirt", "VolumeSwap", .logging]),
+        tests("LibvirtHypervisorTests", ["LibvirtHypervisor", "Libvirt", "VolumeSwap", "JSON", .collections, .logging]),
         tests("DryRunTests", ["DryRun", "Settings", "VolumeSwap", "JSON", .collections]),
         tests(
             "DaemonTests",

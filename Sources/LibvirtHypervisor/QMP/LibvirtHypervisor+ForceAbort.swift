@@ -1,6 +1,4 @@
-import JSON
 import Libvirt
-import Logging
 package import VolumeSwap
 
 extension LibvirtHypervisor {
@@ -14,27 +12,18 @@ extension LibvirtHypervisor {
     /// The order matters. A job without a request under way ends at once, and QEMU flushes the destination as it closes it: a server that
     /// does not answer then stops the whole guest, unless its socket was broken before.
     package func forceAbort(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) {
-        guard allowsMonitorCommands, let index = NodeIndex.mirror(in: try await xml(domain, .live), disk: disk) else { return }
-        let instances = try await monitor(domain, "query-yank").arrayValue ?? []
-        let storage = "libvirt-\(index)-storage"
-        if let destination = instances.first(where: { $0["node-name"]?.stringValue == storage }) {
-            _ = try await monitor(domain, "yank", ["instances": [destination]])
+        guard allowsMonitorCommands, let index = try await live(domain, disk).mirrorIndex else { return }
+        if let yank = ForceAbort.yanking(volume: index, try await monitor(domain, .queryYank)) {
+            _ = try await monitor(domain, yank)
         }
-        guard let job = try await copyJob(domain, disk: disk) else { return }
+        guard let cancel = ForceAbort.cancelling(disk: disk, try await monitor(domain, .queryJobs)) else { return }
         do throws(HypervisorError) {
-            _ = try await monitor(domain, "block-job-cancel", ["device": .string(job), "force": true])
+            _ = try await monitor(domain, cancel)
         } catch {
             // It may have ended by itself in between.
-            guard error.code == .other, try await copyJob(domain, disk: disk) == nil else { throw error }
+            guard error.code == .other, ForceAbort.cancelling(disk: disk, try await monitor(domain, .queryJobs)) == nil else {
+                throw error
+            }
         }
-    }
-
-    /// QEMU's name of libvirt's copy of a disk; nil when there is none, or it has ended and libvirt only has to take note.
-    private func copyJob(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> String? {
-        let ended = ["concluded", "aborting", "null"]
-        let jobs = try await monitor(domain, "query-jobs").arrayValue ?? []
-        let job = jobs.first { $0["id"]?.stringValue?.hasPrefix("copy-\(disk)-") == true }
-        guard let job, let status = job["status"]?.stringValue, !ended.contains(status) else { return nil }
-        return job["id"]?.stringValue
     }
 }
