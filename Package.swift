@@ -25,7 +25,6 @@ extension Target.Dependency {
     static let collections = product(name: "OrderedCollections", package: "swift-collections")
     static let heap = product(name: "HeapModule", package: "swift-collections")
     static let deque = product(name: "DequeModule", package: "swift-collections")
-    static let configuration = product(name: "Configuration", package: "swift-configuration")
     static let grdb = product(name: "GRDB", package: "GRDB.swift")
     static let logging = product(name: "Logging", package: "swift-log")
     static let metrics = product(name: "Metrics", package: "swift-metrics")
@@ -53,7 +52,6 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.3.0"),
-        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: ["YAML"]),
         .package(url: "https://github.com/apple/swift-log", from: "1.6.3"),
         .package(url: "https://github.com/apple/swift-metrics", from: "2.7.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
@@ -79,7 +77,7 @@ let package = Package(
         module("Capture", ["CZlib", "JSON", "OsloMessaging", .logging]),
         module("SwapBus", ["JSON", "OsloMessaging", "VolumeSwap", "Observability", .collections, .logging, .metrics]),
         module("Observability", ["JSON", .logging, .metrics, .nioCore, .nioHTTP1, .nioPosix]),
-        module("Settings", ["Observability", .configuration, .yams, .logging]),
+        module("Settings", ["Observability", .yams, .logging]),
         module("LibvirtHypervisor", ["JSON", "Libvirt", "VolumeSwap", .collections, .logging]),
         module("DryRun", ["JSON", "VolumeSwap", "Settings", .collections]),
         module(
@@ -106,7 +104,7 @@ let package = Package(
         tests("JournalTests", ["Journal", "VolumeSwap", "JSON", .grdb, .logging]),
         tests("CaptureTests", ["Capture", "OsloMessaging", "JSON"]),
         tests("ObservabilityTests", ["Observability", "JSON", .logging, .metrics]),
-        tests("SettingsTests", ["Settings", .configuration]),
+        tests("SettingsTests", ["Settings", "JSON"]),
         tests("LibvirtHypervisorTests", ["LibvirtHypervisor", "Libvirt", "VolumeSwap", "JSON", .collections, .logging]),
         tests("DryRunTests", ["DryRun", "Settings", "VolumeSwap", "JSON", .collections]),
         tests(

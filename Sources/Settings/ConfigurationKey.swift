@@ -33,6 +33,8 @@ package struct ConfigurationKey: Sendable, Equatable {
     package let section: Section
     /// The default as an operator would write it; empty when there is none.
     package let defaultText: String
+    /// Whether a running worker takes a new value; all others wait for a restart.
+    package let reloads: Bool
     /// What it does, in one sentence.
     package let help: String
 

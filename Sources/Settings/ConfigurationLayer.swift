@@ -1,21 +1,11 @@
-import Configuration
-
 /// The settings of one source, with their types known: flags, environment or file.
 struct ConfigurationLayer {
-    let name: String
-    private(set) var values: [String: ConfigContent] = [:]
+    /// By key, of the type that ``ConfigurationKey/parse(_:)`` gives.
+    private(set) var values: [String: any Sendable] = [:]
     private(set) var problems: [String] = []
-
-    var provider: InMemoryProvider {
-        let values = values.map { name, content in
-            (AbsoluteConfigKey([name]), ConfigValue(content, isSecret: PivotdConfiguration.key(name)?.isSecret ?? true))
-        }
-        return InMemoryProvider(name: name, values: Dictionary(values) { first, _ in first })
-    }
 
     /// Flags, by the names of their keys.
     init(flags: [String: String]) {
-        name = "flags"
         for (name, text) in flags.sorted(by: { $0.key < $1.key }) where name != "config" {
             guard let key = PivotdConfiguration.key(name) else {
                 problems.append("--\(name.replacing("_", with: "-")) is not known")
@@ -27,7 +17,6 @@ struct ConfigurationLayer {
 
     /// The variables that begin with `PIVOTD_`; others are not ours.
     init(environment: [String: String]) {
-        name = "environment"
         let known = ["PIVOTD_CONFIG"] + PivotdConfiguration.keys.map(\.environmentVariable)
         for (variable, text) in environment.sorted(by: { $0.key < $1.key }) where variable.hasPrefix("PIVOTD_") {
             if variable == "PIVOTD_CONFIG" || Self.isForeign(variable) { continue }
@@ -41,7 +30,6 @@ struct ConfigurationLayer {
 
     /// - Parameter path: The file's name for messages.
     init(file: ConfigurationFile, path: String) {
-        name = path
         for (name, entry) in file.entries {
             let place = entry.line.map { "\(path):\($0): " } ?? "\(path): "
             guard let key = PivotdConfiguration.key(name) else {

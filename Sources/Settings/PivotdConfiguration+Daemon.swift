@@ -17,25 +17,26 @@ extension PivotdConfiguration {
         package var logLevel: Logger.Level
 
         init(reader: inout ConfigurationReader) {
-            stateDirectory = reader.path("state_dir", .daemon, default: "/var/lib/pivotd", "The directory of the journal")
+            reader.section = .daemon
+            stateDirectory = reader.path("state_dir", default: "/var/lib/pivotd", "The directory of the journal")
             httpAddress = ListenAddress(
                 reader.listenAddress(
-                    "http_address", .daemon, default: "127.0.0.1:9178",
+                    "http_address", default: "127.0.0.1:9178",
                     "Where /livez, /readyz and /metrics are; empty for nowhere"))
             maxConcurrentSwaps = reader.integer(
-                "max_concurrent_swaps", .daemon, default: 8, 1...256, "Swaps of different instances that run side by side")
+                "max_concurrent_swaps", default: 8, 1...256, reloads: true, "Swaps of different instances that run side by side")
             drainTimeout = reader.seconds(
-                "drain_timeout_s", .daemon, default: 10, 0...3600, "Seconds within which the worker is gone after SIGTERM")
+                "drain_timeout_s", default: 10, 0...3600, reloads: true, "Seconds within which the worker is gone after SIGTERM")
             storeRetry = reader.seconds(
-                "store_retry_s", .daemon, default: 3600, 0...604_800,
+                "store_retry_s", default: 3600, 0...604_800, reloads: true,
                 "Seconds for which a stored configuration that cannot be written after the pivot is tried again")
             progressInterval = reader.seconds(
-                "progress_interval_s", .daemon, default: 5, 0.1...86_400, "Seconds between two progress notifications of a swap")
+                "progress_interval_s", default: 5, 0.1...86_400, "Seconds between two progress notifications of a swap")
             let hours = reader.integer(
-                "journal_retention_h", .daemon, default: 168, 1...876_000, "Hours for which finished swaps can be asked for")
+                "journal_retention_h", default: 168, 1...876_000, "Hours for which finished swaps can be asked for")
             journalRetention = .seconds(hours * 3600)
-            logFormat = reader.choice("log_format", .daemon, default: .text, "How log lines look")
-            logLevel = reader.choice("log_level", .daemon, default: .info, "The least level that is logged")
+            logFormat = reader.choice("log_format", default: .text, "How log lines look")
+            logLevel = reader.choice("log_level", default: .info, reloads: true, "The least level that is logged")
         }
     }
 }

@@ -13,21 +13,23 @@ extension PivotdConfiguration {
         package var allowedPaths: [String]
 
         init(reader: inout ConfigurationReader) {
-            libvirtURI = reader.text("libvirt_uri", .hypervisor, default: "qemu:///system", "libvirt's URI, or dry-run:")
+            reader.section = .hypervisor
+            libvirtURI = reader.text("libvirt_uri", default: "qemu:///system", "libvirt's URI, or dry-run:")
             allowMonitorCommands = reader.boolean(
-                "allow_monitor_commands", .hypervisor, default: true,
+                "allow_monitor_commands", default: true,
                 "Use QEMU monitor commands where libvirt has no call: to grow, to stay thin, to mend a pivot that libvirt lost")
             connectorHelper = reader.optionalPath(
-                "connector_helper", .hypervisor, "An executable that connects volumes which need host attach")
+                "connector_helper", "An executable that connects volumes which need host attach")
             connectorTimeout = reader.seconds(
-                "connector_timeout_s", .hypervisor, default: 120, 1...86_400, "Seconds that the connector helper may take")
+                "connector_timeout_s", default: 120, 1...86_400, "Seconds that the connector helper may take")
             preferQEMUInitiator = reader.boolean(
-                "prefer_qemu_initiator", .hypervisor, default: false,
+                "prefer_qemu_initiator", default: false, reloads: true,
                 "Reach iSCSI volumes by QEMU's own initiator also when there is a connector helper")
             mountPointBase = reader.path(
-                "mount_point_base", .hypervisor, default: "/var/lib/nova/mnt", "Where mounted shares are, as nova lays them out")
+                "mount_point_base", default: "/var/lib/nova/mnt", reloads: true, "Where mounted shares are, as nova lays them out"
+            )
             allowedPaths = reader.absolutePaths(
-                "allowed_paths", .hypervisor, default: Self.usualPaths,
+                "allowed_paths", default: Self.usualPaths, reloads: true,
                 "Where new volumes may be: absolute directories (all below) and globs, after symbolic links are resolved")
         }
 

@@ -1,5 +1,16 @@
-import Configuration
 import Foundation
+
+/// Everything that is wrong with the configuration, found in one go.
+package struct ConfigurationError: Error, Equatable, CustomStringConvertible {
+    /// One line each: where the setting was given, what was given, what is allowed.
+    package let problems: [String]
+
+    package init(problems: [String]) { self.problems = problems }
+
+    package var description: String {
+        problems.count == 1 ? problems[0] : problems.map { "- \($0)" }.joined(separator: "\n")
+    }
+}
 
 extension PivotdConfiguration {
     /// The configuration file that is read when none is named, and may be missing.
@@ -28,11 +39,11 @@ extension PivotdConfiguration {
         problems += layers.flatMap(\.problems)
         guard problems.isEmpty else { throw ConfigurationError(problems: problems) }
 
-        var configuration = try PivotdConfiguration(config: ConfigReader(providers: layers.map(\.provider)))
-        if let file = configuration.bus.transportURLFile, fileWins(layers) {
-            configuration.bus.transportURL = try transportURL(file: file, directory: environment["CREDENTIALS_DIRECTORY"])
+        var given = layers.reversed().reduce(into: [:]) { given, layer in given.merge(layer.values) { $1 } }
+        if let file = given["transport_url_file"] as? String, !file.isEmpty, fileWins(layers) {
+            given["transport_url"] = try transportURL(file: file, directory: environment["CREDENTIALS_DIRECTORY"])
         }
-        return configuration
+        return PivotdConfiguration(given: given)
     }
 
     private static func fileLayer(

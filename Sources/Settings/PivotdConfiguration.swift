@@ -1,5 +1,3 @@
-package import Configuration
-
 /// All settings of pivotd, checked.
 ///
 /// Every key can be given in the configuration file (YAML, so JSON too), as the environment variable `PIVOTD_KEY` and as the
@@ -10,37 +8,35 @@ package struct PivotdConfiguration: Sendable {
     package var swap: SwapDefaults
     package var daemon: Daemon
     /// What is in force as an operator would write it, by key: for comparisons.
-    var values: [String: Secret]
+    let values: [String: Secret]
+    /// What was given, by key, of the type that ``ConfigurationKey/parse(_:)`` gives.
+    let given: [String: any Sendable]
 
     /// Reads the settings; each key, its type, limits and default is in the initialisers that this calls and nowhere else.
-    ///
-    /// - Throws: ``ConfigurationError`` with every value that is beyond its limits.
-    package init(config: ConfigReader) throws(ConfigurationError) {
-        var reader = ConfigurationReader(config)
-        self.init(reader: &reader)
-        guard reader.problems.isEmpty else { throw ConfigurationError(problems: reader.problems) }
+    init(given: [String: any Sendable]) {
+        var reader = ConfigurationReader(given)
+        self.init(reader: &reader, given: given)
     }
 
-    private init(reader: inout ConfigurationReader) {
+    private init(reader: inout ConfigurationReader, given: [String: any Sendable] = [:]) {
         bus = Bus(reader: &reader)
         hypervisor = Hypervisor(reader: &reader)
         swap = SwapDefaults(reader: &reader)
         daemon = Daemon(reader: &reader)
         values = reader.values
+        self.given = given
     }
 
     /// Every key there is, in the order of the documentation. `config`, the file's own path, is not among them: it is only
     /// a flag (`--config`) and an environment variable (`PIVOTD_CONFIG`).
     package static let keys: [ConfigurationKey] = {
-        var reader = ConfigurationReader(ConfigReader(provider: InMemoryProvider(values: [:])))
+        var reader = ConfigurationReader()
         _ = PivotdConfiguration(reader: &reader)
         return reader.keys
     }()
 
     /// The key of that name.
-    package static func key(_ name: String) -> ConfigurationKey? {
-        keysByName[name]
-    }
+    package static func key(_ name: String) -> ConfigurationKey? { keysByName[name] }
 
-    static let keysByName = Dictionary(keys.map { ($0.name, $0) }) { first, _ in first }
+    private static let keysByName = Dictionary(keys.map { ($0.name, $0) }) { first, _ in first }
 }

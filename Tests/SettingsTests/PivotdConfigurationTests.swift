@@ -1,4 +1,3 @@
-import Configuration
 import Foundation
 import Testing
 
@@ -208,11 +207,17 @@ import Testing
         #expect(try problems("transport_url_file: \(empty)") == ["transport_url_file \(empty): is empty"])
     }
 
-    @Test func limitsHoldForEveryReader() throws {
-        let provider = InMemoryProvider(values: ["max_concurrent_swaps": 0, "prefetch": 5])
-        #expect(throws: ConfigurationError(problems: ["max_concurrent_swaps must be: integer 1…256"])) {
-            _ = try PivotdConfiguration(config: ConfigReader(provider: provider))
-        }
+    @Test func limitsHoldInEveryLayer() throws {
+        let problem = "max_concurrent_swaps must be: integer 1…256; given: \"0\""
+        #expect(try problems("max_concurrent_swaps: 0").map { $0.hasSuffix(problem) } == [true])
+        #expect(
+            try problems(flags: ["max_concurrent_swaps": "0"])
+                == ["--max-concurrent-swaps must be: integer 1…256; given: \"0\""])
+        #expect(
+            try problems(environment: ["PIVOTD_MAX_CONCURRENT_SWAPS": "0"])
+                == ["PIVOTD_MAX_CONCURRENT_SWAPS must be: integer 1…256; given: \"0\""])
+        // Also where a stronger layer wins.
+        #expect(try problems("prefetch: 0", flags: ["prefetch": "5"]).count == 1)
     }
 
     @Test func keysAreUniqueAndTheirDefaultsAreAllowed() throws {

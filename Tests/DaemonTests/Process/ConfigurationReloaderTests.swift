@@ -30,9 +30,16 @@ import Testing
         #expect(running.adopt(new) == PivotdConfiguration.Change(left: ["transport_url", "topic"]))
     }
 
-    @Test func eachReloadableKeyIsAKeyAndIsTaken() throws {
-        let names = Set(PivotdConfiguration.keys.map(\.name))
-        #expect(PivotdConfiguration.reloadable.isSubset(of: names))
+    @Test func eachReloadableKeyIsTaken() throws {
+        let given = ["true", "7", "critical", "/x"]
+        for key in PivotdConfiguration.keys where key.name != "transport_url_file" {
+            guard let value = given.first(where: { key.parse(.text($0)) != nil }), value != key.defaultText else { continue }
+            var running = try load()
+            let change = running.adopt(try load([key.name: value]))
+            #expect(change.taken.map { $0.prefix { $0 != "=" } } == (key.reloads ? [Substring(key.name)] : []))
+            #expect(change.left == (key.reloads ? [] : [key.name]))
+        }
+        #expect(PivotdConfiguration.keys.filter(\.reloads).count == 14)
         #expect(ConfigurationReloader.text(PivotdConfiguration.Change()) == "nothing has changed")
     }
 
