@@ -95,18 +95,23 @@ let package = Package(
             ],
             swiftSettings: settings),
 
+        .target(
+            name: "HypervisorConformance", dependencies: ["VolumeSwap"], path: "Tests/Support/HypervisorConformance",
+            swiftSettings: testSettings),
         tests("JSONTests", ["JSON"]),
         tests("AMQPTests", ["AMQP"]),
         tests("LibvirtTests", ["Libvirt", .logging]),
         tests("OsloMessagingTests", ["OsloMessaging", "AMQP", "JSON"]),
-        tests("VolumeSwapTests", ["VolumeSwap", "JSON"]),
+        tests("VolumeSwapTests", ["VolumeSwap", "HypervisorConformance", "JSON"]),
         tests("SwapBusTests", ["SwapBus", "VolumeSwap", "OsloMessaging", "JSON", .collections]),
         tests("JournalTests", ["Journal", "VolumeSwap", "JSON", .grdb, .logging]),
         tests("CaptureTests", ["Capture", "OsloMessaging", "JSON"]),
         tests("ObservabilityTests", ["Observability", "JSON", .logging, .metrics]),
         tests("SettingsTests", ["Settings", "JSON"]),
-        tests("LibvirtHypervisorTests", ["LibvirtHypervisor", "Libvirt", "VolumeSwap", "JSON", .collections, .logging]),
-        tests("DryRunTests", ["DryRun", "Settings", "VolumeSwap", "JSON", .collections]),
+        tests(
+            "LibvirtHypervisorTests",
+            ["LibvirtHypervisor", "HypervisorConformance", "Libvirt", "VolumeSwap", "JSON", .collections, .logging]),
+        tests("DryRunTests", ["DryRun", "HypervisorConformance", "Settings", "VolumeSwap", "JSON", .collections]),
         tests(
             "DaemonTests",
             ["Daemon", "Settings", "AMQP", "Journal", "VolumeSwap", "OsloMessaging", "Observability", "JSON", .logging]),

@@ -1,4 +1,5 @@
 import Foundation
+import HypervisorConformance
 import Libvirt
 import Logging
 import Testing
@@ -86,6 +87,40 @@ import Testing
             let gone = await #expect(throws: HypervisorError.self) { _ = try await hypervisor.xml(identity, .live) }
             #expect(gone?.code == .noDomain)
         }
+    }
+
+    @Test(arguments: HypervisorCheck.withoutQEMU)
+    func conforms(check: HypervisorCheck) async throws {
+        try await connected { hypervisor, connection in
+            let uuid = UUID().uuidString.lowercased()
+            let domain = try await connection.defineDomain(xml: xml(uuid, "/v/\(uuid)"))
+            try await domain.create()
+            try await check.run(
+                on: .init(
+                    hypervisor, domain: DomainIdentity(uuid: uuid, name: "host-\(uuid)"), disk: "vdb",
+                    old: .file("/v/\(uuid)"), new: VolumeSource(location: .file("/v/new"), format: "raw")))
+            try await domain.destroy()
+            try await domain.undefine()
+        }
+    }
+
+    private static let realHost = ProcessInfo.processInfo.environment["PIVOTD_TEST_LIBVIRT_URI"]
+
+    /// With a real guest, whose disk vdb ends on the file `PIVOTD_TEST_VOLUME`; `Tests/Integration/test_conformance.py` starts one.
+    @Test(.enabled(if: realHost != nil, "PIVOTD_TEST_LIBVIRT_URI names no host"))
+    func conformsWithQEMU() async throws {
+        let environment = ProcessInfo.processInfo.environment
+        let volume = try #require(environment["PIVOTD_TEST_VOLUME"])
+        let link = LibvirtLink(uri: try #require(Self.realHost), logger: Self.logger)
+        let run = Task { await link.run() }
+        defer { run.cancel() }
+        let hypervisor = LibvirtHypervisor(link: link, allowsMonitorCommands: true, logger: Self.logger)
+        let domain = try await hypervisor.lookup(InstanceReference(uuid: environment["PIVOTD_TEST_DOMAIN"], name: nil))
+        let old = try #require(try await hypervisor.description(domain, .live).disk("vdb")?.location)
+        let subject = HypervisorCheck.Subject(
+            hypervisor, domain: domain, disk: "vdb", old: old, new: VolumeSource(location: .file(volume), format: "raw"))
+        for check in HypervisorCheck.allCases where check != .aCopyIsPivoted { try await check.run(on: subject) }
+        try await HypervisorCheck.aCopyIsPivoted.run(on: subject)
     }
 
     @Test(
