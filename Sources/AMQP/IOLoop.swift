@@ -1,3 +1,4 @@
+internal import Basics
 internal import Glibc
 internal import Logging
 
@@ -43,7 +44,7 @@ final class IOLoop {
     init(context: IOContext) {
         self.context = context
         registry = TopologyRegistry(context.topology)
-        backoff = Backoff(initial: context.configuration.initialBackoff, maximum: context.configuration.maxBackoff)
+        backoff = Backoff(first: context.configuration.initialBackoff, longest: context.configuration.maxBackoff)
     }
 
     func run() {
@@ -64,7 +65,7 @@ final class IOLoop {
                 }
                 failures += 1
                 index = (index + 1) % endpoints.count
-                if failures % endpoints.count == 0 { pause(backoff.next(using: &generator)) }
+                if failures % endpoints.count == 0 { pause(backoff.jitteredPause(using: &generator)) }
             }
         }
         context.finish()

@@ -1,3 +1,5 @@
+internal import Basics
+
 /// Queues at which the broker fails: each is left alone for a while, longer every time, so that it does not end the connection that all
 /// others are consumed from. Pure.
 ///
@@ -7,19 +9,17 @@ struct QueueQuarantine {
     private struct Hold {
         var why: String
         var until: ContinuousClock.Instant
-        var pause: Duration
+        var backoff: Backoff
     }
-
-    private static let firstPause = Duration.seconds(5)
-    private static let longestPause = Duration.seconds(300)
 
     /// By unit.
     private var holds: [Int: Hold] = [:]
 
     /// - Returns: for how long it is left alone.
     mutating func add(_ unit: Int, why: String, at now: ContinuousClock.Instant) -> Duration {
-        let pause = holds[unit].map { min($0.pause * 2, Self.longestPause) } ?? Self.firstPause
-        holds[unit] = Hold(why: why, until: now + pause, pause: pause)
+        var backoff = holds[unit]?.backoff ?? Backoff(first: .seconds(5), longest: .seconds(300))
+        let pause = backoff.pause()
+        holds[unit] = Hold(why: why, until: now + pause, backoff: backoff)
         return pause
     }
 

@@ -1,3 +1,4 @@
+import Basics
 import Dispatch
 import Foundation
 import Synchronization
@@ -54,10 +55,9 @@ final class CallPool: Sendable {
     func run<Value: Sendable>(
         _ body: @escaping @Sendable () throws(LibvirtError) -> Value
     ) async throws(LibvirtError) -> Value {
-        let result: Result<Value, LibvirtError> = await withCheckedContinuation { continuation in
-            submit { continuation.resume(returning: Result(catching: body)) }
-        }
-        return try result.get()
+        let result = Waiter<Result<Value, LibvirtError>>()
+        submit { result.resume(Result(catching: body)) }
+        return try await result.value().get()
     }
 
     private func work() {
@@ -81,23 +81,5 @@ final class CallPool: Sendable {
             }
             if done { return }
         }
-    }
-}
-
-/// A continuation that the first of several outcomes resumes.
-final class CallPromise<Value: Sendable>: Sendable {
-    private let continuation: Mutex<CheckedContinuation<Value, Never>?>
-
-    init(_ continuation: CheckedContinuation<Value, Never>) {
-        self.continuation = Mutex(continuation)
-    }
-
-    var isResolved: Bool { continuation.withLock { $0 == nil } }
-
-    func resolve(_ value: Value) {
-        continuation.withLock { continuation in
-            defer { continuation = nil }
-            return continuation
-        }?.resume(returning: value)
     }
 }

@@ -1,3 +1,4 @@
+import Basics
 import CLibvirt
 import Dispatch
 import Logging
@@ -41,19 +42,17 @@ final class ConnectionHandle: Sendable {
         logger: Logger
     ) async throws(LibvirtError) -> ConnectionHandle {
         let pool = CallPool()
-        let result: Result<ConnectionHandle, LibvirtError> = await withCheckedContinuation { continuation in
-            let promise = CallPromise(continuation)
-            pool.submit {
-                promise.resolve(
-                    Result { () throws(LibvirtError) in
-                        try ConnectionHandle(uri: uri, secrets: secrets, events: events, pool: pool, logger: logger)
-                    })
-            }
-            if let limit {
-                DispatchQueue.global().asyncAfter(deadline: .now() + limit) { promise.resolve(.failure(.noAnswer)) }
-            }
+        let opened = Waiter<Result<ConnectionHandle, LibvirtError>>()
+        pool.submit {
+            opened.resume(
+                Result { () throws(LibvirtError) in
+                    try ConnectionHandle(uri: uri, secrets: secrets, events: events, pool: pool, logger: logger)
+                })
         }
-        switch result {
+        if let limit {
+            DispatchQueue.global().asyncAfter(deadline: .now() + limit) { opened.resume(.failure(.noAnswer)) }
+        }
+        switch await opened.value() {
         case .success(let handle):
             if watched { handle.watch() }
             return handle
@@ -99,16 +98,14 @@ final class ConnectionHandle: Sendable {
     @safe func call<Value: Sendable>(
         _ body: @escaping @Sendable (OpaquePointer) throws(LibvirtError) -> Value
     ) async throws(LibvirtError) -> Value {
-        let result: Result<Value, LibvirtError> = await withCheckedContinuation { continuation in
-            let promise = CallPromise(continuation)
-            let waiter = hub.whenClosed { promise.resolve(.failure(.lost($0))) }
-            pool.submit {
-                guard !promise.isResolved else { return }
-                promise.resolve(Result { () throws(LibvirtError) in try self.withPointer(body) })
-                self.hub.forget(waiter)
-            }
+        let result = Waiter<Result<Value, LibvirtError>>()
+        let number = hub.whenClosed { result.resume(.failure(.lost($0))) }
+        pool.submit {
+            guard !result.isResumed else { return }
+            result.resume(Result { () throws(LibvirtError) in try self.withPointer(body) })
+            self.hub.forget(number)
         }
-        return try result.get()
+        return try await result.value().get()
     }
 
     /// Deregisters the callbacks and drops the connection, waiting at most so long for the other side.
@@ -116,14 +113,13 @@ final class ConnectionHandle: Sendable {
     /// The transport ends with the last domain and secret of the connection.
     func close(within limit: DispatchTimeInterval) async {
         hub.close(.client)
-        await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
-            let promise = CallPromise(continuation)
-            pool.submit {
-                self.state.withLock { $0.take() }.release()
-                promise.resolve(())
-            }
-            DispatchQueue.global().asyncAfter(deadline: .now() + limit) { promise.resolve(()) }
+        let closed = Waiter<Void>()
+        pool.submit {
+            self.state.withLock { $0.take() }.release()
+            closed.resume()
         }
+        DispatchQueue.global().asyncAfter(deadline: .now() + limit) { closed.resume() }
+        await closed.value()
     }
 
     /// Runs a blocking call with the pointer on the calling thread.

@@ -1,3 +1,4 @@
+import Basics
 import Synchronization
 
 /// Fans a connection's events out to its subscribers, and says once that the connection ended.
@@ -73,21 +74,9 @@ final class EventHub: Sendable {
 
     /// The reason of the end, once there is one; nil when the waiting task was cancelled.
     func waitUntilClosed() async -> CloseReason? {
-        let waiter = Mutex<(promise: CallPromise<CloseReason?>, number: UInt64)?>(nil)
-        return await withTaskCancellationHandler {
-            await withCheckedContinuation { (continuation: CheckedContinuation<CloseReason?, Never>) in
-                let promise = CallPromise(continuation)
-                let number = whenClosed { promise.resolve($0) }
-                waiter.withLock { $0 = (promise, number) }
-                if Task.isCancelled {
-                    forget(number)
-                    promise.resolve(nil)
-                }
-            }
-        } onCancel: {
-            guard let (promise, number) = waiter.withLock({ $0 }) else { return }
-            forget(number)
-            promise.resolve(nil)
-        }
+        let waiter = Waiter<CloseReason?>()
+        let number = whenClosed { waiter.resume($0) }
+        defer { forget(number) }
+        return await waiter.value(ifCancelled: nil)
     }
 }

@@ -1,3 +1,4 @@
+import Basics
 import Synchronization
 
 /// A subscription to a connection's events, kept until it is dropped.
@@ -47,24 +48,19 @@ final class EventBuffer: Sendable {
         var dropped = 0
         var ending: CloseReason?
         var finished = false
-        var number: UInt64 = 0
-        var waiters: [(number: UInt64, continuation: CheckedContinuation<LibvirtEvent?, Never>)] = []
+        var waiters = Waiters<LibvirtEvent?>()
 
-        enum Taken {
-            case element(LibvirtEvent?)
-            case nothing
-        }
-
-        mutating func take() -> Taken {
+        /// Already resumed where there is something to read.
+        mutating func take() -> Waiter<LibvirtEvent?> {
             if dropped > 0 {
                 defer { dropped = 0 }
-                return .element(.overflow(dropped: dropped))
+                return Waiter(.overflow(dropped: dropped))
             }
-            if !events.isEmpty { return .element(events.removeFirst()) }
-            if finished { return .element(nil) }
-            guard let ending else { return .nothing }
+            if !events.isEmpty { return Waiter(events.removeFirst()) }
+            if finished { return Waiter(.some(nil)) }
+            guard let ending else { return waiters.add() }
             finished = true
-            return .element(.disconnected(ending))
+            return Waiter(.disconnected(ending))
         }
     }
 
@@ -83,53 +79,29 @@ final class EventBuffer: Sendable {
     }
 
     func push(_ event: LibvirtEvent) {
-        let waiter = state.withLock { state -> CheckedContinuation<LibvirtEvent?, Never>? in
-            guard state.ending == nil else { return nil }
+        state.withLock { state in
             // A waiter is there only while the buffer is empty.
-            if !state.waiters.isEmpty { return state.waiters.removeFirst().continuation }
+            guard state.ending == nil, !state.waiters.resumeFirst(event) else { return }
             if state.events.count >= limit {
                 state.events.removeFirst()
                 state.dropped += 1
             }
             state.events.append(event)
-            return nil
         }
-        waiter?.resume(returning: event)
     }
 
     func finish(_ reason: CloseReason) {
-        let waiters = state.withLock { state in
-            guard state.ending == nil else { return [CheckedContinuation<LibvirtEvent?, Never>]() }
+        state.withLock { state in
+            guard state.ending == nil else { return }
             state.ending = reason
-            state.finished = !state.waiters.isEmpty
-            defer { state.waiters = [] }
-            return state.waiters.map(\.continuation)
+            state.finished = state.waiters.resumeFirst(.disconnected(reason))
+            state.waiters.resumeAll(nil)
         }
-        waiters.first?.resume(returning: .disconnected(reason))
-        waiters.dropFirst().forEach { $0.resume(returning: nil) }
     }
 
     func next() async -> LibvirtEvent? {
-        let number = state.withLock { state in
-            state.number += 1
-            return state.number
-        }
-        return await withTaskCancellationHandler {
-            await withCheckedContinuation { (continuation: CheckedContinuation<LibvirtEvent?, Never>) in
-                let taken = state.withLock { state -> State.Taken in
-                    if Task.isCancelled { return .element(nil) }
-                    let taken = state.take()
-                    if case .nothing = taken { state.waiters.append((number, continuation)) }
-                    return taken
-                }
-                if case .element(let event) = taken { continuation.resume(returning: event) }
-            }
-        } onCancel: {
-            let waiter = state.withLock { state -> CheckedContinuation<LibvirtEvent?, Never>? in
-                guard let index = state.waiters.firstIndex(where: { $0.number == number }) else { return nil }
-                return state.waiters.remove(at: index).continuation
-            }
-            waiter?.resume(returning: nil)
-        }
+        // A cancelled task takes nothing out of the buffer.
+        let waiter = state.withLock { Task.isCancelled ? Waiter(.some(nil)) : $0.take() }
+        return await waiter.value(ifCancelled: nil)
     }
 }

@@ -1,3 +1,4 @@
+import Basics
 import DequeModule
 import Synchronization
 
@@ -28,7 +29,7 @@ final class Backlog: Sendable {
         var readBytes = 0
         var isPaused = false
         var isClosed = false
-        var reader: CheckedContinuation<Entry?, Never>?
+        var reader: Waiter<Entry?>?
 
         mutating func numbered(_ entry: Entry) -> Entry {
             lastNumber += 1
@@ -53,13 +54,12 @@ final class Backlog: Sendable {
             return entry
         }
 
-        /// Whom to resume, with what.
-        mutating func serveReader() -> (CheckedContinuation<Entry?, Never>, Entry?)? {
-            guard let reader else { return nil }
+        mutating func serveReader() {
+            guard let reader else { return }
             let entry = popFirst()
-            guard entry != nil || isClosed else { return nil }
+            guard entry != nil || isClosed else { return }
             self.reader = nil
-            return (reader, entry)
+            reader.resume(entry)
         }
     }
 
@@ -102,9 +102,9 @@ final class Backlog: Sendable {
 
     /// The next request; waits for it, and until the backlog is resumed. Nil once it is closed.
     func next() async -> Entry? {
-        await withCheckedContinuation { continuation in
-            change { $0.reader = continuation }
-        }
+        let waiter = Waiter<Entry?>()
+        change { $0.reader = waiter }
+        return await waiter.value()
     }
 
     func pause() { change { $0.isPaused = true } }
@@ -125,8 +125,9 @@ final class Backlog: Sendable {
     func close() { change { $0.isClosed = true } }
 
     private func change<Value: Sendable>(_ body: (inout State) -> Value) -> Value {
-        let (value, served) = state.withLock { state in (body(&state), state.serveReader()) }
-        if let (reader, entry) = served { reader.resume(returning: entry) }
-        return value
+        state.withLock { state in
+            defer { state.serveReader() }
+            return body(&state)
+        }
     }
 }

@@ -1,3 +1,4 @@
+import Basics
 import HeapModule
 import Synchronization
 
@@ -62,16 +63,13 @@ final class CallMonitor: Sendable {
     }
 
     private func stop(id: UInt64) async {
-        await withCheckedContinuation { continuation in
-            let isStopped = state.withLock { $0.stop(id, waiter: continuation) }
-            if isStopped { continuation.resume() }
-        }
+        await state.withLock { $0.stop(id) }?.value()
     }
 
     private func send(_ id: UInt64) async {
         guard let address = state.withLock({ $0.calls[id]?.address }) else { return }
         let beat = await beat(address)
-        for waiter in state.withLock({ $0.sent(id, beat) }) { waiter.resume() }
+        state.withLock { $0.sent(id, beat) }
     }
 }
 
@@ -99,7 +97,7 @@ private struct State {
         /// Heartbeats in a row that found no queue.
         var returns = 0
         /// Those who wait for the heartbeat on its way.
-        var waiters: [CheckedContinuation<Void, Never>] = []
+        var waiters = Waiters<Void>()
     }
 
     struct Deadline: Comparable {
@@ -146,29 +144,29 @@ private struct State {
         return (due, next)
     }
 
-    /// True when the call is stopped now; else the waiter is resumed once the heartbeat on its way has been sent.
-    mutating func stop(_ id: UInt64, waiter: CheckedContinuation<Void, Never>) -> Bool {
-        guard let call = calls[id] else { return true }
-        guard !call.isSending else {
-            calls[id]?.isStopped = true
-            calls[id]?.waiters.append(waiter)
-            return false
+    /// Stops a call, now or once the heartbeat on its way has been sent.
+    ///
+    /// - Returns: what is to be waited for in the second case.
+    mutating func stop(_ id: UInt64) -> Waiter<Void>? {
+        guard calls[id]?.isSending == true else {
+            remove(id)
+            return nil
         }
-        remove(id)
-        return true
+        calls[id]?.isStopped = true
+        return calls[id]?.waiters.add()
     }
 
-    /// Notes that a heartbeat has been sent; returns who waited for it.
-    mutating func sent(_ id: UInt64, _ beat: CallMonitor.Beat) -> [CheckedContinuation<Void, Never>] {
+    /// Notes that a heartbeat has been sent, and resumes who waited for it.
+    mutating func sent(_ id: UInt64, _ beat: CallMonitor.Beat) {
         calls[id]?.isSending = false
         switch beat {
         case .delivered: calls[id]?.returns = 0
         case .returned: calls[id]?.returns += 1
         case .unsent: break
         }
-        guard let call = calls[id], call.isStopped || call.returns >= CallMonitor.maxReturns else { return [] }
+        guard let call = calls[id], call.isStopped || call.returns >= CallMonitor.maxReturns else { return }
+        calls[id]?.waiters.resumeAll(())
         remove(id)
-        return call.waiters
     }
 
     private mutating func remove(_ id: UInt64) {

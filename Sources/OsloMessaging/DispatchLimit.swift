@@ -1,3 +1,4 @@
+import Basics
 import DequeModule
 import Synchronization
 
@@ -8,8 +9,8 @@ final class DispatchLimit: Sendable {
         let byteLimit: Int
         var used = 0
         var bytes = 0
-        var waiters: Deque<(bytes: Int, continuation: CheckedContinuation<Void, Never>)> = []
-        var idleWaiters: [CheckedContinuation<Void, Never>] = []
+        var waiters: Deque<(bytes: Int, waiter: Waiter<Void>)> = []
+        var idleWaiters = Waiters<Void>()
 
         /// A request larger than all there may be is worked on alone.
         mutating func admit(_ size: Int) -> Bool {
@@ -28,14 +29,12 @@ final class DispatchLimit: Sendable {
 
     /// Waits for a free place and takes it, in the order of the calls.
     func acquire(_ bytes: Int = 0) async {
-        await withCheckedContinuation { continuation in
-            let isFree = state.withLock { state in
-                if state.waiters.isEmpty, state.admit(bytes) { return true }
-                state.waiters.append((bytes, continuation))
-                return false
-            }
-            if isFree { continuation.resume() }
+        let waiter = Waiter<Void>()
+        state.withLock { state in
+            if state.waiters.isEmpty, state.admit(bytes) { return _ = waiter.resume() }
+            state.waiters.append((bytes, waiter))
         }
+        await waiter.value()
     }
 
     /// Takes a place if one is free.
@@ -44,33 +43,17 @@ final class DispatchLimit: Sendable {
     }
 
     func release(_ bytes: Int = 0) {
-        let resumed = state.withLock { state in
+        state.withLock { state in
             state.used -= 1
             state.bytes -= bytes
-            var resumed: [CheckedContinuation<Void, Never>] = []
-            while let next = state.waiters.first, state.admit(next.bytes) {
-                state.waiters.removeFirst()
-                resumed.append(next.continuation)
-            }
-            if state.used == 0 {
-                resumed += state.idleWaiters
-                state.idleWaiters = []
-            }
-            return resumed
+            while let next = state.waiters.first, state.admit(next.bytes) { state.waiters.removeFirst().waiter.resume() }
+            if state.used == 0 { state.idleWaiters.resumeAll(()) }
         }
-        for continuation in resumed { continuation.resume() }
     }
 
     /// Waits until no place is taken.
     func waitUntilIdle() async {
-        await withCheckedContinuation { continuation in
-            let isIdle = state.withLock { state in
-                guard state.used > 0 else { return true }
-                state.idleWaiters.append(continuation)
-                return false
-            }
-            if isIdle { continuation.resume() }
-        }
+        await state.withLock { $0.used > 0 ? $0.idleWaiters.add() : nil }?.value()
     }
 }
 

@@ -1,3 +1,4 @@
+import Basics
 import Foundation
 package import JSON
 package import Logging
@@ -127,26 +128,11 @@ package final class Notifier: Sendable {
         var inner: JSONObject = [
             "message_id": .string(UUID().uuidString.lowercased()), "publisher_id": .string(publisherID),
             "event_type": .string(eventType), "priority": .string(priority.rawValue), "payload": payload.redacted(),
-            "timestamp": .string(timestamp(now)), "_unique_id": .string(UniqueID.random()),
+            "timestamp": .string(Timestamp.text(now, .python)), "_unique_id": .string(UniqueID.random()),
         ]
         if case .object(let context) = JSONValue.object(context).redacted() {
             for (key, value) in context { inner[RPCRequest.contextPrefix + key] = value }
         }
         return inner
     }
-
-    /// `str(timeutils.utcnow())`: `2026-01-31 12:00:00.000000`
-    static func timestamp(_ date: Date) -> String {
-        let microseconds = Int64((date.timeIntervalSince1970 * 1_000_000).rounded())
-        let (seconds, fraction) = (microseconds.floorDivided(by: 1_000_000), microseconds.floorRemainder(by: 1_000_000))
-        let whole = Date(timeIntervalSince1970: Double(seconds))
-            .formatted(.iso8601.year().month().day().dateTimeSeparator(.space).time(includingFractionalSeconds: false))
-        let digits = String(fraction)
-        return "\(whole).\(String(repeating: "0", count: 6 - digits.count))\(digits)"
-    }
-}
-
-extension Int64 {
-    fileprivate func floorDivided(by divisor: Int64) -> Int64 { (self - floorRemainder(by: divisor)) / divisor }
-    fileprivate func floorRemainder(by divisor: Int64) -> Int64 { (self % divisor + divisor) % divisor }
 }

@@ -1,4 +1,5 @@
-internal import DequeModule
+import Basics
+import DequeModule
 import Synchronization
 
 /// Lets replies be published side by side, or one of them alone: what the broker then closes the connection for is known.
@@ -7,7 +8,7 @@ final class SendingGate: Sendable {
         var sending = 0
         var isAlone = false
         /// In the order they came.
-        var waiters: Deque<(alone: Bool, continuation: CheckedContinuation<Void, Never>)> = []
+        var waiters: Deque<(alone: Bool, waiter: Waiter<Void>)> = []
 
         /// Takes a place for the one at the front, if there is one for it.
         mutating func admit(alone: Bool) -> Bool {
@@ -24,27 +25,19 @@ final class SendingGate: Sendable {
     ///
     /// - Parameter alone: waits for all others to leave, and keeps further ones out.
     func enter(alone: Bool) async {
-        await withCheckedContinuation { continuation in
-            let isAdmitted = state.withLock { state in
-                if state.waiters.isEmpty, state.admit(alone: alone) { return true }
-                state.waiters.append((alone, continuation))
-                return false
-            }
-            if isAdmitted { continuation.resume() }
+        let waiter = Waiter<Void>()
+        state.withLock { state in
+            if state.waiters.isEmpty, state.admit(alone: alone) { return _ = waiter.resume() }
+            state.waiters.append((alone, waiter))
         }
+        await waiter.value()
     }
 
     func leave() {
-        let admitted = state.withLock { state in
+        state.withLock { state in
             state.sending -= 1
             state.isAlone = false
-            var admitted: [CheckedContinuation<Void, Never>] = []
-            while let first = state.waiters.first, state.admit(alone: first.alone) {
-                state.waiters.removeFirst()
-                admitted.append(first.continuation)
-            }
-            return admitted
+            while let first = state.waiters.first, state.admit(alone: first.alone) { state.waiters.removeFirst().waiter.resume() }
         }
-        for continuation in admitted { continuation.resume() }
     }
 }

@@ -68,15 +68,6 @@ import Testing
         #expect(lines.first?.hasSuffix(" m a=event b=provider c=logger") == true)
     }
 
-    @Test(arguments: [
-        (0, "1970-01-01T00:00:00.000Z"), (951_827_696_789, "2000-02-29T12:34:56.789Z"),
-        (1_767_225_599_999, "2025-12-31T23:59:59.999Z"), (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
-        (-1, "1969-12-31T23:59:59.999Z"),
-    ])
-    func timestampsAreRFC3339(milliseconds: Int64, text: String) {
-        #expect(LogTimestamp.text(millisecondsSince1970: milliseconds) == text)
-    }
-
     @Test func linesOfManyTasksStayWhole() async throws {
         let path = NSTemporaryDirectory() + "pivotd-log-" + UUID().uuidString
         #expect(FileManager.default.createFile(atPath: path, contents: nil))

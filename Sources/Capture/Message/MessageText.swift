@@ -1,3 +1,4 @@
+import Basics
 import Foundation
 package import JSON
 import OrderedCollections
@@ -16,7 +17,7 @@ package struct MessageText: Sendable {
     /// The block of a message, without a line feed at its end.
     package mutating func block(_ line: CaptureLine, number: Int) -> String {
         let line = redactor.redacted(line)
-        let time = line.capturedAt.map(Timestamp.text) ?? "time unknown"
+        let time = line.capturedAt.map { Timestamp.text($0) } ?? "time unknown"
         var rows = ["#\(number)  \(time)  \(line.exchange.isEmpty ? "(default exchange)" : line.exchange) -> \(line.routingKey)"]
         if line.redelivered { rows[0] += "  redelivered" }
         switch CapturedMessage(line) {

@@ -1,3 +1,4 @@
+import Basics
 import Synchronization
 
 /// Which replayed calls must be over before a question is asked: those whose recorded answers stand before it.
@@ -9,8 +10,7 @@ final class ReplayCausality: Sendable {
         var inFlight: Set<String> = []
         /// Those among them that were answered by now when they were recorded.
         var owed: Set<String> = []
-        var asker: CheckedContinuation<Void, Never>?
-        var isAbandoned = false
+        var askers = Waiters<Void>()
     }
 
     private let state = Mutex(State())
@@ -24,33 +24,13 @@ final class ReplayCausality: Sendable {
     }
 
     func ended(_ id: String) {
-        let asker = state.withLock { state -> CheckedContinuation<Void, Never>? in
+        state.withLock { state in
             state.inFlight.remove(id)
             state.owed.remove(id)
-            guard state.owed.isEmpty else { return nil }
-            defer { state.asker = nil }
-            return state.asker
+            if state.owed.isEmpty { state.askers.resumeAll(()) }
         }
-        asker?.resume()
     }
 
     /// Waits until no call is owed.
-    func settle() async {
-        await withTaskCancellationHandler {
-            await withCheckedContinuation { continuation in
-                let isSettled = state.withLock { state in
-                    guard !state.owed.isEmpty, !state.isAbandoned else { return true }
-                    state.asker = continuation
-                    return false
-                }
-                if isSettled { continuation.resume() }
-            }
-        } onCancel: {
-            state.withLock { state -> CheckedContinuation<Void, Never>? in
-                state.isAbandoned = true
-                defer { state.asker = nil }
-                return state.asker
-            }?.resume()
-        }
-    }
+    func settle() async { await state.withLock { $0.owed.isEmpty ? nil : $0.askers.add() }?.value(ifCancelled: ()) }
 }

@@ -1,3 +1,5 @@
+import Basics
+import Foundation
 package import Logging
 
 /// A handler whose event becomes one line of a ``LogOutput``.
@@ -20,7 +22,7 @@ extension LineLogHandler {
     }
 
     package func log(event: LogEvent) {
-        output.write(line(event, timestamp: LogTimestamp.now(), metadata: ordered(merged(event))))
+        output.write(line(event, timestamp: Timestamp.text(Date(), .milliseconds), metadata: ordered(merged(event))))
     }
 
     package subscript(metadataKey key: String) -> Logger.Metadata.Value? {

@@ -1,3 +1,5 @@
+import Basics
+import Foundation
 package import Logging
 
 /// Puts pivotd's log handlers under swift-log.
@@ -19,7 +21,8 @@ package enum LoggingSetup {
             let event = LogEvent(
                 level: .warning, message: "log lines are missing: whoever reads the log was too slow", metadata: nil, source: nil,
                 file: #fileID, function: #function, line: #line)
-            return handler.line(event, timestamp: LogTimestamp.now(), metadata: [(key: LogKey.dropped, value: "\(count)")])
+            return handler.line(
+                event, timestamp: Timestamp.text(Date(), .milliseconds), metadata: [(key: LogKey.dropped, value: "\(count)")])
         }
         LoggingSystem.bootstrap({ label, provider in handler(format, label, provider) }, metadataProvider: nil)
     }

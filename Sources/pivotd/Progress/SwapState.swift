@@ -1,3 +1,4 @@
+import Basics
 import Foundation
 import JSON
 import OrderedCollections
@@ -27,7 +28,7 @@ struct SwapState: Sendable {
         total = progress?["total_bytes"]?.integerValue
         rate = progress?["rate_bytes_s"]?.doubleValue
         secondsLeft = progress?["eta_s"]?.doubleValue
-        acceptedAt = try? Date(text("accepted_at"), strategy: Date.ISO8601FormatStyle(includingFractionalSeconds: true))
+        acceptedAt = Timestamp.date(text("accepted_at"))
         failure = Self.failure(value["failure"])
     }
 

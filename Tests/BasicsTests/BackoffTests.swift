@@ -1,6 +1,5 @@
+import Basics
 import Testing
-
-@testable import AMQP
 
 @Suite struct BackoffTests {
     private struct Highest: RandomNumberGenerator {
@@ -8,12 +7,12 @@ import Testing
     }
 
     @Test func ceilingDoublesUpToTheMaximum() {
-        var backoff = Backoff(initial: .milliseconds(500), maximum: .seconds(3))
+        var backoff = Backoff(first: .milliseconds(500), longest: .seconds(3))
         var generator = SystemRandomNumberGenerator()
         var ceilings: [Duration] = []
         for _ in 0..<5 {
             ceilings.append(backoff.ceiling)
-            _ = backoff.next(using: &generator)
+            _ = backoff.jitteredPause(using: &generator)
         }
         #expect(ceilings == [.milliseconds(500), .seconds(1), .seconds(2), .seconds(3), .seconds(3)])
         backoff.reset()
@@ -21,17 +20,24 @@ import Testing
     }
 
     @Test func delaysUseTheWholeRange() {
-        var backoff = Backoff(initial: .seconds(4), maximum: .seconds(4))
+        var backoff = Backoff(first: .seconds(4), longest: .seconds(4))
         var generator = SystemRandomNumberGenerator()
-        let delays = (0..<1000).map { _ in backoff.next(using: &generator) }
+        let delays = (0..<1000).map { _ in backoff.jitteredPause(using: &generator) }
         #expect(delays.allSatisfy { $0 >= .zero && $0 <= .seconds(4) })
         #expect(delays.contains { $0 < .seconds(1) } && delays.contains { $0 > .seconds(3) })
     }
 
+    @Test func pausesWithoutJitterAreTheCeilings() {
+        var backoff = Backoff(first: .milliseconds(100), longest: .milliseconds(350))
+        #expect((0..<4).map { _ in backoff.pause() } == [100, 200, 350, 350].map { .milliseconds($0) })
+        backoff.reset()
+        #expect(backoff.pause() == .milliseconds(100))
+    }
+
     @Test func manyFailuresDoNotOverflow() {
-        var backoff = Backoff(initial: .milliseconds(1), maximum: .seconds(30))
+        var backoff = Backoff(first: .milliseconds(1), longest: .seconds(30))
         var generator = Highest()
-        for _ in 0..<10_000 { _ = backoff.next(using: &generator) }
+        for _ in 0..<10_000 { _ = backoff.jitteredPause(using: &generator) }
         #expect(backoff.ceiling == .seconds(30))
     }
 }

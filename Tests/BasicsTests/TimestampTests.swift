@@ -1,7 +1,6 @@
+import Basics
 import Foundation
 import Testing
-
-@testable import Capture
 
 @Suite struct TimestampTests {
     @Test(arguments: [
@@ -12,6 +11,19 @@ import Testing
         #expect(Timestamp.text(Date(timeIntervalSince1970: seconds)) == text)
         let date = try #require(Timestamp.date(text))
         #expect(abs(date.timeIntervalSince1970 - seconds) < 1e-6)
+    }
+
+    @Test(arguments: [
+        (0, "1970-01-01T00:00:00.000Z"), (951_827_696_789, "2000-02-29T12:34:56.789Z"),
+        (1_767_225_599_999, "2025-12-31T23:59:59.999Z"), (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
+        (-1, "1969-12-31T23:59:59.999Z"),
+    ])
+    func writesMilliseconds(milliseconds: Int64, text: String) {
+        #expect(Timestamp.text(Date(timeIntervalSince1970: Double(milliseconds) / 1000), .milliseconds) == text)
+    }
+
+    @Test func writesAsPythonDoes() {
+        #expect(Timestamp.text(Date(timeIntervalSince1970: 1_700_000_000.25), .python) == "2023-11-14 22:13:20.250000")
     }
 
     @Test(arguments: [

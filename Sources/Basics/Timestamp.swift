@@ -1,15 +1,29 @@
 package import Foundation
 
-/// Moments as capture files write them: RFC 3339 in UTC, to the microsecond.
+/// Moments as text, in UTC and by the Gregorian calendar: no C call, no locale.
 package enum Timestamp {
-    /// `2026-11-23T00:58:42.123456Z`
-    package static func text(_ date: Date) -> String {
+    /// How a moment is written: all forms round to the microsecond, and cut off what is beyond their digits.
+    package enum Form {
+        /// RFC 3339 to the microsecond: `2026-11-23T00:58:42.123456Z`
+        case microseconds
+        /// RFC 3339 to the millisecond: `2026-11-23T00:58:42.123Z`
+        case milliseconds
+        /// Python's `str(datetime.utcnow())`: `2026-11-23 00:58:42.123456`
+        case python
+    }
+
+    package static func text(_ date: Date, _ form: Form = .microseconds) -> String {
         let micros = Int64((date.timeIntervalSince1970 * 1e6).rounded())
         let (seconds, fraction) = floorDivide(micros, 1_000_000)
         let (days, second) = floorDivide(seconds, 86_400)
         let (year, month, day) = civil(days)
-        let clock = "\(pad(second / 3600, 2)):\(pad(second / 60 % 60, 2)):\(pad(second % 60, 2))"
-        return "\(pad(year, 4))-\(pad(month, 2))-\(pad(day, 2))T\(clock).\(pad(fraction, 6))Z"
+        let date = "\(year.padded(to: 4))-\(month.padded(to: 2))-\(day.padded(to: 2))"
+        let clock = "\((second / 3600).padded(to: 2)):\((second / 60 % 60).padded(to: 2)):\((second % 60).padded(to: 2))"
+        return switch form {
+        case .microseconds: "\(date)T\(clock).\(fraction.padded(to: 6))Z"
+        case .milliseconds: "\(date)T\(clock).\((fraction / 1000).padded(to: 3))Z"
+        case .python: "\(date) \(clock).\(fraction.padded(to: 6))"
+        }
     }
 
     /// Reads RFC 3339, and what Erlang's programs make of it (`2026-11-23 0:58:42:123`, which is in UTC).
@@ -31,11 +45,6 @@ package enum Timestamp {
         }
         guard let offset = scanner.offset(), scanner.isAtEnd else { return nil }
         return Date(timeIntervalSince1970: moment - Double(offset))
-    }
-
-    private static func pad(_ number: Int64, _ width: Int) -> String {
-        let digits = String(number)
-        return digits.utf8.count >= width ? digits : String(repeating: "0", count: width - digits.utf8.count) + digits
     }
 
     private static func floorDivide(_ value: Int64, _ divisor: Int64) -> (quotient: Int64, remainder: Int64) {

@@ -1,0 +1,27 @@
+/// Growing pauses between two tries: each twice the one before, up to a longest one.
+package struct Backoff: Sendable, Hashable {
+    /// The next pause, or the upper bound of one with jitter.
+    package private(set) var ceiling: Duration
+    private let first: Duration
+    private let longest: Duration
+
+    package init(first: Duration = .milliseconds(250), longest: Duration = .seconds(10)) {
+        ceiling = min(first, longest)
+        self.first = first
+        self.longest = longest
+    }
+
+    /// The next pause, without jitter.
+    package mutating func pause() -> Duration {
+        defer { ceiling = min(ceiling * 2, longest) }
+        return ceiling
+    }
+
+    /// The next pause with full jitter, uniform between zero and ``ceiling``: those who failed together do not return together.
+    package mutating func jitteredPause(using generator: inout some RandomNumberGenerator) -> Duration {
+        pause() * Double.random(in: 0...1, using: &generator)
+    }
+
+    /// Begins again with the first pause.
+    package mutating func reset() { ceiling = min(first, longest) }
+}
