@@ -1,4 +1,5 @@
 import AMQP
+import Basics
 import Journal
 import Logging
 import Observability
@@ -146,8 +147,7 @@ struct RequestService: Service {
             while !Task.isCancelled, var current = trouble {
                 current.bytes = max(current.bytes, server.waitingBytes)
                 if .now - current.began > Self.holdingLimit { await server.release() }
-                guard (try? await Task.sleep(for: current.pause)) != nil else { return }  // a bounded back-off
-                current.pause = min(current.pause * 2, .seconds(10))
+                guard (try? await Task.sleep(for: current.backoff.pause())) != nil else { return }
                 trouble = current
                 do {
                     try await journal.probe(bytes: current.bytes)
@@ -167,7 +167,7 @@ struct RequestService: Service {
         let stored: Int
         /// Of the largest request that could not be stored.
         var bytes = 0
-        var pause = Duration.milliseconds(500)
+        var backoff = Backoff(first: .milliseconds(500))
 
         init(_ stored: Int) { self.stored = stored }
     }

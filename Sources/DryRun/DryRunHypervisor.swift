@@ -1,3 +1,4 @@
+import Basics
 package import Settings
 import Synchronization
 package import VolumeSwap
@@ -110,10 +111,7 @@ package final class DryRunHypervisor: Hypervisor {
     static func identity(_ instance: InstanceReference) -> DomainIdentity {
         let name = instance.name ?? "instance-\((instance.uuid ?? "").prefix(8))"
         if let uuid = instance.uuid { return DomainIdentity(uuid: uuid, name: name) }
-        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-        for byte in name.utf8 { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01b3 }
-        let digits = String(hash, radix: 16)
-        let hex = String(repeating: "0", count: 16 - digits.count) + digits
+        let hex = FNV1a.hash64(name.utf8).padded(to: 16, radix: 16)
         return DomainIdentity(uuid: "00000000-0000-4000-\(hex.prefix(4))-\(hex.suffix(12))", name: name)
     }
 }

@@ -1,3 +1,4 @@
+import Basics
 package import Settings
 import VolumeSwap
 
@@ -70,10 +71,8 @@ package struct DryRunRule: Sendable, Equatable {
         return Self.position(domain.identity.uuid, disk.target) < share
     }
 
-    /// A number from 0 to 1 that a disk keeps (64-bit FNV-1a).
+    /// A number from 0 to 1 that a disk keeps.
     private static func position(_ uuid: String, _ disk: String) -> Double {
-        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-        for byte in (uuid + disk).utf8 { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01b3 }
-        return Double(hash >> 11) / Double(UInt64(1) << 53)
+        Double(FNV1a.hash64((uuid + disk).utf8) >> 11) / Double(UInt64(1) << 53)
     }
 }

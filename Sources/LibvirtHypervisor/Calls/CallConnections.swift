@@ -1,3 +1,4 @@
+import Basics
 import Libvirt
 import Logging
 import Synchronization
@@ -64,8 +65,8 @@ final class CallConnections: Sendable {
             case .full(let answer):
                 defer { state.withLock { $0.waiters.removeAll { $0 === answer } } }
                 return try await answer.wait(
-                    atMost: patience, else: "libvirt is not asked more: \(most) calls are out and do not come back",
-                    ifCancelled: "the call was given up", {})
+                    atMost: patience, clock, else: "libvirt is not asked more: \(most) calls are out and do not come back",
+                    ifCancelled: "the call was given up")
             }
         }
     }
@@ -108,7 +109,7 @@ final class CallConnections: Sendable {
         state.slots.removeAll { $0.connection.map { $0.closeReason != nil } ?? false }
         if let lease = free(&state) { return .lease(lease) }
         guard isServed, state.slots.count < Self.count, !state.slots.contains(where: { $0.connection == nil }) else {
-            let answer = CallAnswer<Lease>(clock: clock)
+            let answer = CallAnswer<Lease>()
             state.waiters.append(answer)
             return .full(answer)
         }
@@ -134,7 +135,7 @@ final class CallConnections: Sendable {
 
     private func hand(_ grant: Grant?) {
         // One who has given up leaves it to the next.
-        if let grant, !grant.waiter.resolve(.success(grant.lease)) { release(grant.lease) }
+        if let grant, !grant.waiter.resume(.success(grant.lease)) { release(grant.lease) }
     }
 
     private func open(_ number: UInt64) async throws(HypervisorError) {

@@ -1,3 +1,4 @@
+import Basics
 package import Logging
 import Synchronization
 package import VolumeSwap
@@ -29,41 +30,26 @@ package final class DomainCalls: Sendable {
     }
 
     private struct Call {
-        var number: UInt64
         var name: String
+        /// Resumed with nil when the call's turn has come, with an error when there is none.
+        let turn = Waiter<HypervisorError?>()
         /// nil while it waits for a connection.
         var since: ContinuousClock.Instant?
         var timer: ScheduledAction?
     }
 
-    private struct Waiter {
-        var number: UInt64
-        var name: String
-        var resume: @Sendable (HypervisorError?) -> Void
-    }
-
     private struct Domain {
         var name: String
         var call: Call?
-        var waiters: [Waiter] = []
+        var waiting: [Call] = []
         var hang: HungDomain?
         var forgetting: ScheduledAction?
-    }
-
-    private struct State {
-        var domains: [String: Domain] = [:]
-        var next: UInt64 = 0
-
-        mutating func number() -> UInt64 {
-            next += 1
-            return next
-        }
     }
 
     private let limits: Limits
     private let clock: any SwapClock
     private let logger: Logger
-    private let state = Mutex(State())
+    private let domains = Mutex<[String: Domain]>([:])
 
     package init(limits: Limits = Limits(), clock: any SwapClock = SystemClock(), logger: Logger) {
         self.limits = limits
@@ -73,11 +59,11 @@ package final class DomainCalls: Sendable {
 
     /// The domains that do not answer, longest first.
     package var hungDomains: [HungDomain] {
-        state.withLock { state in state.domains.values.compactMap(\.hang) }.sorted { $0.since < $1.since }
+        domains.withLock { $0.values.compactMap(\.hang) }.sorted { $0.since < $1.since }
     }
 
     /// How many calls wait for a domain's turn.
-    func waiters(_ domain: DomainIdentity) -> Int { state.withLock { $0.domains[domain.uuid]?.waiters.count ?? 0 } }
+    func waiters(_ domain: DomainIdentity) -> Int { domains.withLock { $0[domain.uuid]?.waiting.count ?? 0 } }
 
     /// Makes a call when the domain's turn comes.
     ///
@@ -91,26 +77,26 @@ package final class DomainCalls: Sendable {
         lease: () async throws(HypervisorError) -> Lease,
         _ call: @escaping @Sendable (Lease) async -> Result<Value, HypervisorError>
     ) async throws(HypervisorError) -> Value {
-        let number = try await turn(domain, name)
+        let turn = try await turn(domain, name)
         let leased: Lease
         do {
             leased = try await lease()
         } catch {
-            end(domain, number, nil)
+            end(domain, turn, nil)
             throw error
         }
-        begin(domain, number)
-        let answer = CallAnswer<Value>(clock: clock)
+        begin(domain, turn)
+        let answer = CallAnswer<Value>()
         return try await answer.wait(
-            atMost: limit,
+            atMost: limit, clock,
             else: "domain \(domain.name) does not answer: \(name) has been out for \(limit.rounded), its effect is not known",
             ifCancelled: Self.givenUp(name, domain)
         ) {
             // Unstructured on purpose: the call outlives a caller who has given up.
             Task { [self] in
                 let result = await call(leased)
-                end(domain, number, result.failure)
-                answer.resolve(result)
+                end(domain, turn, result.failure)
+                answer.resume(result)
             }
         }
     }
@@ -121,115 +107,92 @@ package final class DomainCalls: Sendable {
 }
 
 extension DomainCalls {
+    private typealias Turn = Waiter<HypervisorError?>
+
     /// Waits for the domain's turn.
-    private func turn(_ domain: DomainIdentity, _ name: String) async throws(HypervisorError) -> UInt64 {
-        let number = state.withLock { $0.number() }
-        let refusal = await withTaskCancellationHandler {
-            await withCheckedContinuation { (continuation: CheckedContinuation<HypervisorError?, Never>) in
-                let decided = state.withLock { state -> HypervisorError?? in
-                    if Task.isCancelled { return .some(HypervisorError(.busy, Self.givenUp(name, domain))) }
-                    var entry = state.domains[domain.uuid] ?? Domain(name: domain.name)
-                    defer { state.domains[domain.uuid] = entry }
-                    guard let call = entry.call else {
-                        entry.call = Call(number: number, name: name)
-                        entry.forgetting?.cancel()
-                        entry.forgetting = nil
-                        return .some(nil)
-                    }
-                    if let hang = entry.hang { return .some(refused(hang, call)) }
-                    entry.waiters.append(Waiter(number: number, name: name) { continuation.resume(returning: $0) })
-                    return nil
-                }
-                if let decided { continuation.resume(returning: decided) }
+    private func turn(_ domain: DomainIdentity, _ name: String) async throws(HypervisorError) -> Turn {
+        let givenUp = HypervisorError(.busy, Self.givenUp(name, domain))
+        if Task.isCancelled { throw givenUp }
+        let new = Call(name: name)
+        domains.withLock { domains in
+            var entry = domains[domain.uuid] ?? Domain(name: domain.name)
+            if let call = entry.call {
+                if let hang = entry.hang { new.turn.resume(refused(hang, call)) } else { entry.waiting.append(new) }
+            } else {
+                new.turn.resume(nil)
+                entry.call = new
+                entry.forgetting?.cancel()
+                entry.forgetting = nil
             }
-        } onCancel: {
-            let waiter = state.withLock { state in
-                let index = state.domains[domain.uuid]?.waiters.firstIndex { $0.number == number }
-                return index.flatMap { state.domains[domain.uuid]?.waiters.remove(at: $0) }
-            }
-            waiter?.resume(HypervisorError(.busy, Self.givenUp(name, domain)))
+            domains[domain.uuid] = entry
         }
-        if let refusal { throw refusal }
-        return number
+        if let refusal = await new.turn.value(ifCancelled: givenUp) { throw refusal }
+        return new.turn
     }
 
     /// The call is out from now on.
-    private func begin(_ domain: DomainIdentity, _ number: UInt64) {
-        let timer = clock.schedule(after: limits.patience) { [weak self] in self?.hang(domain, number) }
+    private func begin(_ domain: DomainIdentity, _ turn: Turn) {
+        let timer = clock.schedule(after: limits.patience) { [weak self] in self?.hang(domain, turn) }
         let now = clock.now
-        state.withLock { state in
-            state.domains[domain.uuid]?.call?.since = now
-            state.domains[domain.uuid]?.call?.timer = timer
+        domains.withLock { domains in
+            domains[domain.uuid]?.call?.since = now
+            domains[domain.uuid]?.call?.timer = timer
         }
     }
 
     /// The call has been out for too long.
-    private func hang(_ domain: DomainIdentity, _ number: UInt64) {
-        let (begun, waiters) = state.withLock { state -> (HungDomain?, [@Sendable () -> Void]) in
-            guard var entry = state.domains[domain.uuid], let call = entry.call, call.number == number, let since = call.since
-            else {
-                return (nil, [])
+    private func hang(_ domain: DomainIdentity, _ turn: Turn) {
+        let begun = domains.withLock { domains -> HungDomain? in
+            guard var entry = domains[domain.uuid], let call = entry.call, call.turn === turn, let since = call.since else {
+                return nil
             }
             let isNew = entry.hang == nil
             let hang = entry.hang ?? HungDomain(name: entry.name, call: call.name, since: since)
+            for waiting in entry.waiting { waiting.turn.resume(refused(hang, call)) }
             entry.hang = hang
-            let refusal = refused(hang, call)
-            let waiters = entry.waiters.map { waiter -> @Sendable () -> Void in { waiter.resume(refusal) } }
-            entry.waiters = []
-            state.domains[domain.uuid] = entry
-            return (isNew ? hang : nil, waiters)
+            entry.waiting = []
+            domains[domain.uuid] = entry
+            return isNew ? hang : nil
         }
-        if let begun {
-            logger.warning(
-                "domain \(begun.name) does not answer: \(begun.call) has been out for \(limits.patience.rounded)",
-                metadata: ["instance": "\(domain.uuid)"])
-        }
-        waiters.forEach { $0() }
+        guard let begun else { return }
+        logger.warning(
+            "domain \(begun.name) does not answer: \(begun.call) has been out for \(limits.patience.rounded)",
+            metadata: ["instance": "\(domain.uuid)"])
     }
 
     /// The call came back, or was not made: the next one's turn.
-    private func end(_ domain: DomainIdentity, _ number: UInt64, _ error: HypervisorError?) {
+    private func end(_ domain: DomainIdentity, _ turn: Turn, _ error: HypervisorError?) {
         // libvirt's lock time-out: somebody else's call on the domain hangs.
         let staysHung = error?.code == .busy
-        let now = clock.now
-        let (over, next) = state.withLock { state -> (HungDomain?, (@Sendable () -> Void)?) in
-            guard var entry = state.domains[domain.uuid], let call = entry.call, call.number == number else { return (nil, nil) }
+        let over = domains.withLock { domains -> HungDomain? in
+            guard var entry = domains[domain.uuid], let call = entry.call, call.turn === turn else { return nil }
             call.timer?.cancel()
-            entry.call = nil
             var over: HungDomain?
-            // A turn that ended before a call was made tells nothing.
+            // A turn that ended before a call was made says nothing.
             if call.since != nil, !staysHung {
                 over = entry.hang
                 entry.hang = nil
             }
-            var next: (@Sendable () -> Void)?
-            if !entry.waiters.isEmpty {
-                let waiter = entry.waiters.removeFirst()
-                entry.call = Call(number: waiter.number, name: waiter.name)
-                next = { waiter.resume(nil) }
+            // Those that have given up are passed over.
+            let next = entry.waiting.firstIndex { $0.turn.resume(nil) }
+            entry.call = next.map { entry.waiting[$0] }
+            entry.waiting.removeFirst(next.map { $0 + 1 } ?? entry.waiting.count)
+            if entry.call == nil, entry.hang != nil {
+                entry.forgetting = clock.schedule(after: limits.memory) { [weak self] in self?.forget(domain) }
             }
-            if entry.call == nil, entry.hang == nil {
-                state.domains[domain.uuid] = nil
-            } else {
-                if entry.call == nil {
-                    entry.forgetting = clock.schedule(after: limits.memory) { [weak self] in self?.forget(domain) }
-                }
-                state.domains[domain.uuid] = entry
-            }
-            return (over, next)
+            domains[domain.uuid] = entry.call == nil && entry.hang == nil ? nil : entry
+            return over
         }
-        if let over {
-            logger.notice(
-                "domain \(over.name) answers again, after \((now - over.since).rounded)", metadata: ["instance": "\(domain.uuid)"]
-            )
-        }
-        next?()
+        guard let over else { return }
+        logger.notice(
+            "domain \(over.name) answers again, after \((clock.now - over.since).rounded)",
+            metadata: ["instance": "\(domain.uuid)"])
     }
 
     private func forget(_ domain: DomainIdentity) {
-        let hang = state.withLock { state -> HungDomain? in
-            guard let entry = state.domains[domain.uuid], entry.call == nil else { return nil }
-            state.domains[domain.uuid] = nil
+        let hang = domains.withLock { domains -> HungDomain? in
+            guard let entry = domains[domain.uuid], entry.call == nil else { return nil }
+            domains[domain.uuid] = nil
             return entry.hang
         }
         guard let hang else { return }

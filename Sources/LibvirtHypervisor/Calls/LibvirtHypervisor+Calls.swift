@@ -1,3 +1,4 @@
+import Basics
 import Libvirt
 import VolumeSwap
 
@@ -109,14 +110,14 @@ extension LibvirtHypervisor {
         _ name: String, _ connection: LibvirtConnection,
         _ body: @escaping @Sendable (LibvirtConnection) async throws(LibvirtError) -> Value
     ) async throws(HypervisorError) -> Value {
-        let answer = CallAnswer<Value>(clock: clock)
+        let answer = CallAnswer<Value>()
         return try await answer.wait(
-            atMost: Self.lookUpLimit, else: "libvirt has not answered \(name) for \(Self.lookUpLimit.rounded)",
+            atMost: Self.lookUpLimit, clock, else: "libvirt has not answered \(name) for \(Self.lookUpLimit.rounded)",
             ifCancelled: "\(name) was given up"
         ) {
             Task {
                 let result = await Result(of: { () async throws(LibvirtError) in try await body(connection) })
-                answer.resolve(result.mapError { HypervisorError($0) })
+                answer.resume(result.mapError { HypervisorError($0) })
             }
         }
     }

@@ -1,3 +1,4 @@
+import Basics
 import Libvirt
 package import Logging
 import Synchronization
@@ -7,8 +8,7 @@ package import VolumeSwap
 package final class LibvirtLink: Sendable {
     private struct State {
         var connection: LibvirtConnection?
-        var waiters: [UInt64: CheckedContinuation<LibvirtConnection?, Never>] = [:]
-        var nextWaiter: UInt64 = 0
+        var waiters = Waiters<LibvirtConnection?>()
         var lastError: String?
     }
 
@@ -30,11 +30,11 @@ package final class LibvirtLink: Sendable {
 
     /// Runs until the task is cancelled, then closes the connection.
     package func run() async {
-        var pause = Duration.milliseconds(100)
+        var backoff = Backoff(first: .milliseconds(100), longest: .seconds(5))
         while !Task.isCancelled {
             do {
                 let connection = try await LibvirtConnection.open(uri: uri, logger: logger)
-                pause = .milliseconds(100)
+                backoff.reset()
                 logger.info("connected to libvirt", metadata: ["uri": "\(uri)"])
                 publish(connection)
                 _ = try? await connection.waitUntilClosed()
@@ -46,38 +46,17 @@ package final class LibvirtLink: Sendable {
                 state.withLock { $0.lastError = error.description }
                 logger.error("cannot connect to libvirt: \(error)", metadata: ["uri": "\(uri)"])
             }
-            guard (try? await Task.sleep(for: pause)) != nil else { break }  // a bounded back-off
-            pause = min(pause * 2, .seconds(5))
+            guard (try? await Task.sleep(for: backoff.pause())) != nil else { break }
         }
-        let waiters = state.withLock { state in
-            defer { state.waiters = [:] }
-            return state.waiters
-        }
-        for waiter in waiters.values { waiter.resume(returning: nil) }
+        state.withLock { $0.waiters.resumeAll(nil) }
     }
 
     /// The open connection, waiting for one.
     ///
     /// - Throws: `CancellationError` when the waiting task is cancelled or the link has ended.
     func connection() async throws(CancellationError) -> LibvirtConnection {
-        let number = state.withLock { state in
-            state.nextWaiter += 1
-            return state.nextWaiter
-        }
-        let connection = await withTaskCancellationHandler {
-            await withCheckedContinuation { continuation in
-                let ready = state.withLock { state -> LibvirtConnection?? in
-                    if let connection = state.connection { return .some(connection) }
-                    if Task.isCancelled { return .some(nil) }
-                    state.waiters[number] = continuation
-                    return nil
-                }
-                if let ready { continuation.resume(returning: ready) }
-            }
-        } onCancel: {
-            state.withLock { $0.waiters.removeValue(forKey: number) }?.resume(returning: nil)
-        }
-        guard let connection else { throw CancellationError() }
+        let waiter = state.withLock { state in state.connection.map { Waiter($0) } ?? state.waiters.add() }
+        guard let connection = await waiter.value(ifCancelled: nil) else { throw CancellationError() }
         return connection
     }
 
@@ -92,13 +71,11 @@ package final class LibvirtLink: Sendable {
     }
 
     private func publish(_ connection: LibvirtConnection) {
-        let waiters = state.withLock { state in
+        state.withLock { state in
             state.connection = connection
             state.lastError = nil
-            defer { state.waiters = [:] }
-            return state.waiters
+            state.waiters.resumeAll(connection)
         }
-        for waiter in waiters.values { waiter.resume(returning: connection) }
     }
 
     private func retract() {

@@ -1,3 +1,4 @@
+import Basics
 import Dispatch
 import Synchronization
 
@@ -67,16 +68,16 @@ final class ProbePool: Sendable {
     func ask<Value: Sendable>(
         _ path: String, patience: Duration, _ work: @escaping @Sendable () -> Value
     ) async -> Value? {
-        await withCheckedContinuation { (continuation: CheckedContinuation<Value?, Never>) in
-            let probe = Probe(path: path, patience: patience) { [self] probe in
-                let value = work()
-                if end(probe) { continuation.resume(returning: value) }
-            } giveUp: {
-                continuation.resume(returning: nil)
-            }
-            state.withLock { $0.waiting.append(probe) }
-            startWaiting()
+        let answer = Waiter<Value?>()
+        let probe = Probe(path: path, patience: patience) { [self] probe in
+            let value = work()
+            if end(probe) { answer.resume(value) }
+        } giveUp: {
+            answer.resume(nil)
         }
+        state.withLock { $0.waiting.append(probe) }
+        startWaiting()
+        return await answer.value()
     }
 
     private func startWaiting() {
