@@ -55,7 +55,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.6.3"),
         .package(url: "https://github.com/apple/swift-metrics", from: "2.7.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
-        .package(url: "https://github.com/apple/swift-system", from: "1.5.0"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.7.0"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.8.0"),
@@ -79,7 +79,7 @@ let package = Package(
         module("SwapBus", ["Basics", "JSON", "OsloMessaging", "VolumeSwap", "Observability", .collections, .logging, .metrics]),
         module("Observability", ["Basics", "JSON", .logging, .metrics, .nioCore, .nioHTTP1, .nioPosix]),
         module("Settings", ["Observability", .yams, .logging]),
-        module("LibvirtHypervisor", ["Basics", "JSON", "Libvirt", "VolumeSwap", .collections, .logging]),
+        module("LibvirtHypervisor", ["Basics", "JSON", "Libvirt", "VolumeSwap", .collections, .logging, .system]),
         module("DryRun", ["Basics", "JSON", "VolumeSwap", "Settings", .collections]),
         module(
             "Daemon",

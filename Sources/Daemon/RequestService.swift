@@ -50,8 +50,8 @@ struct RequestService: Service {
         { [bus, busHealth, server, journal, choice] in
             [
                 busHealth.check(bus.transport, server, oldestUnconfirmed: bus.confirms.oldestUnconfirmed),
-                JournalHealth.verdict(oldestWait: journal.oldestWait),
-                LibvirtHealth.verdict(choice),
+                .journal(oldestWait: journal.oldestWait),
+                .libvirt(choice),
                 // Optional, so never a reason not to be ready.
                 HealthCheck("notifications", ok: true, detail: bus.notifications?.problem ?? ""),
             ]

@@ -68,7 +68,9 @@ package struct Worker {
         let choice = try HypervisorChoice(configuration: configuration.hypervisor, logger: logger)
         let bus = try Bus(configuration: configuration.bus, logger: logger)
         guard let journal = try await openJournal() else { return }
-        let service = makeService(journal, choice, bus)
+        let service = choice.service(
+            swapSettings(journal, choice), progressInterval: configuration.daemon.progressInterval, journal: journal,
+            replies: bus.replies, failures: bus.failures, notifier: bus.notifications?.notifier, logger: logger)
         let requests = RequestService(
             bus: bus, service: service, journal: journal, choice: choice, health: health,
             drainGrace: min(.seconds(5), configuration.daemon.drainTimeout / 2), logger: logger)
@@ -115,20 +117,12 @@ package struct Worker {
         return try await opening.value
     }
 
-    private func makeService(_ journal: SQLiteJournal, _ choice: HypervisorChoice, _ bus: Bus) -> SwapService {
+    private func swapSettings(_ journal: SQLiteJournal, _ choice: HypervisorChoice) -> SwapSettings {
         var settings = choice.settings(configuration)
         #if DEBUG
             let hook = TestStop.hook(stateDirectory: configuration.daemon.stateDirectory, journal)
             if let hook { settings.onPhase = hook }
         #endif
-        let reporter = SwapReporter(
-            notifier: bus.notifications?.notifier, failures: bus.failures, hypervisor: choice.hypervisor.kind,
-            progressInterval: configuration.daemon.progressInterval, logger: logger)
-        let environment = SwapEnvironment(
-            hypervisor: choice.hypervisor, connector: choice.connector, journal: journal, settings: settings, observer: reporter,
-            logger: logger)
-        return SwapService(environment: environment) { record, replyTo, outcome in
-            await bus.replies.deliver(record, replyTo, outcome, failures: bus.failures)
-        }
+        return settings
     }
 }

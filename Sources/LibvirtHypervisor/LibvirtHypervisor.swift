@@ -73,6 +73,14 @@ package struct LibvirtHypervisor: Hypervisor {
         }
     }
 
+    package func isAutostarted(_ domain: DomainIdentity) async throws(HypervisorError) -> Bool {
+        try await reading(domain, "getAutostart") { (domain) throws(LibvirtError) in try await domain.isAutostarted() }
+    }
+
+    package func setAutostart(_ domain: DomainIdentity) async throws(HypervisorError) {
+        try await writing(domain, "setAutostart") { (domain) throws(LibvirtError) in try await domain.setAutostart(true) }
+    }
+
     package func setRecoveryMetadata(_ domain: DomainIdentity, _ element: String?) async throws(HypervisorError) {
         try await writing(domain, "setMetadata") { (domain) throws(LibvirtError) in
             do throws(LibvirtError) {
@@ -101,11 +109,21 @@ package struct LibvirtHypervisor: Hypervisor {
         }
     }
 
+    // MARK: Which volume is which, by this host's word
+
     package func inspect(path: String) async throws(HypervisorError) -> PathDescription? { try await host.inspect(path) }
 
     package func luksPayloadOffset(path: String) async throws(HypervisorError) -> Int64? {
         try await host.luksPayloadOffset(path)
     }
+
+    package func look(at path: String, of owner: PathOwner) async -> PathAnswer { await host.look(at: path, of: owner) }
+
+    package func addresses(ofHost name: String) async -> [String] { await HostAddresses().addresses(of: name) }
+
+    package func isHeldByHost(path: String) async throws(HypervisorError) -> Bool { try await host.isHeld(path) }
+
+    package func luksUUID(path: String) async throws(HypervisorError) -> String? { try await host.luksUUID(path) }
 
     /// The namespace of pivotd's element in a domain's metadata.
     private static let metadataURI = "urn:pivotd:swap:1"

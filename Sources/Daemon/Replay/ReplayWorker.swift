@@ -61,7 +61,11 @@ package struct ReplayWorker: Sendable {
     ) async throws -> Value {
         let failures = NovaFailure(module: configuration.bus.failureModule)
         let replies = ReplyPublisher(publisher: target.transport, logger: logger)
-        let service = makeService(journal, replies, failures)
+        var settings = choice.settings(configuration)
+        if choice.isInstant { settings.maxConcurrentSwaps = max(settings.maxConcurrentSwaps, Self.instantSwaps) }
+        let service = choice.service(
+            settings, progressInterval: configuration.daemon.progressInterval, journal: journal, replies: replies,
+            failures: failures, logger: logger)
         let endpoint = SwapEndpoint(service: service, failures: failures) {}
         let server = RPCServer(
             transport: target.transport, endpoint: endpoint, replies: replies,
@@ -111,19 +115,5 @@ package struct ReplayWorker: Sendable {
             try await group.next()
         }
         try Task.checkCancellation()
-    }
-
-    private func makeService(_ journal: SQLiteJournal, _ replies: ReplyPublisher, _ failures: NovaFailure) -> SwapService {
-        let reporter = SwapReporter(
-            notifier: nil, failures: failures, hypervisor: choice.hypervisor.kind,
-            progressInterval: configuration.daemon.progressInterval, logger: logger)
-        var settings = choice.settings(configuration)
-        if choice.isInstant { settings.maxConcurrentSwaps = max(settings.maxConcurrentSwaps, Self.instantSwaps) }
-        let environment = SwapEnvironment(
-            hypervisor: choice.hypervisor, connector: choice.connector, journal: journal, settings: settings, observer: reporter,
-            logger: logger)
-        return SwapService(environment: environment) { record, replyTo, outcome in
-            await replies.deliver(record, replyTo, outcome, failures: failures)
-        }
     }
 }

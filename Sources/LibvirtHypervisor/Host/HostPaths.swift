@@ -1,4 +1,5 @@
 import Glibc
+import SystemPackage
 import VolumeSwap
 
 /// What the host's file system says of a path. Slow storage blocks a thread of its own, never a task's.
@@ -47,13 +48,15 @@ struct HostPaths: Sendable {
     /// nothing.
     func isHeld(_ path: String) async throws(HypervisorError) -> Bool {
         try await ask(path) { () throws(HypervisorError) in
-            let descriptor = unsafe open(path, O_RDONLY | O_EXCL | O_CLOEXEC | O_NONBLOCK)
-            guard descriptor < 0 else {
-                close(descriptor)
+            do {
+                try FileDescriptor.open(FilePath(path), .readOnly, options: [.exclusiveCreate, .closeOnExec, .nonBlocking])
+                    .close()
                 return false
+            } catch Errno.resourceBusy {
+                return true
+            } catch {
+                throw HypervisorError(.other, "cannot open \(path): \(error)")
             }
-            guard errno == EBUSY else { throw Self.error("cannot open \(path)") }
-            return true
         }
     }
 
@@ -79,41 +82,40 @@ struct HostPaths: Sendable {
 
     private static func look(_ path: String, _ devices: BlockDevices) throws(HypervisorError) -> PathDescription? {
         guard let canonical = FilePaths.resolve(path) else {
-            if errno == ENOENT || errno == ENOTDIR { return nil }
-            throw error("cannot resolve \(path)")
+            let number = Errno(rawValue: errno)
+            if number == .noSuchFileOrDirectory || number == .notDirectory { return nil }
+            throw HypervisorError(.other, "cannot resolve \(path): \(number)")
         }
-        var info = stat()
-        guard unsafe stat(canonical, &info) == 0 else {
-            if errno == ENOENT { return nil }
-            throw error("cannot look at \(canonical)")
+        let status: Stat
+        do {
+            status = try Stat(FilePath(canonical))
+        } catch Errno.noSuchFileOrDirectory {
+            return nil
+        } catch {
+            throw HypervisorError(.other, "cannot look at \(canonical): \(error)")
         }
         let names = FilePaths.names(path)
-        guard info.st_mode & S_IFMT == S_IFBLK else {
-            let kind: PathDescription.Kind = info.st_mode & S_IFMT == S_IFREG ? .file : .other
+        guard status.type == .blockSpecial else {
+            let isFile = status.type == .regular
             return PathDescription(
-                kind: kind, bytes: kind == .file ? Int64(info.st_size) : 0, canonicalPath: canonical, names: names,
-                deviceNumber: nil, fileID: .init(device: UInt64(info.st_dev), inode: UInt64(info.st_ino)))
+                kind: isFile ? .file : .other, bytes: isFile ? status.size : 0, canonicalPath: canonical, names: names,
+                deviceNumber: nil, fileID: .init(device: UInt64(status.deviceID.rawValue), inode: UInt64(status.inode.rawValue)))
         }
         var place = PathDescription(
-            kind: .block, bytes: 0, canonicalPath: canonical, names: names, deviceNumber: UInt64(info.st_rdev))
+            kind: .block, bytes: 0, canonicalPath: canonical, names: names, deviceNumber: UInt64(status.specialDeviceID.rawValue))
         devices.describe(&place)
         return place
     }
 
     private static func blockDeviceSize(_ path: String) throws(HypervisorError) -> Int64 {
-        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-        guard descriptor >= 0 else { throw error("cannot open \(path)") }
-        defer { close(descriptor) }
-        let end = lseek(descriptor, 0, SEEK_END)
-        guard end >= 0 else { throw error("cannot find the size of \(path)") }
-        return Int64(end)
-    }
-
-    private static func error(_ what: String) -> HypervisorError {
-        let number = errno
-        var cause = "error \(number)"
-        if let text = unsafe strerror(number) { cause = unsafe String(cString: text) }
-        return HypervisorError(.other, "\(what): \(cause)")
+        var deed = "open"
+        do {
+            let device = try FileDescriptor.open(FilePath(path), .readOnly, options: [.closeOnExec, .nonBlocking])
+            deed = "find the size of"
+            return try device.closeAfter { try device.seek(offset: 0, from: .end) }
+        } catch {
+            throw HypervisorError(.other, "cannot \(deed) \(path): \(error)")
+        }
     }
 }
 
@@ -159,11 +161,13 @@ struct LUKSHeader {
     var uuid: String
 
     init?(path: String) {
-        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-        guard descriptor >= 0 else { return nil }
-        defer { close(descriptor) }
+        guard let file = try? FileDescriptor.open(FilePath(path), .readOnly, options: [.closeOnExec, .nonBlocking]) else {
+            return nil
+        }
         var header = [UInt8](repeating: 0, count: 208)
-        let count = unsafe header.withUnsafeMutableBytes { unsafe pread(descriptor, $0.baseAddress, $0.count, 0) }
+        let count = try? file.closeAfter {
+            unsafe try header.withUnsafeMutableBytes { unsafe try file.read(fromAbsoluteOffset: 0, into: $0) }
+        }
         guard count == header.count, header.starts(with: Array("LUKS".utf8) + [0xBA, 0xBE]) else { return nil }
         if header[6] == 0, header[7] == 1 { payloadOffset = header[104..<108].reduce(0) { $0 << 8 | Int64($1) } * 512 }
         uuid = String(decoding: header[168..<208].prefix { $0 != 0 }, as: UTF8.self)
