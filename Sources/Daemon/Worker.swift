@@ -11,7 +11,7 @@ package import Settings
 import SwapBus
 import VolumeSwap
 
-/// `pivotd run`: consumes until it is told to stop.
+/// `pivotd run`: consumes until SIGTERM or SIGINT.
 ///
 /// Start-up order: open the journal, take the unfinished tasks up, connect to libvirt, consume. It stops in the reverse order, within `drain_timeout_s`.
 package struct Worker {
@@ -101,7 +101,7 @@ package struct Worker {
         await journal.close()
     }
 
-    /// nil when told to stop before it is open.
+    /// - Returns: nil when a stop is requested before it is open.
     private func openJournal() async throws -> SQLiteJournal? {
         let directory = configuration.daemon.stateDirectory
         let systemd = SystemdNotifier()

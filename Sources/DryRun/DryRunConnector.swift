@@ -1,6 +1,6 @@
 package import VolumeSwap
 
-/// Connects volumes to a host made of nothing.
+/// Gives every volume a path on the simulated host.
 package struct DryRunConnector: VolumeConnector {
     package init() {}
 

@@ -16,14 +16,14 @@ struct DryRunCopy: Sendable {
     /// Bytes that were copied when the rate was last set.
     var base: Int64 = 0
     var since: ContinuousClock.Instant
-    /// bytes/s; nil copies in no time.
+    /// bytes/s; nil copies instantly.
     var rate: Double?
     /// Where it stops for good, by a rule.
     var stopsAt: Int64?
     var refusals = 0
     /// What it was asked to end with; libvirt's word for it in `<mirror ready=…>`.
     var ending: DryRunEnding?
-    /// Tells this copy from a later one of the same disk.
+    /// Distinguishes this copy from a later one of the same disk.
     var number: UInt64
 
     func cursor(at now: ContinuousClock.Instant) -> Int64 {
@@ -74,13 +74,13 @@ struct DryRunDiskFacts: Sendable {
 
 /// A domain's stored configuration.
 enum DryRunDefinition: Sendable {
-    /// As it was made up.
+    /// As it was created.
     case disks([DryRunDisk])
     /// As it was defined.
     case xml(String)
 }
 
-/// A domain made of nothing.
+/// A simulated domain.
 struct DryRunDomain: Sendable {
     var identity: DomainIdentity
     var disks: [DryRunDisk]

@@ -3,12 +3,12 @@ package import Settings
 import Synchronization
 package import VolumeSwap
 
-/// The `dry-run:` hypervisor: domains and copies made of nothing, for replays, rehearsals and load tests. The host is never touched.
+/// The `dry-run:` hypervisor: simulated domains and copies, for replays, rehearsals and load tests. The host is never touched.
 ///
 /// Without a list of domains every instance is there, running, with the disk and the old volume of the request that was expected
-/// last. So many domains are remembered as ``capacity`` says; those used longest ago are forgotten first.
+/// last. At most ``capacity`` domains are remembered; those used longest ago are forgotten first.
 package final class DryRunHypervisor: Hypervisor {
-    /// How many made-up domains, and sizes of volumes that differ from the usual, are remembered.
+    /// Upper bound on remembered domains, and on remembered sizes that differ from the default.
     static let capacity = 2048
 
     struct State {
@@ -29,7 +29,7 @@ package final class DryRunHypervisor: Hypervisor {
     let state: Mutex<State>
     private let mountPointBase: String
 
-    /// - Parameter mountPointBase: where the messages' mounted shares are said to be.
+    /// - Parameter mountPointBase: the directory in the paths of mounted shares.
     /// - Throws: ``ConfigurationError`` when the list of domains cannot be read.
     package init(options: DryRunOptions, mountPointBase: String = "/var/lib/nova/mnt") throws(ConfigurationError) {
         self.options = options
@@ -46,9 +46,9 @@ package final class DryRunHypervisor: Hypervisor {
         self.state = Mutex(state)
     }
 
-    /// Makes the domain of a request up, with the disk on the request's old volume. To be called before the swap is prepared.
+    /// Creates the domain that a request names, with the disk on the request's old volume. To be called before the swap is prepared.
     ///
-    /// A disk that is on the old or the new volume already, or is being copied, stays as it is. With a list of domains nothing is made up.
+    /// A disk that is on the old or the new volume already, or is being copied, stays as it is. With a list of domains nothing is created.
     package func expect(_ request: SwapRequest) {
         guard options.domainsFile == nil, let old = place(request.oldConnection, "old_connection_info") else { return }
         let new = place(request.newConnection, "new_connection_info")
@@ -107,7 +107,7 @@ package final class DryRunHypervisor: Hypervisor {
 
     static func location(path: String) -> VolumeLocation { path.hasPrefix("/dev/") ? .block(path) : .file(path) }
 
-    /// An instance known by name alone gets a UUID made of its name.
+    /// An instance known by name alone gets a UUID derived from its name.
     static func identity(_ instance: InstanceReference) -> DomainIdentity {
         let name = instance.name ?? "instance-\((instance.uuid ?? "").prefix(8))"
         if let uuid = instance.uuid { return DomainIdentity(uuid: uuid, name: name) }
@@ -188,7 +188,7 @@ extension DryRunHypervisor {
         try with(domain) { domain throws(HypervisorError) in domain.metadata }
     }
 
-    /// The domains of the list. Made-up ones are left out: what is made of nothing is in nobody else's way.
+    /// The domains of the list. Those made up for requests are left out: they use no volume.
     package func domains() async throws(HypervisorError) -> [DomainDescription] {
         let domains = state.withLock { state in options.domainsFile == nil ? [] : Array(state.domains.values) }
         var descriptions: [DomainDescription] = []

@@ -3,22 +3,23 @@ package import Settings
 
 /// What a `dry-run:` URI asks for: `dry-run:?rate=200&domains=FILE&fail=instance:UUID,pivot&size=10&persistent=no`.
 package struct DryRunOptions: Sendable, Equatable {
-    /// The copy rate in MiB/s; nil copies in no time, whatever bandwidth is asked for.
+    /// The copy rate in MiB/s; nil copies instantly, whatever bandwidth is asked for.
     package var rateMiBs: Double?
-    /// A file that lists the only domains there are; nil makes up every domain that is asked for.
+    /// A file that lists the only domains there are; with nil every domain that is asked for exists.
     package var domainsFile: String?
-    /// The size in GiB of volumes that nothing else is known of.
+    /// The size in GiB of volumes of unknown size.
     package var sizeGiB: Int64 = 1
-    /// False makes up transient domains.
+    /// Whether domains that are not listed are persistent.
     package var isPersistent = true
+    /// Failures to rehearse: the first that matches applies.
     package var rules: [DryRunRule] = []
 
     package init() {}
 
-    /// Whether a dry run is meant, be it written well or not: none of libvirt's URIs begins so.
+    /// Whether a dry run is meant, well-formed or not: no URI of libvirt begins like that.
     package static func isMeant(by uri: String) -> Bool { uri.hasPrefix("dry-run") }
 
-    /// - Throws: ``ConfigurationError`` naming every part that is wrong.
+    /// - Throws: ``ConfigurationError`` with a line for each part that is wrong.
     package init(uri: String) throws(ConfigurationError) {
         guard uri == "dry-run:" || uri.hasPrefix("dry-run:?") else {
             throw ConfigurationError(problems: ["libvirt_uri '\(uri)': a dry run is dry-run: or dry-run:?KEY=VALUE"])

@@ -30,11 +30,16 @@ package enum DryRunStep: String, Sendable, CaseIterable {
 /// all disks, always the same ones. Without a step the copy fails.
 package struct DryRunRule: Sendable, Equatable {
     package var step = DryRunStep.copy
+    /// A UUID or a name, in lower case.
     package var instance: String?
+    /// The target, such as `vdb`.
     package var disk: String?
+    /// An id, a path, or a part of one.
     package var volume: String?
+    /// From 0 to 1.
     package var share: Double?
 
+    /// - Throws: ``ConfigurationError`` with what is wrong, and what would be right.
     package init(parsing text: String) throws(ConfigurationError) {
         let parts = text.split(separator: ",")
         guard !parts.isEmpty else { throw ConfigurationError(problems: ["says nothing; give instance:UUID or a step"]) }

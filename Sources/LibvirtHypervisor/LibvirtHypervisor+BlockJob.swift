@@ -2,6 +2,7 @@ import Libvirt
 package import VolumeSwap
 
 extension LibvirtHypervisor {
+    /// `virDomainBlockRebase`; the start may take as long as the new volume takes to open.
     package func blockRebase(_ domain: DomainIdentity, disk: String, _ copy: RebaseCopy) async throws(HypervisorError) {
         var flags: BlockRebaseFlags = [.copy, .reuseExternal]
         if copy.isBlockDevice { flags.insert(.copyDevice) }
@@ -12,6 +13,7 @@ extension LibvirtHypervisor {
         }
     }
 
+    /// `virDomainBlockCopy`, likewise.
     package func blockCopy(_ domain: DomainIdentity, disk: String, _ copy: BlockCopy) async throws(HypervisorError) {
         var flags: BlockCopyFlags = [.reuseExternal, .transientJob]
         if copy.synchronousWrites { flags.insert(.synchronousWrites) }

@@ -2,9 +2,10 @@ import Libvirt
 package import VolumeSwap
 
 extension LibvirtHypervisor {
-    /// How many domains are read at a time: fewer than libvirtd works on for one connection.
+    /// Domains that are read side by side: fewer than libvirtd works on for one connection.
     private static let readers = 4
 
+    /// `virConnectListAllDomains`, then `virDomainGetXMLDesc` of each. A domain that has gone meanwhile is left out.
     package func domains() async throws(HypervisorError) -> [DomainDescription] {
         let (active, stored) = try await read("listAllDomains") { (connection) throws(LibvirtError) in
             (try await connection.domains(active: true), try await connection.domains(persistent: true))

@@ -4,6 +4,7 @@ import OrderedCollections
 package import VolumeSwap
 
 extension LibvirtHypervisor {
+    /// Events of the domain from one connection after the other; each new one posts `recheck`, since events may have been missed.
     package func subscribe(_ events: HypervisorEvents, to domain: DomainIdentity) async throws(HypervisorError) {
         // Registered before this returns, so that a job started next cannot be missed.
         let first = try await read("events") { (connection) throws(LibvirtError) in connection }

@@ -15,12 +15,14 @@ extension LibvirtHypervisor {
             != nil
     }
 
+    /// `virSecretDefineXML`, then `virSecretSetValue`.
     package func makeSecret(xml: String, uuid: String, value: [UInt8]) async throws(HypervisorError) {
         try await write("secretDefineXML") { (connection) throws(LibvirtError) in
             try await connection.defineSecret(xml: xml).setValue(value)
         }
     }
 
+    /// `virSecretUndefine`; a secret that is gone already is no error.
     package func removeSecret(uuid: String) async throws(HypervisorError) {
         do throws(HypervisorError) {
             try await write("secretUndefine") { (connection) throws(LibvirtError) in

@@ -2,16 +2,21 @@ import Libvirt
 package import Logging
 package import VolumeSwap
 
-/// ``Hypervisor`` over libvirt.
+/// ``Hypervisor`` over libvirt; what libvirt has no call for goes to QEMU's monitor (`QMP/`).
+///
+/// Every call throws ``HypervisorError`` with libvirt's own number and message.
 package struct LibvirtHypervisor: Hypervisor {
+    /// The connection for look-ups and events.
     package let link: LibvirtLink
-    /// One hung guest never holds others: its calls are told apart from theirs.
+    /// Calls that a hung guest may hold: each domain has a turn of its own.
     let calls: DomainCalls
     let allowsMonitorCommands: Bool
     let clock: any SwapClock
     let logger: Logger
     let host = HostPaths()
 
+    /// - Parameter allowsMonitorCommands: whether `virDomainQemuMonitorCommand` may be used. It marks the domain as tainted
+    ///   (`custom-monitor`) in libvirt's log.
     package init(link: LibvirtLink, allowsMonitorCommands: Bool, clock: any SwapClock = SystemClock(), logger: Logger) {
         self.link = link
         self.allowsMonitorCommands = allowsMonitorCommands
@@ -39,6 +44,7 @@ package struct LibvirtHypervisor: Hypervisor {
         }
     }
 
+    /// `virDomainIsActive`, `virDomainIsPersistent`, and what a persistent domain has saved.
     package func status(_ domain: DomainIdentity) async throws(HypervisorError) -> DomainStatus {
         try await reading(domain, "domainIsActive") { (domain) throws(LibvirtError) in
             var status = DomainStatus(isActive: try await domain.isActive(), isPersistent: try await domain.isPersistent())
@@ -60,12 +66,14 @@ package struct LibvirtHypervisor: Hypervisor {
         }
     }
 
+    /// `virDomainDefineXMLFlags`
     package func define(xml: String) async throws(HypervisorError) {
         try await write("defineXML") { (connection) throws(LibvirtError) in
             _ = try await connection.defineDomain(xml: xml)
         }
     }
 
+    /// `virDomainUndefineFlags` with `KEEP_NVRAM`, and from libvirt 8.9 on with `KEEP_TPM`.
     package func undefine(_ domain: DomainIdentity) async throws(HypervisorError) {
         let keepsTPM = try await keepsTPMState()
         try await writing(domain, "undefine") { (domain) throws(LibvirtError) in
@@ -97,6 +105,7 @@ package struct LibvirtHypervisor: Hypervisor {
         }
     }
 
+    /// `virDomainGetBlockInfo`
     package func capacity(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Int64 {
         try await asking(domain, "blockInfo") { (domain) throws(LibvirtError) in
             Int64(clamping: try await domain.blockInfo(disk: disk).capacity)

@@ -3,11 +3,13 @@ import Yams
 
 /// A configuration file: one YAML mapping of keys to scalars and lists. JSON is YAML.
 package struct ConfigurationFile {
+    /// A value, and the line of its key, from 1.
     package struct Entry {
         let value: RawValue
         let line: Int?
     }
 
+    /// In the order of the file; keys without a value are left out.
     package let entries: [(name: String, entry: Entry)]
 
     /// Why a file cannot be read, in one line without its content.
@@ -15,7 +17,7 @@ package struct ConfigurationFile {
         let reason: String
     }
 
-    /// - Throws: ``Failure``
+    /// - Throws: ``Failure`` when it is not YAML, or not a mapping of strings.
     package init(yaml: String) throws(Failure) {
         let root: Node?
         do {

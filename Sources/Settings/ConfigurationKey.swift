@@ -2,9 +2,9 @@
 package struct ConfigurationKey: Sendable, Equatable {
     /// The type of a value and its limits.
     package enum Kind: Sendable, Equatable {
-        /// A text that is not empty.
+        /// A string that is not empty.
         case text
-        /// A text that is not empty and never shown.
+        /// A string that is not empty and never shown.
         case secret
         /// A path; empty, which means none, only where the default is none.
         case path
@@ -29,7 +29,9 @@ package struct ConfigurationKey: Sendable, Equatable {
 
     /// The key in the configuration file: `max_concurrent_swaps`.
     package let name: String
+    /// Its type and limits.
     package let kind: Kind
+    /// Its place in help texts.
     package let section: Section
     /// The default as an operator would write it; empty when there is none.
     package let defaultText: String

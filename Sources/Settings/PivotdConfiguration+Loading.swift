@@ -1,10 +1,11 @@
 import Foundation
 
-/// Everything that is wrong with the configuration, found in one go.
+/// Everything that is wrong with the configuration, found at once.
 package struct ConfigurationError: Error, Equatable, CustomStringConvertible {
     /// One line each: where the setting was given, what was given, what is allowed.
     package let problems: [String]
 
+    /// - Parameter problems: at least one.
     package init(problems: [String]) { self.problems = problems }
 
     package var description: String {

@@ -7,7 +7,9 @@ extension PivotdConfiguration {
         package var left: [String] = []
     }
 
-    /// Takes what can be taken of a configuration that was read later.
+    /// Takes the reloadable keys of a configuration that was read later.
+    ///
+    /// - Returns: what was taken, and what differs and waits for a restart.
     package mutating func adopt(_ new: PivotdConfiguration) -> Change {
         var change = Change()
         var given = given

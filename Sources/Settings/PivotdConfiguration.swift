@@ -1,4 +1,4 @@
-/// All settings of pivotd, checked.
+/// All settings of pivotd, checked. What a property means is said where its key is read, in the key's help.
 ///
 /// Every key can be given in the configuration file (YAML, so JSON too), as the environment variable `PIVOTD_KEY` and as the
 /// flag `--key`; flags win over the environment, that over the file. ``load(flags:environment:)`` puts the layers together.

@@ -1,4 +1,4 @@
-/// A text that must not be shown: printing, dumping or interpolating it gives `***`.
+/// A string that must not be shown: printing, dumping or interpolating it gives `***`.
 package struct Secret: Sendable, Equatable {
     private let text: String
 
@@ -6,7 +6,7 @@ package struct Secret: Sendable, Equatable {
         self.text = text
     }
 
-    /// The text itself, for the one place that needs it.
+    /// The string itself, for the one place that needs it.
     package func reveal() -> String { text }
 }
 

@@ -7,7 +7,7 @@ import VolumeSwap
 /// Opens the journal of a worker. A disk that is full, read-only or failing may get well, so it is waited for as the broker is.
 struct JournalOpening: Sendable {
     let logger: Logger
-    /// Told what is waited for.
+    /// Called with what is waited for.
     let onWait: @Sendable (String) -> Void
     let open: @Sendable () async throws(JournalError) -> SQLiteJournal
 

@@ -12,7 +12,7 @@ import VolumeSwap
 /// The worker of `pivotd run` without a broker: server, endpoint, service, journal and hypervisor are the same, the transport is
 /// in this process.
 package struct ReplayWorker: Sendable {
-    /// Swaps at a time where copies take none: there is no load to bound, and what is journaled together needs one transaction.
+    /// Concurrent swaps where copies are instant: there is no load to bound, and what is journaled together needs one transaction.
     private static let instantSwaps = 128
     private static let connectTimeout = Duration.seconds(10)
 
@@ -29,7 +29,7 @@ package struct ReplayWorker: Sendable {
         choice = try HypervisorChoice(configuration: configuration.hypervisor, logger: logger)
     }
 
-    /// Whether the hypervisor is made of nothing.
+    /// Whether the hypervisor is simulated.
     package var isDryRun: Bool { choice.isDryRun }
 
     /// Serves while the work runs.
@@ -100,7 +100,7 @@ package struct ReplayWorker: Sendable {
         }
     }
 
-    /// Waits for libvirt, but not for ever: who replays wants to hear that it is not there.
+    /// Waits for libvirt, but not forever: a replay should fail when it is not there.
     private func connect() async throws {
         guard let link = choice.link else { return }
         try await withThrowingTaskGroup(of: Void.self) { [choice, uri = configuration.hypervisor.libvirtURI] group in

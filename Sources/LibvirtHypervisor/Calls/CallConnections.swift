@@ -6,9 +6,9 @@ import VolumeSwap
 
 /// Connections for the calls that may hang, apart from the one for look-ups and events.
 ///
-/// libvirtd works on 5 calls of one connection at a time (`max_client_requests`), so that five hung ones would stop all that comes
-/// over it. It has 20 workers for all its clients (`max_workers`), so the connections are few too: some workers are left for others
-/// when every call here hangs.
+/// libvirtd works on 5 calls of a connection at a time (`max_client_requests`): five hung ones would stop everything on it. It has 20
+/// workers for all clients (`max_workers`), so the connections are few too: when every call here hangs, some workers are left for
+/// others.
 final class CallConnections: Sendable {
     /// The part of a connection that one call takes up.
     struct Lease: Sendable {

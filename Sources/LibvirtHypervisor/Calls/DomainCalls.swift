@@ -5,9 +5,11 @@ package import VolumeSwap
 
 /// A domain whose libvirt call does not come back.
 package struct HungDomain: Sendable, Hashable {
+    /// The domain's.
     package var name: String
     /// libvirt's name of the call.
     package var call: String
+    /// When the first of its calls that did not come back was made.
     package var since: ContinuousClock.Instant
 }
 
@@ -17,9 +19,10 @@ package struct HungDomain: Sendable, Hashable {
 /// for the lock. libvirtd has few hands for all domains together, so one call is all that a hung domain gets.
 ///
 /// A call that comes while another is out waits for its turn. Once a call is out for longer than ``Limits/patience`` the domain counts
-/// as hung, and until it has answered who else comes is refused at once. A caller waits no longer than it said, or until
-/// its task is cancelled; the call itself stays out then, and the turn with it.
+/// as hung, and further calls are refused at once until it has answered. A caller waits no longer than it asked for, or until
+/// its task is cancelled; the call itself stays out then, and keeps the turn.
 package final class DomainCalls: Sendable {
+    /// Times after which a call, and a hang, count for something else.
     package struct Limits: Sendable {
         /// How long a call may be out before its domain counts as hung.
         package var patience = Duration.seconds(5)

@@ -4,9 +4,9 @@ import VolumeSwap
 
 /// The ways of a call to libvirt.
 ///
-/// Look-ups, configurations and definitions need neither QEMU nor the domain's job lock, and are answered while a domain hangs: they go
-/// over the connection on which events come. All else goes by ``DomainCalls`` over ``CallConnections``. Every call can be given up by cancelling
-/// its task, and has an upper bound after which its caller gets `busy`.
+/// Look-ups, configurations and definitions need neither QEMU nor the domain's job lock and are answered while a domain hangs: they go
+/// over the connection that events arrive on. Everything else goes through ``DomainCalls`` over ``CallConnections``. Every call can be
+/// given up by cancelling its task, and throws `busy` once its time limit has passed.
 extension LibvirtHypervisor {
     /// How long a look-up may take; a libvirtd that gives no sign of life loses its connection before.
     private static let lookUpLimit = Duration.seconds(60)
@@ -15,6 +15,7 @@ extension LibvirtHypervisor {
     /// The start of a copy opens the new volume, which a storage cluster may take long for.
     static let startLimit = Duration.seconds(120)
 
+    /// The domains that do not answer, longest first.
     package var hungDomains: [HungDomain] { calls.hungDomains }
 
     /// A look-up: made again when the connection was lost under it.
@@ -45,7 +46,7 @@ extension LibvirtHypervisor {
         }
     }
 
-    /// As ``read(_:_:)``, of one domain.
+    /// ``read(_:_:)`` of one domain.
     func reading<Value: Sendable>(
         _ identity: DomainIdentity, _ name: String,
         _ body: @escaping @Sendable (LibvirtDomain) async throws(LibvirtError) -> Value

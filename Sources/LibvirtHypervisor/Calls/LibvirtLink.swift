@@ -4,7 +4,7 @@ package import Logging
 import Synchronization
 package import VolumeSwap
 
-/// Keeps a connection to libvirt open: opens it, opens another when it ends, with back-off.
+/// Keeps a connection to libvirt open, and opens another with back-off when it ends.
 package final class LibvirtLink: Sendable {
     private struct State {
         var connection: LibvirtConnection?
@@ -12,18 +12,21 @@ package final class LibvirtLink: Sendable {
         var lastError: String?
     }
 
+    /// libvirt's, such as `qemu:///system`.
     package let uri: String
     /// The connections for calls that may hang; ``connection()`` is for look-ups and events.
     let calls: CallConnections
     private let logger: Logger
     private let state = Mutex(State())
 
+    /// Nothing is opened before ``run()``.
     package init(uri: String, clock: any SwapClock = SystemClock(), logger: Logger) {
         self.uri = uri
         self.logger = logger
         calls = CallConnections(uri: uri, clock: clock, logger: logger)
     }
 
+    /// Whether there is a connection now.
     package var isConnected: Bool { state.withLock { $0.connection != nil } }
     /// Why there is no connection, for the readiness page.
     package var lastError: String? { state.withLock { $0.lastError } }

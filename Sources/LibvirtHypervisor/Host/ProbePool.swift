@@ -2,10 +2,10 @@ import Basics
 import Dispatch
 import Synchronization
 
-/// Asks what may never answer, a dead mount for example, each question on a thread of its own.
+/// Asks questions that may never be answered, of a dead mount for example, each on a thread of its own.
 ///
-/// What has not answered in time keeps its thread until it does. The number of those threads is bounded, and neither such a path nor a
-/// directory with several of them is asked again meanwhile.
+/// A question that is not answered in time keeps its thread until it is. The number of those threads is bounded, and neither such a
+/// path nor a directory with several of them is asked again meanwhile.
 final class ProbePool: Sendable {
     private enum Progress {
         case waiting, running, overdue, done

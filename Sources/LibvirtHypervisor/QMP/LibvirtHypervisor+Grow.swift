@@ -18,6 +18,7 @@ extension LibvirtHypervisor {
         return .supported
     }
 
+    /// The image size of the mirror's storage node; nil without a running job.
     package func mirrorCapacity(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Int64? {
         guard allowsMonitorCommands else { return nil }
         let nodes = BlockNodes(try await monitor(domain, .queryNodes))
@@ -36,6 +37,7 @@ extension LibvirtHypervisor {
         }
     }
 
+    /// - Throws: `unsupported` before QEMU 7.0, without the monitor, or where the copy has no raw node.
     package func unmapZeroes(_ domain: DomainIdentity, disk: String, sliceBytes: Int64?) async throws(HypervisorError) {
         guard case .supported = try await growSupport() else {
             throw HypervisorError(.unsupported, "it needs QEMU 7.0 and its monitor")

@@ -3,8 +3,9 @@ import Libvirt
 import Logging
 package import VolumeSwap
 
-/// What to do about a libvirt whose configuration of a disk is not what QEMU runs: QEMU is asked and told, past libvirt.
+/// Mends a disk that QEMU runs on another volume than libvirt describes, past libvirt.
 extension LibvirtHypervisor {
+    /// `query-block` against the live configuration, twice with a second in between.
     package func hasPivotedUnnoticed(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Bool? {
         guard allowsMonitorCommands else { return nil }
         guard let found = try await running(domain, disk), !found.isDescribed else { return false }
@@ -17,6 +18,9 @@ extension LibvirtHypervisor {
         RunningNode(try await live(domain, disk), devices: try await monitor(domain, .queryBlock))
     }
 
+    /// Asks, sends what ``MirrorBack`` returns, and waits for the job's next event, until both agree.
+    ///
+    /// - Throws: `other` when the mirror fails or pivotd stops, `unsupported` when the old volume cannot be opened again.
     package func mirrorBack(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) {
         var machine = MirrorBack(disk: disk)
         while true {

@@ -29,7 +29,7 @@ struct RunningNode: Sendable, Equatable {
 }
 
 /// Mirrors a disk back onto the volume that libvirt describes, after a pivot that libvirt has not noticed. Pure: what libvirt and
-/// QEMU show goes in, what QEMU is to be told comes out.
+/// QEMU show goes in, the next commands come out.
 struct MirrorBack {
     /// libvirt's view and QEMU's, read one after the other.
     struct Sight: Sendable {
