@@ -25,7 +25,6 @@ extension Target.Dependency {
     static let collections = product(name: "OrderedCollections", package: "swift-collections")
     static let heap = product(name: "HeapModule", package: "swift-collections")
     static let deque = product(name: "DequeModule", package: "swift-collections")
-    static let configuration = product(name: "Configuration", package: "swift-configuration")
     static let grdb = product(name: "GRDB", package: "GRDB.swift")
     static let logging = product(name: "Logging", package: "swift-log")
     static let metrics = product(name: "Metrics", package: "swift-metrics")
@@ -53,11 +52,10 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.3.0"),
-        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: ["YAML"]),
         .package(url: "https://github.com/apple/swift-log", from: "1.6.3"),
         .package(url: "https://github.com/apple/swift-metrics", from: "2.7.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
-        .package(url: "https://github.com/apple/swift-system", from: "1.5.0"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.7.0"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.8.0"),
@@ -80,33 +78,45 @@ let package = Package(
         module("Capture", ["Basics", "CZlib", "JSON", "OsloMessaging", .collections, .logging]),
         module("SwapBus", ["Basics", "JSON", "OsloMessaging", "VolumeSwap", "Observability", .logging, .metrics]),
         module("Observability", ["Basics", "JSON", .logging, .metrics, .nioCore, .nioHTTP1, .nioPosix]),
+        module("Settings", ["Observability", .yams, .logging]),
+        module("LibvirtHypervisor", ["Basics", "JSON", "Libvirt", "VolumeSwap", .logging, .system]),
+        module("DryRun", ["Basics", "JSON", "VolumeSwap", "Settings"]),
         module(
             "Daemon",
             [
                 "Basics", "JSON", "AMQP", "Libvirt", "OsloMessaging", "VolumeSwap", "SwapBus", "Journal", "Capture",
-                "Observability",
-                .configuration, .yams, .logging, .metrics, .serviceLifecycle, .unixSignals, .subprocess, .system,
+                "Observability", "Settings", "LibvirtHypervisor", "DryRun", .logging, .metrics, .serviceLifecycle,
+                .unixSignals,
+                .subprocess, .system,
             ]),
         .executableTarget(
             name: "pivotd",
             dependencies: [
-                "Basics", "JSON", "AMQP", "OsloMessaging", "VolumeSwap", "Capture", "Observability", "Daemon", .argumentParser,
-                .logging, .serviceLifecycle, .unixSignals,
+                "Basics", "JSON", "AMQP", "OsloMessaging", "VolumeSwap", "Capture", "Observability", "Settings", "Daemon",
+                .argumentParser, .logging, .serviceLifecycle, .unixSignals,
             ],
             swiftSettings: settings),
 
+        .target(
+            name: "HypervisorConformance", dependencies: ["VolumeSwap"], path: "Tests/Support/HypervisorConformance",
+            swiftSettings: testSettings),
         tests("BasicsTests", ["Basics"]),
         tests("JSONTests", ["JSON"]),
         tests("AMQPTests", ["AMQP", "Basics", .logging]),
         tests("LibvirtTests", ["Libvirt", .logging]),
         tests("OsloMessagingTests", ["OsloMessaging", "AMQP", "JSON"]),
-        tests("VolumeSwapTests", ["VolumeSwap", "JSON"]),
+        tests("VolumeSwapTests", ["VolumeSwap", "HypervisorConformance", "JSON"]),
         tests("SwapBusTests", ["SwapBus", "VolumeSwap", "OsloMessaging", "JSON"]),
         tests("JournalTests", ["Journal", "VolumeSwap", "JSON", .grdb, .logging]),
         tests("CaptureTests", ["Capture", "OsloMessaging", "JSON"]),
         tests("ObservabilityTests", ["Observability", "JSON", .logging, .metrics]),
+        tests("SettingsTests", ["Settings", "JSON"]),
+        tests(
+            "LibvirtHypervisorTests",
+            ["LibvirtHypervisor", "HypervisorConformance", "Libvirt", "VolumeSwap", "JSON", .logging]),
+        tests("DryRunTests", ["DryRun", "HypervisorConformance", "Settings", "VolumeSwap", "JSON"]),
         tests(
             "DaemonTests",
-            ["Daemon", "AMQP", "Journal", "VolumeSwap", "OsloMessaging", "Observability", "JSON", .configuration, .logging]),
+            ["Daemon", "Settings", "AMQP", "Journal", "VolumeSwap", "OsloMessaging", "Observability", "JSON", .logging]),
     ]
 )

@@ -1,26 +1,31 @@
-package import Logging
-package import VolumeSwap
+import DryRun
+import LibvirtHypervisor
+import Logging
+import OsloMessaging
+import Settings
+import SwapBus
+import VolumeSwap
 
 /// The hypervisor that `libvirt_uri` names, with what goes with it.
-package struct HypervisorChoice: Sendable {
-    package let hypervisor: any Hypervisor
-    package let connector: any VolumeConnector
-    /// nil for a simulated hypervisor.
-    package let link: LibvirtLink?
-    package private(set) var hooks = SwapHooks()
+struct HypervisorChoice: Sendable {
+    let hypervisor: any Hypervisor
     /// Whether a copy takes no time at all.
     let isInstant: Bool
+    private let connector: any VolumeConnector
     private let libvirt: LibvirtHypervisor?
-    package var isDryRun: Bool { link == nil }
+    private var hooks = SwapHooks()
+
+    /// nil for a dry run.
+    var link: LibvirtLink? { libvirt?.link }
+    var isDryRun: Bool { libvirt == nil }
     /// The domains that do not answer, longest first.
-    package var hungDomains: [HungDomain] { libvirt?.hungDomains ?? [] }
+    var hungDomains: [HungDomain] { libvirt?.hungDomains ?? [] }
 
     /// - Throws: ``ConfigurationError`` for a `dry-run:` URI that cannot be read.
-    package init(configuration: PivotdConfiguration.Hypervisor, logger: Logger) throws {
-        if DryRunOptions.isMeant(by: configuration.libvirtURI) {
-            link = nil
-            libvirt = nil
+    init(configuration: PivotdConfiguration.Hypervisor, logger: Logger) throws(ConfigurationError) {
+        guard !DryRunOptions.isMeant(by: configuration.libvirtURI) else {
             let options = try DryRunOptions(uri: configuration.libvirtURI)
+            libvirt = nil
             isInstant = options.rateMiBs == nil
             let simulated = try DryRunHypervisor(options: options, mountPointBase: configuration.mountPointBase)
             hypervisor = simulated
@@ -28,12 +33,11 @@ package struct HypervisorChoice: Sendable {
             connector = DryRunConnector()
             return
         }
-        let link = LibvirtLink(uri: configuration.libvirtURI, logger: logger)
-        self.link = link
-        isInstant = false
         let libvirt = LibvirtHypervisor(
-            link: link, allowsMonitorCommands: configuration.allowMonitorCommands, logger: logger)
+            link: LibvirtLink(uri: configuration.libvirtURI, logger: logger),
+            allowsMonitorCommands: configuration.allowMonitorCommands, logger: logger)
         self.libvirt = libvirt
+        isInstant = false
         hypervisor = libvirt
         connector =
             configuration.connectorHelper.map {
@@ -41,10 +45,40 @@ package struct HypervisorChoice: Sendable {
             } ?? NoConnector()
     }
 
-    /// The settings of swaps on this hypervisor: nothing is forbidden where nothing is real.
-    package func settings(_ configuration: PivotdConfiguration) -> SwapSettings {
-        var settings = configuration.swapSettings
-        if isDryRun { settings.volumes.allowedPaths = PathPolicy(["/"]) }
+    /// The settings of swaps on this hypervisor. A dry run touches no path, so it allows all of them.
+    func settings(_ configuration: PivotdConfiguration) -> SwapSettings {
+        var settings = SwapSettings(
+            volumes: VolumeSettings(allowedPaths: PathPolicy(isDryRun ? ["/"] : configuration.hypervisor.allowedPaths)))
+        settings.volumes.mountPointBase = configuration.hypervisor.mountPointBase
+        settings.volumes.prefersQEMUInitiator = configuration.hypervisor.preferQEMUInitiator
+        settings.maxConcurrentSwaps = configuration.daemon.maxConcurrentSwaps
+        settings.sampleInterval = min(.seconds(1), max(.milliseconds(100), configuration.daemon.progressInterval))
+        settings.storeRetry = configuration.daemon.storeRetry
+        settings.defaults.bandwidthMiBs = Int64(configuration.swap.bandwidthMiBPerSecond)
+        settings.defaults.granularityKiB = Int64(configuration.swap.granularityKiB)
+        settings.defaults.bufferMiB = Int64(configuration.swap.bufferMiB)
+        settings.defaults.synchronousWrites = configuration.swap.synchronousWrites
+        settings.defaults.detectZeroes = configuration.swap.detectZeroes
+        settings.defaults.timeoutS = configuration.swap.timeout.map { $0 / .seconds(1) } ?? 0
+        settings.defaults.stallTimeoutS = configuration.swap.stallTimeout.map { $0 / .seconds(1) } ?? 0
         return settings
+    }
+
+    /// The service that carries swaps out on this hypervisor, and has their outcomes delivered.
+    func service(
+        _ settings: SwapSettings, progressInterval: Duration, journal: any SwapJournal, replies: ReplyPublisher,
+        failures: NovaFailure, notifier: Notifier? = nil, onPhase: (@Sendable (SwapPhase) async -> Void)? = nil, logger: Logger
+    ) -> SwapService {
+        var hooks = hooks
+        if let onPhase { hooks.onPhase = onPhase }
+        let reporter = SwapReporter(
+            notifier: notifier, failures: failures, hypervisor: hypervisor.kind, progressInterval: progressInterval,
+            logger: logger)
+        let environment = SwapEnvironment(
+            hypervisor: hypervisor, connector: connector, journal: journal, settings: settings, observer: reporter,
+            logger: logger, hooks: hooks)
+        return SwapService(environment: environment) { record, replyTo, outcome in
+            await replies.deliver(record, replyTo, outcome, failures: failures)
+        }
     }
 }

@@ -1,4 +1,5 @@
 import AMQP
+import Basics
 import Journal
 import Logging
 import Observability
@@ -49,8 +50,8 @@ struct RequestService: Service {
         { [bus, busHealth, server, journal, choice] in
             [
                 busHealth.check(bus.transport, server, oldestUnconfirmed: bus.confirms.oldestUnconfirmed),
-                JournalHealth.verdict(oldestWait: journal.oldestWait),
-                LibvirtHealth.verdict(choice),
+                .journal(oldestWait: journal.oldestWait),
+                .libvirt(choice),
                 // Optional, so never a reason not to be ready.
                 HealthCheck("notifications", ok: true, detail: bus.notifications?.problem ?? ""),
             ]
@@ -146,8 +147,7 @@ struct RequestService: Service {
             while !Task.isCancelled, var current = trouble {
                 current.bytes = max(current.bytes, server.waitingBytes)
                 if .now - current.began > Self.holdingLimit { await server.release() }
-                guard (try? await Task.sleep(for: current.pause)) != nil else { return }  // a bounded back-off
-                current.pause = min(current.pause * 2, .seconds(10))
+                guard (try? await Task.sleep(for: current.backoff.pause())) != nil else { return }
                 trouble = current
                 do {
                     try await journal.probe(bytes: current.bytes)
@@ -167,7 +167,7 @@ struct RequestService: Service {
         let stored: Int
         /// Of the largest request that could not be stored.
         var bytes = 0
-        var pause = Duration.milliseconds(500)
+        var backoff = Backoff(first: .milliseconds(500))
 
         init(_ stored: Int) { self.stored = stored }
     }

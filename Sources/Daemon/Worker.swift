@@ -1,15 +1,17 @@
 import AMQP
 import Foundation
 import Journal
+import LibvirtHypervisor
 package import Logging
 import Metrics
 import Observability
 import OsloMessaging
 import ServiceLifecycle
+package import Settings
 import SwapBus
 import VolumeSwap
 
-/// `pivotd run`: consumes until it is told to stop.
+/// `pivotd run`: consumes until SIGTERM or SIGINT.
 ///
 /// Start-up order: open the journal, take the unfinished tasks up, connect to libvirt, consume. It stops in the reverse order, within `drain_timeout_s`.
 package struct Worker {
@@ -66,7 +68,10 @@ package struct Worker {
         let choice = try HypervisorChoice(configuration: configuration.hypervisor, logger: logger)
         let bus = try Bus(configuration: configuration.bus, logger: logger)
         guard let journal = try await openJournal() else { return }
-        let service = makeService(journal, choice, bus)
+        let service = choice.service(
+            choice.settings(configuration), progressInterval: configuration.daemon.progressInterval, journal: journal,
+            replies: bus.replies, failures: bus.failures, notifier: bus.notifications?.notifier, onPhase: testStop(journal),
+            logger: logger)
         let requests = RequestService(
             bus: bus, service: service, journal: journal, choice: choice, health: health,
             drainGrace: min(.seconds(5), configuration.daemon.drainTimeout / 2), logger: logger)
@@ -93,7 +98,7 @@ package struct Worker {
         await journal.close()
     }
 
-    /// nil when told to stop before it is open.
+    /// - Returns: nil when a stop is requested before it is open.
     private func openJournal() async throws -> SQLiteJournal? {
         let directory = configuration.daemon.stateDirectory
         let systemd = SystemdNotifier()
@@ -109,20 +114,12 @@ package struct Worker {
         return try await opening.value
     }
 
-    private func makeService(_ journal: SQLiteJournal, _ choice: HypervisorChoice, _ bus: Bus) -> SwapService {
-        var hooks = choice.hooks
+    /// Where a debug build is to stop, to be killed there.
+    private func testStop(_ journal: SQLiteJournal) -> (@Sendable (SwapPhase) async -> Void)? {
         #if DEBUG
-            let hook = TestStop.hook(stateDirectory: configuration.daemon.stateDirectory, journal)
-            if let hook { hooks.onPhase = hook }
+            TestStop.hook(stateDirectory: configuration.daemon.stateDirectory, journal)
+        #else
+            nil
         #endif
-        let reporter = SwapReporter(
-            notifier: bus.notifications?.notifier, failures: bus.failures, hypervisor: choice.hypervisor.kind,
-            progressInterval: configuration.daemon.progressInterval, logger: logger)
-        let environment = SwapEnvironment(
-            hypervisor: choice.hypervisor, connector: choice.connector, journal: journal,
-            settings: choice.settings(configuration), observer: reporter, logger: logger, hooks: hooks)
-        return SwapService(environment: environment) { record, replyTo, outcome in
-            await bus.replies.deliver(record, replyTo, outcome, failures: bus.failures)
-        }
     }
 }

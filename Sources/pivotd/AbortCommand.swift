@@ -1,5 +1,4 @@
 import ArgumentParser
-import Daemon
 import JSON
 
 /// `pivotd abort`: ends a swap that has not pivoted.

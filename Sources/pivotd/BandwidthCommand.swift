@@ -1,5 +1,4 @@
 import ArgumentParser
-import Daemon
 import JSON
 
 /// `pivotd bandwidth`: changes the speed of a copy that runs.

@@ -3,6 +3,7 @@ import Capture
 import Daemon
 import Logging
 import OsloMessaging
+import Settings
 import UnixSignals
 
 /// A queue beside the real one, on a connection of its own.

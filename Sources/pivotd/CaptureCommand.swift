@@ -1,8 +1,8 @@
 import ArgumentParser
 import Capture
-import Daemon
 import Foundation
 import OsloMessaging
+import Settings
 import Synchronization
 import UnixSignals
 
@@ -35,11 +35,11 @@ struct CaptureCommand: AsyncParsableCommand {
     var out = "-"
 
     @Option(
-        help: ArgumentHelp("Stop after so many messages; with --replies their answers are waited for, uncounted.", valueName: "n")
+        help: ArgumentHelp("Stop after N messages; with --replies their answers are waited for, uncounted.", valueName: "n")
     )
     var limit: Int?
 
-    @Option(help: ArgumentHelp("Stop when for so many seconds nothing has come.", valueName: "s"))
+    @Option(help: ArgumentHelp("Stop when nothing has come for S seconds.", valueName: "s"))
     var idleTimeout: Double?
 
     @Flag(name: .customLong("no-redact"), help: "Keep passwords and tokens in the file.")

@@ -18,7 +18,7 @@ struct CaptureFileArguments: ParsableArguments {
             valueName: "expr"))
     var filters: [String] = []
 
-    @Option(help: ArgumentHelp("Only the first so many messages.", valueName: "n"))
+    @Option(help: ArgumentHelp("Only the first N messages.", valueName: "n"))
     var limit: Int?
 
     @Flag(help: "Stop at the first line that cannot be read, instead of leaving it out.")

@@ -1,28 +1,21 @@
 import ArgumentParser
-import Daemon
 import Foundation
+import Settings
 
 /// The flags of the commands that read every setting: one for each, and the configuration file.
 ///
 /// A flag that is not given is nil: the environment, the file or the default counts then.
 struct ConfigurationOptions: ParsableArguments {
     @OptionGroup var configuration: ConfigurationFileOption
-    @OptionGroup(title: "Message bus") var bus: BusOptions
-    @OptionGroup(title: "Hypervisor and volumes") var hypervisor: HypervisorOptions
-    @OptionGroup(title: "Defaults of a swap") var swap: SwapDefaultOptions
-    @OptionGroup(title: "Daemon") var daemon: DaemonOptions
+    @OptionGroup(title: "Message bus") var bus: KeyOptions<BusSection>
+    @OptionGroup(title: "Hypervisor and volumes") var hypervisor: KeyOptions<HypervisorSection>
+    @OptionGroup(title: "Defaults of a swap") var swap: KeyOptions<SwapSection>
+    @OptionGroup(title: "Daemon") var daemon: KeyOptions<DaemonSection>
 
     /// The flags given, by the names of their keys.
     var given: [String: String] {
-        let groups = [["config": configuration.config], bus.values, hypervisor.values, swap.values, daemon.values]
-        assert(groups.dropFirst().flatMap(\.keys).sorted() == PivotdConfiguration.keys.map(\.name).sorted(), "a key has no flag")
-        return Self.given(groups)
-    }
-
-    static func given(_ groups: [[String: String?]]) -> [String: String] {
-        groups.reduce(into: [:]) { given, group in
-            given.merge(group.compactMapValues { $0 }) { first, _ in first }
-        }
+        [configuration.given, bus.given, hypervisor.given, swap.given, daemon.given]
+            .reduce(into: [:]) { $0.merge($1) { first, _ in first } }
     }
 
     /// The configuration file that is read.
@@ -49,6 +42,17 @@ struct ConfigurationOptions: ParsableArguments {
     }
 }
 
+/// The flags of the commands that only speak to the bus. What else is in the configuration file is for the worker.
+struct ClientOptions: ParsableArguments {
+    @OptionGroup var file: ConfigurationFileOption
+    @OptionGroup(title: "Message bus") var bus: KeyOptions<BusSection>
+
+    /// - Throws: A usage error that shows every problem.
+    func load() throws -> PivotdConfiguration {
+        try ConfigurationOptions.load(file.given.merging(bus.given) { first, _ in first })
+    }
+}
+
 /// `--config`
 struct ConfigurationFileOption: ParsableArguments {
     @Option(
@@ -60,31 +64,6 @@ struct ConfigurationFileOption: ParsableArguments {
             valueName: "file"),
         completion: .file(extensions: ["yaml", "yml", "json"]))
     var config: String?
-}
 
-extension Option where Value == String? {
-    /// The flag of a setting; its name, type, default and help come from the table of keys.
-    init(key name: String) {
-        let key = PivotdConfiguration.key(name)
-        assert(key != nil, "\(name) is not a key")
-        self.init(
-            name: .customLong(key?.flag ?? name),
-            parsing: .next,
-            help: ArgumentHelp(key.map(Self.help) ?? "", valueName: key?.kind.placeholder),
-            completion: key.map(Self.completion) ?? .default)
-    }
-
-    private static func help(_ key: ConfigurationKey) -> String {
-        let value = key.defaultText.isEmpty ? "none" : key.defaultText
-        return "\(key.help) (default: \(value))."
-    }
-
-    private static func completion(_ key: ConfigurationKey) -> CompletionKind {
-        switch key.kind {
-        case .path: .file()
-        case .boolean: .list(["true", "false"])
-        case .choice(let choices): .list(choices)
-        default: .default
-        }
-    }
+    var given: [String: String] { config.map { ["config": $0] } ?? [:] }
 }

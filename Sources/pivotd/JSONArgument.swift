@@ -20,7 +20,7 @@ enum JSONArgument {
         return object
     }
 
-    /// Reads `KEY=VALUE`; the value is JSON when it can be read as such, else a text.
+    /// Reads `KEY=VALUE`; the value is JSON if it parses as such, else a string.
     static func member(_ argument: String, option: String) throws -> (key: String, value: JSONValue) {
         guard let mark = argument.firstIndex(of: "="), mark != argument.startIndex else {
             throw ValidationError("\(option): must be KEY=VALUE")

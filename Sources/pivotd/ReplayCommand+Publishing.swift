@@ -3,6 +3,7 @@ import Capture
 import Daemon
 import Logging
 import OsloMessaging
+import Settings
 
 /// A replay's connection to a broker.
 struct ReplayPublishing: Sendable {

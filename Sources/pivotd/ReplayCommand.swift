@@ -5,6 +5,7 @@ import Foundation
 import Logging
 import Observability
 import OsloMessaging
+import Settings
 import UnixSignals
 
 /// `pivotd replay`: sends captured requests again.

@@ -2,6 +2,7 @@ import ArgumentParser
 import Daemon
 import Logging
 import Observability
+import Settings
 
 /// `pivotd run`: the worker.
 struct RunCommand: AsyncParsableCommand {

@@ -27,7 +27,7 @@ enum StandardStream: Int32 {
         return CommandFailure(.failure, "standard output: \(unsafe String(cString: strerror(error)))")
     }
 
-    /// Writes the text whole; what the descriptor refuses (a closed pipe, a full disk) is dropped, and of standard output told at the
+    /// Writes the text whole; what the descriptor refuses (a closed pipe, a full disk) is dropped, and of standard output reported at the
     /// end by ``outputFailure``.
     func write(_ text: String) {
         var rest = Array(text.utf8)[...]

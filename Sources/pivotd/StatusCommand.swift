@@ -1,5 +1,4 @@
 import ArgumentParser
-import Daemon
 import JSON
 
 /// `pivotd status`: shows tasks.
@@ -18,7 +17,7 @@ struct StatusCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("With --instance: the newest swap of this disk.", valueName: "target"))
     var disk: String?
 
-    @Option(help: ArgumentHelp("List so many swaps.", valueName: "n"))
+    @Option(help: ArgumentHelp("List at most N swaps.", valueName: "n"))
     var limit = 100
 
     @Flag(help: "Show it again every second, one task until it has ended.")

@@ -24,7 +24,7 @@ struct SwapArguments: ParsableArguments {
     @Option(help: ArgumentHelp("The new volume's id (default: as its connection_info says).", valueName: "id"))
     var newVolumeID: String?
 
-    @Option(help: ArgumentHelp("Grow the disk to so many GiB (default: 0, which keeps its size).", valueName: "gib"))
+    @Option(help: ArgumentHelp("The new size of the disk in GiB (default: 0, which keeps it).", valueName: "gib"))
     var resizeTo: Int64 = 0
 
     @Option(help: ArgumentHelp("MiB/s of the copy; 0 for no limit.", valueName: "mib"))

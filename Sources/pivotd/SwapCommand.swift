@@ -1,5 +1,4 @@
 import ArgumentParser
-import Daemon
 import JSON
 import OsloMessaging
 import UnixSignals

@@ -2,6 +2,7 @@ import AMQP
 import Logging
 import OsloMessaging
 import ServiceLifecycle
+import Settings
 
 /// The worker's side of the message bus: transport, replies, notifications.
 final class Bus: Service {

@@ -2,6 +2,7 @@ import AMQP
 import Logging
 import Metrics
 import OsloMessaging
+import Settings
 import Synchronization
 
 /// Notifications, on a connection of their own: trouble with them is a warning, a counter and a line in /readyz, never more.

@@ -1,5 +1,6 @@
 package import AMQP
 package import OsloMessaging
+package import Settings
 
 extension PivotdConfiguration.Bus {
     /// The connection that `transport_url` and the `ssl` keys ask for.

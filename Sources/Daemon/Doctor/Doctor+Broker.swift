@@ -1,5 +1,6 @@
 import AMQP
 import OsloMessaging
+import Settings
 
 extension Doctor {
     /// For the connection, and for the handshake.

@@ -1,4 +1,5 @@
 import Foundation
+import Settings
 
 extension Doctor {
     /// For a helper's answer to whether it could work.

@@ -1,5 +1,7 @@
+import DryRun
 import Foundation
 import Libvirt
+import Settings
 
 extension Doctor {
     /// The least libvirt: `virDomainBlockCopy` with `TRANSIENT_JOB` came with 3.5.

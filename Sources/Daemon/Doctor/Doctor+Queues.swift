@@ -1,5 +1,6 @@
 import AMQP
 import OsloMessaging
+import Settings
 
 extension Doctor {
     /// Something the worker needs at the broker, and all that it does with it.

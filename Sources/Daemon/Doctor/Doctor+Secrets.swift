@@ -1,5 +1,6 @@
 import AMQP
 import Foundation
+import Settings
 
 extension Doctor {
     /// The configuration has been read; its file may hold the broker's password.

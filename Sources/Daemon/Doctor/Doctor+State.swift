@@ -1,5 +1,6 @@
 import Foundation
 import Journal
+import Settings
 import VolumeSwap
 
 extension Doctor {

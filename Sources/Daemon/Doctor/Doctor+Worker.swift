@@ -1,6 +1,7 @@
 import Foundation
 import Journal
 import Observability
+import Settings
 
 extension Doctor {
     private static let patience = Duration.seconds(5)

@@ -1,15 +1,17 @@
 package import JSON
 import Logging
+package import Settings
 
 /// Checks what the worker needs, without changing anything: the host, libvirt, QEMU, the broker and its queues; and asks a worker
 /// that runs for its readiness.
 package struct Doctor: Sendable {
     let configuration: PivotdConfiguration
-    /// The configuration file that was read; it may be missing.
+    /// The configuration file; it may be missing.
     let file: String
     /// A check says what it found; the modules' own log lines would only repeat it.
     let logger = Logger(label: "doctor") { _ in SwiftLogNoOpLogHandler() }
 
+    /// - Parameter file: the configuration file, for its permissions.
     package init(configuration: PivotdConfiguration, file: String) {
         self.configuration = configuration
         self.file = file

@@ -1,4 +1,5 @@
 import Foundation
+import SystemPackage
 
 /// What stat(2), faccessat(2) and statvfs(3) say, with symbolic links followed, of the effective user's rights.
 struct FileStatus {
@@ -6,10 +7,9 @@ struct FileStatus {
     let permissions: mode_t
 
     init?(_ path: String) {
-        var status = stat()
-        guard unsafe stat(path, &status) == 0 else { return nil }
-        isDirectory = status.st_mode & S_IFMT == S_IFDIR
-        permissions = status.st_mode & 0o7777
+        guard let status = try? Stat(FilePath(path)) else { return nil }
+        isDirectory = status.type == .directory
+        permissions = status.permissions.rawValue
     }
 
     static func isReadable(_ path: String) -> Bool { may(path, R_OK) }

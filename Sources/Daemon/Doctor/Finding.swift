@@ -2,6 +2,7 @@ package import JSON
 
 /// What one check of ``Doctor`` found.
 package struct Finding: Sendable, Hashable {
+    /// How much it matters.
     package enum Status: String, Sendable, Hashable {
         case ok
         /// The worker runs, but something will not work or is unsafe.
@@ -10,8 +11,10 @@ package struct Finding: Sendable, Hashable {
         case failure = "FAIL"
     }
 
+    /// What was checked: a key, a queue, a file.
     package let name: String
     package let status: Status
+    /// What was found, in words.
     package let detail: String
     /// What an operator can do about it; empty where nothing is wrong.
     package let remedy: String
@@ -39,6 +42,7 @@ package struct Finding: Sendable, Hashable {
         return "\(status) \(name): \(detail)\(remedy.isEmpty ? "" : " — \(remedy)")"
     }
 
+    /// `{"name": …, "status": …, "detail": …, "remedy": …}`
     package var json: JSONValue {
         [
             "name": .string(name), "status": .string(status.rawValue.lowercased()), "detail": .string(detail),

@@ -67,7 +67,8 @@ final class BusHealth: Sendable {
             return "the broker takes no messages: memory or disk alarm\(reason.isEmpty ? "" : " (\(reason))")"
         }
         if sight.oldestUnconfirmed > confirmLimit {
-            return "the broker does not answer: a reply has not been confirmed for \(sight.oldestUnconfirmed.rounded)"
+            return
+                "the broker does not answer: a reply has not been confirmed for \(sight.oldestUnconfirmed.components.seconds) s"
         }
         switch sight.serving {
         case .suspended(let reason): return "swaps are not taken on: \(reason)"

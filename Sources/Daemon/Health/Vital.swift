@@ -13,7 +13,7 @@ struct Vital: Sendable, Equatable {
 
     var check: HealthCheck {
         standstill < Self.limit
-            ? HealthCheck(name, ok: true) : HealthCheck(name, ok: false, detail: "\(what) for \(standstill.rounded)")
+            ? HealthCheck(name, ok: true) : HealthCheck(name, ok: false, detail: "\(what) for \(standstill.components.seconds) s")
     }
 }
 

@@ -1,5 +1,6 @@
 import Logging
 import Observability
+import Settings
 import Synchronization
 
 /// Reads the configuration again on SIGHUP, takes what a running worker can take, and says so. A configuration that is not right

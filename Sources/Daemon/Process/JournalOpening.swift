@@ -1,3 +1,4 @@
+import Basics
 import Journal
 import Logging
 import Observability
@@ -5,17 +6,15 @@ import VolumeSwap
 
 /// Opens the journal of a worker. A disk that is full, read-only or failing may get well, so it is waited for as the broker is.
 struct JournalOpening: Sendable {
-    private static let pauses = Duration.milliseconds(500)...Duration.seconds(10)
-
     let logger: Logger
-    /// Told what is waited for.
+    /// Called with what is waited for.
     let onWait: @Sendable (String) -> Void
     let open: @Sendable () async throws(JournalError) -> SQLiteJournal
 
     /// - Returns: nil when the task is cancelled before the journal is open.
     /// - Throws: ``JournalError`` of code `unusable`: waiting would not help.
     func run() async throws(JournalError) -> SQLiteJournal? {
-        var pause = Self.pauses.lowerBound
+        var backoff = Backoff(first: .milliseconds(500))
         var told: String?
         while !Task.isCancelled {
             do {
@@ -28,8 +27,7 @@ struct JournalOpening: Sendable {
                 told = error.message
                 onWait(error.message)
             }
-            guard (try? await Task.sleep(for: pause)) != nil else { break }  // a bounded back-off
-            pause = min(pause * 2, Self.pauses.upperBound)
+            guard (try? await Task.sleep(for: backoff.pause())) != nil else { break }
         }
         return nil
     }

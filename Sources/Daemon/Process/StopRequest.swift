@@ -1,6 +1,6 @@
 import Synchronization
 
-/// Whether the worker has been told to stop, and who has to know.
+/// Whether the worker is to stop, and what has to be done then.
 final class StopRequest: Sendable {
     private struct State {
         var isRequested = false

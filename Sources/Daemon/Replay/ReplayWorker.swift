@@ -2,15 +2,17 @@ package import Capture
 import Foundation
 import JSON
 import Journal
+import LibvirtHypervisor
 package import Logging
 import OsloMessaging
+package import Settings
 import SwapBus
 import VolumeSwap
 
 /// The worker of `pivotd run` without a broker: server, endpoint, service, journal and hypervisor are the same, the transport is
 /// in this process.
 package struct ReplayWorker: Sendable {
-    /// Swaps at a time where copies take none: there is no load to bound, and what is journaled together needs one transaction.
+    /// Concurrent swaps where copies are instant: there is no load to bound, and what is journaled together needs one transaction.
     private static let instantSwaps = 128
     private static let connectTimeout = Duration.seconds(10)
 
@@ -27,7 +29,7 @@ package struct ReplayWorker: Sendable {
         choice = try HypervisorChoice(configuration: configuration.hypervisor, logger: logger)
     }
 
-    /// Whether the hypervisor is made of nothing.
+    /// Whether the hypervisor is simulated.
     package var isDryRun: Bool { choice.isDryRun }
 
     /// Serves while the work runs.
@@ -59,7 +61,11 @@ package struct ReplayWorker: Sendable {
     ) async throws -> Value {
         let failures = NovaFailure(module: configuration.bus.failureModule)
         let replies = ReplyPublisher(publisher: target.transport, logger: logger)
-        let service = makeService(journal, replies, failures)
+        var settings = choice.settings(configuration)
+        if choice.isInstant { settings.maxConcurrentSwaps = max(settings.maxConcurrentSwaps, Self.instantSwaps) }
+        let service = choice.service(
+            settings, progressInterval: configuration.daemon.progressInterval, journal: journal, replies: replies,
+            failures: failures, logger: logger)
         let endpoint = SwapEndpoint(service: service, failures: failures) {}
         let server = RPCServer(
             transport: target.transport, endpoint: endpoint, replies: replies,
@@ -94,7 +100,7 @@ package struct ReplayWorker: Sendable {
         }
     }
 
-    /// Waits for libvirt, but not for ever: who replays wants to hear that it is not there.
+    /// Waits for libvirt, but not forever: a replay should fail when it is not there.
     private func connect() async throws {
         guard let link = choice.link else { return }
         try await withThrowingTaskGroup(of: Void.self) { [choice, uri = configuration.hypervisor.libvirtURI] group in
@@ -109,19 +115,5 @@ package struct ReplayWorker: Sendable {
             try await group.next()
         }
         try Task.checkCancellation()
-    }
-
-    private func makeService(_ journal: SQLiteJournal, _ replies: ReplyPublisher, _ failures: NovaFailure) -> SwapService {
-        let reporter = SwapReporter(
-            notifier: nil, failures: failures, hypervisor: choice.hypervisor.kind,
-            progressInterval: configuration.daemon.progressInterval, logger: logger)
-        var settings = choice.settings(configuration)
-        if choice.isInstant { settings.maxConcurrentSwaps = max(settings.maxConcurrentSwaps, Self.instantSwaps) }
-        let environment = SwapEnvironment(
-            hypervisor: choice.hypervisor, connector: choice.connector, journal: journal, settings: settings, observer: reporter,
-            logger: logger, hooks: choice.hooks)
-        return SwapService(environment: environment) { record, replyTo, outcome in
-            await replies.deliver(record, replyTo, outcome, failures: failures)
-        }
     }
 }

@@ -4,6 +4,7 @@ import JSON
 import Logging
 import Observability
 import OsloMessaging
+import Settings
 import VolumeSwap
 
 /// A connection to the bus for the length of a command, and the worker that it speaks to.

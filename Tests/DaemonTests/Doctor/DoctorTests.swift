@@ -4,6 +4,7 @@ import Observability
 import Testing
 
 @testable import Daemon
+import Settings
 
 @Suite("Doctor") struct DoctorTests {
     private static func configuration(_ flags: [String: String]) throws -> PivotdConfiguration {

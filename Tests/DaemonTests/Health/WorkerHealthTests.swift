@@ -6,7 +6,7 @@ import Testing
 @Suite struct WorkerHealthTests {
     static func worker(journal: Duration = .zero) -> WorkerHealth.Worker {
         WorkerHealth.Worker(
-            readiness: { [JournalHealth.verdict(oldestWait: journal)] },
+            readiness: { [HealthCheck.journal(oldestWait: journal)] },
             vitals: { [Vital(name: "journal", what: "a commit has waited", standstill: journal)] }, updateMetrics: {})
     }
 

@@ -3,11 +3,16 @@ import Synchronization
 @testable import VolumeSwap
 
 extension FakeHypervisor {
+    private static let noDomain = HypervisorError(.noDomain, number: 42, "Domain not found")
+    private static let noJob = HypervisorError(.other, number: 8, "does not have an active block job")
+
     func waitUntilConnected() async { change { $0.log.append("wait") } }
 
     func lookup(_ instance: InstanceReference) async throws(HypervisorError) -> DomainIdentity {
         try call(.lookup) { state throws(HypervisorError) in
-            guard state.isKnown else { throw HypervisorError(.noDomain, "Domain not found") }
+            guard state.isKnown, instance.uuid == Fixture.uuid || instance.name == Fixture.domain.name else {
+                throw Self.noDomain
+            }
             return Fixture.domain
         }
     }
@@ -15,14 +20,14 @@ extension FakeHypervisor {
     func status(_ domain: DomainIdentity) async throws(HypervisorError) -> DomainStatus {
         try await pass(.status)
         return try call(.status) { state throws(HypervisorError) in
-            guard state.isKnown else { throw HypervisorError(.noDomain, "Domain not found") }
+            guard state.isKnown, domain.uuid == Fixture.uuid else { throw Self.noDomain }
             return state.status
         }
     }
 
     func xml(_ domain: DomainIdentity, _ view: XMLView) async throws(HypervisorError) -> String {
         try call(.xml) { state throws(HypervisorError) in
-            guard state.isKnown else { throw HypervisorError(.noDomain, "Domain not found") }
+            guard state.isKnown, domain.uuid == Fixture.uuid else { throw Self.noDomain }
             guard view == .live else {
                 guard state.isDiskStored else { return "<domain><name>\(domain.name)</name><uuid>\(domain.uuid)</uuid></domain>" }
                 return Fixture.domainXML(source: state.storedSource ?? state.liveSource, format: state.format)
@@ -52,6 +57,9 @@ extension FakeHypervisor {
     func undefine(_ domain: DomainIdentity) async throws(HypervisorError) {
         try await pass(.undefine)
         try call(.undefine, "undefine") { state throws(HypervisorError) in
+            guard state.status.isPersistent else {
+                throw HypervisorError(.operationInvalid, number: 55, "cannot undefine transient domain")
+            }
             state.status.isPersistent = false
             state.storedSource = nil
             state.isAutostarted = false
@@ -74,6 +82,9 @@ extension FakeHypervisor {
         try await pass(.rebase)
         try starting { () throws(HypervisorError) in
             try call(.rebase, "rebase raw=\(copy.isRaw) dev=\(copy.isBlockDevice)") { state throws(HypervisorError) in
+                guard !state.status.isPersistent else {
+                    throw HypervisorError(.operationInvalid, number: 55, "domain is not transient")
+                }
                 try Self.start(&state, copy.path)
                 state.speed = copy.bandwidth
                 state.mirrorFormat = "raw"
@@ -127,14 +138,14 @@ extension FakeHypervisor {
             // One whose answer was lost is carried out all the same.
             defer { if cancels, state.withLock({ $0.isEnding }) == "abort" { post(.canceled) } }
             try call(.abort, "abort") { state throws(HypervisorError) in
-                guard state.job != nil else { throw HypervisorError(.other, number: 8, "does not have an active block job") }
+                guard state.job != nil else { throw Self.noJob }
                 state.isEnding = "abort"
             }
             return
         }
         var lost: HypervisorError?
         do {
-            try call(.pivot, "pivot") { _ throws(HypervisorError) in }
+            try call(.pivot, "pivot") { state throws(HypervisorError) in if state.job == nil { throw Self.noJob } }
         } catch {
             // An answer that was lost: the pivot itself is done when the script says so.
             guard error.message.hasSuffix("(done)") else { throw error }

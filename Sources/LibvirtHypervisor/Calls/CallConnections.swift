@@ -1,0 +1,156 @@
+import Basics
+import Libvirt
+import Logging
+import Synchronization
+import VolumeSwap
+
+/// Connections for the calls that may hang, apart from the one for look-ups and events.
+///
+/// libvirtd works on 5 calls of a connection at a time (`max_client_requests`): five hung ones would stop everything on it. It has 20
+/// workers for all clients (`max_workers`), so the connections are few too: when every call here hangs, some workers are left for
+/// others.
+final class CallConnections: Sendable {
+    /// The part of a connection that one call takes up.
+    struct Lease: Sendable {
+        let connection: LibvirtConnection
+        fileprivate let slot: UInt64
+    }
+
+    private struct Slot {
+        var number: UInt64
+        /// nil while it is being opened.
+        var connection: LibvirtConnection?
+        var calls = 0
+    }
+
+    private struct State {
+        var slots: [Slot] = []
+        var waiters: [CallAnswer<Lease>] = []
+        var next: UInt64 = 0
+
+        mutating func number() -> UInt64 {
+            next += 1
+            return next
+        }
+    }
+
+    /// How many connections, with how many calls each; one short of libvirtd's limit, for the question whether it is alive.
+    static let (count, callsEach) = (3, 4)
+    /// How many calls at a time where nothing is served: an embedded driver knows no limit, but threads of this process are held.
+    static let unservedCalls = 24
+
+    private let uri: String
+    private let logger: Logger
+    private let clock: any SwapClock
+    private let state = Mutex(State())
+    /// An embedded driver's directory allows one connection, and it has no limit of its own.
+    private let isServed: Bool
+
+    init(uri: String, clock: any SwapClock, logger: Logger) {
+        self.uri = uri
+        self.clock = clock
+        self.logger = logger
+        isServed = LibvirtConnection.isServed(uri)
+    }
+
+    /// Takes a part of a connection, opening one when those there are full; waits for a while when all are.
+    ///
+    /// - Parameter primary: the connection for look-ups.
+    /// - Throws: `busy` when all calls are out, `connectionLost` when libvirt cannot be reached.
+    func lease(_ primary: LibvirtConnection, patience: Duration) async throws(HypervisorError) -> Lease {
+        while true {
+            switch state.withLock({ take(&$0, primary) }) {
+            case .lease(let lease): return lease
+            case .open(let number): try await open(number)
+            case .full(let answer):
+                defer { state.withLock { $0.waiters.removeAll { $0 === answer } } }
+                return try await answer.wait(
+                    atMost: patience, clock, else: "libvirt is not asked more: \(most) calls are out and do not come back",
+                    ifCancelled: "the call was given up")
+            }
+        }
+    }
+
+    /// How many wait for a part.
+    var waiters: Int { state.withLock { $0.waiters.count } }
+
+    func release(_ lease: Lease) {
+        let next = state.withLock { state in
+            guard let index = state.slots.firstIndex(where: { $0.number == lease.slot }) else { return Grant?.none }
+            state.slots[index].calls -= 1
+            return grant(&state)
+        }
+        hand(next)
+    }
+
+    /// Closes all: libvirt is gone, or pivotd stops.
+    func closeAll() async {
+        let ended = state.withLock { state in
+            defer { state.slots = [] }
+            return isServed ? state.slots.compactMap(\.connection) : []
+        }
+        for connection in ended { await connection.close() }
+    }
+
+    private typealias Grant = (waiter: CallAnswer<Lease>, lease: Lease)
+
+    private enum Place {
+        case lease(Lease)
+        case open(UInt64)
+        case full(CallAnswer<Lease>)
+    }
+
+    private var most: Int { isServed ? Self.count * Self.callsEach : Self.unservedCalls }
+
+    private func take(_ state: inout State, _ primary: LibvirtConnection) -> Place {
+        if !isServed, state.slots.first?.connection !== primary {
+            state.slots = [Slot(number: state.number(), connection: primary)]
+        }
+        state.slots.removeAll { $0.connection.map { $0.closeReason != nil } ?? false }
+        if let lease = free(&state) { return .lease(lease) }
+        guard isServed, state.slots.count < Self.count, !state.slots.contains(where: { $0.connection == nil }) else {
+            let answer = CallAnswer<Lease>()
+            state.waiters.append(answer)
+            return .full(answer)
+        }
+        let slot = Slot(number: state.number())
+        state.slots.append(slot)
+        return .open(slot.number)
+    }
+
+    private func free(_ state: inout State) -> Lease? {
+        let limit = isServed ? Self.callsEach : Self.unservedCalls
+        for index in state.slots.indices where state.slots[index].calls < limit {
+            guard let connection = state.slots[index].connection else { continue }
+            state.slots[index].calls += 1
+            return Lease(connection: connection, slot: state.slots[index].number)
+        }
+        return nil
+    }
+
+    private func grant(_ state: inout State) -> Grant? {
+        guard !state.waiters.isEmpty, let lease = free(&state) else { return nil }
+        return (state.waiters.removeFirst(), lease)
+    }
+
+    private func hand(_ grant: Grant?) {
+        // One who has given up leaves it to the next.
+        if let grant, !grant.waiter.resume(.success(grant.lease)) { release(grant.lease) }
+    }
+
+    private func open(_ number: UInt64) async throws(HypervisorError) {
+        do {
+            let connection = try await LibvirtConnection.open(uri: uri, events: false, logger: logger)
+            let isWanted = state.withLock { state in
+                guard let index = state.slots.firstIndex(where: { $0.number == number }) else { return false }
+                state.slots[index].connection = connection
+                return true
+            }
+            guard isWanted else { return await connection.close() }
+            for _ in 0..<Self.callsEach { hand(state.withLock { grant(&$0) }) }
+        } catch {
+            state.withLock { $0.slots.removeAll { $0.number == number } }
+            throw HypervisorError(error)
+        }
+    }
+}

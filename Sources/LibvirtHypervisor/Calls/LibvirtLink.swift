@@ -1,0 +1,90 @@
+import Basics
+import Libvirt
+package import Logging
+import Synchronization
+package import VolumeSwap
+
+/// Keeps a connection to libvirt open, and opens another with back-off when it ends.
+package final class LibvirtLink: Sendable {
+    private struct State {
+        var connection: LibvirtConnection?
+        var waiters = Waiters<LibvirtConnection?>()
+        var lastError: String?
+    }
+
+    /// libvirt's, such as `qemu:///system`.
+    package let uri: String
+    /// The connections for calls that may hang; ``connection()`` is for look-ups and events.
+    let calls: CallConnections
+    private let logger: Logger
+    private let state = Mutex(State())
+
+    /// Nothing is opened before ``run()``.
+    package init(uri: String, clock: any SwapClock = SystemClock(), logger: Logger) {
+        self.uri = uri
+        self.logger = logger
+        calls = CallConnections(uri: uri, clock: clock, logger: logger)
+    }
+
+    /// Whether there is a connection now.
+    package var isConnected: Bool { state.withLock { $0.connection != nil } }
+    /// Why there is no connection, for the readiness page.
+    package var lastError: String? { state.withLock { $0.lastError } }
+
+    /// Runs until the task is cancelled, then closes the connection.
+    package func run() async {
+        var backoff = Backoff(first: .milliseconds(100), longest: .seconds(5))
+        while !Task.isCancelled {
+            do {
+                let connection = try await LibvirtConnection.open(uri: uri, logger: logger)
+                backoff.reset()
+                logger.info("connected to libvirt", metadata: ["uri": "\(uri)"])
+                publish(connection)
+                _ = try? await connection.waitUntilClosed()
+                retract()
+                await connection.close()
+                await calls.closeAll()
+                if !Task.isCancelled { logger.warning("the connection to libvirt is lost, opening another") }
+            } catch {
+                state.withLock { $0.lastError = error.description }
+                logger.error("cannot connect to libvirt: \(error)", metadata: ["uri": "\(uri)"])
+            }
+            guard (try? await Task.sleep(for: backoff.pause())) != nil else { break }
+        }
+        state.withLock { $0.waiters.resumeAll(nil) }
+    }
+
+    /// The open connection, waiting for one.
+    ///
+    /// - Throws: `CancellationError` when the waiting task is cancelled or the link has ended.
+    func connection() async throws(CancellationError) -> LibvirtConnection {
+        let waiter = state.withLock { state in state.connection.map { Waiter($0) } ?? state.waiters.add() }
+        guard let connection = await waiter.value(ifCancelled: nil) else { throw CancellationError() }
+        return connection
+    }
+
+    /// Takes a connection out of use on which a call failed because it is gone, though libvirt may not have announced it.
+    func report(broken connection: LibvirtConnection) async {
+        let isCurrent = state.withLock { state in
+            guard state.connection === connection else { return false }
+            state.connection = nil
+            return true
+        }
+        if isCurrent { await connection.close() }
+    }
+
+    private func publish(_ connection: LibvirtConnection) {
+        state.withLock { state in
+            state.connection = connection
+            state.lastError = nil
+            state.waiters.resumeAll(connection)
+        }
+    }
+
+    private func retract() {
+        state.withLock { state in
+            state.connection = nil
+            state.lastError = "the connection was lost"
+        }
+    }
+}

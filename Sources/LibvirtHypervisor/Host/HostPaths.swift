@@ -1,0 +1,175 @@
+import Glibc
+import SystemPackage
+import VolumeSwap
+
+/// What the host's file system says of a path. Slow storage blocks a thread of its own, never a task's.
+struct HostPaths: Sendable {
+    /// Other guests' paths have threads of their own: however many of them hang, a swap's own are looked at.
+    private static let own = ProbePool()
+    private static let foreign = ProbePool()
+    /// How long what has to be known of a swap's own volume may take.
+    private static let patience = Duration.seconds(30)
+
+    private let own: ProbePool
+    private let foreign: ProbePool
+    private let devices: BlockDevices
+
+    init(devices: BlockDevices = BlockDevices(), own: ProbePool = Self.own, foreign: ProbePool = Self.foreign) {
+        self.devices = devices
+        self.own = own
+        self.foreign = foreign
+    }
+
+    /// Opens a block device, for its size.
+    ///
+    /// - Throws: ``HypervisorError`` for what is there but cannot be looked at.
+    func inspect(_ path: String) async throws(HypervisorError) -> PathDescription? {
+        try await ask(path) { [devices] () throws(HypervisorError) in
+            var place = try Self.look(path, devices)
+            if place?.kind == .block, let device = place?.canonicalPath { place?.bytes = try Self.blockDeviceSize(device) }
+            return place
+        }
+    }
+
+    /// Opens nothing.
+    func look(at path: String, of owner: PathOwner) async -> PathAnswer {
+        let pool = owner == .swap ? own : foreign
+        let answer = await pool.ask(path, patience: owner.patience) { [devices] in
+            do throws(HypervisorError) {
+                return try Self.look(path, devices).map { PathAnswer.found($0) } ?? .nothing
+            } catch {
+                return .failed(error.message)
+            }
+        }
+        return answer ?? .noAnswer
+    }
+
+    /// Whether somebody has claimed a block device for himself alone, as a mount, swap, LVM, md and multipath do. QEMU claims
+    /// nothing.
+    func isHeld(_ path: String) async throws(HypervisorError) -> Bool {
+        try await ask(path) { () throws(HypervisorError) in
+            do {
+                try FileDescriptor.open(FilePath(path), .readOnly, options: [.exclusiveCreate, .closeOnExec, .nonBlocking])
+                    .close()
+                return false
+            } catch Errno.resourceBusy {
+                return true
+            } catch {
+                throw HypervisorError(.other, "cannot open \(path): \(error)")
+            }
+        }
+    }
+
+    /// The payload offset of a LUKS header of version 1 in bytes; nil when there is none to be read.
+    func luksPayloadOffset(_ path: String) async throws(HypervisorError) -> Int64? {
+        try await ask(path) { LUKSHeader(path: path)?.payloadOffset }
+    }
+
+    /// The UUID in a LUKS header; nil when there is none to be read.
+    func luksUUID(_ path: String) async throws(HypervisorError) -> String? {
+        try await ask(path) { LUKSHeader(path: path)?.uuid }
+    }
+
+    private func ask<Value: Sendable>(
+        _ path: String, _ work: @escaping @Sendable () throws(HypervisorError) -> Value
+    ) async throws(HypervisorError) -> Value {
+        let answer = await own.ask(path, patience: Self.patience) {
+            Result { () throws(HypervisorError) in try work() }
+        }
+        guard let answer else { throw HypervisorError(.other, "\(path) does not answer") }
+        return try answer.get()
+    }
+
+    private static func look(_ path: String, _ devices: BlockDevices) throws(HypervisorError) -> PathDescription? {
+        guard let canonical = FilePaths.resolve(path) else {
+            let number = Errno(rawValue: errno)
+            if number == .noSuchFileOrDirectory || number == .notDirectory { return nil }
+            throw HypervisorError(.other, "cannot resolve \(path): \(number)")
+        }
+        let status: Stat
+        do {
+            status = try Stat(FilePath(canonical))
+        } catch Errno.noSuchFileOrDirectory {
+            return nil
+        } catch {
+            throw HypervisorError(.other, "cannot look at \(canonical): \(error)")
+        }
+        let names = FilePaths.names(path)
+        guard status.type == .blockSpecial else {
+            let isFile = status.type == .regular
+            return PathDescription(
+                kind: isFile ? .file : .other, bytes: isFile ? status.size : 0, canonicalPath: canonical, names: names,
+                deviceNumber: nil, fileID: .init(device: UInt64(status.deviceID.rawValue), inode: UInt64(status.inode.rawValue)))
+        }
+        var place = PathDescription(
+            kind: .block, bytes: 0, canonicalPath: canonical, names: names, deviceNumber: UInt64(status.specialDeviceID.rawValue))
+        devices.describe(&place)
+        return place
+    }
+
+    private static func blockDeviceSize(_ path: String) throws(HypervisorError) -> Int64 {
+        var deed = "open"
+        do {
+            let device = try FileDescriptor.open(FilePath(path), .readOnly, options: [.closeOnExec, .nonBlocking])
+            deed = "find the size of"
+            return try device.closeAfter { try device.seek(offset: 0, from: .end) }
+        } catch {
+            throw HypervisorError(.other, "cannot \(deed) \(path): \(error)")
+        }
+    }
+}
+
+/// Paths as the kernel follows them.
+enum FilePaths {
+    /// Each link on the way, with its directory resolved: the names by which udev and LVM know a device.
+    static func names(_ path: String) -> [String] {
+        var names: [String] = []
+        var current = path
+        for _ in 0..<16 {
+            guard let slash = current.lastIndex(of: "/"),
+                let directory = resolve(slash == current.startIndex ? "/" : String(current[..<slash]))
+            else { return names }
+            let name = (directory == "/" ? "" : directory) + current[slash...]
+            names.append(name)
+            guard let target = link(name) else { return names }
+            current = target.hasPrefix("/") ? target : "\(directory)/\(target)"
+        }
+        return names
+    }
+
+    static func resolve(_ path: String) -> String? {
+        guard let pointer = unsafe realpath(path, nil) else { return nil }
+        defer { unsafe free(pointer) }
+        return unsafe String(cString: pointer)
+    }
+
+    static func link(_ path: String) -> String? {
+        var buffer = [UInt8](repeating: 0, count: Int(PATH_MAX))
+        let count = unsafe buffer.withUnsafeMutableBytes { bytes -> Int in
+            guard let start = unsafe bytes.baseAddress?.assumingMemoryBound(to: CChar.self) else { return 0 }
+            return unsafe readlink(path, start, bytes.count)
+        }
+        return count > 0 ? String(decoding: buffer[..<count], as: UTF8.self) : nil
+    }
+}
+
+/// "LUKS on-disk format specification": magic, version; the UUID, at the same place in versions 1 and 2; in version 1, at 104,
+/// the offset of the payload in sectors of 512 bytes. All big-endian.
+struct LUKSHeader {
+    /// nil where the version is not 1, the one that QEMU opens.
+    var payloadOffset: Int64?
+    var uuid: String
+
+    init?(path: String) {
+        guard let file = try? FileDescriptor.open(FilePath(path), .readOnly, options: [.closeOnExec, .nonBlocking]) else {
+            return nil
+        }
+        var header = [UInt8](repeating: 0, count: 208)
+        let count = try? file.closeAfter {
+            unsafe try header.withUnsafeMutableBytes { unsafe try file.read(fromAbsoluteOffset: 0, into: $0) }
+        }
+        guard count == header.count, header.starts(with: Array("LUKS".utf8) + [0xBA, 0xBE]) else { return nil }
+        if header[6] == 0, header[7] == 1 { payloadOffset = header[104..<108].reduce(0) { $0 << 8 | Int64($1) } * 512 }
+        uuid = String(decoding: header[168..<208].prefix { $0 != 0 }, as: UTF8.self)
+    }
+}

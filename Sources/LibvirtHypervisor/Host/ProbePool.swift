@@ -1,0 +1,151 @@
+import Basics
+import Dispatch
+import Synchronization
+
+/// Asks questions that may never be answered, of a dead mount for example, each on a thread of its own.
+///
+/// A question that is not answered in time keeps its thread until it is. The number of those threads is bounded, and neither such a
+/// path nor a directory with several of them is asked again meanwhile.
+final class ProbePool: Sendable {
+    private enum Progress {
+        case waiting, running, overdue, done
+    }
+
+    private final class Probe: Sendable {
+        let path: String
+        let patience: Duration
+        /// Asks, then resumes the asker, unless that has given up.
+        let work: @Sendable (Probe) -> Void
+        let giveUp: @Sendable () -> Void
+        let progress = Mutex(Progress.waiting)
+
+        init(
+            path: String, patience: Duration, work: @escaping @Sendable (Probe) -> Void, giveUp: @escaping @Sendable () -> Void
+        ) {
+            self.path = path
+            self.patience = patience
+            self.work = work
+            self.giveUp = giveUp
+        }
+
+        /// A name without one stands for itself.
+        var directory: String { String(path[..<(path.lastIndex(of: "/") ?? path.endIndex)]) }
+    }
+
+    private struct State {
+        /// Threads whose answer is waited for.
+        var running = 0
+        var waiting: [Probe] = []
+        var hungPaths: [String: Int] = [:]
+        var hungDirectories: [String: Int] = [:]
+        var hung = 0
+
+        func isHopeless(_ probe: Probe, limit: Int) -> Bool {
+            hung >= limit || hungPaths[probe.path] != nil || hungDirectories[probe.directory, default: 0] > 1
+        }
+    }
+
+    private let state = Mutex(State())
+    private let threads: Int
+    private let hungThreads: Int
+    private let queue = DispatchQueue(label: "pivotd.probes", attributes: .concurrent)
+
+    /// - Parameters:
+    ///   - threads: at most this many questions at a time.
+    ///   - hungThreads: at most this many more that hang.
+    init(threads: Int = 8, hungThreads: Int = 16) {
+        self.threads = threads
+        self.hungThreads = hungThreads
+    }
+
+    /// How many questions hang.
+    var hung: Int { state.withLock { $0.hung } }
+
+    /// - Parameters:
+    ///   - patience: from when the question is asked; it may have to wait for others before.
+    ///   - work: blocks its thread.
+    /// - Returns: nil when there was no answer in time, or none is to be expected.
+    func ask<Value: Sendable>(
+        _ path: String, patience: Duration, _ work: @escaping @Sendable () -> Value
+    ) async -> Value? {
+        let answer = Waiter<Value?>()
+        let probe = Probe(path: path, patience: patience) { [self] probe in
+            let value = work()
+            if end(probe) { answer.resume(value) }
+        } giveUp: {
+            answer.resume(nil)
+        }
+        state.withLock { $0.waiting.append(probe) }
+        startWaiting()
+        return await answer.value()
+    }
+
+    private func startWaiting() {
+        var toStart: [Probe] = []
+        var toGiveUp: [Probe] = []
+        state.withLock { state in
+            var rest: [Probe] = []
+            for probe in state.waiting {
+                if state.isHopeless(probe, limit: hungThreads) {
+                    toGiveUp.append(probe)
+                } else if state.running < threads {
+                    state.running += 1
+                    toStart.append(probe)
+                } else {
+                    rest.append(probe)
+                }
+            }
+            state.waiting = rest
+        }
+        for probe in toGiveUp { probe.giveUp() }
+        for probe in toStart {
+            probe.progress.withLock { $0 = .running }
+            queue.async { probe.work(probe) }
+            let deadline = DispatchTime.now() + .nanoseconds(Int(probe.patience / .nanoseconds(1)))
+            DispatchQueue.global().asyncAfter(deadline: deadline) { [self] in overrun(probe) }
+        }
+    }
+
+    /// - Returns: whether the answer came in time.
+    private func end(_ probe: Probe) -> Bool {
+        let wasOverdue = state.withLock { state in
+            let wasOverdue = probe.progress.withLock { progress in
+                defer { progress = .done }
+                return progress == .overdue
+            }
+            if wasOverdue {
+                state.hung -= 1
+                Self.subtract(probe.path, from: &state.hungPaths)
+                Self.subtract(probe.directory, from: &state.hungDirectories)
+            } else {
+                state.running -= 1
+            }
+            return wasOverdue
+        }
+        startWaiting()
+        return !wasOverdue
+    }
+
+    private func overrun(_ probe: Probe) {
+        let isOverdue = state.withLock { state in
+            let isOverdue = probe.progress.withLock { progress in
+                guard progress == .running else { return false }
+                progress = .overdue
+                return true
+            }
+            guard isOverdue else { return false }
+            state.running -= 1
+            state.hung += 1
+            state.hungPaths[probe.path, default: 0] += 1
+            state.hungDirectories[probe.directory, default: 0] += 1
+            return true
+        }
+        guard isOverdue else { return }
+        probe.giveUp()
+        startWaiting()
+    }
+
+    private static func subtract(_ key: String, from counts: inout [String: Int]) {
+        counts[key] = counts[key].flatMap { $0 > 1 ? $0 - 1 : nil }
+    }
+}

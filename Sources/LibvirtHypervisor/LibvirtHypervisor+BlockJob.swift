@@ -1,0 +1,79 @@
+import Libvirt
+package import VolumeSwap
+
+extension LibvirtHypervisor {
+    /// `virDomainBlockRebase`; the start may take as long as the new volume takes to open.
+    package func blockRebase(_ domain: DomainIdentity, disk: String, _ copy: RebaseCopy) async throws(HypervisorError) {
+        var flags: BlockRebaseFlags = [.copy, .reuseExternal]
+        if copy.isBlockDevice { flags.insert(.copyDevice) }
+        if copy.isRaw { flags.insert(.copyRaw) }
+        let given = flags
+        try await writing(domain, "blockRebase", within: Self.startLimit) { (domain) throws(LibvirtError) in
+            try await domain.blockRebase(disk: disk, path: copy.path, bandwidth: Self.optional(copy.bandwidth), flags: given)
+        }
+    }
+
+    /// `virDomainBlockCopy`, likewise.
+    package func blockCopy(_ domain: DomainIdentity, disk: String, _ copy: BlockCopy) async throws(HypervisorError) {
+        var flags: BlockCopyFlags = [.reuseExternal, .transientJob]
+        if copy.synchronousWrites { flags.insert(.synchronousWrites) }
+        let given = flags
+        let parameters = BlockCopyParameters(
+            bandwidth: Self.optional(copy.bandwidth),
+            granularity: copy.granularity > 0 ? UInt32(clamping: copy.granularity) : nil,
+            bufferSize: Self.optional(copy.bufferSize))
+        let xml: String
+        do {
+            xml = try DomainXML.destination(copy.destination, sliceBytes: copy.sliceBytes)
+        } catch {
+            throw HypervisorError(.other, error.reason)
+        }
+        try await writing(domain, "blockCopy", within: Self.startLimit) { (domain) throws(LibvirtError) in
+            try await domain.blockCopy(disk: disk, destinationXML: xml, parameters: parameters, flags: given)
+        }
+    }
+
+    package func blockJobInfo(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> VolumeSwap.BlockJobInfo? {
+        let info = try await asking(domain, "blockJobInfo") { (domain) throws(LibvirtError) in
+            try await domain.blockJobInfo(disk: disk)
+        }
+        return info.map {
+            VolumeSwap.BlockJobInfo(
+                type: Self.name($0.type), cursor: Int64(clamping: $0.cursor), end: Int64(clamping: $0.end),
+                bandwidth: Int64(clamping: $0.bandwidth))
+        }
+    }
+
+    /// Asks for the end of the copy; its event says when it has come.
+    ///
+    /// Without ASYNC the call holds the domain's job lock until QEMU is done. With it libvirt still waits where QEMU does: before a
+    /// pivot it puts a bitmap on the destination, for which QEMU drains the disk, so with writes that hang in the destination the call
+    /// stays out, the guest stands still and the live configuration goes on to say `ready='yes'`. When libvirtd is restarted in
+    /// that state, it kills the guest once QEMU answers again.
+    package func blockJobAbort(_ domain: DomainIdentity, disk: String, pivot: Bool) async throws(HypervisorError) {
+        // A pivot is never asked of a libvirtd that has come up since the copy was seen: one that has forgotten where it goes would crash.
+        if pivot, !link.isConnected { throw HypervisorError(.connectionLost, "there is no connection to libvirt") }
+        try await writing(domain, "blockJobAbort") { (domain) throws(LibvirtError) in
+            try await domain.blockJobAbort(disk: disk, flags: pivot ? [.async, .pivot] : [.async])
+        }
+    }
+
+    package func blockJobSetSpeed(_ domain: DomainIdentity, disk: String, bytesPerSecond: Int64) async throws(HypervisorError) {
+        try await writing(domain, "blockJobSetSpeed") { (domain) throws(LibvirtError) in
+            try await domain.blockJobSetSpeed(disk: disk, bytesPerSecond: UInt64(clamping: bytesPerSecond))
+        }
+    }
+
+    private static func optional(_ value: Int64) -> UInt64? { value > 0 ? UInt64(value) : nil }
+
+    private static func name(_ type: BlockJobType) -> String {
+        switch type {
+        case .pull: "pull"
+        case .copy: "copy"
+        case .commit: "commit"
+        case .activeCommit: "active-commit"
+        case .backup: "backup"
+        default: "foreign"
+        }
+    }
+}

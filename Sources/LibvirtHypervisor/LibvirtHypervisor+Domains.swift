@@ -1,0 +1,60 @@
+import Libvirt
+package import VolumeSwap
+
+extension LibvirtHypervisor {
+    /// Domains that are read side by side: fewer than libvirtd works on for one connection.
+    private static let readers = 4
+
+    /// `virConnectListAllDomains`, then `virDomainGetXMLDesc` of each. A domain that has gone meanwhile is left out.
+    package func domains() async throws(HypervisorError) -> [DomainDescription] {
+        let (active, stored) = try await read("listAllDomains") { (connection) throws(LibvirtError) in
+            (try await connection.domains(active: true), try await connection.domains(persistent: true))
+        }
+        let views = active.map { (domain: $0, view: XMLView.live) } + stored.map { (domain: $0, view: XMLView.inactive) }
+        let result = await withTaskGroup(of: Result<DomainDescription?, HypervisorError>.self) { group in
+            var waiting = views[...]
+            func start() {
+                guard let (domain, view) = waiting.popFirst() else { return }
+                group.addTask {
+                    await Result(of: { () async throws(HypervisorError) in
+                        try await describe(DomainIdentity(uuid: domain.uuid, name: domain.name), view)
+                    })
+                }
+            }
+            for _ in 0..<Self.readers { start() }
+            var found: [DomainDescription] = []
+            for await result in group {
+                switch result {
+                case .success(let description):
+                    if let description { found.append(description) }
+                    start()
+                case .failure(let error):
+                    group.cancelAll()
+                    return Result<[DomainDescription], HypervisorError>.failure(error)
+                }
+            }
+            return .success(found)
+        }
+        return try result.get()
+    }
+
+    /// A domain as it runs or as it is stored; nil when it has gone since it was listed.
+    private func describe(_ domain: DomainIdentity, _ view: XMLView) async throws(HypervisorError) -> DomainDescription? {
+        do {
+            let text = try await reading(domain, "getXMLDesc") { (domain) throws(LibvirtError) in
+                try await domain.xml(flags: view == .inactive ? .inactive : [])
+            }
+            var description = try DomainDescription(xml: text)
+            description.isLive = view == .live
+            return description
+        } catch let failure as SwapFailure {
+            throw HypervisorError(.other, "the configuration of domain \(domain.name) cannot be read: \(failure.reason)")
+        } catch let error as HypervisorError {
+            if error.code == .noDomain { return nil }
+            throw HypervisorError(
+                error.code, number: error.number, "the configuration of domain \(domain.name) cannot be read: \(error.message)")
+        } catch {
+            throw HypervisorError(.other, "the configuration of domain \(domain.name) cannot be read: \(error)")
+        }
+    }
+}

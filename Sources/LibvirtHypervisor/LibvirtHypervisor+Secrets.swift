@@ -1,0 +1,46 @@
+import Libvirt
+package import VolumeSwap
+
+extension LibvirtHypervisor {
+    package func secret(usageType: String, usage: String) async throws(HypervisorError) -> String? {
+        let types: [String: LibvirtSecret.UsageType] = ["volume": .volume, "ceph": .ceph, "iscsi": .iscsi]
+        guard let type = types[usageType] else { return nil }
+        return try await ifThere("secretLookup") { (connection) throws(LibvirtError) in
+            try await connection.secret(usageType: type, usage: usage).uuid
+        }
+    }
+
+    package func hasSecret(uuid: String) async throws(HypervisorError) -> Bool {
+        try await ifThere("secretLookup") { (connection) throws(LibvirtError) in try await connection.secret(uuid: uuid).uuid }
+            != nil
+    }
+
+    /// `virSecretDefineXML`, then `virSecretSetValue`.
+    package func makeSecret(xml: String, uuid: String, value: [UInt8]) async throws(HypervisorError) {
+        try await write("secretDefineXML") { (connection) throws(LibvirtError) in
+            try await connection.defineSecret(xml: xml).setValue(value)
+        }
+    }
+
+    /// `virSecretUndefine`; a secret that is gone already is no error.
+    package func removeSecret(uuid: String) async throws(HypervisorError) {
+        do throws(HypervisorError) {
+            try await write("secretUndefine") { (connection) throws(LibvirtError) in
+                try await connection.secret(uuid: uuid).undefine()
+            }
+        } catch {
+            guard error.code == .noSecret else { throw error }
+        }
+    }
+
+    private func ifThere(
+        _ name: String, _ find: @escaping @Sendable (LibvirtConnection) async throws(LibvirtError) -> String
+    ) async throws(HypervisorError) -> String? {
+        do throws(HypervisorError) {
+            return try await read(name, find)
+        } catch {
+            guard error.code == .noSecret else { throw error }
+            return nil
+        }
+    }
+}

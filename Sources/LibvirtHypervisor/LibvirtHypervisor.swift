@@ -1,0 +1,139 @@
+import Libvirt
+package import Logging
+package import VolumeSwap
+
+/// ``Hypervisor`` over libvirt; what libvirt has no call for goes to QEMU's monitor (`QMP/`).
+///
+/// Every call throws ``HypervisorError`` with libvirt's own number and message.
+package struct LibvirtHypervisor: Hypervisor {
+    /// The connection for look-ups and events.
+    package let link: LibvirtLink
+    /// Calls that a hung guest may hold: each domain has a turn of its own.
+    let calls: DomainCalls
+    let allowsMonitorCommands: Bool
+    let clock: any SwapClock
+    let logger: Logger
+    let host = HostPaths()
+
+    /// - Parameter allowsMonitorCommands: whether `virDomainQemuMonitorCommand` may be used. It marks the domain as tainted
+    ///   (`custom-monitor`) in libvirt's log.
+    package init(link: LibvirtLink, allowsMonitorCommands: Bool, clock: any SwapClock = SystemClock(), logger: Logger) {
+        self.link = link
+        self.allowsMonitorCommands = allowsMonitorCommands
+        self.clock = clock
+        self.logger = logger
+        calls = DomainCalls(clock: clock, logger: logger)
+    }
+
+    package var kind: String { "libvirt" }
+
+    package func waitUntilConnected() async { _ = try? await link.connection() }
+
+    package func lookup(_ instance: InstanceReference) async throws(HypervisorError) -> DomainIdentity {
+        try await read("domainLookup") { (connection) throws(LibvirtError) in
+            if let uuid = instance.uuid {
+                do throws(LibvirtError) {
+                    let domain = try await connection.domain(uuid: uuid)
+                    return DomainIdentity(uuid: domain.uuid, name: domain.name)
+                } catch {
+                    guard error.isNoDomain, instance.name != nil else { throw error }
+                }
+            }
+            let domain = try await connection.domain(name: instance.name ?? "")
+            return DomainIdentity(uuid: domain.uuid, name: domain.name)
+        }
+    }
+
+    /// `virDomainIsActive`, `virDomainIsPersistent`, and what a persistent domain has saved.
+    package func status(_ domain: DomainIdentity) async throws(HypervisorError) -> DomainStatus {
+        try await reading(domain, "domainIsActive") { (domain) throws(LibvirtError) in
+            var status = DomainStatus(isActive: try await domain.isActive(), isPersistent: try await domain.isPersistent())
+            guard status.isPersistent else { return status }
+            status.hasManagedSave = try await domain.hasManagedSaveImage()
+            status.hasSnapshots = try await domain.snapshotCount() > 0
+            do throws(LibvirtError) {
+                status.hasCheckpoints = try await domain.checkpointCount() > 0
+            } catch {
+                guard error.isUnsupported || error.isOperationInvalid else { throw error }
+            }
+            return status
+        }
+    }
+
+    package func xml(_ domain: DomainIdentity, _ view: XMLView) async throws(HypervisorError) -> String {
+        try await reading(domain, "getXMLDesc") { (domain) throws(LibvirtError) in
+            try await domain.xml(flags: view == .inactive ? [.secure, .inactive] : [.secure])
+        }
+    }
+
+    /// `virDomainDefineXMLFlags`
+    package func define(xml: String) async throws(HypervisorError) {
+        try await write("defineXML") { (connection) throws(LibvirtError) in
+            _ = try await connection.defineDomain(xml: xml)
+        }
+    }
+
+    /// `virDomainUndefineFlags` with `KEEP_NVRAM`, and from libvirt 8.9 on with `KEEP_TPM`.
+    package func undefine(_ domain: DomainIdentity) async throws(HypervisorError) {
+        let keepsTPM = try await keepsTPMState()
+        try await writing(domain, "undefine") { (domain) throws(LibvirtError) in
+            try await domain.undefine(flags: keepsTPM ? [.keepNVRAM, .keepTPM] : [.keepNVRAM])
+        }
+    }
+
+    package func isAutostarted(_ domain: DomainIdentity) async throws(HypervisorError) -> Bool {
+        try await reading(domain, "getAutostart") { (domain) throws(LibvirtError) in try await domain.isAutostarted() }
+    }
+
+    package func setAutostart(_ domain: DomainIdentity) async throws(HypervisorError) {
+        try await writing(domain, "setAutostart") { (domain) throws(LibvirtError) in try await domain.setAutostart(true) }
+    }
+
+    package func setRecoveryMetadata(_ domain: DomainIdentity, _ element: String?) async throws(HypervisorError) {
+        try await writing(domain, "setMetadata") { (domain) throws(LibvirtError) in
+            do throws(LibvirtError) {
+                try await domain.setMetadata(element, key: "pivotd", uri: Self.metadataURI, flags: [.live])
+            } catch {
+                guard element == nil, error.isNoDomainMetadata else { throw error }
+            }
+        }
+    }
+
+    package func recoveryMetadata(_ domain: DomainIdentity) async throws(HypervisorError) -> String? {
+        try await reading(domain, "getMetadata") { (domain) throws(LibvirtError) in
+            try await domain.metadata(uri: Self.metadataURI, flags: [.live])
+        }
+    }
+
+    /// `virDomainGetBlockInfo`
+    package func capacity(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Int64 {
+        try await asking(domain, "blockInfo") { (domain) throws(LibvirtError) in
+            Int64(clamping: try await domain.blockCapacity(disk: disk))
+        }
+    }
+
+    package func keepsTPMState() async throws(HypervisorError) -> Bool {
+        try await read("getLibVersion") { (connection) throws(LibvirtError) in
+            try await connection.supportsKeepTPM()
+        }
+    }
+
+    // MARK: Which volume is which, by this host's word
+
+    package func inspect(path: String) async throws(HypervisorError) -> PathDescription? { try await host.inspect(path) }
+
+    package func luksPayloadOffset(path: String) async throws(HypervisorError) -> Int64? {
+        try await host.luksPayloadOffset(path)
+    }
+
+    package func look(at path: String, of owner: PathOwner) async -> PathAnswer { await host.look(at: path, of: owner) }
+
+    package func addresses(ofHost name: String) async -> [String] { await HostAddresses().addresses(of: name) }
+
+    package func isHeldByHost(path: String) async throws(HypervisorError) -> Bool { try await host.isHeld(path) }
+
+    package func luksUUID(path: String) async throws(HypervisorError) -> String? { try await host.luksUUID(path) }
+
+    /// The namespace of pivotd's element in a domain's metadata.
+    private static let metadataURI = "urn:pivotd:swap:1"
+}

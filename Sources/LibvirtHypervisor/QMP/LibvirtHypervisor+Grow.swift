@@ -1,0 +1,88 @@
+import JSON
+import Libvirt
+package import VolumeSwap
+
+extension LibvirtHypervisor {
+    package func growSupport() async throws(HypervisorError) -> GrowSupport {
+        guard allowsMonitorCommands else {
+            return .unsupported("it needs QEMU's monitor, and allow_monitor_commands is false")
+        }
+        let version = try await read("getVersion") { (connection) throws(LibvirtError) in
+            try await connection.hypervisorVersion()
+        }
+        guard version >= 7_000_000 else {
+            return .unsupported(
+                "it needs QEMU 7.0 (blockdev-reopen), and this is \(version / 1_000_000).\(version / 1000 % 1000)")
+        }
+        return .supported
+    }
+
+    /// The image size of the mirror's storage node; nil without a running job.
+    package func mirrorCapacity(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Int64? {
+        guard allowsMonitorCommands else { return nil }
+        let nodes = BlockNodes(try await monitor(domain, .queryNodes))
+        guard try await monitor(domain, .queryBlockJobs).arrayValue?.isEmpty == false,
+            let index = try await live(domain, disk).mirrorIndex
+        else { return nil }
+        return nodes.bytes(ofVolume: index)
+    }
+
+    package func grow(_ domain: DomainIdentity, disk: String, toBytes bytes: Int64) async throws(HypervisorError) {
+        // Without the window QEMU reports the volume's whole size, though the guest has not heard of it: only the resize tells it.
+        if try await !live(domain, disk).hasSlice, try await capacity(domain, disk: disk) >= bytes { return }
+        _ = try await dropSlice(domain, disk: disk)
+        try await writing(domain, "blockResize") { (domain) throws(LibvirtError) in
+            try await domain.blockResize(disk: disk, bytes: UInt64(clamping: bytes))
+        }
+    }
+
+    /// - Throws: `unsupported` before QEMU 7.0, without the monitor, or where the copy has no raw node.
+    package func unmapZeroes(_ domain: DomainIdentity, disk: String, sliceBytes: Int64?) async throws(HypervisorError) {
+        guard case .supported = try await growSupport() else {
+            throw HypervisorError(.unsupported, "it needs QEMU 7.0 and its monitor")
+        }
+        guard let index = try await live(domain, disk).mirrorIndex else {
+            throw HypervisorError(.other, "libvirt does not tell the node of the copy of disk \(disk)")
+        }
+        var changes: JSONObject = ["discard": "unmap", "detect-zeroes": "unmap"]
+        if let sliceBytes {
+            changes["offset"] = 0
+            changes["size"] = .integer(sliceBytes)
+        }
+        try await reopen(domain, index, changes)
+    }
+
+    /// libvirt before 10.0 keeps `<slices>` in the live configuration whatever is done (`virDomainUpdateDeviceFlags` and a restart
+    /// of libvirtd were tried on 9.0); from then on `virDomainBlockResize` drops them.
+    package func dropSlice(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Bool {
+        let before = try await live(domain, disk)
+        guard before.hasSlice else { return false }
+        if case .unsupported(let why) = try await growSupport() { throw HypervisorError(.unsupported, why) }
+        guard let index = before.index else {
+            throw HypervisorError(.other, "libvirt does not tell the node of disk \(disk)")
+        }
+        try await reopen(domain, index, ["discard": .string(before.discard ?? "ignore")])
+        return try await live(domain, disk).hasSlice
+    }
+
+    private func reopen(_ domain: DomainIdentity, _ index: String, _ changes: JSONObject) async throws(HypervisorError) {
+        let nodes = BlockNodes(try await monitor(domain, .queryNodes))
+        _ = try await monitor(domain, try nodes.reopening(volume: index, changes))
+    }
+
+    /// The disk as libvirt describes it now.
+    func live(_ domain: DomainIdentity, _ disk: String) async throws(HypervisorError) -> LiveDisk {
+        LiveDisk(disk, in: try await xml(domain, .live))
+    }
+
+    /// `virDomainQemuMonitorCommand`
+    ///
+    /// - Returns: what QEMU returns.
+    /// - Throws: `other` when QEMU refuses the command.
+    func monitor(_ domain: DomainIdentity, _ command: QMPCommand) async throws(HypervisorError) -> JSONValue {
+        let answer = try await writing(domain, "qemuMonitorCommand \(command.name)") { (domain) throws(LibvirtError) in
+            try await domain.monitorCommand(json: command.text)
+        }
+        return try command.result(of: answer)
+    }
+}

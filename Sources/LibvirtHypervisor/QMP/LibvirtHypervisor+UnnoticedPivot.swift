@@ -1,0 +1,77 @@
+import JSON
+import Libvirt
+import Logging
+package import VolumeSwap
+
+/// Mends a disk that QEMU runs on another volume than libvirt describes, past libvirt.
+extension LibvirtHypervisor {
+    /// `query-block` against the live configuration, twice with a second in between.
+    package func hasPivotedUnnoticed(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Bool? {
+        guard allowsMonitorCommands else { return nil }
+        guard let found = try await running(domain, disk), !found.isDescribed else { return false }
+        // Somebody else's pivot may have come a moment ago, and libvirt be about to note it.
+        try? await Task.sleep(for: .seconds(1))
+        return try await running(domain, disk).map { !$0.isDescribed } ?? false
+    }
+
+    private func running(_ domain: DomainIdentity, _ disk: String) async throws(HypervisorError) -> RunningNode? {
+        RunningNode(try await live(domain, disk), devices: try await monitor(domain, .queryBlock))
+    }
+
+    /// Asks, sends what ``MirrorBack`` returns, and waits for the job's next event, until both agree.
+    ///
+    /// - Throws: `other` when the mirror fails or pivotd stops, `unsupported` when the old volume cannot be opened again.
+    package func mirrorBack(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) {
+        var machine = MirrorBack(disk: disk)
+        while true {
+            let connection = try await read("events") { (connection) throws(LibvirtError) in connection }
+            let events = connection.events(domainUUID: domain.uuid, limit: 64)
+            let sight = MirrorBack.Sight(
+                disk: try await live(domain, disk), devices: try await monitor(domain, .queryBlock),
+                jobs: try await monitor(domain, .queryJobs), nodes: BlockNodes(try await monitor(domain, .queryNodes)))
+            switch try machine.next(sight) {
+            case .send(let commands):
+                for command in commands { _ = try await monitor(domain, command) }
+            case .agree(let closing):
+                return await close(domain, closing)
+            case .fail(let dismissal, let error):
+                _ = try await monitor(domain, dismissal)
+                throw error
+            }
+            await wait(for: machine.job, in: events)
+            if Task.isCancelled { throw HypervisorError(.other, "pivotd is stopping") }
+        }
+    }
+
+    private func close(_ domain: DomainIdentity, _ commands: [QMPCommand]) async {
+        for command in commands {
+            do throws(HypervisorError) {
+                _ = try await monitor(domain, command)
+            } catch {
+                logger.warning("the new volume stays open in QEMU: \(error)")
+            }
+        }
+    }
+
+    /// Returns at the job's next event, when there can be no more events, or after a second in case one was lost.
+    private func wait(for job: String, in events: LibvirtEvents) async {
+        await withTaskGroup { group in
+            group.addTask { await Self.event(of: job, in: events) }
+            group.addTask { _ = try? await Task.sleep(for: .seconds(1)) }
+            await group.next()
+            group.cancelAll()
+        }
+    }
+
+    private static func event(of job: String, in events: LibvirtEvents) async {
+        for await event in events {
+            switch event {
+            case .monitor(_, _, let details, _, _):
+                guard let data = try? JSONValue(parsing: details), data["device"]?.stringValue == job else { continue }
+                return
+            case .blockJob, .lifecycle, .overflow, .disconnected: return
+            case .ioError: continue
+            }
+        }
+    }
+}

@@ -1,0 +1,98 @@
+import JSON
+import VolumeSwap
+
+/// The node that QEMU runs a disk on, and the one that libvirt describes.
+struct RunningNode: Sendable, Equatable {
+    let node: String
+    /// N of `libvirt-N-format`.
+    let index: String
+    let described: String
+
+    var isDescribed: Bool { index == described }
+    /// The counterpart of `node` in the volume that libvirt describes.
+    var describedNode: String { "libvirt-\(described)\(node.dropFirst("libvirt-\(index)".count))" }
+
+    /// - Parameter devices: the answer to `query-block`.
+    /// - Returns: nil when either side's node has no number of libvirt's.
+    init?(_ disk: LiveDisk, devices: JSONValue) {
+        guard let described = disk.index, let alias = disk.alias else { return nil }
+        let device = devices.arrayValue?.first {
+            $0["qdev"]?.stringValue?.split(separator: "/").contains(Substring(alias)) == true
+        }
+        guard let node = device?["inserted"]?["node-name"]?.stringValue else { return nil }
+        let parts = node.split(separator: "-")
+        guard parts.count == 3, parts[0] == "libvirt", Int(parts[1]) != nil else { return nil }
+        self.node = node
+        index = String(parts[1])
+        self.described = described
+    }
+}
+
+/// Mirrors a disk back onto the volume that libvirt describes, after a pivot that libvirt has not noticed. Pure: what libvirt and
+/// QEMU show goes in, the next commands come out.
+struct MirrorBack {
+    /// libvirt's view and QEMU's, read one after the other.
+    struct Sight: Sendable {
+        var disk: LiveDisk
+        /// The answer to `query-block`.
+        var devices: JSONValue
+        /// The answer to `query-jobs`.
+        var jobs: JSONValue
+        var nodes: BlockNodes
+    }
+
+    enum Step: Equatable {
+        /// Send these, then look again at the next event of the ``job``.
+        case send([QMPCommand])
+        /// libvirt and QEMU agree. These close the volume that libvirt does not know; it may stay open, too.
+        case agree([QMPCommand])
+        /// The mirror failed: send this, then report the error.
+        case fail(QMPCommand, HypervisorError)
+    }
+
+    let disk: String
+    /// The mirror's name in QEMU: libvirt's own for a copy of this disk. Where libvirt still waits for that copy's end, the end of
+    /// this one lets it drop the `<mirror>`.
+    private(set) var job = ""
+    private var strayed: RunningNode?
+    /// How often the mirror has been seen to be over with the `<mirror>` still there.
+    private var waits = 0
+
+    init(disk: String) {
+        self.disk = disk
+    }
+
+    /// - Throws: `other` when QEMU does not report the disk's node, `unsupported` when the old volume cannot be opened again.
+    mutating func next(_ sight: Sight) throws(HypervisorError) -> Step {
+        guard let found = RunningNode(sight.disk, devices: sight.devices) else {
+            throw HypervisorError(.other, "QEMU does not tell the node of disk \(disk)")
+        }
+        job = "copy-\(disk)-\(found.describedNode)"
+        let known = sight.jobs.arrayValue?.first { $0["id"]?.stringValue == job }
+        let dismissal = QMPCommand("job-dismiss", ["id": .string(job)])
+        if !found.isDescribed { strayed = found }
+        switch (found.isDescribed, known?["status"]?.stringValue) {
+        case (true, nil):
+            return .agree(strayed.map { sight.nodes.closing(volume: $0.index) } ?? [])
+        case (true, "concluded"):
+            waits += 1
+            return .send(!sight.disk.isMirrored || waits > 2 ? [dismissal] : [])
+        case (false, nil):
+            let opening = try sight.nodes.opening(
+                sight.disk, index: found.described, top: found.describedNode, as: found.node)
+            let mirror = QMPCommand(
+                "blockdev-mirror",
+                [
+                    "job-id": .string(job), "device": .string(found.node), "target": .string(found.describedNode),
+                    "sync": "full", "auto-dismiss": false,
+                ])
+            return .send(opening + [mirror])
+        case (false, "ready"):
+            return .send([QMPCommand("job-complete", ["id": .string(job)])])
+        case (false, "concluded"):
+            let reason = known?["error"]?.stringValue ?? "QEMU gave no reason"
+            return .fail(dismissal, HypervisorError(.other, "the mirror back failed: \(reason)"))
+        default: return .send([])
+        }
+    }
+}

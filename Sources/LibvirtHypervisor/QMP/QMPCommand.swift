@@ -1,0 +1,40 @@
+import JSON
+import VolumeSwap
+
+/// A command for QEMU's monitor.
+struct QMPCommand: Sendable, Equatable {
+    let name: String
+    let arguments: JSONValue?
+
+    init(_ name: String, _ arguments: JSONValue? = nil) {
+        self.name = name
+        self.arguments = arguments
+    }
+
+    /// As `virDomainQemuMonitorCommand` takes it.
+    var text: String {
+        let command: JSONValue =
+            arguments.map { ["execute": .string(name), "arguments": $0] } ?? ["execute": .string(name)]
+        return command.serialized()
+    }
+
+    /// Reads QEMU's answer.
+    ///
+    /// - Returns: its `return`.
+    /// - Throws: `other` with QEMU's own reason when it refused the command, or when the answer is not JSON.
+    func result(of answer: String) throws(HypervisorError) -> JSONValue {
+        guard let json = try? JSONValue(parsing: answer) else {
+            throw HypervisorError(.other, "QEMU answered \(name) with no JSON")
+        }
+        if let error = json["error"] {
+            throw HypervisorError(.other, "QEMU refused \(name): \(error["desc"]?.stringValue ?? "no reason given")")
+        }
+        return json["return"] ?? .null
+    }
+
+    static let queryBlock = QMPCommand("query-block")
+    static let queryBlockJobs = QMPCommand("query-block-jobs")
+    static let queryJobs = QMPCommand("query-jobs")
+    static let queryNodes = QMPCommand("query-named-block-nodes", ["flat": true])
+    static let queryYank = QMPCommand("query-yank")
+}

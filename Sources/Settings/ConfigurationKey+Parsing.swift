@@ -1,0 +1,47 @@
+import Foundation
+import Observability
+
+/// A value as a layer holds it, before its type is known.
+package enum RawValue: Sendable, Equatable {
+    case text(String)
+    case list([String])
+    /// Something that no key takes: a mapping, or a list with anything but scalars in it.
+    case nested
+}
+
+extension ConfigurationKey {
+    /// Reads a value.
+    ///
+    /// - Returns: a `String`, ``Secret``, `Bool`, `Int`, `Double` or `[String]`, as the key's kind is; nil when the value is not
+    ///   what the key allows.
+    func parse(_ value: RawValue) -> (any Sendable)? {
+        switch (kind, value) {
+        case (.absolutePaths, .list(let members)): Self.paths(members)
+        case (.absolutePaths, .text(let text)):
+            Self.paths(text.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }.filter { !$0.isEmpty })
+        case (_, .list), (_, .nested): nil
+        case (.text, .text(let text)): text.isEmpty ? nil : text
+        case (.secret, .text(let text)): text.isEmpty ? nil : Secret(text)
+        case (.path, .text(let text)): text.isEmpty && !defaultText.isEmpty ? nil : text
+        case (.listenAddress, .text(let text)): text.isEmpty || ListenAddress(text) != nil ? text : nil
+        case (.choice(let choices), .text(let text)): choices.contains(text) ? text : nil
+        case (.boolean, .text(let text)): Self.boolean(text.trimmingCharacters(in: .whitespaces))
+        case (.integer(let range), .text(let text)):
+            Int(text.trimmingCharacters(in: .whitespaces)).flatMap { range.contains($0) ? $0 : nil }
+        case (.number(let range), .text(let text)):
+            Double(text.trimmingCharacters(in: .whitespaces)).flatMap { $0.isFinite && range.contains($0) ? $0 : nil }
+        }
+    }
+
+    private static func boolean(_ text: String) -> Bool? {
+        switch text.lowercased() {
+        case "true", "yes", "on", "1": true
+        case "false", "no", "off", "0": false
+        default: nil
+        }
+    }
+
+    private static func paths(_ members: [String]) -> [String]? {
+        members.allSatisfy { $0.hasPrefix("/") } ? members : nil
+    }
+}

@@ -1,0 +1,104 @@
+import Foundation
+
+/// Everything that is wrong with the configuration, found at once.
+package struct ConfigurationError: Error, Equatable, CustomStringConvertible {
+    /// One line each: where the setting was given, what was given, what is allowed.
+    package let problems: [String]
+
+    /// - Parameter problems: at least one.
+    package init(problems: [String]) { self.problems = problems }
+
+    package var description: String {
+        problems.count == 1 ? problems[0] : problems.map { "- \($0)" }.joined(separator: "\n")
+    }
+}
+
+extension PivotdConfiguration {
+    /// The configuration file that is read when none is named, and may be missing.
+    package static let defaultFile = "/etc/pivotd/pivotd.yaml"
+
+    /// Puts the layers together: flags over environment over file over defaults.
+    ///
+    /// - Parameters:
+    ///   - flags: The flags given, by the names of their keys (`max_concurrent_swaps`), with `config` for the file.
+    ///   - environment: The process's environment. `CREDENTIALS_DIRECTORY` (systemd's) is where a relative
+    ///     `transport_url_file` is.
+    ///   - defaultFile: The file that is read when none is named.
+    /// - Throws: ``ConfigurationError`` with all problems of all layers.
+    package static func load(
+        flags: [String: String] = [:], environment: [String: String] = ProcessInfo.processInfo.environment,
+        defaultFile: String = PivotdConfiguration.defaultFile
+    ) throws(ConfigurationError) -> PivotdConfiguration {
+        var problems: [String] = []
+        var layers = [ConfigurationLayer(flags: flags), ConfigurationLayer(environment: environment)]
+        let named = flags["config"] ?? environment["PIVOTD_CONFIG"].flatMap { $0.isEmpty ? nil : $0 }
+        do {
+            if let file = try fileLayer(named ?? defaultFile, mayBeMissing: named == nil) { layers.append(file) }
+        } catch {
+            problems += error.problems
+        }
+        problems += layers.flatMap(\.problems)
+        guard problems.isEmpty else { throw ConfigurationError(problems: problems) }
+
+        var given = layers.reversed().reduce(into: [:]) { given, layer in given.merge(layer.values) { $1 } }
+        if let file = given["transport_url_file"] as? String, !file.isEmpty, fileWins(layers) {
+            given["transport_url"] = try transportURL(file: file, directory: environment["CREDENTIALS_DIRECTORY"])
+        }
+        return PivotdConfiguration(given: given)
+    }
+
+    private static func fileLayer(
+        _ path: String, mayBeMissing: Bool
+    ) throws(ConfigurationError) -> ConfigurationLayer? {
+        let data: Data
+        do {
+            data = try Data(contentsOf: URL(fileURLWithPath: path))
+        } catch CocoaError.fileReadNoSuchFile where mayBeMissing {
+            return nil
+        } catch {
+            throw ConfigurationError(problems: ["configuration file \(path): \(readFailure(error))"])
+        }
+        guard let yaml = String(data: data, encoding: .utf8) else {
+            throw ConfigurationError(problems: ["configuration file \(path): is not UTF-8"])
+        }
+        do {
+            return ConfigurationLayer(file: try ConfigurationFile(yaml: yaml), path: path)
+        } catch {
+            throw ConfigurationError(problems: ["configuration file \(path): \(error.reason)"])
+        }
+    }
+
+    /// Whether `transport_url_file` counts: unless a stronger layer gives `transport_url` itself.
+    private static func fileWins(_ layers: [ConfigurationLayer]) -> Bool {
+        let url = layers.firstIndex { $0.values["transport_url"] != nil } ?? layers.endIndex
+        let file = layers.firstIndex { $0.values["transport_url_file"] != nil } ?? layers.endIndex
+        return file <= url
+    }
+
+    /// - Parameter directory: `$CREDENTIALS_DIRECTORY`.
+    package static func transportURLPath(_ file: String, directory: String?) -> String {
+        guard !file.hasPrefix("/"), let directory, !directory.isEmpty else { return file }
+        return "\(directory)/\(file)"
+    }
+
+    private static func transportURL(file: String, directory: String?) throws(ConfigurationError) -> Secret {
+        let path = transportURLPath(file, directory: directory)
+        let text: String
+        do {
+            text = try String(contentsOf: URL(fileURLWithPath: path), encoding: .utf8)
+        } catch {
+            throw ConfigurationError(problems: ["transport_url_file \(path): \(readFailure(error))"])
+        }
+        let url = text.trimmingCharacters(in: .whitespacesAndNewlines)
+        guard !url.isEmpty else { throw ConfigurationError(problems: ["transport_url_file \(path): is empty"]) }
+        return Secret(url)
+    }
+
+    private static func readFailure(_ error: any Error) -> String {
+        switch (error as? CocoaError)?.code {
+        case .fileReadNoSuchFile, .fileNoSuchFile: "does not exist"
+        case .fileReadNoPermission: "may not be read"
+        default: "cannot be read"
+        }
+    }
+}

@@ -1,0 +1,40 @@
+extension PivotdConfiguration {
+    /// The options of a swap whose request does not name them.
+    package struct SwapDefaults: Sendable {
+        /// MiB/s; 0 for no limit.
+        package var bandwidthMiBPerSecond: Int
+        /// KiB; 0 for QEMU's default.
+        package var granularityKiB: Int
+        /// MiB; 0 for QEMU's default, or 8 with `detectZeroes`.
+        package var bufferMiB: Int
+        package var synchronousWrites: Bool
+        package var detectZeroes: Bool
+        /// nil for no limit.
+        package var timeout: Duration?
+        /// nil for no limit.
+        package var stallTimeout: Duration?
+
+        init(reader: inout ConfigurationReader) {
+            reader.section = .swap
+            bandwidthMiBPerSecond = reader.integer(
+                "bandwidth_mib_s", default: 0, 0...8_388_607, reloads: true, "Bandwidth of a copy in MiB/s; 0 for no limit")
+            granularityKiB = reader.integer(
+                "granularity_kib", default: 0, 0...65_536, reloads: true,
+                "Granularity of the copy's dirty bitmap in KiB; 0 for QEMU's default")
+            bufferMiB = reader.integer(
+                "buffer_mib", default: 0, 0...4095, reloads: true,
+                "Data on the way at a time in MiB; 0 for QEMU's default (16), or 8 with detect_zeroes")
+            synchronousWrites = reader.boolean(
+                "synchronous_writes", default: false, reloads: true,
+                "Send the guest's writes to both volumes, so that a copy converges")
+            detectZeroes = reader.boolean("detect_zeroes", default: false, reloads: true, "Keep zeroes sparse on the new volume")
+            let timeout = reader.seconds(
+                "timeout_s", default: 0, 0...31_536_000, reloads: true, "Seconds that a whole swap may take; 0 for no limit")
+            let stallTimeout = reader.seconds(
+                "stall_timeout_s", default: 300, 0...31_536_000, reloads: true,
+                "Seconds in which the remaining bytes must shrink; 0 for no limit")
+            self.timeout = timeout > .zero ? timeout : nil
+            self.stallTimeout = stallTimeout > .zero ? stallTimeout : nil
+        }
+    }
+}

@@ -1,0 +1,292 @@
+import Foundation
+import Glibc
+import Testing
+import VolumeSwap
+
+@testable import LibvirtHypervisor
+
+@Suite("What the host says of a path")
+struct HostPathsTests {
+    /// A directory of its own, its links resolved.
+    static func directory() throws -> URL {
+        let url = FileManager.default.temporaryDirectory.resolvingSymlinksInPath()
+            .appending(path: "host-paths-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
+        return url
+    }
+
+    static func withDirectory(_ body: (String) async throws -> Void) async throws {
+        let url = try directory()
+        defer { try? FileManager.default.removeItem(at: url) }
+        try await body(url.path(percentEncoded: false))
+    }
+
+    static func link(_ path: String, to target: String) throws {
+        try FileManager.default.createSymbolicLink(atPath: path, withDestinationPath: target)
+    }
+
+    @Test("A file: kind, exact size, no device number")
+    func file() async throws {
+        try await Self.withDirectory { directory in
+            let path = "\(directory)/volume"
+            try Data(count: 12345).write(to: URL(filePath: path))
+            let place = try #require(try await HostPaths().inspect(path))
+            #expect(place.kind == .file && place.bytes == 12345)
+            #expect(place.canonicalPath == path && place.names == [path])
+            #expect(place.deviceNumber == nil && place.fileID != nil)
+            #expect(await HostPaths().look(at: path, of: .swap) == .found(place))
+        }
+    }
+
+    @Test("Nothing there, and nothing below a file, is nil")
+    func missing() async throws {
+        try await Self.withDirectory { directory in
+            #expect(try await HostPaths().inspect("\(directory)/none") == nil)
+            try Data().write(to: URL(filePath: "\(directory)/file"))
+            #expect(try await HostPaths().inspect("\(directory)/file/below") == nil)
+            try Self.link("\(directory)/dangling", to: "none")
+            #expect(try await HostPaths().inspect("\(directory)/dangling") == nil)
+        }
+    }
+
+    @Test("Links are followed, each name kept; dots are resolved")
+    func links() async throws {
+        try await Self.withDirectory { directory in
+            let path = "\(directory)/volume"
+            try Data(count: 1).write(to: URL(filePath: path))
+            try Self.link("\(directory)/relative", to: "volume")
+            try Self.link("\(directory)/absolute", to: "\(directory)/relative")
+            let place = try #require(try await HostPaths().inspect("\(directory)/absolute"))
+            #expect(place.canonicalPath == path)
+            #expect(place.names == ["\(directory)/absolute", "\(directory)/relative", path])
+            let dotted = try #require(
+                try await HostPaths().inspect("\(directory)/../\(directory.split(separator: "/").last ?? "")/./volume"))
+            #expect(dotted.canonicalPath == path)
+            #expect(dotted.names == [path])
+        }
+    }
+
+    @Test("A linked directory is judged by where it leads")
+    func linkedDirectory() async throws {
+        try await Self.withDirectory { directory in
+            let inside = "\(directory)/inside"
+            try FileManager.default.createDirectory(atPath: inside, withIntermediateDirectories: false)
+            try Data(count: 1).write(to: URL(filePath: "\(directory)/secret"))
+            try Self.link("\(inside)/out", to: "..")
+            let place = try #require(try await HostPaths().inspect("\(inside)/out/secret"))
+            #expect(place.canonicalPath == "\(directory)/secret")
+            #expect(!PathPolicy([inside]).allows(place))
+            #expect(PathPolicy([directory]).allows(place))
+        }
+    }
+
+    @Test("A loop of links is an error, not a hang")
+    func loop() async throws {
+        try await Self.withDirectory { directory in
+            try Self.link("\(directory)/a", to: "b")
+            try Self.link("\(directory)/b", to: "a")
+            await #expect(throws: HypervisorError.self) { try await HostPaths().inspect("\(directory)/a") }
+            guard case .failed(let reason) = await HostPaths().look(at: "\(directory)/a", of: .swap) else {
+                Issue.record("a loop of links was looked at")
+                return
+            }
+            #expect(reason.contains("symbolic links"))
+        }
+    }
+
+    @Test("Directories and character devices are no volumes", arguments: ["/dev", "/dev/null", "/"])
+    func other(path: String) async throws {
+        #expect(try await HostPaths().inspect(path)?.kind == .other)
+    }
+
+    @Test("A hard link is the same file, a copy is not")
+    func hardLink() async throws {
+        try await Self.withDirectory { directory in
+            let path = "\(directory)/volume"
+            try Data(count: 7).write(to: URL(filePath: path))
+            try FileManager.default.linkItem(atPath: path, toPath: "\(directory)/link")
+            try FileManager.default.copyItem(atPath: path, toPath: "\(directory)/copy")
+            let place = try await HostPaths().inspect(path)
+            #expect(try await HostPaths().inspect("\(directory)/link")?.fileID == place?.fileID)
+            #expect(try await HostPaths().inspect("\(directory)/copy")?.fileID != place?.fileID)
+        }
+    }
+
+    @Test("A LUKS header, of either version, by its UUID")
+    func luksHeader() async throws {
+        try await Self.withDirectory { directory in
+            let path = "\(directory)/volume"
+            let uuid = "0b6f2d57-6f0f-4f7d-8a3e-0d5c9f1f1a01"
+            for version in [UInt8(1), 2] {
+                var header = Data("LUKS".utf8) + [0xBA, 0xBE, 0, version] + Data(count: 1016)
+                header.replaceSubrange(168..<(168 + uuid.utf8.count), with: Data(uuid.utf8))
+                header[106] = 0x08
+                try header.write(to: URL(filePath: path))
+                #expect(try await HostPaths().luksUUID(path) == uuid)
+                #expect(try await HostPaths().luksPayloadOffset(path) == (version == 1 ? 0x800 * 512 : nil))
+            }
+            for bytes in [Data(), Data("LUKS".utf8), Data(count: 4096)] {
+                try bytes.write(to: URL(filePath: path))
+                #expect(try await HostPaths().luksUUID(path) == nil)
+            }
+            #expect(try await HostPaths().luksUUID("\(directory)/none") == nil)
+        }
+    }
+
+    @Test("Many looks at once")
+    func manyAtOnce() async throws {
+        try await Self.withDirectory { directory in
+            let path = "\(directory)/volume"
+            try Data(count: 7).write(to: URL(filePath: path))
+            try await withThrowingTaskGroup(of: Int64?.self) { group in
+                for _ in 0..<200 { group.addTask { try await HostPaths().inspect(path)?.bytes } }
+                for try await bytes in group { #expect(bytes == 7) }
+            }
+        }
+    }
+}
+
+@Suite("What the host says of devices and mounts", .enabled(if: RealVolume.isPossible), .timeLimit(.minutes(10)))
+struct HostDevicesTests {
+    @Test("A block device: its size is known once it is opened, its number before; the file behind it is another name")
+    func loop() async throws {
+        try await HostPathsTests.withDirectory { directory in
+            let file = "\(directory)/image"
+            try await RealVolume.withLoop(file) { device in
+                let place = try #require(await HostPaths().look(at: device, of: .swap).place)
+                #expect(place.kind == .block && place.bytes == 0 && place.deviceNumber != nil)
+                #expect(place.loopFile == file)
+                #expect(try await HostPaths().inspect(device)?.bytes == 8 << 20)
+                let node = "\(directory)/node"
+                try #require(mknod(node, S_IFBLK | 0o600, dev_t(place.deviceNumber ?? 0)) == 0)
+                #expect(await HostPaths().look(at: node, of: .swap).place?.deviceNumber == place.deviceNumber)
+            }
+        }
+    }
+
+    @Test("A mounted device is held by the host, one that QEMU may have open is not")
+    func held() async throws {
+        try await HostPathsTests.withDirectory { directory in
+            try await RealVolume.withLoop("\(directory)/image", bytes: 16 << 20) { device in
+                #expect(try await !HostPaths().isHeld(device))
+                let reader = open(device, O_RDWR | O_CLOEXEC)
+                defer { close(reader) }
+                #expect(try await !HostPaths().isHeld(device))
+                try RealVolume.run("mkfs.ext4", "-q", "-F", device)
+                let mountPoint = "\(directory)/mount"
+                try FileManager.default.createDirectory(atPath: mountPoint, withIntermediateDirectories: false)
+                try RealVolume.run("mount", device, mountPoint)
+                defer { _ = try? RealVolume.run("umount", mountPoint) }
+                #expect(try await HostPaths().isHeld(device))
+            }
+        }
+    }
+
+    @Test("udev's links to a device, and an rbd image's name, as sysfs and /dev show them")
+    func links() async throws {
+        try await HostPathsTests.withDirectory { directory in
+            try await RealVolume.withLoop("\(directory)/image") { device in
+                let name = URL(filePath: device).lastPathComponent
+                let byPath = "\(directory)/dev/disk/by-path"
+                try FileManager.default.createDirectory(atPath: byPath, withIntermediateDirectories: true)
+                let link = "\(byPath)/ip-10.0.0.1:3260-iscsi-iqn.a:b-lun-1"
+                try HostPathsTests.link(link, to: "../../\(name)")
+                try HostPathsTests.link("\(byPath)/other", to: "../../\(name)0")
+                let host = HostPaths(devices: BlockDevices(deviceDirectory: "\(directory)/dev"))
+                #expect(await host.look(at: device, of: .swap).place?.links == [link])
+            }
+        }
+    }
+
+    @Test("A bind mount shows the same file")
+    func bindMount() async throws {
+        try await HostPathsTests.withDirectory { directory in
+            let (one, other) = ("\(directory)/one", "\(directory)/other")
+            for path in [one, other] { try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false) }
+            try Data(count: 7).write(to: URL(filePath: "\(one)/volume"))
+            try RealVolume.run("mount", "--bind", one, other)
+            defer { _ = try? RealVolume.run("umount", other) }
+            let place = try await HostPaths().inspect("\(one)/volume")
+            let bound = try await HostPaths().inspect("\(other)/volume")
+            #expect(bound?.canonicalPath == "\(other)/volume")
+            #expect(place?.fileID != nil && bound?.fileID == place?.fileID)
+        }
+    }
+
+    @Test("A mount that does not answer costs its patience once, then nothing, and holds up nobody else")
+    func hungMount() async throws {
+        try await HostPathsTests.withDirectory { directory in
+            let dead = "\(directory)/dead"
+            try FileManager.default.createDirectory(atPath: dead, withIntermediateDirectories: false)
+            try Data(count: 7).write(to: URL(filePath: "\(directory)/volume"))
+            let pool = ProbePool()
+            let host = HostPaths(foreign: pool)
+            try await RealVolume.withHungMount(dead) { () async throws -> Void in
+                #expect(await host.look(at: "\(dead)/disk", of: .another) == .noAnswer)
+                #expect(pool.hung == 1)
+                // At once: no second thread waits for it.
+                #expect(await host.look(at: "\(dead)/disk", of: .another) == .noAnswer)
+                #expect(pool.hung == 1)
+                #expect(try await host.inspect("\(directory)/volume")?.bytes == 7)
+            }
+            try await ProbePoolTests.waitUntil { pool.hung == 0 }
+        }
+    }
+}
+
+@Suite("Block devices by sysfs")
+struct BlockDevicesTests {
+    static func write(_ text: String, to path: String) throws {
+        let url = URL(filePath: path)
+        try FileManager.default.createDirectory(at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
+        try Data("\(text)\n".utf8).write(to: url)
+    }
+
+    @Test("A mapped rbd image; a multipath device has the links of its paths")
+    func names() async throws {
+        try await HostPathsTests.withDirectory { directory in
+            let (system, byPath) = ("\(directory)/sys", "\(directory)/dev/disk/by-path")
+            try Self.write("volumes", to: "\(system)/bus/rbd/devices/3/pool")
+            try Self.write("v-1", to: "\(system)/bus/rbd/devices/3/name")
+            try Self.write("", to: "\(system)/bus/rbd/devices/3/pool_ns")
+            try Self.write("252:0", to: "\(system)/devices/rbd3/dev")
+            try Self.write("mpath-3600", to: "\(system)/devices/dm-4/dm/uuid")
+            try Self.write("", to: "\(system)/devices/dm-4/slaves/sdb")
+            try Self.write("LVM-abc", to: "\(system)/devices/dm-5/dm/uuid")
+            try Self.write("", to: "\(system)/devices/dm-5/slaves/sdb")
+            try FileManager.default.createDirectory(atPath: "\(system)/dev/block", withIntermediateDirectories: true)
+            try FileManager.default.createDirectory(atPath: byPath, withIntermediateDirectories: true)
+            try HostPathsTests.link("\(byPath)/iscsi-b", to: "../../sdb")
+            for (number, name) in [("252:0", "rbd3"), ("253:4", "dm-4"), ("253:5", "dm-5")] {
+                try HostPathsTests.link("\(system)/dev/block/\(number)", to: "../../devices/\(name)")
+            }
+            let devices = BlockDevices(deviceDirectory: "\(directory)/dev", systemDirectory: system)
+            func describe(_ major: UInt64, _ minor: UInt64) -> PathDescription {
+                var place = PathDescription(
+                    kind: .block, bytes: 0, canonicalPath: "/dev/x", names: [], deviceNumber: major << 8 | minor)
+                devices.describe(&place)
+                return place
+            }
+            #expect(describe(252, 0).rbdImage == "volumes/v-1")
+            #expect(describe(253, 4).links == ["\(byPath)/iscsi-b"])
+            #expect(describe(253, 5).links.isEmpty)
+            try Self.write("ns", to: "\(system)/bus/rbd/devices/3/pool_ns")
+            #expect(describe(252, 0).rbdImage == "volumes/ns/v-1")
+        }
+    }
+}
+
+@Suite("Addresses of a host's name")
+struct HostAddressesTests {
+    @Test("This host, however it is written", arguments: ["127.0.0.1", "127.1", "localhost", "::1", "127.8.8.8", "0"])
+    func loopback(name: String) async {
+        #expect(await HostAddresses().addresses(of: name) == [NetworkLocation.loopback])
+    }
+
+    @Test("An address is one spelling; a name that does not resolve has none")
+    func others() async {
+        #expect(await HostAddresses().addresses(of: "192.0.2.7") == ["192.0.2.7"])
+        #expect(await HostAddresses().addresses(of: "::ffff:192.0.2.7") == ["192.0.2.7"])
+        #expect(await HostAddresses().addresses(of: "no such host") == [])
+    }
+}

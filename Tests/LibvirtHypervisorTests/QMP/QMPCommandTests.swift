@@ -1,0 +1,44 @@
+import JSON
+import Testing
+import VolumeSwap
+
+@testable import LibvirtHypervisor
+
+@Suite struct QMPCommandTests {
+    @Test func itsTextIsQMP() {
+        #expect(QMPCommand.queryBlock.text == #"{"execute":"query-block"}"#)
+        #expect(QMPCommand.queryNodes.text == #"{"execute":"query-named-block-nodes","arguments":{"flat":true}}"#)
+    }
+
+    @Test func answersAreReturnsOrErrors() throws {
+        let command = QMPCommand("job-complete")
+        #expect(try command.result(of: #"{"return": [1], "id": "libvirt-9"}"#) == [1])
+        let refusal = #expect(throws: HypervisorError.self) {
+            try command.result(of: #"{"error": {"class": "GenericError", "desc": "Job not found"}}"#)
+        }
+        #expect(refusal == HypervisorError(.other, "QEMU refused job-complete: Job not found"))
+        #expect(throws: HypervisorError.self) { try command.result(of: "…") }
+    }
+}
+
+@Suite struct ForceAbortTests {
+    @Test func theDestinationAloneIsYanked() throws {
+        let recording = try #require(Recording.of("nbd server that does not answer").first)
+        let index = try #require(recording.disk.mirrorIndex)
+        #expect(ForceAbort.yanking(volume: index, recording.instances).map { [$0] } == recording.sent)
+        #expect(ForceAbort.yanking(volume: "99", recording.instances) == nil)
+        // The yank has ended the job, and libvirt has not dismissed it yet.
+        #expect(ForceAbort.cancelling(disk: "vdb", recording.jobs) == nil)
+    }
+
+    @Test func aCopyIsCancelledWithForce() {
+        let jobs: JSONValue = [
+            ["id": "commit-vdb", "status": "running"], ["id": "copy-vda-libvirt-1-format", "status": "running"],
+            ["id": "copy-vdb-libvirt-2-format", "status": "ready"],
+        ]
+        #expect(
+            ForceAbort.cancelling(disk: "vdb", jobs)
+                == QMPCommand("block-job-cancel", ["device": "copy-vdb-libvirt-2-format", "force": true]))
+        #expect(ForceAbort.cancelling(disk: "vdc", jobs) == nil)
+    }
+}
