@@ -70,7 +70,7 @@ extension SQLiteJournal {
     private func records(sql: String, arguments: StatementArguments) async throws(JournalError) -> [SwapRecord] {
         let path = path
         let results = try await read { db in
-            try Row.fetchAll(db.cachedStatement(sql: sql), arguments: arguments).map(TaskRow.init).map { row in
+            try TaskRow.fetchAll(db.cachedStatement(sql: sql), arguments: arguments).map { row in
                 (id: row.id, record: try? row.record(path: path))
             }
         }

@@ -3,8 +3,10 @@ import GRDB
 import JSON
 import VolumeSwap
 
-/// A task as its table row.
-struct TaskRow: Sendable {
+/// A task as its rows of `task`, `request` and `plan`. Read by its members' names; written on the way of every message, so by hand.
+struct TaskRow: Sendable, Decodable, FetchableRecord {
+    static let databaseColumnDecodingStrategy = DatabaseColumnDecodingStrategy.convertFromSnakeCase
+
     var id: String
     var instanceKey: String
     var disk: String
@@ -22,9 +24,9 @@ struct TaskRow: Sendable {
     /// Where the task stands among all; nil puts it behind them.
     var sequence: Int64?
 
+    /// A request that is gone is one that cannot be read.
     static let select = """
-        SELECT id, instance_key, disk, args, context, reply_to, accepted_at, started_at, finished_at, phase, plan, result, failure,
-            is_settled
+        SELECT task.*, coalesce(args, '') AS args, coalesce(context, '') AS context, plan
         FROM task LEFT JOIN request USING (sequence) LEFT JOIN plan USING (sequence)
         """
     private static let insertTask = """
@@ -49,24 +51,6 @@ struct TaskRow: Sendable {
         isSettled = false
     }
 
-    init(_ row: Row) {
-        id = row[0]
-        instanceKey = row[1]
-        disk = row[2]
-        // A row that is gone is one that cannot be read.
-        args = row[3] ?? ""
-        context = row[4] ?? ""
-        replyTo = row[5]
-        acceptedAt = row[6]
-        startedAt = row[7]
-        finishedAt = row[8]
-        phase = row[9]
-        plan = row[10]
-        result = row[11]
-        failure = row[12]
-        isSettled = row[13]
-    }
-
     /// - Returns: false when a task of this id is there.
     func insert(_ db: Database) throws -> Bool {
         try db.run(
@@ -80,8 +64,7 @@ struct TaskRow: Sendable {
     }
 
     static func fetch(_ db: Database, id: String) throws -> TaskRow? {
-        let statement = try db.cachedStatement(sql: select + " WHERE id = ?")
-        return try Row.fetchOne(statement, arguments: [id]).map(TaskRow.init)
+        try fetchOne(db.cachedStatement(sql: select + " WHERE id = ?"), arguments: [id])
     }
 
     /// - Throws: ``JournalError`` of code `unusable` when the row does not hold what was written.

@@ -1,9 +1,13 @@
 import HypervisorConformance
+import JournalConformance
 import Testing
 
 @testable import VolumeSwap
 
 @Suite struct FakeConformanceTests {
+    @Test(arguments: JournalCheck.allCases)
+    func keeps(check: JournalCheck) async throws { try await check.run(on: FakeJournal()) }
+
     @Test(arguments: HypervisorCheck.allCases)
     func conforms(check: HypervisorCheck) async throws {
         try await check.run(

@@ -66,31 +66,46 @@ final class FakeJournal: SwapJournal {
     }
 
     func enter(_ id: TaskID, _ phase: SwapPhase, plan: SwapPlan?) async throws(JournalError) {
-        try call("enter:\(phase.rawValue)") { state in
+        try change(id, "enter:\(phase.rawValue)") { state, record in
             state.phases.append(phase)
-            state.records[id]?.phase = phase
-            if let plan { state.records[id]?.plan = plan }
+            guard !record.isOver else { return }
+            record.phase = phase
+            if let plan { record.plan = plan }
         }
+    }
+
+    /// - Throws: ``JournalError`` of code `unusable` for a task that is not there.
+    private func change(
+        _ id: TaskID, _ name: String, _ body: (inout State, inout SwapRecord) -> Void
+    ) throws(JournalError) {
+        let isKnown = try call(name) { state in
+            guard var record = state.records[id] else { return false }
+            body(&state, &record)
+            state.records[id] = record
+            return true
+        }
+        guard isKnown else { throw JournalError(.unusable, "no task \(id)") }
     }
 
     /// One that fails is lost.
     func note(_ id: TaskID, _ phase: SwapPhase) {
-        try? call("enter:\(phase.rawValue)") { state in
+        try? change(id, "enter:\(phase.rawValue)") { state, record in
             state.phases.append(phase)
-            state.records[id]?.phase = phase
+            if !record.isOver { record.phase = phase }
         }
     }
 
     func finish(_ id: TaskID, _ outcome: SwapOutcome, at: Date) async throws(JournalError) {
-        try call("finish") { state in
-            if state.records[id]?.outcome == nil { state.records[id]?.outcome = outcome }
-            state.records[id]?.phase = outcome.phase
-            state.records[id]?.finishedAt = at
+        try change(id, "finish") { _, record in
+            guard !record.isOver else { return }
+            record.outcome = record.outcome ?? outcome
+            record.phase = outcome.phase
+            record.finishedAt = at
         }
     }
 
     func answer(_ id: TaskID, _ outcome: SwapOutcome) async throws(JournalError) {
-        try call("answer") { state in state.records[id]?.outcome = outcome }
+        try change(id, "answer") { _, record in record.outcome = record.outcome ?? outcome }
     }
 
     func forgetReply(_ id: TaskID) async throws(JournalError) {
@@ -101,15 +116,14 @@ final class FakeJournal: SwapJournal {
     }
 
     func settle(_ id: TaskID) async throws(JournalError) {
-        try call("settle") { state in
-            state.records[id]?.isReplied = true
-            state.records[id]?.plan = nil
-            if let args = state.records[id]?.args, let clean = JSONValue.object(args).redacted().objectValue {
-                state.records[id]?.args = clean
-            }
-            if case .success(var result) = state.records[id]?.outcome {
+        try change(id, "settle") { _, record in
+            guard record.isOver else { return }
+            record.isReplied = true
+            record.plan = nil
+            record.args = JSONValue.object(record.args).redacted().objectValue ?? [:]
+            if case .success(var result) = record.outcome {
                 result.connectionInfo = JSONValue.object(result.connectionInfo).redacted().objectValue ?? [:]
-                state.records[id]?.outcome = .success(result)
+                record.outcome = .success(result)
             }
         }
         settled.yield(id)
@@ -134,13 +148,22 @@ final class FakeJournal: SwapJournal {
             let all = state.order.reversed().compactMap { state.records[$0] }
             return Array(
                 all.filter { record in
-                    (query.instanceKey.map { $0 == record.instanceKey } ?? true) && (query.disk.map { $0 == record.disk } ?? true)
+                    (query.instanceKey.map { [$0, $0.lowercased(), "name:\($0)"].contains(record.instanceKey) } ?? true)
+                        && (query.disk.map { $0 == record.disk } ?? true)
                         && (query.states?.contains(record.phase.publicState) ?? true)
                 }.prefix(query.limit))
         }
     }
 
-    func prune(before date: Date) async throws(JournalError) -> Int { 0 }
+    func prune(before date: Date) async throws(JournalError) -> Int {
+        try call("prune") { state in
+            let old = state.records.values.filter { $0.isReplied && $0.finishedAt.map { $0 < date } ?? false }.map(\.id)
+            for id in old { state.records[id] = nil }
+            state.order.removeAll { old.contains($0) }
+            return old.count
+        }
+    }
+
     func probe(bytes: Int) async throws(JournalError) {}
     func close() async {}
 }
