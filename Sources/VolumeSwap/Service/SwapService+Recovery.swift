@@ -27,7 +27,15 @@ extension SwapService {
             }
         }
         handOut(owed)
+        // Newest first; the oldest may be forgotten.
+        let failed = try await environment.journal.records(SwapQuery(states: ["failed", "aborted"], limit: StrayGuests.limit))
+        for record in failed.reversed() { noteStray(record) }
         return unfinished.count
+    }
+
+    /// A guest that may be on the new volume unknown to libvirt keeps others from it.
+    func noteStray(_ record: SwapRecord) {
+        environment.strays.note(record, mountPointBase: environment.settings.volumes.mountPointBase)
     }
 
     private func handOut(_ owed: [TaskID]) {

@@ -4,6 +4,7 @@
 struct InUseCheck: Sendable {
     let hypervisor: any Hypervisor
     let request: SwapRequest
+    let strays: StrayGuests
 
     /// - Parameter domains: every domain of the host where that is known already, else they are asked for.
     /// - Returns: warnings: which places could not be asked.
@@ -22,6 +23,7 @@ struct InUseCheck: Sendable {
         if let use = finding.use {
             throw SwapFailure.invalidVolume("the new volume \(destination) is in use as \(use)", .newVolumeInUse)
         }
+        try await checkStrays(answer.identity)
         if case .block(let path) = destination, try await hypervisor.isHeldByHost(path: path) {
             throw SwapFailure.invalidVolume(
                 "the new volume \(path) is in use by the host itself: mounted, swap, or part of a mapped device", .newVolumeInUse)
@@ -34,9 +36,17 @@ struct InUseCheck: Sendable {
         let uses = VolumeUses(hypervisor: hypervisor, domains: try await all(nil))
         let identity = request.newConnection.driver.identity(of: request.newConnection)
         let own = VolumeUses.Exemption(domain: domain.uuid, disk: disk)
-        guard let use = await uses.find(identity, at: nil, ids: request.newVolumeIDs, except: own).use else { return }
+        guard let use = await uses.find(identity, at: nil, ids: request.newVolumeIDs, except: own).use else {
+            return try await checkStrays(identity)
+        }
         let id = request.newVolumeIDs.first.map { " \($0)" } ?? ""
         throw SwapFailure.invalidVolume("the new volume\(id) is in use as \(use)", .newVolumeInUse)
+    }
+
+    private func checkStrays(_ volume: VolumeIdentity) async throws {
+        let named = volume.union(VolumeIdentity(ids: request.newVolumeIDs))
+        guard let use = try await strays.use(of: named, hypervisor) else { return }
+        throw SwapFailure.invalidVolume("the new volume is in use as \(use)", .newVolumeInUse)
     }
 
     /// An old volume that may have several writers must have one.

@@ -12,6 +12,7 @@ package final class SwapEnvironment: Sendable {
     package let clock: any SwapClock
     package let domainLocks = DomainLocks()
     package let reservations: VolumeReservations
+    let strays = StrayGuests()
     let hooks: SwapHooks
 
     package init(

@@ -36,7 +36,7 @@ final class SwapPreflight: Sendable {
 
     private var hypervisor: any Hypervisor { environment.hypervisor }
     private var mountPointBase: String { environment.settings.volumes.mountPointBase }
-    private var inUse: InUseCheck { InUseCheck(hypervisor: hypervisor, request: request) }
+    private var inUse: InUseCheck { InUseCheck(hypervisor: hypervisor, request: request, strays: environment.strays) }
     private var comparison: LocationComparison { LocationComparison(hypervisor: hypervisor) }
 
     /// The machine's first input: `prepared`, `alreadyMoved` or `adopted`.

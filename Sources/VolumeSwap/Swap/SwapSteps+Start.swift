@@ -193,7 +193,8 @@ extension SwapSteps {
         var backoff = Backoff()
         while true {
             do {
-                for doubt in try await InUseCheck(hypervisor: hypervisor, request: request).check(plan) { control.warn(doubt) }
+                let check = InUseCheck(hypervisor: hypervisor, request: request, strays: environment.strays)
+                for doubt in try await check.check(plan) { control.warn(doubt) }
                 return note(nil)
             } catch let error as HypervisorError {
                 guard error.isPassing else { throw error }

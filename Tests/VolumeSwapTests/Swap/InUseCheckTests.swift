@@ -12,7 +12,7 @@ struct InUseCheckTests {
     ) async throws -> [String] {
         let request = try SwapRequest(args: Fixture.arguments(arguments), defaults: SwapOptions())
         let plan = Fixture.plan(destination: VolumeSource(location: destination, format: "raw"))
-        return try await InUseCheck(hypervisor: hypervisor, request: request).check(plan)
+        return try await InUseCheck(hypervisor: hypervisor, request: request, strays: StrayGuests()).check(plan)
     }
 
     static func failure(_ hypervisor: FakeHypervisor, _ destination: VolumeLocation = .file(Fixture.newPath)) async
