@@ -24,7 +24,7 @@ package final class AMQPConnection: Sendable {
     private let core: ConnectionCore
     /// For one reader. Bounded by the consumers' ``ConsumerDeclaration/prefetch``.
     package let deliveries: AMQPDeliveries
-    /// The newest 64 that were not read yet.
+    /// At most the newest 64 unread ones.
     package let events: AsyncStream<AMQPConnectionEvent>
 
     /// - Parameters:
@@ -47,7 +47,7 @@ package final class AMQPConnection: Sendable {
     /// Connects and stays connected until ``close()`` or until the task is cancelled, which closes cleanly as well.
     ///
     /// After a failure it tries the next endpoint, and after the last one waits (exponential back-off, full jitter).
-    /// - Throws: `invalidArgument` if there is no endpoint, or if it was run before.
+    /// - Throws: `invalidArgument` if there is no endpoint or it was run before; `overflow` without a file descriptor to spare.
     package func run() async throws(AMQPError) {
         guard !context.configuration.endpoints.isEmpty else {
             throw AMQPError(code: .invalidArgument, message: "no broker address")
@@ -85,14 +85,15 @@ package final class AMQPConnection: Sendable {
         }
     }
 
+    /// Whether the connection is established and its topology declared.
     package var isConnected: Bool { core.withState { $0.phase == .connected } }
-    /// Whether the broker knows all consumers of the topology given at the start, and there are any; those of
-    /// ``unavailableQueues`` aside.
+    /// Whether all consumers of the initial topology run, and there are any; those of ``unavailableQueues`` aside.
     package var isConsuming: Bool { core.withState(\.isConsuming) }
-    /// Queues that are out of reach, and why; they are tried again and again.
+    /// Queues that are out of reach, and why; they are retried.
     package var unavailableQueues: [String] { core.withState(\.unavailableQueues) }
+    /// Whether the broker has stopped reading publishes (connection.blocked).
     package var isBlocked: Bool { core.withState(\.isBlocked) }
-    /// For how long the IO thread has been at one thing; zero while it sleeps until there is something to do.
+    /// How long the IO thread has been busy with one thing; zero while it sleeps.
     package var standstill: Duration { core.withState(\.standstill) }
 
     /// Returns once the connection is established and its topology declared.
@@ -153,7 +154,7 @@ package final class AMQPConnection: Sendable {
         return try await publish.reply.value().get()
     }
 
-    /// Starts the consumers of the topology given at the start, now or as soon as there is a connection, and keeps them.
+    /// Starts the consumers of the initial topology, now or once connected, and restarts them after each reconnect.
     package func startConsuming() async { await setConsuming(true) { .startConsuming($0) } }
 
     /// basic.cancel for the consumers that ``startConsuming()`` started; what was delivered can still be read and settled.
@@ -165,7 +166,7 @@ package final class AMQPConnection: Sendable {
         if core.post(command(reply), if: { $0.phase == .connected }) { _ = await reply.value() }
     }
 
-    /// Declares more, starts its consumers at once, and keeps it all for later connects; nothing is kept if it throws.
+    /// Declares more, starts its consumers at once, and redeclares it all on later connects; nothing is kept if it throws.
     ///
     /// - Parameter isKept: false declares it this once; a later connect cannot fail because of it.
     /// - Returns: the names the broker gave to queues declared without one, in order.

@@ -2,7 +2,7 @@ internal import Basics
 internal import DequeModule
 internal import Logging
 
-/// What the broker sends.
+/// The broker's frames.
 extension ConnectionMachine {
     mutating func handle(_ frame: IncomingFrame) {
         switch frame {

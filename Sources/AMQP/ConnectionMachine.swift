@@ -24,7 +24,7 @@ struct ConnectionMachine {
         case consume(ActiveConsumer, queue: String, prefetch: UInt16)
         /// basic.cancel, waited for.
         case cancel(tag: String)
-        /// basic.cancel, whose answer is a frame behind what had been delivered before it.
+        /// basic.cancel, answered by a frame that follows all earlier deliveries.
         case requestCancel(tag: String)
         case confirmCancel(tag: String)
         case confirmFlow(UInt16, active: Int32)
@@ -42,7 +42,7 @@ struct ConnectionMachine {
         case declareUnlessQuarantined(TopologyRegistry.Unit)
         /// Starts the consumers that should run and do not, one after the other.
         case startConsumers
-        /// Answers the caller who declared something.
+        /// Answers the caller of a declaration.
         case finishDeclaration
         /// Sends what was held while the broker blocked publishers.
         case sendHeld

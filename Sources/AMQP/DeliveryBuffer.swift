@@ -11,10 +11,9 @@ package struct AMQPDeliveries: AsyncSequence, Sendable {
 
     let buffer: DeliveryBuffer
 
+    /// Returns nil when the task is cancelled, and at the end.
     package struct AsyncIterator: AsyncIteratorProtocol {
         let buffer: DeliveryBuffer
-
-        package mutating func next() async -> AMQPDelivery? { await buffer.next() }
 
         package mutating func next(isolation actor: isolated (any Actor)?) async -> AMQPDelivery? { await buffer.next() }
     }

@@ -1,9 +1,9 @@
 import Basics
 import Synchronization
 
-/// A subscription to a connection's events, kept until it is dropped.
+/// A subscription to a connection's events, until it is released.
 ///
-/// At most `limit` events wait. When more come, the oldest go and `.overflow` tells so before the rest; libvirt's event thread
+/// At most `limit` events wait. Beyond that the oldest are dropped, which `.overflow` reports before the rest; libvirt's event thread
 /// never waits for a subscriber. The last element is `.disconnected`.
 package final class LibvirtEvents: AsyncSequence, Sendable {
     package typealias Element = LibvirtEvent
@@ -41,7 +41,7 @@ package final class LibvirtEvents: AsyncSequence, Sendable {
     }
 }
 
-/// What waits for one subscriber.
+/// The events waiting for one subscriber.
 final class EventBuffer: Sendable {
     private struct State {
         var events: [LibvirtEvent] = []

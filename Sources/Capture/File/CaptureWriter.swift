@@ -3,9 +3,9 @@ import Glibc
 import JSON
 import Synchronization
 
-/// Writes a capture file, and hands each message to the kernel before it returns: a kill leaves a file with all messages in it.
+/// Writes a capture file, each message to the kernel before it returns: a kill loses none.
 ///
-/// A name that ends in `.gz` is written as gzip; of a recording that was killed its end is missing, but no message.
+/// A name that ends in `.gz` is written as gzip; a kill leaves it without its trailer, but with all messages.
 package final class CaptureWriter: Sendable {
     private struct State: ~Copyable {
         let file: CInt
@@ -50,6 +50,7 @@ package final class CaptureWriter: Sendable {
     /// What a path is called in messages.
     package static func name(path: String) -> String { path == "-" ? "standard output" : path }
 
+    /// What the file is called in messages.
     package let name: String
     private let queue = DispatchQueue(label: "capture writer")
     private let state: Mutex<State>
@@ -78,7 +79,7 @@ package final class CaptureWriter: Sendable {
 
     /// Appends a message.
     ///
-    /// - Throws: ``CaptureError`` of code `file`: no space, or nobody reads the pipe any longer.
+    /// - Throws: ``CaptureError`` of code `file`, for example when there is no space; `readerGone` for a pipe without a reader.
     package func write(_ line: CaptureLine) async throws(CaptureError) {
         var bytes = line.json.serializedBytes()
         bytes.append(0x0a)
@@ -88,7 +89,7 @@ package final class CaptureWriter: Sendable {
 
     /// Ends the file.
     ///
-    /// - Throws: ``CaptureError`` when its end cannot be written; what ``write(_:)`` has thrown already is not told again.
+    /// - Throws: ``CaptureError`` when its end cannot be written; an error that ``write(_:)`` has thrown is not repeated.
     package func close() async throws(CaptureError) {
         try await perform { [name] state throws(CaptureError) in try state.close(name) }
     }

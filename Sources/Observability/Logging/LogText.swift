@@ -16,7 +16,7 @@ enum LogText {
         return result
     }
 
-    /// A metadata value of a text line: bare when it is one word, else in double quotes.
+    /// A metadata value in a line of text: bare if it is one word, else in double quotes.
     static func value(_ text: String) -> String {
         let isWord = !text.isEmpty && !text.unicodeScalars.contains { $0 == " " || $0 == "\"" || $0 == "=" || isUnsafe($0) }
         if isWord { return text }
