@@ -23,7 +23,7 @@ package final class AMQPConnection: Sendable {
     private let context: IOContext
     private let core: ConnectionCore
     /// For one reader. Bounded by the consumers' ``ConsumerDeclaration/prefetch``.
-    package let deliveries: AMQPDeliveries
+    package let deliveries = AMQPDeliveries()
     /// At most the newest 64 unread ones.
     package let events: AsyncStream<AMQPConnectionEvent>
 
@@ -34,14 +34,12 @@ package final class AMQPConnection: Sendable {
         configuration: AMQPConfiguration, topology: AMQPTopology = AMQPTopology(), deliveryBuffer: Int = 256, logger: Logger
     ) {
         let core = ConnectionCore(publishLimit: configuration.publishLimit)
-        let buffer = DeliveryBuffer()
         let (events, continuation) = AsyncStream.makeStream(of: AMQPConnectionEvent.self, bufferingPolicy: .bufferingNewest(64))
         self.core = core
         self.events = events
-        deliveries = AMQPDeliveries(buffer: buffer)
         context = IOContext(
             configuration: configuration, topology: topology, defaultPrefetch: UInt16(clamping: max(1, deliveryBuffer)),
-            core: core, deliveries: buffer, events: continuation, logger: logger)
+            core: core, deliveries: deliveries, events: continuation, logger: logger)
     }
 
     /// Connects and stays connected until ``close()`` or until the task is cancelled, which closes cleanly as well.

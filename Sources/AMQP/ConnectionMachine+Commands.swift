@@ -68,10 +68,7 @@ extension ConnectionMachine {
             finish([publish.reply], .failure(error))
             return nil
         }
-        confirms.add(
-            .init(
-                waiter: publish.reply, exchange: publish.exchange, routingKey: publish.routingKey, message: publish.message,
-                mandatory: publish.mandatory, deadline: publish.deadline))
+        confirms.add(publish)
         return .publish(publish)
     }
 
@@ -82,7 +79,7 @@ extension ConnectionMachine {
     }
 
     mutating func expirePublishes(_ now: ContinuousClock.Instant) {
-        var expired = confirms.expire(now).map(\.waiter)
+        var expired = confirms.expire(now).map(\.publish.reply)
         while let first = held.first, first.deadline <= now {
             held.removeFirst()
             expired.append(first.reply)

@@ -58,7 +58,7 @@ struct ConnectionMachine {
     let clock: () -> ContinuousClock.Instant
     /// In order; what an answer brings about goes before the rest.
     var steps: Deque<Step> = []
-    var confirms = ConfirmTracker<Reply<PublishConfirmation>>()
+    var confirms = ConfirmTracker()
     /// Publishes that wait for connection.unblocked.
     var held: Deque<PendingPublish> = []
     /// Acknowledgements that are yet to be written.
@@ -169,7 +169,7 @@ struct ConnectionMachine {
 
     /// The connection is gone: everyone in wait learns it.
     mutating func abandon(_ error: AMQPError) {
-        let underWay = confirms.reset().map(\.waiter)
+        let underWay = confirms.reset().map(\.publish.reply)
         let unsent = held.map(\.reply)
         held = []
         let outcome = AMQPError(

@@ -31,10 +31,6 @@ package final class LibvirtEvents: AsyncSequence, Sendable {
         fileprivate let events: LibvirtEvents
 
         /// The next event; nil after `.disconnected` or when the task is cancelled.
-        package mutating func next() async -> LibvirtEvent? {
-            await events.buffer.next()
-        }
-
         package mutating func next(isolation actor: isolated (any Actor)?) async -> LibvirtEvent? {
             await events.buffer.next()
         }

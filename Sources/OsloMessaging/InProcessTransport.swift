@@ -49,26 +49,13 @@ package final class InProcessTransport: Transport {
         self.onSettle = onSettle
     }
 
-    /// Hands a message to the reader; one that is delivered after ``close()`` is dropped.
+    /// Passes a message to the reader; after ``close()`` it is dropped.
+    ///
+    /// - Parameter inner: its content, if the sender has opened the envelope already; the body does not count then.
     @discardableResult
     package func deliver(
-        _ body: [UInt8], properties: MessageProperties = .oslo, exchange: String = "", routingKey: String = "",
-        redelivered: Bool = false
-    ) -> SettlementToken {
-        deliver(properties, exchange, routingKey, redelivered, body: body)
-    }
-
-    /// As ``deliver(_:properties:exchange:routingKey:redelivered:)`` for a message whose envelope the sender has opened already.
-    @discardableResult
-    package func deliver(
-        inner: JSONObject, properties: MessageProperties, exchange: String, routingKey: String, redelivered: Bool
-    ) -> SettlementToken {
-        deliver(properties, exchange, routingKey, redelivered, body: [], inner: inner)
-    }
-
-    private func deliver(
-        _ properties: MessageProperties, _ exchange: String, _ routingKey: String, _ redelivered: Bool, body: [UInt8],
-        inner: JSONObject? = nil
+        _ body: [UInt8] = [], inner: JSONObject? = nil, properties: MessageProperties = .oslo, exchange: String = "",
+        routingKey: String = "", redelivered: Bool = false
     ) -> SettlementToken {
         let value = state.withLock { state in
             state.lastToken += 1

@@ -1,3 +1,4 @@
+import Basics
 import Dispatch
 import Glibc
 import JSON
@@ -96,13 +97,11 @@ package final class CaptureWriter: Sendable {
 
     /// On a thread that may block.
     private func perform(_ work: @escaping @Sendable (inout State) throws(CaptureError) -> Void) async throws(CaptureError) {
-        let result = await withCheckedContinuation { (reply: CheckedContinuation<Result<Void, CaptureError>, Never>) in
-            queue.async { [self] in
-                reply.resume(
-                    returning: state.withLock { state in Result { () throws(CaptureError) in try work(&state) } })
-            }
+        let result = Waiter<Result<Void, CaptureError>>()
+        queue.async { [self] in
+            result.resume(state.withLock { state in Result { () throws(CaptureError) in try work(&state) } })
         }
-        try result.get()
+        try await result.value().get()
     }
 
     /// 0, or the error's number.

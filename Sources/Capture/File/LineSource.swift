@@ -1,3 +1,4 @@
+import Basics
 import Dispatch
 import Glibc
 import Synchronization
@@ -70,15 +71,11 @@ final class LineSource: Sendable {
     ///
     /// - Throws: ``CaptureError``; of code `compression` after the last line of a truncated or damaged compressed file.
     func next() async throws(CaptureError) -> [RawLine] {
-        let result = await withCheckedContinuation { (reply: CheckedContinuation<Result<[RawLine], CaptureError>, Never>) in
-            queue.async { [self] in
-                reply.resume(
-                    returning: state.withLock { state in
-                        Result { () throws(CaptureError) in try read(&state) }
-                    })
-            }
+        let result = Waiter<Result<[RawLine], CaptureError>>()
+        queue.async { [self] in
+            result.resume(state.withLock { state in Result { () throws(CaptureError) in try read(&state) } })
         }
-        return try result.get()
+        return try await result.value().get()
     }
 
     private static func isCompressed(_ file: CInt, path: String, isRegular: Bool) -> Bool {
