@@ -5,8 +5,9 @@ package import VolumeSwap
 package struct HypervisorChoice: Sendable {
     package let hypervisor: any Hypervisor
     package let connector: any VolumeConnector
-    /// nil for a hypervisor made of nothing.
+    /// nil for a simulated hypervisor.
     package let link: LibvirtLink?
+    package private(set) var hooks = SwapHooks()
     /// Whether a copy takes no time at all.
     let isInstant: Bool
     private let libvirt: LibvirtHypervisor?
@@ -21,7 +22,9 @@ package struct HypervisorChoice: Sendable {
             libvirt = nil
             let options = try DryRunOptions(uri: configuration.libvirtURI)
             isInstant = options.rateMiBs == nil
-            hypervisor = try DryRunHypervisor(options: options, mountPointBase: configuration.mountPointBase)
+            let simulated = try DryRunHypervisor(options: options, mountPointBase: configuration.mountPointBase)
+            hypervisor = simulated
+            hooks.willPrepare = { simulated.expect($0) }
             connector = DryRunConnector()
             return
         }

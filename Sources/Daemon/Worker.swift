@@ -71,9 +71,7 @@ package struct Worker {
             bus: bus, service: service, journal: journal, choice: choice, health: health,
             drainGrace: min(.seconds(5), configuration.daemon.drainTimeout / 2), logger: logger)
         reloader.onReload { configuration in
-            var settings = choice.settings(configuration)
-            settings.onPhase = service.environment.settings.onPhase
-            service.change(settings)
+            service.change(choice.settings(configuration))
             signals.setDrainLimit(configuration.daemon.drainTimeout)
         }
         health.runs(
@@ -112,17 +110,17 @@ package struct Worker {
     }
 
     private func makeService(_ journal: SQLiteJournal, _ choice: HypervisorChoice, _ bus: Bus) -> SwapService {
-        var settings = choice.settings(configuration)
+        var hooks = choice.hooks
         #if DEBUG
             let hook = TestStop.hook(stateDirectory: configuration.daemon.stateDirectory, journal)
-            if let hook { settings.onPhase = hook }
+            if let hook { hooks.onPhase = hook }
         #endif
         let reporter = SwapReporter(
             notifier: bus.notifications?.notifier, failures: bus.failures, hypervisor: choice.hypervisor.kind,
             progressInterval: configuration.daemon.progressInterval, logger: logger)
         let environment = SwapEnvironment(
-            hypervisor: choice.hypervisor, connector: choice.connector, journal: journal, settings: settings, observer: reporter,
-            logger: logger)
+            hypervisor: choice.hypervisor, connector: choice.connector, journal: journal,
+            settings: choice.settings(configuration), observer: reporter, logger: logger, hooks: hooks)
         return SwapService(environment: environment) { record, replyTo, outcome in
             await bus.replies.deliver(record, replyTo, outcome, failures: bus.failures)
         }

@@ -1,7 +1,6 @@
 import AMQP
 import Foundation
 import JSON
-import OrderedCollections
 
 extension InboundMessage {
     init(delivery: AMQPDelivery) {

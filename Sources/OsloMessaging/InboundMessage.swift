@@ -1,5 +1,4 @@
 package import JSON
-import OrderedCollections
 
 /// The properties of a message that matter to a reader.
 package struct MessageProperties: Sendable, Hashable {

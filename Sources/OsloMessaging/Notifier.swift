@@ -2,7 +2,6 @@ import Basics
 import Foundation
 package import JSON
 package import Logging
-import OrderedCollections
 
 /// How urgent a notification is; decides its routing key.
 package enum NotificationPriority: String, Sendable, Hashable, CaseIterable {

@@ -1,5 +1,4 @@
 package import JSON
-import OrderedCollections
 
 /// A method call or cast received over the bus.
 package struct RPCRequest: Sendable, Hashable {

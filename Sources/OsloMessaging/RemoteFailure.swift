@@ -1,5 +1,4 @@
 package import JSON
-import OrderedCollections
 
 /// An exception as it crosses the bus, from which oslo.messaging rebuilds the real Python one.
 ///
@@ -27,7 +26,7 @@ package struct RemoteFailure: Error, Sendable, Hashable, CustomStringConvertible
     /// The same with more keyword arguments.
     package func adding(_ more: JSONObject) -> RemoteFailure {
         RemoteFailure(
-            className: className, module: module, message: message, args: args, kwargs: kwargs.merging(more) { _, new in new })
+            className: className, module: module, message: message, args: args, kwargs: kwargs.merging(more))
     }
 
     /// The failure as a JSON value, with an empty traceback.

@@ -1,7 +1,6 @@
 import ArgumentParser
 import Daemon
 import JSON
-import OrderedCollections
 
 /// `pivotd abort`: ends a swap that has not pivoted.
 struct AbortCommand: AsyncParsableCommand {

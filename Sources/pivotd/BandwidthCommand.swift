@@ -1,7 +1,6 @@
 import ArgumentParser
 import Daemon
 import JSON
-import OrderedCollections
 
 /// `pivotd bandwidth`: changes the speed of a copy that runs.
 struct BandwidthCommand: AsyncParsableCommand {

@@ -1,7 +1,6 @@
 import ArgumentParser
 import Daemon
 import JSON
-import OrderedCollections
 
 /// `pivotd status`: shows tasks.
 struct StatusCommand: AsyncParsableCommand {

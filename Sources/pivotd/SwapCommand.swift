@@ -1,7 +1,6 @@
 import ArgumentParser
 import Daemon
 import JSON
-import OrderedCollections
 import OsloMessaging
 import UnixSignals
 import VolumeSwap

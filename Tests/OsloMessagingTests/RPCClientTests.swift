@@ -1,6 +1,5 @@
 import JSON
 import Logging
-import OrderedCollections
 import OsloMessaging
 import Synchronization
 import Testing

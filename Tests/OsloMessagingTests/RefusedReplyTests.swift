@@ -1,6 +1,5 @@
 import JSON
 import Logging
-import OrderedCollections
 import Synchronization
 import Testing
 

@@ -1,7 +1,6 @@
 import Basics
 import Foundation
 package import JSON
-import OrderedCollections
 import OsloMessaging
 
 /// The program that wrote a line.

@@ -1,6 +1,5 @@
 import Foundation
 import JSON
-import OrderedCollections
 
 /// A message's place in a capture file.
 package struct CaptureLocation: Sendable, Hashable, CustomStringConvertible {

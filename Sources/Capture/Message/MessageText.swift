@@ -1,7 +1,6 @@
 import Basics
 import Foundation
 package import JSON
-import OrderedCollections
 import OsloMessaging
 
 /// Formats captured messages for people, one block each, with secrets masked.

@@ -1,6 +1,5 @@
 package import JSON
 import Logging
-import OrderedCollections
 
 /// Checks what the worker needs, without changing anything: the host, libvirt, QEMU, the broker and its queues; and asks a worker
 /// that runs for its readiness.

@@ -1,6 +1,5 @@
 import Foundation
 import JSON
-import OrderedCollections
 import VolumeSwap
 
 /// Reads the file of `domains=`: a JSON list of `{"uuid", "name", "disks": [{"target", "path", "bytes", "serial"}], "persistent",

@@ -1,6 +1,5 @@
 import JSON
 import Libvirt
-import OrderedCollections
 package import VolumeSwap
 
 extension LibvirtHypervisor {
@@ -83,7 +82,7 @@ extension LibvirtHypervisor {
             "cache": ["direct": raw["cache"]?["direct"] ?? false, "no-flush": raw["cache"]?["no-flush"] ?? false],
             "detect-zeroes": raw["detect_zeroes"] ?? "off",
         ]
-        options.merge(changes) { _, new in new }
+        options.merge(changes)
         _ = try await monitor(domain, "blockdev-reopen", ["options": [.object(options)]])
     }
 

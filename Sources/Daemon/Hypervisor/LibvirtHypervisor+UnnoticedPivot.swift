@@ -1,6 +1,5 @@
 import JSON
 import Libvirt
-import OrderedCollections
 import Logging
 package import VolumeSwap
 

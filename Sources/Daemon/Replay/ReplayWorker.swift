@@ -119,7 +119,7 @@ package struct ReplayWorker: Sendable {
         if choice.isInstant { settings.maxConcurrentSwaps = max(settings.maxConcurrentSwaps, Self.instantSwaps) }
         let environment = SwapEnvironment(
             hypervisor: choice.hypervisor, connector: choice.connector, journal: journal, settings: settings, observer: reporter,
-            logger: logger)
+            logger: logger, hooks: choice.hooks)
         return SwapService(environment: environment) { record, replyTo, outcome in
             await replies.deliver(record, replyTo, outcome, failures: failures)
         }
