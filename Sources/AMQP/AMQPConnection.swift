@@ -64,20 +64,20 @@ package final class AMQPConnection: Sendable {
             context.finish()
             return
         }
+        let ended = Waiter<Void>()
+        let thread = Thread { [context] in
+            IOLoop(context: context).run()
+            ended.resume()
+        }
+        thread.name = "amqp"
+        // librabbitmq decodes nested tables by recursion, as deep as a header frame allows.
+        thread.stackSize = 32 << 20
+        let watch = Thread { [context] in context.silence.run() }
+        watch.name = "amqp-silence"
+        watch.start()
+        thread.start()
         await withTaskCancellationHandler {
-            await withCheckedContinuation { continuation in
-                let thread = Thread { [context] in
-                    IOLoop(context: context).run()
-                    continuation.resume()
-                }
-                thread.name = "amqp"
-                // librabbitmq decodes nested tables by recursion, as deep as a header frame allows.
-                thread.stackSize = 32 << 20
-                let watch = Thread { [context] in context.silence.run() }
-                watch.name = "amqp-silence"
-                watch.start()
-                thread.start()
-            }
+            await ended.value()
         } onCancel: {
             core.requestClose()
         }
