@@ -1,8 +1,9 @@
 /// One broker address, and the user to log in as there.
 package struct AMQPEndpoint: Sendable, Hashable, CustomStringConvertible {
+    /// Host name or address, IPv6 without brackets.
     package var host: String
     package var port: Int
-    /// Nil takes the configuration's.
+    /// Nil means the configuration's.
     package var credentials: AMQPCredentials?
 
     package init(host: String, port: Int = 5672, credentials: AMQPCredentials? = nil) {
@@ -31,12 +32,15 @@ package struct AMQPCredentials: Sendable, Hashable, CustomStringConvertible, Cus
 
 /// TLS settings, as librabbitmq's `amqp_ssl_socket_*` takes them; files are PEM.
 package struct AMQPTLS: Sendable {
-    /// Trusted authorities; nil takes the system's bundle.
+    /// Trusted authorities; nil means the system's bundle.
     package var caFile: String?
-    /// Client certificate chain and its key; both or neither.
+    /// Client certificate chain; needs ``keyFile``.
     package var certFile: String?
+    /// The private key of ``certFile``.
     package var keyFile: String?
+    /// Whether the broker's certificate must be issued by a trusted authority.
     package var verifyPeer: Bool
+    /// Whether it must be issued for the endpoint's host name or address.
     package var verifyHostname: Bool
 
     package init(
@@ -55,8 +59,10 @@ package struct AMQPTLS: Sendable {
 package struct AMQPConfiguration: Sendable {
     /// Tried in order; after a failure the next one is tried at once, and back-off begins when all have failed.
     package var endpoints: [AMQPEndpoint]
+    /// For endpoints without their own.
     package var credentials: AMQPCredentials
     package var virtualHost: String
+    /// Nil means plain TCP.
     package var tls: AMQPTLS?
     /// Shown in the broker's list of connections.
     package var connectionName: String
@@ -68,15 +74,17 @@ package struct AMQPConfiguration: Sendable {
     package var rpcTimeout = Duration.seconds(10)
     /// Limit for a publish to be confirmed, counted from the call, time blocked by the broker included.
     package var publishTimeout = Duration.seconds(30)
+    /// Upper bound of the first pause after all endpoints have failed; it doubles up to ``maxBackoff``.
     package var initialBackoff = Duration.milliseconds(500)
+    /// Upper bound of any such pause.
     package var maxBackoff = Duration.seconds(30)
     /// Bytes; a delivery with a larger body is rejected without requeue, or delivered as ``bodyTail`` says.
     package var bodyLimit = 64 << 20
     /// Bytes of the end of a body that was refused, which is delivered with the reason in ``AMQPDelivery/refusal``; 0 rejects it.
     package var bodyTail = 0
-    /// Bytes of bodies that may be unsettled, whatever the prefetch; nil leaves it to that. Messages beyond it are given back.
+    /// Maximum bytes of unsettled bodies, whatever the prefetch; nil leaves the bound to that. Messages beyond it are requeued.
     package var deliveryBytes: Int?
-    /// Publishes in flight; one more throws ``AMQPError/Code/overflow``.
+    /// Maximum publishes in flight; one more throws ``AMQPError/Code/overflow``.
     package var publishLimit = 16384
 
     package init(

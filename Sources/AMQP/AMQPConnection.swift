@@ -23,8 +23,8 @@ package final class AMQPConnection: Sendable {
     private let context: IOContext
     private let core: ConnectionCore
     /// For one reader. Bounded by the consumers' ``ConsumerDeclaration/prefetch``.
-    package let deliveries: AMQPDeliveries
-    /// The newest 64 that were not read yet.
+    package let deliveries = AMQPDeliveries()
+    /// At most the newest 64 unread ones.
     package let events: AsyncStream<AMQPConnectionEvent>
 
     /// - Parameters:
@@ -34,20 +34,18 @@ package final class AMQPConnection: Sendable {
         configuration: AMQPConfiguration, topology: AMQPTopology = AMQPTopology(), deliveryBuffer: Int = 256, logger: Logger
     ) {
         let core = ConnectionCore(publishLimit: configuration.publishLimit)
-        let buffer = DeliveryBuffer()
         let (events, continuation) = AsyncStream.makeStream(of: AMQPConnectionEvent.self, bufferingPolicy: .bufferingNewest(64))
         self.core = core
         self.events = events
-        deliveries = AMQPDeliveries(buffer: buffer)
         context = IOContext(
             configuration: configuration, topology: topology, defaultPrefetch: UInt16(clamping: max(1, deliveryBuffer)),
-            core: core, deliveries: buffer, events: continuation, logger: logger)
+            core: core, deliveries: deliveries, events: continuation, logger: logger)
     }
 
     /// Connects and stays connected until ``close()`` or until the task is cancelled, which closes cleanly as well.
     ///
     /// After a failure it tries the next endpoint, and after the last one waits (exponential back-off, full jitter).
-    /// - Throws: `invalidArgument` if there is no endpoint, or if it was run before.
+    /// - Throws: `invalidArgument` if there is no endpoint or it was run before; `overflow` without a file descriptor to spare.
     package func run() async throws(AMQPError) {
         guard !context.configuration.endpoints.isEmpty else {
             throw AMQPError(code: .invalidArgument, message: "no broker address")
@@ -66,33 +64,34 @@ package final class AMQPConnection: Sendable {
             context.finish()
             return
         }
+        let ended = Waiter<Void>()
+        let thread = Thread { [context] in
+            IOLoop(context: context).run()
+            ended.resume()
+        }
+        thread.name = "amqp"
+        // librabbitmq decodes nested tables by recursion, as deep as a header frame allows.
+        thread.stackSize = 32 << 20
+        let watch = Thread { [context] in context.silence.run() }
+        watch.name = "amqp-silence"
+        watch.start()
+        thread.start()
         await withTaskCancellationHandler {
-            await withCheckedContinuation { continuation in
-                let thread = Thread { [context] in
-                    IOLoop(context: context).run()
-                    continuation.resume()
-                }
-                thread.name = "amqp"
-                // librabbitmq decodes nested tables by recursion, as deep as a header frame allows.
-                thread.stackSize = 32 << 20
-                let watch = Thread { [context] in context.silence.run() }
-                watch.name = "amqp-silence"
-                watch.start()
-                thread.start()
-            }
+            await ended.value()
         } onCancel: {
             core.requestClose()
         }
     }
 
+    /// Whether the connection is established and its topology declared.
     package var isConnected: Bool { core.withState { $0.phase == .connected } }
-    /// Whether the broker knows all consumers of the topology given at the start, and there are any; those of
-    /// ``unavailableQueues`` aside.
+    /// Whether all consumers of the initial topology run, and there are any; those of ``unavailableQueues`` aside.
     package var isConsuming: Bool { core.withState(\.isConsuming) }
-    /// Queues that are out of reach, and why; they are tried again and again.
+    /// Queues that are out of reach, and why; they are retried.
     package var unavailableQueues: [String] { core.withState(\.unavailableQueues) }
+    /// Whether the broker has stopped reading publishes (connection.blocked).
     package var isBlocked: Bool { core.withState(\.isBlocked) }
-    /// For how long the IO thread has been at one thing; zero while it sleeps until there is something to do.
+    /// How long the IO thread has been busy with one thing; zero while it sleeps.
     package var standstill: Duration { core.withState(\.standstill) }
 
     /// Returns once the connection is established and its topology declared.
@@ -153,7 +152,7 @@ package final class AMQPConnection: Sendable {
         return try await publish.reply.value().get()
     }
 
-    /// Starts the consumers of the topology given at the start, now or as soon as there is a connection, and keeps them.
+    /// Starts the consumers of the initial topology, now or once connected, and restarts them after each reconnect.
     package func startConsuming() async { await setConsuming(true) { .startConsuming($0) } }
 
     /// basic.cancel for the consumers that ``startConsuming()`` started; what was delivered can still be read and settled.
@@ -165,7 +164,7 @@ package final class AMQPConnection: Sendable {
         if core.post(command(reply), if: { $0.phase == .connected }) { _ = await reply.value() }
     }
 
-    /// Declares more, starts its consumers at once, and keeps it all for later connects; nothing is kept if it throws.
+    /// Declares more, starts its consumers at once, and redeclares it all on later connects; nothing is kept if it throws.
     ///
     /// - Parameter isKept: false declares it this once; a later connect cannot fail because of it.
     /// - Returns: the names the broker gave to queues declared without one, in order.

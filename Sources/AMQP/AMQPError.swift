@@ -28,8 +28,9 @@ package struct AMQPError: Error, Sendable, CustomStringConvertible {
         package static let protocolViolation = Code(description: "protocol violation")
     }
 
+    /// What failed.
     package let code: Code
-    /// One line for an operator; holds the broker's text and never a password.
+    /// One line for an operator: the broker's own words, never a password.
     package let message: String
     /// The AMQP reply code (for example 404 NOT_FOUND or 406 PRECONDITION_FAILED) if the broker sent one.
     package let replyCode: Int?
@@ -56,7 +57,7 @@ package struct AMQPError: Error, Sendable, CustomStringConvertible {
         AMQPError(code: code, message: "\(subject): \(message)", replyCode: replyCode, isRetriable: isRetriable)
     }
 
-    /// Whether a channel.close on publishing is about a publish like this, by the texts of RabbitMQ's `rabbit_channel`:
+    /// Whether a channel.close on publishing is about a publish like this, by the messages of RabbitMQ's `rabbit_channel`:
     /// "no exchange 'E' in vhost 'V'", "access to exchange 'E' in vhost …" (where E is amq.default for the default one), and
     /// "message size N is larger than …".
     func isAboutPublish(to exchange: String, bodySize: Int) -> Bool {
@@ -95,7 +96,7 @@ package struct AMQPError: Error, Sendable, CustomStringConvertible {
         AMQPError(code: .connectionClosed, message: "no sign of the broker for \(limit.components.seconds) s")
     }
     static let closedByUs = AMQPError(code: .connectionClosed, message: "the connection was closed", isRetriable: false)
-    /// For what had not been sent when the connection ended.
+    /// For what had not been sent when the connection ended; retriable without the risk of a duplicate.
     static func unsent(_ error: AMQPError) -> AMQPError { AMQPError(code: .notConnected, message: error.message) }
     static let noConnection = AMQPError(code: .notConnected, message: "there is no connection to the broker")
 }

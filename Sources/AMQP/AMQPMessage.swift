@@ -1,6 +1,8 @@
-/// The basic class's properties of a message.
+/// A message's properties, as AMQP's basic class defines them; nil ones are not sent.
 package struct AMQPProperties: Sendable, Hashable {
+    /// MIME type of the body.
     package var contentType: String?
+    /// Character set of the body, as kombu uses it.
     package var contentEncoding: String?
     package var headers: [String: AMQPValue]
     /// 1 transient, 2 persistent.
@@ -8,12 +10,13 @@ package struct AMQPProperties: Sendable, Hashable {
     package var priority: UInt8?
     package var correlationID: String?
     package var replyTo: String?
-    /// Milliseconds to live, as decimal text.
+    /// Time to live in milliseconds, as a decimal string.
     package var expiration: String?
     package var messageID: String?
     /// Seconds since 1970.
     package var timestamp: UInt64?
     package var type: String?
+    /// RabbitMQ refuses any but the connection's own user.
     package var userID: String?
     package var appID: String?
 
@@ -51,7 +54,7 @@ package struct AMQPMessage: Sendable, Hashable {
 }
 
 extension AMQPMessage {
-    /// Bytes, about: the body and the headers.
+    /// Approximate bytes of body and headers.
     var size: Int { body.count + AMQPValue.encodedSize(of: properties.headers) }
 }
 
@@ -60,7 +63,9 @@ extension AMQPMessage {
 /// It is bound to one life of the consuming channel: after a reconnect, or after the broker closed that channel, it is stale,
 /// the broker redelivers, and settling it is a harmless no-op.
 package struct DeliveryTag: Sendable, Hashable {
+    /// The life of the consuming channel; numbers start at 1.
     package let epoch: UInt64
+    /// The broker's delivery tag.
     package let value: UInt64
 
     package init(epoch: UInt64, value: UInt64) {
@@ -74,8 +79,10 @@ package struct AMQPDelivery: Sendable {
     package let message: AMQPMessage
     package let exchange: String
     package let routingKey: String
+    /// Whether it may have been delivered before.
     package let redelivered: Bool
     package let consumerTag: String
+    /// Settles it.
     package let tag: DeliveryTag
     /// Why the message was not taken; its body is the end of the real one then, see ``AMQPConfiguration/bodyTail``.
     package let refusal: String?

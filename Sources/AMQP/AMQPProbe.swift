@@ -3,6 +3,7 @@ internal import Foundation
 
 /// Asks one broker address what this user may do there; nothing is declared, consumed or sent by it.
 package struct AMQPProbe: Sendable {
+    /// The address to ask.
     package let endpoint: AMQPEndpoint
     let configuration: AMQPConfiguration
 
@@ -16,7 +17,7 @@ package struct AMQPProbe: Sendable {
     ///
     /// - Parameter limit: for all of it; name resolution, for one, has no limit of its own.
     /// - Returns: an answer for each question, in their order; after a publish to a broker that blocks publishers all are no.
-    /// - Throws: why there is no connection, or why it was lost.
+    /// - Throws: why there is no connection, or why it was lost; `timedOut` once `limit` has passed.
     package func ask(_ questions: [AMQPQuestion] = [], within limit: Duration) async throws(AMQPError) -> [AMQPAnswer] {
         try configuration.validate()
         let reply = Reply<[AMQPAnswer]>()

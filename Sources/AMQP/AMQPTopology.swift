@@ -3,9 +3,11 @@ package struct ExchangeDeclaration: Sendable, Hashable {
     package var name: String
     /// `direct`, `topic`, `fanout`, `headers`, or a plug-in's type.
     package var type: String
+    /// Survives a restart of the broker.
     package var durable: Bool
+    /// Deleted when its last binding is.
     package var autoDelete: Bool
-    /// Only check that it exists.
+    /// Only checks that it exists.
     package var passive: Bool
     package var arguments: [String: AMQPValue]
 
@@ -24,12 +26,15 @@ package struct ExchangeDeclaration: Sendable, Hashable {
 
 /// queue.declare
 package struct QueueDeclaration: Sendable, Hashable {
-    /// Empty: the broker names it, anew on every connection.
+    /// Empty: the broker names it, differently on each connection.
     package var name: String
+    /// Survives a restart of the broker.
     package var durable: Bool
+    /// Used by this connection alone, and deleted with it.
     package var exclusive: Bool
+    /// Deleted when its last consumer ends.
     package var autoDelete: Bool
-    /// Only check that it exists.
+    /// Only checks that it exists.
     package var passive: Bool
     package var arguments: [String: AMQPValue]
 
@@ -66,10 +71,11 @@ package struct QueueBinding: Sendable, Hashable {
 package struct ConsumerDeclaration: Sendable, Hashable {
     /// Empty: the last queue of the same topology that the broker named.
     package var queue: String
-    /// Empty: the broker makes one up.
+    /// Empty: the broker chooses one.
     package var tag: String
+    /// The queue's only consumer.
     package var exclusive: Bool
-    /// Unacknowledged deliveries of this consumer; 0 means the connection's `deliveryBuffer`.
+    /// Maximum unacknowledged deliveries of this consumer; 0 means the connection's `deliveryBuffer`.
     package var prefetch: UInt16
     package var arguments: [String: AMQPValue]
 
@@ -85,7 +91,7 @@ package struct ConsumerDeclaration: Sendable, Hashable {
     }
 }
 
-/// What a connection declares, in this order, each time it is established.
+/// What a connection declares each time it is established, in the order of its members.
 package struct AMQPTopology: Sendable, Hashable {
     package var exchanges: [ExchangeDeclaration]
     package var queues: [QueueDeclaration]

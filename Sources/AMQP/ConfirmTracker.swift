@@ -1,28 +1,10 @@
 internal import DequeModule
 
 /// Publishes that wait for the broker's confirm, by publish sequence number (which starts at 1 with each confirm.select).
-struct ConfirmTracker<Waiter> {
-    /// A class, for the many strings of a message would otherwise be retained with every move.
-    final class Entry {
-        let waiter: Waiter
-        let exchange: String
-        let routingKey: String
-        let message: AMQPMessage
-        let mandatory: Bool
-        let deadline: ContinuousClock.Instant
+struct ConfirmTracker {
+    struct Entry {
+        let publish: PendingPublish
         fileprivate(set) var returned: (replyCode: Int, replyText: String)?
-
-        init(
-            waiter: Waiter, exchange: String, routingKey: String, message: AMQPMessage, mandatory: Bool,
-            deadline: ContinuousClock.Instant
-        ) {
-            self.waiter = waiter
-            self.exchange = exchange
-            self.routingKey = routingKey
-            self.message = message
-            self.mandatory = mandatory
-            self.deadline = deadline
-        }
     }
 
     /// Index 0 has sequence number `base`; nil is settled.
@@ -32,10 +14,10 @@ struct ConfirmTracker<Waiter> {
 
     var isEmpty: Bool { count == 0 }
     /// The oldest wait's deadline; all waits are equally long, so no other is earlier.
-    var nextDeadline: ContinuousClock.Instant? { entries.first??.deadline }
+    var nextDeadline: ContinuousClock.Instant? { entries.first??.publish.deadline }
 
-    mutating func add(_ entry: Entry) {
-        entries.append(entry)
+    mutating func add(_ publish: PendingPublish) {
+        entries.append(Entry(publish: publish))
         count += 1
     }
 
@@ -47,11 +29,12 @@ struct ConfirmTracker<Waiter> {
         exchange: String, routingKey: String, message: AMQPMessage, replyCode: Int, replyText: String
     ) -> Bool {
         let index = entries.firstIndex { entry in
-            guard let entry, entry.mandatory, entry.returned == nil else { return false }
-            return entry.routingKey == routingKey && entry.exchange == exchange
-                && entry.message.properties.messageID == message.properties.messageID
-                && entry.message.properties.correlationID == message.properties.correlationID
-                && entry.message.body == message.body
+            guard let entry, entry.publish.mandatory, entry.returned == nil else { return false }
+            let publish = entry.publish
+            return publish.routingKey == routingKey && publish.exchange == exchange
+                && publish.message.properties.messageID == message.properties.messageID
+                && publish.message.properties.correlationID == message.properties.correlationID
+                && publish.message.body == message.body
         }
         guard let index else { return false }
         entries[index]?.returned = (replyCode, replyText)
@@ -83,7 +66,7 @@ struct ConfirmTracker<Waiter> {
         var expired: [Entry] = []
         for index in entries.indices {
             guard let entry = entries[index] else { continue }
-            guard entry.deadline <= now else { break }
+            guard entry.publish.deadline <= now else { break }
             expired.append(entry)
             entries[index] = nil
         }

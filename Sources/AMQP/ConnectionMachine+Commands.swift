@@ -1,7 +1,7 @@
 internal import Basics
 internal import DequeModule
 
-/// What callers ask.
+/// Callers' commands.
 extension ConnectionMachine {
     mutating func execute(_ command: Command) {
         switch command {
@@ -48,7 +48,7 @@ extension ConnectionMachine {
         reply.resume(.success(queueNames[unit.id] ?? []))
     }
 
-    /// Tells a caller that the broker refused what it declared; nothing of it is kept.
+    /// Reports to a caller that the broker refused its declaration; nothing of it is kept.
     ///
     /// - Throws: an error that ends more than a channel.
     mutating func refuseDeclaration(_ error: AMQPError) throws(AMQPError) {
@@ -60,7 +60,7 @@ extension ConnectionMachine {
         guard error.code == .channelClosed else { throw error }
     }
 
-    /// Begins to wait for a publish's confirm; nil when it cannot be sent, which its caller is told.
+    /// Begins to wait for a publish's confirm; nil if it cannot be sent, which is reported to its caller.
     mutating func sending(_ publish: PendingPublish) -> Action? {
         do throws(AMQPError) {
             try publish.message.properties.validate(frameMax: frameMax)
@@ -68,10 +68,7 @@ extension ConnectionMachine {
             finish([publish.reply], .failure(error))
             return nil
         }
-        confirms.add(
-            .init(
-                waiter: publish.reply, exchange: publish.exchange, routingKey: publish.routingKey, message: publish.message,
-                mandatory: publish.mandatory, deadline: publish.deadline))
+        confirms.add(publish)
         return .publish(publish)
     }
 
@@ -82,7 +79,7 @@ extension ConnectionMachine {
     }
 
     mutating func expirePublishes(_ now: ContinuousClock.Instant) {
-        var expired = confirms.expire(now).map(\.waiter)
+        var expired = confirms.expire(now).map(\.publish.reply)
         while let first = held.first, first.deadline <= now {
             held.removeFirst()
             expired.append(first.reply)

@@ -23,7 +23,7 @@ extension ConnectionMachine {
         steps.append(.startConsumers)
     }
 
-    /// A consumer's prefetch is fixed at its start: all end, and start anew when what they were sent has come.
+    /// A consumer's prefetch is fixed at its start: all are cancelled, and restarted once their last deliveries have arrived.
     private mutating func turnWindow(to width: DeliveryWindow.Width) {
         context.logger.debug("deliveries ahead: \(width)")
         window?.turn(to: width)
@@ -85,7 +85,7 @@ extension ConnectionMachine {
         cancelled[tag] = consumers.removeValue(forKey: tag)
     }
 
-    /// A window that is being changed, or is shut, is no reason to be taken for one that does not consume.
+    /// Publishes what callers see. While the window is shut or being changed, the connection still counts as consuming.
     func updateConsuming() {
         let units = registry.units.filter { $0.isGated && unavailable[$0.id] == nil }
         let wanted = units.reduce(0) { $0 + $1.topology.consumers.count }

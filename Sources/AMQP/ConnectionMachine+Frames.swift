@@ -2,7 +2,7 @@ internal import Basics
 internal import DequeModule
 internal import Logging
 
-/// What the broker sends.
+/// The broker's frames.
 extension ConnectionMachine {
     mutating func handle(_ frame: IncomingFrame) {
         switch frame {
@@ -23,7 +23,7 @@ extension ConnectionMachine {
         case .acknowledged(let sequence, let multiple): settle(confirms.settle(sequence, multiple: multiple))
         case .notAcknowledged(let sequence, let multiple):
             let error = AMQPError(code: .nacked, message: "the broker could not take the message")
-            finish(confirms.settle(sequence, multiple: multiple).map(\.waiter), .failure(error))
+            finish(confirms.settle(sequence, multiple: multiple).map(\.publish.reply), .failure(error))
         case .consumerCancelled(let tag, let needsAnswer): consumerCancelled(tag, needsAnswer: needsAnswer)
         case .consumerEnded(let tag): ending.remove(tag)
         case .channelClosed(let channel, let error): channelClosed(channel, error)
@@ -51,12 +51,12 @@ extension ConnectionMachine {
                 consumerTag: deliver.consumerTag, tag: tag, refusal: refusal))
     }
 
-    private func settle(_ entries: [ConfirmTracker<Reply<PublishConfirmation>>.Entry]) {
+    private func settle(_ entries: [ConfirmTracker.Entry]) {
         guard !entries.isEmpty else { return }
         core.withState { $0.publishesInFlight -= entries.count }
         for entry in entries {
             let outcome = entry.returned.map { PublishConfirmation.returned(replyCode: $0.replyCode, replyText: $0.replyText) }
-            entry.waiter.resume(.success(outcome ?? .confirmed))
+            entry.publish.reply.resume(.success(outcome ?? .confirmed))
         }
     }
 
@@ -103,13 +103,13 @@ extension ConnectionMachine {
     /// The broker does not say which publish it was, only what it was about; the others may be tried again.
     private mutating func failPublishes(_ error: AMQPError) {
         let entries = confirms.reset()
-        let isNamed = entries.map { error.isAboutPublish(to: $0.exchange, bodySize: $0.message.body.count) }
+        let isNamed = entries.map { error.isAboutPublish(to: $0.publish.exchange, bodySize: $0.publish.message.body.count) }
         let isNobody = !isNamed.contains(true)
         for (entry, isCulprit) in zip(entries, isNamed) {
             let outcome = AMQPError(
                 code: .channelClosed, message: error.message, replyCode: isCulprit || isNobody ? error.replyCode : nil,
                 isRetriable: !isCulprit)
-            finish([entry.waiter], .failure(outcome))
+            finish([entry.publish.reply], .failure(outcome))
         }
     }
 

@@ -1,7 +1,7 @@
 internal import DequeModule
 internal import Logging
 
-/// What is declared; queues that cannot be had for now, and the others beside them.
+/// Declarations, and queues that are out of reach for now.
 extension ConnectionMachine {
     private static let retryInterval = Duration.seconds(5)
     private static let reopenTopology: [Step] = [

@@ -24,7 +24,7 @@ struct ConnectionMachine {
         case consume(ActiveConsumer, queue: String, prefetch: UInt16)
         /// basic.cancel, waited for.
         case cancel(tag: String)
-        /// basic.cancel, whose answer is a frame behind what had been delivered before it.
+        /// basic.cancel, answered by a frame that follows all earlier deliveries.
         case requestCancel(tag: String)
         case confirmCancel(tag: String)
         case confirmFlow(UInt16, active: Int32)
@@ -42,7 +42,7 @@ struct ConnectionMachine {
         case declareUnlessQuarantined(TopologyRegistry.Unit)
         /// Starts the consumers that should run and do not, one after the other.
         case startConsumers
-        /// Answers the caller who declared something.
+        /// Answers the caller of a declaration.
         case finishDeclaration
         /// Sends what was held while the broker blocked publishers.
         case sendHeld
@@ -58,7 +58,7 @@ struct ConnectionMachine {
     let clock: () -> ContinuousClock.Instant
     /// In order; what an answer brings about goes before the rest.
     var steps: Deque<Step> = []
-    var confirms = ConfirmTracker<Reply<PublishConfirmation>>()
+    var confirms = ConfirmTracker()
     /// Publishes that wait for connection.unblocked.
     var held: Deque<PendingPublish> = []
     /// Acknowledgements that are yet to be written.
@@ -169,7 +169,7 @@ struct ConnectionMachine {
 
     /// The connection is gone: everyone in wait learns it.
     mutating func abandon(_ error: AMQPError) {
-        let underWay = confirms.reset().map(\.waiter)
+        let underWay = confirms.reset().map(\.publish.reply)
         let unsent = held.map(\.reply)
         held = []
         let outcome = AMQPError(

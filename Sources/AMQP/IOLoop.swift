@@ -8,7 +8,7 @@ struct IOContext: Sendable {
     let topology: AMQPTopology
     let defaultPrefetch: UInt16
     let core: ConnectionCore
-    let deliveries: DeliveryBuffer
+    let deliveries: AMQPDeliveries
     let events: AsyncStream<AMQPConnectionEvent>.Continuation
     let logger: Logger
     let silence = SilenceGuard()

@@ -66,7 +66,7 @@ extension Session {
         }
     }
 
-    /// Removes a binding that nobody has, for its argument: it takes the permissions of making one.
+    /// Removes a binding that cannot exist, because of its argument: that needs the same permissions as adding one.
     private func unbindNothing(_ binding: QueueBinding) throws(AMQPError) {
         defer { pool.recycle() }
         let arguments = binding.arguments.merging(["x-pivotd-asks": true]) { first, _ in first }

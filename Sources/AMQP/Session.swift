@@ -35,7 +35,7 @@ final class Session {
     deinit { unsafe _ = amqp_destroy_connection(state) }
 
     var descriptor: Int32 { unsafe amqp_get_sockfd(state) }
-    /// Whether a frame can be had without the socket, of which poll knows nothing.
+    /// Whether librabbitmq holds input already read from the socket, which poll does not report.
     var hasBufferedInput: Bool { unsafe amqp_frames_enqueued(state) != 0 || amqp_data_in_buffer(state) != 0 }
 
     private func openSocket(_ configuration: AMQPConfiguration) throws(AMQPError) {

@@ -1,7 +1,7 @@
 internal import Glibc
 internal import Synchronization
 
-/// Ends a connection from which nothing has been heard for two heartbeats, whatever its IO thread is waiting for.
+/// Ends a connection that has been silent for two heartbeats, whatever its IO thread is waiting for.
 ///
 /// librabbitmq keeps that limit itself where it waits for frames, but a write to a broker that no longer reads is another matter:
 /// when the limit has passed, `amqp_try_recv` asks `amqp_time_s_from_now` for 0 seconds, which mean never (0.11), and it waits

@@ -11,7 +11,7 @@ final class TopologyRegistry {
     var quarantine = QueueQuarantine()
     private var nextID: Int
 
-    /// Each queue is a unit of its own: one that cannot be had keeps nobody from the others.
+    /// Each queue is a unit of its own, so that one out of reach does not hold up the others.
     init(_ initial: AMQPTopology) {
         units = initial.byQueue.enumerated().map { Unit(id: $0.offset, topology: $0.element, isGated: true) }
         nextID = units.count

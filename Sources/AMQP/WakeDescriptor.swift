@@ -3,7 +3,7 @@ internal import Glibc
 
 /// An eventfd: makes the IO thread's poll return.
 ///
-/// Without a descriptor to be had (`EMFILE`) it is -1, which poll ignores; the connection then refuses to run.
+/// When no descriptor is left (`EMFILE`) it is -1, which poll ignores; the connection then refuses to run.
 struct WakeDescriptor: ~Copyable, Sendable {
     let descriptor = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
 

@@ -1,10 +1,13 @@
-/// Growing pauses between two tries: each twice the one before, up to a longest one.
+/// Exponential back-off: each pause is twice the one before, up to a maximum.
 package struct Backoff: Sendable, Hashable {
-    /// The next pause, or the upper bound of one with jitter.
+    /// The next pause, or its upper bound with jitter.
     package private(set) var ceiling: Duration
     private let first: Duration
     private let longest: Duration
 
+    /// - Parameters:
+    ///   - first: the first pause.
+    ///   - longest: the maximum.
     package init(first: Duration = .milliseconds(250), longest: Duration = .seconds(10)) {
         ceiling = min(first, longest)
         self.first = first
@@ -17,11 +20,11 @@ package struct Backoff: Sendable, Hashable {
         return ceiling
     }
 
-    /// The next pause with full jitter, uniform between zero and ``ceiling``: those who failed together do not return together.
+    /// The next pause with full jitter: uniform between zero and ``ceiling``, so that clients which failed together do not retry together.
     package mutating func jitteredPause(using generator: inout some RandomNumberGenerator) -> Duration {
         pause() * Double.random(in: 0...1, using: &generator)
     }
 
-    /// Begins again with the first pause.
+    /// Starts over with the first pause.
     package mutating func reset() { ceiling = min(first, longest) }
 }

@@ -1,8 +1,8 @@
 package import Foundation
 
-/// Moments as text, in UTC and by the Gregorian calendar: no C call, no locale.
+/// Formats and parses timestamps in UTC, without C calls or locales.
 package enum Timestamp {
-    /// How a moment is written: all forms round to the microsecond, and cut off what is beyond their digits.
+    /// How a timestamp is written. All forms round to the microsecond and truncate further to their digits.
     package enum Form {
         /// RFC 3339 to the microsecond: `2026-11-23T00:58:42.123456Z`
         case microseconds
@@ -12,6 +12,7 @@ package enum Timestamp {
         case python
     }
 
+    /// The timestamp as a string.
     package static func text(_ date: Date, _ form: Form = .microseconds) -> String {
         let micros = Int64((date.timeIntervalSince1970 * 1e6).rounded())
         let (seconds, fraction) = floorDivide(micros, 1_000_000)
@@ -26,9 +27,9 @@ package enum Timestamp {
         }
     }
 
-    /// Reads RFC 3339, and what Erlang's programs make of it (`2026-11-23 0:58:42:123`, which is in UTC).
+    /// Parses RFC 3339, and Erlang's variant of it (`2026-11-23 0:58:42:123`, in UTC).
     ///
-    /// nil for anything else, and for year 1, which is Go's way to say that there is no time.
+    /// - Returns: nil for anything else, and for year 1, Go's zero time.
     package static func date(_ text: String) -> Date? {
         var scanner = Scanner(text)
         guard let year = scanner.number(), scanner.skip("-"), let month = scanner.number(), (1...12).contains(month),

@@ -1,7 +1,7 @@
 internal import DequeModule
 internal import Synchronization
 
-/// One task's wait for a value. The first of value, failure and cancellation resumes it; what comes later is ignored.
+/// One task's wait for a value. The first of value, failure and cancellation resumes it; later ones are ignored.
 package final class Waiter<Value: Sendable>: Sendable {
     private enum State {
         case waiting(CheckedContinuation<Value, Never>?)
@@ -10,14 +10,15 @@ package final class Waiter<Value: Sendable>: Sendable {
 
     private let state: Mutex<State>
 
-    /// - Parameter value: given at once, so that nothing is waited for.
+    /// - Parameter value: resumes it from the start.
     package init(_ value: Value? = nil) { state = Mutex(value.map(State.resumed) ?? .waiting(nil)) }
 
+    /// Whether it has a value, or was cancelled.
     package var isResumed: Bool { state.withLock { if case .resumed = $0 { true } else { false } } }
 
-    /// May be called under a lock and before the wait has begun: it runs nothing of the task itself.
+    /// Ends the wait. May be called under a lock, and before the wait begins: the task itself runs later, on its executor.
     ///
-    /// - Returns: false if it was resumed before, with another value.
+    /// - Returns: false if it had been resumed already.
     @discardableResult
     package func resume(_ value: Value) -> Bool {
         state.withLock { state in
@@ -28,7 +29,7 @@ package final class Waiter<Value: Sendable>: Sendable {
         }
     }
 
-    /// Waits, whether the task is cancelled or not. To be called once.
+    /// Waits for the value, ignoring cancellation. Call once.
     package func value() async -> Value {
         await withCheckedContinuation { continuation in
             state.withLock { state in
@@ -38,7 +39,7 @@ package final class Waiter<Value: Sendable>: Sendable {
         }
     }
 
-    /// Waits until the task is cancelled at most. To be called once.
+    /// Waits for the value or the task's cancellation. Call once.
     ///
     /// - Returns: `cancelled` if the cancellation came first.
     package func value(ifCancelled cancelled: Value) async -> Value {
@@ -51,19 +52,21 @@ package final class Waiter<Value: Sendable>: Sendable {
 }
 
 extension Waiter<Void> {
+    /// Ends the wait.
     @discardableResult
     package func resume() -> Bool { resume(()) }
 }
 
-/// The tasks that wait for the same, in the order in which they came; guarded by the lock of the state it belongs to.
+/// Tasks waiting for the same thing, in order of arrival. Guarded by the lock of the state it belongs to.
 package struct Waiters<Value: Sendable> {
     private var waiting: Deque<Waiter<Value>> = []
     private var sweepCount = 16
 
     package init() {}
 
+    /// Adds a waiter at the end; await its value outside the lock.
     package mutating func add() -> Waiter<Value> {
-        // The cancelled ones are swept out now and then.
+        // Cancelled waiters are swept now and then.
         if waiting.count >= sweepCount {
             waiting.removeAll(where: \.isResumed)
             sweepCount = max(16, 2 * waiting.count)
@@ -73,7 +76,9 @@ package struct Waiters<Value: Sendable> {
         return waiter
     }
 
-    /// - Returns: false when none waits.
+    /// Resumes the first waiter that is not cancelled.
+    ///
+    /// - Returns: false if there is none.
     package mutating func resumeFirst(_ value: Value) -> Bool {
         while let first = waiting.popFirst() {
             if first.resume(value) { return true }
@@ -81,6 +86,7 @@ package struct Waiters<Value: Sendable> {
         return false
     }
 
+    /// Resumes and removes all.
     package mutating func resumeAll(_ value: Value) {
         for waiter in waiting { waiter.resume(value) }
         waiting = []

@@ -19,10 +19,3 @@ static inline int pivotd_register_block_job(
     return virConnectDomainEventRegisterAny(
         conn, NULL, VIR_DOMAIN_EVENT_ID_BLOCK_JOB_2, VIR_DOMAIN_EVENT_CALLBACK(callback), opaque, release);
 }
-
-static inline int pivotd_register_io_error(
-    virConnectPtr conn, virConnectDomainEventIOErrorReasonCallback callback, void *opaque, virFreeCallback release)
-{
-    return virConnectDomainEventRegisterAny(
-        conn, NULL, VIR_DOMAIN_EVENT_ID_IO_ERROR_REASON, VIR_DOMAIN_EVENT_CALLBACK(callback), opaque, release);
-}

@@ -1,6 +1,6 @@
 import OsloMessaging
 
-/// Which answers belong to the calls that were recorded, the newest of them.
+/// Recognises the answers to recorded calls, to the most recent of them.
 struct RecordedAnswers {
     private static let capacity = 10_000
 
@@ -11,10 +11,10 @@ struct RecordedAnswers {
     /// Final answers recorded.
     private(set) var count = 0
 
-    /// Calls whose final answer has not come.
+    /// Calls without a final answer so far.
     var missing: Int { unanswered.count }
 
-    /// Notes the id by which this message will be answered, if it is a call.
+    /// Notes the id of the expected answer, if the message is a call.
     mutating func expect(_ line: CaptureLine) {
         guard case .request(let request) = CapturedMessage(line), let address = request.replyAddress else { return }
         asked.insert(address.messageID)

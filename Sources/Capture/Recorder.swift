@@ -5,15 +5,17 @@ import Synchronization
 
 /// Writes what a tap delivers to a capture file.
 package struct Recorder: Sendable {
-    /// What a recording came to.
+    /// How much was recorded.
     package struct Count: Sendable, Hashable {
+        /// Messages recorded.
         package var messages = 0
-        /// Calls among them, and the final answers; counted with ``Recorder/withReplies``.
+        /// Calls among them; counted only with ``Recorder/withReplies``.
         package var calls = 0
+        /// Final answers among them; counted likewise.
         package var answers = 0
-        /// Whether the limit is reached, and every answer that is waited for is there.
+        /// Whether the limit is reached and no answer is missing.
         package var isComplete = false
-        /// Of the bodies.
+        /// Bytes of the bodies.
         package var bytes: Int64 = 0
 
         package init() {}
@@ -21,14 +23,15 @@ package struct Recorder: Sendable {
 
     /// Stops after this many messages; with ``withReplies`` after this many that are not answers, once all of them are answered.
     package var limit: Int?
-    /// Stops when nothing has come for this long.
+    /// Stops after this long without a message.
     package var idleTimeout: Duration?
+    /// Whether secrets are masked.
     package var redacts = true
-    /// The default exchange is tapped too: of its messages the answers to the requests that were recorded are kept.
+    /// Whether the default exchange is tapped too: of its messages, answers to recorded requests are kept.
     package var withReplies = false
-    /// Told after each message.
+    /// Called after each message.
     package var onMessage: @Sendable (Count) -> Void = { _ in }
-    /// Told when the limit is reached and so many calls have no answer yet.
+    /// Called when the limit is reached, with the number of calls still without an answer.
     package var onWaiting: @Sendable (Int) -> Void = { _ in }
 
     package init() {}
@@ -92,7 +95,7 @@ package struct Recorder: Sendable {
     }
 }
 
-/// When something came last.
+/// When the last message came.
 private final class LastActivity: Sendable {
     private let last = Mutex(ContinuousClock.now)
 

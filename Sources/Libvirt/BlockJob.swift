@@ -42,11 +42,13 @@ package enum BlockJobStatus: Sendable, Hashable {
 
 /// `virDomainBlockJobInfo`: how far a job on a disk is.
 package struct BlockJobInfo: Sendable, Hashable {
+    /// What kind of job it is.
     package let type: BlockJobType
-    /// The limit in bytes a second; 0 is none.
+    /// The limit in bytes a second; 0 for none.
     package let bandwidth: UInt64
-    /// Position and end in units of libvirt's choosing. Both grow while the guest writes; equal is not the same as ready.
+    /// Position, in units of libvirt's choosing. It and ``end`` grow while the guest writes; equal is not the same as ready.
     package let cursor: UInt64
+    /// The value of ``cursor`` at the end of the job.
     package let end: UInt64
 
     package init(type: BlockJobType, bandwidth: UInt64, cursor: UInt64, end: UInt64) {
@@ -63,7 +65,7 @@ package struct BlockCopyParameters: Sendable, Hashable {
     package var bandwidth: UInt64?
     /// The dirty bitmap's granularity in bytes, a power of two.
     package var granularity: UInt32?
-    /// How much is in flight at most, in bytes.
+    /// Maximum bytes in flight.
     package var bufferSize: UInt64?
 
     package init(bandwidth: UInt64? = nil, granularity: UInt32? = nil, bufferSize: UInt64? = nil) {
@@ -79,10 +81,15 @@ package struct BlockRebaseFlags: OptionSet, Sendable, Hashable {
 
     package init(rawValue: UInt32) { self.rawValue = rawValue }
 
+    /// The destination exists, with its format and size.
     package static let reuseExternal = Self(rawValue: VIR_DOMAIN_BLOCK_REBASE_REUSE_EXT.rawValue)
+    /// The destination is raw.
     package static let copyRaw = Self(rawValue: VIR_DOMAIN_BLOCK_REBASE_COPY_RAW.rawValue)
+    /// A copy, not a pull.
     package static let copy = Self(rawValue: VIR_DOMAIN_BLOCK_REBASE_COPY.rawValue)
+    /// The destination is a block device.
     package static let copyDevice = Self(rawValue: VIR_DOMAIN_BLOCK_REBASE_COPY_DEV.rawValue)
+    /// The bandwidth is in bytes, not MiB, a second.
     package static let bandwidthBytes = Self(rawValue: VIR_DOMAIN_BLOCK_REBASE_BANDWIDTH_BYTES.rawValue)
 }
 
@@ -93,7 +100,9 @@ package struct BlockCopyFlags: OptionSet, Sendable, Hashable {
     package init(rawValue: UInt32) { self.rawValue = rawValue }
 
     package static let reuseExternal = Self(rawValue: VIR_DOMAIN_BLOCK_COPY_REUSE_EXT.rawValue)
+    /// The copy does not survive the domain; needed for persistent ones.
     package static let transientJob = Self(rawValue: VIR_DOMAIN_BLOCK_COPY_TRANSIENT_JOB.rawValue)
+    /// Guest writes wait for the destination too, so that the copy converges.
     package static let synchronousWrites = Self(rawValue: VIR_DOMAIN_BLOCK_COPY_SYNCHRONOUS_WRITES.rawValue)
 }
 
@@ -103,8 +112,8 @@ package struct BlockJobAbortFlags: OptionSet, Sendable, Hashable {
 
     package init(rawValue: UInt32) { self.rawValue = rawValue }
 
-    /// Ask only; the outcome comes as an event.
+    /// Returns at once; the outcome comes as an event.
     package static let async = Self(rawValue: VIR_DOMAIN_BLOCK_JOB_ABORT_ASYNC.rawValue)
-    /// End a ready copy by moving the guest to it.
+    /// Ends a ready copy by moving the guest to it.
     package static let pivot = Self(rawValue: VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT.rawValue)
 }

@@ -8,7 +8,7 @@ import Foundation
     return unsafe String(cString: pointer)
 }
 
-/// Reads a UUID's text by one of libvirt's `…GetUUIDString` functions.
+/// Reads a UUID as a string by one of libvirt's `…GetUUIDString` functions.
 @safe func uuidText(_ read: (UnsafeMutablePointer<CChar>) -> Int32) -> String? {
     let buffer = UnsafeMutableBufferPointer<CChar>.allocate(capacity: Int(VIR_UUID_STRING_BUFLEN))
     defer { unsafe buffer.deallocate() }

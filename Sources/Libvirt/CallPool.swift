@@ -40,7 +40,7 @@ final class CallPool: Sendable {
         ready.signal()
     }
 
-    /// Lets the threads end, each as soon as it has nothing to do.
+    /// Ends the threads, each as soon as it has nothing to do.
     func stop() {
         let idle = state.withLock { state in
             state.stopped = true

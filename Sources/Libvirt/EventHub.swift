@@ -1,7 +1,7 @@
 import Basics
 import Synchronization
 
-/// Fans a connection's events out to its subscribers, and says once that the connection ended.
+/// Distributes a connection's events to its subscribers, and reports the connection's end once.
 final class EventHub: Sendable {
     private struct State {
         var buffers: [UInt64: EventBuffer] = [:]
@@ -19,7 +19,7 @@ final class EventHub: Sendable {
 
     var closeReason: CloseReason? { state.withLock(\.closed) }
 
-    /// Hands an event to the subscribers that want it; called on libvirt's event thread, so it never waits.
+    /// Passes an event to the subscribers that want it; never waits, for it is called on libvirt's event thread.
     func publish(_ event: LibvirtEvent) {
         let buffers = state.withLock { Array($0.buffers.values) }
         for buffer in buffers where buffer.wants(event) {
@@ -27,7 +27,7 @@ final class EventHub: Sendable {
         }
     }
 
-    /// Ends the connection for all who listen; the first reason counts.
+    /// Reports the end of the connection to all; the first reason counts.
     func close(_ reason: CloseReason) {
         let (buffers, waiters) = state.withLock { state in
             guard state.closed == nil else { return ([EventBuffer](), [@Sendable (CloseReason) -> Void]()) }
@@ -42,7 +42,7 @@ final class EventHub: Sendable {
         waiters.forEach { $0(reason) }
     }
 
-    /// Adds a subscriber; one that comes after the end hears of the end at once.
+    /// Adds a subscriber; after the end of the connection it receives that at once.
     func subscribe(_ buffer: EventBuffer) -> UInt64 {
         let (number, closed) = state.withLock { state in
             let number = state.number()
@@ -57,7 +57,7 @@ final class EventHub: Sendable {
         state.withLock { _ = $0.buffers.removeValue(forKey: number) }
     }
 
-    /// Calls the handler with the end's reason, at once where it has come; `forget` takes it back.
+    /// Calls the handler once with the reason of the end, at once if it has come; ``forget(_:)`` removes it.
     func whenClosed(_ handler: @escaping @Sendable (CloseReason) -> Void) -> UInt64 {
         let (number, closed) = state.withLock { state in
             let number = state.number()

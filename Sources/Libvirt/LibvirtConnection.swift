@@ -4,8 +4,8 @@ package import Logging
 
 /// A connection to a hypervisor's libvirt driver, remote or embedded.
 ///
-/// Calls block threads of the connection's own, never the caller's, and any number may run at once. When the connection ends,
-/// calls in flight fail too (`isConnectionLost`): whether they had an effect is not known then.
+/// Calls block threads of the connection's own, never the caller's, at most 32 at once. When the connection ends, calls in flight fail
+/// too (`isConnectionLost`), and whether they had an effect is unknown.
 package final class LibvirtConnection: Sendable {
     /// The URI it was opened with.
     package let uri: String
@@ -23,7 +23,8 @@ package final class LibvirtConnection: Sendable {
     ///
     /// The event loop is started first. An embedded driver's directory belongs to one process at a time.
     ///
-    /// - Parameter events: false for a connection on which only its end is told.
+    /// - Parameter events: false for a connection that reports only its own end.
+    /// - Throws: what libvirt reports; `VIR_ERR_NO_CONNECT` when the other side accepts the connection and then does not answer for 30 s.
     package static func open(
         uri: String, events: Bool = true, logger: Logger
     ) async throws(LibvirtError) -> LibvirtConnection {
@@ -34,7 +35,7 @@ package final class LibvirtConnection: Sendable {
                 uri: uri, events: events, watched: true, within: .seconds(30), logger: logger)
             return LibvirtConnection(uri: uri, handle: handle, secrets: handle)
         }
-        // It has no other side to watch; its start may take long, since it takes over what runs.
+        // It has no other side to watch; its start may take long, because it adopts running domains.
         let secrets = try await ConnectionHandle.open(
             uri: secretURI, events: events, watched: false, within: nil, logger: logger)
         let handle = try await ConnectionHandle.open(
@@ -90,14 +91,14 @@ package final class LibvirtConnection: Sendable {
     ///
     /// - Parameters:
     ///   - domainUUID: only this domain's; nil for all.
-    ///   - limit: how many may wait for the subscriber before the oldest are dropped.
+    ///   - limit: maximum events waiting for the subscriber; beyond it the oldest are dropped.
     package func events(domainUUID: String? = nil, limit: Int = 256) -> LibvirtEvents {
         LibvirtEvents(hub: handle.hub, domainUUID: domainUUID, limit: limit)
     }
 
     /// Ends calls and subscriptions, deregisters the callbacks and closes, waiting at most 5 s for the other side.
     ///
-    /// The transport itself ends when the last domain and secret of it is dropped.
+    /// The transport itself ends when its last domain and secret are released.
     package func close() async {
         await handle.close(within: .seconds(5))
         if secrets !== handle { await secrets.close(within: .seconds(5)) }

@@ -6,7 +6,7 @@ extension LibvirtDomain {
     /// - Parameters:
     ///   - disk: target, for example `vdb`.
     ///   - path: the destination of a copy, or a pull's new base; nil pulls the whole chain.
-    ///   - bandwidth: bytes a second; nil is no limit.
+    ///   - bandwidth: bytes a second; nil for no limit.
     package func blockRebase(
         disk: String, path: String?, bandwidth: UInt64? = nil, flags: BlockRebaseFlags
     ) async throws(LibvirtError) {
@@ -56,7 +56,7 @@ extension LibvirtDomain {
     /// - `blockJobInfo` is nil, and the live configuration names the copy after a pivot, without a `<mirror>` in every case.
     ///
     /// So the event comes before the live configuration is right, and as long as there is a `<mirror>` nothing is decided. While
-    /// the destination's flush hangs, the first of these is all there is, over a restart of libvirtd too: the job stays, another
+    /// the destination's flush hangs, only the first of these happens, across restarts of libvirtd too: the job stays, another
     /// abort or pivot is refused ("still being ended"), and during a pivot the guest's writes to the disk wait.
     ///
     /// - Throws: `isBlockCopyActive` for a pivot to a copy that is not ready; `VIR_ERR_INVALID_ARG` where the disk has no job;
@@ -67,7 +67,7 @@ extension LibvirtDomain {
         }
     }
 
-    /// Limits the running job (`virDomainBlockJobSetSpeed`); 0 is no limit.
+    /// Limits the running job (`virDomainBlockJobSetSpeed`); 0 for no limit.
     package func blockJobSetSpeed(disk: String, bytesPerSecond: UInt64) async throws(LibvirtError) {
         try await call { (domain) throws(LibvirtError) in
             _ = try check(

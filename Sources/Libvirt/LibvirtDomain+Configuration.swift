@@ -3,7 +3,7 @@ import CLibvirt
 extension LibvirtDomain {
     /// The configuration as XML (`virDomainGetXMLDesc`); the live one of an active domain unless `inactive` is given.
     ///
-    /// With `secure` it holds the passwords of graphics and the like: such a text must not be logged.
+    /// With `secure` it contains passwords, for example of graphics, and must not be logged.
     package func xml(flags: DomainXMLFlags = []) async throws(LibvirtError) -> String {
         try await call { (domain) throws(LibvirtError) in
             try takeString(unsafe virDomainGetXMLDesc(domain, flags.rawValue))
@@ -22,12 +22,12 @@ extension LibvirtDomain {
         try await call { (domain) throws(LibvirtError) in try check(unsafe virDomainHasManagedSaveImage(domain, 0)) == 1 }
     }
 
-    /// How many snapshots libvirt knows of the domain.
+    /// The number of the domain's snapshots known to libvirt.
     package func snapshotCount() async throws(LibvirtError) -> Int {
         try await call { (domain) throws(LibvirtError) in Int(try check(unsafe virDomainSnapshotNum(domain, 0))) }
     }
 
-    /// How many checkpoints libvirt knows of the domain.
+    /// The number of the domain's checkpoints known to libvirt.
     package func checkpointCount() async throws(LibvirtError) -> Int {
         try await call { (domain) throws(LibvirtError) in
             Int(try check(unsafe virDomainListAllCheckpoints(domain, nil, 0)))
@@ -71,7 +71,9 @@ package struct DomainXMLFlags: OptionSet, Sendable, Hashable {
 
     package init(rawValue: UInt32) { self.rawValue = rawValue }
 
+    /// With secrets.
     package static let secure = Self(rawValue: VIR_DOMAIN_XML_SECURE.rawValue)
+    /// The stored configuration.
     package static let inactive = Self(rawValue: VIR_DOMAIN_XML_INACTIVE.rawValue)
 }
 
@@ -81,7 +83,9 @@ package struct DomainUndefineFlags: OptionSet, Sendable, Hashable {
 
     package init(rawValue: UInt32) { self.rawValue = rawValue }
 
+    /// Keeps the file of UEFI variables.
     package static let keepNVRAM = Self(rawValue: VIR_DOMAIN_UNDEFINE_KEEP_NVRAM.rawValue)
+    /// Keeps a vTPM's state.
     package static let keepTPM = Self(rawValue: VIR_DOMAIN_UNDEFINE_KEEP_TPM.rawValue)
 }
 
@@ -91,6 +95,8 @@ package struct DomainModificationFlags: OptionSet, Sendable, Hashable {
 
     package init(rawValue: UInt32) { self.rawValue = rawValue }
 
+    /// The running domain.
     package static let live = Self(rawValue: VIR_DOMAIN_AFFECT_LIVE.rawValue)
+    /// The stored configuration.
     package static let config = Self(rawValue: VIR_DOMAIN_AFFECT_CONFIG.rawValue)
 }

@@ -9,7 +9,7 @@ package final class LibvirtDomain: Sendable {
     private let connection: ConnectionHandle
     private let handle: DomainHandle
 
-    /// Takes the reference over that a libvirt call returned.
+    /// Takes ownership of the reference that a libvirt call returned.
     @safe init(owning pointer: OpaquePointer, connection: ConnectionHandle) {
         uuid = domainUUID(pointer) ?? ""
         name = unsafe virDomainGetName(pointer).map { unsafe String(cString: $0) } ?? ""
@@ -49,7 +49,7 @@ package final class LibvirtDomain: Sendable {
         try await call { (domain) throws(LibvirtError) in _ = try check(unsafe virDomainSuspend(domain)) }
     }
 
-    /// Lets a paused guest go on.
+    /// Resumes a paused guest.
     package func resume() async throws(LibvirtError) {
         try await call { (domain) throws(LibvirtError) in _ = try check(unsafe virDomainResume(domain)) }
     }

@@ -6,7 +6,7 @@ package struct LibvirtError: Error, Sendable, Hashable, CustomStringConvertible 
     package let code: Int32
     /// `virErrorDomain`: the part of libvirt that raised it, for example 10 (`VIR_FROM_QEMU`).
     package let domain: Int32
-    /// libvirt's own text.
+    /// libvirt's own message.
     package let message: String
 
     /// Makes an error as libvirt would have reported it.

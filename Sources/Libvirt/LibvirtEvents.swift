@@ -1,9 +1,9 @@
 import Basics
 import Synchronization
 
-/// A subscription to a connection's events, kept until it is dropped.
+/// A subscription to a connection's events, until it is released.
 ///
-/// At most `limit` events wait. When more come, the oldest go and `.overflow` tells so before the rest; libvirt's event thread
+/// At most `limit` events wait. Beyond that the oldest are dropped, which `.overflow` reports before the rest; libvirt's event thread
 /// never waits for a subscriber. The last element is `.disconnected`.
 package final class LibvirtEvents: AsyncSequence, Sendable {
     package typealias Element = LibvirtEvent
@@ -31,17 +31,13 @@ package final class LibvirtEvents: AsyncSequence, Sendable {
         fileprivate let events: LibvirtEvents
 
         /// The next event; nil after `.disconnected` or when the task is cancelled.
-        package mutating func next() async -> LibvirtEvent? {
-            await events.buffer.next()
-        }
-
         package mutating func next(isolation actor: isolated (any Actor)?) async -> LibvirtEvent? {
             await events.buffer.next()
         }
     }
 }
 
-/// What waits for one subscriber.
+/// The events waiting for one subscriber.
 final class EventBuffer: Sendable {
     private struct State {
         var events: [LibvirtEvent] = []

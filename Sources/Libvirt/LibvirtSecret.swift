@@ -9,12 +9,13 @@ package final class LibvirtSecret: Sendable {
         case iscsi = 3
     }
 
+    /// The UUID as libvirt writes it: lower case, with hyphens.
     package let uuid: String
     private let connection: ConnectionHandle
     private let handle: SecretHandle
     private let removable: Bool
 
-    /// Takes the reference over that a libvirt call returned.
+    /// Takes ownership of the reference that a libvirt call returned.
     @safe init(owning pointer: OpaquePointer, connection: ConnectionHandle, removable: Bool) {
         self.removable = removable
         uuid = uuidText { unsafe virSecretGetUUIDString(pointer, $0) } ?? ""

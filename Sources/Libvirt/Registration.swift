@@ -37,7 +37,6 @@ enum Registration: Sendable {
         let domainEvents = unsafe [
             attempt("lifecycle") { unsafe pivotd_register_lifecycle(connection, lifecycleCallback, $0, releaseContext) },
             attempt("block job") { unsafe pivotd_register_block_job(connection, blockJobCallback, $0, releaseContext) },
-            attempt("I/O error") { unsafe pivotd_register_io_error(connection, ioErrorCallback, $0, releaseContext) },
         ]
         let monitorEvents = unsafe attempt("QEMU monitor") {
             unsafe virConnectDomainQemuMonitorEventRegister(
@@ -93,22 +92,9 @@ private let blockJobCallback: virConnectDomainEventBlockJobCallback = { _, domai
         }, to: opaque)
 }
 
-private let ioErrorCallback: virConnectDomainEventIOErrorReasonCallback = { _, domain, source, alias, action, reason, opaque in
+private let monitorCallback: virConnectDomainQemuMonitorEventCallback = { _, domain, name, _, _, details, opaque in
     unsafe CallbackContext.publish(
-        domainUUID(domain).map {
-            unsafe .ioError(
-                domainUUID: $0, source: text(source), deviceAlias: text(alias), action: IOErrorAction(code: action),
-                reason: text(reason))
-        }, to: opaque)
-}
-
-private let monitorCallback: virConnectDomainQemuMonitorEventCallback = {
-    _, domain, name, seconds, micros, details, opaque in
-    unsafe CallbackContext.publish(
-        domainUUID(domain).map {
-            unsafe .monitor(
-                domainUUID: $0, name: text(name), details: text(details), seconds: Int64(seconds), micros: micros)
-        }, to: opaque)
+        domainUUID(domain).map { unsafe .monitor(domainUUID: $0, name: text(name), details: text(details)) }, to: opaque)
 }
 
 private func text(_ pointer: UnsafePointer<CChar>?) -> String {

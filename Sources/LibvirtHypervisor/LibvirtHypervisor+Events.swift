@@ -38,11 +38,11 @@ extension LibvirtHypervisor {
             .stopped(reason: stopReason(detail))
         case .lifecycle(_, .crashed, _):
             .stopped(reason: "the guest crashed")
-        case .monitor(_, let name, let details, _, _):
+        case .monitor(_, let name, let details):
             jobError(name, details)
         case .overflow, .disconnected:
             .recheck
-        case .lifecycle, .ioError:
+        case .lifecycle:
             nil
         }
     }

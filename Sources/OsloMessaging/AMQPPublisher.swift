@@ -4,6 +4,7 @@ package import AMQP
 package struct AMQPPublisher: MessagePublisher {
     private let connection: AMQPConnection
 
+    /// - Parameter connection: run by its owner.
     package init(_ connection: AMQPConnection) { self.connection = connection }
 
     package func publish(

@@ -6,28 +6,6 @@ package import Logging
 /// It has two connections, one that consumes and acknowledges and one that publishes: a broker that blocks publishers no longer
 /// reads from their connection, and acknowledgements must go on.
 package final class AMQPTransport: Transport {
-    /// What has been delivered, for one reader.
-    package struct Inbound: AsyncSequence, Sendable {
-        package typealias Element = InboundMessage
-        package typealias Failure = Never
-
-        let deliveries: AMQPDeliveries
-
-        package struct AsyncIterator: AsyncIteratorProtocol {
-            var base: AMQPDeliveries.AsyncIterator
-
-            package mutating func next() async -> InboundMessage? {
-                await base.next().map(InboundMessage.init(delivery:))
-            }
-
-            package mutating func next(isolation actor: isolated (any Actor)?) async -> InboundMessage? {
-                await base.next(isolation: actor).map(InboundMessage.init(delivery:))
-            }
-        }
-
-        package func makeAsyncIterator() -> AsyncIterator { AsyncIterator(base: deliveries.makeAsyncIterator()) }
-    }
-
     /// The connection that consumes and acknowledges; open for its events and for further declarations.
     package let consumer: AMQPConnection
     /// The connection that publishes.
@@ -46,7 +24,9 @@ package final class AMQPTransport: Transport {
         publisher = AMQPConnection(configuration: publisherConfiguration, topology: publishing, logger: logger)
     }
 
-    package var inbound: Inbound { Inbound(deliveries: consumer.deliveries) }
+    package var inbound: AsyncMapSequence<AMQPDeliveries, InboundMessage> {
+        consumer.deliveries.map { InboundMessage(delivery: $0) }
+    }
     package var isReady: Bool { consumer.isConsuming && publisher.isConnected }
 
     /// Connects and stays connected until ``close()`` or cancellation.

@@ -2,10 +2,10 @@ import Basics
 import DequeModule
 import Synchronization
 
-/// Requests that are worked on in order of arrival, until it is their turn; for one reader.
+/// Requests waiting for their turn, in order of arrival; for one reader.
 ///
-/// It is bounded by what the transport delivers unsettled. Of most requests it keeps the message alone, which is read again later: a
-/// body takes up to 90 times its size once it is read.
+/// Bounded by what the transport delivers unsettled. Most requests are kept undecoded and decoded again later: a decoded body takes up
+/// to 90 times its size.
 final class Backlog: Sendable {
     struct Entry: Sendable {
         /// Its place among all.

@@ -2,7 +2,7 @@ import Basics
 import HeapModule
 import Synchronization
 
-/// Keeps calls alive that take longer than their caller's patience: one timer for all of them.
+/// Sends heartbeats for calls that outlast their caller's timeout; one timer for all of them.
 ///
 /// Mirrors the watchdog of `oslo_messaging/rpc/dispatcher.py`, except that a heartbeat that failed does not end the watch.
 final class CallMonitor: Sendable {
@@ -15,7 +15,7 @@ final class CallMonitor: Sendable {
         case unsent
     }
 
-    /// Heartbeats of a call in a row that find no queue, after which there are no more: its caller has given up by then.
+    /// Consecutive heartbeats without a queue after which a call gets no more: its caller has given up.
     fileprivate static let maxReturns = 3
 
     private let beat: @Sendable (ReplyAddress) async -> Beat
@@ -44,7 +44,7 @@ final class CallMonitor: Sendable {
         }
     }
 
-    /// Nil when the caller wants no heartbeats.
+    /// Starts heartbeats; nil if the caller wants none.
     func start(_ address: ReplyAddress) -> HeartbeatToken? {
         guard let interval = address.heartbeatInterval else { return nil }
         let (id, isEarliest) = state.withLock { $0.add(address, every: interval, at: .now) }
@@ -52,12 +52,12 @@ final class CallMonitor: Sendable {
         return HeartbeatToken(id: id)
     }
 
-    /// After this returns no heartbeat of this token will be sent.
+    /// No heartbeat of this token is sent after this returns.
     func stop(_ token: HeartbeatToken) async {
         await stop(id: token.id)
     }
 
-    /// After this returns no heartbeat of any token for this call will be sent.
+    /// No heartbeat of any token for this call is sent after this returns.
     func stopAll(for address: ReplyAddress) async {
         for id in state.withLock({ $0.ids[CallKey(address)] ?? [] }) { await stop(id: id) }
     }
@@ -96,7 +96,7 @@ private struct State {
         var isStopped = false
         /// Heartbeats in a row that found no queue.
         var returns = 0
-        /// Those who wait for the heartbeat on its way.
+        /// Waiting for the heartbeat under way.
         var waiters = Waiters<Void>()
     }
 
@@ -125,7 +125,7 @@ private struct State {
         return (lastID, armed.map { deadline < $0 } ?? true)
     }
 
-    /// The calls to send a heartbeat for, and when to look again if nobody is set to wake the timer by then.
+    /// The calls due for a heartbeat, and when to check again unless the timer is armed for an earlier moment.
     mutating func collectDue(at now: ContinuousClock.Instant) -> (due: [UInt64], next: ContinuousClock.Instant?) {
         var due: [UInt64] = []
         while let first = deadlines.min, first.instant <= now {
@@ -144,9 +144,9 @@ private struct State {
         return (due, next)
     }
 
-    /// Stops a call, now or once the heartbeat on its way has been sent.
+    /// Stops a call, now or once the heartbeat under way has been sent.
     ///
-    /// - Returns: what is to be waited for in the second case.
+    /// - Returns: what to wait for in the second case.
     mutating func stop(_ id: UInt64) -> Waiter<Void>? {
         guard calls[id]?.isSending == true else {
             remove(id)
@@ -156,7 +156,7 @@ private struct State {
         return calls[id]?.waiters.add()
     }
 
-    /// Notes that a heartbeat has been sent, and resumes who waited for it.
+    /// Notes that a heartbeat has been sent, and resumes those waiting for it.
     mutating func sent(_ id: UInt64, _ beat: CallMonitor.Beat) {
         calls[id]?.isSending = false
         switch beat {

@@ -2,7 +2,7 @@ import Basics
 import DequeModule
 import Synchronization
 
-/// Bounds how many requests, and how many bytes of them, are worked on at once, and reports when none is.
+/// Bounds the number and the bytes of requests in progress, and reports when there are none.
 final class DispatchLimit: Sendable {
     private struct State {
         let limit: Int
@@ -12,7 +12,7 @@ final class DispatchLimit: Sendable {
         var waiters: Deque<(bytes: Int, waiter: Waiter<Void>)> = []
         var idleWaiters = Waiters<Void>()
 
-        /// A request larger than all there may be is worked on alone.
+        /// A request beyond the byte limit is processed alone.
         mutating func admit(_ size: Int) -> Bool {
             guard used < limit, used == 0 || bytes + size <= byteLimit else { return false }
             used += 1
@@ -69,7 +69,7 @@ final class Place: Sendable {
         await limit.acquire(bytes)
     }
 
-    /// Nil when there is no free place.
+    /// Nil if there is no free place.
     init?(ifFree limit: DispatchLimit, bytes: Int) {
         guard limit.tryAcquire(bytes) else { return nil }
         self.bytes = bytes

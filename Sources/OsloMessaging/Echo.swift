@@ -1,14 +1,14 @@
-/// How much of a request's text is repeated, to its sender and in the log.
+/// Limits how much of a request is quoted, in replies and in the log.
 package enum Echo {
-    /// Characters (Unicode scalars) of one text.
+    /// Maximum Unicode scalars of one string.
     package static let limit = 256
-    /// Characters of a reason that may repeat several texts.
+    /// Maximum Unicode scalars of a reason that may quote several strings.
     private static let reasonLimit = 2048
 
-    /// The beginning of a text that a client chose.
+    /// The beginning of a string that a client chose.
     package static func cut(_ text: String) -> String { cut(text, to: limit) }
 
-    /// A reason with each of its words, and the whole, cut: values of a request are words of the reasons that name them.
+    /// A reason with each word, and the whole, truncated: reasons quote values of a request as words.
     package static func cutWords(of reason: String) -> String {
         guard reason.utf8.count > limit else { return reason }
         var cut: [String] = []

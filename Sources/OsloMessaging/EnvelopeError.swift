@@ -1,18 +1,25 @@
 /// Why a message cannot be read as an RPC message. Never quotes the message's values.
 package struct EnvelopeError: Error, Sendable, Hashable, CustomStringConvertible {
     package enum Code: String, Sendable, Hashable {
+        /// The body, or its content, is not a JSON object.
         case notJSON = "not_json"
+        /// The envelope's version is not 2.x.
         case unsupportedVersion = "unsupported_envelope"
+        /// A required member is missing.
         case missingKey = "missing_key"
+        /// A member has another JSON type.
         case wrongType = "wrong_type"
+        /// The reply queue has one of the broker's own names.
         case reservedQueue = "reserved_queue"
-        /// The transport did not take it, for its size or its headers.
+        /// The transport refused it, because of its size or its headers.
         case refused
     }
 
+    /// What is wrong.
     package let code: Code
+    /// One line, without the message's values.
     package let message: String
-    /// Where the sender waits for an answer, when at least that much could be read.
+    /// Where the sender waits for an answer, if at least that could be read.
     package let replyAddress: ReplyAddress?
 
     package init(code: Code, message: String, replyAddress: ReplyAddress? = nil) {

@@ -3,19 +3,22 @@ import Synchronization
 
 /// A transport without a broker, for replays and tests.
 ///
-/// It takes every message at once and holds it until the reader comes: how much that may be is for the sender to bound, as a replay does.
+/// Its buffer is unbounded: the sender has to limit what is unsettled, as a replay does.
 package final class InProcessTransport: Transport {
     /// What the other side published.
     package struct Published: Sendable {
         package let body: [UInt8]
         package let exchange: String
+        /// A queue's name where the exchange is the default one, `""`.
         package let routingKey: String
+        /// Whether the publisher wants it returned when it reaches no queue.
         package let mandatory: Bool
         package let properties: MessageProperties
         /// What the body says, where it is a reply.
         package let reply: RPCReply?
     }
 
+    /// How a delivery was settled.
     package enum Settlement: Sendable, Hashable {
         case acknowledged, rejected, requeued
     }
@@ -35,8 +38,8 @@ package final class InProcessTransport: Transport {
     }
 
     /// - Parameters:
-    ///   - onPublish: stands for the broker's side of a publish.
-    ///   - onSettle: is told once about each delivery.
+    ///   - onPublish: stands in for the broker: confirms, returns or refuses a publish.
+    ///   - onSettle: called once for each delivery.
     package init(
         onPublish: @escaping @Sendable (Published) async throws(TransportError) -> PublishOutcome = { _ in .confirmed },
         onSettle: @escaping @Sendable (SettlementToken, Settlement) async -> Void = { _, _ in }
@@ -46,26 +49,13 @@ package final class InProcessTransport: Transport {
         self.onSettle = onSettle
     }
 
-    /// Hands a message to the reader; one that is delivered after ``close()`` is dropped.
+    /// Passes a message to the reader; after ``close()`` it is dropped.
+    ///
+    /// - Parameter inner: its content, if the sender has opened the envelope already; the body does not count then.
     @discardableResult
     package func deliver(
-        _ body: [UInt8], properties: MessageProperties = .oslo, exchange: String = "", routingKey: String = "",
-        redelivered: Bool = false
-    ) -> SettlementToken {
-        deliver(properties, exchange, routingKey, redelivered, body: body)
-    }
-
-    /// As ``deliver(_:properties:exchange:routingKey:redelivered:)`` for a message whose envelope the sender has opened already.
-    @discardableResult
-    package func deliver(
-        inner: JSONObject, properties: MessageProperties, exchange: String, routingKey: String, redelivered: Bool
-    ) -> SettlementToken {
-        deliver(properties, exchange, routingKey, redelivered, body: [], inner: inner)
-    }
-
-    private func deliver(
-        _ properties: MessageProperties, _ exchange: String, _ routingKey: String, _ redelivered: Bool, body: [UInt8],
-        inner: JSONObject? = nil
+        _ body: [UInt8] = [], inner: JSONObject? = nil, properties: MessageProperties = .oslo, exchange: String = "",
+        routingKey: String = "", redelivered: Bool = false
     ) -> SettlementToken {
         let value = state.withLock { state in
             state.lastToken += 1

@@ -61,7 +61,7 @@ extension JSONObject {
 }
 
 extension JSONValue {
-    /// An AMQP field: bytes become Base64 text, timestamps seconds since 1970.
+    /// An AMQP field: bytes become Base64, timestamps seconds since 1970.
     fileprivate init(_ value: AMQPValue) {
         switch value {
         case .void: self = .null

@@ -4,18 +4,20 @@ package import JSON
 package struct MessageProperties: Sendable, Hashable {
     package var contentType: String?
     package var contentEncoding: String?
+    /// Application headers.
     package var headers: JSONObject
     /// 1 transient, 2 persistent.
     package var deliveryMode: Int?
     package var priority: Int?
     package var correlationID: String?
     package var replyTo: String?
-    /// Milliseconds to live, as decimal text.
+    /// Time to live in milliseconds, as a decimal string.
     package var expiration: String?
     package var messageID: String?
     /// Seconds since 1970.
     package var timestamp: Int64?
     package var type: String?
+    /// The publishing user, verified by RabbitMQ.
     package var userID: String?
     package var appID: String?
 
@@ -46,7 +48,9 @@ package struct MessageProperties: Sendable, Hashable {
 
 /// Names one delivery to the transport it came from. Settling it twice, or after a reconnect, does nothing.
 package struct SettlementToken: Sendable, Hashable {
+    /// The life of the consuming channel.
     package let epoch: UInt64
+    /// The delivery's number within it.
     package let value: UInt64
 
     package init(epoch: UInt64, value: UInt64) {
@@ -64,7 +68,9 @@ package struct InboundMessage: Sendable {
     package let properties: MessageProperties
     package let exchange: String
     package let routingKey: String
+    /// Whether it may have been delivered before.
     package let redelivered: Bool
+    /// Settles the delivery.
     package let settlement: SettlementToken
     /// Why the transport did not take the message; ``body`` is the end of the real one then.
     package let refusal: String?

@@ -1,12 +1,15 @@
 import Foundation
 package import JSON
 
-/// oslo.messaging's message envelope, version 2.0: `{"oslo.version": "2.0", "oslo.message": "<JSON text>"}`.
+/// oslo.messaging's message envelope, version 2.0: `{"oslo.version": "2.0", "oslo.message": "<JSON>"}`.
 ///
 /// Mirrors `serialize_msg` and `deserialize_msg` of `oslo_messaging/_drivers/common.py`.
 package enum MessageEnvelope {
+    /// `oslo.version` of envelopes written here.
     package static let version = "2.0"
+    /// Content type of every oslo.messaging message.
     package static let contentType = "application/json"
+    /// Content encoding of every oslo.messaging message.
     package static let contentEncoding = "utf-8"
 
     private static let versionKey = "oslo.version"
@@ -20,7 +23,9 @@ package enum MessageEnvelope {
         return envelope.serializedBytes()
     }
 
-    /// The content of a message body, with or without an envelope. Any minor version of major 2 is read.
+    /// The content of a message body, with or without an envelope of any version 2.x.
+    ///
+    /// - Throws: ``EnvelopeError``, without a reply address.
     package static func unwrap(_ body: [UInt8]) throws(EnvelopeError) -> JSONObject {
         let outer = try object(parsing: body, what: "the body")
         guard let version = outer[versionKey], let message = outer[messageKey] else { return outer }
@@ -39,7 +44,7 @@ package enum MessageEnvelope {
         return try object(parsing: text.utf8, what: "oslo.message")
     }
 
-    /// How much of an unreadable body is searched: oslo.messaging puts the address behind the arguments.
+    /// Bytes searched at the end of an unreadable body: oslo.messaging puts the address after the arguments.
     package static let tailLength = 4096
 
     /// Whom to answer when the content cannot be read: Python writes NaN, lone surrogates and numbers of any size, which are no

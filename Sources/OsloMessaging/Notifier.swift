@@ -15,14 +15,18 @@ package enum NotificationPriority: String, Sendable, Hashable, CaseIterable {
 
 /// Emits notifications in oslo.messaging's format 2.0 (driver `messagingv2`).
 ///
-/// Mirrors `_notify` of `oslo_messaging/notify/notifier.py`. To emit never waits and never fails: a bounded number of
-/// notifications waits for the broker, and when that is full the new one is dropped and counted.
+/// Mirrors `_notify` of `oslo_messaging/notify/notifier.py`. Emitting never waits and never fails: a bounded number of
+/// notifications waits for the broker; beyond that, new ones are dropped and counted.
 package final class Notifier: Sendable {
+    /// Where notifications go, and how many may wait.
     package struct Configuration: Sendable {
+        /// The topic exchange.
         package var exchange: String
+        /// First part of the routing key.
         package var topic: String
+        /// `publisher_id` of each notification, `SERVICE:HOST`.
         package var publisherID: String
-        /// Notifications that may wait for the broker.
+        /// Maximum notifications waiting for the broker.
         package var capacity: Int
 
         package init(
@@ -53,6 +57,7 @@ package final class Notifier: Sendable {
     /// Notifications dropped, because too many waited or the broker did not take them.
     package let dropped = EventCounter("pivotd_notifications", kind: "dropped")
 
+    /// - Parameter publisher: run by its owner.
     package init(publisher: any MessagePublisher, configuration: Configuration, logger: Logger) {
         self.publisher = publisher
         self.configuration = configuration
@@ -60,7 +65,7 @@ package final class Notifier: Sendable {
         pending = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(configuration.capacity))
     }
 
-    /// Queues a notification. Secrets in payload and context are masked.
+    /// Queues a notification, with the secrets in payload and context masked.
     ///
     /// - Parameter context: the request context it belongs to, without the `_context_` prefix.
     package func emit(eventType: String, priority: NotificationPriority, payload: JSONValue, context: JSONObject = [:]) {
@@ -74,14 +79,14 @@ package final class Notifier: Sendable {
         drop(eventType, "\(configuration.capacity) notifications wait for the broker already")
     }
 
-    /// Publishes what was emitted, in order, until cancelled or until ``finish()`` and nothing is left.
+    /// Publishes what was emitted, in order, until cancelled, or finished and drained.
     package func run() async {
         for await notification in pending.stream {
             await publish(notification)
         }
     }
 
-    /// Takes no more notifications; ``run()`` returns when the queued ones are out.
+    /// Accepts no more notifications; ``run()`` returns once the queued ones are published.
     package func finish() {
         pending.continuation.finish()
     }

@@ -1,12 +1,13 @@
 import JSON
 
-/// Makes failures that a client rebuilds as nova's exceptions (`nova/exception.py`), with nova's own message texts.
+/// Makes failures that a client rebuilds as nova's exceptions (`nova/exception.py`), with nova's own messages.
 ///
 /// `args` holds the finished message: `NovaException.__init__` then keeps it and only stores the keyword arguments.
 package struct NovaFailure: Sendable, Hashable {
-    /// The Python module the classes are said to come from; the setting `failure_module`.
+    /// The Python module of the exceptions' classes; the setting `failure_module`.
     package let module: String
 
+    /// - Parameter module: the Python module of the exceptions' classes.
     package init(module: String = "nova.exception") {
         self.module = module
     }
@@ -16,22 +17,27 @@ package struct NovaFailure: Sendable, Hashable {
         failure("VolumeRebaseFailed", "Volume rebase failed: \(reason)", "reason", reason, code: 500)
     }
 
+    /// The instance is unknown to the hypervisor.
     package func instanceNotFound(instanceID: String) -> RemoteFailure {
         failure("InstanceNotFound", "Instance \(instanceID) could not be found.", "instance_id", instanceID, code: 404)
     }
 
+    /// The instance is not running.
     package func instanceNotRunning(instanceID: String) -> RemoteFailure {
         failure("InstanceNotRunning", "Instance \(instanceID) is not running.", "instance_id", instanceID, code: 400)
     }
 
+    /// The instance has no disk with the old volume.
     package func diskNotFound(location: String) -> RemoteFailure {
         failure("DiskNotFound", "No disk at \(location)", "location", location, code: 404)
     }
 
+    /// The request is malformed.
     package func invalidInput(reason: String) -> RemoteFailure {
         failure("InvalidInput", "Invalid input received: \(reason)", "reason", reason, code: 400)
     }
 
+    /// The new volume cannot be used.
     package func invalidVolume(reason: String) -> RemoteFailure {
         failure("InvalidVolume", "Invalid volume: \(reason)", "reason", reason, code: 400)
     }

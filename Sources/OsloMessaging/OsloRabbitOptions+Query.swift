@@ -1,6 +1,6 @@
 extension TransportURL {
     /// What oslo.messaging's rabbit driver takes from a URL's query: `rabbit_opts` of `impl_rabbit.py` and `amqp_opts` of `amqp.py`.
-    /// Only some of it means anything here.
+    /// Only some of them have a meaning here.
     package static let queryKeys = [
         "amqp_auto_delete", "amqp_durable_queues", "conn_pool_min_size", "conn_pool_ttl", "direct_mandatory_flag",
         "enable_cancel_on_failover", "heartbeat_rate", "heartbeat_timeout_threshold", "hostname", "kombu_compression",
@@ -15,7 +15,9 @@ extension TransportURL {
 }
 
 extension OsloRabbitOptions {
-    /// Takes over the driver's options that a transport URL's query sets, as oslo.messaging's `ConfigOptsProxy` does.
+    /// Applies the driver's options that a transport URL's query sets, as oslo.messaging's `ConfigOptsProxy` does.
+    ///
+    /// - Throws: ``OptionsError`` for a value that cannot be parsed.
     package mutating func apply(_ query: [String: String]) throws(OptionsError) {
         let flags: [(String, WritableKeyPath<OsloRabbitOptions, Bool>)] = [
             ("amqp_durable_queues", \.durableQueues), ("amqp_auto_delete", \.autoDelete), ("rabbit_ha_queues", \.haQueues),

@@ -31,7 +31,9 @@ package struct OsloRabbitOptions: Sendable, Hashable {
     /// Whether topic queues and exchanges are durable.
     package var isDurable: Bool { durableQueues || quorumQueue }
 
-    /// Refuses combinations that the rabbit driver refuses too.
+    /// Checks the combinations that the rabbit driver checks.
+    ///
+    /// - Throws: ``OptionsError``.
     package func validate() throws(OptionsError) {
         if haQueues, quorumQueue || transientQuorumQueue {
             throw OptionsError(message: "rabbit_ha_queues cannot be combined with quorum queues")
@@ -48,6 +50,7 @@ package struct OsloRabbitOptions: Sendable, Hashable {
         }
     }
 
+    /// Options that contradict each other or are out of range.
     package struct OptionsError: Error, Sendable, Hashable, CustomStringConvertible {
         package let message: String
         package var description: String { message }

@@ -7,18 +7,20 @@ package import AMQP
 package struct OsloTopology: Sendable, Hashable {
     /// The control exchange.
     package let exchange: String
+    /// How exchanges and queues are declared.
     package let options: OsloRabbitOptions
 
+    /// - Parameter exchange: the control exchange.
     package init(exchange: String, options: OsloRabbitOptions = OsloRabbitOptions()) {
         self.exchange = exchange
         self.options = options
     }
 
-    /// What an RPC server of this topic and host consumes from.
+    /// The queues that an RPC server of this topic and host consumes from.
     ///
     /// - Parameters:
-    ///   - fanoutID: tells this server's fanout queue from those of others; a fresh one for each start, as oslo does.
-    ///   - prefetch: unacknowledged messages that the broker hands out per queue.
+    ///   - fanoutID: distinguishes this server's fanout queue from others'; a fresh one on each start, as oslo does.
+    ///   - prefetch: maximum unacknowledged messages per queue; 0 means the connection's default.
     package func server(
         topic: String, host: String, fanoutID: String = UniqueID.random(), prefetch: UInt16 = 0
     ) -> AMQPTopology {
@@ -48,7 +50,7 @@ package struct OsloTopology: Sendable, Hashable {
         return topology
     }
 
-    /// What a client consumes its replies from.
+    /// The queue that a client consumes its replies from.
     package func replies(queue: String, prefetch: UInt16 = 0) -> AMQPTopology {
         AMQPTopology(
             queues: [
@@ -60,10 +62,10 @@ package struct OsloTopology: Sendable, Hashable {
     /// What a client declares before it sends requests.
     package var requests: AMQPTopology { AMQPTopology(exchanges: [controlExchange]) }
 
-    /// What a notifier declares, default queues included, so that nothing is lost while nobody listens yet: the exchange, and
-    /// each queue and its binding, apart, since each may be refused by itself.
+    /// What a notifier declares: the exchange, and a default queue for each priority, so that nothing is lost before the first
+    /// listener starts. One topology each, because the broker may refuse them individually.
     ///
-    /// - Parameter maxLength: messages that a queue holds, 0 for no limit; a queue that exists must have the same.
+    /// - Parameter maxLength: maximum messages in a queue, 0 for no limit; an existing queue must have the same.
     package func notifications(topic: String, priorities: [NotificationPriority], maxLength: Int = 0) -> [AMQPTopology] {
         var parts = [AMQPTopology(exchanges: [controlExchange])]
         for priority in priorities {

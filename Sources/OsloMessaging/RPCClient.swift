@@ -6,8 +6,9 @@ import Synchronization
 ///
 /// Replies come to a queue of its own, for which the transport was made (``OsloTopology/replies(queue:prefetch:)``).
 package final class RPCClient: Sendable {
-    /// Whom a request goes to.
+    /// The server that a request is for.
     package struct Target: Sendable, Hashable, CustomStringConvertible {
+        /// The server's topic.
         package let topic: String
         /// One host's server; nil for any of the topic.
         package let host: String?
@@ -17,6 +18,7 @@ package final class RPCClient: Sendable {
             self.host = host
         }
 
+        /// `TOPIC.HOST` or `TOPIC`.
         package var routingKey: String { host.map { "\(topic).\($0)" } ?? topic }
         package var description: String { routingKey }
     }
@@ -27,6 +29,9 @@ package final class RPCClient: Sendable {
     private let logger: Logger
     private let calls = Mutex<[String: PendingCall]>([:])
 
+    /// - Parameters:
+    ///   - transport: consumes from `replyQueue`; run by ``run()``.
+    ///   - exchange: the control exchange.
     package init(transport: any Transport, exchange: String, replyQueue: String, logger: Logger) {
         self.transport = transport
         self.exchange = exchange
@@ -34,10 +39,10 @@ package final class RPCClient: Sendable {
         self.logger = logger
     }
 
-    /// A name for a reply queue, as oslo makes it.
+    /// A fresh reply queue name in oslo's form.
     package static func makeReplyQueueName() -> String { "reply_" + UniqueID.random() }
 
-    /// Runs the transport and takes replies until it is closed or the task is cancelled.
+    /// Runs the transport and dispatches replies until it is closed or the task is cancelled.
     package func run() async throws {
         defer { failAll() }
         try await transport.startConsuming()
@@ -49,17 +54,18 @@ package final class RPCClient: Sendable {
         }
     }
 
+    /// Fails all pending calls with `closed`, and closes the transport.
     package func close() async {
         await transport.close()
         failAll()
     }
 
-    /// Sends a request and waits for its final reply. The message expires when nobody waits for it any more: a request that was
-    /// given up is not carried out hours later.
+    /// Sends a request and waits for its final reply. The message expires when the call does, so that an abandoned request is not
+    /// carried out hours later.
     ///
     /// - Parameters:
     ///   - timeout: for the whole call.
-    ///   - callMonitorTimeout: asks the server for heartbeats; without one for this long the call fails early.
+    ///   - callMonitorTimeout: requests heartbeats; the call fails early after this long without one.
     /// - Throws: `RemoteFailure` as the server sent it, or `RPCClientError`.
     package func call(
         _ method: String, args: JSONObject = [:], target: Target, timeout: Duration, callMonitorTimeout: Duration? = nil,
@@ -94,9 +100,10 @@ package final class RPCClient: Sendable {
         }
     }
 
-    /// Sends a request that has no answer.
+    /// Sends a request that has no reply.
     ///
-    /// - Parameter timeout: after which the message expires in its queue; nil for never.
+    /// - Parameter timeout: how long the message may wait in its queue; nil for ever.
+    /// - Throws: ``RPCClientError``.
     package func cast(
         _ method: String, args: JSONObject = [:], target: Target, timeout: Duration? = nil, version: String = "1.0",
         context: JSONObject = [:]
@@ -120,7 +127,7 @@ package final class RPCClient: Sendable {
         return Int64(exactly: seconds).map { .integer($0) } ?? .real(seconds)
     }
 
-    /// AMQP's expiration is a text of milliseconds; RabbitMQ takes no more than 32 bits of them.
+    /// AMQP's expiration is a string of milliseconds; RabbitMQ accepts at most 32 bits.
     private static func expiration(at deadline: ContinuousClock.Instant) -> String {
         let milliseconds = ((deadline - .now) / .milliseconds(1)).rounded(.up)
         return String(Int64(min(max(milliseconds, 1), 4_294_967_295)))

@@ -8,6 +8,7 @@ package enum RPCClientError: Error, Sendable, Hashable, CustomStringConvertible 
     case silent(seconds: Double)
     /// The broker was lost before the request was safe.
     case transport(TransportError)
+    /// The client was closed.
     case closed
 
     package var description: String {

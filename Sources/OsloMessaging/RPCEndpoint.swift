@@ -7,9 +7,9 @@ package enum RPCDisposition: Sendable {
     /// The request is safe in the endpoint's journal: the server acknowledges now, the endpoint answers later. Until then the caller
     /// gets its heartbeats.
     case stored
-    /// The request was stored before, and nothing is owed for it again: the server acknowledges.
+    /// A duplicate of a stored request: the server acknowledges.
     case known
-    /// The journal cannot be written: the server neither acknowledges nor replies, gives the message back and stops consuming.
+    /// The journal cannot be written: the server neither acknowledges nor replies, and keeps or requeues the message.
     case notStored(reason: String)
 }
 

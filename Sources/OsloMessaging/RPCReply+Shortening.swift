@@ -3,14 +3,14 @@ import JSON
 extension RPCReply {
     /// The same outcome in fewer bytes, for a broker that refuses the reply for its size; nil when there is nothing to leave out.
     ///
-    /// A success stays one: the caller of a swap knows the new volume's connection_info, it sent it. What cannot be told in
-    /// fewer words, such as a long list, becomes a failure that says so.
+    /// A success stays one: the caller of a swap sent the new volume's connection_info itself. What cannot be shortened, such as a
+    /// long list, becomes a failure that says so.
     func shortened(failures: NovaFailure) -> RPCReply? {
         switch content {
         case .heartbeat: return nil
         case .result(.object(let members)) where members["task_id"] != nil:
             if let short = Self.withoutConnectionInfo(members) { return with(.result(.object(short))) }
-            // A swap that succeeded is not told as a failure.
+            // A successful swap is not reported as a failure.
             return members["state"] == nil ? nil : with(.failure(Self.tooLarge(failures)))
         case .result: return with(.failure(Self.tooLarge(failures)))
         case .failure(let failure):
@@ -48,7 +48,7 @@ extension RPCReply {
 }
 
 extension RemoteFailure {
-    /// With every text cut to the length of an echo.
+    /// With every string truncated to ``Echo/limit``.
     fileprivate var shortened: RemoteFailure {
         RemoteFailure(
             className: className, module: module, message: Echo.cut(message), args: args.prefix(1).map(RPCReply.cut),

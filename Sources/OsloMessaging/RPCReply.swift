@@ -4,15 +4,19 @@ package import JSON
 ///
 /// Mirrors `_send_reply` of `oslo_messaging/_drivers/amqpdriver.py`.
 package struct RPCReply: Sendable, Hashable {
+    /// What a reply says.
     package enum Content: Sendable, Hashable {
         /// Still alive, no result yet (`ending` false).
         case heartbeat
+        /// The method's return value.
         case result(JSONValue)
+        /// The exception it raised.
         case failure(RemoteFailure)
     }
 
+    /// The call's `_msg_id`.
     package let messageID: String
-    /// `_unique_id`, by which a client drops a reply that was published twice.
+    /// `_unique_id`, by which a client discards duplicates.
     package let uniqueID: String
     package let content: Content
 
@@ -22,7 +26,7 @@ package struct RPCReply: Sendable, Hashable {
         self.content = content
     }
 
-    /// Whether the caller waits no longer after this reply.
+    /// Whether it ends the call.
     package var isFinal: Bool { content != .heartbeat }
 
     /// The inner message.
@@ -45,7 +49,9 @@ package struct RPCReply: Sendable, Hashable {
         MessageEnvelope.wrap(inner)
     }
 
-    /// Reads a reply's body.
+    /// Parses a reply's body.
+    ///
+    /// - Throws: ``EnvelopeError``.
     package init(decoding body: [UInt8]) throws(EnvelopeError) {
         let inner = try MessageEnvelope.unwrap(body)
         guard let messageID = inner["_msg_id"]?.stringValue else {

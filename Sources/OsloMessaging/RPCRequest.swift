@@ -1,16 +1,20 @@
 package import JSON
 
-/// One method call or cast as it came over the bus.
+/// A method call or cast received over the bus.
 package struct RPCRequest: Sendable, Hashable {
+    /// The method's name.
     package let method: String
+    /// The method's arguments by name. May hold credentials.
     package let args: JSONObject
     /// The interface version the client asks for; nil when it names none, which means 1.0.
     package let version: String?
+    /// oslo.messaging's namespace; nil for the default one.
     package let namespace: String?
     /// `_msg_id`: present for a call, absent for a cast.
     package let messageID: String?
+    /// `_reply_q`; nil for a cast.
     package let replyQueue: String?
-    /// `_timeout` in seconds: the caller wants a sign of life within it.
+    /// `_timeout` in seconds: the caller expects a heartbeat within it.
     package let timeout: Double?
     /// `_unique_id`: the same for every delivery of one message.
     package let uniqueID: String?
@@ -22,14 +26,16 @@ package struct RPCRequest: Sendable, Hashable {
     /// Where the final reply goes; nil for a cast.
     package let replyAddress: ReplyAddress?
 
-    /// Reads a message body.
+    /// Parses a message body.
     ///
-    /// - Throws: `EnvelopeError`, with the reply address when that could be read.
+    /// - Throws: `EnvelopeError`, with the reply address if that could be read.
     package init(decoding body: [UInt8]) throws(EnvelopeError) {
         try self.init(inner: MessageEnvelope.unwrap(body))
     }
 
-    /// Reads an inner message, the content of `oslo.message`.
+    /// Parses an inner message, the content of `oslo.message`.
+    ///
+    /// - Throws: `EnvelopeError`, with the reply address if that could be read.
     package init(inner: JSONObject) throws(EnvelopeError) {
         let timeout = inner["_timeout"]?.doubleValue.flatMap { $0 > 0 ? $0 : nil }
         let messageID = inner["_msg_id"]?.stringValue.flatMap { $0.isEmpty ? nil : $0 }
@@ -77,9 +83,9 @@ package struct RPCRequest: Sendable, Hashable {
 }
 
 extension InboundMessage {
-    /// The request that the message is.
+    /// The message as a request.
     ///
-    /// - Throws: `EnvelopeError`, with the reply address when that could be read.
+    /// - Throws: `EnvelopeError`, with the reply address if that could be read.
     func request() throws(EnvelopeError) -> RPCRequest {
         if let refusal { throw EnvelopeError(code: .refused, message: "the message is not taken: \(refusal)") }
         if let inner { return try RPCRequest(inner: inner) }

@@ -18,7 +18,7 @@ extension RPCServer {
         }
     }
 
-    /// Reads a message. Returns the rest of the work, unless the request has to wait.
+    /// Decodes a message. Returns the rest of the work, unless the request has to wait.
     private func take(_ message: InboundMessage) async -> (@Sendable () async -> Void)? {
         received.increment()
         guard state != .draining else {
@@ -40,7 +40,7 @@ extension RPCServer {
         return nil
     }
 
-    /// Works on a backlog until that is closed.
+    /// Works off a backlog until it is closed.
     private func work(on backlog: Backlog, _ limit: DispatchLimit) async {
         await withDiscardingTaskGroup { group in
             while let entry = await backlog.next() {
@@ -50,7 +50,7 @@ extension RPCServer {
                     place.release()
                     continue
                 }
-                // The broker delivers again what it does not wait for any more.
+                // The broker redelivers what it no longer expects a settlement for.
                 guard transport.awaitsSettlement(entry.message.settlement) else {
                     await endHeartbeats(entry)
                     place.release()
@@ -77,7 +77,7 @@ extension RPCServer {
         return { await self.settle(entry, request, await work(), place) }
     }
 
-    /// Why a request is none of this server's, as oslo.messaging's dispatcher says it.
+    /// Why this server does not handle a request, in the words of oslo.messaging's dispatcher.
     private func refusal(of request: RPCRequest) -> RemoteFailure? {
         let version = request.version ?? "1.0"
         guard request.namespace == nil, let requested = RPCVersion(version), configuration.version.serves(requested) else {
@@ -129,7 +129,7 @@ extension RPCServer {
         place.release()
     }
 
-    /// The answer to what is not a request at all.
+    /// The reply to what is not a request at all.
     static func refusal(_ failures: NovaFailure, _ reason: String) -> RemoteFailure {
         failures.invalidInput(reason: reason).adding([
             "task_id": .null, "reason_code": "invalid_argument", "retryable": false, "in_use": "unknown", "left_behind": [],
@@ -149,7 +149,7 @@ extension RPCServer {
 
     private func refuse(_ message: InboundMessage, _ error: EnvelopeError, _ place: Place) async {
         let count = rejected.increment()
-        // The first ones and then samples: a flood of garbage must not become a flood of lines.
+        // The first ones, then samples: a flood of garbage must not flood the log.
         let level: Logger.Level = count <= 10 || count.isMultiple(of: 1000) ? .warning : .debug
         logger.log(
             level: level, "message rejected",
@@ -158,7 +158,7 @@ extension RPCServer {
                 "bytes": "\(message.body.count)", "rejected": "\(count)",
             ])
         await transport.reject(message.settlement)
-        // Searched here, beside other requests, and not where they are taken in their order.
+        // Searched here, concurrently with other requests, and not where they are put in order.
         let isUnread = [.notJSON, .refused].contains(error.code)
         if let address = error.replyAddress ?? (isUnread ? MessageEnvelope.address(inUnreadable: message.body) : nil) {
             place.release()

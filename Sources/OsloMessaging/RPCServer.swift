@@ -6,21 +6,21 @@ import Synchronization
 /// Mirrors oslo.messaging's `RPCDispatcher` towards clients, but acknowledges only once a request is answered or journaled.
 /// Runs inside ``run()``; the transport and the ``ReplyPublisher`` are run by their owner, and must outlive it.
 package final class RPCServer: Sendable {
+    /// What the server answers, and how much of it at once.
     package struct Configuration: Sendable {
-        /// Methods the endpoint carries out.
+        /// The endpoint's methods.
         package var methods: Set<String>
-        /// Those of them whose requests are stored, and so wait for the disk: they are taken on in order of arrival, and all others
-        /// overtake them.
+        /// Those whose requests are stored, and so wait for the disk: they are handled in order of arrival, and overtaken by all others.
         package var storedMethods: Set<String>
         /// The interface version served.
         package var version: RPCVersion
-        /// Requests being stored at once; further ones wait unread, and in the broker.
+        /// Maximum requests being stored at once; further ones wait undecoded, and in the broker.
         package var maxConcurrentRequests: Int
-        /// Requests being answered at once that are not stored; further ones wait likewise.
+        /// Maximum requests being answered at once without being stored; further ones wait likewise.
         package var maxConcurrentAnswers: Int
-        /// Bytes of the bodies of each kind, likewise: a body takes up to 90 times its size once it is read. One is always taken.
+        /// Maximum bytes of bodies of each kind, likewise: a decoded body takes up to 90 times its size. One body is always allowed.
         package var maxConcurrentBytes: Int
-        /// Makes the answer to messages that are no valid request.
+        /// Makes the reply to messages that are not a valid request.
         package var failures: NovaFailure
 
         package init(
@@ -39,15 +39,18 @@ package final class RPCServer: Sendable {
         }
     }
 
-    /// The method every server answers with `"pong"`, as oslo.messaging's own `PingEndpoint`.
+    /// The method that every server answers with `"pong"`, like oslo.messaging's own `PingEndpoint`.
     package static let pingMethod = "oslo_rpc_server_ping"
 
+    /// What the server is doing.
     package enum State: Sendable, Hashable {
+        /// Not started.
         case idle
+        /// Takes requests.
         case consuming
-        /// Stopped on request; what still arrives is given back.
+        /// Stopping: what still arrives is requeued.
         case draining
-        /// A request could not be stored: those that have to be wait. The others are answered.
+        /// A request could not be stored: all that must be stored wait. The others are answered.
         case suspended(reason: String)
     }
 
@@ -55,21 +58,21 @@ package final class RPCServer: Sendable {
     package let received = EventCounter("pivotd_messages", kind: "received")
     /// Messages that were a request.
     package let decoded = EventCounter("pivotd_messages", kind: "decoded")
-    /// Messages rejected because they were none.
+    /// Messages rejected because they were not a request.
     package let rejected = EventCounter("pivotd_messages", kind: "rejected")
-    /// Messages given back to their queue while not consuming or not storing.
+    /// Messages requeued while not consuming or not storing.
     package let requeued = EventCounter("pivotd_messages", kind: "requeued")
 
     let transport: any Transport
-    /// Lets the endpoint take a request; what is returned carries it out.
+    /// Lets the endpoint take a request; the closure returned carries it out.
     let receive: @Sendable (RPCRequest) -> @Sendable () async -> RPCDisposition
     let replies: ReplyPublisher
     let configuration: Configuration
     let logger: Logger
-    /// Requests that are to be stored.
+    /// Requests to be stored.
     let backlog = Backlog()
     let storing: DispatchLimit
-    /// All others; they wait when very many are being answered.
+    /// All others; they wait once ``Configuration/maxConcurrentAnswers`` are being answered.
     let questions = Backlog()
     let answering: DispatchLimit
     let currentState = Mutex(State.idle)
@@ -96,8 +99,9 @@ package final class RPCServer: Sendable {
 
     /// Requests stored since the start.
     package var storedCount: Int { stored.load(ordering: .relaxed) }
+    /// What it is doing now.
     package var state: State { currentState.withLock { $0 } }
-    /// Whether requests are being taken.
+    /// Whether requests are being accepted.
     package var isReady: Bool { state == .consuming && transport.isReady }
 
     /// Consumes and serves until the transport is closed or the task is cancelled.
@@ -106,9 +110,11 @@ package final class RPCServer: Sendable {
         await serve(transport)
     }
 
-    /// Begins to consume, again after a suspension.
+    /// Starts consuming, also after a suspension.
+    ///
+    /// - Throws: when the transport is closed.
     package func resume() async throws(TransportError) {
-        // All that could not be stored is back in its place before anything is taken on.
+        // Everything that could not be stored is back in its place before anything else starts.
         if case .suspended = state { await storing.waitUntilIdle() }
         let isServing = currentState.withLock { state in
             if state == .draining { return false }
@@ -120,10 +126,10 @@ package final class RPCServer: Sendable {
         if isServing { try await transport.startConsuming() }
     }
 
-    /// Bytes of the request that is to be stored next; 0 when none waits.
+    /// Bytes of the next request to be stored; 0 if none waits.
     package var waitingBytes: Int { backlog.nextBytes }
 
-    /// Stops consuming and waits until everything taken on so far has been answered or stored; gives the rest back.
+    /// Stops consuming, waits until everything begun has been answered or stored, and requeues the rest.
     package func drain() async {
         currentState.withLock { $0 = .draining }
         await transport.stopConsuming()
@@ -132,14 +138,14 @@ package final class RPCServer: Sendable {
         await answering.waitUntilIdle()
     }
 
-    /// While suspended: stops consuming, and gives back what waits to be stored. A broker takes a message away that is held for too long.
+    /// While suspended: stops consuming and requeues what waits to be stored, before the broker's consumer timeout does.
     package func release() async {
         guard case .suspended = state else { return }
         await transport.stopConsuming()
         for entry in backlog.takeAll() { await giveBack(entry) }
     }
 
-    /// Takes no more on, and gives back what waits.
+    /// Accepts no more, and requeues what waits.
     func close() async {
         for backlog in [backlog, questions] {
             backlog.close()
@@ -156,7 +162,7 @@ package final class RPCServer: Sendable {
         if let heartbeats = entry.heartbeats { await replies.stopHeartbeats(heartbeats) }
     }
 
-    /// The broker delivers again what an earlier connection, or channel, has left.
+    /// The broker redelivers what an earlier connection or channel left unsettled.
     func forgetDeliveries(before epoch: UInt64) async {
         for entry in backlog.takeAll(except: epoch) + questions.takeAll(except: epoch) { await endHeartbeats(entry) }
     }

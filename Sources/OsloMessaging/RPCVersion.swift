@@ -1,6 +1,8 @@
 /// A version of an RPC interface: `MAJOR.MINOR`, a third part is ignored.
 package struct RPCVersion: Sendable, Hashable, CustomStringConvertible {
+    /// Changes when clients must change.
     package let major: Int
+    /// Changes with compatible additions.
     package let minor: Int
 
     package init(major: Int, minor: Int) {
@@ -8,7 +10,7 @@ package struct RPCVersion: Sendable, Hashable, CustomStringConvertible {
         self.minor = minor
     }
 
-    /// Nil when the text is no version.
+    /// Nil if the string is not a version.
     package init?(_ text: some StringProtocol) {
         var rest = Substring(text).utf8
         guard let major = Self.number(&rest), let minor = rest.isEmpty ? 0 : Self.part(&rest),
@@ -22,7 +24,7 @@ package struct RPCVersion: Sendable, Hashable, CustomStringConvertible {
         return number(&rest)
     }
 
-    /// Up to nine digits without a leading zero.
+    /// At most nine digits without a leading zero.
     private static func number(_ rest: inout Substring.UTF8View) -> Int? {
         let digits = rest.prefix { (48...57).contains($0) }
         guard (1...9).contains(digits.count), digits.count == 1 || digits.first != UInt8(ascii: "0") else { return nil }

@@ -4,11 +4,15 @@ package import JSON
 ///
 /// Mirrors `serialize_remote_exception` and `deserialize_remote_exception` of `oslo_messaging/_drivers/common.py`.
 package struct RemoteFailure: Error, Sendable, Hashable, CustomStringConvertible {
+    /// The exception's class, for example `DiskNotFound`.
     package let className: String
+    /// The class's module, for example `nova.exception`.
     package let module: String
-    /// What `str(exception)` says.
+    /// `str(exception)`.
     package let message: String
+    /// Positional arguments of the exception.
     package let args: [JSONValue]
+    /// Keyword arguments of the exception.
     package let kwargs: JSONObject
 
     package init(className: String, module: String, message: String, args: [JSONValue], kwargs: JSONObject = [:]) {
@@ -25,7 +29,7 @@ package struct RemoteFailure: Error, Sendable, Hashable, CustomStringConvertible
             className: className, module: module, message: message, args: args, kwargs: kwargs.merging(more))
     }
 
-    /// The failure as JSON value; the traceback stays empty, a daemon's stack is none of the caller's business.
+    /// The failure as a JSON value, with an empty traceback.
     package var json: JSONValue {
         [
             "class": .string(className), "module": .string(module), "message": .string(message), "tb": [],
@@ -33,14 +37,15 @@ package struct RemoteFailure: Error, Sendable, Hashable, CustomStringConvertible
         ]
     }
 
-    /// The JSON text that stands in a reply's `failure`.
+    /// The JSON string in a reply's `failure`.
     package func serialized() -> String { json.serialized() }
 
-    /// Reads a reply's `failure`. A text of another shape becomes the message of a failure without class.
+    /// Parses a reply's `failure`. Any other string becomes the message of a failure without a class.
     package init(parsing text: String) {
         self.init(json: (try? JSONValue(parsing: text)) ?? .string(text))
     }
 
+    /// Reads the JSON value of a reply's `failure`.
     package init(json value: JSONValue) {
         let message = value["message"]?.stringValue ?? value.stringValue ?? "the server gave no message"
         self.init(

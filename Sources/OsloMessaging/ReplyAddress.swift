@@ -1,10 +1,10 @@
 /// Where and how the caller of a method waits for its answer.
 package struct ReplyAddress: Sendable, Hashable, Codable {
-    /// The call's id, `_msg_id`, by which the caller finds it again.
+    /// The call's id, `_msg_id`.
     package let messageID: String
     /// The caller's queue, `_reply_q`, reached through the default exchange.
     package let replyQueue: String
-    /// Seconds after which a caller that hears nothing gives up, `_timeout`; nil when it wants no heartbeats.
+    /// Seconds without a heartbeat after which the caller gives up, `_timeout`; nil if it wants none.
     package let timeout: Double?
 
     package init(messageID: String, replyQueue: String, timeout: Double? = nil) {
@@ -17,10 +17,9 @@ package struct ReplyAddress: Sendable, Hashable, Codable {
     /// (541) that publishes to a malformed `amq.rabbitmq.reply-to.…`.
     package var isReserved: Bool { replyQueue.hasPrefix("amq.") }
 
-    /// How often a heartbeat is due while the call runs: half the caller's timeout, nil for never.
+    /// How often a heartbeat is due while the call runs: half the caller's timeout, at most a day; nil for never.
     ///
-    /// A day at most, and not more than one a second, so that a careless caller causes no storm; but half of oslo.messaging's least
-    /// timeout, a second, is half a second.
+    /// One a second for timeouts below a second, so that a careless caller causes no storm.
     package var heartbeatInterval: Duration? {
         guard let timeout, timeout > 0 else { return nil }
         return .seconds(timeout < 1 ? 1 : min(timeout / 2, 86_400))

@@ -6,19 +6,21 @@ import Synchronization
 package enum ReplyOutcome: Sendable, Hashable {
     /// The broker has it.
     case confirmed
-    /// The caller's queue stayed away too long, or the reply cannot be sent at all.
+    /// The caller's queue was missing for too long, or the reply cannot be sent at all.
     case gaveUp(reason: String)
-    /// Cancelled or closed before it was over: the reply is still owed.
+    /// Cancelled or closed in between: the reply is still owed.
     case interrupted
 }
 
-/// Sends replies to callers: mandatory, under publisher confirms, repeated while the caller's queue is away.
+/// Sends replies to callers: mandatory, under publisher confirms, retried while the caller's queue is missing.
 package final class ReplyPublisher: Sendable {
+    /// How replies are retried.
     package struct Configuration: Sendable {
-        /// How long a reply without queue is retried; oslo's `kombu_missing_consumer_retry_timeout`.
+        /// How long a reply without a queue is retried; oslo's `kombu_missing_consumer_retry_timeout`.
         package var retryTimeout: Duration
+        /// Pause between two attempts.
         package var retryInterval: Duration
-        /// Makes the failure that stands for an answer the broker takes no message for.
+        /// Makes the failure that replaces a reply too large for the broker.
         package var failures: NovaFailure
 
         package init(
@@ -47,6 +49,7 @@ package final class ReplyPublisher: Sendable {
     private let gate: SendingGate
     private let missingQueues: Mutex<MissingReplyQueues>
 
+    /// - Parameter publisher: run by its owner.
     package init(publisher: any MessagePublisher, configuration: Configuration = Configuration(), logger: Logger) {
         self.publisher = publisher
         self.configuration = configuration
@@ -75,22 +78,22 @@ package final class ReplyPublisher: Sendable {
         await monitor.run()
     }
 
-    /// Begins heartbeats every half of the caller's timeout; nil when the caller wants none.
+    /// Starts heartbeats, two per caller's timeout; nil if the caller wants none.
     ///
     /// Sending the final reply to the same address ends them too.
     package func startHeartbeats(for address: ReplyAddress) -> HeartbeatToken? {
         address.isReserved ? nil : monitor.start(address)
     }
 
-    /// Ends heartbeats; after this returns none will be sent.
+    /// Stops heartbeats; none is sent after this returns.
     package func stopHeartbeats(_ token: HeartbeatToken) async {
         await monitor.stop(token)
     }
 
-    /// Sends the final reply of a call; returns when the broker has it or there is no more use in trying.
+    /// Sends the final reply of a call; returns when the broker has it or further attempts are pointless.
     ///
-    /// While the broker is away it waits, bounded by cancellation only. A reply that the broker will never take is given up: a
-    /// refused user, a message too large even when shortened, one for which the broker ends the connection.
+    /// While the broker is away it waits, bounded by cancellation only. A reply that the broker will never accept is given up: the
+    /// user may not publish, the message is too large even when shortened, or the broker ends the connection over it.
     ///
     /// - Parameter uniqueID: the reply's `_unique_id`; the same id for the same outcome, so that a client can drop a duplicate.
     package func send(

@@ -11,7 +11,7 @@ struct ReplyStrikes: Sendable {
     private var lossesAlone = 0
 
     var goesAlone: Bool { closes >= 2 || losses >= 5 }
-    /// Whether there is no more use in trying.
+    /// Whether further attempts are pointless.
     var isOut: Bool { closesAlone >= 2 || lossesAlone >= 8 }
 
     /// Notes how an attempt ended.

@@ -2,7 +2,7 @@ import Basics
 import DequeModule
 import Synchronization
 
-/// Lets replies be published side by side, or one of them alone: what the broker then closes the connection for is known.
+/// Lets replies be published concurrently, or one of them alone: if the broker then closes the connection, that one is to blame.
 final class SendingGate: Sendable {
     private struct State {
         var sending = 0

@@ -1,5 +1,6 @@
 /// Why a message could not be handed to the broker, or consuming could not begin.
 package struct TransportError: Error, Sendable, Hashable, CustomStringConvertible {
+    /// What failed.
     package enum Code: String, Sendable, Hashable {
         /// There was no connection, or no confirm came in time.
         case disconnected
@@ -21,6 +22,7 @@ package struct TransportError: Error, Sendable, Hashable, CustomStringConvertibl
         case cancelled
     }
 
+    /// What failed.
     package let code: Code
     /// One line for an operator, without any password.
     package let message: String

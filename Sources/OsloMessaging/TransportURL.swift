@@ -2,6 +2,7 @@
 ///
 /// Mirrors `TransportURL.parse` of `oslo_messaging/transport.py`; `rabbits` and `ssl=1` ask for TLS. Prints without passwords.
 package struct TransportURL: Sendable, Hashable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+    /// A broker's address and user.
     package struct Host: Sendable, Hashable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
         /// Name or address, without the brackets of IPv6.
         package let name: String
@@ -16,8 +17,11 @@ package struct TransportURL: Sendable, Hashable, CustomStringConvertible, Custom
 
     /// `ssl_*` of the query.
     package struct TLS: Sendable, Hashable {
+        /// `ssl_ca_file`; nil verifies nothing.
         package var caFile: String?
+        /// `ssl_cert_file`, PEM.
         package var certFile: String?
+        /// `ssl_key_file`, PEM.
         package var keyFile: String?
         package var verifyHostname: Bool
 
@@ -29,7 +33,9 @@ package struct TransportURL: Sendable, Hashable, CustomStringConvertible, Custom
         }
     }
 
+    /// In the URL's order.
     package let hosts: [Host]
+    /// `/` where the URL names none.
     package let virtualHost: String
     /// Nil for plain TCP.
     package let tls: TLS?

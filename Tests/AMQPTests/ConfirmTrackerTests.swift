@@ -5,13 +5,19 @@ import Testing
 @Suite struct ConfirmTrackerTests {
     private let start = ContinuousClock.now
 
-    private func tracker(_ bodies: [UInt8], mandatory: Bool = true) -> ConfirmTracker<Int> {
-        var tracker = ConfirmTracker<Int>()
+    private func publish(_ number: Int, body: UInt8, mandatory: Bool = true, deadline: ContinuousClock.Instant) -> PendingPublish
+    {
+        // Its number, which no return is matched by.
+        let properties = AMQPProperties(timestamp: UInt64(number))
+        return PendingPublish(
+            message: AMQPMessage(body: [body], properties: properties), exchange: "x", routingKey: "k", mandatory: mandatory,
+            deadline: deadline)
+    }
+
+    private func tracker(_ bodies: [UInt8], mandatory: Bool = true) -> ConfirmTracker {
+        var tracker = ConfirmTracker()
         for (index, body) in bodies.enumerated() {
-            tracker.add(
-                .init(
-                    waiter: index + 1, exchange: "x", routingKey: "k", message: AMQPMessage(body: [body]), mandatory: mandatory,
-                    deadline: start + .seconds(index)))
+            tracker.add(publish(index + 1, body: body, mandatory: mandatory, deadline: start + .seconds(index)))
         }
         return tracker
     }
@@ -19,25 +25,25 @@ import Testing
     @Test func singleAcknowledgementsInAnyOrder() {
         var tracker = tracker([1, 2, 3])
         let result1 = tracker.settle(2, multiple: false)
-        #expect(result1.map(\.waiter) == [2])
+        #expect(result1.map(\.number) == [2])
         let result2 = tracker.settle(2, multiple: false)
         #expect(result2.isEmpty)
         let result3 = tracker.settle(3, multiple: false)
-        #expect(result3.map(\.waiter) == [3])
+        #expect(result3.map(\.number) == [3])
         let result4 = tracker.settle(1, multiple: false)
-        #expect(result4.map(\.waiter) == [1])
+        #expect(result4.map(\.number) == [1])
         #expect(tracker.isEmpty)
     }
 
     @Test func multipleSettlesAllUpToIt() {
         var tracker = tracker([1, 2, 3, 4, 5])
         let result5 = tracker.settle(2, multiple: false)
-        #expect(result5.map(\.waiter) == [2])
+        #expect(result5.map(\.number) == [2])
         let result6 = tracker.settle(4, multiple: true)
-        #expect(result6.map(\.waiter) == [1, 3, 4])
+        #expect(result6.map(\.number) == [1, 3, 4])
         #expect(tracker.count == 1)
         let result7 = tracker.settle(0, multiple: true)
-        #expect(result7.map(\.waiter) == [5])
+        #expect(result7.map(\.number) == [5])
     }
 
     @Test func unknownSequenceSettlesNothing() {
@@ -45,7 +51,7 @@ import Testing
         let result8 = tracker.settle(2, multiple: false)
         #expect(result8.isEmpty)
         let result9 = tracker.settle(9, multiple: true)
-        #expect(result9.map(\.waiter) == [1])
+        #expect(result9.map(\.number) == [1])
         let result10 = tracker.settle(1, multiple: true)
         #expect(result10.isEmpty)
     }
@@ -75,12 +81,12 @@ import Testing
         var tracker = tracker([1, 2, 3])
         #expect(tracker.nextDeadline == start)
         let result11 = tracker.expire(start + .seconds(1))
-        #expect(result11.map(\.waiter) == [1, 2])
+        #expect(result11.map(\.number) == [1, 2])
         #expect(tracker.nextDeadline == start + .seconds(2))
         let result12 = tracker.settle(1, multiple: false)
         #expect(result12.isEmpty)
         let result13 = tracker.settle(3, multiple: true)
-        #expect(result13.map(\.waiter) == [3])
+        #expect(result13.map(\.number) == [3])
         #expect(tracker.isEmpty && tracker.nextDeadline == nil)
     }
 
@@ -88,7 +94,7 @@ import Testing
         var tracker = tracker([1, 2, 3])
         _ = tracker.settle(2, multiple: false)
         let result14 = tracker.expire(start + .seconds(9))
-        #expect(result14.map(\.waiter) == [1, 3])
+        #expect(result14.map(\.number) == [1, 3])
         #expect(tracker.count == 0)
     }
 
@@ -96,12 +102,11 @@ import Testing
         var tracker = tracker([1, 2, 3])
         _ = tracker.settle(1, multiple: false)
         let result15 = tracker.reset()
-        #expect(result15.map(\.waiter) == [2, 3])
+        #expect(result15.map(\.number) == [2, 3])
         #expect(tracker.isEmpty)
-        tracker.add(
-            .init(waiter: 9, exchange: "", routingKey: "", message: AMQPMessage(body: []), mandatory: false, deadline: start))
+        tracker.add(publish(9, body: 0, mandatory: false, deadline: start))
         let result16 = tracker.settle(1, multiple: false)
-        #expect(result16.map(\.waiter) == [9])
+        #expect(result16.map(\.number) == [9])
     }
 
     @Test("The publish that a channel.close is about, by RabbitMQ's words")
@@ -116,4 +121,8 @@ import Testing
         let tooLarge = "PRECONDITION_FAILED - message size 3001 is larger than configured max size 3000"
         #expect(isAbout(tooLarge, "", 3001) && !isAbout(tooLarge, "", 3000) && !isAbout(tooLarge, "", 301))
     }
+}
+
+extension ConfirmTracker.Entry {
+    fileprivate var number: UInt64? { publish.message.properties.timestamp }
 }

@@ -10,7 +10,7 @@ final class ScriptedBroker {
 
     private let clock = Clock()
     let core = ConnectionCore(publishLimit: 100)
-    let deliveries = DeliveryBuffer()
+    let deliveries = AMQPDeliveries()
     let events: AsyncStream<AMQPConnectionEvent>
     let registry: TopologyRegistry
     private let context: IOContext

@@ -3,17 +3,17 @@ import Foundation
 package import JSON
 import OsloMessaging
 
-/// Who wrote a line.
+/// The program that wrote a line.
 package enum CaptureDialect: Sendable, Hashable {
     case pivotd
     /// rabtap's `RabtapPersistentMessage`; the body may be in a file beside it.
     case rabtap
-    /// The JSON log of RabbitMQ's tracing plugin; `isDelivery` tells a delivery from a queue from the publish before it.
+    /// The JSON log of RabbitMQ's tracing plugin; `isDelivery` distinguishes a delivery from the publish before it.
     case tracing(isDelivery: Bool)
 }
 
 extension CaptureLine {
-    /// Reads a line in any of the forms known.
+    /// Parses a line in any known form.
     ///
     /// - Throws: ``CaptureLineError``.
     package static func read(_ value: JSONValue) throws(CaptureLineError) -> (line: CaptureLine, dialect: CaptureDialect) {
@@ -37,7 +37,7 @@ extension CaptureLine {
     }
 
     private static func rabtap(_ json: JSONObject) throws(CaptureLineError) -> CaptureLine {
-        // Go writes what is not there as an empty text or 0.
+        // Go writes missing values as an empty string or 0.
         func text(_ key: String) -> String? { json[key]?.stringValue.flatMap { $0.isEmpty ? nil : $0 } }
         func number(_ key: String) -> Int? { json[key]?.integerValue.flatMap { $0 == 0 ? nil : Int(clamping: $0) } }
         let sent = text("Timestamp").flatMap(Timestamp.date)
@@ -53,7 +53,7 @@ extension CaptureLine {
             body: Body(try text("Body").map { text throws(CaptureLineError) in try decode(base64: text, "Body") } ?? []))
     }
 
-    /// The message that a message of the broker's firehose (exchange `amq.rabbitmq.trace`) tells of; nil when it is none.
+    /// The message that a message of the broker's firehose (exchange `amq.rabbitmq.trace`) describes; nil if it is not one.
     package var traced: CaptureLine? {
         guard exchange == "amq.rabbitmq.trace", let original = properties.headers["exchange_name"]?.stringValue,
             let key = properties.headers["routing_keys"]?.arrayValue?.first?.stringValue

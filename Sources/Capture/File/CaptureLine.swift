@@ -5,19 +5,22 @@ package import OsloMessaging
 
 /// One captured message: a line of a capture file.
 package struct CaptureLine: Sendable {
-    /// When it was seen; nil when the file does not tell.
+    /// When it was seen; nil if the file does not say.
     package var capturedAt: Date?
     package var exchange: String
     package var routingKey: String
+    /// Whether it may have been delivered before; false for a publish.
     package var redelivered: Bool
     package var properties: MessageProperties
     package var body: Body
 
+    /// A message's body.
     package enum Body: Sendable, Hashable {
         case json(JSONValue)
         /// Anything that is not JSON.
         case bytes([UInt8])
 
+        /// Parses JSON; anything else stays bytes.
         package init(_ bytes: [UInt8]) {
             self = (try? JSONValue(parsing: bytes)).map { .json($0) } ?? .bytes(bytes)
         }
@@ -43,6 +46,7 @@ package struct CaptureLine: Sendable {
         self.body = body
     }
 
+    /// A message seen at `capturedAt`.
     package init(_ message: InboundMessage, capturedAt: Date) {
         self.init(
             capturedAt: capturedAt, exchange: message.exchange, routingKey: message.routingKey, redelivered: message.redelivered,
@@ -64,7 +68,7 @@ package struct CaptureLine: Sendable {
         return .object(line)
     }
 
-    /// Reads a line in pivotd's own form.
+    /// Parses a line in pivotd's own form.
     ///
     /// - Throws: ``CaptureLineError``.
     package init(json: JSONObject) throws(CaptureLineError) {
@@ -102,7 +106,7 @@ package struct CaptureLineError: Error, Sendable, Hashable, CustomStringConverti
 }
 
 extension MessageProperties {
-    /// Without the properties that the message does not have; `headers` is always there.
+    /// Without the properties that the message lacks; `headers` is always present.
     var json: JSONValue {
         var json: JSONObject = [:]
         func put(_ key: String, _ text: String?) { if let text { json[key] = .string(text) } }
@@ -123,7 +127,7 @@ extension MessageProperties {
         return .object(json)
     }
 
-    /// Reads the properties by the names that RabbitMQ gives them; what is missing or of another type is nil.
+    /// Reads the properties by RabbitMQ's names for them; nil where missing or of another type.
     init(json: JSONValue?) {
         func text(_ key: String) -> String? { json?[key]?.stringValue }
         func number(_ key: String) -> Int64? { json?[key]?.integerValue }

@@ -1,7 +1,7 @@
 import Foundation
 import JSON
 
-/// Where in a capture file a message stands.
+/// A message's place in a capture file.
 package struct CaptureLocation: Sendable, Hashable, CustomStringConvertible {
     package let file: String
     /// Of the message's first line, from 1.
@@ -10,17 +10,17 @@ package struct CaptureLocation: Sendable, Hashable, CustomStringConvertible {
     package var description: String { "\(file):\(line)" }
 }
 
-/// What a reader comes upon.
+/// A message, or a line that is not one.
 package enum CaptureEntry: Sendable {
     case message(CaptureLine, CaptureLocation)
-    /// A line that is no message, or the place where a compressed file is cut off.
+    /// A line that is not a message, or the place where a compressed file is truncated.
     case broken(CaptureLocation, reason: String)
 }
 
-/// Reads a capture file from front to back, with bounded memory.
+/// Reads a capture file sequentially, in bounded memory.
 ///
-/// It takes pivotd's own lines, the JSON log of RabbitMQ's tracing plugin, and rabtap's JSON, a message a line or indented over
-/// several. Of a tracing log that has the publish of messages, their deliveries are left out: each message counts once.
+/// It accepts pivotd's own lines, the JSON log of RabbitMQ's tracing plugin, and rabtap's JSON, one message per line or indented over
+/// several. Deliveries in a tracing log that also has publishes are skipped: each message counts once.
 package actor CaptureReader {
     private nonisolated let source: LineSource
     private let directory: String
@@ -30,7 +30,7 @@ package actor CaptureReader {
     private var hasPublishes = false
     private var lastLine = 0
 
-    /// The lines of an indented message so far.
+    /// The lines of an incomplete indented message.
     private struct Document {
         var start = 0
         var bytes: [UInt8] = []
@@ -44,8 +44,9 @@ package actor CaptureReader {
         directory = (path as NSString).deletingPathExtension
     }
 
+    /// What the file is called in messages.
     package nonisolated var name: String { source.name }
-    /// How much of the file is read, from 0 to 1; nil for a pipe.
+    /// The part of the file that has been read, from 0 to 1; nil for a pipe.
     package nonisolated var fraction: Double? {
         guard let size = source.size, size > 0 else { return nil }
         return min(1, Double(source.position) / Double(size))

@@ -1,11 +1,12 @@
+import Basics
 import Dispatch
 import Glibc
 import JSON
 import Synchronization
 
-/// Writes a capture file, and hands each message to the kernel before it returns: a kill leaves a file with all messages in it.
+/// Writes a capture file, each message to the kernel before it returns: a kill loses none.
 ///
-/// A name that ends in `.gz` is written as gzip; of a recording that was killed its end is missing, but no message.
+/// A name that ends in `.gz` is written as gzip; a kill leaves it without its trailer, but with all messages.
 package final class CaptureWriter: Sendable {
     private struct State: ~Copyable {
         let file: CInt
@@ -50,6 +51,7 @@ package final class CaptureWriter: Sendable {
     /// What a path is called in messages.
     package static func name(path: String) -> String { path == "-" ? "standard output" : path }
 
+    /// What the file is called in messages.
     package let name: String
     private let queue = DispatchQueue(label: "capture writer")
     private let state: Mutex<State>
@@ -78,7 +80,7 @@ package final class CaptureWriter: Sendable {
 
     /// Appends a message.
     ///
-    /// - Throws: ``CaptureError`` of code `file`: no space, or nobody reads the pipe any longer.
+    /// - Throws: ``CaptureError`` of code `file`, for example when there is no space; `readerGone` for a pipe without a reader.
     package func write(_ line: CaptureLine) async throws(CaptureError) {
         var bytes = line.json.serializedBytes()
         bytes.append(0x0a)
@@ -88,20 +90,18 @@ package final class CaptureWriter: Sendable {
 
     /// Ends the file.
     ///
-    /// - Throws: ``CaptureError`` when its end cannot be written; what ``write(_:)`` has thrown already is not told again.
+    /// - Throws: ``CaptureError`` when its end cannot be written; an error that ``write(_:)`` has thrown is not repeated.
     package func close() async throws(CaptureError) {
         try await perform { [name] state throws(CaptureError) in try state.close(name) }
     }
 
     /// On a thread that may block.
     private func perform(_ work: @escaping @Sendable (inout State) throws(CaptureError) -> Void) async throws(CaptureError) {
-        let result = await withCheckedContinuation { (reply: CheckedContinuation<Result<Void, CaptureError>, Never>) in
-            queue.async { [self] in
-                reply.resume(
-                    returning: state.withLock { state in Result { () throws(CaptureError) in try work(&state) } })
-            }
+        let result = Waiter<Result<Void, CaptureError>>()
+        queue.async { [self] in
+            result.resume(state.withLock { state in Result { () throws(CaptureError) in try work(&state) } })
         }
-        try result.get()
+        try await result.value().get()
     }
 
     /// 0, or the error's number.

@@ -2,11 +2,11 @@ import CZlib
 
 /// Reads gzip's format, any number of members one after the other, in pieces of bounded size.
 @safe struct GzipDecoder: ~Copyable {
-    /// Why there is no more to read.
+    /// Why decompression ended.
     enum Fault: Error {
-        /// The data is no gzip, or a checksum is wrong.
+        /// The data is not gzip, or a checksum is wrong.
         case damaged
-        /// Behind the last member, which is whole, stands something else.
+        /// Something else follows the last, complete member.
         case trailingGarbage
     }
 
@@ -71,7 +71,7 @@ import CZlib
         input = unsafe input.suffix(Int(stream.pointee.avail_in))
         hasMore = unsafe stream.pointee.avail_out == 0 && status == Z_OK
         isWithinMember = status != Z_STREAM_END
-        // No progress without more input is no error.
+        // No progress without more input is not an error.
         isDamaged = ![Z_OK, Z_STREAM_END, Z_BUF_ERROR].contains(status)
         if isDamaged { hasMore = true }
         return output

@@ -1,3 +1,4 @@
+import Basics
 import Dispatch
 import Glibc
 import Synchronization
@@ -25,7 +26,7 @@ final class LineSource: Sendable {
         var isAtEnd = false
         var isDamaged = false
 
-        /// What stands before the place where the data is cut is no line.
+        /// What precedes the place of the truncation is not a line.
         mutating func cutOff() {
             (isDamaged, isTooLong) = (true, false)
             buffer = []
@@ -68,17 +69,13 @@ final class LineSource: Sendable {
 
     /// The next lines, at least one; empty at the end.
     ///
-    /// - Throws: ``CaptureError``; of code `compression` after the last line of a compressed file that is cut off or damaged.
+    /// - Throws: ``CaptureError``; of code `compression` after the last line of a truncated or damaged compressed file.
     func next() async throws(CaptureError) -> [RawLine] {
-        let result = await withCheckedContinuation { (reply: CheckedContinuation<Result<[RawLine], CaptureError>, Never>) in
-            queue.async { [self] in
-                reply.resume(
-                    returning: state.withLock { state in
-                        Result { () throws(CaptureError) in try read(&state) }
-                    })
-            }
+        let result = Waiter<Result<[RawLine], CaptureError>>()
+        queue.async { [self] in
+            result.resume(state.withLock { state in Result { () throws(CaptureError) in try read(&state) } })
         }
-        return try result.get()
+        return try await result.value().get()
     }
 
     private static func isCompressed(_ file: CInt, path: String, isRegular: Bool) -> Bool {
@@ -114,7 +111,7 @@ final class LineSource: Sendable {
         return lines
     }
 
-    /// The next bytes of the text; none at its end, and where the compressed data is cut off or damaged.
+    /// The next decompressed bytes; none at the end, and where the compressed data is truncated or damaged.
     private func nextBytes(_ state: inout State) throws(CaptureError) -> [UInt8] {
         guard state.gzip != nil else { return try readChunk() }
         while true {
@@ -182,5 +179,5 @@ extension [UInt8] {
     }
 }
 
-/// The text of `errno`.
+/// The message for `errno`.
 func lastSystemError() -> String { unsafe String(cString: strerror(errno)) }

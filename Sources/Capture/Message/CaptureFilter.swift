@@ -2,12 +2,12 @@ import Basics
 import Foundation
 import OsloMessaging
 
-/// Which messages are wanted: `method=swap_volume and instance=UUID`, `volume~abc or time>=2026-11-23T10:00:00Z`.
+/// Selects messages: `method=swap_volume and instance=UUID`, `volume~abc or time>=2026-11-23T10:00:00Z`.
 ///
-/// A condition is KEY, an operator and a value, in whose letters large and small are one. Keys: `method`, `kind`
+/// A condition is a key, an operator and a case-insensitive value. Keys: `method`, `kind`
 /// (``CapturedMessage/kind``), `instance`, `disk`, `volume` (the old or the new one), `exchange`, `routing_key`, `time`. Operators: `=`,
 /// `!=`, `~` (contains), and for `time` also `<`, `<=`, `>`, `>=`. `and` binds closer than `or`; a comma is an `and`. A value with
-/// blanks stands in quotes.
+/// blanks needs quotes.
 package struct CaptureFilter: Sendable {
     private struct Condition: Sendable {
         let key: String
@@ -48,6 +48,7 @@ package struct CaptureFilter: Sendable {
         self.alternatives = alternatives
     }
 
+    /// Whether a message is selected.
     package func matches(_ line: CaptureLine, _ message: CapturedMessage) -> Bool {
         alternatives.contains { $0.allSatisfy { Self.holds($0, line, message) } }
     }

@@ -7,9 +7,10 @@ package enum CapturedMessage: Sendable {
     case request(RPCRequest)
     case reply(RPCReply)
     case notification(eventType: String, content: JSONObject)
-    /// None of them: garbage, or a request without what makes one. `replyAddress` is set when it can be answered all the same.
+    /// None of these: garbage, or an incomplete request. `replyAddress` is set if it can be answered all the same.
     case unreadable(reason: String, replyAddress: ReplyAddress?)
 
+    /// Opens the envelope of a line.
     package init(_ line: CaptureLine) {
         do {
             self = try Self.read(try Self.inner(line.body))
@@ -42,7 +43,7 @@ package enum CapturedMessage: Sendable {
 
     /// The content of a body, with or without an envelope.
     static func inner(_ body: CaptureLine.Body) throws(EnvelopeError) -> JSONObject {
-        // The usual envelope without a second parse of the outer text.
+        // The usual envelope, without parsing the outer JSON again.
         if case .json(let outer) = body, outer["oslo.version"] == "2.0", let text = outer["oslo.message"]?.stringValue,
             let inner = (try? JSONValue(parsing: text))?.objectValue
         {

@@ -3,10 +3,10 @@ package import JSON
 import OsloMessaging
 import Synchronization
 
-/// Renames what a message talks of, so that what was captured on one cloud can be replayed on another.
+/// Renames what messages refer to, so that a capture of one cloud can be replayed on another.
 ///
-/// An old name is replaced wherever it stands as a word of its own: a volume id in `volume-ID`, a host in `HOST:3260` and
-/// `TOPIC.HOST`, a directory with all below it, also in JSON texts within JSON. A UUID is known by large and small letters.
+/// An old name is replaced wherever it is a word of its own: a volume id in `volume-ID`, a host in `HOST:3260` and `TOPIC.HOST`, a
+/// directory with everything below it, also in JSON strings that hold JSON. UUIDs match in either case.
 package struct IDMap: Sendable {
     private struct Rule: Sendable {
         let old: [UInt8]
@@ -60,14 +60,15 @@ package struct IDMap: Sendable {
 
     package init() {}
 
+    /// Whether it has no rules.
     package var isEmpty: Bool { rules.isEmpty }
 
-    /// The old names that nothing mapped so far had.
+    /// The old names that have not occurred so far.
     package var unused: [String] {
         rules.filter { !$0.use.isUsed.load(ordering: .relaxed) }.map { String(decoding: $0.old, as: UTF8.self) }
     }
 
-    /// Adds `OLD=NEW`; rules apply in the order in which they were added, and not to what another one has put in.
+    /// Adds `OLD=NEW`; rules apply in the order of addition, and not to what another rule has inserted.
     ///
     /// - Throws: ``CaptureError`` of code `usage`.
     package mutating func add(_ text: String) throws(CaptureError) {
@@ -82,6 +83,7 @@ package struct IDMap: Sendable {
         rules.append(rule)
     }
 
+    /// The value with all names in its strings replaced.
     package func mapped(_ value: JSONValue) -> JSONValue {
         guard !rules.isEmpty else { return value }
         switch value {
@@ -92,7 +94,7 @@ package struct IDMap: Sendable {
         }
     }
 
-    /// A text; one that is JSON itself is mapped within.
+    /// The string with all names replaced; one that is JSON is mapped inside.
     package func mapped(_ text: String) -> String {
         let bytes = Array(text.utf8)
         guard rules.contains(where: { Self.contains(bytes, $0) }) else { return text }
@@ -137,15 +139,16 @@ package struct IDMap: Sendable {
     }
 }
 
-/// Gives messages ids of this replay's own; equal ids stay equal, so that a message that came twice comes twice again.
+/// Gives messages ids of this replay's own; equal ids stay equal, so that duplicates remain duplicates.
 package struct FreshIDs: Sendable {
     private let salt = UniqueID.random()
 
     package init() {}
 
+    /// The new id for an old one.
     package func id(for old: String) -> String { UniqueID.derived(from: salt + old) }
 
-    /// Renews `_msg_id` and `_unique_id`, and the task ids by which other requests speak of it.
+    /// Renews `_msg_id` and `_unique_id`, and the task ids by which other requests refer to it.
     func renew(_ inner: inout JSONObject) {
         for key in ["_msg_id", "_unique_id"] {
             if let old = inner[key]?.stringValue, !old.isEmpty { inner[key] = .string(id(for: old)) }

@@ -3,12 +3,13 @@ import Foundation
 package import JSON
 import OsloMessaging
 
-/// Captured messages for people, a block each; secrets are masked.
+/// Formats captured messages for people, one block each, with secrets masked.
 package struct MessageText: Sendable {
     /// Shows request contexts whole, not folded to a line.
     private let showsContexts: Bool
     private var redactor = CaptureRedactor()
 
+    /// - Parameter showsContexts: whether request contexts are shown in full.
     package init(showsContexts: Bool) {
         self.showsContexts = showsContexts
     }
@@ -32,7 +33,7 @@ package struct MessageText: Sendable {
         return rows.map(Self.printable).joined(separator: "\n")
     }
 
-    /// The message as one JSON value: the line with its content opened.
+    /// The message as one JSON value: the line with its envelope opened.
     package mutating func json(_ line: CaptureLine) -> JSONValue {
         let line = redactor.redacted(line)
         guard case .object(var json) = line.json else { return line.json }

@@ -4,8 +4,8 @@ import OsloMessaging
 /// Replaces every password, key and token by `***` in the properties and bodies of captured messages, which can still be replayed.
 /// A body that is not JSON is masked whole.
 ///
-/// Remembers the secrets that it has seen under their names, and finds them again in the same message and in later ones: a failure
-/// may quote the password that its request brought.
+/// Remembers the secrets it has seen under their names, and finds them again in the same message and later ones: a failure may quote
+/// the password of its request.
 package struct CaptureRedactor: Sendable {
     /// Bytes of a body that is not JSON.
     private static let readLength = 1 << 20

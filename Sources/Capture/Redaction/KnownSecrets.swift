@@ -1,12 +1,12 @@
 import JSON
 
-/// Secrets that were seen, to be found again where nothing tells that they are some: `iscsiadm: hunter2 rejected`.
+/// Secrets seen before, to be found again where nothing marks them as such: `iscsiadm: hunter2 rejected`.
 ///
-/// Only those that no word or id is: of 8 bytes or more, without a blank, with a digit or a capital within, no UUID.
+/// Only those unlike words and ids: at least 8 bytes, no blank, a digit or a capital inside, not a UUID.
 struct KnownSecrets: Sendable {
     private static let minimumLength = 8
     private static let capacity = 20_000
-    /// Secrets of more lengths that begin alike are not remembered: each length costs a look.
+    /// Maximum lengths of remembered secrets with the same beginning: each length costs a lookup.
     private static let lengthsPerBeginning = 32
 
     private struct Secret: Hashable {
@@ -51,7 +51,7 @@ struct KnownSecrets: Sendable {
         bytes[index..<index + minimumLength].reduce(0) { $0 << 8 | UInt64($1) }
     }
 
-    /// The text with each known secret masked that stands there as a word of its own; nil when it has none.
+    /// The string with each known secret masked that is a word of its own; nil if there is none.
     func masked(_ text: String) -> String? {
         guard !secrets.isEmpty, text.utf8.count >= Self.minimumLength else { return nil }
         let bytes = Array(text.utf8)
@@ -78,9 +78,9 @@ struct KnownSecrets: Sendable {
     }
 }
 
-/// The hash of any part of a text in constant time: secrets that begin alike cost no more than others.
+/// The hash of any part of a string in constant time: secrets with the same beginning cost no more than others.
 private struct RollingHash {
-    /// Nobody can choose secrets with the hash of another text.
+    /// Random, so that nobody can choose secrets that collide.
     private static let base = UInt64.random(in: .min ... .max) | 1
     private var ofBeginnings: [UInt64] = [0]
     private var powers: [UInt64] = [1]

@@ -4,10 +4,11 @@ import Synchronization
 
 /// Replays into an RPC server in this process, which reads from ``transport``.
 ///
-/// A `swap_volume` cast is delivered as a call, so that its outcome is seen too.
+/// A `swap_volume` cast is delivered as a call, to see its outcome too.
 package final class InProcessTarget: ReplayTarget {
     private static let castQueue = "reply_replayed_cast"
 
+    /// For the server.
     package let transport: InProcessTransport
     private let ledger: Ledger
 
@@ -49,7 +50,7 @@ package final class InProcessTarget: ReplayTarget {
         ledger.delivered(token.value, delivery)
     }
 
-    /// A request is handed on as it was read: it is neither written nor read again.
+    /// A request is passed on decoded: it is neither encoded nor decoded again.
     private func deliver(_ line: CaptureLine, _ inner: JSONObject?) -> SettlementToken {
         guard let inner else {
             return transport.deliver(
@@ -64,7 +65,7 @@ package final class InProcessTarget: ReplayTarget {
     package func finish() async { await transport.close() }
 }
 
-/// A message that the server has, or is about to have.
+/// A message delivered, or about to be delivered, to the server.
 private struct Delivery: Sendable {
     /// Whose answer is the outcome; nil when the settlement is.
     var caller: String?
@@ -73,15 +74,15 @@ private struct Delivery: Sendable {
     let completion: @Sendable (ReplayOutcome) -> Void
 }
 
-/// Knows what is still to end.
+/// Tracks the messages without an outcome.
 private final class Ledger: Sendable {
-    /// Ids remembered, to recognise a message that comes again.
+    /// Maximum ids remembered to recognise duplicates.
     private static let memory = 4096
 
     private struct State {
         var callers: [String: Delivery] = [:]
         var unsettled: [UInt64: Delivery] = [:]
-        /// Settled before the transport told the token of the delivery.
+        /// Settled before the transport returned the delivery's token.
         var settledEarly: [UInt64: InProcessTransport.Settlement] = [:]
         var recent: Set<String> = []
         var order: [String] = []
@@ -89,7 +90,7 @@ private final class Ledger: Sendable {
 
     private let state = Mutex(State())
 
-    /// Whether a message of this id came lately.
+    /// Whether a recent message had this id.
     func isRepeated(_ id: String?) -> Bool {
         guard let id else { return false }
         return state.withLock { state in

@@ -2,7 +2,7 @@ import JSON
 import OrderedCollections
 import OsloMessaging
 
-/// Compares each replayed call's answer with the recorded one, in whichever order the two come.
+/// Compares each replayed call's answer with the recorded one; the two may come in either order.
 struct OutcomeComparison {
     /// What a comparison found; `difference` is nil for equal answers.
     struct Verdict {
@@ -10,10 +10,10 @@ struct OutcomeComparison {
         let difference: String?
     }
 
-    /// Answers of which the other half is missing yet; more, and the oldest ones are dropped.
+    /// Maximum answers whose counterpart is missing; beyond it the oldest are dropped.
     static let capacity = 10_000
 
-    /// The answer as it came: a tenth of what its values take.
+    /// The encoded answer: a tenth of the size of its values.
     private struct Replayed {
         let place: ReplayPlace
         let method: String
@@ -29,7 +29,7 @@ struct OutcomeComparison {
         normal = AnswerForm(ignoringSizes: ignoringSizes)
     }
 
-    /// How many answers had no recorded counterpart.
+    /// Answers without a recorded counterpart.
     var unmatched: Int { replayed.count + dropped }
 
     mutating func replayed(_ message: ReplayMessage, _ answer: [UInt8]) -> Verdict? {
@@ -70,10 +70,10 @@ private struct AnswerForm {
     ]
     private static let sentences: Set = ["message", "reason"]
     private static let sizes: Set = ["capacity_bytes"]
-    /// What a swap's state is depends on when it is asked for.
+    /// Members whose values depend on the moment.
     private static let momentary: Set = ["state", "strategy", "progress", "result", "failure", "swaps"]
 
-    /// How much of two answers to the same question can be compared.
+    /// What can be compared of two answers to the same question.
     enum Comparable {
         case all
         /// Answers that depend on the moment, both of a swap that was over: what has become of it does not.
@@ -129,7 +129,7 @@ private struct AnswerForm {
         }
     }
 
-    /// Members that answers have since they were recorded are no difference.
+    /// Members added to answers since the recording are not differences.
     func withoutNews(_ value: JSONValue, of old: JSONValue) -> JSONValue {
         guard case .object(let members) = value, case .object(let known) = old else { return value }
         var result: JSONObject = [:]

@@ -4,9 +4,11 @@ import Synchronization
 
 /// Replays to a broker: each message to the exchange and routing key it was recorded from, answers to a queue of the replay's own.
 package final class PublishTarget: ReplayTarget {
+    /// Where messages are published instead of their recorded places.
     package struct Destination: Sendable {
-        /// nil publishes to the recorded ones.
+        /// Nil publishes to the recorded one.
         package var exchange: String?
+        /// Nil publishes with the recorded one.
         package var routingKey: String?
 
         package init(exchange: String? = nil, routingKey: String? = nil) {
@@ -28,7 +30,7 @@ package final class PublishTarget: ReplayTarget {
 
     /// - Parameters:
     ///   - transport: consumes from `replyQueue`; run by its owner.
-    ///   - patience: answers that are still missing when for so long none has come, not even a heartbeat, count as lost.
+    ///   - patience: after this long without any answer or heartbeat, missing answers count as lost.
     package init(transport: any Transport, replyQueue: String, destination: Destination, patience: Duration) {
         self.transport = transport
         self.replyQueue = replyQueue
@@ -72,7 +74,7 @@ package final class PublishTarget: ReplayTarget {
 
     package func finish() async {}
 
-    /// - Parameter done: given nil when the broker has taken it.
+    /// - Parameter done: called with nil once the broker has confirmed it.
     private func publish(_ body: [UInt8], _ message: ReplayMessage, done: (ReplayOutcome?) -> Void) async {
         let exchange = destination.exchange ?? message.line.exchange
         let key = destination.routingKey ?? message.line.routingKey
@@ -92,7 +94,7 @@ package final class PublishTarget: ReplayTarget {
         }
     }
 
-    /// As recorded, where that is known; but the broker would refuse another user's name, and nobody must answer elsewhere.
+    /// As recorded, without the user, which the broker would refuse, and without the recorded address of the answer.
     private static func properties(_ recorded: MessageProperties) -> MessageProperties {
         guard recorded != MessageProperties() else { return .oslo }
         var properties = recorded

@@ -1,12 +1,12 @@
 package import Foundation
 
-/// Says when each message is due: with the gaps of the recording, faster or slower.
+/// Schedules messages with the gaps of the recording, faster or slower.
 package struct ReplayClock: Sendable {
     /// How fast a recording is replayed.
     package enum Speed: Sendable, Hashable {
         /// 1 as recorded, 10 in a tenth of the time.
         case factor(Double)
-        /// Each as soon as the one before it was taken.
+        /// Each as soon as the previous one has been sent.
         case max
 
         /// - Throws: ``CaptureError`` of code `usage`.
@@ -25,12 +25,13 @@ package struct ReplayClock: Sendable {
     private let start: ContinuousClock.Instant
     private var firstMoment: Date?
 
+    /// - Parameter start: when the first message is due.
     package init(speed: Speed, start: ContinuousClock.Instant = .now) {
         self.speed = speed
         self.start = start
     }
 
-    /// When a message recorded then is due; nil for at once. One without a time, or of a time before the first one's, is due at once.
+    /// When a message captured at that moment is due; nil for now, as for messages without a time or older than the first.
     package mutating func due(_ capturedAt: Date?) -> ContinuousClock.Instant? {
         guard case .factor(let factor) = speed, let capturedAt else { return nil }
         guard let firstMoment else {

@@ -5,11 +5,14 @@ package struct ReplayMessage: Sendable {
     /// Its place among the replayed ones, from 1.
     package let number: Int
     package let location: CaptureLocation
+    /// The message to send, with names mapped and ids renewed.
     package let line: CaptureLine
+    /// Its content.
     package let content: CapturedMessage
     /// The `_msg_id` in the recording, by which the recorded reply is found; nil for a cast.
     package let recordedMessageID: String?
 
+    /// Its place in the replay.
     package var place: ReplayPlace { ReplayPlace(number: number, location: location) }
 }
 
@@ -23,13 +26,13 @@ package struct ReplayPlace: Sendable, Hashable {
 package enum ReplayOutcome: Sendable {
     /// The final answer, read and as it came.
     case reply(RPCReply.Content, body: [UInt8])
-    /// Nothing more can be told of it: a cast that was taken.
+    /// Acknowledged without a reply: a cast.
     case accepted
     /// The same message as one shortly before.
     case duplicate
     /// Not a request: rejected, for the dead-letter exchange.
     case rejected(reason: String)
-    /// Nobody took it, or no answer came.
+    /// Undeliverable, requeued, or never answered.
     case lost(reason: String)
 
     /// One word and what is to be said of it.

@@ -5,12 +5,15 @@ import Synchronization
 
 /// Sends the requests of capture files to a target, at the pace of the recording, and compares the answers with the recorded ones.
 package final class Replayer: Sendable {
+    /// What is replayed, and how fast.
     package struct Options: Sendable {
+        /// How fast.
         package var speed = ReplayClock.Speed.factor(1)
         /// Requests to replay; nil for all. In a file their recorded answers are still looked for behind the last one.
         package var limit: Int?
         /// All must match.
         package var filters: [CaptureFilter] = []
+        /// Renames what messages refer to.
         package var map = IDMap()
         /// nil keeps the recorded ids.
         package var freshIDs: FreshIDs?
@@ -26,17 +29,27 @@ package final class Replayer: Sendable {
 
     /// What a replay came to.
     package struct Summary: Sendable, Hashable {
+        /// Requests sent.
         package var requests = 0
+        /// Calls answered with a result.
         package var succeeded = 0
+        /// Calls answered with a failure.
         package var failed = 0
+        /// Messages acknowledged without a reply.
         package var accepted = 0
+        /// Messages acknowledged as duplicates.
         package var duplicates = 0
+        /// Messages rejected.
         package var rejected = 0
+        /// Messages that were undeliverable, requeued or never answered.
         package var lost = 0
+        /// Lines that are not messages.
         package var brokenLines = 0
-        /// Lines that are no requests (answers, notifications) or that the filter left out.
+        /// Lines that are not requests (answers, notifications) or that the filter excluded.
         package var skipped = 0
+        /// Answers compared with recorded ones.
         package var compared = 0
+        /// Those that differ.
         package var differences = 0
         /// Answers without a recorded one.
         package var uncompared = 0
@@ -69,6 +82,7 @@ package final class Replayer: Sendable {
     private let window: ReplayWindow
     private let causality = ReplayCausality()
 
+    /// - Parameter onEvent: called for each outcome, difference and broken line as it comes.
     package init(target: any ReplayTarget, options: Options, onEvent: @escaping @Sendable (Event) -> Void) {
         self.target = target
         self.options = options
@@ -77,6 +91,7 @@ package final class Replayer: Sendable {
         window = ReplayWindow(options.window)
     }
 
+    /// What has been done so far.
     package var summary: Summary {
         state.withLock { state in
             var summary = state.summary
@@ -85,7 +100,7 @@ package final class Replayer: Sendable {
         }
     }
 
-    /// The old names of the map that no message had.
+    /// The old names of the map that occurred in no message.
     package var unusedMaps: [String] { options.map.unused }
 
     /// Replays these files one after the other, and waits for the outcomes of all that was sent.

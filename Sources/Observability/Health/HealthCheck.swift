@@ -7,6 +7,7 @@ package struct HealthCheck: Sendable, Equatable {
     /// Why it does not hold, or what an operator should know although it does; one line.
     package let detail: String
 
+    /// - Parameter detail: why it does not hold, or what to know although it does.
     package init(_ name: String, ok: Bool, detail: String = "") {
         self.name = name
         self.isOK = ok

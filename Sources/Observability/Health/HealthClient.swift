@@ -5,7 +5,9 @@ import NIOPosix
 
 /// Reads a page of a ``HealthServer``.
 package enum HealthClient {
+    /// An answer of the server.
     package struct Page: Sendable, Hashable {
+        /// The HTTP status code.
         package let status: Int
         /// Its first 64 KiB.
         package let body: String

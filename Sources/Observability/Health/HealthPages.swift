@@ -33,7 +33,7 @@ struct HealthPages: Sendable {
 
     private static func isRead(_ method: String) -> Bool { method == "GET" || method == "HEAD" }
 
-    /// One line for each check that does not hold, `ok` when there is none; then one for each that holds and has something to tell.
+    /// One line per failed check, `ok` if there is none; then one per passed check with a detail.
     private static func page(_ checks: [HealthCheck]) -> HealthPage {
         var failing = ""
         var holding = ""

@@ -6,26 +6,26 @@ import Synchronization
 
 /// A small HTTP server for probes and scrapes: `/livez`, `/readyz`, `/metrics`.
 ///
-/// It has a thread of its own, so that it answers when Swift's tasks get no turn, and whatever a visitor sends costs them nothing.
+/// It has a thread of its own: it answers even when Swift's executor is blocked, and visitors cannot slow tasks down.
 package final class HealthServer: Sendable {
     /// Why the server could not listen or had to stop.
     package struct Failure: Error, CustomStringConvertible {
         package let description: String
     }
 
-    /// What a visitor may take.
+    /// What visitors may use.
     package struct Limits: Sendable {
-        /// Connections at once; one more closes the oldest, so that visitors who say nothing keep nobody out.
+        /// Maximum connections; one more closes the oldest, so that silent visitors do not lock others out.
         package var connections = 64
-        /// Bytes of a request's header fields, and of its path.
+        /// Maximum bytes of a request's header fields, and of its path.
         package var headBytes = 8192
-        /// For sending the head, and again for taking the answer.
+        /// Time limit for sending the head, and again for receiving the answer.
         package var patience = Duration.seconds(5)
 
         package init() {}
     }
 
-    /// The address it was given.
+    /// The address given.
     package let address: ListenAddress
 
     private let pages: HealthPages

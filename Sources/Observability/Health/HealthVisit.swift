@@ -3,7 +3,7 @@ import NIOHTTP1
 
 /// One connection: a request is answered, and the connection is over.
 ///
-/// One request a connection keeps every limit simple, and costs those who probe every few seconds nothing that counts. After the answer
+/// One request per connection keeps every limit simple, at a negligible cost for a probe every few seconds. After the answer
 /// its sending half is closed and what still arrives is dropped, for a visitor in mid-sentence would lose the answer to a reset.
 final class HealthVisit: ChannelInboundHandler {
     typealias InboundIn = HTTPServerRequestPart

@@ -4,7 +4,7 @@ import NIOCore
 extension ListenAddress {
     /// Why a server could not listen here now; nil when it could.
     ///
-    /// Binds without listening, which keeps nobody from the port.
+    /// Binds without listening, which does not keep others from the port.
     package func listenProblem() -> String? {
         guard let address = try? SocketAddress(ipAddress: host, port: Int(port)) else { return "not an address" }
         let descriptor = socket(isIPv6 ? AF_INET6 : AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)

@@ -7,7 +7,7 @@ package struct ListenAddress: Sendable, Equatable, CustomStringConvertible {
     /// Whether `host` is an IPv6 address.
     package let isIPv6: Bool
 
-    /// - Returns: nil when the text is not `ADDRESS:PORT`.
+    /// - Returns: nil if the string is not `ADDRESS:PORT`.
     package init?(_ text: String) {
         guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else { return nil }
         var host = String(text[..<colon])

@@ -11,6 +11,7 @@ package struct JSONLogHandler: LineLogHandler {
 
     private static let own: Set = ["timestamp", "level", "logger", "message"]
 
+    /// - Parameter threshold: for loggers without a level of their own.
     package init(
         label: String, threshold: LogThreshold, output: LogOutput = .standardError,
         metadataProvider: Logger.MetadataProvider? = nil

@@ -7,7 +7,7 @@ package protocol LineLogHandler: LogHandler {
     var output: LogOutput { get }
     /// The logger's name.
     var label: String { get }
-    /// The level of a logger that was given none of its own.
+    /// The level of a logger without one of its own.
     var threshold: LogThreshold { get }
     var ownLevel: Logger.Level? { get set }
 

@@ -1,7 +1,7 @@
 import Foundation
 import Synchronization
 
-/// Writes whole lines to a file descriptor, in their order, from a thread of its own: whoever logs never waits for whoever reads the log.
+/// Writes whole lines to a file descriptor, in order, from a thread of its own: logging never waits for the reader of the log.
 ///
 /// Lines that a stalled reader leaves no room for are dropped and counted, and the log says how many as soon as it is read again.
 package final class LogOutput: Sendable {
@@ -29,6 +29,7 @@ package final class LogOutput: Sendable {
     private let work = DispatchSemaphore(value: 0)
     private let lossLine = Mutex<@Sendable (Int) -> String>({ "\($0) log lines were dropped: nobody read the log" })
 
+    /// - Parameter capacity: maximum bytes waiting to be written; lines beyond it are dropped and counted.
     package init(descriptor: Int32, capacity: Int = defaultCapacity) {
         self.descriptor = descriptor
         self.capacity = capacity

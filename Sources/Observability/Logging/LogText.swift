@@ -1,3 +1,5 @@
+import Basics
+
 /// Escapes what would let a logged value forge or break a line.
 enum LogText {
     /// Control characters, line and paragraph separators and bidirectional overrides as `\n`, `\r`, `\t` or `\u{…}`.
@@ -16,7 +18,7 @@ enum LogText {
         return result
     }
 
-    /// A metadata value of a text line: bare when it is one word, else in double quotes.
+    /// A metadata value in a line of text: bare if it is one word, else in double quotes.
     static func value(_ text: String) -> String {
         let isWord = !text.isEmpty && !text.unicodeScalars.contains { $0 == " " || $0 == "\"" || $0 == "=" || isUnsafe($0) }
         if isWord { return text }
@@ -35,9 +37,7 @@ enum LogText {
             case "\n": result += "\\n"
             case "\r": result += "\\r"
             case "\t": result += "\\t"
-            case _ where isUnsafe(scalar):
-                let hex = String(scalar.value, radix: 16)
-                result += "\\u" + String(repeating: "0", count: 4 - hex.count) + hex
+            case _ where isUnsafe(scalar): result += "\\u" + scalar.value.padded(to: 4, radix: 16)
             default: result.unicodeScalars.append(scalar)
             }
         }

@@ -9,7 +9,9 @@ package final class LogThreshold: Sendable {
         value = Mutex(level)
     }
 
+    /// The least level that is logged.
     package var level: Logger.Level { value.withLock { $0 } }
 
+    /// Changes the level, at once for all loggers that share it.
     package func set(_ level: Logger.Level) { value.withLock { $0 = level } }
 }

@@ -9,6 +9,7 @@ package struct TextLogHandler: LineLogHandler {
     package var metadata: Logger.Metadata = [:]
     package var metadataProvider: Logger.MetadataProvider?
 
+    /// - Parameter threshold: for loggers without a level of their own.
     package init(
         label: String, threshold: LogThreshold, output: LogOutput = .standardError,
         metadataProvider: Logger.MetadataProvider? = nil

@@ -2,7 +2,7 @@
 enum MetricName {
     /// A metric name in the alphabet `[a-zA-Z_:][a-zA-Z0-9_:]*`.
     ///
-    /// - Parameter name: Any text; characters outside the alphabet become `_`.
+    /// - Parameter name: Any string; characters outside the alphabet become `_`.
     static func metric(_ name: String) -> String {
         sanitized(name, allowingColon: true)
     }
@@ -36,7 +36,7 @@ enum MetricName {
         escaped(value, quotes: true)
     }
 
-    /// Escapes the text of a HELP line: backslash and line feed.
+    /// Escapes a HELP line: backslash and line feed.
     static func escapedHelp(_ text: String) -> String {
         escaped(text, quotes: false)
     }

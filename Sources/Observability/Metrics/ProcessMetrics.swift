@@ -4,7 +4,7 @@ import Foundation
 package enum ProcessMetrics {
     /// Sample lines in the Prometheus text format, to follow those of ``PrometheusRegistry/text()``.
     ///
-    /// What /proc does not tell is left out.
+    /// Figures missing in /proc are omitted.
     package static func text() -> String {
         var text = ""
         if let stat = contents("/proc/self/stat"), let fields = fields(ofStat: stat), fields.count > 21 {

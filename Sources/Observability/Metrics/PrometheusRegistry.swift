@@ -4,10 +4,10 @@ import Synchronization
 /// A swift-metrics backend whose content is read in the Prometheus text format 0.0.4.
 ///
 /// Names are taken as they are (`pivotd_swaps_total`); only characters outside Prometheus' alphabet are replaced.
-/// Asking twice for the same name and dimensions gives the same series. The labels a family may have are bounded: what
-/// comes after `seriesLimit` sets of labels is counted in one more series whose label values all are `other`.
+/// The same name and dimensions give the same series. Label sets are bounded: beyond `seriesLimit` of them, everything is counted in
+/// one more series whose label values are all `other`.
 package final class PrometheusRegistry: MetricsFactory {
-    /// The content type of ``text()``, to be sent with it.
+    /// The content type of ``text()``.
     package static let contentType = "text/plain; version=0.0.4; charset=utf-8"
 
     /// Bounds of timers, in seconds: 0.5 ms to 10 000 s in steps of about 2.
@@ -43,7 +43,7 @@ package final class PrometheusRegistry: MetricsFactory {
     /// - Parameters:
     ///   - help: HELP lines by metric name.
     ///   - bounds: Histogram bounds by metric name, ascending, where the usual ones do not fit.
-    ///   - seriesLimit: The most sets of labels a metric may have.
+    ///   - seriesLimit: Maximum sets of labels of a metric.
     package init(help: [String: String] = [:], bounds: [String: [Double]] = [:], seriesLimit: Int = 200) {
         self.help = help
         self.bounds = bounds
@@ -97,10 +97,10 @@ package final class PrometheusRegistry: MetricsFactory {
         return series(name, dimensions, .histogram) { PrometheusHistogram(bounds: bounds) }
     }
 
-    /// The series of that name and those labels, made when it is not there.
+    /// The series of a name and labels, created if missing.
     ///
-    /// A name that is in use for another kind gets a series that nothing shows: a second TYPE for one name would make the
-    /// whole page unreadable to Prometheus.
+    /// A name in use for another kind gets a series that is never shown: a second TYPE for one name would make the whole page
+    /// unreadable to Prometheus.
     private func series<Series: PrometheusSeries>(
         _ name: String, _ dimensions: [(String, String)], _ kind: Kind, make: () -> Series
     ) -> Series {

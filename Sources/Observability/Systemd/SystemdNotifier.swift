@@ -7,10 +7,11 @@ package struct SystemdNotifier: Sendable {
     /// The path of the socket, or its name after `@` in the abstract namespace.
     private let path: String?
 
-    /// How often systemd wants to hear ``watchdog()``: half of `WATCHDOG_USEC`, as sd_watchdog_enabled(3) advises.
+    /// How often to call ``watchdog()``: half of `WATCHDOG_USEC`, as sd_watchdog_enabled(3) advises.
     /// nil when no watchdog is set or when it is meant for another process.
     package let watchdogInterval: Duration?
 
+    /// - Parameter environment: `NOTIFY_SOCKET` and `WATCHDOG_USEC` are read from it.
     package init(environment: [String: String] = ProcessInfo.processInfo.environment) {
         let path = environment["NOTIFY_SOCKET"] ?? ""
         self.path = path.hasPrefix("/") || path.hasPrefix("@") ? path : nil
@@ -50,7 +51,7 @@ package struct SystemdNotifier: Sendable {
 
     /// Sends one datagram without waiting.
     ///
-    /// - Returns: false when there is no socket or it did not take the datagram; a service runs on without systemd.
+    /// - Returns: false if there is no socket or it did not accept the datagram; a service runs on without systemd.
     private func send(_ state: String) -> Bool {
         guard let path, var address = UnixAddress(path) else { return false }
         let descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)

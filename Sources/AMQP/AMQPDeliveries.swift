@@ -5,25 +5,19 @@ internal import Synchronization
 /// The deliveries of a connection, for one reader; ends when the connection's run() returns.
 ///
 /// The buffer is bounded because each consumer's prefetch is: nothing more comes until what is in here is acknowledged.
-package struct AMQPDeliveries: AsyncSequence, Sendable {
+package final class AMQPDeliveries: AsyncSequence, Sendable {
     package typealias Element = AMQPDelivery
     package typealias Failure = Never
 
-    let buffer: DeliveryBuffer
-
+    /// Returns nil when the task is cancelled, and at the end.
     package struct AsyncIterator: AsyncIteratorProtocol {
-        let buffer: DeliveryBuffer
+        let deliveries: AMQPDeliveries
 
-        package mutating func next() async -> AMQPDelivery? { await buffer.next() }
-
-        package mutating func next(isolation actor: isolated (any Actor)?) async -> AMQPDelivery? { await buffer.next() }
+        package mutating func next(isolation actor: isolated (any Actor)?) async -> AMQPDelivery? { await deliveries.next() }
     }
 
-    package func makeAsyncIterator() -> AsyncIterator { AsyncIterator(buffer: buffer) }
-}
+    package func makeAsyncIterator() -> AsyncIterator { AsyncIterator(deliveries: self) }
 
-/// Hands deliveries from the IO thread to the reader.
-final class DeliveryBuffer: Sendable {
     private struct State {
         var deliveries: Deque<AMQPDelivery> = []
         /// There only while no deliveries are.
