@@ -57,49 +57,36 @@ package struct AMQPConfiguration: Sendable {
     package var endpoints: [AMQPEndpoint]
     package var credentials: AMQPCredentials
     package var virtualHost: String
-    /// Heartbeat proposed to the broker (whole seconds, at least 1); a peer silent for twice that long is dead.
-    package var heartbeat: Duration
-    /// Limit for the TCP connection, and again for the TLS and AMQP handshake.
-    package var connectTimeout: Duration
-    /// Limit for one synchronous method (declare, consume, close).
-    package var rpcTimeout: Duration
-    /// Limit for a publish to be confirmed, counted from the call, time blocked by the broker included.
-    package var publishTimeout: Duration
     package var tls: AMQPTLS?
     /// Shown in the broker's list of connections.
     package var connectionName: String
-    package var initialBackoff: Duration
-    package var maxBackoff: Duration
+    /// Heartbeat proposed to the broker (whole seconds, at least 1); a peer silent for twice that long is dead.
+    package var heartbeat = Duration.seconds(60)
+    /// Limit for the TCP connection, and again for the TLS and AMQP handshake.
+    package var connectTimeout = Duration.seconds(10)
+    /// Limit for one synchronous method (declare, consume, close).
+    package var rpcTimeout = Duration.seconds(10)
+    /// Limit for a publish to be confirmed, counted from the call, time blocked by the broker included.
+    package var publishTimeout = Duration.seconds(30)
+    package var initialBackoff = Duration.milliseconds(500)
+    package var maxBackoff = Duration.seconds(30)
     /// Bytes; a delivery with a larger body is rejected without requeue, or delivered as ``bodyTail`` says.
-    package var bodyLimit: Int
+    package var bodyLimit = 64 << 20
     /// Bytes of the end of a body that was refused, which is delivered with the reason in ``AMQPDelivery/refusal``; 0 rejects it.
-    package var bodyTail: Int
+    package var bodyTail = 0
     /// Bytes of bodies that may be unsettled, whatever the prefetch; nil leaves it to that. Messages beyond it are given back.
     package var deliveryBytes: Int?
     /// Publishes in flight; one more throws ``AMQPError/Code/overflow``.
-    package var publishLimit: Int
+    package var publishLimit = 16384
 
     package init(
-        endpoints: [AMQPEndpoint], credentials: AMQPCredentials, virtualHost: String = "/", heartbeat: Duration = .seconds(60),
-        connectTimeout: Duration = .seconds(10), rpcTimeout: Duration = .seconds(10), publishTimeout: Duration = .seconds(30),
-        tls: AMQPTLS? = nil, connectionName: String = "", initialBackoff: Duration = .milliseconds(500),
-        maxBackoff: Duration = .seconds(30), bodyLimit: Int = 64 << 20, bodyTail: Int = 0, deliveryBytes: Int? = nil,
-        publishLimit: Int = 16384
+        endpoints: [AMQPEndpoint], credentials: AMQPCredentials, virtualHost: String = "/", tls: AMQPTLS? = nil,
+        connectionName: String = ""
     ) {
         self.endpoints = endpoints
         self.credentials = credentials
         self.virtualHost = virtualHost
-        self.heartbeat = heartbeat
-        self.connectTimeout = connectTimeout
-        self.rpcTimeout = rpcTimeout
-        self.publishTimeout = publishTimeout
         self.tls = tls
         self.connectionName = connectionName
-        self.initialBackoff = initialBackoff
-        self.maxBackoff = maxBackoff
-        self.bodyLimit = bodyLimit
-        self.bodyTail = bodyTail
-        self.deliveryBytes = deliveryBytes
-        self.publishLimit = publishLimit
     }
 }

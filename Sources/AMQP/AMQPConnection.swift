@@ -1,3 +1,4 @@
+internal import Basics
 internal import Foundation
 package import Logging
 
@@ -21,7 +22,7 @@ package enum AMQPConnectionEvent: Sendable {
 package final class AMQPConnection: Sendable {
     private let context: IOContext
     private let core: ConnectionCore
-    /// For one reader. See ``ConsumerDeclaration/noAck`` and ``ConsumerDeclaration/prefetch`` for its bound.
+    /// For one reader. Bounded by the consumers' ``ConsumerDeclaration/prefetch``.
     package let deliveries: AMQPDeliveries
     /// The newest 64 that were not read yet.
     package let events: AsyncStream<AMQPConnectionEvent>
@@ -33,7 +34,7 @@ package final class AMQPConnection: Sendable {
         configuration: AMQPConfiguration, topology: AMQPTopology = AMQPTopology(), deliveryBuffer: Int = 256, logger: Logger
     ) {
         let core = ConnectionCore(publishLimit: configuration.publishLimit)
-        let buffer = DeliveryBuffer { tag in _ = core.post(.acknowledge(tag)) { $0.ledger.claim(tag) } }
+        let buffer = DeliveryBuffer()
         let (events, continuation) = AsyncStream.makeStream(of: AMQPConnectionEvent.self, bufferingPolicy: .bufferingNewest(64))
         self.core = core
         self.events = events
@@ -97,24 +98,14 @@ package final class AMQPConnection: Sendable {
     /// Returns once the connection is established and its topology declared.
     /// - Throws: `CancellationError`, or `connectionClosed` once it is closed.
     package func waitUntilConnected() async throws {
-        let id = core.withState { state in
-            state.nextWaiter += 1
-            return state.nextWaiter
-        }
-        let result = await withTaskCancellationHandler {
-            await withCheckedContinuation { (reply: Reply<Void>) in
-                // Cancelled before: the flag says so. Cancelled after: the handler finds the waiter.
-                let early = core.withState { state -> Result<Void, AMQPError>? in
-                    if state.phase == .connected { return .success(()) }
-                    if state.phase == .finished || Task.isCancelled { return .failure(.closedByUs) }
-                    state.connectWaiters[id] = reply
-                    return nil
-                }
-                if let early { reply.resume(returning: early) }
+        let reply = core.withState { state in
+            switch state.phase {
+            case .connected: Reply<Void>(.success(()))
+            case .finished: Reply<Void>(.failure(.closedByUs))
+            case .idle, .disconnected: state.connectWaiters.add()
             }
-        } onCancel: {
-            core.withState { $0.connectWaiters.removeValue(forKey: id) }?.resume(returning: .failure(.closedByUs))
         }
+        let result = await reply.value(ifCancelled: .failure(.closedByUs))
         if case .failure = result { try Task.checkCancellation() }
         try result.get()
     }
@@ -146,22 +137,20 @@ package final class AMQPConnection: Sendable {
         }
         let deadline = ContinuousClock.now + context.configuration.publishTimeout
         let limit = core.publishLimit
-        return try await withCheckedContinuation { (reply: Reply<PublishConfirmation>) in
-            let publish = PendingPublish(
-                message: message, exchange: exchange, routingKey: routingKey, mandatory: mandatory, deadline: deadline,
-                reply: reply)
-            var refusal = AMQPError.noConnection
-            let admitted = core.post(.publish(publish)) { state in
-                guard state.phase == .connected else { return false }
-                guard state.publishesInFlight < limit else {
-                    refusal = AMQPError(code: .overflow, message: "\(limit) publishes are in flight")
-                    return false
-                }
-                state.publishesInFlight += 1
-                return true
+        let publish = PendingPublish(
+            message: message, exchange: exchange, routingKey: routingKey, mandatory: mandatory, deadline: deadline)
+        var refusal = AMQPError.noConnection
+        let isAdmitted = core.post(.publish(publish)) { state in
+            guard state.phase == .connected else { return false }
+            guard state.publishesInFlight < limit else {
+                refusal = AMQPError(code: .overflow, message: "\(limit) publishes are in flight")
+                return false
             }
-            if !admitted { reply.resume(returning: .failure(refusal)) }
-        }.get()
+            state.publishesInFlight += 1
+            return true
+        }
+        guard isAdmitted else { throw refusal }
+        return try await publish.reply.value().get()
     }
 
     /// Starts the consumers of the topology given at the start, now or as soon as there is a connection, and keeps them.
@@ -172,9 +161,8 @@ package final class AMQPConnection: Sendable {
 
     private func setConsuming(_ wanted: Bool, _ command: @Sendable (Reply<Void>) -> Command) async {
         core.withState { $0.wantsConsuming = wanted }
-        _ = await withCheckedContinuation { (reply: Reply<Void>) in
-            if !core.post(command(reply), if: { $0.phase == .connected }) { reply.resume(returning: .success(())) }
-        }
+        let reply = Reply<Void>()
+        if core.post(command(reply), if: { $0.phase == .connected }) { _ = await reply.value() }
     }
 
     /// Declares more, starts its consumers at once, and keeps it all for later connects; nothing is kept if it throws.
@@ -184,10 +172,9 @@ package final class AMQPConnection: Sendable {
     /// - Throws: `channelClosed` with the broker's reply code if it refuses, `notConnected`, `invalidArgument`, or a lost connection.
     @discardableResult
     package func declare(_ topology: AMQPTopology, isKept: Bool = true) async throws(AMQPError) -> [String] {
-        try await withCheckedContinuation { (reply: Reply<[String]>) in
-            let admitted = core.post(.declare(topology, isKept: isKept, reply)) { $0.phase == .connected }
-            if !admitted { reply.resume(returning: .failure(.noConnection)) }
-        }.get()
+        let reply = Reply<[String]>()
+        guard core.post(.declare(topology, isKept: isKept, reply), if: { $0.phase == .connected }) else { throw .noConnection }
+        return try await reply.value().get()
     }
 
     /// Sends what is queued, waits up to 5 s for confirms under way, closes channels and connection, and ends ``run()``.
@@ -195,13 +182,7 @@ package final class AMQPConnection: Sendable {
     /// While a connect is under way it takes that connect's time-out at most.
     package func close() async {
         core.requestClose()
-        await withCheckedContinuation { continuation in
-            let isFinished = core.withState { state in
-                if state.phase != .finished { state.finishWaiters.append(continuation) }
-                return state.phase == .finished
-            }
-            if isFinished { continuation.resume() }
-        }
+        await core.withState { $0.phase == .finished ? nil : $0.finishWaiters.add() }?.value()
         context.finish()
     }
 }

@@ -86,6 +86,11 @@ package struct AMQPError: Error, Sendable, CustomStringConvertible {
         }
     }
 
+    /// The broker's channel.close.
+    static func channelClose(_ code: Int, _ text: String) -> AMQPError {
+        AMQPError(code: .channelClosed, message: text, replyCode: code, isRetriable: ![403, 404, 406].contains(code))
+    }
+
     static func silent(_ limit: Duration) -> AMQPError {
         AMQPError(code: .connectionClosed, message: "no sign of the broker for \(limit.components.seconds) s")
     }

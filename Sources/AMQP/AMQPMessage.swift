@@ -61,12 +61,10 @@ extension AMQPMessage {
 /// the broker redelivers, and settling it is a harmless no-op.
 package struct DeliveryTag: Sendable, Hashable {
     package let epoch: UInt64
-    package let channel: UInt16
     package let value: UInt64
 
-    package init(epoch: UInt64, channel: UInt16, value: UInt64) {
+    package init(epoch: UInt64, value: UInt64) {
         self.epoch = epoch
-        self.channel = channel
         self.value = value
     }
 }

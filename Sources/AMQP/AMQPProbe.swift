@@ -1,5 +1,5 @@
+internal import Basics
 internal import Foundation
-internal import Synchronization
 
 /// Asks one broker address what this user may do there; nothing is declared, consumed or sent by it.
 package struct AMQPProbe: Sendable {
@@ -19,17 +19,16 @@ package struct AMQPProbe: Sendable {
     /// - Throws: why there is no connection, or why it was lost.
     package func ask(_ questions: [AMQPQuestion] = [], within limit: Duration) async throws(AMQPError) -> [AMQPAnswer] {
         try configuration.validate()
-        return try await withCheckedContinuation { (continuation: Reply<[AMQPAnswer]>) in
-            let reply = OnceReply(continuation)
-            let thread = Thread { reply.resume(Result { () throws(AMQPError) in try answers(to: questions) }) }
-            thread.name = "amqp-probe"
-            // librabbitmq decodes nested tables by recursion, as deep as a header frame allows.
-            thread.stackSize = 32 << 20
-            thread.start()
-            DispatchQueue.global().asyncAfter(deadline: .now() + limit / .seconds(1)) {
-                reply.resume(.failure(Self.silence(limit)))
-            }
-        }.get()
+        let reply = Reply<[AMQPAnswer]>()
+        let thread = Thread { reply.resume(Result { () throws(AMQPError) in try answers(to: questions) }) }
+        thread.name = "amqp-probe"
+        // librabbitmq decodes nested tables by recursion, as deep as a header frame allows.
+        thread.stackSize = 32 << 20
+        thread.start()
+        DispatchQueue.global().asyncAfter(deadline: .now() + limit / .seconds(1)) {
+            reply.resume(.failure(Self.silence(limit)))
+        }
+        return try await reply.value().get()
     }
 
     private func answers(to questions: [AMQPQuestion]) throws(AMQPError) -> [AMQPAnswer] {
@@ -63,20 +62,5 @@ package struct AMQPProbe: Sendable {
 
     private static func silence(_ limit: Duration) -> AMQPError {
         AMQPError(code: .timedOut, message: "no answer within \(limit.components.seconds) s")
-    }
-}
-
-/// A continuation that the first of several results resumes.
-private final class OnceReply<Value: Sendable>: Sendable {
-    private let reply: Mutex<Reply<Value>?>
-
-    init(_ reply: Reply<Value>) { self.reply = Mutex(reply) }
-
-    func resume(_ result: Result<Value, AMQPError>) {
-        let reply = reply.withLock { reply in
-            defer { reply = nil }
-            return reply
-        }
-        reply?.resume(returning: result)
     }
 }

@@ -68,23 +68,17 @@ package struct ConsumerDeclaration: Sendable, Hashable {
     package var queue: String
     /// Empty: the broker makes one up.
     package var tag: String
-    /// The connection acknowledges each delivery itself when the reader of ``AMQPConnection/deliveries`` takes it.
-    ///
-    /// On the wire this is an acknowledged consumer with a bounded prefetch, not basic.consume's no-ack: the broker would push
-    /// a no-ack consumer's messages without end, and a socket left unread to hold it back would lose the heartbeats as well.
-    package var noAck: Bool
     package var exclusive: Bool
     /// Unacknowledged deliveries of this consumer; 0 means the connection's `deliveryBuffer`.
     package var prefetch: UInt16
     package var arguments: [String: AMQPValue]
 
     package init(
-        queue: String, tag: String = "", noAck: Bool = false, exclusive: Bool = false, prefetch: UInt16 = 0,
+        queue: String, tag: String = "", exclusive: Bool = false, prefetch: UInt16 = 0,
         arguments: [String: AMQPValue] = [:]
     ) {
         self.queue = queue
         self.tag = tag
-        self.noAck = noAck
         self.exclusive = exclusive
         self.prefetch = prefetch
         self.arguments = arguments

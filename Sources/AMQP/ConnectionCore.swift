@@ -1,7 +1,8 @@
+internal import Basics
 internal import Synchronization
 
 /// Resumes one caller with what its call ended with.
-typealias Reply<Value: Sendable> = CheckedContinuation<Result<Value, AMQPError>, Never>
+typealias Reply<Value: Sendable> = Waiter<Result<Value, AMQPError>>
 
 /// A publish on its way: in the command queue, held while the broker blocks us, or in wait for its confirm.
 final class PendingPublish: Sendable {
@@ -10,18 +11,14 @@ final class PendingPublish: Sendable {
     let routingKey: String
     let mandatory: Bool
     let deadline: ContinuousClock.Instant
-    let reply: Reply<PublishConfirmation>
+    let reply = Reply<PublishConfirmation>()
 
-    init(
-        message: AMQPMessage, exchange: String, routingKey: String, mandatory: Bool, deadline: ContinuousClock.Instant,
-        reply: Reply<PublishConfirmation>
-    ) {
+    init(message: AMQPMessage, exchange: String, routingKey: String, mandatory: Bool, deadline: ContinuousClock.Instant) {
         self.message = message
         self.exchange = exchange
         self.routingKey = routingKey
         self.mandatory = mandatory
         self.deadline = deadline
-        self.reply = reply
     }
 }
 
@@ -62,9 +59,8 @@ final class ConnectionCore: Sendable {
         var unavailableQueues: [String] = []
         var isBlocked = false
         var publishesInFlight = 0
-        var connectWaiters: [UInt64: Reply<Void>] = [:]
-        var finishWaiters: [CheckedContinuation<Void, Never>] = []
-        var nextWaiter: UInt64 = 0
+        var connectWaiters = Waiters<Result<Void, AMQPError>>()
+        var finishWaiters = Waiters<Void>()
 
         /// For how long the IO thread has been at one thing.
         var standstill: Duration {
@@ -151,12 +147,10 @@ final class ConnectionCore: Sendable {
     }
 
     func connected() {
-        let waiters = state.withLock { state in
+        state.withLock { state in
             state.phase = .connected
-            defer { state.connectWaiters = [:] }
-            return state.connectWaiters.values
+            state.connectWaiters.resumeAll(.success(()))
         }
-        for waiter in waiters { waiter.resume(returning: .success(())) }
     }
 
     /// Ends the epoch and returns the commands that were not carried out.
@@ -173,13 +167,11 @@ final class ConnectionCore: Sendable {
     }
 
     func finish() {
-        let (connectWaiters, finishWaiters) = state.withLock { state in
+        state.withLock { state in
             state.phase = .finished
             state.isClosing = true
-            defer { (state.connectWaiters, state.finishWaiters) = ([:], []) }
-            return (state.connectWaiters.values, state.finishWaiters)
+            state.connectWaiters.resumeAll(.failure(.closedByUs))
+            state.finishWaiters.resumeAll(())
         }
-        for waiter in connectWaiters { waiter.resume(returning: .failure(.closedByUs)) }
-        for waiter in finishWaiters { waiter.resume() }
     }
 }

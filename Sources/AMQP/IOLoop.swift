@@ -121,9 +121,9 @@ final class IOLoop {
     static func refuse(_ commands: [Command], _ error: AMQPError) {
         for command in commands {
             switch command {
-            case .publish(let publish): publish.reply.resume(returning: .failure(error))
-            case .declare(_, _, let reply): reply.resume(returning: .failure(error))
-            case .startConsuming(let reply), .stopConsuming(let reply): reply.resume(returning: .success(()))
+            case .publish(let publish): publish.reply.resume(.failure(error))
+            case .declare(_, _, let reply): reply.resume(.failure(error))
+            case .startConsuming(let reply), .stopConsuming(let reply): reply.resume(.success(()))
             case .acknowledge, .reject: break
             }
         }

@@ -5,9 +5,9 @@ internal import CRabbitMQ
 final class Pool {
     private let pool: UnsafeMutablePointer<amqp_pool_t>
 
-    init(pageSize: Int = 4096) {
+    init() {
         unsafe pool = .allocate(capacity: 1)
-        unsafe init_amqp_pool(pool, pageSize)
+        unsafe init_amqp_pool(pool, 4096)
     }
 
     deinit {

@@ -132,10 +132,7 @@ final class Session {
         switch unsafe method.id {
         case AMQP_CHANNEL_CLOSE_METHOD:
             let close = unsafe decoded.assumingMemoryBound(to: amqp_channel_close_t.self).pointee
-            let code = unsafe Int(close.reply_code)
-            return unsafe AMQPError(
-                code: .channelClosed, message: String(close.reply_text), replyCode: code,
-                isRetriable: ![403, 404, 406].contains(code))
+            return unsafe .channelClose(Int(close.reply_code), String(close.reply_text))
         case AMQP_CONNECTION_CLOSE_METHOD:
             let close = unsafe decoded.assumingMemoryBound(to: amqp_connection_close_t.self).pointee
             return unsafe AMQPError(

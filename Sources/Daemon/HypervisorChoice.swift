@@ -9,6 +9,7 @@ import VolumeSwap
 /// The hypervisor that `libvirt_uri` names, with what goes with it.
 struct HypervisorChoice: Sendable {
     let hypervisor: any Hypervisor
+    private(set) var hooks = SwapHooks()
     /// Whether a copy takes no time at all.
     let isInstant: Bool
     private let connector: any VolumeConnector
@@ -26,7 +27,9 @@ struct HypervisorChoice: Sendable {
             let options = try DryRunOptions(uri: configuration.libvirtURI)
             libvirt = nil
             isInstant = options.rateMiBs == nil
-            hypervisor = try DryRunHypervisor(options: options, mountPointBase: configuration.mountPointBase)
+            let simulated = try DryRunHypervisor(options: options, mountPointBase: configuration.mountPointBase)
+            hypervisor = simulated
+            hooks.willPrepare = { simulated.expect($0) }
             connector = DryRunConnector()
             return
         }
@@ -63,7 +66,7 @@ struct HypervisorChoice: Sendable {
 
     /// The service that carries swaps out on this hypervisor, and has their outcomes delivered.
     func service(
-        _ settings: SwapSettings, progressInterval: Duration, journal: any SwapJournal, replies: ReplyPublisher,
+        _ settings: SwapSettings, hooks: SwapHooks, progressInterval: Duration, journal: any SwapJournal, replies: ReplyPublisher,
         failures: NovaFailure, notifier: Notifier? = nil, logger: Logger
     ) -> SwapService {
         let reporter = SwapReporter(
@@ -71,7 +74,7 @@ struct HypervisorChoice: Sendable {
             logger: logger)
         let environment = SwapEnvironment(
             hypervisor: hypervisor, connector: connector, journal: journal, settings: settings, observer: reporter,
-            logger: logger)
+            logger: logger, hooks: hooks)
         return SwapService(environment: environment) { record, replyTo, outcome in
             await replies.deliver(record, replyTo, outcome, failures: failures)
         }

@@ -143,7 +143,7 @@ struct RequestService: Service {
         var trouble: StoreTrouble?
         for await _ in storeTrouble {
             // One that goes on although the journal seemed to store is the same.
-            if trouble?.stored != server.counters.snapshot.stored { trouble = StoreTrouble(server.counters.snapshot.stored) }
+            if trouble?.stored != server.storedCount { trouble = StoreTrouble(server.storedCount) }
             while !Task.isCancelled, var current = trouble {
                 current.bytes = max(current.bytes, server.waitingBytes)
                 if .now - current.began > Self.holdingLimit { await server.release() }

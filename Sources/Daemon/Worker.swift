@@ -69,24 +69,21 @@ package struct Worker {
         let bus = try Bus(configuration: configuration.bus, logger: logger)
         guard let journal = try await openJournal() else { return }
         let service = choice.service(
-            swapSettings(journal, choice), progressInterval: configuration.daemon.progressInterval, journal: journal,
-            replies: bus.replies, failures: bus.failures, notifier: bus.notifications?.notifier, logger: logger)
+            choice.settings(configuration), hooks: hooks(journal, choice),
+            progressInterval: configuration.daemon.progressInterval, journal: journal, replies: bus.replies,
+            failures: bus.failures, notifier: bus.notifications?.notifier, logger: logger)
         let requests = RequestService(
             bus: bus, service: service, journal: journal, choice: choice, health: health,
             drainGrace: min(.seconds(5), configuration.daemon.drainTimeout / 2), logger: logger)
         reloader.onReload { configuration in
-            var settings = choice.settings(configuration)
-            settings.onPhase = service.environment.settings.onPhase
-            service.change(settings)
+            service.change(choice.settings(configuration))
             signals.setDrainLimit(configuration.daemon.drainTimeout)
         }
         health.runs(
             .init(
                 readiness: requests.checks, vitals: requests.vitals,
                 updateMetrics: {
-                    WorkerMetrics.update(
-                        service: service, counters: bus.replies.counters.snapshot, notifier: bus.notifications?.notifier,
-                        hungDomains: choice.hungDomains.count)
+                    WorkerMetrics.update(service: service, hungDomains: choice.hungDomains.count)
                 }))
         let services: [any Service] = [
             LibvirtService(link: choice.link),
@@ -117,12 +114,12 @@ package struct Worker {
         return try await opening.value
     }
 
-    private func swapSettings(_ journal: SQLiteJournal, _ choice: HypervisorChoice) -> SwapSettings {
-        var settings = choice.settings(configuration)
+    private func hooks(_ journal: SQLiteJournal, _ choice: HypervisorChoice) -> SwapHooks {
+        var hooks = choice.hooks
         #if DEBUG
             let hook = TestStop.hook(stateDirectory: configuration.daemon.stateDirectory, journal)
-            if let hook { settings.onPhase = hook }
+            if let hook { hooks.onPhase = hook }
         #endif
-        return settings
+        return hooks
     }
 }

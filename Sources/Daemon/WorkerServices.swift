@@ -5,7 +5,6 @@ import LibvirtHypervisor
 import Logging
 import Metrics
 import Observability
-import OsloMessaging
 import ServiceLifecycle
 import VolumeSwap
 
@@ -68,27 +67,11 @@ struct HealthService: Sendable {
 
 /// Figures that are read when somebody asks for them.
 enum WorkerMetrics {
-    static func update(service: SwapService, counters: RPCCounters.Snapshot, notifier: Notifier?, hungDomains: Int) {
+    static func update(service: SwapService, hungDomains: Int) {
         Gauge(label: "pivotd_hung_domains").record(hungDomains)
         Gauge(label: "pivotd_swaps_running").record(service.running)
         Gauge(label: "pivotd_swaps_queued").record(service.queued)
         Gauge(label: "pivotd_rollbacks_pending").record(service.pendingRollBacks)
-        let counts = [
-            ("received", counters.received), ("decoded", counters.decoded), ("rejected", counters.rejected),
-            ("requeued", counters.requeued),
-        ]
-        for (kind, count) in counts { Gauge(label: "pivotd_messages", dimensions: [("kind", kind)]).record(count) }
-        let replies = [
-            ("confirmed", counters.repliesConfirmed), ("returned", counters.repliesReturned),
-            ("given_up", counters.repliesGivenUp),
-            ("heartbeat", counters.heartbeats),
-        ]
-        if let notifier {
-            for (kind, count) in [("sent", notifier.sent), ("dropped", notifier.dropped)] {
-                Gauge(label: "pivotd_notifications", dimensions: [("kind", kind)]).record(count)
-            }
-        }
-        for (kind, count) in replies { Gauge(label: "pivotd_replies", dimensions: [("kind", kind)]).record(count) }
     }
 }
 

@@ -1,5 +1,3 @@
-import OrderedCollections
-
 extension JSONValue {
     /// Whether this is no array and no object.
     package var isScalar: Bool {

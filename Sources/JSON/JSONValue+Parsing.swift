@@ -1,6 +1,5 @@
 import CJansson
 import Glibc
-import OrderedCollections
 
 extension JSONValue {
     /// How deep arrays and objects may be nested.

@@ -1,5 +1,3 @@
-import OrderedCollections
-
 extension JSONValue {
     /// The value as JSON text.
     ///

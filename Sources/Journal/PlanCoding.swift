@@ -1,5 +1,4 @@
 import JSON
-import OrderedCollections
 import VolumeSwap
 
 /// A plan and an address as JSON, in the form in which their `Codable` conformances read them; `JSONEncoder` takes ten times as

@@ -57,22 +57,6 @@ package struct BlockJobInfo: Sendable, Hashable {
     }
 }
 
-/// `virDomainBlockInfo` of a disk, in bytes.
-package struct BlockInfo: Sendable, Hashable {
-    /// What the guest sees.
-    package let capacity: UInt64
-    /// The highest allocated extent.
-    package let allocation: UInt64
-    /// The size of the file or device that holds it.
-    package let physical: UInt64
-
-    package init(capacity: UInt64, allocation: UInt64, physical: UInt64) {
-        self.capacity = capacity
-        self.allocation = allocation
-        self.physical = physical
-    }
-}
-
 /// The `VIR_DOMAIN_BLOCK_COPY_…` parameters; nil leaves libvirt's default.
 package struct BlockCopyParameters: Sendable, Hashable {
     /// Bytes a second.
@@ -95,11 +79,9 @@ package struct BlockRebaseFlags: OptionSet, Sendable, Hashable {
 
     package init(rawValue: UInt32) { self.rawValue = rawValue }
 
-    package static let shallow = Self(rawValue: VIR_DOMAIN_BLOCK_REBASE_SHALLOW.rawValue)
     package static let reuseExternal = Self(rawValue: VIR_DOMAIN_BLOCK_REBASE_REUSE_EXT.rawValue)
     package static let copyRaw = Self(rawValue: VIR_DOMAIN_BLOCK_REBASE_COPY_RAW.rawValue)
     package static let copy = Self(rawValue: VIR_DOMAIN_BLOCK_REBASE_COPY.rawValue)
-    package static let relative = Self(rawValue: VIR_DOMAIN_BLOCK_REBASE_RELATIVE.rawValue)
     package static let copyDevice = Self(rawValue: VIR_DOMAIN_BLOCK_REBASE_COPY_DEV.rawValue)
     package static let bandwidthBytes = Self(rawValue: VIR_DOMAIN_BLOCK_REBASE_BANDWIDTH_BYTES.rawValue)
 }
@@ -110,7 +92,6 @@ package struct BlockCopyFlags: OptionSet, Sendable, Hashable {
 
     package init(rawValue: UInt32) { self.rawValue = rawValue }
 
-    package static let shallow = Self(rawValue: VIR_DOMAIN_BLOCK_COPY_SHALLOW.rawValue)
     package static let reuseExternal = Self(rawValue: VIR_DOMAIN_BLOCK_COPY_REUSE_EXT.rawValue)
     package static let transientJob = Self(rawValue: VIR_DOMAIN_BLOCK_COPY_TRANSIENT_JOB.rawValue)
     package static let synchronousWrites = Self(rawValue: VIR_DOMAIN_BLOCK_COPY_SYNCHRONOUS_WRITES.rawValue)

@@ -4,7 +4,7 @@ import Foundation
 extension LibvirtConnection {
     /// Looks a domain up by its UUID (`virDomainLookupByUUIDString`).
     ///
-    /// - Throws: `isNoDomain`; `isInvalidArgument` where the text is no UUID.
+    /// - Throws: `isNoDomain`; `VIR_ERR_INVALID_ARG` where the string is not a UUID.
     package func domain(uuid: String) async throws(LibvirtError) -> LibvirtDomain {
         try await domain { unsafe virDomainLookupByUUIDString($0, uuid) }
     }

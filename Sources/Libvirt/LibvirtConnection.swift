@@ -75,16 +75,6 @@ package final class LibvirtConnection: Sendable {
         try await handle.call { (connection) throws(LibvirtError) in try takeString(unsafe virConnectGetHostname(connection)) }
     }
 
-    /// Whether the connection still works, as far as this side knows (`virConnectIsAlive`); false after `close()`.
-    package func isAlive() async -> Bool {
-        guard handle.hub.closeReason == nil else { return false }
-        do throws(LibvirtError) {
-            return try await handle.call { unsafe virConnectIsAlive($0) == 1 }
-        } catch {
-            return false
-        }
-    }
-
     /// Why the connection ended; nil while it lives.
     package var closeReason: CloseReason? { handle.hub.closeReason }
 

@@ -59,7 +59,7 @@ extension LibvirtDomain {
     /// the destination's flush hangs, the first of these is all there is, over a restart of libvirtd too: the job stays, another
     /// abort or pivot is refused ("still being ended"), and during a pivot the guest's writes to the disk wait.
     ///
-    /// - Throws: `isBlockCopyActive` for a pivot to a copy that is not ready; `isInvalidArgument` where the disk has no job;
+    /// - Throws: `isBlockCopyActive` for a pivot to a copy that is not ready; `VIR_ERR_INVALID_ARG` where the disk has no job;
     ///   `isOperationInvalid` where the domain does not run or the job is being ended already.
     package func blockJobAbort(disk: String, flags: BlockJobAbortFlags = []) async throws(LibvirtError) {
         try await call { (domain) throws(LibvirtError) in
@@ -83,12 +83,12 @@ extension LibvirtDomain {
         }
     }
 
-    /// The sizes of a disk's image (`virDomainGetBlockInfo`).
-    package func blockInfo(disk: String) async throws(LibvirtError) -> BlockInfo {
+    /// The size that the guest sees, in bytes (`virDomainGetBlockInfo`).
+    package func blockCapacity(disk: String) async throws(LibvirtError) -> UInt64 {
         try await call { (domain) throws(LibvirtError) in
             var info = virDomainBlockInfo()
             try check(unsafe virDomainGetBlockInfo(domain, disk, &info, 0))
-            return BlockInfo(capacity: info.capacity, allocation: info.allocation, physical: info.physical)
+            return info.capacity
         }
     }
 }

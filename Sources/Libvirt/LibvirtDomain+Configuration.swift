@@ -73,8 +73,6 @@ package struct DomainXMLFlags: OptionSet, Sendable, Hashable {
 
     package static let secure = Self(rawValue: VIR_DOMAIN_XML_SECURE.rawValue)
     package static let inactive = Self(rawValue: VIR_DOMAIN_XML_INACTIVE.rawValue)
-    package static let updateCPU = Self(rawValue: VIR_DOMAIN_XML_UPDATE_CPU.rawValue)
-    package static let migratable = Self(rawValue: VIR_DOMAIN_XML_MIGRATABLE.rawValue)
 }
 
 /// `virDomainUndefineFlagsValues`.
@@ -83,11 +81,7 @@ package struct DomainUndefineFlags: OptionSet, Sendable, Hashable {
 
     package init(rawValue: UInt32) { self.rawValue = rawValue }
 
-    package static let managedSave = Self(rawValue: VIR_DOMAIN_UNDEFINE_MANAGED_SAVE.rawValue)
-    package static let snapshotsMetadata = Self(rawValue: VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA.rawValue)
-    package static let removeNVRAM = Self(rawValue: VIR_DOMAIN_UNDEFINE_NVRAM.rawValue)
     package static let keepNVRAM = Self(rawValue: VIR_DOMAIN_UNDEFINE_KEEP_NVRAM.rawValue)
-    package static let checkpointsMetadata = Self(rawValue: VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA.rawValue)
     package static let keepTPM = Self(rawValue: VIR_DOMAIN_UNDEFINE_KEEP_TPM.rawValue)
 }
 

@@ -24,16 +24,6 @@ package final class LibvirtDomain: Sendable {
         try await connection.call { (_) throws(LibvirtError) in unsafe try body(self.handle.pointer) }
     }
 
-    /// The present state and the `virDomain…Reason` that goes with it (`virDomainGetState`).
-    package func state() async throws(LibvirtError) -> (state: DomainState, reason: Int32) {
-        try await call { (domain) throws(LibvirtError) in
-            var state: Int32 = 0
-            var reason: Int32 = 0
-            try check(unsafe virDomainGetState(domain, &state, &reason, 0))
-            return (DomainState(code: state), reason)
-        }
-    }
-
     /// Whether the domain has a running or paused guest.
     package func isActive() async throws(LibvirtError) -> Bool {
         try await call { (domain) throws(LibvirtError) in try check(unsafe virDomainIsActive(domain)) == 1 }
@@ -85,27 +75,5 @@ package final class LibvirtDomain: Sendable {
         // It can hold the last reference to a closed connection, and then freeing it waits for the other side.
         let released = unsafe Released(pointer: pointer)
         pool.submit { _ = unsafe virDomainFree(released.pointer) }
-    }
-}
-
-/// `virDomainState`.
-package enum DomainState: Sendable, Hashable {
-    case noState, running, blocked, paused, shutdown, shutoff, crashed, pmsuspended
-    /// One that this libvirt has and pivotd does not know.
-    case other(Int32)
-
-    init(code: Int32) {
-        self =
-            switch code {
-            case Int32(VIR_DOMAIN_NOSTATE.rawValue): .noState
-            case Int32(VIR_DOMAIN_RUNNING.rawValue): .running
-            case Int32(VIR_DOMAIN_BLOCKED.rawValue): .blocked
-            case Int32(VIR_DOMAIN_PAUSED.rawValue): .paused
-            case Int32(VIR_DOMAIN_SHUTDOWN.rawValue): .shutdown
-            case Int32(VIR_DOMAIN_SHUTOFF.rawValue): .shutoff
-            case Int32(VIR_DOMAIN_CRASHED.rawValue): .crashed
-            case Int32(VIR_DOMAIN_PMSUSPENDED.rawValue): .pmsuspended
-            default: .other(code)
-            }
     }
 }

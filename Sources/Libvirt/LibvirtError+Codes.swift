@@ -15,18 +15,8 @@ extension LibvirtError {
     package var isOperationInvalid: Bool { has(VIR_ERR_OPERATION_INVALID) }
     /// A block copy is in the way, or the one to pivot to is not in step yet (`VIR_ERR_BLOCK_COPY_ACTIVE`).
     package var isBlockCopyActive: Bool { has(VIR_ERR_BLOCK_COPY_ACTIVE) }
-    /// The hypervisor tried and failed (`VIR_ERR_OPERATION_FAILED`).
-    package var isOperationFailed: Bool { has(VIR_ERR_OPERATION_FAILED) }
     /// Another job or a lock holds the domain for too long (`VIR_ERR_OPERATION_TIMEOUT`).
     package var isOperationTimeout: Bool { has(VIR_ERR_OPERATION_TIMEOUT) }
-    /// The operation was aborted, for example since the domain is gone (`VIR_ERR_OPERATION_ABORTED`).
-    package var isOperationAborted: Bool { has(VIR_ERR_OPERATION_ABORTED) }
-    /// Something else uses the resource (`VIR_ERR_RESOURCE_BUSY`).
-    package var isResourceBusy: Bool { has(VIR_ERR_RESOURCE_BUSY) }
-    /// An argument that libvirt refuses, for example an unknown disk (`VIR_ERR_INVALID_ARG`).
-    package var isInvalidArgument: Bool { has(VIR_ERR_INVALID_ARG) }
-    /// A secret that may not be read, or no valid one (`VIR_ERR_INVALID_SECRET`).
-    package var isInvalidSecret: Bool { has(VIR_ERR_INVALID_SECRET) }
     /// No such secret, or one without a value (`VIR_ERR_NO_SECRET`).
     package var isNoSecret: Bool { has(VIR_ERR_NO_SECRET) }
     /// The domain has no metadata of that kind (`VIR_ERR_NO_DOMAIN_METADATA`).

@@ -2,27 +2,17 @@ import CLibvirt
 
 /// An error reported by libvirt, copied out of the calling thread's `virError`.
 package struct LibvirtError: Error, Sendable, Hashable, CustomStringConvertible {
-    /// `virErrorLevel`.
-    package enum Level: Sendable, Hashable {
-        case none
-        case warning
-        case error
-    }
-
     /// `virErrorNumber`, for example 42 (`VIR_ERR_NO_DOMAIN`).
     package let code: Int32
     /// `virErrorDomain`: the part of libvirt that raised it, for example 10 (`VIR_FROM_QEMU`).
     package let domain: Int32
-    /// How severe libvirt calls it.
-    package let level: Level
     /// libvirt's own text.
     package let message: String
 
     /// Makes an error as libvirt would have reported it.
-    package init(code: Int32, domain: Int32, level: Level = .error, message: String) {
+    package init(code: Int32, domain: Int32, message: String) {
         self.code = code
         self.domain = domain
-        self.level = level
         self.message = message
     }
 
@@ -40,14 +30,8 @@ extension LibvirtError {
                 message: "libvirt failed without giving a reason")
         }
         let error = unsafe pointer.pointee
-        let level: Level =
-            switch unsafe error.level {
-            case VIR_ERR_NONE: .none
-            case VIR_ERR_WARNING: .warning
-            default: .error
-            }
         return unsafe LibvirtError(
-            code: error.code, domain: error.domain, level: level,
+            code: error.code, domain: error.domain,
             message: error.message.map { unsafe String(cString: $0) } ?? "")
     }
 }

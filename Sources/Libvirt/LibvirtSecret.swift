@@ -1,16 +1,12 @@
 import CLibvirt
-import Foundation
 
 /// A secret of a connection's secret driver.
 package final class LibvirtSecret: Sendable {
     /// `virSecretUsageType`.
     package enum UsageType: Int32, Sendable, Hashable {
-        case none = 0
         case volume = 1
         case ceph = 2
         case iscsi = 3
-        case tls = 4
-        case vtpm = 5
     }
 
     package let uuid: String
@@ -30,35 +26,6 @@ package final class LibvirtSecret: Sendable {
     package func setValue(_ bytes: [UInt8]) async throws(LibvirtError) {
         try await call { (secret) throws(LibvirtError) in
             _ = try check(unsafe virSecretSetValue(secret, bytes, bytes.count, 0))
-        }
-    }
-
-    /// The value (`virSecretGetValue`); nil where it has none.
-    ///
-    /// - Throws: `VIR_ERR_INVALID_SECRET` for a private one: only the hypervisor may read it.
-    package func value() async throws(LibvirtError) -> SecretValue? {
-        try await call { (secret) throws(LibvirtError) in
-            var size = 0
-            guard let pointer = unsafe virSecretGetValue(secret, &size, 0) else {
-                let error = LibvirtError.last()
-                guard error.isNoSecret else { throw error }
-                return nil
-            }
-            defer {
-                unsafe explicit_bzero(pointer, size)
-                unsafe free(pointer)
-            }
-            return unsafe SecretValue(Array(UnsafeBufferPointer(start: pointer, count: size)))
-        }
-    }
-
-    /// Whether it has a value; nil for a private one, which does not say.
-    package func hasValue() async throws(LibvirtError) -> Bool? {
-        do throws(LibvirtError) {
-            return try await value() != nil
-        } catch {
-            guard error.isInvalidSecret else { throw error }
-            return nil
         }
     }
 
@@ -84,17 +51,4 @@ package final class LibvirtSecret: Sendable {
         let released = unsafe Released(pointer: pointer)
         pool.submit { _ = unsafe virSecretFree(released.pointer) }
     }
-}
-
-/// A secret's bytes; printing, interpolating or reflecting it shows none of them.
-package struct SecretValue: Sendable, Hashable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
-    package let bytes: [UInt8]
-
-    package init(_ bytes: [UInt8]) {
-        self.bytes = bytes
-    }
-
-    package var description: String { "***" }
-    package var debugDescription: String { description }
-    package var customMirror: Mirror { Mirror(self, children: []) }
 }

@@ -108,7 +108,7 @@ package struct LibvirtHypervisor: Hypervisor {
     /// `virDomainGetBlockInfo`
     package func capacity(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Int64 {
         try await asking(domain, "blockInfo") { (domain) throws(LibvirtError) in
-            Int64(clamping: try await domain.blockInfo(disk: disk).capacity)
+            Int64(clamping: try await domain.blockCapacity(disk: disk))
         }
     }
 

@@ -86,5 +86,5 @@ package final class AMQPTransport: Transport {
 }
 
 extension SettlementToken {
-    fileprivate var tag: DeliveryTag { DeliveryTag(epoch: epoch, channel: channel, value: value) }
+    fileprivate var tag: DeliveryTag { DeliveryTag(epoch: epoch, value: value) }
 }

@@ -11,8 +11,7 @@ package final class InProcessTransport: Transport {
         package let exchange: String
         package let routingKey: String
         package let mandatory: Bool
-        /// Milliseconds to live, as decimal text.
-        package let expiration: String?
+        package let properties: MessageProperties
         /// What the body says, where it is a reply.
         package let reply: RPCReply?
     }
@@ -73,7 +72,7 @@ package final class InProcessTransport: Transport {
             state.unsettled.insert(state.lastToken)
             return state.lastToken
         }
-        let token = SettlementToken(epoch: 1, channel: 1, value: value)
+        let token = SettlementToken(epoch: 1, value: value)
         arrivals.yield(
             InboundMessage(
                 body: body, inner: inner, properties: properties, exchange: exchange, routingKey: routingKey,
@@ -113,12 +112,12 @@ package final class InProcessTransport: Transport {
     ) async throws(TransportError) -> PublishOutcome {
         try await publish(
             Published(
-                body: body, exchange: exchange, routingKey: routingKey, mandatory: mandatory, expiration: properties.expiration,
-                reply: nil))
+                body: body, exchange: exchange, routingKey: routingKey, mandatory: mandatory, properties: properties, reply: nil))
     }
 
     package func publish(_ reply: RPCReply, body: [UInt8], to queue: String) async throws(TransportError) -> PublishOutcome {
-        try await publish(Published(body: body, exchange: "", routingKey: queue, mandatory: true, expiration: nil, reply: reply))
+        try await publish(
+            Published(body: body, exchange: "", routingKey: queue, mandatory: true, properties: .oslo, reply: reply))
     }
 
     private func publish(_ message: Published) async throws(TransportError) -> PublishOutcome {

@@ -1,14 +1,13 @@
 import AMQP
 import Foundation
 import JSON
-import OrderedCollections
 
 extension InboundMessage {
     init(delivery: AMQPDelivery) {
         self.init(
             body: delivery.message.body, properties: MessageProperties(delivery.message.properties), exchange: delivery.exchange,
             routingKey: delivery.routingKey, redelivered: delivery.redelivered,
-            settlement: SettlementToken(epoch: delivery.tag.epoch, channel: delivery.tag.channel, value: delivery.tag.value),
+            settlement: SettlementToken(epoch: delivery.tag.epoch, value: delivery.tag.value),
             refusal: delivery.refusal)
     }
 }

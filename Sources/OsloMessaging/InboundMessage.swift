@@ -1,5 +1,4 @@
 package import JSON
-import OrderedCollections
 
 /// The properties of a message that matter to a reader.
 package struct MessageProperties: Sendable, Hashable {
@@ -48,12 +47,10 @@ package struct MessageProperties: Sendable, Hashable {
 /// Names one delivery to the transport it came from. Settling it twice, or after a reconnect, does nothing.
 package struct SettlementToken: Sendable, Hashable {
     package let epoch: UInt64
-    package let channel: UInt16
     package let value: UInt64
 
-    package init(epoch: UInt64, channel: UInt16, value: UInt64) {
+    package init(epoch: UInt64, value: UInt64) {
         self.epoch = epoch
-        self.channel = channel
         self.value = value
     }
 }

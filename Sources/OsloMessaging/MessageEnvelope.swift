@@ -1,6 +1,5 @@
 import Foundation
 package import JSON
-import OrderedCollections
 
 /// oslo.messaging's message envelope, version 2.0: `{"oslo.version": "2.0", "oslo.message": "<JSON text>"}`.
 ///

@@ -2,8 +2,6 @@ import Basics
 import Foundation
 package import JSON
 package import Logging
-import OrderedCollections
-import Synchronization
 
 /// How urgent a notification is; decides its routing key.
 package enum NotificationPriority: String, Sendable, Hashable, CaseIterable {
@@ -50,7 +48,10 @@ package final class Notifier: Sendable {
     private let configuration: Configuration
     private let logger: Logger
     private let pending: (stream: AsyncStream<Pending>, continuation: AsyncStream<Pending>.Continuation)
-    private let counts = Mutex((sent: 0, dropped: 0))
+    /// Notifications the broker confirmed.
+    package let sent = EventCounter("pivotd_notifications", kind: "sent")
+    /// Notifications dropped, because too many waited or the broker did not take them.
+    package let dropped = EventCounter("pivotd_notifications", kind: "dropped")
 
     package init(publisher: any MessagePublisher, configuration: Configuration, logger: Logger) {
         self.publisher = publisher
@@ -58,9 +59,6 @@ package final class Notifier: Sendable {
         self.logger = logger
         pending = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(configuration.capacity))
     }
-
-    package var sent: Int { counts.withLock { $0.sent } }
-    package var dropped: Int { counts.withLock { $0.dropped } }
 
     /// Queues a notification. Secrets in payload and context are masked.
     ///
@@ -94,7 +92,7 @@ package final class Notifier: Sendable {
             do {
                 _ = try await publisher.publish(
                     notification.body, exchange: configuration.exchange, routingKey: notification.routingKey, mandatory: false)
-                counts.withLock { $0.sent += 1 }
+                sent.increment()
                 return
             } catch {
                 if [.lost, .suspected].contains(error.code) { losses += 1 }
@@ -111,10 +109,7 @@ package final class Notifier: Sendable {
     }
 
     private func drop(_ eventType: String, _ reason: String) {
-        let dropped = counts.withLock { counts in
-            counts.dropped += 1
-            return counts.dropped
-        }
+        let dropped = dropped.increment()
         let level: Logger.Level = dropped == 1 || dropped.isMultiple(of: 1000) ? .warning : .debug
         logger.log(
             level: level, "notification dropped",

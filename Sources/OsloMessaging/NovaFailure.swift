@@ -1,5 +1,4 @@
 import JSON
-import OrderedCollections
 
 /// Makes failures that a client rebuilds as nova's exceptions (`nova/exception.py`), with nova's own message texts.
 ///

@@ -1,6 +1,5 @@
 package import JSON
 package import Logging
-import OrderedCollections
 import Synchronization
 
 /// Calls methods of an RPC server, as oslo.messaging's `RPCClient` does.

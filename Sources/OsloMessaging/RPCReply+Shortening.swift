@@ -1,5 +1,4 @@
 import JSON
-import OrderedCollections
 
 extension RPCReply {
     /// The same outcome in fewer bytes, for a broker that refuses the reply for its size; nil when there is nothing to leave out.

@@ -1,5 +1,4 @@
 package import JSON
-import OrderedCollections
 
 /// One reply to a call: the final one or a heartbeat before it.
 ///

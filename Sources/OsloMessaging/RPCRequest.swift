@@ -1,5 +1,4 @@
 package import JSON
-import OrderedCollections
 
 /// One method call or cast as it came over the bus.
 package struct RPCRequest: Sendable, Hashable {

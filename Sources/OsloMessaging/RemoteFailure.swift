@@ -1,5 +1,4 @@
 package import JSON
-import OrderedCollections
 
 /// An exception as it crosses the bus, from which oslo.messaging rebuilds the real Python one.
 ///
@@ -23,7 +22,7 @@ package struct RemoteFailure: Error, Sendable, Hashable, CustomStringConvertible
     /// The same with more keyword arguments.
     package func adding(_ more: JSONObject) -> RemoteFailure {
         RemoteFailure(
-            className: className, module: module, message: message, args: args, kwargs: kwargs.merging(more) { _, new in new })
+            className: className, module: module, message: message, args: args, kwargs: kwargs.merging(more))
     }
 
     /// The failure as JSON value; the traceback stays empty, a daemon's stack is none of the caller's business.

@@ -18,23 +18,28 @@ package final class ReplyPublisher: Sendable {
         /// How long a reply without queue is retried; oslo's `kombu_missing_consumer_retry_timeout`.
         package var retryTimeout: Duration
         package var retryInterval: Duration
-        /// Replies retried at the same time; further ones without queue are given up at once.
-        package var maxRetriedReplies: Int
         /// Makes the failure that stands for an answer the broker takes no message for.
         package var failures: NovaFailure
 
         package init(
-            retryTimeout: Duration = .seconds(60), retryInterval: Duration = .milliseconds(250), maxRetriedReplies: Int = 4096,
+            retryTimeout: Duration = .seconds(60), retryInterval: Duration = .milliseconds(250),
             failures: NovaFailure = NovaFailure()
         ) {
             self.failures = failures
             self.retryTimeout = retryTimeout
             self.retryInterval = retryInterval
-            self.maxRetriedReplies = maxRetriedReplies
         }
     }
 
-    package let counters: RPCCounters
+    /// Final replies the broker confirmed.
+    package let confirmed = EventCounter("pivotd_replies", kind: "confirmed")
+    /// Attempts at a final reply that found no queue.
+    package let returned = EventCounter("pivotd_replies", kind: "returned")
+    /// Final replies given up.
+    package let givenUp = EventCounter("pivotd_replies", kind: "given_up")
+    /// Heartbeats the broker confirmed.
+    package let heartbeats = EventCounter("pivotd_replies", kind: "heartbeat")
+
     private let publisher: any MessagePublisher
     private let configuration: Configuration
     private let logger: Logger
@@ -42,25 +47,21 @@ package final class ReplyPublisher: Sendable {
     private let gate: SendingGate
     private let missingQueues: Mutex<MissingReplyQueues>
 
-    package init(
-        publisher: any MessagePublisher, configuration: Configuration = Configuration(), counters: RPCCounters = RPCCounters(),
-        logger: Logger
-    ) {
+    package init(publisher: any MessagePublisher, configuration: Configuration = Configuration(), logger: Logger) {
         self.publisher = publisher
         self.configuration = configuration
-        self.counters = counters
         self.logger = logger
-        missingQueues = Mutex(MissingReplyQueues(memory: configuration.retryTimeout, maxRetries: configuration.maxRetriedReplies))
+        missingQueues = Mutex(MissingReplyQueues(memory: configuration.retryTimeout))
         let gate = SendingGate()
         self.gate = gate
-        monitor = CallMonitor { address in
+        monitor = CallMonitor { [heartbeats] address in
             let reply = RPCReply(messageID: address.messageID, uniqueID: UniqueID.random(), content: .heartbeat)
             await gate.enter(alone: false)
             defer { gate.leave() }
             do throws(TransportError) {
                 let outcome = try await publisher.publish(reply, body: reply.encoded(), to: address.replyQueue)
                 guard outcome == .confirmed else { return .returned }
-                counters.increment(\.heartbeats)
+                heartbeats.increment()
                 return .delivered
             } catch {
                 logger.debug("heartbeat not sent", metadata: ["msg_id": "\(Echo.cut(address.messageID))", "reason": "\(error)"])
@@ -154,10 +155,10 @@ package final class ReplyPublisher: Sendable {
     ) -> ReplyDelivery.Step {
         guard outcome == .returned else {
             missingQueues.withLock { $0.found(address.replyQueue) }
-            counters.increment(\.repliesConfirmed)
+            confirmed.increment()
             return .done(.confirmed)
         }
-        counters.increment(\.repliesReturned)
+        returned.increment()
         if let missingSince = delivery.missingSince {
             guard missingSince.duration(to: .now) < configuration.retryTimeout else {
                 missingQueues.withLock { $0.gaveUp(address.replyQueue, at: .now) }
@@ -182,7 +183,7 @@ package final class ReplyPublisher: Sendable {
     }
 
     private func giveUp(_ address: ReplyAddress, _ reason: String) -> ReplyOutcome {
-        counters.increment(\.repliesGivenUp)
+        givenUp.increment()
         var metadata = Self.metadata(address)
         metadata["reason"] = "\(Echo.cutWords(of: reason))"
         logger.warning("reply given up", metadata: metadata)
@@ -199,15 +200,13 @@ package final class ReplyPublisher: Sendable {
 /// Mirrors `ObsoleteReplyQueuesCache` of `oslo_messaging/_drivers/amqpdriver.py`; one attempt is still made for each reply.
 private struct MissingReplyQueues {
     private static let maxQueues = 200
+    /// Replies retried at the same time; further ones without queue are given up at once.
+    private static let maxRetries = 4096
     let memory: Duration
-    let maxRetries: Int
     private var gaveUpAt: [String: ContinuousClock.Instant] = [:]
     private var retries = 0
 
-    init(memory: Duration, maxRetries: Int) {
-        self.memory = memory
-        self.maxRetries = maxRetries
-    }
+    init(memory: Duration) { self.memory = memory }
 
     mutating func found(_ queue: String) {
         if !gaveUpAt.isEmpty { gaveUpAt[queue] = nil }
@@ -226,7 +225,7 @@ private struct MissingReplyQueues {
     /// Nil when the reply may be retried, else why not.
     mutating func beginRetries(_ queue: String, at now: ContinuousClock.Instant) -> String? {
         if let since = gaveUpAt[queue], since.duration(to: now) < memory { return "its queue is gone" }
-        guard retries < maxRetries else { return "\(maxRetries) other replies wait for their queues already" }
+        guard retries < Self.maxRetries else { return "\(Self.maxRetries) other replies wait for their queues already" }
         retries += 1
         return nil
     }

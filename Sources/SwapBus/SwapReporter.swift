@@ -2,7 +2,6 @@ import JSON
 package import Logging
 import Metrics
 import Observability
-import OrderedCollections
 package import OsloMessaging
 import Synchronization
 package import VolumeSwap
@@ -95,7 +94,7 @@ package final class SwapReporter: SwapObserver {
             "state": .string(state),
         ]
         if let plan { payload["strategy"] = .string(plan.strategy.rawValue) }
-        payload.merge(extra) { _, new in new }
+        payload.merge(extra)
         notifier.emit(
             eventType: "volume_swap.\(event)", priority: event == "error" ? .error : .info, payload: .object(payload),
             context: record.context)

@@ -1,6 +1,5 @@
 import ArgumentParser
 import JSON
-import OrderedCollections
 
 /// `pivotd abort`: ends a swap that has not pivoted.
 struct AbortCommand: AsyncParsableCommand {

@@ -1,6 +1,5 @@
 import ArgumentParser
 import JSON
-import OrderedCollections
 
 /// `pivotd bandwidth`: changes the speed of a copy that runs.
 struct BandwidthCommand: AsyncParsableCommand {

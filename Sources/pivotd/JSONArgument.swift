@@ -1,7 +1,6 @@
 import ArgumentParser
 import Foundation
 import JSON
-import OrderedCollections
 
 /// Values that come as JSON on the command line, or from a file.
 enum JSONArgument {

@@ -1,6 +1,5 @@
 import ArgumentParser
 import JSON
-import OrderedCollections
 
 /// How long a question to the worker may take.
 struct ReplyOptions: ParsableArguments {

@@ -1,6 +1,5 @@
 import ArgumentParser
 import JSON
-import OrderedCollections
 
 /// `pivotd status`: shows tasks.
 struct StatusCommand: AsyncParsableCommand {

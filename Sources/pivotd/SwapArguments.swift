@@ -1,6 +1,5 @@
 import ArgumentParser
 import JSON
-import OrderedCollections
 
 /// What a swap is asked for with, as `swap_volume` takes it.
 struct SwapArguments: ParsableArguments {

@@ -1,6 +1,5 @@
 import ArgumentParser
 import JSON
-import OrderedCollections
 import OsloMessaging
 import UnixSignals
 import VolumeSwap

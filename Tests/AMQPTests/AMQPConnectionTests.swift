@@ -8,11 +8,11 @@ import Testing
 
     /// Port 1 of this host refuses connections.
     private func connection(backoff: Duration = .seconds(60)) -> AMQPConnection {
-        AMQPConnection(
-            configuration: AMQPConfiguration(
-                endpoints: [AMQPEndpoint(host: "127.0.0.1", port: 1)],
-                credentials: AMQPCredentials(username: "user", password: "secret"), initialBackoff: backoff, maxBackoff: backoff),
-            logger: logger)
+        var configuration = AMQPConfiguration(
+            endpoints: [AMQPEndpoint(host: "127.0.0.1", port: 1)],
+            credentials: AMQPCredentials(username: "user", password: "secret"))
+        (configuration.initialBackoff, configuration.maxBackoff) = (backoff, backoff)
+        return AMQPConnection(configuration: configuration, logger: logger)
     }
 
     @Test func credentialsDoNotPrint() {
@@ -36,7 +36,7 @@ import Testing
         await #expect(throws: AMQPError.self) { try await connection.declare(AMQPTopology()) }
         await connection.startConsuming()
         await connection.stopConsuming()
-        let isAcknowledged = await connection.acknowledge(DeliveryTag(epoch: 0, channel: 1, value: 1))
+        let isAcknowledged = await connection.acknowledge(DeliveryTag(epoch: 0, value: 1))
         #expect(!isAcknowledged)
         #expect(!connection.isConnected && !connection.isConsuming && !connection.isBlocked)
     }

@@ -3,7 +3,7 @@ import Testing
 @testable import AMQP
 
 @Suite struct SettlementLedgerTests {
-    private func tag(_ value: UInt64, epoch: UInt64 = 1) -> DeliveryTag { DeliveryTag(epoch: epoch, channel: 1, value: value) }
+    private func tag(_ value: UInt64, epoch: UInt64 = 1) -> DeliveryTag { DeliveryTag(epoch: epoch, value: value) }
 
     private func ledger(_ values: ClosedRange<UInt64>) -> SettlementLedger {
         var ledger = SettlementLedger()

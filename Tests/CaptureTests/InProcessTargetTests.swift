@@ -1,7 +1,6 @@
 import Foundation
 import JSON
 import Logging
-import OrderedCollections
 import OsloMessaging
 import Synchronization
 import Testing

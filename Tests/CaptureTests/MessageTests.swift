@@ -1,6 +1,5 @@
 import Foundation
 import JSON
-import OrderedCollections
 import OsloMessaging
 import Testing
 
@@ -12,7 +11,7 @@ import Testing
             "method": .string(method), "args": .object(args), "_msg_id": "m1", "_reply_q": "reply_1", "_unique_id": "u1",
             "_context_request_id": "req-1", "_context_auth_token": "s3cret",
         ]
-        inner.merge(more) { _, new in new }
+        inner.merge(more)
         return CaptureLine(
             capturedAt: Date(timeIntervalSince1970: 1_795_395_522), exchange: "openstack", routingKey: "pivotd.h",
             body: .init(MessageEnvelope.wrap(inner)))

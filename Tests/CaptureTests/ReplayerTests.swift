@@ -1,6 +1,5 @@
 import Foundation
 import JSON
-import OrderedCollections
 import OsloMessaging
 import Synchronization
 import Testing
@@ -86,7 +85,7 @@ import Testing
             (["state": "queued", "strategy": nil, "result": nil], false),
         ] as [(JSONObject, Bool)])
     func whatBecameOfASwapIsCompared(changes: JSONObject, isDifferent: Bool) async throws {
-        let now = Self.ended.merging(changes) { $1 }
+        let now = Self.ended.merging(changes)
         let (summary, differences) = try await Self.replay(
             [Self.question(1, now), Self.reply("m1", .object(Self.ended))], Echo())
         #expect(summary.compared == 1)

@@ -1,6 +1,5 @@
 import Foundation
 import JSON
-import OrderedCollections
 import Settings
 import Synchronization
 import Testing

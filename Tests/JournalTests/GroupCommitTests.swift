@@ -1,6 +1,5 @@
 import Foundation
 import JSON
-import OrderedCollections
 import Testing
 import VolumeSwap
 

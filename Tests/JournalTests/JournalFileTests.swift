@@ -1,7 +1,6 @@
 import Foundation
 import GRDB
 import JSON
-import OrderedCollections
 import Synchronization
 import Testing
 import VolumeSwap

@@ -1,6 +1,5 @@
 import JSON
 import Logging
-import OrderedCollections
 import OsloMessaging
 import Synchronization
 import Testing
@@ -53,7 +52,7 @@ import Testing
     @Test func aRequestExpiresWhenNobodyWaitsForItAnyMore() async throws {
         let sent = Mutex<[Int?]>([])
         let transport = InProcessTransport(onPublish: { message in
-            sent.withLock { $0.append(message.expiration.flatMap { Int($0) }) }
+            sent.withLock { $0.append(message.properties.expiration.flatMap { Int($0) }) }
             return .returned
         })
         let client = RPCClient(

@@ -1,5 +1,4 @@
 import JSON
-import OrderedCollections
 import Synchronization
 import Testing
 
@@ -15,7 +14,7 @@ import Testing
                     .reply(.result(["ok": true]), messageID: "m"), .settled(1, .acknowledged),
                 ])
         }
-        #expect(harness.server.counters.snapshot.repliesConfirmed == 1)
+        #expect(harness.replies.confirmed.count == 1)
     }
 
     @Test func aCastGetsNoReply() async throws {
@@ -45,8 +44,8 @@ import Testing
             harness.transport.deliver(ServerHarness.body(id: "n"))
             _ = await harness.events(count: 5)
         }
-        #expect(harness.server.counters.snapshot.rejected == 2)
-        #expect(harness.server.counters.snapshot.decoded == 1)
+        #expect(harness.server.rejected.count == 2)
+        #expect(harness.server.decoded.count == 1)
     }
 
     @Test func aStoredRequestIsAcknowledgedWithoutReply() async throws {
@@ -165,7 +164,7 @@ import Testing
             #expect(
                 await harness.events(count: 2) == [.settled(1, .acknowledged), .reply(.result(1), messageID: "m")])
         }
-        #expect(harness.server.counters.snapshot.repliesReturned == 3)
+        #expect(harness.replies.returned.count == 3)
     }
 
     @Test func aReplyWhoseCallerIsGoneIsGivenUp() async throws {
@@ -176,15 +175,15 @@ import Testing
             Issue.record("\(outcome)")
             return
         }
-        let attempts = harness.server.counters.snapshot.repliesReturned
+        let attempts = harness.replies.returned.count
         #expect(attempts > 1)
         // The queue is known as gone now: one attempt, no more waiting.
         guard case .gaveUp = await harness.replies.send(result: .success(1), to: address, uniqueID: "u") else {
             Issue.record("not given up")
             return
         }
-        #expect(harness.server.counters.snapshot.repliesReturned == attempts + 1)
-        #expect(harness.server.counters.snapshot.repliesGivenUp == 2)
+        #expect(harness.replies.returned.count == attempts + 1)
+        #expect(harness.replies.givenUp.count == 2)
     }
 
     @Test func aLostBrokerIsWaitedFor() async throws {
@@ -230,7 +229,7 @@ import Testing
             try await Task.sleep(for: .milliseconds(1200))
             #expect(harness.events == events)
         }
-        #expect(harness.server.counters.snapshot.heartbeats == harness.events.count - 2)
+        #expect(harness.replies.heartbeats.count == harness.events.count - 2)
     }
 
     @Test func heartbeatsEndWhenTheirQueueIsNotThere() async throws {
@@ -264,7 +263,7 @@ import Testing
         }
         try await harness.run {
             harness.transport.deliver(ServerHarness.body(id: "m"))
-            #expect(await eventually { harness.server.counters.snapshot.decoded == 1 })
+            #expect(await eventually { harness.server.decoded.count == 1 })
             async let drained: Void = harness.server.drain()
             #expect(await eventually { harness.server.state == .draining })
             harness.transport.deliver(ServerHarness.body(id: "n"))

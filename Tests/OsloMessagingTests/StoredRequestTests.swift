@@ -81,7 +81,7 @@ import Testing
             _ = await harness.events(count: 13)
         }
         #expect(disk.received == ["0", "1", "2", "3"] + (0..<10).map(String.init) + ["0"])
-        #expect(harness.server.counters.snapshot.requeued == 0)
+        #expect(harness.server.requeued.count == 0)
     }
 
     @Test func requestsThatComeBackInAnyOrderAreInThatOfTheirArrival() async throws {
@@ -90,7 +90,7 @@ import Testing
         func entry(_ id: String) throws -> Backlog.Entry {
             let message = InboundMessage(
                 body: ServerHarness.body("store", id: id), properties: .oslo, exchange: "", routingKey: "", redelivered: false,
-                settlement: SettlementToken(epoch: id == "old" ? 1 : 2, channel: 1, value: 1))
+                settlement: SettlementToken(epoch: id == "old" ? 1 : 2, value: 1))
             return Backlog.Entry(message: message, request: try message.request(), heartbeats: nil)
         }
         var passed: [Backlog.Entry] = []
@@ -130,7 +130,7 @@ import Testing
             _ = await harness.events(count: 6)
         }
         #expect(disk.received.suffix(6) == (0..<6).map(String.init)[...])
-        #expect(harness.server.counters.snapshot.stored == 6)
+        #expect(harness.server.storedCount == 6)
     }
 
     @Test func aDrainedServerDoesNotGoOnAgain() async throws {
@@ -186,7 +186,7 @@ import Testing
             deliver(1, to: harness)
             let token = harness.transport.deliver(ServerHarness.body("store", id: "stale"))
             harness.transport.deliver(ServerHarness.body("store", id: "last"))
-            #expect(await eventually { harness.server.counters.snapshot.decoded == 3 })
+            #expect(await eventually { harness.server.decoded.count == 3 })
             await harness.transport.requeue(token)
             disk.thaw()
             _ = await harness.events(count: 3)
@@ -199,7 +199,7 @@ import Testing
         let harness = harness(disk, limit: 1)
         try await harness.run {
             deliver(3, to: harness)
-            #expect(await eventually { harness.server.counters.snapshot.decoded == 3 })
+            #expect(await eventually { harness.server.decoded.count == 3 })
             async let drained: Void = harness.server.drain()
             #expect(await harness.events(count: 1) == [.settled(3, .requeued)])
             disk.thaw()

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 CORE = Path(__file__).parents[2] / "Sources/VolumeSwap"
-FOLDERS = ["Service", "Swap", "Journal", "Volumes", "Hypervisor", "Request", "Domain", "Common"]
+FOLDERS = ["Service", "Swap", "Journal", "Request", "Volumes", "Hypervisor", "Domain", "Common"]
 """From the top to the bottom."""
 
 TYPE = re.compile(r"^(?:package )?(?:final |indirect )?(?:class|struct|enum|protocol|typealias) ([A-Z]\w+)", re.MULTILINE)

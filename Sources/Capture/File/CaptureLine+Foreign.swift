@@ -1,7 +1,6 @@
 import Basics
 import Foundation
 package import JSON
-import OrderedCollections
 import OsloMessaging
 
 /// Who wrote a line.

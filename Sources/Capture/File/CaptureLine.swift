@@ -1,7 +1,6 @@
 import Basics
 package import Foundation
 package import JSON
-import OrderedCollections
 package import OsloMessaging
 
 /// One captured message: a line of a capture file.

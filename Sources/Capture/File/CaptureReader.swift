@@ -1,6 +1,5 @@
 import Foundation
 import JSON
-import OrderedCollections
 
 /// Where in a capture file a message stands.
 package struct CaptureLocation: Sendable, Hashable, CustomStringConvertible {

@@ -1,5 +1,4 @@
 package import JSON
-import OrderedCollections
 package import OsloMessaging
 
 /// What a captured message is, with its envelope opened.

@@ -1,6 +1,5 @@
 import Foundation
 package import JSON
-import OrderedCollections
 import OsloMessaging
 import Synchronization
 

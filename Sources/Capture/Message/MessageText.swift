@@ -1,7 +1,6 @@
 import Basics
 import Foundation
 package import JSON
-import OrderedCollections
 import OsloMessaging
 
 /// Captured messages for people, a block each; secrets are masked.

@@ -1,5 +1,4 @@
 import JSON
-import OrderedCollections
 import OsloMessaging
 
 /// Replaces every password, key and token by `***` in the properties and bodies of captured messages, which can still be replayed.

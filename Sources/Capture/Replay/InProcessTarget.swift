@@ -1,5 +1,4 @@
 import JSON
-import OrderedCollections
 package import OsloMessaging
 import Synchronization
 

@@ -1,5 +1,4 @@
 import JSON
-import OrderedCollections
 package import OsloMessaging
 import Synchronization
 
@@ -100,7 +99,9 @@ package final class PublishTarget: ReplayTarget {
         properties.userID = nil
         properties.replyTo = nil
         // RabbitMQ would send copies to the recorded keys.
-        properties.headers.removeAll { ["cc", "bcc"].contains($0.key.lowercased()) }
+        for (key, _) in properties.headers where ["cc", "bcc"].contains(key.lowercased()) {
+            properties.headers.removeValue(forKey: key)
+        }
         return properties
     }
 

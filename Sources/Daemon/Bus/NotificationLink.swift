@@ -41,7 +41,7 @@ final class NotificationLink: Sendable {
     var problem: String? {
         if let problem = state.withLock({ $0.problem }) { return problem }
         if !connection.isConnected { return "not connected" }
-        return notifier.dropped == 0 ? nil : "\(notifier.dropped) dropped since the start"
+        return notifier.dropped.count == 0 ? nil : "\(notifier.dropped.count) dropped since the start"
     }
 
     /// Sends until ``close()`` or cancellation.

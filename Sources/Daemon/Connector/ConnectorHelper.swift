@@ -1,6 +1,5 @@
 import JSON
 package import Logging
-import OrderedCollections
 import Subprocess
 import SystemPackage
 package import VolumeSwap

@@ -1,6 +1,5 @@
 import Foundation
 import JSON
-import OrderedCollections
 import VolumeSwap
 
 /// What a connector helper wrote, fit for a log line and a failure.

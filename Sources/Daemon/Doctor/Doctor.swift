@@ -1,6 +1,5 @@
 package import JSON
 import Logging
-import OrderedCollections
 package import Settings
 
 /// Checks what the worker needs, without changing anything: the host, libvirt, QEMU, the broker and its queues; and asks a worker

@@ -1,5 +1,4 @@
 package import JSON
-import OrderedCollections
 
 /// What one check of ``Doctor`` found.
 package struct Finding: Sendable, Hashable {

@@ -64,7 +64,8 @@ package struct ReplayWorker: Sendable {
         var settings = choice.settings(configuration)
         if choice.isInstant { settings.maxConcurrentSwaps = max(settings.maxConcurrentSwaps, Self.instantSwaps) }
         let service = choice.service(
-            settings, progressInterval: configuration.daemon.progressInterval, journal: journal, replies: replies,
+            settings, hooks: choice.hooks, progressInterval: configuration.daemon.progressInterval, journal: journal,
+            replies: replies,
             failures: failures, logger: logger)
         let endpoint = SwapEndpoint(service: service, failures: failures) {}
         let server = RPCServer(

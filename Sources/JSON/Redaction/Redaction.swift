@@ -1,5 +1,3 @@
-import OrderedCollections
-
 extension JSONValue {
     /// What stands in the place of a secret.
     package static let redactionMark = "***"
@@ -43,17 +41,17 @@ package struct Redaction {
         // {"name": "auth_password", "value": …}, and of JSON Patch {"path": "/data/auth_password", "value": …}
         let isPair = (2...6).contains(members.count) && members.values.contains(where: Self.isSecretName)
         var result: JSONObject?
-        for (index, member) in members.elements.enumerated() {
+        for member in members {
             let isValue = isPair && Self.valueKeys.contains(member.key.lowercased())
             let isSecret = isValue || SecretName.isSecretMember(member.key.utf8.span)
             let learns = isValue || SecretName.isSecret(member.key)
             let value = isSecret ? mask(member.value, learns: learns) : masked(member.value, depth: depth - 1)
-            if let value { result = result ?? members; result?.values[index] = value }
+            if let value { result = result ?? members; result?[member.key] = value }
         }
         let keys = members.keys.map { masked(prose: $0) }
         guard keys.contains(where: { $0 != nil }) else { return result }
         let clean = zip(keys, result ?? members).map { ($0 ?? $1.key, $1.value) }
-        return JSONObject(clean, uniquingKeysWith: { $1 })
+        return JSONObject(clean)
     }
 
     private mutating func masked(_ elements: [JSONValue], depth: Int) -> [JSONValue]? {

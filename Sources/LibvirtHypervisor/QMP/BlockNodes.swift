@@ -1,5 +1,4 @@
 import JSON
-import OrderedCollections
 import VolumeSwap
 
 /// QEMU's block nodes: the answer to `query-named-block-nodes`.
@@ -33,7 +32,7 @@ struct BlockNodes: Sendable {
             "driver": "raw", "node-name": .string(name), "file": .string(storage), "read-only": raw["ro"] ?? false,
             "cache": Self.cache(raw), "detect-zeroes": raw["detect_zeroes"] ?? "off",
         ]
-        for (key, value) in changes { options[key] = value }
+        options.merge(changes)
         return QMPCommand("blockdev-reopen", ["options": [.object(options)]])
     }
 

@@ -1,6 +1,5 @@
 import JSON
 import Libvirt
-import OrderedCollections
 package import VolumeSwap
 
 extension LibvirtHypervisor {

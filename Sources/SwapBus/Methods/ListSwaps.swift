@@ -1,5 +1,4 @@
 import JSON
-import OrderedCollections
 import OsloMessaging
 import VolumeSwap
 
@@ -19,18 +18,13 @@ extension SwapQuery {
     init(args: JSONObject) throws(SwapFailure) {
         self.init()
         if let instance = args["instance"], !instance.isNull { instanceKey = try InstanceReference(json: instance).key }
-        if let value = args["states"], !value.isNull {
-            let texts = (value.arrayValue ?? [value]).map(\.stringValue)
+        if let argument = Argument(args, "states") {
+            let texts = (argument.value.arrayValue ?? [argument.value]).map(\.stringValue)
             guard texts.allSatisfy({ $0.map(SwapPhase.publicStates.contains) ?? false }) else {
-                throw .invalidInput("states: must be among \(SwapPhase.publicStates.joined(separator: ", "))")
+                throw argument.invalid("must be among \(SwapPhase.publicStates.joined(separator: ", "))")
             }
             states = Set(texts.compactMap { $0 })
         }
-        if let value = args["limit"], !value.isNull {
-            guard let number = value.wholeValue, (1...10_000).contains(number) else {
-                throw .invalidInput("limit: must be an integer from 1 to 10000")
-            }
-            limit = Int(number)
-        }
+        if let argument = Argument(args, "limit") { limit = Int(try argument.integer(1...10_000)) }
     }
 }

@@ -1,5 +1,4 @@
 import JSON
-import OrderedCollections
 import OsloMessaging
 import VolumeSwap
 
@@ -11,10 +10,10 @@ struct SetBandwidth: SwapMethod {
 
     init(args: JSONObject) throws(SwapFailure) {
         selector = try SwapSelector(args: args)
-        guard let value = args["bandwidth_mib_s"]?.wholeValue, (0...(1 << 32)).contains(value) else {
-            throw .invalidInput("bandwidth_mib_s: must be an integer number of MiB/s, 0 for no limit")
+        guard let limit = Argument(args, "bandwidth_mib_s") else {
+            throw .invalidInput("bandwidth_mib_s: missing; it is a number of MiB/s, 0 for no limit")
         }
-        mibS = value
+        mibS = try limit.integer(0...(1 << 32))
     }
 
     func call(_ service: SwapService, _ failures: NovaFailure) async throws -> JSONValue {

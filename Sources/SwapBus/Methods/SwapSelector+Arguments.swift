@@ -1,5 +1,4 @@
 import JSON
-import OrderedCollections
 import VolumeSwap
 
 extension SwapSelector {
@@ -7,9 +6,8 @@ extension SwapSelector {
     ///
     /// - Throws: ``SwapFailure`` of kind `invalidInput`.
     init(args: JSONObject) throws(SwapFailure) {
-        if let value = args["task_id"], !value.isNull {
-            guard let text = value.stringValue else { throw .invalidInput("task_id: must be a string") }
-            self = .task(TaskID(text))
+        if let task = Argument(args, "task_id") {
+            self = .task(TaskID(try task.string()))
             return
         }
         guard args["instance"] != nil else {

@@ -9,12 +9,6 @@ package enum VolumeLocation: Sendable, Hashable, Codable, CustomStringConvertibl
     /// A source kind that pivotd does not swap to, such as `volume` or `dir`; the text names it.
     case other(String)
 
-    /// Whether QEMU can break off its connection to the volume (`yank`).
-    package var canBeCutOff: Bool {
-        guard case .network(let network) = self else { return false }
-        return network.transport == "nbd"
-    }
-
     /// The host path, where there is one.
     package var path: String? {
         switch self {
@@ -69,25 +63,6 @@ package struct NetworkLocation: Sendable, Hashable, Codable, CustomStringConvert
             return host.port.map { "\(name):\($0)" } ?? name
         }
         return "\(transport)://\(place.joined(separator: ","))/\(name)"
-    }
-
-    /// Whether protocol and name agree and a host is common to both, by their texts; a list without hosts says nothing.
-    ///
-    /// This is strict, for a volume that must be the one described; ``VolumeIdentity`` is generous.
-    package func isSame(as other: NetworkLocation) -> Bool {
-        guard hasSameName(as: other) else { return false }
-        guard !hosts.isEmpty, !other.hosts.isEmpty else { return true }
-        let others = other.hosts.map { Self.normalized($0, transport) }
-        return hosts.contains { others.contains(Self.normalized($0, transport)) }
-    }
-
-    func hasSameName(as other: NetworkLocation) -> Bool {
-        transport == other.transport && name.hasSameBytes(as: other.name)
-    }
-
-    private static func normalized(_ host: Host, _ transport: String) -> Host {
-        let standard = ["rbd": 6789, "iscsi": 3260, "nbd": 10809][transport]
-        return Host(name: plainHost(host.name), port: host.port ?? standard)
     }
 
     /// One spelling for the names of this host that need nobody to resolve them.

@@ -6,9 +6,6 @@ package protocol Hypervisor: Sendable {
     /// `libvirt` or `dry-run`: said in every result.
     var kind: String { get }
 
-    /// Hears of a request before it is prepared: a hypervisor made of nothing makes its domain up.
-    func expect(_ request: SwapRequest)
-
     /// Returns when calls can be made: at once, or after the connection came back.
     func waitUntilConnected() async
 
@@ -118,7 +115,6 @@ extension Hypervisor {
         }
     }
 
-    package func expect(_ request: SwapRequest) {}
     package func isAutostarted(_ domain: DomainIdentity) async throws(HypervisorError) -> Bool { false }
     package func setAutostart(_ domain: DomainIdentity) async throws(HypervisorError) {}
     package func unmapZeroes(_ domain: DomainIdentity, disk: String, sliceBytes: Int64?) async throws(HypervisorError) {}

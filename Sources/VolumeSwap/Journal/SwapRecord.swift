@@ -1,6 +1,5 @@
 package import Foundation
 package import JSON
-import OrderedCollections
 
 /// How a task ended: its one outcome.
 package enum SwapOutcome: Sendable, Hashable {

@@ -1,5 +1,4 @@
 package import JSON
-import OrderedCollections
 
 extension SwapRequest {
     /// Reads the arguments of a task that is under way since before a restart.

@@ -1,5 +1,4 @@
 package import JSON
-import OrderedCollections
 
 /// What a swap reports that has succeeded.
 ///

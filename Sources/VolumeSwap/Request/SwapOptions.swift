@@ -1,5 +1,4 @@
 package import JSON
-import OrderedCollections
 
 /// The `options` argument of `swap_volume`, laid over the worker's defaults.
 package struct SwapOptions: Sendable, Hashable, Codable {
@@ -30,15 +29,16 @@ package struct SwapOptions: Sendable, Hashable, Codable {
         guard let json, !json.isNull else { return }
         guard let object = json.objectValue else { throw .invalidInput("options: must be an object") }
         for (key, value) in object {
+            let option = Argument(value: value, key, in: "options.")
             switch key {
-            case "strategy": strategy = try Self.strategy(value)
-            case "bandwidth_mib_s": bandwidthMiBs = try Self.integer(value, key, 0...(1 << 32))
-            case "granularity_kib": granularityKiB = try Self.granularity(value)
-            case "buffer_mib": bufferMiB = try Self.integer(value, key, 0...4095)
-            case "synchronous_writes": synchronousWrites = try Self.bool(value, key)
-            case "timeout_s": timeoutS = try Self.seconds(value, key)
-            case "stall_timeout_s": stallTimeoutS = try Self.seconds(value, key)
-            case "detect_zeroes": detectZeroes = try Self.bool(value, key)
+            case "strategy": strategy = try Self.strategy(option)
+            case "bandwidth_mib_s": bandwidthMiBs = try option.integer(0...(1 << 32))
+            case "granularity_kib": granularityKiB = try Self.granularity(option)
+            case "buffer_mib": bufferMiB = try option.integer(0...4095)
+            case "synchronous_writes": synchronousWrites = try option.bool()
+            case "timeout_s": timeoutS = try option.seconds()
+            case "stall_timeout_s": stallTimeoutS = try option.seconds()
+            case "detect_zeroes": detectZeroes = try option.bool()
             default:
                 throw .invalidInput(
                     "options: unknown option '\(key.prefix(80))'; known are strategy, bandwidth_mib_s, granularity_kib, buffer_mib, "
@@ -55,44 +55,16 @@ package struct SwapOptions: Sendable, Hashable, Codable {
     /// True when an option is asked for that only `virDomainBlockCopy` can express.
     package var needsBlockCopy: Bool { granularityKiB != 0 || bufferMiB != 0 || synchronousWrites || detectZeroes }
 
-    private static func strategy(_ value: JSONValue) throws(SwapFailure) -> SwapStrategy? {
-        guard let text = value.stringValue, text == "auto" || SwapStrategy(rawValue: text) != nil else {
-            throw .invalidInput("options.strategy: must be auto, rebase or copy")
+    private static func strategy(_ option: Argument) throws(SwapFailure) -> SwapStrategy? {
+        guard let text = option.value.stringValue, text == "auto" || SwapStrategy(rawValue: text) != nil else {
+            throw option.invalid("must be auto, rebase or copy")
         }
         return SwapStrategy(rawValue: text)
     }
 
-    private static func granularity(_ value: JSONValue) throws(SwapFailure) -> Int64 {
-        let number = try integer(value, "granularity_kib", 0...65536)
-        guard number & (number - 1) == 0 || number == 0 else {
-            throw .invalidInput("options.granularity_kib: \(number) is not a power of two")
-        }
+    private static func granularity(_ option: Argument) throws(SwapFailure) -> Int64 {
+        let number = try option.integer(0...65536)
+        guard number & (number - 1) == 0 || number == 0 else { throw option.invalid("\(number) is not a power of two") }
         return number
-    }
-
-    static func integer(_ value: JSONValue, _ key: String, _ range: ClosedRange<Int64>, in parent: String = "options.")
-        throws(SwapFailure) -> Int64
-    {
-        guard let number = value.wholeValue else { throw .invalidInput("\(parent)\(key): must be an integer") }
-        guard range.contains(number) else {
-            throw .invalidInput(
-                "\(parent)\(key): \(number) is out of range, \(range.lowerBound) to \(range.upperBound) is allowed")
-        }
-        return number
-    }
-
-    private static func seconds(_ value: JSONValue, _ key: String) throws(SwapFailure) -> Double {
-        guard let number = value.doubleValue, number.isFinite else {
-            throw .invalidInput("options.\(key): must be a number of seconds")
-        }
-        guard (0...31_536_000).contains(number) else {
-            throw .invalidInput("options.\(key): \(number) is out of range, 0 to 31536000 seconds are allowed")
-        }
-        return number
-    }
-
-    private static func bool(_ value: JSONValue, _ key: String) throws(SwapFailure) -> Bool {
-        guard let flag = value.boolValue else { throw .invalidInput("options.\(key): must be true or false") }
-        return flag
     }
 }

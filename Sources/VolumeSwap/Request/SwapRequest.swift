@@ -1,5 +1,4 @@
 package import JSON
-import OrderedCollections
 
 /// The arguments of one `swap_volume` call, checked for shape and range.
 package struct SwapRequest: Sendable {
@@ -35,12 +34,9 @@ package struct SwapRequest: Sendable {
         oldConnection = try ConnectionInfo(json: args["old_connection_info"], argument: "old_connection_info")
         newConnection = try ConnectionInfo(json: args["new_connection_info"], argument: "new_connection_info")
         disk = try Self.disk(mountpoint: args["mountpoint"])
-        resizeToGiB = 0
-        if let value = args["resize_to"], !value.isNull {
-            resizeToGiB = try SwapOptions.integer(value, "resize_to", 0...(1 << 32), in: "")
-        }
-        oldVolumeID = try Self.optionalText(args["old_volume_id"], "old_volume_id")
-        newVolumeID = try Self.optionalText(args["new_volume_id"], "new_volume_id")
+        resizeToGiB = try Argument(args, "resize_to")?.integer(0...(1 << 32)) ?? 0
+        oldVolumeID = try Argument(args, "old_volume_id")?.string(limit: 255)
+        newVolumeID = try Argument(args, "new_volume_id")?.string(limit: 255)
         options = try SwapOptions(json: args["options"], defaults: defaults)
     }
 
@@ -57,25 +53,5 @@ package struct SwapRequest: Sendable {
             throw .invalidInput("mountpoint: '\(text.prefix(80))' is not a disk name such as /dev/vdb")
         }
         return name
-    }
-
-    /// A text that may be absent or null.
-    static func text(_ value: JSONValue?, _ name: String) throws(SwapFailure) -> String? {
-        guard let value, !value.isNull else { return nil }
-        guard let text = value.stringValue else { throw .invalidInput("\(name) must be a text") }
-        return text
-    }
-
-    private static func optionalText(_ value: JSONValue?, _ key: String) throws(SwapFailure) -> String? {
-        guard let text = try text(value, "\(key):") else { return nil }
-        try checkLength(text, key, limit: 255)
-        return text
-    }
-
-    /// - Parameter limit: characters, as JSON Schema counts them: code points.
-    static func checkLength(_ text: String, _ name: @autoclosure () -> String, limit: Int) throws(SwapFailure) {
-        guard text.utf8.count <= limit || text.unicodeScalars.count <= limit else {
-            throw .invalidInput("\(name()): is longer than \(limit) characters")
-        }
     }
 }

@@ -89,7 +89,7 @@ extension SwapService {
         do {
             switch try await environment.journal.accept(record) {
             case .new:
-                await environment.settings.onPhase(.accepted)
+                await environment.hooks.onPhase(.accepted)
                 enqueue(record, ticket, .fresh)
                 return .accepted
             case .duplicate(let known):

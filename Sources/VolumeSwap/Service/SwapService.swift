@@ -1,7 +1,6 @@
 import Foundation
 import JSON
 import Logging
-import OrderedCollections
 import Synchronization
 
 /// Takes swaps in, runs them one at a time for each instance, keeps the journal, hands outcomes out.
@@ -198,7 +197,7 @@ package final class SwapService: Sendable {
             try await environment.journal.finish(finished.id, told, at: finished.finishedAt ?? environment.clock.date)
         }
         environment.reservations.release(record.id)
-        await environment.settings.onPhase(outcome.phase)
+        await environment.hooks.onPhase(outcome.phase)
         if early.failure == nil {
             instanceQueue.runAside { [self] in await handOut(finished, told) }
             return

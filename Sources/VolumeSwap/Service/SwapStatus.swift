@@ -1,5 +1,3 @@
-import OrderedCollections
-
 /// A task as it stands.
 package struct SwapStatus: Sendable {
     package let record: SwapRecord

@@ -51,7 +51,7 @@ struct CopyEnder {
     /// such a copy where it can (its own, over a socket that it can break); else the cancel waits until the new volume takes something.
     private mutating func cancel(_ sight: DiskSight) async {
         if askedAt == nil { askedAt = steps.clock.now }
-        if !endsForeign, forcedAt == nil, plan.destination.location.canBeCutOff { await drop() }
+        if !endsForeign, forcedAt == nil, plan.destination.location.canBeYanked { await drop() }
         guard await canBeCancelled(sight) else {
             return steps.note(
                 "the new volume takes nothing: the copy is cancelled once it does, for now that would stop the guest")

@@ -29,10 +29,10 @@ struct InUseCheck: Sendable {
         return try await finding.doubts + checkWriters(plan, uses, own)
     }
 
-    /// A volume without a known place: by its ids, and by its targets where it is iSCSI's. Asked before a connector attaches it.
+    /// A volume without a known place: by its ids, and by the names that its driver knows. Asked before a connector attaches it.
     func checkUnattached(_ domain: DomainIdentity, disk: String) async throws {
         let uses = VolumeUses(hypervisor: hypervisor, domains: try await all(nil))
-        let identity = VolumeIdentity(targetsOf: request.newConnection)
+        let identity = request.newConnection.driver.identity(of: request.newConnection)
         let own = VolumeUses.Exemption(domain: domain.uuid, disk: disk)
         guard let use = await uses.find(identity, at: nil, ids: request.newVolumeIDs, except: own).use else { return }
         let id = request.newVolumeIDs.first.map { " \($0)" } ?? ""

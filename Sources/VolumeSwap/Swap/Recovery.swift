@@ -55,10 +55,10 @@ package enum Recovery {
             }
         case .pivotedUnnoticed where [.accepted, .preparing, .undefining, .starting].contains(phase):
             // The pivot was none of this task's copy.
-            .rollBack(plan.failure ?? failure(plan, DiskInspector.adviceOnUnnoticedPivot, .hypervisorRefused).keepingBoth)
+            .rollBack(plan.failure ?? plan.failure(DiskInspector.adviceOnUnnoticedPivot, .hypervisorRefused).keepingBoth)
         case .pivotedUnnoticed:
             .mirrorBack(
-                plan.failure ?? failure(plan, "the pivot was cut off while pivotd was not running", .hypervisorRefused))
+                plan.failure ?? plan.failure("the pivot was cut off while pivotd was not running", .hypervisorRefused))
         case .unnamedCopy where phase != .rollingBack: .restart
         case .unnamedCopy: rollBack(plan, "the swap was being rolled back", .internal)
         case .onOld, .onOldUnverified:
@@ -77,7 +77,7 @@ package enum Recovery {
     }
 
     private static func copyEnded(_ plan: SwapPlan, isInDoubt: Bool) -> RecoveryDecision {
-        let ended = failure(plan, "the copy ended while pivotd was not running", .hypervisorRefused)
+        let ended = plan.failure("the copy ended while pivotd was not running", .hypervisorRefused)
         return .rollBack(plan.failure ?? (isInDoubt ? ended.inDoubt : ended))
     }
 
@@ -95,10 +95,6 @@ package enum Recovery {
     }
 
     private static func rollBack(_ plan: SwapPlan, _ reason: String, _ code: ReasonCode) -> RecoveryDecision {
-        .rollBack(plan.failure ?? failure(plan, reason, code))
-    }
-
-    private static func failure(_ plan: SwapPlan, _ reason: String, _ code: ReasonCode) -> SwapFailure {
-        .rebaseFailed("disk \(plan.disk), \(plan.oldLocation) to \(plan.destination.location): \(reason)", code)
+        .rollBack(plan.failure ?? plan.failure(reason, code))
     }
 }

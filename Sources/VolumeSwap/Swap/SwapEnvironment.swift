@@ -12,11 +12,12 @@ package final class SwapEnvironment: Sendable {
     package let clock: any SwapClock
     package let domainLocks = DomainLocks()
     package let reservations: VolumeReservations
+    let hooks: SwapHooks
 
     package init(
         hypervisor: any Hypervisor, connector: any VolumeConnector, journal: any SwapJournal, settings: SwapSettings,
         observer: any SwapObserver, logger: Logger, clock: any SwapClock = SystemClock(),
-        reservations: VolumeReservations = VolumeReservations()
+        reservations: VolumeReservations = VolumeReservations(), hooks: SwapHooks = SwapHooks()
     ) {
         self.hypervisor = hypervisor
         self.connector = connector
@@ -26,6 +27,7 @@ package final class SwapEnvironment: Sendable {
         self.logger = logger
         self.clock = clock
         self.reservations = reservations
+        self.hooks = hooks
     }
 
     package var settings: SwapSettings { currentSettings.withLock { $0 } }
@@ -36,4 +38,14 @@ package final class SwapEnvironment: Sendable {
     }
 
     func change(_ settings: SwapSettings) { currentSettings.withLock { $0 = settings } }
+}
+
+/// What others want to know of every swap as it runs.
+package struct SwapHooks: Sendable {
+    /// Called with a request before anything is looked at: a simulated hypervisor makes its domain up.
+    package var willPrepare: @Sendable (SwapRequest) -> Void = { _ in }
+    /// Called after a phase was handed to the journal. Debug builds stop here on purpose, to be killed.
+    package var onPhase: @Sendable (SwapPhase) async -> Void = { _ in }
+
+    package init() {}
 }

@@ -12,6 +12,8 @@ final class SwapMarks: Sendable {
         /// Whether the disk was on the old volume before the first look.
         var isKnownOld = true
         var leftBehind: [String] = []
+        var copyBegan: ContinuousClock.Instant?
+        var readyAt: ContinuousClock.Instant?
     }
 
     private let state = Mutex(Marks())
@@ -22,6 +24,21 @@ final class SwapMarks: Sendable {
     /// What an earlier try of the swap could not undo.
     var leftBehind: [String] { state.withLock { $0.leftBehind } }
     func leave(_ remainders: [String]) { state.withLock { $0.leftBehind += remainders } }
+
+    /// When the copy was asked for; nil for one that was adopted.
+    var copyBegan: ContinuousClock.Instant? { state.withLock { $0.copyBegan } }
+    func noteCopy(began: ContinuousClock.Instant) { state.withLock { $0.copyBegan = began } }
+    /// When the mirror was in step.
+    var readyAt: ContinuousClock.Instant? { state.withLock { $0.readyAt } }
+    func noteReady(at time: ContinuousClock.Instant?) { state.withLock { $0.readyAt = time } }
+
+    /// The time that the copy itself took.
+    var copyTime: Duration? {
+        state.withLock { state in
+            guard let began = state.copyBegan, let readyAt = state.readyAt else { return nil }
+            return readyAt - began
+        }
+    }
 
     /// Whether pivotd has taken the domain's definition away, or may have, and not given it back. Without such a debt a definition that is
     /// missing was removed by somebody else, who means it.

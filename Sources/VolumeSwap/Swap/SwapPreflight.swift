@@ -21,14 +21,13 @@ final class SwapPreflight: Sendable {
         self.environment = environment
         self.request = request
         self.task = task
-        let resolver = environment.resolver(ledger)
-        if isResumed, environment.connector.isConfigured, (try? resolver.target(request.newConnection)) == .connector {
-            ledger.noteAttachment()
-        }
-        if isResumed, case .network(let network)? = try? resolver.target(request.newConnection), network.transport == "iscsi",
-            request.newConnection.text("auth_password") != nil
-        {
-            ledger.note(madeSecret: CHAPSecret.uuid(network))
+        guard isResumed, let target = try? environment.resolver(ledger).target(request.newConnection) else { return }
+        switch target {
+        case .connector: if environment.connector.isConfigured { ledger.noteAttachment() }
+        case .network(let network):
+            guard let secret = network.driver?.ownSecret(for: network) else { return }
+            if request.newConnection.text("auth_password") != nil { ledger.note(madeSecret: secret) }
+        case .path: break
         }
     }
 
@@ -84,7 +83,8 @@ final class SwapPreflight: Sendable {
     }
 
     private static func identity(of request: SwapRequest) -> VolumeIdentity {
-        VolumeIdentity(ids: request.newVolumeIDs).union(VolumeIdentity(targetsOf: request.newConnection))
+        let new = request.newConnection
+        return VolumeIdentity(ids: request.newVolumeIDs).union(new.driver.identity(of: new))
     }
 
     // MARK: The looks, in order
@@ -151,12 +151,7 @@ final class SwapPreflight: Sendable {
         for (connection, name, use) in [
             (request.newConnection, "new_connection_info", VolumeInUse.new), (request.oldConnection, "old_connection_info", .old),
         ] {
-            let place: VolumeLocation? =
-                switch try? connection.target(mountPointBase: mountPointBase, argument: name) {
-                case .path(let path)?: .block(path)
-                case .network(let network)?: .network(network)
-                case .connector?, nil: nil
-                }
+            let place = (try? connection.target(mountPointBase: mountPointBase, argument: name))?.location
             if let place, (try? await comparison.isSame(place, current)) ?? false { return use }
         }
         return nil

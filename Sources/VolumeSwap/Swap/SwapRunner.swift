@@ -1,7 +1,6 @@
 import Foundation
 import JSON
 import Logging
-import OrderedCollections
 
 /// Carries one swap out: takes the machine's actions, journals each phase before its step, does the step, tells the machine what came of it.
 struct SwapRunner {
@@ -37,7 +36,6 @@ struct SwapRunner {
         if case .resume(_, let plan) = entry {
             guard (try? await environment.domainLocks.acquire(plan.domain.uuid.lowercased(), for: id)) != nil else { return nil }
         }
-        var watcher = MirrorWatcher(steps: steps)
         let first = SwapMachine.begin(entry)
         var action = first.action
         var machine = first.next
@@ -61,18 +59,16 @@ struct SwapRunner {
                 if case .rolledBack(_, let leftBehind) = input { control.marks.leave(leftBehind) }
             case .prepare: input = await steps.prepare()
             case .undefine(let plan): input = await steps.undefine(plan)
-            case .start(let plan):
-                watcher.copyBegan = environment.clock.now
-                input = await steps.start(plan)
-            case .awaitMirror(let plan): input = await watcher.awaitMirror(plan)
-            case .pivot(let plan, let pause): input = await pivot(plan, pause, readyAt: watcher.readyAt)
+            case .start(let plan): input = await steps.start(plan)
+            case .awaitMirror(let plan): input = await steps.awaitMirror(plan)
+            case .pivot(let plan, let pause): input = await pivot(plan, pause)
             case .mirrorBack(let plan, _): input = await steps.mirrorBack(plan)
             case .grow(let plan): input = await steps.grow(plan)
             case .store(let plan): input = await steps.store(plan)
             case .rollBack(let plan, let failure): input = await steps.rollBack(plan, failure)
             case .complete(let plan):
-                return end(.success(result(plan, control.marks.leftBehind + control.warnings)), watcher.copyTime)
-            case .fail(let failure): return end(.failure(withCourse(failure)), watcher.copyTime)
+                return end(.success(result(plan, control.marks.leftBehind + control.warnings)))
+            case .fail(let failure): return end(.failure(withCourse(failure)))
             }
             // While stopping a failure may be that of the stop itself: recovery will judge.
             if Task.isCancelled, input.isTrouble { return nil }
@@ -100,7 +96,7 @@ struct SwapRunner {
         if case .pivot = action {
             guard control.enterPivot() else { return .abortedByRequest }
             environment.journal.note(id, .ready)
-            await environment.settings.onPhase(.ready)
+            await environment.hooks.onPhase(.ready)
         }
         control.enter(phase)
         var news: SwapPlan?
@@ -125,21 +121,22 @@ struct SwapRunner {
             }
         }
         environment.observer.entered(steps.record, phase)
-        await environment.settings.onPhase(phase)
+        await environment.hooks.onPhase(phase)
         return nil
     }
 
-    private func pivot(_ plan: SwapPlan, _ pause: Duration, readyAt: ContinuousClock.Instant?) async -> SwapInput {
+    private func pivot(_ plan: SwapPlan, _ pause: Duration) async -> SwapInput {
         if pause > .zero { try? await environment.clock.sleep(for: pause) }  // a bounded back-off: libvirt said "not ready"
-        if let readyAt, pause == .zero {
+        if let readyAt = control.marks.readyAt, pause == .zero {
             environment.observer.pivoting(steps.record, afterReady: environment.clock.now - readyAt)
         }
         return await steps.pivot(plan)
     }
 
-    private func end(_ outcome: SwapOutcome, _ copyTime: Duration?) -> SwapOutcome {
+    private func end(_ outcome: SwapOutcome) -> SwapOutcome {
         let duration = environment.clock.now - began
-        environment.observer.ended(steps.record, outcome, duration: duration, overhead: copyTime.map { duration - $0 })
+        environment.observer.ended(
+            steps.record, outcome, duration: duration, overhead: control.marks.copyTime.map { duration - $0 })
         return outcome
     }
 

@@ -11,8 +11,6 @@ package struct SwapSettings: Sendable {
     package var storeRetry: Duration = .seconds(3600)
     /// How long a caller waits for a roll-back that does not end, before the answer is given without it.
     package var rollBackPatience: Duration = .seconds(15)
-    /// Called after a phase was handed to the journal. Debug builds stop here on purpose, to be killed.
-    package var onPhase: @Sendable (SwapPhase) async -> Void = { _ in }
 
     package init(volumes: VolumeSettings) { self.volumes = volumes }
 }

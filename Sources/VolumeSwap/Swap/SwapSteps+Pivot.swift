@@ -10,7 +10,7 @@ extension SwapSteps {
         do {
             try await hypervisor.blockJobAbort(plan.domain, disk: plan.disk, pivot: true)
         } catch {
-            if error.code == .notReady { return .notReady(failure(plan, "the copy was not ready for the pivot: \(error)")) }
+            if error.code == .notReady { return .notReady(plan.failure("the copy was not ready for the pivot: \(error)")) }
             // Whether libvirt heard the request shows in what runs.
             cause += ": \(error)"
         }
@@ -39,20 +39,20 @@ extension SwapSteps {
     private func afterPivot(_ plan: SwapPlan, _ sight: DiskSight, _ cause: String, _ end: BlockJobStatus?) -> SwapInput? {
         switch sight {
         case .onNew, .stopped(stored: .new): return .foundOnNew
-        case .onOld, .forgottenMirror: return .foundOnOld(failure(plan, cause))
+        case .onOld, .forgottenMirror: return .foundOnOld(plan.failure(cause))
         case .onOldUnverified:
             // Told by the event, the pivot has failed; else libvirt may have lost track of it.
             let isTold = end == .failed || end == .canceled
-            return .foundOnOld(isTold ? failure(plan, cause) : failure(plan, cause).inDoubt)
-        case .copying: return .notReady(failure(plan, cause))
-        case .pivotedUnnoticed: return .pivotedUnnoticed(failure(plan, cause))
+            return .foundOnOld(isTold ? plan.failure(cause) : plan.failure(cause).inDoubt)
+        case .copying: return .notReady(plan.failure(cause))
+        case .pivotedUnnoticed: return .pivotedUnnoticed(plan.failure(cause))
         case .unnamedCopy, .strayCopy, .foreignJob, .elsewhere:
-            return .foundOnOld(failure(plan, "\(cause); the copy is no longer there"))
+            return .foundOnOld(plan.failure("\(cause); the copy is no longer there"))
         case .stopped, .missing:
             // Told by the event, it had pivoted before it went away.
             if end == .completed { return .foundOnNew }
             return .foundOnOld(
-                failure(plan, "\(cause); the guest is gone from libvirt since, and \(SwapFailure.keepBoth)", .guestGone))
+                plan.failure("\(cause); the guest is gone from libvirt since, and \(SwapFailure.keepBoth)", .guestGone))
         case .ending:
             note("the pivot is under way: the new volume has not written everything out yet")
             return nil
@@ -76,8 +76,7 @@ extension SwapSteps {
             return .interrupted
         } catch {
             return .failed(
-                failure(
-                    plan,
+                plan.failure(
                     """
                     the guest runs on the new volume, but libvirt still names the old one, and the disk could not be mirrored back: \
                     \(error). Keep both volumes; stop the guest and start it again on the new one

@@ -29,7 +29,7 @@ extension SwapSteps {
 
     /// Looks at everything; an abort or the time-out of the swap ends the looking.
     func prepare() async -> SwapInput {
-        hypervisor.expect(request)
+        environment.hooks.willPrepare(request)
         let preflight = SwapPreflight(
             environment: environment, request: request, task: record.id, isResumed: control.marks.takeAttachment())
         let input = await untilInterrupted { [self] in await inspectAll(preflight) }
@@ -115,10 +115,10 @@ extension SwapSteps {
     }
 
     private func undefineAll(_ plan: SwapPlan) async -> SwapInput {
-        guard let savedXML = plan.savedXML else { return .failed(failure(plan, "the domain's configuration was not saved")) }
+        guard let savedXML = plan.savedXML else { return .failed(plan.failure("the domain's configuration was not saved")) }
         do {
             guard try await hypervisor.status(plan.domain).isPersistent else {
-                return .failed(failure(plan, "somebody else has undefined the domain meanwhile"))
+                return .failed(plan.failure("somebody else has undefined the domain meanwhile"))
             }
             let metadata = try DomainXML.recoveryMetadata(
                 task: record.id, disk: plan.disk, definition: savedXML, isAutostarted: plan.isAutostarted ?? false)
@@ -134,7 +134,7 @@ extension SwapSteps {
         } catch is CancellationError {
             return .interrupted
         } catch {
-            return .failed(failure(plan, "the domain could not be undefined: \(error)"))
+            return .failed(plan.failure("the domain could not be undefined: \(error)"))
         }
     }
 
@@ -160,7 +160,8 @@ extension SwapSteps {
 
     /// Ends a stale copy, then starts ours. Events are asked for before.
     func start(_ plan: SwapPlan) async -> SwapInput {
-        await untilInterrupted(plan) { [self] in await startAll(plan) }
+        control.marks.noteCopy(began: clock.now)
+        return await untilInterrupted(plan) { [self] in await startAll(plan) }
     }
 
     private func startAll(_ plan: SwapPlan) async -> SwapInput {
@@ -180,9 +181,9 @@ extension SwapSteps {
         } catch is CancellationError {
             return .interrupted
         } catch let error as HypervisorError {
-            return ended(plan, cause: error.description)
+            return .copyEnded(plan, cause: error.description)
         } catch {
-            return .failed(failure(plan, "\(error)"))
+            return .failed(plan.failure("\(error)"))
         }
     }
 
@@ -209,12 +210,12 @@ extension SwapSteps {
         var backoff = Backoff(first: .milliseconds(100))
         while true {
             switch await ender.step() {
-            case .elsewhere: throw failure(plan, "the disk has left the old volume since it was looked at", .oldVolumeMismatch)
+            case .elsewhere: throw plan.failure("the disk has left the old volume since it was looked at", .oldVolumeMismatch)
             case .onOld, .onOldUnverified, .stopped, .missing: return nil  // the start itself will be refused where it must
             case .onNew: return .foundOnNew
-            case .pivotedUnnoticed: throw failure(plan, DiskInspector.adviceOnUnnoticedPivot, .hypervisorRefused).keepingBoth
-            case .forgottenMirror: throw failure(plan, DiskInspector.adviceOnForgottenMirror(plan), .hypervisorRefused)
-            case .foreignJob: throw failure(plan, "a job that is not pivotd's is on the disk: it is left alone", .foreignJob)
+            case .pivotedUnnoticed: throw plan.failure(DiskInspector.adviceOnUnnoticedPivot, .hypervisorRefused).keepingBoth
+            case .forgottenMirror: throw plan.failure(DiskInspector.adviceOnForgottenMirror(plan), .hypervisorRefused)
+            case .foreignJob: throw plan.failure("a job that is not pivotd's is on the disk: it is left alone", .foreignJob)
             case .copying, .ending, .unnamedCopy, .strayCopy, .unknown, nil: break
             }
             if Task.isCancelled { return .interrupted }
@@ -273,18 +274,6 @@ extension SwapSteps {
             bandwidth: plan.options.detectZeroes ? 1 << 20 : bandwidth, granularity: plan.options.granularityKiB << 10,
             bufferSize: plan.options.copyBufferMiB << 20, synchronousWrites: plan.options.synchronousWrites)
         try await hypervisor.blockCopy(plan.domain, disk: plan.disk, copy)
-    }
-
-    /// What a job's end means, by its cause.
-    func ended(_ plan: SwapPlan, cause: String) -> SwapInput {
-        if cause.contains("different sizes") { return .sizesDiffer(failure(plan, cause, .newVolumeTooSmall)) }
-        if plan.usesSlice, cause.contains("actual size of the containing file") {
-            return .failed(
-                .invalidVolume(
-                    "the new volume \(plan.destination.location) is smaller than the old one's \(plan.oldBytes) bytes",
-                    .newVolumeTooSmall))
-        }
-        return .failed(failure(plan, cause))
     }
 
     /// The size of a network volume is known once QEMU has opened it: too small for `resize_to` ends the copy early.

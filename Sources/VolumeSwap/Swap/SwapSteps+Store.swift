@@ -1,6 +1,5 @@
 import JSON
 import Logging
-import OrderedCollections
 
 extension SwapSteps {
     /// Makes the stored configuration agree, reads both back, then lets go of the old volume.
@@ -25,7 +24,7 @@ extension SwapSteps {
                 let cause = "moved, but the stored configuration could not be written: \(error)"
                 let isPassing = (error as? HypervisorError)?.isPassing ?? false
                 if !isPassing, clock.now - began >= environment.settings.storeRetry {
-                    var failure = failure(plan, cause, .configurationFailed)
+                    var failure = plan.failure(cause, .configurationFailed)
                     failure.leftBehind = [
                         "the stored configuration of \(plan.domain.name) is missing, or does not name \(plan.destination.location)"
                     ]
@@ -81,21 +80,21 @@ extension SwapSteps {
             // libvirt's live configuration is wrong then, and the stored one has to name what QEMU runs.
             if plan.wasPersistent { try await storeDefinition(plan, nil) }
             let cause = "the guest runs on the new volume, but libvirt names the old one; keep both volumes"
-            throw failure(plan, cause, .configurationFailed)
+            throw plan.failure(cause, .configurationFailed)
         case .onOld, .forgottenMirror, .copying, .unnamedCopy: throw hasLeft(plan, .old)
         case .ending, .foreignJob, .onOldUnverified, .elsewhere, .strayCopy: throw hasLeft(plan, .unknown)
         }
     }
 
     private func hasLeft(_ plan: SwapPlan, _ inUse: VolumeInUse) -> SwapFailure {
-        var failure = failure(plan, "the disk has left the new volume again after the pivot", .configurationFailed)
+        var failure = plan.failure("the disk has left the new volume again after the pivot", .configurationFailed)
         failure.inUse = inUse
         return failure
     }
 
     private func storeDefinition(_ plan: SwapPlan, _ live: DiskDescription?) async throws {
         guard let savedXML = plan.savedXML else {
-            throw failure(plan, "the domain's configuration was not saved", .configurationFailed)
+            throw plan.failure("the domain's configuration was not saved", .configurationFailed)
         }
         let stored = try await storedConfiguration(plan)
         guard stored != nil || control.marks.owesDefinition else {
@@ -194,12 +193,11 @@ extension SwapSteps {
 
     private func releaseOld(_ plan: SwapPlan) async -> [String] {
         var secret: String?
-        if case .network(let network) = plan.oldLocation, network.transport == "iscsi" {
-            let uuid = CHAPSecret.uuid(network)
+        if case .network(let network) = plan.oldLocation, let uuid = network.driver?.ownSecret(for: network) {
             secret = (try? await hypervisor.hasSecret(uuid: uuid)) == true ? uuid : nil
         }
         let isAtHost = plan.oldLocation.path != nil || plan.oldLocation.isOther
-        let isConnected = isAtHost && request.oldConnection.isHostAttached
+        let isConnected = isAtHost && request.oldConnection.driver.isHostAttached
         guard isConnected || secret != nil else { return [] }
         // So that no other swap connects it anew while it is being disconnected.
         if let other = environment.reservations.claim(await oldIdentity(plan), for: record.id) {
@@ -212,7 +210,8 @@ extension SwapSteps {
     }
 
     private func oldIdentity(_ plan: SwapPlan) async -> VolumeIdentity {
-        let named = VolumeIdentity(ids: request.oldVolumeIDs).union(VolumeIdentity(targetsOf: request.oldConnection))
+        let old = request.oldConnection
+        let named = VolumeIdentity(ids: request.oldVolumeIDs).union(old.driver.identity(of: old))
         guard !plan.oldLocation.isOther else { return named }
         return named.union(await VolumeIdentifier(hypervisor: hypervisor).identity(of: plan.oldLocation).identity)
     }

@@ -56,19 +56,13 @@ final class SwapSteps: Sendable {
     /// Seconds since the task was started, by any process; monotonic within this one.
     var age: Double { earlier + (clock.now - began) / .seconds(1) }
 
-    /// A failure that names the disk, both volumes and the cause.
-    func failure(_ plan: SwapPlan, _ cause: String, _ code: ReasonCode? = nil) -> SwapFailure {
-        .rebaseFailed(
-            "disk \(plan.disk), \(plan.oldLocation) to \(plan.destination.location): \(cause)", code ?? ReasonCode(cause: cause))
-    }
-
     /// Why a swap that has not pivoted is to go no further: an abort or its time-out.
     func interruption(_ plan: SwapPlan? = nil) -> SwapFailure? {
         if control.isAbortRequested { return .abortedByRequest }
         let limit = request.options.timeoutS
         guard limit > 0, age > limit else { return nil }
         let cause = "not done after timeout_s, \(limit) seconds"
-        return plan.map { failure($0, cause, .timedOut) } ?? .rebaseFailed("disk \(request.disk): \(cause)", .timedOut)
+        return plan.map { $0.failure(cause, .timedOut) } ?? .rebaseFailed("disk \(request.disk): \(cause)", .timedOut)
     }
 
     func subscribe(_ domain: DomainIdentity) async {
@@ -162,18 +156,5 @@ final class SwapSteps: Sendable {
             }
             try await clock.sleep(for: backoff.pause())
         }
-    }
-}
-
-extension ReasonCode {
-    /// The code of a cause in QEMU's or libvirt's words.
-    init(cause: String) {
-        let table: [(String, ReasonCode)] = [
-            ("No space left", .noSpace), ("Disk quota", .noSpace), ("Input/output error", .ioError),
-            ("Stale file handle", .ioError),
-            ("Connection reset", .ioError), ("Broken pipe", .ioError), ("Transport endpoint", .ioError),
-            ("the guest", .guestGone),
-        ]
-        self = table.first { cause.contains($0.0) }?.1 ?? .hypervisorRefused
     }
 }

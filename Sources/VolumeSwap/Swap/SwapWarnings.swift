@@ -1,5 +1,4 @@
 import JSON
-import OrderedCollections
 
 /// What a swap does not carry over, and who should know.
 enum SwapWarnings {

@@ -1,5 +1,4 @@
 import JSON
-import OrderedCollections
 
 /// Answers whether two names mean the same volume.
 struct LocationComparison: Sendable {
@@ -34,19 +33,19 @@ struct LocationComparison: Sendable {
         case .path(let path):
             if try await isSame(.block(path), current) { return true }
             // QEMU's own initiator may use a LUN that was once attached to the host.
-            guard case .network = current, connection.driverVolumeType == "iscsi" else { return false }
-            return await reaches(connection.iscsiTargets, current)
+            guard case .network = current else { return false }
+            return await reaches(connection.driver.identity(of: connection), current)
         case .network(let network):
             if try await isReached(network, current) { return true }
             guard hasItsSerial else { return false }
             return await !contradicts(connection, network, current)
         case .connector:
-            let targets = connection.iscsiTargets
-            if !targets.isEmpty, await reaches(targets, current) { return true }
+            let identity = connection.driver.identity(of: connection)
+            if await reaches(identity, current) { return true }
             // Without a path only the serial, which Cinder sets to the volume's id, tells which volume a disk is.
             guard hasItsSerial else { return false }
-            guard case .network(let network) = current else { return await !isAnotherLUN(current, than: targets) }
-            return network.transport != "iscsi" && network.transport != "rbd" && network.transport != "nbd"
+            guard case .network(let network) = current else { return await !isAnother(current, than: identity) }
+            return network.driver == nil
         }
     }
 
@@ -54,48 +53,44 @@ struct LocationComparison: Sendable {
     private func isReached(_ network: NetworkLocation, _ current: VolumeLocation) async throws(HypervisorError) -> Bool {
         guard case .network(let shown) = current else {
             // What is attached to this host is named by the host alone.
-            return ["rbd", "iscsi"].contains(network.transport) ? try await isSame(.network(network), current) : false
+            return network.canBeHostDevice ? try await isSame(.network(network), current) : false
         }
         if network.isSame(as: shown) { return true }
-        return network.transport == "nbd" ? try await isSame(.network(network), current) : false
+        return network.driver?.isNamedByServer ?? false ? try await isSame(.network(network), current) : false
     }
 
     /// Whether the place is another image, LUN or export than connection_info says, or of another kind.
     private func contradicts(_ connection: ConnectionInfo, _ network: NetworkLocation, _ current: VolumeLocation) async -> Bool {
+        let identity = VolumeIdentity(text: .network(network))
         switch current {
         case .network(let shown):
-            guard network.transport == shown.transport else { return true }
-            guard network.transport == "nbd" else {
-                return !VolumeIdentity(text: .network(network)).meets(VolumeIdentity(text: .network(shown)))
-            }
-            let ports = [network, shown].map { $0.hosts.first?.port ?? 10809 }
+            guard let driver = network.driver, network.transport == shown.transport else { return true }
+            guard driver.isNamedByServer else { return !identity.meets(VolumeIdentity(text: .network(shown))) }
+            let ports = [network, shown].map { $0.hosts.first?.port ?? driver.defaultPort }
             return !network.hasSameName(as: shown) || ports[0] != ports[1]
         case .block:
-            // Attached to the host since: by os-brick, or mapped.
-            guard network.transport == "iscsi" else { return true }
-            return await isAnotherLUN(current, than: [network.name])
+            // Attached to the host since, by os-brick.
+            guard network.driver?.hostDevice == .perhapsUnnamed else { return true }
+            return await isAnother(current, than: identity)
         case .file, .other: return true
         }
     }
 
-    private func reaches(_ targets: [String], _ current: VolumeLocation) async -> Bool {
-        let wanted = VolumeIdentity(Set(targets.map { VolumeIdentity.iscsi($0) }))
+    private func reaches(_ wanted: VolumeIdentity, _ current: VolumeLocation) async -> Bool {
+        guard !wanted.isEmpty else { return false }
         return await wanted.meets(identifier.identity(of: current).identity)
     }
 
-    /// Whether udev's links say that a device is a LUN, and none of these.
-    private func isAnotherLUN(_ current: VolumeLocation, than targets: [String]) async -> Bool {
-        let known = await identifier.identity(of: current).identity.names.filter { $0.kind == .iscsi }
-        return !targets.isEmpty && !known.isEmpty && known.isDisjoint(with: targets.map { VolumeIdentity.iscsi($0) })
+    /// Whether the host names a device as a volume of the same kind, and as none of these.
+    private func isAnother(_ current: VolumeLocation, than wanted: VolumeIdentity) async -> Bool {
+        guard !wanted.isEmpty else { return false }
+        return await identifier.identity(of: current).identity.contradicts(wanted)
     }
 
     /// What connection_info names, for an error: never more than a place.
     func outline(_ connection: ConnectionInfo, mountPointBase: String) -> String {
-        switch try? connection.target(mountPointBase: mountPointBase, argument: "old_connection_info") {
-        case .path(let path): path
-        case .network(let network): network.description
-        case .connector, nil: "\(connection.driverVolumeType) volume \(connection.volumeID ?? "?")"
-        }
+        let target = try? connection.target(mountPointBase: mountPointBase, argument: "old_connection_info")
+        return target?.location?.description ?? "\(connection.driverVolumeType) volume \(connection.volumeID ?? "?")"
     }
 
     // MARK: The new volume, with all that a guest depends on
@@ -144,4 +139,24 @@ enum SourceMatch: Sendable, Hashable {
     /// The place is the destination's, but a guest would not read it as the destination; in what, for an operator.
     case differs(String)
     case elsewhere
+}
+
+extension NetworkLocation {
+    /// Whether protocol and name agree and a host is common to both, by their texts; a list without hosts says nothing.
+    ///
+    /// This is strict, for a volume that must be the one described; ``VolumeIdentity`` is generous.
+    package func isSame(as other: NetworkLocation) -> Bool {
+        guard hasSameName(as: other) else { return false }
+        guard !hosts.isEmpty, !other.hosts.isEmpty else { return true }
+        let others = other.hosts.map(normalized)
+        return hosts.contains { others.contains(normalized($0)) }
+    }
+
+    func hasSameName(as other: NetworkLocation) -> Bool {
+        transport == other.transport && name.hasSameBytes(as: other.name)
+    }
+
+    private func normalized(_ host: Host) -> Host {
+        Host(name: Self.plainHost(host.name), port: host.port ?? driver?.defaultPort)
+    }
 }

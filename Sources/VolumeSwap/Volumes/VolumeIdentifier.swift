@@ -22,14 +22,14 @@ struct VolumeIdentifier: Sendable {
             case .failed(let reason): answer.trouble = reason
             case .noAnswer: answer.trouble = "\(path) does not answer"
             }
-        case .network(let network) where network.transport == "nbd":
+        case .network(let network):
+            guard let driver = network.driver, driver.isNamedByServer else { break }
+            var resolved = network
             for host in network.hosts {
-                let names = await hypervisor.addresses(ofHost: host.name).map {
-                    VolumeIdentity.nbd($0, port: host.port, export: network.name)
-                }
-                answer.identity = answer.identity.union(VolumeIdentity(Set(names)))
+                resolved.hosts = await hypervisor.addresses(ofHost: host.name).map { .init(name: $0, port: host.port) }
+                answer.identity = answer.identity.union(VolumeIdentity(driver.names(of: resolved)))
             }
-        case .network, .other: break
+        case .other: break
         }
         return answer
     }
@@ -62,9 +62,8 @@ extension VolumeLocation {
     func canBe(_ other: VolumeLocation) -> Bool {
         switch (self, other) {
         case (.file, .file), (.file, .block), (.block, .file), (.block, .block): true
-        case (.block, .network(let network)), (.network(let network), .block): ["rbd", "iscsi"].contains(network.transport)
-        case (.network(let one), .network(let other)):
-            one.transport == "nbd" && other.transport == "nbd" && one.name.hasSameBytes(as: other.name)
+        case (.block, .network(let network)), (.network(let network), .block): network.canBeHostDevice
+        case (.network(let one), .network(let other)): one.driver?.isNamedByServer ?? false && one.hasSameName(as: other)
         case (.file, .network), (.network, .file), (.other, _), (_, .other): false
         }
     }

@@ -4,8 +4,10 @@ import Foundation
 package struct VolumeIdentity: Sendable, Hashable {
     /// One name. Compared byte by byte: strings that Swift calls equal may be the names of two files.
     package struct Name: Sendable, Hashable {
-        enum Kind: UInt8, Sendable {
-            case path, file, device, rbd, iscsi, nbd, network, id
+        enum Kind: Sendable, Hashable {
+            case path, file, device, id
+            /// By libvirt's name of the protocol.
+            case network(String)
         }
 
         var kind: Kind
@@ -25,6 +27,12 @@ package struct VolumeIdentity: Sendable, Hashable {
 
     package func meets(_ other: VolumeIdentity) -> Bool { !names.isDisjoint(with: other.names) }
 
+    /// Whether both are named in one way, and differently: a volume that a driver names is certainly another one.
+    func contradicts(_ other: VolumeIdentity) -> Bool {
+        let kinds = Set(other.names.map(\.kind))
+        return names.contains { kinds.contains($0.kind) } && !meets(other)
+    }
+
     package func union(_ other: VolumeIdentity) -> VolumeIdentity { VolumeIdentity(names.union(other.names)) }
 }
 
@@ -34,11 +42,6 @@ extension VolumeIdentity {
     /// A volume by its ids, as Cinder or a `<serial>` says them.
     package init(ids: some Sequence<String>) {
         self.init(Set(ids.filter { !$0.isEmpty }.map { Name(.id, $0.lowercased()) }))
-    }
-
-    /// The targets and LUNs of an iSCSI volume by its connection_info; empty for any other.
-    package init(targetsOf connection: ConnectionInfo) {
-        self.init(Set(connection.iscsiTargets.map { Self.iscsi($0) }))
     }
 
     /// What a place's text says, without a look at the host.
@@ -51,32 +54,16 @@ extension VolumeIdentity {
     }
 
     private static func names(of network: NetworkLocation) -> Set<Name> {
-        switch network.transport {
-        case "rbd": [rbd(network.name)]
-        case "iscsi": [iscsi(network.name)]
-        case "nbd": Set(network.hosts.map { nbd(NetworkLocation.plainHost($0.name), port: $0.port, export: network.name) })
-        default: [Name(.network, "\(network.transport)/\(network.name)")]
-        }
+        network.driver?.names(of: network) ?? [Name(.network(network.transport), network.name)]
     }
 
     /// The path, and the volume that udev's name of a device tells.
-    static func names(ofPath path: String) -> Set<Name> {
+    private static func names(ofPath path: String) -> Set<Name> {
         var names: Set = [Name(.path, path)]
-        if path.hasPrefix("/dev/rbd/") { names.insert(rbd(String(path.dropFirst("/dev/rbd/".count)))) }
-        if let target = ISCSILink.target(path) { names.insert(iscsi(target)) }
+        for driver in VolumeDrivers.network {
+            if let name = driver.name(ofPath: path) { names.insert(name) }
+        }
         return names
-    }
-
-    /// By pool and image: the monitors of one cluster are listed in many ways.
-    static func rbd(_ image: String) -> Name { Name(.rbd, image) }
-
-    /// By IQN/LUN: a target has many portals. IQNs do not distinguish case, and libvirt takes one without a LUN for LUN 0.
-    static func iscsi(_ target: String) -> Name {
-        Name(.iscsi, (target.contains("/") ? target : "\(target)/0").lowercased())
-    }
-
-    static func nbd(_ address: String, port: Int?, export: String) -> Name {
-        Name(.nbd, "\(address) \(port ?? 10809) \(export)")
     }
 }
 
@@ -89,28 +76,8 @@ extension VolumeIdentity {
         names.insert(Name(.path, place.canonicalPath))
         if let number = place.deviceNumber { names.insert(Name(.device, "\(number)")) }
         if let file = place.fileID { names.insert(Name(.file, "\(file.device) \(file.inode)")) }
-        if let image = place.rbdImage { names.insert(Self.rbd(image)) }
+        names.formUnion(VolumeDrivers.network.compactMap { $0.name(ofDevice: place) })
         if let file = place.loopFile { names.insert(Name(.path, file)) }
         self.init(names)
-    }
-}
-
-/// udev's name of a host-attached LUN: `ip-10.0.0.21:3260-iscsi-iqn.2010-10.org.openstack:volume-1-lun-1`.
-enum ISCSILink {
-    /// `IQN/LUN`, nil for a path that is no such link. That of a partition names the LUN that it is on.
-    static func target(_ path: String) -> String? {
-        guard let name = path.split(separator: "/").last, let start = name.range(of: "-iscsi-"),
-            let end = name.range(of: "-lun-", options: .backwards), start.upperBound < end.lowerBound
-        else { return nil }
-        let rest = name[end.upperBound...]
-        let digits = rest.split(separator: "-", omittingEmptySubsequences: false)[0]
-        guard let lun = digits.hasPrefix("0x") ? hexadecimalLUN(digits.dropFirst(2)) : UInt64(digits) else { return nil }
-        return "\(name[start.upperBound..<end.lowerBound])/\(lun)"
-    }
-
-    /// udev's form for flat addressing: 16 digits, of which the first four hold the number and two bits of its kind.
-    private static func hexadecimalLUN(_ digits: Substring) -> UInt64? {
-        guard let number = UInt64(digits, radix: 16) else { return nil }
-        return digits.count == 16 ? number >> 48 & 0x3fff : number
     }
 }

@@ -54,7 +54,7 @@ struct VolumeRelease {
     ) async -> VolumeUses.Finding {
         let uses = VolumeUses(hypervisor: hypervisor, domains: domains)
         guard let location, !location.isOther else {
-            let identity = VolumeIdentity(targetsOf: connection)
+            let identity = connection.driver.identity(of: connection)
             let ids = [volumeID].compactMap { $0 } + connection.volumeIDs
             var finding = await uses.find(identity, at: nil, ids: ids, except: own)
             if finding.use == nil { finding.doubts += await doubts(identity, in: domains, except: own) }
@@ -65,7 +65,7 @@ struct VolumeRelease {
     }
 
     /// Devices of the host that may be a volume of which nobody knows the place: a serial does not tell, for it keeps the id that the disk
-    /// had before it was moved. Only udev's name of a LUN says that a device is another one.
+    /// had before it was moved. Only udev's name of a volume says that a device is another one.
     private func doubts(
         _ identity: VolumeIdentity, in domains: [DomainDescription], except own: VolumeUses.Exemption?
     ) async -> [String] {
@@ -78,9 +78,7 @@ struct VolumeRelease {
         }
         let answers = await VolumeIdentifier(hypervisor: hypervisor, owner: .another).identities(of: Set(users.keys))
         return answers.compactMap { place, answer in
-            let isAnother =
-                !identity.isEmpty && answer.identity.names.contains { $0.kind == .iscsi } && !answer.identity.meets(identity)
-            return isAnother ? nil : users[place].map { "\($0) is on \(place), which may be this volume" }
+            answer.identity.contradicts(identity) ? nil : users[place].map { "\($0) is on \(place), which may be this volume" }
         }.sorted()
     }
 }

@@ -1,5 +1,4 @@
 import JSON
-import OrderedCollections
 
 /// Turns connection_info into a destination that libvirt understands, connecting the volume where that is needed.
 struct VolumeResolver {
@@ -21,13 +20,15 @@ struct VolumeResolver {
         var madeSecret: String?
     }
 
+    private var context: DriverContext {
+        DriverContext(
+            mountPointBase: settings.mountPointBase, hasConnector: connector.isConfigured,
+            prefersQEMUInitiator: settings.prefersQEMUInitiator, argument: Self.argument)
+    }
+
     /// What the text alone says.
     func target(_ connection: ConnectionInfo) throws(SwapFailure) -> VolumeTarget {
-        return try connection.target(
-            mountPointBase: settings.mountPointBase,
-            attachesISCSI: connection.attachesISCSI(
-                hasConnector: connector.isConfigured, prefersQEMU: settings.prefersQEMUInitiator),
-            argument: Self.argument)
+        try connection.driver.target(of: connection, context)
     }
 
     /// - Parameter ids: every id of the volume.
@@ -41,9 +42,10 @@ struct VolumeResolver {
             return try await resolved(path, place, format, encryption, isConnected: false)
         case .network(let network):
             let encryption = try await passphrase(connection, ids)
-            let (auth, madeSecret) = try await authentication(connection, network)
-            let source = VolumeSource(location: .network(network), format: format, auth: auth, encryption: encryption)
-            return Resolved(source: source, bytes: nil, isConnected: false, madeSecret: madeSecret)
+            let secrets = VolumeSecrets(hypervisor: hypervisor, ledger: ledger)
+            let login = try await network.driver?.credentials(of: connection, network, secrets)
+            let source = VolumeSource(location: .network(network), format: format, auth: login?.auth, encryption: encryption)
+            return Resolved(source: source, bytes: nil, isConnected: false, madeSecret: login?.madeSecret)
         case .connector:
             return try await attached(connection, format, ids)
         }
@@ -62,8 +64,7 @@ struct VolumeResolver {
 
     /// A share's volume that is not there: the connector mounts the share, where there is one.
     private func share(_ connection: ConnectionInfo, _ path: String, _ format: String, _ ids: [String]) async throws -> Resolved {
-        guard let share = try connection.share(mountPointBase: settings.mountPointBase, argument: Self.argument),
-            await !isMounted(share)
+        guard let share = try connection.driver.share(of: connection, context), await !isMounted(share)
         else {
             throw SwapFailure.invalidVolume("the new volume \(path) does not exist on this host", .newVolumeMissing)
         }
@@ -75,7 +76,7 @@ struct VolumeResolver {
             """, .newVolumeMissing)
     }
 
-    private func isMounted(_ share: MountedShare) async -> Bool {
+    private func isMounted(_ share: ShareLocation) async -> Bool {
         guard let slash = share.mountPoint.lastIndex(of: "/") else { return false }
         let above = String(share.mountPoint[..<slash])
         async let mount = hypervisor.look(at: share.mountPoint, of: .swap)
@@ -148,59 +149,5 @@ struct VolumeResolver {
                 to write plain data
                 """)
         }
-    }
-
-    private func authentication(
-        _ connection: ConnectionInfo, _ network: NetworkLocation
-    ) async throws -> (VolumeSource.Auth?, madeSecret: String?) {
-        switch network.transport {
-        case "rbd":
-            guard connection.data["auth_enabled"]?.boolValue ?? false else { return (nil, nil) }
-            let user = try connection.requiredText("auth_username", "new_connection_info")
-            let uuid = try connection.requiredText("secret_uuid", "new_connection_info").lowercased()
-            guard InstanceReference.isUUID(uuid) else {
-                throw SwapFailure.invalidInput("new_connection_info.data.secret_uuid: is not a UUID")
-            }
-            guard try await hypervisor.hasSecret(uuid: uuid) else {
-                throw SwapFailure.invalidVolume(
-                    "libvirt has no secret \(uuid), which the new volume \(network) needs", .secretMissing)
-            }
-            return (.init(username: user, secret: SecretReference(type: "ceph", uuid: uuid)), nil)
-        case "iscsi":
-            guard let user = connection.text("auth_username"), let password = connection.text("auth_password") else {
-                return (nil, nil)
-            }
-            ledger.note(.network(network))
-            let uuid = try await chapSecret(network, password: password)
-            return (.init(username: user, secret: SecretReference(type: "iscsi", uuid: uuid)), uuid)
-        default:
-            return (nil, nil)
-        }
-    }
-
-    /// libvirt's secret for CHAP: made once for each target and kept while a VM uses it.
-    private func chapSecret(_ network: NetworkLocation, password: String) async throws -> String {
-        let usage = CHAPSecret.usage(network)
-        let uuid = try await hypervisor.secret(usageType: "iscsi", usage: usage) ?? CHAPSecret.uuid(network)
-        ledger.note(madeSecret: uuid)
-        let xml = DomainXML.secret(uuid: uuid, usageType: "iscsi", usage: usage, description: CHAPSecret.mark)
-        try await hypervisor.makeSecret(xml: xml, uuid: uuid, value: Array(password.utf8))
-        return uuid
-    }
-}
-
-/// How pivotd names the libvirt secrets that it makes itself: by target, so that they can be found again without a journal.
-enum CHAPSecret {
-    static let mark = "CHAP secret made by pivotd"
-
-    static func usage(_ network: NetworkLocation) -> String { "pivotd:\(network)" }
-
-    /// A UUID derived from the target (version 8, custom).
-    static func uuid(_ network: NetworkLocation) -> String {
-        var hex = Array(TaskID.fnv1a128(usage(network)))
-        hex[12] = "8"
-        hex[16] = "a"
-        let parts = [0..<8, 8..<12, 12..<16, 16..<20, 20..<32].map { String(hex[$0]) }
-        return parts.joined(separator: "-")
     }
 }

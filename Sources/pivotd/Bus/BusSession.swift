@@ -3,7 +3,6 @@ import Daemon
 import JSON
 import Logging
 import Observability
-import OrderedCollections
 import OsloMessaging
 import Settings
 import VolumeSwap

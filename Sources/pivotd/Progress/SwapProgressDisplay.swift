@@ -1,5 +1,4 @@
 import JSON
-import OrderedCollections
 
 /// Draws the state of one swap on standard error.
 struct SwapProgressDisplay {

@@ -1,5 +1,4 @@
 import JSON
-import OrderedCollections
 import VolumeSwap
 
 /// Shows how far a swap is while its call waits: a bar on a terminal, elsewhere a line for every tenth.

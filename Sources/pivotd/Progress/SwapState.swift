@@ -1,7 +1,6 @@
 import Basics
 import Foundation
 import JSON
-import OrderedCollections
 
 /// A task as `get_swap` and `list_swaps` tell of it.
 struct SwapState: Sendable {

@@ -1,6 +1,5 @@
 import JSON
 import Logging
-import OrderedCollections
 import Synchronization
 
 @testable import VolumeSwap
@@ -99,13 +98,13 @@ struct Bench {
         settings.storeRetry = storeRetry
         settings.rollBackPatience = rollBackPatience
         settings.maxConcurrentSwaps = maxConcurrentSwaps
-        settings.onPhase = onPhase
+        var hooks = SwapHooks()
+        hooks.onPhase = onPhase
         var logger = Logger(label: "test")
         logger.handler = SwiftLogNoOpLogHandler()
         return SwapEnvironment(
             hypervisor: hypervisor, connector: connector, journal: journal, settings: settings, observer: observer,
-            logger: logger,
-            clock: clock)
+            logger: logger, clock: clock, hooks: hooks)
     }
 
     func run(

@@ -1,5 +1,4 @@
 import JSON
-import OrderedCollections
 import Testing
 
 @testable import VolumeSwap

@@ -1,6 +1,5 @@
 import Foundation
 import JSON
-import OrderedCollections
 import Synchronization
 import Testing
 
@@ -74,7 +73,7 @@ struct RegressionTests {
     @Test("a portal without a host", arguments: [":3260", "[]:3260"])
     func portal(portal: String) {
         let data: JSONObject = ["target_portal": .string(portal), "target_iqn": "iqn.a:b", "target_lun": 1]
-        #expect(Fixture.failure { _ = try DestinationTests.target("iscsi", data) }?.kind == .invalidInput)
+        #expect(Fixture.failure { _ = try VolumeTargetTests.target("iscsi", data) }?.kind == .invalidInput)
     }
 
     @Test(
@@ -94,7 +93,7 @@ struct RegressionTests {
 
     @Test("a file name that begins with a slash and a combining mark", arguments: ["../\u{301}x", "/\u{301}x"])
     func combiningSlash(name: String) {
-        let failure = Fixture.failure { _ = try DestinationTests.target("nfs", ["export": "h:/e", "name": .string(name)]) }
+        let failure = Fixture.failure { _ = try VolumeTargetTests.target("nfs", ["export": "h:/e", "name": .string(name)]) }
         #expect(failure?.kind == .invalidInput)
     }
 

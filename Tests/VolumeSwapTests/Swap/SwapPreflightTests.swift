@@ -1,5 +1,4 @@
 import JSON
-import OrderedCollections
 import Synchronization
 import Testing
 

@@ -1,5 +1,4 @@
 import JSON
-import OrderedCollections
 import Testing
 
 @testable import VolumeSwap
@@ -174,7 +173,7 @@ struct LocationTests {
         hypervisor.set("/dev/sdc", kind: .block, device: 2)
         hypervisor.describe("/dev/sdc") { $0.links = ["/dev/disk/by-path/ip-10.0.0.1:3260-iscsi-\(Self.iqn)-lun-7"] }
         let comparison = LocationComparison(hypervisor: hypervisor)
-        let connection = try DestinationTests.connection(example.type, example.data, ["serial": "V-1"])
+        let connection = try VolumeTargetTests.connection(example.type, example.data, ["serial": "V-1"])
         var disk = try #require(try DomainDescription(xml: Fixture.domainXML(source: "/x")).disk("vdb"))
         disk.location = example.shown
         disk.serial = "v-1"

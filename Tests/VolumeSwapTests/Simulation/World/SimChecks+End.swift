@@ -1,5 +1,4 @@
 import JSON
-import OrderedCollections
 
 @testable import VolumeSwap
 

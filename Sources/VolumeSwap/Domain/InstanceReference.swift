@@ -1,5 +1,4 @@
 package import JSON
-import OrderedCollections
 
 /// How a request names its instance: looked up by UUID first, then by name.
 package struct InstanceReference: Sendable, Hashable, Codable, CustomStringConvertible {
@@ -27,10 +26,10 @@ package struct InstanceReference: Sendable, Hashable, Codable, CustomStringConve
                 guard let data = data.objectValue else { throw .invalidInput("instance: nova_object.data must be an object") }
                 members = data
             }
-            let uuid = try SwapRequest.text(members["uuid"], "instance: uuid")
-            let name = try SwapRequest.text(members["name"], "instance: name")
+            let uuid = try Argument(members, "uuid", in: "instance.")?.string()
+            let name = try Argument(members, "name", in: "instance.")?.string()
             if let uuid, !Self.isUUID(uuid) { throw .invalidInput("instance: uuid '\(uuid.prefix(80))' is not a UUID") }
-            if let name { try ConnectionInfo.checkText(name, "instance.name", limit: 255) }
+            if let name { try Argument.checkText(name, "instance.name", limit: 255) }
             guard uuid != nil || !(name ?? "").isEmpty else {
                 throw .invalidInput("instance: neither a uuid nor a name is given")
             }

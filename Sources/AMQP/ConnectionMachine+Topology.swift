@@ -1,33 +1,44 @@
+internal import DequeModule
 internal import Logging
 
-/// Queues that cannot be had for now, and the others beside them.
-extension LiveConnection {
+/// What is declared; queues that cannot be had for now, and the others beside them.
+extension ConnectionMachine {
     private static let retryInterval = Duration.seconds(5)
+    private static let reopenTopology: [Step] = [
+        .action(.confirmChannelClose(Session.Channel.topology)), .action(.openChannel(Session.Channel.topology)),
+    ]
 
-    /// Declares a unit; one whose home node is down is left for later while there are others to consume from.
-    func declare(_ unit: TopologyRegistry.Unit) throws(AMQPError) {
-        do throws(AMQPError) {
-            queueNames[unit.id] = try session.declare(unit.topology)
+    /// Takes the answer to ``Action/declare(_:)``: the names the broker gave. A queue whose home node is down is left for later while
+    /// there are others to consume from.
+    ///
+    /// - Throws: why the connection has to end.
+    mutating func declared(_ unit: TopologyRegistry.Unit, _ result: Result<[String], AMQPError>) throws(AMQPError) {
+        switch result {
+        case .success(let names):
+            queueNames[unit.id] = names
             guard unavailable.removeValue(forKey: unit.id) != nil else { return }
             context.logger.notice("the queue is back", metadata: ["queue": "\(unit.queueNames)"])
-        } catch {
-            try setAside(unit, error)
-            try session.confirmChannelClose(Session.Channel.topology)
-            try session.openChannel(Session.Channel.topology)
+        case .failure(let error):
+            if declaring?.unit.id == unit.id {
+                try refuseDeclaration(error)
+            } else {
+                try setAside(unit, error)
+            }
+            insert(Self.reopenTopology)
         }
     }
 
     /// Notes that a unit's queue is out of reach; throws the error if it is not that, or if nothing is left to consume from.
-    func setAside(_ unit: TopologyRegistry.Unit, _ error: AMQPError) throws(AMQPError) {
+    mutating func setAside(_ unit: TopologyRegistry.Unit, _ error: AMQPError) throws(AMQPError) {
         guard unit.isGated, hasOthers(than: unit) else { throw error }
         if error.isInternal, !unit.topology.queues.isEmpty {
-            let pause = registry.quarantine.add(unit.id, why: "RabbitMQ fails at \(unit.queueNames)", at: .now)
+            let pause = registry.quarantine.add(unit.id, why: "RabbitMQ fails at \(unit.queueNames)", at: clock())
             context.logger.warning(
                 "RabbitMQ fails at the queue: it is left alone for \(pause.components.seconds) s",
                 metadata: ["queue": "\(unit.queueNames)", "reason": "\(error.message)"])
         }
         guard error.isHomeNodeDown else { throw error }
-        nextRetry = .now + Self.retryInterval
+        nextRetry = clock() + Self.retryInterval
         guard unavailable.updateValue(unit.homeNodeDown, forKey: unit.id) == nil else { return }
         context.logger.warning(
             "the queue's home node is down: nothing is consumed from it until that is back",
@@ -39,17 +50,17 @@ extension LiveConnection {
     }
 
     /// Whether a unit is to be left alone for now; it is tried again in time.
-    func isQuarantined(_ unit: TopologyRegistry.Unit) -> Bool {
-        guard let hold = registry.quarantine.hold(on: unit.id, at: .now), hasOthers(than: unit) else { return false }
+    mutating func isQuarantined(_ unit: TopologyRegistry.Unit) -> Bool {
+        guard let hold = registry.quarantine.hold(on: unit.id, at: clock()), hasOthers(than: unit) else { return false }
         unavailable[unit.id] = hold.why
         nextRetry = min(nextRetry ?? hold.until, hold.until)
         return true
     }
 
-    func retryUnavailable() throws(AMQPError) {
+    mutating func retryUnavailable() {
         nextRetry = nil
-        for unit in registry.units where unavailable[unit.id] != nil && !isQuarantined(unit) { try declare(unit) }
-        try startConsumers()
+        steps.append(contentsOf: registry.units.filter { unavailable[$0.id] != nil }.map(Step.declareUnlessQuarantined))
+        steps.append(.startConsumers)
     }
 }
 

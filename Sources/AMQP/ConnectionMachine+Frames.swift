@@ -1,16 +1,18 @@
+internal import Basics
 internal import DequeModule
 internal import Logging
 
-extension LiveConnection {
-    func handle(_ frame: IncomingFrame) throws(AMQPError) {
+/// What the broker sends.
+extension ConnectionMachine {
+    mutating func handle(_ frame: IncomingFrame) {
         switch frame {
         case .nothing: break
-        case .delivered(let message, let deliver): try deliverToReader(message, deliver)
+        case .delivered(let message, let deliver): deliverToReader(message, deliver)
         case .refused(let deliver, let reason, let tail) where context.configuration.bodyTail > 0:
-            try deliverToReader(AMQPMessage(body: tail), deliver, refusal: reason)
+            deliverToReader(AMQPMessage(body: tail), deliver, refusal: reason)
         case .refused(let deliver, let reason, _):
             context.logger.error("rejected a delivery", metadata: ["reason": "\(reason)", "exchange": "\(deliver.exchange)"])
-            try session.reject(deliver.deliveryTag, requeue: false)
+            write(.reject(deliver.deliveryTag, requeue: false))
         case .returned(let message, let returned):
             let isKnown = confirms.markReturned(
                 exchange: returned.exchange, routingKey: returned.routingKey, message: message, replyCode: returned.replyCode,
@@ -22,34 +24,31 @@ extension LiveConnection {
         case .notAcknowledged(let sequence, let multiple):
             let error = AMQPError(code: .nacked, message: "the broker could not take the message")
             finish(confirms.settle(sequence, multiple: multiple).map(\.waiter), .failure(error))
-        case .consumerCancelled(let tag, let needsAnswer): try consumerCancelled(tag, needsAnswer: needsAnswer)
+        case .consumerCancelled(let tag, let needsAnswer): consumerCancelled(tag, needsAnswer: needsAnswer)
         case .consumerEnded(let tag): ending.remove(tag)
-        case .channelClosed(let channel, let error): try channelClosed(channel, error)
-        case .flow(let channel, let active): try session.confirmFlow(channel, active: active)
+        case .channelClosed(let channel, let error): channelClosed(channel, error)
+        case .flow(let channel, let active): write(.confirmFlow(channel, active: active))
         case .connectionClosed(let error):
-            session.confirmConnectionClose()
-            throw error
+            write(.confirmConnectionClose)
+            steps.append(.end(error))
         case .blocked(let reason):
             isBlocked = true
             core.withState { $0.isBlocked = true }
             context.logger.warning("RabbitMQ blocks publishers", metadata: ["reason": "\(reason)"])
             context.events.yield(.blocked(reason: reason))
-        case .unblocked: try unblocked()
+        case .unblocked: unblocked()
         }
     }
 
-    private func deliverToReader(
-        _ message: AMQPMessage, _ deliver: IncomingFrame.Deliver, refusal: String? = nil
-    ) throws(AMQPError) {
+    private mutating func deliverToReader(_ message: AMQPMessage, _ deliver: IncomingFrame.Deliver, refusal: String? = nil) {
         let consumer = consumers[deliver.consumerTag] ?? cancelled[deliver.consumerTag]
-        if consumer?.unit.isGated ?? true, try !hasRoom() { return try session.reject(deliver.deliveryTag, requeue: true) }
-        let tag = DeliveryTag(epoch: epoch, channel: Session.Channel.consume, value: deliver.deliveryTag)
+        if consumer?.unit.isGated ?? true, !hasRoom() { return write(.reject(deliver.deliveryTag, requeue: true)) }
+        let tag = DeliveryTag(epoch: epoch, value: deliver.deliveryTag)
         core.withState { $0.ledger.add(deliver.deliveryTag, bytes: message.size) }
         context.deliveries.yield(
             AMQPDelivery(
                 message: message, exchange: deliver.exchange, routingKey: deliver.routingKey, redelivered: deliver.redelivered,
-                consumerTag: deliver.consumerTag, tag: tag, refusal: refusal),
-            acknowledgesItself: consumer?.declaration.noAck ?? false)
+                consumerTag: deliver.consumerTag, tag: tag, refusal: refusal))
     }
 
     private func settle(_ entries: [ConfirmTracker<Reply<PublishConfirmation>>.Entry]) {
@@ -57,54 +56,52 @@ extension LiveConnection {
         core.withState { $0.publishesInFlight -= entries.count }
         for entry in entries {
             let outcome = entry.returned.map { PublishConfirmation.returned(replyCode: $0.replyCode, replyText: $0.replyText) }
-            entry.waiter.resume(returning: .success(outcome ?? .confirmed))
+            entry.waiter.resume(.success(outcome ?? .confirmed))
         }
     }
 
-    private func unblocked() throws(AMQPError) {
+    private mutating func unblocked() {
         isBlocked = false
         core.withState { $0.isBlocked = false }
         context.logger.info("RabbitMQ takes publishes again")
         context.events.yield(.unblocked)
-        while let publish = held.popFirst() { try send(publish) }
+        steps.append(.sendHeld)
     }
 
     /// Its queue went away: declare what it belongs to and consume again.
-    private func consumerCancelled(_ tag: String, needsAnswer: Bool) throws(AMQPError) {
-        if needsAnswer { try session.confirmCancel(tag: tag) }
+    private mutating func consumerCancelled(_ tag: String, needsAnswer: Bool) {
+        if needsAnswer { write(.confirmCancel(tag: tag)) }
         guard let consumer = consumers[tag] else { return }
         retire(tag)
         updateConsuming()
         context.logger.warning("RabbitMQ cancelled a consumer", metadata: ["queue": "\(consumer.declaration.queue)"])
         context.events.yield(.consumerCancelled(tag: tag))
-        try guardAgainstHotLoop(AMQPError(code: .connectionClosed, message: "consumers are cancelled as soon as they start"))
-        try declare(consumer.unit)
-        try startConsumers()
+        guard isLongOpen() else {
+            let error = AMQPError(code: .connectionClosed, message: "consumers are cancelled as soon as they start")
+            return steps.append(.end(error))
+        }
+        write(.declare(consumer.unit))
+        steps.append(.startConsumers)
     }
 
-    private func channelClosed(_ channel: UInt16, _ error: AMQPError) throws(AMQPError) {
+    private mutating func channelClosed(_ channel: UInt16, _ error: AMQPError) {
         var metadata: Logger.Metadata = ["reason": "\(error.message)"]
         if let replyCode = error.replyCode { metadata["reply_code"] = "\(replyCode)" }
         switch channel {
         case Session.Channel.publish:
             context.logger.warning("RabbitMQ closed the publishing channel", metadata: metadata)
-            try session.confirmChannelClose(channel)
-            reader.reset(channel)
             failPublishes(error)
-            try session.openChannel(channel)
-            try session.selectConfirms(channel)
+            write(.confirmChannelClose(channel), .openChannel(channel), .selectConfirms)
         case Session.Channel.consume:
             context.logger.warning("RabbitMQ closed the consuming channel: \(error.advice)", metadata: metadata)
-            try guardAgainstHotLoop(error)
-            try reopenConsumeChannel()
+            if isLongOpen() { reopenConsumeChannel() } else { steps.append(.end(error)) }
         default:
-            try session.confirmChannelClose(channel)
-            try session.openChannel(channel)
+            write(.confirmChannelClose(channel), .openChannel(channel))
         }
     }
 
     /// The broker does not say which publish it was, only what it was about; the others may be tried again.
-    private func failPublishes(_ error: AMQPError) {
+    private mutating func failPublishes(_ error: AMQPError) {
         let entries = confirms.reset()
         let isNamed = entries.map { error.isAboutPublish(to: $0.exchange, bodySize: $0.message.body.count) }
         let isNobody = !isNamed.contains(true)
@@ -116,10 +113,10 @@ extension LiveConnection {
         }
     }
 
-    /// What ends right after it began is left to the reconnect's back-off.
-    private func guardAgainstHotLoop(_ error: AMQPError) throws(AMQPError) {
-        let now = ContinuousClock.now
+    /// Whether the consuming channel, or a consumer, was not opened just now: what ends right after that is left to the reconnect's back-off.
+    private mutating func isLongOpen() -> Bool {
+        let now = clock()
         defer { consumeChannelOpened = now }
-        guard now - consumeChannelOpened >= .seconds(2) else { throw error }
+        return now - consumeChannelOpened >= .seconds(2)
     }
 }

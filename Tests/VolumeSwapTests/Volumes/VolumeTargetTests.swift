@@ -1,11 +1,10 @@
 import JSON
-import OrderedCollections
 import Testing
 
 @testable import VolumeSwap
 
 @Suite("connection_info as a place")
-struct DestinationTests {
+struct VolumeTargetTests {
     static let base = "/var/lib/nova/mnt"
 
     static func connection(_ type: String, _ data: JSONObject, _ beside: JSONObject = [:]) throws -> ConnectionInfo {
@@ -57,8 +56,7 @@ struct DestinationTests {
             data["prefer_qemu_initiator"] = preference
             let connection = try Self.connection("iscsi", data)
             return try connection.target(
-                mountPointBase: Self.base,
-                attachesISCSI: connection.attachesISCSI(hasConnector: hasConnector, prefersQEMU: prefersQEMU), argument: "a")
+                mountPointBase: Self.base, hasConnector: hasConnector, prefersQEMUInitiator: prefersQEMU, argument: "a")
         }
         #expect(try target(nil, hasConnector: true, prefersQEMU: false) == .connector)
         #expect(try target(nil, hasConnector: false, prefersQEMU: false) != .connector)
@@ -76,7 +74,10 @@ struct DestinationTests {
             "target_portals": ["h:3260", "i:3260"], "target_iqns": ["iqn.a:b", "iqn.a:c"], "target_luns": [3, "4"],
         ]
         #expect(try Self.target("iscsi", several) == .connector)
-        #expect(try Self.connection("iscsi", several).iscsiTargets == ["iqn.a:b/3", "iqn.a:c/4"])
+        let paths = ["iqn.a:b/3", "iqn.a:c/4"].map { NetworkLocation(transport: "iscsi", name: $0, hosts: []) }
+        let named = paths.map { VolumeIdentity(text: .network($0)) }.reduce(VolumeIdentity()) { $0.union($1) }
+        let connection = try Self.connection("iscsi", several)
+        #expect(named.names.count == 2 && connection.driver.identity(of: connection) == named)
         #expect(Fixture.failure { _ = try Self.target("iscsi", ["target_portals": []]) }?.kind == .invalidInput)
     }
 

@@ -1,5 +1,4 @@
 package import JSON
-import OrderedCollections
 
 /// Cinder's connection_info as it was received. Its printed form is masked.
 package struct ConnectionInfo: Sendable, Hashable, CustomStringConvertible, CustomReflectable {
@@ -11,8 +10,8 @@ package struct ConnectionInfo: Sendable, Hashable, CustomStringConvertible, Cust
 
     package init(json value: JSONValue?, argument: String) throws(SwapFailure) {
         try self.init(resuming: value, argument: argument)
-        try Self.check(json, Self.kinds, path: argument)
-        try Self.check(data, Self.dataKinds, path: "\(argument).data")
+        try Self.check(json, Self.topMembers, path: argument)
+        try Self.check(data, VolumeDrivers.members, path: "\(argument).data")
     }
 
     /// Reads what was accepted before, without a look at the members.
@@ -22,7 +21,7 @@ package struct ConnectionInfo: Sendable, Hashable, CustomStringConvertible, Cust
         guard let type = object["driver_volume_type"]?.stringValue, !type.isEmpty else {
             throw .invalidInput("\(argument).driver_volume_type: missing or not a text")
         }
-        try SwapRequest.checkLength(type, "\(argument).driver_volume_type", limit: 64)
+        try Argument.checkLength(type, "\(argument).driver_volume_type", limit: 64)
         guard let data = object["data"]?.objectValue else { throw .invalidInput("\(argument).data: missing or not an object") }
         json = object
         self.data = data
@@ -41,10 +40,33 @@ package struct ConnectionInfo: Sendable, Hashable, CustomStringConvertible, Cust
     package var description: String { "ConnectionInfo(\(driverVolumeType), volume \(volumeID ?? "?"))" }
     package var customMirror: Mirror { Mirror(self, children: ["driver_volume_type": driverVolumeType]) }
 
-    /// A text of `data`, or nil; never an empty one.
+    /// A string of `data`, or nil; never an empty one.
     package func text(_ key: String) -> String? {
         guard let text = data[key]?.stringValue, !text.isEmpty else { return nil }
         return text
+    }
+
+    /// - Throws: ``SwapFailure`` of kind `invalidInput` when there is no such string.
+    func requiredText(_ key: String, _ argument: String) throws(SwapFailure) -> String {
+        guard let text = text(key) else { throw .invalidInput("\(argument).data.\(key): missing or not a string") }
+        return text
+    }
+
+    var devicePath: String? { text("device_path") }
+
+    /// Some drivers give numbers as strings.
+    static func number(_ value: JSONValue) -> Int64? { value.wholeValue ?? value.stringValue.flatMap(Int64.init) }
+
+    static func port(_ value: JSONValue, _ key: String) throws(SwapFailure) -> Int {
+        guard let number = number(value), (1...65535).contains(number) else {
+            throw .invalidInput("\(key): must be a port from 1 to 65535")
+        }
+        return Int(number)
+    }
+
+    /// A host without the brackets of an IPv6 address.
+    static func bare(_ host: String) -> String {
+        host.hasPrefix("[") && host.hasSuffix("]") ? String(host.dropFirst().dropLast()) : host
     }
 
     /// The connection_info of a swap's result: the new one, under the old volume's id wherever it says one.
@@ -68,9 +90,9 @@ package struct ConnectionInfo: Sendable, Hashable, CustomStringConvertible, Cust
         return connection
     }
 
-    /// What a member that pivotd reads may be, null aside.
-    private enum Kind: String {
-        case text = "a text"
+    /// What a member that pivotd reads must be, null aside.
+    enum Member: String, Sendable {
+        case text = "a string"
         case path = "an absolute path"
         case boolean = "true or false"
         case list = "a list"
@@ -78,7 +100,7 @@ package struct ConnectionInfo: Sendable, Hashable, CustomStringConvertible, Cust
         case open = "a value"
         case port = "a port from 1 to 65535"
 
-        func fits(_ value: JSONValue) -> Bool {
+        fileprivate func fits(_ value: JSONValue) -> Bool {
             switch self {
             case .text: value.stringValue != nil
             case .path: value.stringValue?.utf8.first == UInt8(ascii: "/")
@@ -90,21 +112,18 @@ package struct ConnectionInfo: Sendable, Hashable, CustomStringConvertible, Cust
         }
     }
 
-    private static let kinds: [String: Kind] = [
+    private static let topMembers: [String: Member] = [
         "driver_volume_type": .text, "serial": .text, "multiattach": .boolean, "mount_point_base": .text,
     ]
-    private static let dataKinds: [String: Kind] = [
-        "device_path": .path, "export": .text, "export_name": .text, "name": .text, "mount_point_base": .text, "format": .text,
-        "hosts": .list, "ports": .list, "auth_enabled": .boolean, "auth_username": .text, "auth_password": .text,
-        "secret_type": .text, "secret_uuid": .text, "target_portal": .text, "target_iqn": .text, "target_lun": .open,
-        "target_portals": .list, "target_iqns": .list, "target_luns": .list, "host": .text, "port": .port, "encrypted": .boolean,
-        "volume_id": .text, "sofs_path": .text, "prefer_qemu_initiator": .boolean,
+    /// Members of `data` that volumes of every kind may have.
+    static let commonMembers: [String: Member] = [
+        "device_path": .path, "format": .text, "encrypted": .boolean, "volume_id": .text,
     ]
 
     /// Checks the members that reach libvirt, a path or a command. A member of the wrong type must not pass for an absent one, and no
     /// text in one may hold a control character. All others are the caller's own: a keyring with its line breaks, for example.
     private static func check(
-        _ members: JSONObject, _ kinds: [String: Kind], path: @autoclosure () -> String
+        _ members: JSONObject, _ kinds: [String: Member], path: @autoclosure () -> String
     ) throws(SwapFailure) {
         for (key, value) in members {
             guard !value.isNull, let kind = kinds[key] else { continue }
@@ -116,21 +135,10 @@ package struct ConnectionInfo: Sendable, Hashable, CustomStringConvertible, Cust
     /// No such text may hold a control character, or be longer than any path or name can be.
     private static func checkTexts(_ value: JSONValue, path: @autoclosure () -> String) throws(SwapFailure) {
         switch value {
-        case .string(let text): try checkText(text, path())
+        case .string(let text): try Argument.checkText(text, path())
         case .array(let items):
             for item in items { try checkTexts(item, path: path()) }
         default: break
         }
-    }
-
-    static func checkText(_ text: String, _ path: @autoclosure () -> String, limit: Int = 4096) throws(SwapFailure) {
-        try SwapRequest.checkLength(text, path(), limit: limit)
-        let isPrintableASCII = text.utf8.allSatisfy { (0x20..<0x7f).contains($0) }
-        let isPlain =
-            isPrintableASCII
-            || text.unicodeScalars.allSatisfy {
-                $0.value >= 0x20 && $0.value != 0x7f && $0.value != 0xfffe && $0.value != 0xffff
-            }
-        guard isPlain else { throw .invalidInput("\(path()): holds a control character") }
     }
 }
