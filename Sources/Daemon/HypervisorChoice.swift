@@ -9,11 +9,11 @@ import VolumeSwap
 /// The hypervisor that `libvirt_uri` names, with what goes with it.
 struct HypervisorChoice: Sendable {
     let hypervisor: any Hypervisor
-    private(set) var hooks = SwapHooks()
     /// Whether a copy takes no time at all.
     let isInstant: Bool
     private let connector: any VolumeConnector
     private let libvirt: LibvirtHypervisor?
+    private var hooks = SwapHooks()
 
     /// nil for a dry run.
     var link: LibvirtLink? { libvirt?.link }
@@ -66,9 +66,11 @@ struct HypervisorChoice: Sendable {
 
     /// The service that carries swaps out on this hypervisor, and has their outcomes delivered.
     func service(
-        _ settings: SwapSettings, hooks: SwapHooks, progressInterval: Duration, journal: any SwapJournal, replies: ReplyPublisher,
-        failures: NovaFailure, notifier: Notifier? = nil, logger: Logger
+        _ settings: SwapSettings, progressInterval: Duration, journal: any SwapJournal, replies: ReplyPublisher,
+        failures: NovaFailure, notifier: Notifier? = nil, onPhase: (@Sendable (SwapPhase) async -> Void)? = nil, logger: Logger
     ) -> SwapService {
+        var hooks = hooks
+        if let onPhase { hooks.onPhase = onPhase }
         let reporter = SwapReporter(
             notifier: notifier, failures: failures, hypervisor: hypervisor.kind, progressInterval: progressInterval,
             logger: logger)

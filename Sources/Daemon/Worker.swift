@@ -69,9 +69,9 @@ package struct Worker {
         let bus = try Bus(configuration: configuration.bus, logger: logger)
         guard let journal = try await openJournal() else { return }
         let service = choice.service(
-            choice.settings(configuration), hooks: hooks(journal, choice),
-            progressInterval: configuration.daemon.progressInterval, journal: journal, replies: bus.replies,
-            failures: bus.failures, notifier: bus.notifications?.notifier, logger: logger)
+            choice.settings(configuration), progressInterval: configuration.daemon.progressInterval, journal: journal,
+            replies: bus.replies, failures: bus.failures, notifier: bus.notifications?.notifier, onPhase: testStop(journal),
+            logger: logger)
         let requests = RequestService(
             bus: bus, service: service, journal: journal, choice: choice, health: health,
             drainGrace: min(.seconds(5), configuration.daemon.drainTimeout / 2), logger: logger)
@@ -114,12 +114,12 @@ package struct Worker {
         return try await opening.value
     }
 
-    private func hooks(_ journal: SQLiteJournal, _ choice: HypervisorChoice) -> SwapHooks {
-        var hooks = choice.hooks
+    /// Where a debug build is to stop, to be killed there.
+    private func testStop(_ journal: SQLiteJournal) -> (@Sendable (SwapPhase) async -> Void)? {
         #if DEBUG
-            let hook = TestStop.hook(stateDirectory: configuration.daemon.stateDirectory, journal)
-            if let hook { hooks.onPhase = hook }
+            TestStop.hook(stateDirectory: configuration.daemon.stateDirectory, journal)
+        #else
+            nil
         #endif
-        return hooks
     }
 }

@@ -1,3 +1,4 @@
+import Basics
 import Dispatch
 import Foundation
 import GRDB
@@ -18,7 +19,7 @@ final class GroupCommit: Sendable {
     private struct State {
         var queued = WriteQueue()
         var awaited = 0
-        var waiters: [CheckedContinuation<Void, Never>] = []
+        var waiters = Waiters<Void>()
         var isRunning = false
         var wait = CommitWait()
         var settling = SettlingReaders()
@@ -70,13 +71,9 @@ final class GroupCommit: Sendable {
 
     /// Returns when every change submitted before was tried, or after `limit`: whoever reads must not wait for a disk that hangs.
     func settleQueue(within limit: DispatchTimeInterval) async {
-        await withCheckedContinuation { continuation in
-            let id = state.withLock { $0.settling.add(continuation) }
-            guard let id else { return continuation.resume() }
-            DispatchQueue.global().asyncAfter(deadline: .now() + limit) {
-                self.state.withLock { $0.settling.remove(id) }?.resume()
-            }
-        }
+        guard let waiter = state.withLock({ $0.settling.add() }) else { return }
+        DispatchQueue.global().asyncAfter(deadline: .now() + limit) { waiter.resume() }
+        await waiter.value()
     }
 
     /// Moves the write-ahead log into the database and empties it, so that no overwritten byte is left in either.
@@ -114,23 +111,12 @@ final class GroupCommit: Sendable {
     }
 
     private func makeRoom() async {
-        let isFree = state.withLock { state in
-            guard state.awaited < Self.limit || state.isClosed else { return false }
+        let waiter = state.withLock { state -> Waiter<Void>? in
+            guard state.awaited < Self.limit || state.isClosed else { return state.waiters.add() }
             state.awaited += 1
-            return true
+            return nil
         }
-        if isFree { return }
-        await withCheckedContinuation { waiter in
-            let isFree = state.withLock { state in
-                guard state.awaited >= Self.limit, !state.isClosed else {
-                    state.awaited += 1
-                    return true
-                }
-                state.waiters.append(waiter)
-                return false
-            }
-            if isFree { waiter.resume() }
-        }
+        await waiter?.value()
     }
 
     private func enqueue(_ entry: WriteQueue.Entry) {
@@ -149,17 +135,9 @@ final class GroupCommit: Sendable {
         case .wait: break
         case .refuse:
             entry.reply?.resume(returning: .failure(.closed(path)))
-            letWaitersIn()
+            // Those who wait for room are refused like all others.
+            state.withLock { $0.waiters.resumeAll(()) }
         }
-    }
-
-    /// For a closed journal: those who wait for room are refused like all others.
-    private func letWaitersIn() {
-        let waiters = state.withLock { state in
-            defer { state.waiters = [] }
-            return state.waiters
-        }
-        for waiter in waiters { waiter.resume() }
     }
 
     /// One batch a block, so that a due scrub gets its turn under a constant load.
@@ -182,19 +160,17 @@ final class GroupCommit: Sendable {
     }
 
     private func commitBatch() {
-        let (batch, waiters) = state.withLock { state in
+        let batch = state.withLock { state in
             state.gathering?.ends(queued: state.queued.count)
             let batch = state.queued.take()
-            guard !batch.isEmpty else { return ([WriteQueue.Entry](), [CheckedContinuation<Void, Never>]()) }
-            let waiters = Array(state.waiters.prefix(Self.limit))
-            state.waiters.removeFirst(waiters.count)
-            state.awaited = waiters.count
+            guard !batch.isEmpty else { return [WriteQueue.Entry]() }
+            state.awaited = 0
+            while state.awaited < Self.limit, state.waiters.resumeFirst(()) { state.awaited += 1 }
             state.wait.begins()
             state.settling.begins()
-            return (batch, waiters)
+            return batch
         }
         defer { endBatch() }
-        for waiter in waiters { waiter.resume() }
         guard !batch.isEmpty else { return }
         do {
             let results = try commit(batch)
@@ -212,11 +188,10 @@ final class GroupCommit: Sendable {
     }
 
     private func endBatch() {
-        let readers = state.withLock { state in
+        state.withLock { state in
             state.wait.ends()
-            return state.settling.ends()
+            state.settling.ends()
         }
-        for reader in readers { reader.resume() }
     }
 
     private func commit(_ batch: [WriteQueue.Entry]) throws -> [Result<WriteOutput, JournalError>] {

@@ -31,14 +31,11 @@ enum JournalSchema {
                     CREATE TABLE request (sequence INTEGER PRIMARY KEY, args TEXT NOT NULL, context TEXT NOT NULL) STRICT;
                     CREATE TABLE plan (sequence INTEGER PRIMARY KEY, plan TEXT NOT NULL) STRICT;
                     CREATE INDEX task_by_disk ON task (instance_key, disk);
-                    CREATE INDEX task_by_phase ON task (phase);
                     CREATE INDEX task_unsettled ON task (sequence) WHERE is_settled = 0;
                     CREATE INDEX task_settled ON task (finished_at) WHERE is_settled = 1;
                     CREATE TABLE probe (id INTEGER PRIMARY KEY, at REAL NOT NULL) STRICT;
                     """)
         }
-        // Each new phase moved a task in this index, and only unfinished tasks were ever looked up by it.
-        migrator.registerMigration("v2") { db in try db.execute(sql: "DROP INDEX task_by_phase") }
         return migrator
     }
 

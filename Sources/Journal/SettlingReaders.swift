@@ -1,36 +1,21 @@
-/// Readers that wait until what was queued before them has been tried. Pure but for the continuations, which it never resumes.
+import Basics
+
+/// Those who wait until all that was queued before them has been tried. Pure but for the waiters.
 struct SettlingReaders {
-    typealias Reader = CheckedContinuation<Void, Never>
+    /// Waits for the batch that is being written; nil when none is.
+    private var running: Waiters<Void>?
+    /// Waits for the batch after it; nil when nothing is queued.
+    private var next: Waiters<Void>?
 
-    /// Batches that were begun, and those that have ended.
-    private var (begun, ended): (UInt64, UInt64) = (0, 0)
-    private var isQueued = false
-    private var waiting: [UInt64: (batch: UInt64, reader: Reader)] = [:]
-    private var lastID: UInt64 = 0
-
-    mutating func queued() { isQueued = true }
+    mutating func queued() { next = next ?? Waiters() }
 
     /// - Returns: nil when there is nothing to wait for.
-    mutating func add(_ reader: Reader) -> UInt64? {
-        let batch = isQueued ? begun + 1 : begun
-        guard batch > ended else { return nil }
-        lastID += 1
-        waiting[lastID] = (batch, reader)
-        return lastID
-    }
+    mutating func add() -> Waiter<Void>? { next?.add() ?? running?.add() }
 
-    mutating func remove(_ id: UInt64) -> Reader? { waiting.removeValue(forKey: id)?.reader }
+    mutating func begins() { (running, next) = (next, nil) }
 
-    mutating func begins() {
-        begun += 1
-        isQueued = false
-    }
-
-    /// - Returns: those who have waited for the batch that has ended.
-    mutating func ends() -> [Reader] {
-        ended = begun
-        let done = waiting.filter { $0.value.batch <= ended }
-        for id in done.keys { waiting[id] = nil }
-        return done.values.map(\.reader)
+    mutating func ends() {
+        running?.resumeAll(())
+        running = nil
     }
 }

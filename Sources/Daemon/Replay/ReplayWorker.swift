@@ -64,8 +64,7 @@ package struct ReplayWorker: Sendable {
         var settings = choice.settings(configuration)
         if choice.isInstant { settings.maxConcurrentSwaps = max(settings.maxConcurrentSwaps, Self.instantSwaps) }
         let service = choice.service(
-            settings, hooks: choice.hooks, progressInterval: configuration.daemon.progressInterval, journal: journal,
-            replies: replies,
+            settings, progressInterval: configuration.daemon.progressInterval, journal: journal, replies: replies,
             failures: failures, logger: logger)
         let endpoint = SwapEndpoint(service: service, failures: failures) {}
         let server = RPCServer(

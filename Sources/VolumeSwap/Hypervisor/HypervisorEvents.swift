@@ -1,13 +1,14 @@
+import Basics
 import DequeModule
 import Synchronization
 
-/// The mailbox of one swap: its domain's events, bounded. What does not fit turns into a ``HypervisorEvent/look``.
+/// The mailbox of one swap: its domain's events, bounded. What does not fit turns into a ``HypervisorEvent/recheck``.
 ///
 /// One task at a time reads it. Unlike an `AsyncStream` it goes on when a task that waits for it is cancelled: the next one reads on.
 package final class HypervisorEvents: Sendable, AsyncSequence {
     private struct State {
         var waiting: Deque<HypervisorEvent> = []
-        var reader: CheckedContinuation<HypervisorEvent?, Never>?
+        var reader: Waiter<HypervisorEvent?>?
         var isClosed = false
         var isTaken = false
         var onClose: (@Sendable () -> Void)?
@@ -20,46 +21,32 @@ package final class HypervisorEvents: Sendable, AsyncSequence {
 
     /// Never blocks; may be called from libvirt's event thread.
     package func post(_ event: HypervisorEvent) {
-        let reader = state.withLock { state -> CheckedContinuation<HypervisorEvent?, Never>? in
-            if state.isClosed { return nil }
+        state.withLock { state in
+            if state.isClosed { return }
             if let reader = state.reader {
                 state.reader = nil
-                return reader
+                if reader.resume(event) { return }
             }
             state.waiting.append(event)
             if state.waiting.count > capacity {
-                // The newest are kept, so a `look` put in after a loss is always read.
+                // The newest are kept, so a `recheck` put in after a loss is always read.
                 state.waiting.removeFirst(2)
                 state.waiting.append(.recheck)
             }
-            return nil
         }
-        reader?.resume(returning: event)
     }
 
     /// The next event; nil once the mailbox is closed, or the task that waits is cancelled.
     package func next() async -> HypervisorEvent? {
-        await withTaskCancellationHandler {
-            await withCheckedContinuation { continuation in
-                let answer = state.withLock { state -> HypervisorEvent?? in
-                    if Task.isCancelled { return .some(nil) }
-                    if let event = state.waiting.popFirst() { return event }
-                    if state.isClosed { return .some(nil) }
-                    state.reader = continuation
-                    return nil
-                }
-                if let answer { continuation.resume(returning: answer) }
-            }
-        } onCancel: {
-            takeReader()?.resume(returning: nil)
+        if Task.isCancelled { return nil }
+        let reader = state.withLock { state -> Waiter<HypervisorEvent?> in
+            if let event = state.waiting.popFirst() { return Waiter(event) }
+            if state.isClosed { return Waiter(.some(nil)) }
+            let reader = Waiter<HypervisorEvent?>()
+            state.reader = reader
+            return reader
         }
-    }
-
-    private func takeReader() -> CheckedContinuation<HypervisorEvent?, Never>? {
-        state.withLock { state in
-            defer { state.reader = nil }
-            return state.reader
-        }
+        return await reader.value(ifCancelled: nil)
     }
 
     /// True for the first caller: the one that subscribes.
@@ -78,7 +65,7 @@ package final class HypervisorEvents: Sendable, AsyncSequence {
             defer { (state.isClosed, state.reader, state.onClose) = (true, nil, nil) }
             return (state.reader, state.onClose)
         }
-        reader?.resume(returning: nil)
+        reader?.resume(nil)
         onClose?()
     }
 

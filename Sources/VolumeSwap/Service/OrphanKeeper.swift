@@ -1,3 +1,4 @@
+import Basics
 import Logging
 
 /// Restores domains that a swap undefined and that no journal knows of: their definition travels with them, in their metadata.

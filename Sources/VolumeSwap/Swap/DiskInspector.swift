@@ -1,3 +1,5 @@
+import Basics
+
 /// Looks at the disk of a swap: which volume it is on, and what is going on with it.
 struct DiskInspector {
     /// For how long a `<mirror>` without a job is looked at again. libvirt takes the job's end, the stored configuration and the live one

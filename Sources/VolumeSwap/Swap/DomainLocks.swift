@@ -1,3 +1,4 @@
+import Basics
 import Synchronization
 
 /// One task at a time for each domain, whatever its requests call it. Places are handed on in the order in which they were asked for.
@@ -5,7 +6,7 @@ package final class DomainLocks: Sendable {
     private struct State {
         /// The task that has a domain, and those that wait for it.
         var holders: [String: TaskID] = [:]
-        var waiters: [String: [(task: TaskID, continuation: CheckedContinuation<Bool, Never>)]] = [:]
+        var waiters: [String: [(task: TaskID, waiter: Waiter<Bool>)]] = [:]
         /// The UUIDs of domains that were asked for by name.
         var names: [String: String] = [:]
     }
@@ -26,49 +27,36 @@ package final class DomainLocks: Sendable {
     ///
     /// - Throws: `CancellationError` when the waiting task is cancelled.
     func acquire(_ uuid: String, for task: TaskID) async throws {
-        let isGranted = await withTaskCancellationHandler {
-            await withCheckedContinuation { continuation in
-                let answer = state.withLock { state -> Bool? in
-                    if state.holders[uuid] == nil || state.holders[uuid] == task {
-                        state.holders[uuid] = task
-                        return true
-                    }
-                    if Task.isCancelled { return false }
-                    state.waiters[uuid, default: []].append((task, continuation))
-                    return nil
-                }
-                if let answer { continuation.resume(returning: answer) }
+        let waiter = state.withLock { state -> Waiter<Bool> in
+            if state.holders[uuid] == nil || state.holders[uuid] == task {
+                state.holders[uuid] = task
+                return Waiter(true)
             }
-        } onCancel: {
-            let waiter = state.withLock { state -> CheckedContinuation<Bool, Never>? in
-                guard let index = state.waiters[uuid]?.firstIndex(where: { $0.task == task }) else { return nil }
-                return state.waiters[uuid]?.remove(at: index).continuation
-            }
-            waiter?.resume(returning: false)
+            let waiter = Waiter<Bool>()
+            state.waiters[uuid, default: []].append((task, waiter))
+            return waiter
         }
-        guard isGranted else { throw CancellationError() }
+        guard await waiter.value(ifCancelled: false) else { throw CancellationError() }
     }
 
     /// Hands a task's domain on to whoever asked for it next.
     func release(_ task: TaskID) {
-        let next = state.withLock { state -> [CheckedContinuation<Bool, Never>] in
-            var next: [CheckedContinuation<Bool, Never>] = []
+        state.withLock { state in
             for uuid in state.holders.filter({ $0.value == task }).map(\.key).sorted() {
                 state.holders[uuid] = nil
-                guard state.waiters[uuid]?.isEmpty == false, let waiter = state.waiters[uuid]?.removeFirst() else {
-                    state.waiters[uuid] = nil
-                    continue
+                var waiters = state.waiters.removeValue(forKey: uuid)?[...] ?? []
+                while let next = waiters.popFirst() {
+                    guard next.waiter.resume(true) else { continue }
+                    state.holders[uuid] = next.task
+                    break
                 }
-                state.holders[uuid] = waiter.task
-                next.append(waiter.continuation)
+                if !waiters.isEmpty { state.waiters[uuid] = Array(waiters) }
             }
-            return next
         }
-        for continuation in next { continuation.resume(returning: true) }
     }
 
     /// How many tasks wait for a domain.
-    func waiting(_ uuid: String) -> Int { state.withLock { $0.waiters[uuid]?.count ?? 0 } }
+    func waiting(_ uuid: String) -> Int { state.withLock { $0.waiters[uuid]?.count { !$0.waiter.isResumed } ?? 0 } }
 
     func learn(_ name: String, _ uuid: String) {
         state.withLock { state in

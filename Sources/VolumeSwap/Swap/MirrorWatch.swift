@@ -1,3 +1,5 @@
+import Basics
+
 /// Judges what events and looks show of a copy, until it is in step or has ended. Pure; time is given to it.
 struct MirrorWatch {
     /// What one look has shown.

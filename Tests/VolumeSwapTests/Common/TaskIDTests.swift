@@ -28,9 +28,4 @@ struct TaskIDTests {
         #expect(id == TaskID(uniqueID: text, messageID: "other"))
         #expect(id != TaskID(uniqueID: text + "x", messageID: nil))
     }
-
-    @Test("FNV-1a of 128 bits", arguments: [("", "6c62272e07bb014262b821756295c58d"), ("a", "d228cb696f1a8caf78912b704e4a8964")])
-    func vectors(text: String, digest: String) {
-        #expect(TaskID.fnv1a128(text) == digest)
-    }
 }
