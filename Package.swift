@@ -86,8 +86,7 @@ let package = Package(
             [
                 "Basics", "JSON", "AMQP", "Libvirt", "OsloMessaging", "VolumeSwap", "SwapBus", "Journal", "Capture",
                 "Observability", "Settings", "LibvirtHypervisor", "DryRun", .logging, .metrics, .serviceLifecycle,
-                .unixSignals,
-                .subprocess, .system,
+                .unixSignals, .subprocess, .system,
             ]),
         .executableTarget(
             name: "pivotd",

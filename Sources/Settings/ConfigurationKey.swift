@@ -20,7 +20,7 @@ package struct ConfigurationKey: Sendable, Equatable {
     }
 
     /// Where a key belongs in help texts.
-    package enum Section: String, Sendable, CaseIterable {
+    package enum Section: String, Sendable {
         case bus = "Message bus"
         case hypervisor = "Hypervisor and volumes"
         case swap = "Defaults of a swap"

@@ -7,10 +7,10 @@ import Settings
 /// A flag that is not given is nil: the environment, the file or the default counts then.
 struct ConfigurationOptions: ParsableArguments {
     @OptionGroup var configuration: ConfigurationFileOption
-    @OptionGroup(title: "Message bus") var bus: KeyOptions<BusSection>
-    @OptionGroup(title: "Hypervisor and volumes") var hypervisor: KeyOptions<HypervisorSection>
-    @OptionGroup(title: "Defaults of a swap") var swap: KeyOptions<SwapSection>
-    @OptionGroup(title: "Daemon") var daemon: KeyOptions<DaemonSection>
+    @OptionGroup(title: BusSection.section.rawValue) var bus: KeyOptions<BusSection>
+    @OptionGroup(title: HypervisorSection.section.rawValue) var hypervisor: KeyOptions<HypervisorSection>
+    @OptionGroup(title: SwapSection.section.rawValue) var swap: KeyOptions<SwapSection>
+    @OptionGroup(title: DaemonSection.section.rawValue) var daemon: KeyOptions<DaemonSection>
 
     /// The flags given, by the names of their keys.
     var given: [String: String] {
@@ -45,7 +45,7 @@ struct ConfigurationOptions: ParsableArguments {
 /// The flags of the commands that only speak to the bus. What else is in the configuration file is for the worker.
 struct ClientOptions: ParsableArguments {
     @OptionGroup var file: ConfigurationFileOption
-    @OptionGroup(title: "Message bus") var bus: KeyOptions<BusSection>
+    @OptionGroup(title: BusSection.section.rawValue) var bus: KeyOptions<BusSection>
 
     /// - Throws: A usage error that shows every problem.
     func load() throws -> PivotdConfiguration {

@@ -1,9 +1,9 @@
 import Foundation
 import HypervisorConformance
 import Testing
-import VolumeSwap
 
 @testable import DryRun
+@testable import VolumeSwap
 
 @Suite struct DryRunConformanceTests {
     @Test(arguments: HypervisorCheck.allCases, ["", "&rate=100000"])
@@ -18,6 +18,10 @@ import VolumeSwap
         try await check.run(
             on: .init(
                 hypervisor, domain: domain, disk: "vdb", old: .block("/dev/disk/by-id/old"),
-                new: VolumeSource(location: .block("/dev/disk/by-id/new"), format: "raw")))
+                copy: BlockCopy(
+                    destination: VolumeSource(location: .block("/dev/disk/by-id/new"), format: "raw"), sliceBytes: nil,
+                    bandwidth: 0, granularity: 0,
+                    bufferSize: 0, synchronousWrites: false),
+                rebase: RebaseCopy(path: "/dev/disk/by-id/new", bandwidth: 0, isBlockDevice: true, isRaw: true)))
     }
 }

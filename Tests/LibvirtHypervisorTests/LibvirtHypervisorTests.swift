@@ -96,12 +96,22 @@ import Testing
             let domain = try await connection.defineDomain(xml: xml(uuid, "/v/\(uuid)"))
             try await domain.create()
             try await check.run(
-                on: .init(
-                    hypervisor, domain: DomainIdentity(uuid: uuid, name: "host-\(uuid)"), disk: "vdb",
-                    old: .file("/v/\(uuid)"), new: VolumeSource(location: .file("/v/new"), format: "raw")))
+                on: subject(
+                    hypervisor, DomainIdentity(uuid: uuid, name: "host-\(uuid)"), old: .file("/v/\(uuid)"), new: "/v/new"))
             try await domain.destroy()
             try await domain.undefine()
         }
+    }
+
+    private func subject(
+        _ hypervisor: LibvirtHypervisor, _ domain: DomainIdentity, old: VolumeLocation, new: String
+    ) -> HypervisorCheck.Subject {
+        HypervisorCheck.Subject(
+            hypervisor, domain: domain, disk: "vdb", old: old,
+            copy: BlockCopy(
+                destination: VolumeSource(location: .file(new), format: "raw"), sliceBytes: nil, bandwidth: 0, granularity: 0,
+                bufferSize: 0, synchronousWrites: false),
+            rebase: RebaseCopy(path: new, bandwidth: 0, isBlockDevice: false, isRaw: true))
     }
 
     private static let realHost = ProcessInfo.processInfo.environment["PIVOTD_TEST_LIBVIRT_URI"]
@@ -117,8 +127,7 @@ import Testing
         let hypervisor = LibvirtHypervisor(link: link, allowsMonitorCommands: true, logger: Self.logger)
         let domain = try await hypervisor.lookup(InstanceReference(uuid: environment["PIVOTD_TEST_DOMAIN"], name: nil))
         let old = try #require(try await hypervisor.description(domain, .live).disk("vdb")?.location)
-        let subject = HypervisorCheck.Subject(
-            hypervisor, domain: domain, disk: "vdb", old: old, new: VolumeSource(location: .file(volume), format: "raw"))
+        let subject = subject(hypervisor, domain, old: old, new: volume)
         for check in HypervisorCheck.allCases where check != .aCopyIsPivoted { try await check.run(on: subject) }
         try await HypervisorCheck.aCopyIsPivoted.run(on: subject)
     }

@@ -32,7 +32,7 @@ struct BlockNodes: Sendable {
             "driver": "raw", "node-name": .string(name), "file": .string(storage), "read-only": raw["ro"] ?? false,
             "cache": Self.cache(raw), "detect-zeroes": raw["detect_zeroes"] ?? "off",
         ]
-        for (key, value) in changes { options[key] = value }
+        options.merge(changes)
         return QMPCommand("blockdev-reopen", ["options": [.object(options)]])
     }
 

@@ -1,5 +1,5 @@
 import Testing
-@testable package import VolumeSwap
+package import VolumeSwap
 
 /// What every ``Hypervisor`` does alike, be it libvirt, simulated or a fake: one case, one promise.
 package enum HypervisorCheck: String, CaseIterable, Sendable {
@@ -28,17 +28,21 @@ package enum HypervisorCheck: String, CaseIterable, Sendable {
         var disk: String
         /// The volume that the disk is on.
         var old: VolumeLocation
-        /// One of the same size.
-        var new: VolumeSource
+        /// Copies it onto a raw volume of the same size, without limits.
+        var copy: BlockCopy
+        /// The same by `virDomainBlockRebase`.
+        var rebase: RebaseCopy
 
         package init(
-            _ hypervisor: any Hypervisor, domain: DomainIdentity, disk: String, old: VolumeLocation, new: VolumeSource
+            _ hypervisor: any Hypervisor, domain: DomainIdentity, disk: String, old: VolumeLocation, copy: BlockCopy,
+            rebase: RebaseCopy
         ) {
             self.hypervisor = hypervisor
             self.domain = domain
             self.disk = disk
             self.old = old
-            self.new = new
+            self.copy = copy
+            self.rebase = rebase
         }
     }
 
@@ -54,7 +58,7 @@ package enum HypervisorCheck: String, CaseIterable, Sendable {
         case .aCopyIsPivoted: try await subject.pivot()
         case .aCopyIsCancelled: try await subject.cancel()
         case .aDiskHasOneCopy: try await subject.oneCopy()
-        case .rebaseNeedsATransientDomain: try await subject.rebase()
+        case .rebaseNeedsATransientDomain: try await subject.transientDomain()
         case .aMailboxHearsOnce: try await subject.mailbox()
         }
     }
@@ -131,15 +135,16 @@ extension HypervisorCheck.Subject {
         await wait(for: .ready, in: events)
         let copying = try await live()
         #expect(copying?.location == old)
-        #expect(copying?.mirror?.location == new.location)
+        #expect(copying?.mirror?.location == copy.destination.location)
         #expect(copying?.mirror?.ready == "yes")
         try await hypervisor.blockJobAbort(domain, disk: disk, pivot: true)
         await wait(for: .completed, in: events)
         #expect(try await hypervisor.blockJobInfo(domain, disk: disk) == nil)
-        #expect(try await live()?.location == new.location)
+        #expect(try await live()?.location == copy.destination.location)
         #expect(try await live()?.mirror == nil)
         // TRANSIENT_JOB: the stored configuration follows.
-        #expect(try await DomainDescription(xml: hypervisor.xml(domain, .inactive)).disk(disk)?.location == new.location)
+        #expect(
+            try await DomainDescription(xml: hypervisor.xml(domain, .inactive)).disk(disk)?.location == copy.destination.location)
         events.close()
     }
 
@@ -163,10 +168,7 @@ extension HypervisorCheck.Subject {
         events.close()
     }
 
-    func rebase() async throws {
-        let path = new.location.path ?? ""
-        let isBlockDevice = if case .block = new.location { true } else { false }
-        let rebase = RebaseCopy(path: path, bandwidth: 0, isBlockDevice: isBlockDevice, isRaw: true)
+    func transientDomain() async throws {
         await refused(.operationInvalid) { try await hypervisor.blockRebase(domain, disk: disk, rebase) }
         let stored = try await hypervisor.xml(domain, .inactive)
         try await hypervisor.undefine(domain)
@@ -193,10 +195,6 @@ extension HypervisorCheck.Subject {
         #expect(await next(in: events) == .canceled)
         #expect(await closed.next() == nil)
         events.close()
-    }
-
-    private var copy: BlockCopy {
-        BlockCopy(destination: new, sliceBytes: nil, bandwidth: 0, granularity: 0, bufferSize: 0, synchronousWrites: false)
     }
 
     private func startCopy() async throws -> HypervisorEvents {

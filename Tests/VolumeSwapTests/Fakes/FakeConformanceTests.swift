@@ -13,6 +13,10 @@ import Testing
         try await check.run(
             on: .init(
                 FakeHypervisor(), domain: Fixture.domain, disk: "vdb", old: .file(Fixture.oldPath),
-                new: VolumeSource(location: .file(Fixture.newPath), format: "raw")))
+                copy: BlockCopy(
+                    destination: VolumeSource(location: .file(Fixture.newPath), format: "raw"), sliceBytes: nil, bandwidth: 0,
+                    granularity: 0,
+                    bufferSize: 0, synchronousWrites: false),
+                rebase: RebaseCopy(path: Fixture.newPath, bandwidth: 0, isBlockDevice: false, isRaw: true)))
     }
 }
