@@ -66,11 +66,10 @@ extension LibvirtHypervisor {
     private static func event(of job: String, in events: LibvirtEvents) async {
         for await event in events {
             switch event {
-            case .monitor(_, _, let details, _, _):
+            case .monitor(_, _, let details):
                 guard let data = try? JSONValue(parsing: details), data["device"]?.stringValue == job else { continue }
                 return
             case .blockJob, .lifecycle, .overflow, .disconnected: return
-            case .ioError: continue
             }
         }
     }
