@@ -147,10 +147,13 @@ final class ConnectionCore: Sendable {
     }
 
     func connected() {
-        state.withLock { state in
+        // Resumed without the lock, which a cancellation of `run()` takes.
+        var waiters = state.withLock { state in
             state.phase = .connected
-            state.connectWaiters.resumeAll(.success(()))
+            defer { state.connectWaiters = Waiters() }
+            return state.connectWaiters
         }
+        waiters.resumeAll(.success(()))
     }
 
     /// Ends the epoch and returns the commands that were not carried out.
@@ -167,11 +170,13 @@ final class ConnectionCore: Sendable {
     }
 
     func finish() {
-        state.withLock { state in
+        var (connecting, finishing) = state.withLock { state in
             state.phase = .finished
             state.isClosing = true
-            state.connectWaiters.resumeAll(.failure(.closedByUs))
-            state.finishWaiters.resumeAll(())
+            defer { (state.connectWaiters, state.finishWaiters) = (Waiters(), Waiters()) }
+            return (state.connectWaiters, state.finishWaiters)
         }
+        connecting.resumeAll(.failure(.closedByUs))
+        finishing.resumeAll(())
     }
 }

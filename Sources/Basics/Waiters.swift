@@ -16,26 +16,30 @@ package final class Waiter<Value: Sendable>: Sendable {
     /// Whether it has a value, or was cancelled.
     package var isResumed: Bool { state.withLock { if case .resumed = $0 { true } else { false } } }
 
-    /// Ends the wait. May be called under a lock, and before the wait begins: the task itself runs later, on its executor.
+    /// Ends the wait, also before it begins. May be called under a lock that no cancellation handler takes.
     ///
     /// - Returns: false if it had been resumed already.
     @discardableResult
     package func resume(_ value: Value) -> Bool {
-        state.withLock { state in
-            guard case .waiting(let continuation) = state else { return false }
+        // Not under the lock: a cancellation runs its handler under the task's own lock, which the resumption takes, too.
+        let (isFirst, continuation) = state.withLock { state -> (Bool, CheckedContinuation<Value, Never>?) in
+            guard case .waiting(let continuation) = state else { return (false, nil) }
             state = .resumed(value)
-            continuation?.resume(returning: value)
-            return true
+            return (true, continuation)
         }
+        continuation?.resume(returning: value)
+        return isFirst
     }
 
     /// Waits for the value, ignoring cancellation. Call once.
     package func value() async -> Value {
         await withCheckedContinuation { continuation in
-            state.withLock { state in
-                if case .resumed(let value) = state { return continuation.resume(returning: value) }
+            let value = state.withLock { state -> Value? in
+                if case .resumed(let value) = state { return value }
                 state = .waiting(continuation)
+                return nil
             }
+            if let value { continuation.resume(returning: value) }
         }
     }
 

@@ -1,4 +1,6 @@
 import Basics
+import Foundation
+import Synchronization
 import Testing
 
 @Suite(.timeLimit(.minutes(10))) struct WaitersTests {
@@ -48,6 +50,33 @@ import Testing
                 return await group.reduce(0) { $0 + ($1 ? 1 : 0) }
             }
             #expect(wins == (await task.value == 0 ? 0 : 1))
+        }
+    }
+
+    /// A cancellation runs its handler under the task's lock, which a resumption takes: neither may wait for the other.
+    @Test func aCancellationAndAValueThatMeetHoldUpNobody() async {
+        let rounds = 20_000
+        let gate = Mutex<(round: Int, waiter: Waiter<Int>?, task: Task<Int, Never>?)>((0, nil, nil))
+        let passed = Atomic(0)
+        for side in 0..<2 {
+            Thread.detachNewThread {
+                for round in 1...rounds {
+                    var (waiter, task): (Waiter<Int>?, Task<Int, Never>?)
+                    while waiter == nil {
+                        (waiter, task) = gate.withLock { $0.round == round ? ($0.waiter, $0.task) : (nil, nil) }
+                    }
+                    if side == 0 { waiter?.resume(1) } else { task?.cancel() }
+                    passed.add(1, ordering: .sequentiallyConsistent)
+                }
+            }
+        }
+        for round in 1...rounds {
+            let waiter = Waiter<Int>()
+            let task = Task.detached { await waiter.value(ifCancelled: 0) }
+            for _ in 0..<round % 50 { await Task.yield() }
+            gate.withLock { $0 = (round, waiter, task) }
+            _ = await task.value
+            while passed.load(ordering: .sequentiallyConsistent) < 2 * round { await Task.yield() }
         }
     }
 
