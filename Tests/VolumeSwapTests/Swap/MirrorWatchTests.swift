@@ -62,7 +62,7 @@ struct MirrorWatchTests {
         let takes = watch.take(Self.end(.canceled))
         #expect(takes)
         let failure = Self.failure(watch.judge(.init(sight: .onOld, job: nil), now: Self.start))
-        #expect(failure == Self.plan.failure("the copy was cancelled by somebody else", .foreignJob))
+        #expect(failure == Self.plan.failure("the copy was cancelled by someone else", .foreignJob))
     }
 
     @Test("The end of the job before ours counts no more once a look shows ours")

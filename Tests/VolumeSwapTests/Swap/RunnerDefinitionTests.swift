@@ -39,7 +39,7 @@ struct RunnerDefinitionTests {
             }
         }
         let failure = try await bench.run(Self.rebase)?.failure
-        #expect(failure?.reason.contains("somebody else has undefined") == true)
+        #expect(failure?.reason.contains("someone else has undefined") == true)
         #expect(hypervisor.count("define") == 0 && hypervisor.count("undefine") == 0)
     }
 

@@ -99,7 +99,7 @@ struct RunnerFailureTests {
             hypervisor.post(.failed)
         },
         Ending(name: "no reason given", reason: "QEMU gave no reason") { $0.post(.failed) },
-        Ending(name: "cancelled by somebody", reason: "cancelled by somebody else") { $0.post(.canceled) },
+        Ending(name: "cancelled by someone", reason: "cancelled by someone else") { $0.post(.canceled) },
         Ending(name: "completed without a pivot", reason: "without a pivot") { $0.post(.completed) },
         Ending(name: "vanished", reason: "without an event that explains it") { hypervisor in
             hypervisor.change { state in

@@ -464,7 +464,7 @@ struct SwapPreflightTests {
             #expect(warnings.contains(part), "\(part)")
         }
         bench.hypervisor.change { $0.isDiskStored = false }
-        #expect(try await Self.plan(bench)?.warnings.last?.contains("in the running domain alone") == true)
+        #expect(try await Self.plan(bench)?.warnings.last?.contains("only in the running domain") == true)
     }
 
     @Test("The file below the disk's own source is in use")
