@@ -9,8 +9,7 @@ extension JSONValue {
     ///
     /// The last of duplicate keys wins. `\u0000` is accepted in values but not in keys.
     ///
-    /// - Throws: ``JSONError`` unless it is one complete JSON document with numbers in range and nested to at most
-    ///   ``maximumDepth``.
+    /// - Throws: ``JSONError`` unless it is one complete document, its numbers in range, nested to at most ``maximumDepth``.
     package init(parsing bytes: some Collection<UInt8>) throws(JSONError) {
         try self.init(parsing: bytes, maximumDepth: Self.maximumDepth)
     }

@@ -1,7 +1,6 @@
 /// Any JSON value.
 ///
-/// Like jansson, it distinguishes integers from reals: `1` and `1.0` are different values. Objects are equal regardless of
-/// order.
+/// Like jansson, it distinguishes integers from reals: `1` and `1.0` differ. The order of an object's members does not matter.
 package enum JSONValue: Hashable, Sendable {
     case null
     case bool(Bool)

@@ -48,8 +48,7 @@ struct StateDirectory: Sendable {
         return true
     }
 
-    /// Creates the database file with mode 0600 regardless of the umask, and tightens existing files; `-wal` and `-shm` follow
-    /// it.
+    /// Creates the database file with mode 0600 regardless of the umask, and tightens existing files, `-wal` and `-shm` too.
     ///
     /// - Returns: the file's identity, to detect a replacement.
     func prepareDatabaseFile() throws(JournalError) -> FileIdentity {

@@ -58,8 +58,7 @@ package protocol Hypervisor: Sendable {
     /// Removes the window through which a copy saw a larger volume: QEMU's `blockdev-reopen` without the slice, after the pivot.
     /// The guest keeps its size until a later `virDomainBlockResize`, which fails while there is a window.
     ///
-    /// - Returns: true if libvirt's live XML still shows the window: a managed save, restore or migration brings the old size
-    ///   back.
+    /// - Returns: true if libvirt's live XML still shows the window: a managed save, restore or migration restores that size.
     func dropSlice(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Bool
     /// Grows the live disk: QEMU's `blockdev-reopen` without the slice, then `virDomainBlockResize`.
     func grow(_ domain: DomainIdentity, disk: String, toBytes: Int64) async throws(HypervisorError)

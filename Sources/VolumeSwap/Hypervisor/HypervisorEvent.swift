@@ -6,7 +6,7 @@ package enum HypervisorEvent: Sendable, Hashable {
     case jobError(disk: String, message: String)
     /// The domain stopped; `reason` is for an operator, such as "shut down by the guest" or "crashed".
     case stopped(reason: String)
-    /// Recheck the job: events may have been lost, time has passed, or an operator has asked for something.
+    /// Recheck the job: events may have been lost, time has passed, or someone has made a request.
     case recheck
 }
 

@@ -78,8 +78,7 @@ package protocol SwapJournal: Sendable {
     ///
     /// - Throws: ``JournalError`` if that could not be stored.
     func settle(_ id: TaskID) async throws(JournalError)
-    /// All unsettled tasks: those that had begun, those that had not, and those that lack only their reply, each in order of
-    /// arrival.
+    /// All unsettled tasks: those that had begun, those that had not, and those that lack only their reply.
     ///
     /// - Throws: ``JournalError`` if the journal cannot be read; single unreadable tasks are left out.
     func unfinished() async throws(JournalError) -> [UnfinishedTask]

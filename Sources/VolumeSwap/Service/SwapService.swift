@@ -76,8 +76,7 @@ package final class SwapService: Sendable {
         instanceQueue = InstanceQueue(limit: environment.settings.maxConcurrentSwaps)
     }
 
-    /// Runs accepted swaps until cancelled. Then copies are left to the hypervisor, and swaps that have reached their pivot are
-    /// finished.
+    /// Runs accepted swaps until cancelled. Then copies are left to the hypervisor, and pivots under way are finished.
     package func run() async { await instanceQueue.run() }
 
     /// Number of instances with a running swap.

@@ -48,8 +48,7 @@ struct CopyEnder {
     }
 
     /// Requests the cancel, unless the destination hangs: then a cancel can block QEMU's main loop, and so the guest, for as
-    /// long. QEMU drops such a copy where it can (over a socket that it can break); otherwise the cancel waits until writes go
-    /// on.
+    /// long. QEMU drops such a copy where it can (over a socket that it can break); else the cancel waits.
     private mutating func cancel(_ sight: DiskSight) async {
         if askedAt == nil { askedAt = steps.clock.now }
         if !endsForeign, forcedAt == nil, plan.destination.location.canBeYanked { await drop() }

@@ -10,8 +10,7 @@ struct MirrorWatch {
 
     /// How the copy stands.
     enum Verdict {
-        /// The copy goes on. With a pause, inspect again after it: the mirror is in sync, but the new volume may not take
-        /// writes.
+        /// The copy goes on. With a pause, inspect again after it: the mirror is in sync, but writes may hang.
         case copies(nextLook: Duration?)
         /// In sync, and the new volume takes writes: ready to pivot.
         case inStep

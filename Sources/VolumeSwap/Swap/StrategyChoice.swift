@@ -4,8 +4,7 @@ struct StrategyChoice {
     let status: DomainStatus
     let hasTPM: Bool
 
-    /// - Throws: ``SwapFailure`` of kind `invalidInput` if `rebase` cannot express the request, `invalidVolume` for a larger
-    ///   volume.
+    /// - Throws: ``SwapFailure`` of kind `invalidInput` if `rebase` cannot express it, `invalidVolume` for a larger volume.
     func strategy(keepsTPMState: Bool) throws(SwapFailure) -> SwapStrategy {
         let obstacle = obstacleToRebase(keepsTPMState: keepsTPMState)
         switch plan.options.strategy {

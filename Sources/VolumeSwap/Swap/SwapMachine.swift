@@ -12,8 +12,8 @@ package enum SwapEntry: Sendable {
 ///
 /// A branch that forgot its next state would not compile: `self` is consumed and must be set again.
 ///
-/// Once a pivot has been requested, only an inspection that shows the old volume and no job leads back: nothing else proves that
-/// the guest will not move.
+/// Once a pivot has been requested, only an inspection that shows the old volume and no job leads back: else the guest may still
+/// move.
 package enum SwapMachine: ~Copyable {
     /// With the journaled phase, which stays until the inspection has shown how to continue.
     case resuming(SwapPhase, SwapPlan)

@@ -54,8 +54,8 @@ final class SwapPreflight: Sendable {
         }
     }
 
-    /// Undoes, once, what a failed or cancelled preflight attached, created and reserved. Call from an uncancelled task after
-    /// ``run()`` has returned.
+    /// Undoes what a failed or cancelled preflight attached, created and reserved. Call from an uncancelled task after ``run()``
+    /// has returned.
     ///
     /// - Returns: what could not be undone.
     func release() async -> [String] {

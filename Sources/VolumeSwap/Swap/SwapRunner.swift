@@ -90,8 +90,7 @@ struct SwapRunner {
     /// Journals the phase that the action begins. Does not wait for a phase that recovery does not need: a preflight is repeated
     /// anyway, and the hypervisor knows whether a copy runs or was pivoted.
     ///
-    /// - Returns: why the step must not run: the swap was aborted, or the journal cannot store. Steps that undo or finish always
-    ///   run.
+    /// - Returns: why the step must not run: the swap was aborted, or the journal fails. Steps that undo or finish always run.
     private func journal(_ phase: SwapPhase?, _ action: SwapAction) async -> SwapFailure? {
         guard let phase, !action.isEnd else { return nil }
         if case .pivot = action {

@@ -4,7 +4,7 @@ import Logging
 extension SwapSteps {
     /// Restores the definition, ends the job and releases the new volume; goes on until all of it is done.
     ///
-    /// If that takes long, the caller of a swap that has not reached its pivot is answered before: it is on the old volume.
+    /// If that takes long, a swap that has not reached its pivot is answered before: its guest is on the old volume.
     func rollBack(_ plan: SwapPlan?, _ cause: SwapFailure) async -> SwapInput {
         guard let plan else { return .rolledBack(cause.inUse ?? .unknown, leftBehind: await releaseAttachment()) }
         return await withTaskGroup(of: SwapInput?.self) { group in
@@ -106,8 +106,7 @@ extension SwapSteps {
         return Task.isCancelled ? .interrupted : .rolledBack(inUse, leftBehind: leftBehind)
     }
 
-    /// Resets the stored configuration's source. At a pivot libvirt writes it first, so after an undone pivot it may name the
-    /// new volume.
+    /// Resets the stored configuration's source. libvirt writes it first, so after an undone pivot it may name the new volume.
     ///
     /// - Returns: true if it does not, or no longer does.
     private func tryLeavingNew(_ plan: SwapPlan, _ sight: DiskSight) async -> Bool {

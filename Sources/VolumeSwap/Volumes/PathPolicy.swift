@@ -22,8 +22,7 @@ package struct PathPolicy: Sendable {
 
     /// Whether a path is allowed, by where its symlinks lead.
     ///
-    /// For a block device, names in /dev on the way also qualify: only the host creates links there, and they name LVM and
-    /// multipath devices.
+    /// For a block device, names in /dev on the way also qualify: only the host creates links there, for LVM among others.
     package func allows(_ path: PathDescription) -> Bool {
         if allows(resolved: path.canonicalPath) { return true }
         return path.kind == .block && path.names.contains { $0.hasPrefix("/dev/") && allows(resolved: $0) }
