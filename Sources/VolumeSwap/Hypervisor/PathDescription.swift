@@ -25,7 +25,7 @@ package struct PathDescription: Sendable, Hashable {
     package var names: [String]
     /// `st_rdev` of a block device.
     package var deviceNumber: UInt64?
-    /// The file's identity; nil if the path was not `stat`ed.
+    /// The file's identity; nil for a block device.
     package var fileID: FileID?
     /// udev's links in `/dev/disk/by-path` to a block device and to each path of a multipath device.
     package var links: [String] = []

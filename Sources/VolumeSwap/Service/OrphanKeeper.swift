@@ -1,7 +1,7 @@
 import Basics
 import Logging
 
-/// Restores domains that a swap undefined and that no journal knows: each carries its definition in its metadata.
+/// Restores domains that a swap undefined and that are in no journal: each carries its definition in its metadata.
 struct OrphanKeeper {
     let environment: SwapEnvironment
     let instanceQueue: InstanceQueue

@@ -89,7 +89,7 @@ extension SwapService {
         return .resume(.rollingBack, plan)
     }
 
-    /// Restores domains left undefined by swaps that the journal does not know. Call once the hypervisor can be reached.
+    /// Restores domains left undefined by swaps that are not in the journal. Call once the hypervisor can be reached.
     package func restoreOrphans() async {
         await OrphanKeeper(environment: environment, instanceQueue: instanceQueue).run { [self] id in
             active.withLock { $0[id] != nil }
