@@ -53,7 +53,7 @@ package enum Timestamp {
         return remainder < 0 ? (quotient - 1, remainder + divisor) : (quotient, remainder)
     }
 
-    /// Days since 1970-01-01 of a date of the Gregorian calendar, by way of years that begin in March.
+    /// Days since 1970-01-01 of a Gregorian date, computed in years that begin in March.
     private static func days(_ year: Int64, _ month: Int64, _ day: Int64) -> Int64 {
         let year = month <= 2 ? year - 1 : year
         let (era, yearOfEra) = floorDivide(year, 400)

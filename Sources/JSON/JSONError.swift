@@ -1,24 +1,26 @@
-/// Why a text is not JSON that pivotd accepts.
+/// Why a document is not JSON that pivotd accepts.
 ///
-/// The message never quotes the text: what stands near the fault may be a password.
+/// The message never quotes the document: the text near the fault may be a password.
 package struct JSONError: Error, Sendable, Hashable, CustomStringConvertible {
-    /// What kind of fault it is.
+    /// The kind of fault.
     package enum Code: Sendable, Hashable {
         /// Not JSON by RFC 8259.
         case invalidSyntax
         /// Bytes that are not UTF-8, or an escaped lone surrogate.
         case invalidUnicode
-        /// The same key twice in an object; only where duplicates are asked to be rejected.
+        /// A duplicate key in an object, if duplicates are rejected.
         case duplicateKey
         /// A number that fits neither a signed 64-bit integer nor a double.
         case numberOutOfRange
-        /// Arrays and objects nested deeper than the parser goes.
+        /// Arrays and objects nested too deeply.
         case nestedTooDeeply
-        /// The text is longer than the parser reads, or memory ran out.
+        /// The document is longer than the parser accepts, or memory ran out.
         case tooLarge
     }
 
+    /// The kind of fault.
     package let code: Code
+    /// The parser's message, without the document's text.
     package let message: String
     /// Line of the fault, from 1.
     package let line: Int

@@ -1,48 +1,56 @@
 internal import OrderedCollections
 
-/// The members of a JSON object in the order in which they were written.
+/// The members of a JSON object in insertion order.
 ///
-/// Two objects are equal when they have the same members, in whatever order.
+/// Objects with the same members are equal, whatever their order.
 package struct JSONObject: Sendable {
+    /// A member: key and value.
     package typealias Element = (key: String, value: JSONValue)
 
     private var members: OrderedDictionary<String, JSONValue> = [:]
 
+    /// An empty object.
     package init() {}
 
+    /// An empty object with room for this many members.
     package init(minimumCapacity: Int) { members = OrderedDictionary(minimumCapacity: minimumCapacity) }
 
-    /// The members in their order; the last of duplicate keys wins.
+    /// An object with these members in order; the last of duplicate keys wins.
     package init(_ members: some Sequence<(String, JSONValue)>) {
         for (key, value) in members { self.members[key] = value }
     }
 
+    /// The keys in insertion order.
     package var keys: [String] { members.keys.elements }
+    /// The values in insertion order.
     package var values: some RandomAccessCollection<JSONValue> { members.values }
 
+    /// A member's value; set nil to remove the member.
     package subscript(key: String) -> JSONValue? {
         get { members[key] }
         set { members[key] = newValue }
         _modify { yield &members[key] }
     }
 
+    /// The object with the members of another one added; the other's values win.
     package func merging(_ others: JSONObject) -> JSONObject {
         var merged = self
         merged.merge(others)
         return merged
     }
 
-    /// The same members with other values.
+    /// The object with its values transformed.
     package func mapValues(_ transform: (JSONValue) -> JSONValue) -> JSONObject {
         var mapped = self
         mapped.members = members.mapValues(transform)
         return mapped
     }
 
+    /// Removes a member; returns its value, if it was there.
     @discardableResult
     package mutating func removeValue(forKey key: String) -> JSONValue? { members.removeValue(forKey: key) }
 
-    /// Adds the members of another object; where both have one, the other's value replaces it.
+    /// Adds the members of another object; the other's values win.
     package mutating func merge(_ others: JSONObject) { members.merge(others.members) { _, new in new } }
 }
 

@@ -2,20 +2,21 @@ import CJansson
 import Glibc
 
 extension JSONValue {
-    /// How deep arrays and objects may be nested.
+    /// Maximum nesting of arrays and objects.
     package static let maximumDepth = 200
 
-    /// Reads one JSON text of any top-level type, UTF-8.
+    /// Parses one UTF-8 JSON document with a value of any type at the top.
     ///
-    /// The last of duplicate keys wins. `\u0000` is accepted in values, not in keys.
+    /// The last of duplicate keys wins. `\u0000` is accepted in values but not in keys.
     ///
-    /// - Throws: `JSONError` for anything but one complete JSON text, for numbers out of range and for nesting beyond
-    ///   ``maximumDepth``.
+    /// - Throws: ``JSONError`` unless it is one complete document, its numbers in range, nested to at most ``maximumDepth``.
     package init(parsing bytes: some Collection<UInt8>) throws(JSONError) {
         try self.init(parsing: bytes, maximumDepth: Self.maximumDepth)
     }
 
-    /// Reads one JSON text; see `init(parsing:)` for bytes.
+    /// Parses one JSON document; see ``init(parsing:)`` for bytes.
+    ///
+    /// - Throws: ``JSONError`` if it is not valid.
     package init(parsing text: String) throws(JSONError) {
         try self.init(parsing: text.utf8, maximumDepth: Self.maximumDepth)
     }
@@ -32,12 +33,12 @@ extension JSONValue {
     private static func parse(
         _ bytes: UnsafeBufferPointer<UInt8>, _ maximumDepth: Int, _ flags: Int32
     ) -> Result<JSONValue, JSONError> {
-        // jansson recurses up to 2048 levels, more than the stack of a dispatch worker may hold, so the depth is counted first.
+        // jansson recurses up to 2048 levels, which may overflow a dispatch worker's stack, so the depth is checked first.
         if let position = unsafe firstByteBeyond(maximumDepth, in: bytes) {
             return .failure(unsafe .nestedTooDeeply(at: position, in: bytes, limit: maximumDepth))
         }
         guard let start = bytes.baseAddress, !bytes.isEmpty else {
-            return .failure(JSONError(code: .invalidSyntax, message: "the text is empty", line: 1, column: 1, position: 0))
+            return .failure(JSONError(code: .invalidSyntax, message: "the document is empty", line: 1, column: 1, position: 0))
         }
         return ParseArena.with(expected: bytes.count * treeFactor) {
             var error = json_error_t()
@@ -49,10 +50,10 @@ extension JSONValue {
         }
     }
 
-    /// How much more memory jansson's tree takes than a text of short members.
+    /// The size of jansson's tree relative to a document with short members.
     private static let treeFactor = 6
 
-    /// Whether there are more than so many `[` and `{`: few cannot nest deeply.
+    /// Whether there are more `[` and `{` than the limit: fewer cannot nest deeply.
     private static func hasMoreBrackets(than limit: Int, _ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
         guard let start = bytes.baseAddress else { return false }
         var left = limit
@@ -67,7 +68,7 @@ extension JSONValue {
         return false
     }
 
-    /// The offset of the first bracket that opens a level deeper than allowed.
+    /// The offset of the first bracket that exceeds the limit.
     private static func firstByteBeyond(_ limit: Int, in bytes: UnsafeBufferPointer<UInt8>) -> Int? {
         guard unsafe hasMoreBrackets(than: limit, bytes) else { return nil }
         var depth = 0
@@ -89,7 +90,7 @@ extension JSONValue {
     }
 }
 
-/// Values of a jansson tree, which belongs to its arena.
+/// Converts a jansson tree, which belongs to its arena.
 private enum Document {
     static func convert(_ node: UnsafeMutablePointer<json_t>) -> JSONValue {
         switch unsafe node.pointee.type {
@@ -116,7 +117,7 @@ private enum Document {
         var position = unsafe json_object_iter(node)
         while let current = unsafe position {
             let key = unsafe text(json_object_iter_key(current), json_object_iter_key_len(current))
-            // Not the unchecked initialiser: keys that differ for jansson may be canonically equivalent, so equal, for Swift.
+            // Not the unchecked initialiser: keys that jansson distinguishes may be equal in Swift (canonical equivalence).
             if let value = unsafe json_object_iter_value(current) { members[key] = unsafe convert(value) }
             unsafe position = unsafe json_object_iter_next(node, current)
         }

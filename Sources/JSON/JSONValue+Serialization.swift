@@ -1,17 +1,17 @@
 extension JSONValue {
-    /// The value as JSON text.
+    /// The value as a JSON string.
     ///
     /// Reals are written with the fewest digits that read back as the same double. NaN and the infinities, which JSON lacks and
-    /// the parser never yields, are written as `null`.
+    /// the parser never produces, are written as `null`.
     ///
     /// - Parameters:
-    ///   - sortedKeys: orders members by key (by Unicode scalar) instead of as they were inserted.
-    ///   - indent: spaces for each level, 0 for one line without any blank.
+    ///   - sortedKeys: orders members by key (by Unicode scalar) instead of by insertion.
+    ///   - indent: spaces per level; 0 for one line without blanks.
     package func serialized(sortedKeys: Bool = false, indent: Int = 0) -> String {
         String(decoding: serializedBytes(sortedKeys: sortedKeys, indent: indent), as: UTF8.self)
     }
 
-    /// The value as JSON text in UTF-8; see ``serialized(sortedKeys:indent:)``.
+    /// The value as UTF-8 JSON; see ``serialized(sortedKeys:indent:)``.
     package func serializedBytes(sortedKeys: Bool = false, indent: Int = 0) -> [UInt8] {
         var writer = JSONWriter(sortedKeys: sortedKeys, indent: indent)
         writer.write(self)
@@ -20,7 +20,7 @@ extension JSONValue {
 }
 
 extension [UInt8] {
-    /// Makes sure that so many more fit; grows by doubling, as `append` does.
+    /// Reserves room for this many more, growing by doubling like `append`.
     fileprivate mutating func reserveRoom(_ more: Int) {
         if capacity - count < more { reserveCapacity(Swift.max(count + more, 2 * capacity)) }
     }
@@ -111,9 +111,9 @@ private struct JSONWriter {
         bytes.append(UInt8(ascii: "\""))
     }
 
-    /// Appends runs that need no escape at once.
+    /// Appends runs without special bytes at once.
     private mutating func escape(_ text: UnsafeBufferPointer<UInt8>) {
-        // Room for a quote in every eighth place, as in JSON within JSON.
+        // Room for one escape per eight bytes, as in JSON within JSON.
         bytes.reserveRoom(text.count + text.count / 8)
         var start = 0
         while true {
@@ -141,7 +141,7 @@ private struct JSONWriter {
     }
 }
 
-/// Looks for the bytes that JSON wants escaped, eight at a time.
+/// Finds the bytes that JSON must escape, eight at a time.
 private enum EscapeScan {
     private static let ones: UInt64 = 0x0101_0101_0101_0101
     private static let highBits = ones << 7
@@ -154,7 +154,7 @@ private enum EscapeScan {
             let word = unsafe UInt64(littleEndian: raw.loadUnaligned(fromByteOffset: index, as: UInt64.self))
             let quotes = word ^ (ones &* UInt64(UInt8(ascii: "\"")))
             let backslashes = word ^ (ones &* UInt64(UInt8(ascii: "\\")))
-            // A borrow reaches higher bytes only, so the lowest bit is right.
+            // A borrow only affects higher bytes, so the lowest bit is right.
             let found = below(word, 0x20) | below(quotes, 1) | below(backslashes, 1)
             if found != 0 { return index + found.trailingZeroBitCount / 8 }
             index += 8

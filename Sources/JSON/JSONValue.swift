@@ -1,7 +1,6 @@
 /// Any JSON value.
 ///
-/// Integers and reals are kept apart, as jansson does: `1` and `1.0` are different values. Two objects are equal when they have
-/// the same members, in whatever order.
+/// Like jansson, it distinguishes integers from reals: `1` and `1.0` differ. The order of an object's members does not matter.
 package enum JSONValue: Hashable, Sendable {
     case null
     case bool(Bool)

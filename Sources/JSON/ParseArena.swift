@@ -1,22 +1,22 @@
 import CJansson
 import Glibc
 
-/// The memory of one parse: jansson's many small pieces are cut out of few large ones and given back all at once.
+/// The memory of one parse: jansson's many small allocations are cut from a few large blocks and freed all at once.
 ///
-/// A thread keeps one piece for its next parse. jansson has one allocator for the whole process: what is asked for outside a parse,
-/// by another library say, still comes from `malloc`.
+/// Each thread keeps one block for its next parse. jansson has one allocator per process: allocations outside a parse, such as
+/// another library's, still come from `malloc`.
 @safe
 struct ParseArena {
     private static let alignment = 16
-    /// What a thread keeps: enough for the messages that are usual, bytes.
+    /// Size in bytes of the block that a thread keeps: enough for usual messages.
     private static let keptSize = 32 << 10
 
-    /// What `allocate` finds of its thread.
+    /// The thread's state, for `allocate`.
     @safe
     private struct Thread {
         /// The arena of the parse under way.
         var arena: UnsafeMutablePointer<ParseArena>?
-        /// A block of ``ParseArena/keptSize`` that no parse uses.
+        /// An unused block of ``ParseArena/keptSize``.
         var kept: UnsafeMutableRawPointer?
     }
 
@@ -45,9 +45,9 @@ struct ParseArena {
         left = unsafe first == nil ? 0 : Self.keptSize
     }
 
-    /// Runs the body with what jansson allocates in an arena; no jansson value may outlive it.
+    /// Runs the body with jansson allocating in an arena; no jansson value may outlive it.
     ///
-    /// - Parameter expected: bytes that will be needed, roughly; more is found when it is.
+    /// - Parameter expected: roughly how many bytes will be needed; more are allocated on demand.
     static func with<Value>(expected: Int, _ body: () -> Value) -> Value {
         let thread = unsafe ownThread()
         var arena = unsafe ParseArena(first: thread.pointee.kept ?? malloc(keptSize), blockSize: max(keptSize, expected))

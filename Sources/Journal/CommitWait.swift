@@ -1,4 +1,4 @@
-/// For how long the oldest change has not been committed. Pure.
+/// Measures how long the oldest change has been waiting for its commit. Pure.
 struct CommitWait: Sendable {
     typealias Instant = ContinuousClock.Instant
 
@@ -7,12 +7,12 @@ struct CommitWait: Sendable {
 
     mutating func queued(at now: Instant) { if queuedSince == nil { queuedSince = now } }
 
-    /// All that is queued is being committed.
+    /// Everything queued is being committed.
     mutating func begins() { (committingSince, queuedSince) = (queuedSince, nil) }
 
-    /// However it went.
+    /// The commit succeeded or failed.
     mutating func ends() { committingSince = nil }
 
-    /// Zero when nothing waits.
+    /// How long the oldest change has waited; zero if none does.
     func oldest(at now: Instant) -> Duration { (committingSince ?? queuedSince)?.duration(to: now) ?? .zero }
 }

@@ -1,13 +1,14 @@
 import Dispatch
 
-/// Decides whether a transaction waits a moment for more changes, in a journal that syncs nothing: there is no sync during which
-/// changes pile up. Where they come one by one, waiting in vain is soon given up. Pure.
+/// Decides whether a transaction waits briefly for more changes, in a journal without syncs, when none accumulate. Pure.
+///
+/// If changes come one by one, it soon gives up waiting.
 struct Gathering: Sendable {
-    /// How long a wait is.
+    /// The length of a wait.
     static let delay = DispatchTimeInterval.milliseconds(4)
-    /// A wait is worth it when so many changes come in it.
+    /// Number of changes that make a wait worthwhile.
     static let worth = 4
-    /// For so many transactions no wait is tried after one in vain; twice as many after each further one.
+    /// Number of transactions without a wait after one in vain, doubled after each further one.
     static let pause = 64...4096
 
     private var queuedBefore: Int?
@@ -24,7 +25,7 @@ struct Gathering: Sendable {
         return true
     }
 
-    /// A transaction begins, after a wait or without one.
+    /// A transaction begins, with or without a wait.
     mutating func ends(queued: Int) {
         guard let before = queuedBefore else { return }
         queuedBefore = nil

@@ -5,13 +5,13 @@ import GRDB
 import Synchronization
 import VolumeSwap
 
-/// The journal's one writer: all that queued up while the last sync ran becomes one transaction with one sync.
+/// The journal's only writer: everything queued during the last sync becomes one transaction with one sync.
 ///
-/// Callers are suspended, never blocked; more than `limit` of them wait for room. All SQLite work runs on a serial dispatch queue.
+/// Callers are suspended, never blocked; beyond `limit` they wait for room. All SQLite work runs on a serial dispatch queue.
 final class GroupCommit: Sendable {
     typealias Reply = CheckedContinuation<Result<WriteOutput, JournalError>, Never>
 
-    /// Awaited changes that may be in the queue at once.
+    /// Maximum number of awaited changes in the queue.
     static let limit = 1024
     /// How long old bytes may stay in the write-ahead log after a task was settled.
     static let scrubDelay = DispatchTimeInterval.seconds(1)
@@ -23,14 +23,14 @@ final class GroupCommit: Sendable {
         var isRunning = false
         var wait = CommitWait()
         var settling = SettlingReaders()
-        /// Why a task could not be stored: later ones must not overtake it.
+        /// Why a task could not be stored, after which later ones must not overtake it.
         var refusal: JournalError?
-        /// Takes no more changes.
+        /// No more changes are accepted.
         var isClosed = false
-        /// SQLite must not be called any more.
+        /// SQLite must no longer be called.
         var isDatabaseClosed = false
         var isScrubDue = false
-        /// nil where each transaction syncs: changes pile up by themselves.
+        /// nil if each transaction syncs: then changes accumulate by themselves.
         var gathering: Gathering?
     }
 
@@ -42,7 +42,7 @@ final class GroupCommit: Sendable {
     private let state: Mutex<State>
     private let commitCount = Atomic<Int>(0)
 
-    /// - Parameter isSynced: false for a journal that syncs nothing and has no write-ahead log.
+    /// - Parameter isSynced: false for a journal that never syncs and has no write-ahead log.
     init(database: any DatabaseWriter, path: String, files: JournalFiles, isSynced: Bool) {
         state = Mutex(State(gathering: isSynced ? nil : Gathering()))
         self.database = database
@@ -51,32 +51,34 @@ final class GroupCommit: Sendable {
         self.isSynced = isSynced
     }
 
-    /// Transactions committed, each with one sync.
+    /// Number of transactions committed, each with one sync.
     var commits: Int { commitCount.load(ordering: .relaxed) }
 
-    /// For how long the oldest change has not been committed; zero when there is none.
+    /// How long the oldest change has been waiting for its commit; zero if there is none.
     var oldestWait: Duration {
         state.withLock { $0.wait.oldest(at: .now) }
     }
 
-    /// Returns once the change is synced. A cancelled caller waits all the same: what was begun is recorded.
+    /// Writes a change and waits for its sync, even if cancelled: what was begun is recorded.
+    ///
+    /// - Throws: ``JournalError`` if the change could not be stored.
     func submit(_ write: JournalWrite) async throws(JournalError) -> WriteOutput {
         await makeRoom()
         let result = await withCheckedContinuation { (reply: Reply) in enqueue(.init(write: write, reply: reply)) }
         return try result.get()
     }
 
-    /// Does not wait. For what comes of an awaited change, so that the queue stays as short as those are few.
+    /// Writes a change without waiting. For changes that follow an awaited one, so that the queue stays short.
     func note(_ write: JournalWrite) { enqueue(.init(write: write, reply: nil)) }
 
-    /// Returns when every change submitted before was tried, or after `limit`: whoever reads must not wait for a disk that hangs.
+    /// Waits until all earlier changes have been tried, at most for `limit`: readers must not wait for a hanging disk.
     func settleQueue(within limit: DispatchTimeInterval) async {
         guard let waiter = state.withLock({ $0.settling.add() }) else { return }
         DispatchQueue.global().asyncAfter(deadline: .now() + limit) { waiter.resume() }
         await waiter.value()
     }
 
-    /// Moves the write-ahead log into the database and empties it, so that no overwritten byte is left in either.
+    /// Checkpoints and truncates the write-ahead log, so that no overwritten byte is left in either file.
     func scrub() async {
         await withCheckedContinuation { done in
             queue.async {
@@ -86,9 +88,9 @@ final class GroupCommit: Sendable {
         }
     }
 
-    /// Commits what is queued, refuses what comes later, and empties the write-ahead log.
+    /// Commits what is queued, refuses later changes, and empties the write-ahead log.
     func close() async {
-        // A barrier takes along the notes that a failed transaction left.
+        // The barrier makes the notes of a failed transaction go along.
         _ = try? await submit(.barrier)
         state.withLock { $0.isClosed = true }
         await withCheckedContinuation { done in
@@ -135,12 +137,12 @@ final class GroupCommit: Sendable {
         case .wait: break
         case .refuse:
             entry.reply?.resume(returning: .failure(.closed(path)))
-            // Those who wait for room are refused like all others.
+            // Callers waiting for room are refused too.
             state.withLock { $0.waiters.resumeAll(()) }
         }
     }
 
-    /// One batch a block, so that a due scrub gets its turn under a constant load.
+    /// Runs one batch per block, so that a due scrub gets its turn under constant load.
     private func run() {
         commitBatch()
         let isMore = state.withLock { state in
@@ -195,7 +197,7 @@ final class GroupCommit: Sendable {
     }
 
     private func commit(_ batch: [WriteQueue.Entry]) throws -> [Result<WriteOutput, JournalError>] {
-        // A journal that need not last may have lost its name on purpose.
+        // A journal that is not durable may have been unlinked on purpose.
         let missing = isSynced ? files.missing : nil
         let refusal = state.withLock(\.refusal)
         var results: [Result<WriteOutput, JournalError>] = []
@@ -219,7 +221,7 @@ final class GroupCommit: Sendable {
             }
         }
         if isWritten { commitCount.add(1, ordering: .relaxed) }
-        // The log that is open has no name any more: what is in it must be in the file before anybody hears of it.
+        // The open log has no name any more: its contents must be in the file before anyone is told.
         if missing == .log, !checkpoint() { throw JournalFiles.Missing.log.error(path) }
         return results
     }
@@ -238,11 +240,11 @@ final class GroupCommit: Sendable {
             state.isScrubDue = false
             return !state.isDatabaseClosed
         }
-        // A reader may be in the way, or the disk full: later.
+        // A reader may be in the way, or the disk full: retry later.
         if isOpen, !checkpoint() { scheduleScrub() }
     }
 
-    /// Never waits for a reader, a backup's say: commits would wait behind it.
+    /// Never waits for a reader such as a backup: commits would wait behind it.
     @discardableResult
     private func checkpoint() -> Bool {
         do {
@@ -259,14 +261,14 @@ final class GroupCommit: Sendable {
 }
 
 extension Database {
-    /// As `inTransaction(.immediate)`, which compiles its statements anew each time.
+    /// Like `inTransaction(.immediate)`, but with cached statements.
     fileprivate func inOneTransaction(_ body: () throws -> Void) throws {
         try cachedStatement(sql: "BEGIN IMMEDIATE").execute()
         do {
             try body()
             try cachedStatement(sql: "COMMIT").execute()
         } catch {
-            // SQLite may have rolled back by itself.
+            // SQLite may already have rolled back.
             if isInsideTransaction { try rollback() }
             throw error
         }

@@ -2,7 +2,7 @@ import GRDB
 import VolumeSwap
 
 extension JournalError {
-    /// SQLite's error as what it means for the journal, with a remedy.
+    /// Translates SQLite's error into what it means for the journal, with a remedy.
     init(_ error: any Error, path: String) {
         if let error = error as? JournalError {
             self = error
@@ -16,14 +16,14 @@ extension JournalError {
         switch error.resultCode {
         case .SQLITE_FULL:
             self.init(
-                .unavailable, "the journal \(path) cannot be written: \(text); free some space, nothing is accepted until then")
+                .unavailable, "the journal \(path) cannot be written: \(text); free some space; nothing is accepted until then")
         case .SQLITE_IOERR, .SQLITE_READONLY, .SQLITE_CANTOPEN:
             self.init(
                 .unavailable,
                 "the journal \(path) failed: \(text) (SQLite error \(error.extendedResultCode.rawValue)); check the disk and its "
-                    + "permissions, nothing is accepted until then")
+                    + "permissions; nothing is accepted until then")
         case .SQLITE_NOTADB:
-            self.init(.unusable, "\(path) is not a journal (\(text)); move it away, or give another state_dir")
+            self.init(.unusable, "\(path) is not a journal (\(text)); move it away, or set another state_dir")
         case .SQLITE_CORRUPT: self = .damaged(path, text)
         case .SQLITE_MISUSE:
             self = .closed(path)

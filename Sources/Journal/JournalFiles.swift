@@ -1,8 +1,8 @@
 import VolumeSwap
 
-/// Whether the files of an open journal are still those that their names lead to.
+/// Detects whether an open journal's files were deleted or replaced under their names.
 struct JournalFiles: Sendable {
-    /// What is gone.
+    /// The file that is gone.
     enum Missing: Sendable {
         case database
         case log
@@ -12,11 +12,11 @@ struct JournalFiles: Sendable {
             case .database:
                 JournalError(
                     .unusable,
-                    "the journal \(path) was deleted or replaced while in use; restart pivotd, nothing is accepted until then")
+                    "the journal \(path) was deleted or replaced while in use; restart pivotd; nothing is accepted until then")
             case .log:
                 JournalError(
                     .unusable,
-                    "\(path)-wal was deleted while in use; all that was accepted is kept, restart pivotd, nothing is accepted until "
+                    "\(path)-wal was deleted while in use; accepted tasks are kept; restart pivotd; nothing is accepted until "
                         + "then")
             }
         }
@@ -24,7 +24,7 @@ struct JournalFiles: Sendable {
 
     let path: String
     let database: FileIdentity
-    /// nil for a journal that has no write-ahead log.
+    /// nil for a journal without a write-ahead log.
     let log: FileIdentity?
 
     var missing: Missing? {

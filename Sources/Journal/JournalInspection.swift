@@ -3,44 +3,48 @@ import GRDB
 import Glibc
 package import VolumeSwap
 
-/// Looks at a state directory as a start would find it. Nothing is created, written or kept locked.
+/// Inspects a state directory as a start would find it. Nothing is created, written or kept locked.
 ///
-/// What it throws is what ``SQLiteJournal/open(directory:isDurable:logger:now:)`` would throw.
+/// It throws what ``SQLiteJournal/open(directory:isDurable:logger:now:)`` would throw.
 package struct JournalInspection: Sendable {
-    /// What is there of the directory.
+    /// The state of the directory.
     package enum Directory: Sendable, Hashable {
-        /// Nothing; a start makes it, below the directory of this path.
+        /// Missing; a start creates it in this parent.
         case missing(parent: String)
-        /// A start takes the rights of others to it away.
+        /// Present; a start removes the rights of group and others.
         case open
+        /// Present and private.
         case closed
     }
 
-    /// What is there of the journal.
+    /// The state of the journal.
     package enum State: Sendable, Hashable {
-        /// Nothing; a start makes it.
+        /// Missing; a start creates it.
         case missing
-        /// A sound journal that nobody has open.
+        /// A sound journal that no process has open.
         case sound
-        /// A process has it open; with its id, where that is known.
+        /// A process has it open; its id, if known.
         case inUse(by: String?)
     }
 
     private let directory: StateDirectory
 
+    /// - Parameter directory: the state directory; need not exist.
     package init(directory: String) { self.directory = StateDirectory(named: directory) }
 
-    /// - Throws: ``JournalError`` for a directory that a start cannot make or use.
+    /// Checks the directory.
+    ///
+    /// - Throws: ``JournalError`` for a directory that a start cannot create or use.
     package func checkDirectory() throws(JournalError) -> Directory {
         guard exists(directory.path) else {
             let parent = existingParent
             guard isDirectory(parent) else {
                 throw JournalError(
                     .unusable,
-                    "state directory \(directory.path) cannot be made, since \(parent) is not a directory; give another state_dir"
+                    "state directory \(directory.path) cannot be created, since \(parent) is not a directory; set another state_dir"
                 )
             }
-            try requireWritable(parent, "state directory \(directory.path) cannot be made: \(parent)")
+            try requireWritable(parent, "state directory \(directory.path) cannot be created: \(parent)")
             return .missing(parent: parent)
         }
         let isOpen = try directory.isOpenToOthers()
@@ -48,6 +52,8 @@ package struct JournalInspection: Sendable {
         return isOpen ? .open : .closed
     }
 
+    /// Checks the journal's files.
+    ///
     /// - Throws: ``JournalError`` for files that a start cannot use.
     package func checkJournal() throws(JournalError) -> State {
         if let user { return user }
@@ -56,7 +62,7 @@ package struct JournalInspection: Sendable {
             guard exists(directory.databasePath) else { return .missing }
             try checkContent()
         } catch {
-            // Whoever opened it meanwhile has changed what was read.
+            // A process that opened it meanwhile may have changed what was read.
             guard let user else { throw error }
             return user
         }
@@ -93,7 +99,7 @@ package struct JournalInspection: Sendable {
         }
     }
 
-    /// What ``SystemCall/openFile(_:)`` needs of a file that is there.
+    /// Checks what ``SystemCall/openFile(_:)`` needs of an existing file.
     private func checkFile(_ path: String) throws(JournalError) {
         var status = stat()
         guard unsafe lstat(path, &status) == 0 else { return }
@@ -121,7 +127,7 @@ package struct JournalInspection: Sendable {
         } else if exists(path + "-shm") {
             try JournalSchema.check(path: path, openedAs: "\(name)?readonly_shm=1", isRead: size(path) <= 64 << 20)
         } else {
-            // SQLite would have to create the -shm; without it the file is read as it was at some checkpoint, whole or not.
+            // SQLite would have to create the -shm file; without it, the file is read as of some checkpoint.
             try JournalSchema.check(path: path, openedAs: "\(name)?immutable=1", isRead: false)
         }
     }
@@ -131,7 +137,7 @@ package struct JournalInspection: Sendable {
         return unsafe stat(path, &status) == 0 ? Int(status.st_size) : 0
     }
 
-    /// Whether SQLite was built to take parameters in a file's name; without them it would write beside the journal.
+    /// Whether SQLite was built to accept parameters in file names; without them it would write beside the journal.
     private static var takesURIs: Bool {
         let used = try? DatabaseQueue().read { db in try Bool.fetchOne(db, sql: "SELECT sqlite_compileoption_used('USE_URI')") }
         return used == true

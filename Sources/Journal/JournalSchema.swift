@@ -2,9 +2,9 @@ import Foundation
 import GRDB
 import VolumeSwap
 
-/// The journal's tables, version by version, and the check that a file is a journal at all.
+/// The journal's tables, version by version, and the check that a file is a journal.
 ///
-/// What is large and changes seldom has tables of its own, by the task's sequence: a new phase rewrites a few bytes.
+/// Large data that seldom changes is in tables of its own, by the task's sequence number, so that a phase rewrites few bytes.
 enum JournalSchema {
     /// `pivt`, in SQLite's `application_id`.
     static let applicationID: Int32 = 0x7069_7674
@@ -39,25 +39,25 @@ enum JournalSchema {
         return migrator
     }
 
-    /// For a journal of one process: what is unsettled is looked for after a restart, what is settled once an hour.
+    /// Drops indexes that a journal of one process does not need: they serve restarts and the hourly pruning.
     static func dropRestartIndexes(_ database: any DatabaseWriter) throws {
         try database.writeWithoutTransaction { db in
             try db.execute(sql: "DROP INDEX IF EXISTS task_unsettled; DROP INDEX IF EXISTS task_settled")
         }
     }
 
-    /// Looks at a file before anything is written to it.
+    /// Checks a file before anything is written to it.
     ///
-    /// - Throws: ``JournalError`` of code `unusable` for a file that is not a journal, is damaged, or is of a newer version.
+    /// - Throws: ``JournalError`` of code `unusable` for a file that is not a journal, is damaged, or is from a newer version.
     static func check(path: String) throws(JournalError) {
         guard let size = try? FileManager.default.attributesOfItem(atPath: path)[.size] as? Int, size > 0 else { return }
-        // Reading all of it takes about a second for each gigabyte: a larger file is checked page by page as it is used.
+        // Reading takes about a second per gigabyte: a larger file is checked page by page as it is used.
         try check(path: path, openedAs: path, isRead: size <= 64 << 20)
     }
 
     /// - Parameters:
-    ///   - name: the file's name for SQLite, with parameters of its own where it is a URI.
-    ///   - isRead: also whether the file is damaged, by reading all of it.
+    ///   - name: the file's name for SQLite, possibly a URI with parameters.
+    ///   - isRead: whether to also check for damage, by reading the whole file.
     static func check(path: String, openedAs name: String, isRead: Bool) throws(JournalError) {
         var configuration = Configuration()
         configuration.readonly = true
@@ -77,13 +77,13 @@ enum JournalSchema {
         guard identifier == applicationID || (identifier == 0 && tables == 0) else {
             throw JournalError(
                 .unusable,
-                "\(path) is a database of another program (application_id \(identifier)); move it away, or give another state_dir"
+                "\(path) is a database of another program (application_id \(identifier)); move it away, or set another state_dir"
             )
         }
         if try migrator.hasBeenSuperseded(db) {
             throw JournalError(
                 .unusable,
-                "\(path) was written by a newer pivotd; install that version again, or move the file away when no swap is "
+                "\(path) was written by a newer pivotd; reinstall that version, or move the file away when no swap is "
                     + "unfinished")
         }
         guard isRead else { return }
@@ -99,13 +99,13 @@ enum JournalSchema {
         try queue.close()
     }
 
-    /// Brings an own or empty file to the present version.
+    /// Migrates a journal or empty file to the current version.
     static func migrate(_ database: any DatabaseWriter) throws {
         try database.writeWithoutTransaction { db in
             try db.execute(sql: "PRAGMA application_id = \(applicationID)")
         }
         try migrator.migrate(database)
-        // Puts the application_id into the file itself, for `file` and for the next start.
+        // Writes the application_id into the file itself, for `file` and for the next start.
         try database.writeWithoutTransaction { db in _ = try db.checkpoint(.truncate) }
     }
 }

@@ -2,21 +2,21 @@ import Foundation
 import GRDB
 import VolumeSwap
 
-/// One change of the journal, its texts made by the caller so that the writer has little to do.
+/// One change to the journal, serialized by the caller so that the writer has little to do.
 indirect enum JournalWrite: Sendable {
     case accept(TaskRow)
     case enter(TaskID, SwapPhase, plan: String?, at: Double)
-    /// `isSettled` where that needs nothing else.
+    /// `isSettled` if settling needs nothing else.
     case finish(TaskID, SwapPhase, result: String?, failure: String?, at: Double, isSettled: Bool = false)
-    /// An outcome that is told while the task goes on.
+    /// An outcome reported while the task goes on.
     case answer(TaskID, result: String?, failure: String?)
     case forgetReply(TaskID)
-    /// Takes the secrets out too.
+    /// Also removes the secrets.
     case settle(TaskID, Secrets)
     case prune(before: Double, limit: Int)
-    /// With so many bytes that are not kept.
+    /// With this many bytes that are not kept.
     case probe(at: Double, bytes: Int)
-    /// Nothing: returns when all that came before it was tried.
+    /// Writes nothing; completes once everything before it was tried.
     case barrier
 
     var task: TaskID? {
@@ -30,7 +30,7 @@ indirect enum JournalWrite: Sendable {
 
     var isPhase: Bool { if case .enter = self { true } else { false } }
 
-    /// True for what overwrites the phase of the same task.
+    /// Whether it overwrites the phase of the same task.
     var replacesPhase: Bool {
         switch self {
         case .enter, .finish: true
@@ -38,7 +38,7 @@ indirect enum JournalWrite: Sendable {
         }
     }
 
-    /// This change and a later one of the same task in one; nil where it takes two.
+    /// This change combined with a later one of the same task; nil if it takes two.
     func merged(with later: JournalWrite) -> JournalWrite? {
         guard case .finish(let id, let phase, let result, let failure, let time, _) = self, case .settle(_, .kept) = later else {
             return nil
@@ -50,7 +50,7 @@ indirect enum JournalWrite: Sendable {
     var isProbe: Bool { if case .probe = self { true } else { false } }
     var isSettlement: Bool { if case .settle = self { true } else { false } }
 
-    /// True for what promises the outside that it is there after a restart.
+    /// Whether it makes a promise that must survive a restart.
     var needsFileInPlace: Bool {
         switch self {
         case .accept, .probe: true
@@ -59,13 +59,13 @@ indirect enum JournalWrite: Sendable {
     }
 }
 
-/// What becomes of a settled task's secrets.
+/// What happens to a settled task's secrets.
 enum Secrets: Sendable {
-    /// The texts are replaced by these, the plan is deleted.
+    /// These strings replace the stored ones, and the plan is deleted.
     case masked(Masked)
-    /// The writer reads the texts and masks them, and deletes the plan.
+    /// The writer reads and masks the stored strings, and deletes the plan.
     case unknown
-    /// They stay: the file is deleted as a whole.
+    /// They stay: the whole file will be deleted.
     case kept
 }
 
@@ -76,10 +76,10 @@ enum WriteOutput: Sendable {
 }
 
 extension JournalWrite {
-    /// Carries the change out.
+    /// Applies the change.
     ///
-    /// - Returns: the failure of this change alone, where it makes no sense.
-    /// - Throws: SQLite's errors, which spoil the whole transaction.
+    /// - Returns: the error of this change alone, if it does not apply.
+    /// - Throws: SQLite's errors, which fail the whole transaction.
     func apply(_ db: Database, path: String) throws -> Result<WriteOutput, JournalError> {
         switch self {
         case .accept(let row):
@@ -95,7 +95,7 @@ extension JournalWrite {
             let sql = isSettled ? Self.finishAndSettleSQL : Self.finishSQL
             try db.run(sql, [phase.rawValue, result, failure, time, id.text])
             let count = db.changesCount
-            // The first outcome stays, and is settled all the same.
+            // The first outcome stays, and is settled.
             if isSettled, count == 0 { try settle(db, id, .kept) }
             return try count > 0 || isKnown(db, id) ? .success(.count(count)) : .failure(unknown(id, path))
         case .answer(let id, let result, let failure):

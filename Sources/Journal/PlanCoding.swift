@@ -1,8 +1,7 @@
 import JSON
 import VolumeSwap
 
-/// A plan and an address as JSON, in the form in which their `Codable` conformances read them; `JSONEncoder` takes ten times as
-/// long, for each swap.
+/// Encodes plans and reply addresses as JSON that their `Codable` conformances can read. `JSONEncoder` takes ten times as long.
 enum PlanCoding {
     static func text(_ replyTo: ReplyTo) -> String {
         object([
@@ -104,7 +103,7 @@ enum PlanCoding {
         ]
     }
 
-    /// Without the members that have no value.
+    /// An object without the members that have no value.
     private static func object(_ members: [(String, JSONValue?)]) -> JSONValue {
         var object = JSONObject(minimumCapacity: members.count)
         for case (let key, let value?) in members { object[key] = value }

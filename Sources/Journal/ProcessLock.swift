@@ -3,10 +3,9 @@ import Glibc
 import Synchronization
 import VolumeSwap
 
-/// Keeps a second process out of a state directory: `flock` on the directory itself, and on a file that holds the owner's process id.
+/// Keeps other processes out of a state directory: `flock` on the directory itself and on a file with the owner's id.
 ///
-/// The file can be removed under its owner, the directory cannot. The kernel gives the locks back when its process ends, however it
-/// ends.
+/// The file can be removed while it is locked, the directory cannot. The kernel releases the locks whenever the process ends.
 final class ProcessLock: Sendable {
     private let descriptors: Mutex<[CInt]>
 
@@ -14,7 +13,7 @@ final class ProcessLock: Sendable {
         let folder = unsafe open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard folder >= 0 else { throw JournalError(.unavailable, "\(directory) cannot be opened: \(SystemCall.lastError())") }
         do throws(JournalError) {
-            // Some network file systems lock no directories: the file has to do there.
+            // Some network file systems cannot lock directories; then the file has to do.
             if flock(folder, LOCK_EX | LOCK_NB) != 0, errno == EWOULDBLOCK { throw Self.inUse(path, Self.owner(path)) }
             descriptors = Mutex([folder, try Self.lockFile(path)])
         } catch {
@@ -35,7 +34,7 @@ final class ProcessLock: Sendable {
         }
         _ = ftruncate(file, 0)
         let text = "\(getpid())\n"
-        // Only the message of the next process depends on it.
+        // Only another process's error message depends on it.
         _ = unsafe pwrite(file, text, text.utf8.count, 0)
         return file
     }
@@ -43,10 +42,10 @@ final class ProcessLock: Sendable {
     private static func inUse(_ path: String, _ owner: String?) -> JournalError {
         JournalError(
             .unusable,
-            "the journal is in use by process \(owner ?? "?") (\(path)); stop that process, or give another state_dir")
+            "the journal is in use by process \(owner ?? "?") (\(path)); stop that process, or set another state_dir")
     }
 
-    /// Whether a process has it, and its id where that is known. It is tried for an instant, beside other tries.
+    /// Whether a process holds the lock, and its id if known. Tries the lock for an instant.
     static func holder(path: String, directory: String) -> (isHeld: Bool, owner: String?) {
         let isHeld = [(directory, O_DIRECTORY), (path, O_NOFOLLOW)].contains { name, flags in
             let file = unsafe open(name, O_RDONLY | O_CLOEXEC | flags)
@@ -66,7 +65,7 @@ final class ProcessLock: Sendable {
         }
     }
 
-    /// Unlocks before it closes: a child that has been forked and has not begun its program yet has the file open, too.
+    /// Unlocks before closing: a forked child that has not exec'ed yet has the file open too.
     private static func giveBack(_ file: CInt) {
         _ = flock(file, LOCK_UN)
         _ = close(file)

@@ -3,8 +3,11 @@ import Logging
 package import VolumeSwap
 
 extension SQLiteJournal {
+    /// All unsettled tasks, in order of arrival; unreadable ones are logged and skipped.
+    ///
+    /// - Throws: ``JournalError`` if the journal cannot be read.
     package func unfinished() async throws(JournalError) -> [UnfinishedTask] {
-        // In order of arrival, which no step of the wall clock changes.
+        // In order of arrival, which steps of the wall clock do not affect.
         let condition = " WHERE is_settled = 0 AND finished_at IS NULL AND \(Self.hasBegun) ORDER BY task.sequence"
         let begun = try await records(sql: TaskRow.select + condition, arguments: [])
         let others = try await read { db in
@@ -19,7 +22,7 @@ extension SQLiteJournal {
 
     private static let hasBegun = "(plan.sequence IS NOT NULL OR result IS NOT NULL OR failure IS NOT NULL)"
 
-    /// There may be very many of these: not their requests.
+    /// Leaves out the requests, since there may be very many of these.
     private static let selectUnfinished = """
         SELECT id, instance_key, phase, CASE WHEN instr(reply_to, '"timeout"') THEN reply_to END
         FROM task LEFT JOIN plan USING (sequence) WHERE is_settled = 0 AND (finished_at IS NOT NULL OR NOT \(hasBegun))
@@ -34,6 +37,9 @@ extension SQLiteJournal {
             TaskID(id), phase, instanceKey: row[1], caller: caller.flatMap { try? JournalCoding.value(ReplyTo.self, $0) })
     }
 
+    /// Reads one task; nil if there is none with this id.
+    ///
+    /// - Throws: ``JournalError``, with code `unusable` for a task that cannot be read.
     package func record(_ id: TaskID) async throws(JournalError) -> SwapRecord? {
         guard let row = try await read({ db in try TaskRow.fetch(db, id: id.text) }) else { return nil }
         do throws(JournalError) {
@@ -44,6 +50,9 @@ extension SQLiteJournal {
         }
     }
 
+    /// Reads the selected tasks, newest first; unreadable ones are logged and skipped.
+    ///
+    /// - Throws: ``JournalError`` if the journal cannot be read.
     package func records(_ query: SwapQuery) async throws(JournalError) -> [SwapRecord] {
         var conditions: [String] = []
         var arguments: [any DatabaseValueConvertible] = []
@@ -57,7 +66,7 @@ extension SQLiteJournal {
         }
         if let states = query.states {
             let phases = SwapPhase.allCases.filter { states.contains($0.publicState) }
-            // Unfinished tasks are few, and unsettled ones have an index.
+            // Unfinished tasks are few, and unsettled ones are indexed.
             if !phases.contains(where: \.isFinal) { conditions.append("is_settled = 0") }
             conditions.append("phase IN (\(phases.map { _ in "?" }.joined(separator: ", ")))")
             arguments += phases.map(\.rawValue)
@@ -74,7 +83,7 @@ extension SQLiteJournal {
                 (id: row.id, record: try? row.record(path: path))
             }
         }
-        // One task that cannot be read must not hide all others, nor keep the worker from its start.
+        // One unreadable task must not hide all others or keep the worker from starting.
         return results.compactMap { id, record in
             if record == nil { unreadable.report(id, logger) }
             return record

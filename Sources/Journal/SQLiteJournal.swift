@@ -3,45 +3,45 @@ import GRDB
 package import Logging
 package import VolumeSwap
 
-/// The journal in an SQLite file: write-ahead log, `synchronous=FULL`, one writer that commits in groups.
+/// The journal in an SQLite file: write-ahead log, `synchronous=FULL`, and one writer that commits in groups.
 ///
-/// `STATE_DIR/journal.sqlite` is readable by its owner only, and one process at a time may have it open. When a task is settled its
-/// secrets are masked, the freed bytes of the file are overwritten (`secure_delete`), and within a second the write-ahead log, which
-/// still has the old text, is moved into the file and cut to nothing.
+/// Only its owner can read `STATE_DIR/journal.sqlite`, and one process at a time may open it. When a task is settled, its
+/// secrets are masked and the freed bytes overwritten (`secure_delete`). Within a second the write-ahead log, which still has
+/// them, is checkpointed and truncated.
 package final class SQLiteJournal: SwapJournal {
-    /// Tasks deleted in one transaction, so that others need not wait for a long one.
+    /// Number of tasks deleted per transaction, so that other changes need not wait long.
     private static let pruneLimit = 500
-    /// Page cache of a journal that need not last, KiB.
+    /// Page cache in KiB of a journal that is not durable.
     private static let passingCacheKiB = 16 << 10
-    /// For how long a transaction waits for somebody else's lock.
+    /// How long a transaction waits for another connection's lock, in milliseconds.
     static let busyMilliseconds = 5000
 
-    /// For how long a reader waits for changes that are being written.
+    /// How long a reader waits for changes that are being written.
     private static let readingDelay = DispatchTimeInterval.milliseconds(500)
 
-    /// The database file, for messages.
+    /// The path of the database file, for messages.
     package let path: String
     private let database: any DatabaseWriter
     private let writer: GroupCommit
     private let lock: ProcessLock
-    /// nil in a journal that need not last: its file is deleted, not masked.
+    /// nil in a journal that is not durable: its file is deleted, not masked.
     private let memory: TaskMemory?
     private let now: @Sendable () -> Date
     let logger: Logger
     let unreadable = UnreadableTasks()
-    /// The last task's of before this process.
+    /// The sequence number of the last task before this process.
     private let firstSequence: Int64
 
     /// Opens or creates the journal of a state directory.
     ///
     /// - Parameters:
-    ///   - directory: created with mode 0700; one that is there is closed to others.
-    ///   - isDurable: false for a journal that need not outlive this process, such as a replay's: nothing is synced, plans are not kept,
-    ///     only acceptance is waited for, and what is settled is not masked. Whoever asks for this deletes the directory.
-    ///   - logger: told of tasks that cannot be read.
-    ///   - now: gives `startedAt`.
-    /// - Throws: ``JournalError``: `unusable` when another process has it open, or the file is foreign, damaged or of a newer
-    ///   version; `unavailable` when the disk is full or fails.
+    ///   - directory: created with mode 0700; an existing one is closed to others.
+    ///   - isDurable: false for a journal that need not outlive this process, such as a replay's: nothing is synced or masked,
+    ///     plans are not kept, and only acceptance is awaited. The caller deletes the directory.
+    ///   - logger: reports tasks that cannot be read.
+    ///   - now: the time of `startedAt`.
+    /// - Throws: ``JournalError``: `unusable` if another process has it open, or the file is foreign, damaged or from a newer
+    ///   version; `unavailable` if the disk is full or fails.
     package static func open(
         directory: String, isDurable: Bool = true, logger: Logger = Logger(label: "pivotd"),
         now: @escaping @Sendable () -> Date = { Date() }
@@ -84,15 +84,18 @@ package final class SQLiteJournal: SwapJournal {
         self.logger = logger
     }
 
-    /// Transactions committed so far: far fewer than calls when many come at once.
+    /// Number of transactions committed so far: far fewer than calls, if many come at once.
     package var commits: Int { writer.commits }
 
-    /// For how long the oldest change has not been committed: grows while the disk hangs.
+    /// How long the oldest change has been waiting for its commit; grows while the disk hangs.
     package var oldestWait: Duration { writer.oldestWait }
 
+    /// Stores a task unless one with its id exists; see ``SwapJournal/accept(_:)``.
+    ///
+    /// - Throws: ``JournalError`` if the task could not be stored.
     package func accept(_ record: SwapRecord) async throws(JournalError) -> Acceptance {
         var row = try TaskRow(record)
-        // Tasks that arrive together are written side by side: their order is that of their arrival all the same.
+        // Tasks that arrive together may be written out of order; the sequence preserves their arrival.
         if record.arrival > 0 { row.sequence = firstSequence + Int64(record.arrival) }
         guard case .acceptance(.duplicate(let stored)) = try await writer.submit(.accept(row)) else {
             memory?.accepted(record)
@@ -101,22 +104,23 @@ package final class SQLiteJournal: SwapJournal {
         return .duplicate(stored)
     }
 
-    /// A task that has its outcome keeps its phase.
+    /// Stores a phase and plan. A task that has its outcome keeps its phase.
     ///
-    /// - Throws: ``JournalError`` of code `unusable` for a task that is not there.
+    /// - Throws: ``JournalError``, with code `unusable` if the task does not exist.
     package func enter(_ id: TaskID, _ phase: SwapPhase, plan: SwapPlan?) async throws(JournalError) {
-        guard memory != nil else { return note(id, phase) }  // only a restart would ask for the plan
+        guard memory != nil else { return note(id, phase) }  // only a restart needs the plan
         let text = plan.map { PlanCoding.text($0) }
         _ = try await writer.submit(.enter(id, phase, plan: text, at: now().timeIntervalSince1970))
     }
 
+    /// Stores a phase without waiting.
     package func note(_ id: TaskID, _ phase: SwapPhase) {
         writer.note(.enter(id, phase, plan: nil, at: now().timeIntervalSince1970))
     }
 
-    /// The first outcome stays.
+    /// Stores the outcome; the first one stays.
     ///
-    /// - Throws: ``JournalError`` of code `unusable` for a task that is not there.
+    /// - Throws: ``JournalError``, with code `unusable` if the task does not exist.
     package func finish(_ id: TaskID, _ outcome: SwapOutcome, at date: Date) async throws(JournalError) {
         let (result, failure) = try JournalCoding.texts(outcome)
         let write = JournalWrite.finish(id, outcome.phase, result: result, failure: failure, at: date.timeIntervalSince1970)
@@ -124,27 +128,38 @@ package final class SQLiteJournal: SwapJournal {
         if case .count(1) = try await writer.submit(write) { memory.finished(id, outcome) } else { memory.forget(id) }
     }
 
+    /// Stores an outcome that is reported before the task is over.
+    ///
+    /// - Throws: ``JournalError``, with code `unusable` if the task does not exist.
     package func answer(_ id: TaskID, _ outcome: SwapOutcome) async throws(JournalError) {
         let (result, failure) = try JournalCoding.texts(outcome)
         let write = JournalWrite.answer(id, result: result, failure: failure)
         guard memory != nil else { return writer.note(write) }
         _ = try await writer.submit(write)
-        // Its secrets are masked from the file when it is over.
+        // Its secrets are masked in the file once it is over.
         memory?.forget(id)
     }
 
+    /// Stores that the reply to ``answer(_:_:)`` is settled.
+    ///
+    /// - Throws: ``JournalError`` if that could not be stored.
     package func forgetReply(_ id: TaskID) async throws(JournalError) {
         guard memory != nil else { return writer.note(.forgetReply(id)) }
         _ = try await writer.submit(.forgetReply(id))
     }
 
-    /// A task without an outcome, or settled before, stays as it is.
+    /// Settles a task. One without an outcome, or settled before, stays as it is.
+    ///
+    /// - Throws: ``JournalError`` if that could not be stored.
     package func settle(_ id: TaskID) async throws(JournalError) {
         guard let memory else { return writer.note(.settle(id, .kept)) }
         _ = try await writer.submit(.settle(id, memory.masked(id).map(Secrets.masked) ?? .unknown))
         memory.forget(id)
     }
 
+    /// Deletes settled tasks that finished before `date`, in several transactions; returns their number.
+    ///
+    /// - Throws: ``JournalError`` if a transaction fails; earlier ones stay.
     package func prune(before date: Date) async throws(JournalError) -> Int {
         var total = 0
         while true {
@@ -155,21 +170,25 @@ package final class SQLiteJournal: SwapJournal {
         }
     }
 
+    /// Writes and syncs a small row, and `bytes` more that are deleted again.
+    ///
+    /// - Throws: ``JournalError`` if the journal cannot store.
     package func probe(bytes: Int) async throws(JournalError) {
         for bytes in bytes > 0 ? [bytes, 0] : [0] {
             _ = try await writer.submit(.probe(at: now().timeIntervalSince1970, bytes: bytes))
         }
     }
 
+    /// Commits what is queued, empties the write-ahead log and releases the lock.
     package func close() async {
         await writer.close()
         lock.release()
     }
 
-    /// Empties the write-ahead log now; it happens by itself within a second of a ``settle(_:)``.
+    /// Empties the write-ahead log now; it also happens by itself within a second of ``settle(_:)``.
     package func scrub() async { await writer.scrub() }
 
-    /// Reads on a reader's own queue: all changes that were submitted before, unless the disk is slow to take them.
+    /// Reads on the reader's own queue. Sees all changes submitted before, unless the disk is slow to take them.
     func read<Value: Sendable>(_ body: @escaping @Sendable (Database) throws -> Value) async throws(JournalError) -> Value {
         await writer.settleQueue(within: Self.readingDelay)
         let path = path
@@ -185,21 +204,21 @@ package final class SQLiteJournal: SwapJournal {
         return try result.get()
     }
 
-    /// Runs SQL on the writer's connection; blocks.
+    /// Runs SQL on the writer's connection, blocking.
     func execute(_ sql: String) throws { try database.writeWithoutTransaction { db in try db.execute(sql: sql) } }
 
     func fetchInt(_ sql: String) throws -> Int? { try database.writeWithoutTransaction { db in try Int.fetchOne(db, sql: sql) } }
 
     private static func durable(path: String) throws -> DatabasePool {
         let pool = try DatabasePool(path: path, configuration: configuration)
-        // GRDB's WAL mode comes with synchronous=NORMAL, under which a commit is not yet synced.
+        // GRDB's WAL mode sets synchronous=NORMAL, with which a commit is not synced.
         try pool.writeWithoutTransaction { db in
             try db.execute(sql: "PRAGMA synchronous = FULL; PRAGMA secure_delete = ON")
         }
         return pool
     }
 
-    /// Each page is written once, to the file itself, and never synced.
+    /// A queue that writes each page once, to the file itself, and never syncs.
     private static func passing(path: String) throws -> DatabaseQueue {
         let queue = try DatabaseQueue(path: path, configuration: configuration)
         try queue.writeWithoutTransaction { db in

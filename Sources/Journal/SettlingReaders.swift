@@ -1,15 +1,15 @@
 import Basics
 
-/// Those who wait until all that was queued before them has been tried. Pure but for the waiters.
+/// Readers waiting until everything queued before them has been tried. Pure except for the waiters.
 struct SettlingReaders {
-    /// Waits for the batch that is being written; nil when none is.
+    /// Readers waiting for the batch that is being written; nil if none is.
     private var running: Waiters<Void>?
-    /// Waits for the batch after it; nil when nothing is queued.
+    /// Readers waiting for the batch after it; nil if nothing is queued.
     private var next: Waiters<Void>?
 
     mutating func queued() { next = next ?? Waiters() }
 
-    /// - Returns: nil when there is nothing to wait for.
+    /// - Returns: nil if there is nothing to wait for.
     mutating func add() -> Waiter<Void>? { next?.add() ?? running?.add() }
 
     mutating func begins() { (running, next) = (next, nil) }

@@ -14,44 +14,43 @@ struct StateDirectory: Sendable {
         self.path = path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
     }
 
-    /// Creates the directory with mode 0700, or takes the rights of group and others away from one that is there.
+    /// Creates the directory with mode 0700, or removes the rights of group and others from an existing one.
     ///
-    /// - Throws: ``JournalError`` of code `unusable` for a directory that is not this process's to close to others.
+    /// - Throws: ``JournalError`` of code `unusable` for a directory that this process may not restrict.
     init(preparing path: String) throws(JournalError) {
         self.init(named: path)
         try makeDirectories()
         guard try isOpenToOthers() else { return }
         guard unsafe chmod(self.path, 0o700) == 0 else {
-            throw JournalError(.unusable, "state directory \(self.path) cannot be closed to others: \(SystemCall.lastError())")
+            throw JournalError(.unusable, "state directory \(self.path) cannot be made private: \(SystemCall.lastError())")
         }
     }
 
-    /// Whether group or others have rights to the directory that can be taken away.
+    /// Whether group or others have rights to the directory that can be removed.
     ///
-    /// - Throws: ``JournalError`` of code `unusable` for a directory that is not this process's to close to others.
+    /// - Throws: ``JournalError`` of code `unusable` for a directory that this process may not restrict.
     func isOpenToOthers() throws(JournalError) -> Bool {
         var status = stat()
         guard unsafe stat(path, &status) == 0 else {
             throw JournalError(.unavailable, "state directory \(path): \(SystemCall.lastError())")
         }
         guard status.st_mode & S_IFMT == S_IFDIR else {
-            throw JournalError(.unusable, "state directory \(path) is not a directory; give another state_dir")
+            throw JournalError(.unusable, "state directory \(path) is not a directory; set another state_dir")
         }
         guard status.st_uid == geteuid() else {
             throw JournalError(
                 .unusable,
                 "state directory \(path) belongs to user \(status.st_uid), not to \(geteuid()); change its owner, "
-                    + "or give another state_dir")
+                    + "or set another state_dir")
         }
         guard status.st_mode & 0o077 != 0 else { return false }
         try refuseSharing(isSticky: status.st_mode & S_ISVTX != 0)
         return true
     }
 
-    /// Creates the database file with mode 0600 whatever the umask, and tightens those that are there; SQLite gives `-wal` and
-    /// `-shm` the mode of the database.
+    /// Creates the database file with mode 0600 regardless of the umask, and tightens existing files, `-wal` and `-shm` too.
     ///
-    /// - Returns: what tells this file from another that takes its name.
+    /// - Returns: the file's identity, to detect a replacement.
     func prepareDatabaseFile() throws(JournalError) -> FileIdentity {
         let descriptor = try SystemCall.openFile(databasePath)
         defer { _ = close(descriptor) }
@@ -63,8 +62,8 @@ struct StateDirectory: Sendable {
         return identity
     }
 
-    /// SQLite would throw away the log beside an empty file, and with it what was accepted. A new journal has its first page before
-    /// it has a log (``JournalSchema/create(path:)``).
+    /// Refuses an empty file beside a log: SQLite would discard the log, and the accepted tasks with it. A new journal has its
+    /// first page before it has a log (``JournalSchema/create(path:)``).
     func refuseOrphanedLog(_ database: CInt) throws(JournalError) {
         let logPath = databasePath + "-wal"
         var (file, log) = (stat(), stat())
@@ -74,7 +73,7 @@ struct StateDirectory: Sendable {
         throw JournalError(
             .unusable,
             "\(databasePath) is empty, but \(logPath) beside it holds \(log.st_size) bytes of a journal; restore the file from a "
-                + "backup, or move both away to begin anew: replies still owed are then lost")
+                + "backup, or move both away to start over: replies still owed are then lost")
     }
 
     private func makeDirectories() throws(JournalError) {
@@ -86,32 +85,32 @@ struct StateDirectory: Sendable {
         }
         if errno == EEXIST { return }
         guard errno == ENOENT else {
-            throw JournalError(.unavailable, "state directory \(path) cannot be made: \(SystemCall.lastError())")
+            throw JournalError(.unavailable, "state directory \(path) cannot be created: \(SystemCall.lastError())")
         }
         let parent = (path as NSString).deletingLastPathComponent
         do {
             try FileManager.default.createDirectory(atPath: parent.isEmpty ? "." : parent, withIntermediateDirectories: true)
         } catch {
-            throw JournalError(.unavailable, "state directory \(path) cannot be made: \(error.localizedDescription)")
+            throw JournalError(.unavailable, "state directory \(path) cannot be created: \(error.localizedDescription)")
         }
         guard unsafe mkdir(path, 0o700) == 0 || errno == EEXIST else {
-            throw JournalError(.unavailable, "state directory \(path) cannot be made: \(SystemCall.lastError())")
+            throw JournalError(.unavailable, "state directory \(path) cannot be created: \(SystemCall.lastError())")
         }
     }
 
-    /// A `state_dir` of `/tmp` or `/var/lib` must not take the rest of the machine's rights away.
+    /// Refuses shared directories: a `state_dir` of `/tmp` or `/var/lib` must not lock out the rest of the machine.
     private func refuseSharing(isSticky: Bool) throws(JournalError) {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
         guard !isSticky, names.isEmpty || names.contains("journal.sqlite") || names.contains("journal.lock") else {
             throw JournalError(
                 .unusable,
-                "state directory \(path) is open to others and holds more than a journal; chmod it to 0700, or give a "
+                "state directory \(path) is open to others and holds more than a journal; chmod it to 0700, or set a "
                     + "state_dir of pivotd's own")
         }
     }
 }
 
-/// Tells a file from another that takes its place.
+/// Identifies a file, to detect a replacement under the same name.
 struct FileIdentity: Sendable, Hashable {
     private let device: UInt64
     private let inode: UInt64
@@ -132,10 +131,10 @@ struct FileIdentity: Sendable, Hashable {
 }
 
 enum SystemCall {
-    /// The text of `errno`.
+    /// The message for `errno`.
     static func lastError() -> String { unsafe String(cString: strerror(errno)) }
 
-    /// Opens or creates a file that only its owner may read, umask or not.
+    /// Opens or creates a file that only its owner may read, regardless of the umask.
     static func openFile(_ path: String) throws(JournalError) -> CInt {
         let descriptor = unsafe open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard descriptor >= 0 else {
@@ -145,7 +144,7 @@ enum SystemCall {
         guard fchmod(descriptor, 0o600) == 0 else {
             let reason = lastError()
             _ = close(descriptor)
-            throw JournalError(.unusable, "\(path) cannot be closed to others: \(reason)")
+            throw JournalError(.unusable, "\(path) cannot be made private: \(reason)")
         }
         return descriptor
     }

@@ -2,9 +2,9 @@ import JSON
 import Synchronization
 import VolumeSwap
 
-/// What is remembered of tasks under way to spare the file work: the texts to settle a task with.
+/// Remembers the masked strings of tasks under way, to settle them without reading the file.
 ///
-/// Bounded, and never needed: without it texts are read from the file to be masked.
+/// Bounded and optional: strings that are missing are read from the file and masked.
 final class TaskMemory: Sendable {
     static let limit = 1024
 
@@ -28,7 +28,7 @@ final class TaskMemory: Sendable {
 
     func forget(_ id: TaskID) { entries.withLock { $0[id] = nil } }
 
-    /// All texts of a task, or nil where one is not known.
+    /// All strings of a task; nil if one is missing.
     func masked(_ id: TaskID) -> Masked? {
         guard let entry = entries.withLock({ $0[id] }), var masked = entry.request, let result = entry.result else { return nil }
         masked.result = result.result
@@ -36,7 +36,7 @@ final class TaskMemory: Sendable {
     }
 }
 
-/// Texts of a record with their secrets masked; nil stays as it is.
+/// A record's strings with their secrets masked; nil leaves a string as it is.
 struct Masked: Sendable {
     var args: String?
     var context: String?
@@ -60,7 +60,7 @@ struct Masked: Sendable {
     private static func text(_ value: JSONValue) -> String? { value.redactedIfSecret()?.serialized() }
 
     private static func text(stored text: String) -> String? {
-        // What cannot be read may hold anything.
+        // An unreadable string may hold anything.
         guard let value = try? JSONValue(parsing: text) else { return "{}" }
         return Self.text(value)
     }

@@ -3,7 +3,7 @@ import GRDB
 import JSON
 import VolumeSwap
 
-/// A task as its rows of `task`, `request` and `plan`. Read by its members' names; written on the way of every message, so by hand.
+/// A task as its rows in `task`, `request` and `plan`. Decoded by member names; written by hand for speed.
 struct TaskRow: Sendable, Decodable, FetchableRecord {
     static let databaseColumnDecodingStrategy = DatabaseColumnDecodingStrategy.convertFromSnakeCase
 
@@ -21,10 +21,10 @@ struct TaskRow: Sendable, Decodable, FetchableRecord {
     var result: String?
     var failure: String?
     var isSettled: Bool
-    /// Where the task stands among all; nil puts it behind them.
+    /// The task's position among all; nil appends it.
     var sequence: Int64?
 
-    /// A request that is gone is one that cannot be read.
+    /// A missing request reads as an unreadable one.
     static let select = """
         SELECT task.*, coalesce(args, '') AS args, coalesce(context, '') AS context, plan
         FROM task LEFT JOIN request USING (sequence) LEFT JOIN plan USING (sequence)
@@ -51,7 +51,7 @@ struct TaskRow: Sendable, Decodable, FetchableRecord {
         isSettled = false
     }
 
-    /// - Returns: false when a task of this id is there.
+    /// - Returns: false if a task with this id exists.
     func insert(_ db: Database) throws -> Bool {
         try db.run(
             Self.insertTask,
@@ -67,7 +67,7 @@ struct TaskRow: Sendable, Decodable, FetchableRecord {
         try fetchOne(db.cachedStatement(sql: select + " WHERE id = ?"), arguments: [id])
     }
 
-    /// - Throws: ``JournalError`` of code `unusable` when the row does not hold what was written.
+    /// - Throws: ``JournalError`` of code `unusable` if the row does not hold what was written.
     func record(path: String) throws(JournalError) -> SwapRecord {
         do {
             guard let phase = SwapPhase(rawValue: phase) else { throw JournalError.damaged(path, "unknown phase \(self.phase)") }
@@ -86,13 +86,13 @@ struct TaskRow: Sendable, Decodable, FetchableRecord {
         } catch let error as JournalError {
             throw error
         } catch {
-            // Not the error itself: it may quote what it could not read.
+            // Without the underlying error, which may quote the data.
             throw JournalError.damaged(path, "the row of task \(id) cannot be read")
         }
     }
 }
 
-/// Records to and from JSON text.
+/// Converts records to and from JSON strings.
 enum JournalCoding {
     static func text(_ value: some Encodable) throws(JournalError) -> String {
         do {

@@ -1,7 +1,7 @@
 import Logging
 import Synchronization
 
-/// Says of each task that cannot be read that it is left out: once, however often it is met.
+/// Logs each task that cannot be read and is skipped, once per task.
 final class UnreadableTasks: Sendable {
     private static let limit = 1000
 
@@ -11,7 +11,7 @@ final class UnreadableTasks: Sendable {
         let isNew = reported.withLock { $0.count < Self.limit && $0.insert(id).inserted }
         guard isNew else { return }
         logger.error(
-            "a task of the journal cannot be read and is left out: its caller gets no answer; see what its domain runs on",
+            "a task in the journal cannot be read and is skipped: its caller gets no answer; check which volume its domain runs on",
             metadata: ["task_id": "\(id)"])
     }
 }

@@ -1,17 +1,17 @@
 import VolumeSwap
 
-/// Changes that wait for the next transaction, in their order, less those that it would overwrite. Pure.
+/// Changes waiting for the next transaction, in order, except those that it would overwrite. Pure.
 struct WriteQueue {
     struct Entry {
         let write: JournalWrite
-        /// nil for a note.
+        /// nil for a note, which nobody waits for.
         let reply: GroupCommit.Reply?
     }
 
     private var entries: [Entry] = []
-    /// Where a task's newest entry is, if that is a note of its phase or outcome: the next one may make it needless.
+    /// The index of a task's newest entry if that is a note of its phase or outcome, which the next one may make redundant.
     private var notes: [TaskID: Int] = [:]
-    /// Notes of a failed transaction: they go before the next one's entries.
+    /// Notes from a failed transaction, to be written before the next one's entries.
     private var retained: [Entry] = []
 
     var count: Int { entries.count }
@@ -25,7 +25,7 @@ struct WriteQueue {
                     entries[index] = Entry(write: both, reply: nil)
                     return
                 }
-                // Overwritten in the same transaction: the noted phase need not be written.
+                // The noted phase would be overwritten in the same transaction, so it is dropped.
                 if noted.isPhase, entry.write.replacesPhase { entries[index] = Entry(write: .barrier, reply: nil) }
             }
             if entry.reply == nil, entry.write.replacesPhase { notes[task] = entries.count }
@@ -33,7 +33,7 @@ struct WriteQueue {
         entries.append(entry)
     }
 
-    /// All that waits; nothing when only retained notes do.
+    /// Takes everything that waits; nothing if only retained notes do.
     mutating func take() -> [Entry] {
         guard !entries.isEmpty else { return [] }
         var batch = entries
@@ -45,7 +45,7 @@ struct WriteQueue {
         return batch
     }
 
-    /// Keeps what nobody waits for, but of each task its newest phase only.
+    /// Keeps the notes, but only the newest phase of each task.
     mutating func retain(_ failed: [Entry]) {
         for note in failed where note.reply == nil {
             if case .barrier = note.write { continue }

@@ -3,16 +3,16 @@ package import OsloMessaging
 package import VolumeSwap
 
 extension ReplyAddress {
-    /// Where a journaled task's answer goes.
+    /// The address of a journaled task's reply.
     package init(_ replyTo: ReplyTo) {
         self.init(messageID: replyTo.messageID, replyQueue: replyTo.queue, timeout: replyTo.timeout)
     }
 }
 
 extension ReplyPublisher {
-    /// Sends a task's final reply: the same body whenever it is sent.
+    /// Sends a task's final reply, with the same body each time.
     ///
-    /// - Returns: false when it is still owed.
+    /// - Returns: false if it is still owed.
     package func deliver(_ record: SwapRecord, _ replyTo: ReplyTo, _ outcome: SwapOutcome, failures: NovaFailure) async -> Bool {
         let result: Result<JSONValue, RemoteFailure> =
             switch outcome {

@@ -3,13 +3,14 @@ import Metrics
 package import OsloMessaging
 package import VolumeSwap
 
-/// The methods of the bus, carried out by a ``SwapService``.
+/// The methods on the bus, carried out by a ``SwapService``.
 package struct SwapEndpoint: RPCEndpoint {
     private static let answered: [any SwapMethod.Type] = [GetSwap.self, ListSwaps.self, AbortSwap.self, SetBandwidth.self]
     private static let methodsByName = Dictionary(uniqueKeysWithValues: answered.map { ($0.name, $0) })
 
     /// Methods whose requests are stored before they are acknowledged.
     package static let storedMethods: Set = [SwapVolume.name]
+    /// All methods by name.
     package static let methods = storedMethods.union(methodsByName.keys)
 
     private let service: SwapService
@@ -17,27 +18,32 @@ package struct SwapEndpoint: RPCEndpoint {
     private let onNotStored: @Sendable () -> Void
     private let accepting = Timer(label: "pivotd_accept_seconds")
 
-    /// - Parameter onNotStored: called when the journal could not store a task.
+    /// - Parameters:
+    ///   - service: carries out the methods.
+    ///   - failures: encodes failures as nova's exceptions.
+    ///   - onNotStored: called when the journal could not store a task.
     package init(service: SwapService, failures: NovaFailure, onNotStored: @escaping @Sendable () -> Void) {
         self.service = service
         self.failures = failures
         self.onNotStored = onNotStored
     }
 
-    /// A request's place among the others.
+    /// A request's place in the order of arrival.
     package enum Turn: Sendable {
         case swap(SwapTurn, arrival: ContinuousClock.Instant)
         case answer(RPCRequest)
     }
 
+    /// Takes a request's place in the order of arrival. Never blocks.
     package func take(_ request: RPCRequest) -> Turn {
         guard request.method == SwapVolume.name else { return .answer(request) }
         let arrival = ContinuousClock.now
-        // Read before the task is queued: what cannot be a swap is answered at once, however busy its instance is.
+        // Parsed before the task is queued, so that an invalid request is answered at once, however busy its instance is.
         let swap = SwapVolume(request, defaults: service.environment.settings.defaults)
         return .swap(service.take(swap.record, refusal: swap.refusal), arrival: arrival)
     }
 
+    /// Stores a swap, or answers any other request.
     package func carryOut(_ turn: Turn) async -> RPCDisposition {
         switch turn {
         case .swap(let turn, let arrival): await store(turn, arrival)

@@ -6,7 +6,7 @@ package import OsloMessaging
 import Synchronization
 package import VolumeSwap
 
-/// Tells the world of swaps: notifications, metrics, log lines.
+/// Reports swaps as notifications, metrics and log lines.
 package final class SwapReporter: SwapObserver {
     private let notifier: Notifier?
     private let failures: NovaFailure
@@ -20,7 +20,10 @@ package final class SwapReporter: SwapObserver {
     private let completed = Counter(label: "pivotd_swaps_total", dimensions: [("result", "completed")])
     private let copiedBytes = Counter(label: "pivotd_copied_bytes_total")
 
-    /// - Parameter notifier: nil sends no notifications.
+    /// - Parameters:
+    ///   - notifier: nil to send no notifications.
+    ///   - hypervisor: ``Hypervisor/kind``, for the notifications.
+    ///   - progressInterval: minimum time between progress reports of a swap: `progress_interval_s`.
     package init(notifier: Notifier?, failures: NovaFailure, hypervisor: String, progressInterval: Duration, logger: Logger) {
         self.notifier = notifier
         self.failures = failures
@@ -29,16 +32,19 @@ package final class SwapReporter: SwapObserver {
         self.logger = logger
     }
 
+    /// Logs the plan and emits `volume_swap.start`.
     package func started(_ record: SwapRecord, _ plan: SwapPlan) {
         lastProgress.withLock { $0[record.id] = .now }
         logger.info("swap: \(plan)", metadata: metadata(record))
         emit("start", record, state: "preparing", plan: plan)
     }
 
+    /// Logs the phase at debug level.
     package func entered(_ record: SwapRecord, _ phase: SwapPhase) {
         logger.debug("entered \(phase.rawValue)", metadata: metadata(record))
     }
 
+    /// Logs progress and emits `volume_swap.progress`, at most once per `progress_interval_s`.
     package func progressed(_ record: SwapRecord, _ plan: SwapPlan, _ progress: SwapProgress) {
         let isDue = lastProgress.withLock { last in
             let now = ContinuousClock.now
@@ -51,10 +57,12 @@ package final class SwapReporter: SwapObserver {
         emit("progress", record, state: "copying", plan: plan, extra: ["progress": progress.json])
     }
 
+    /// Records `pivotd_ready_to_pivot_seconds`.
     package func pivoting(_ record: SwapRecord, afterReady delay: Duration) {
         readyToPivot.record(duration: delay)
     }
 
+    /// Logs and counts the outcome, and emits `volume_swap.end` or `.error`.
     package func ended(_ record: SwapRecord, _ outcome: SwapOutcome, duration: Duration, overhead: Duration?) {
         lastProgress.withLock { $0[record.id] = nil }
         self.duration.record(duration: duration)

@@ -2,7 +2,7 @@ import Foundation
 import JSON
 import Testing
 
-/// Draws the same numbers for the same seed (SplitMix64).
+/// A reproducible generator (SplitMix64).
 private struct Seeded: RandomNumberGenerator {
     private var state: UInt64
 
@@ -88,7 +88,7 @@ private struct Seeded: RandomNumberGenerator {
     ])
     func leavesTheRestAlone(_ text: String) { #expect(redacted(text) == text) }
 
-    /// Names, values and signs in any succession: no part of a value is ever left, in time linear in the text.
+    /// Names, values and separators in any order: no part of a value is left, in time linear in the string.
     @Test(arguments: 1...3) func noPartOfAValueIsLeft(seed: UInt64) {
         var choice = Seeded(seed: seed)
         let names = ["password", "auth_token", "'secret'", #"\"chap_key\""#, "--password", "Cookie"]
@@ -125,8 +125,8 @@ private struct Seeded: RandomNumberGenerator {
         }
     }
 
-    /// Four times the text may take little more than four times the work; what is quadratic takes sixteen times. Work is the time that
-    /// this thread was on a processor: how busy the machine is does not count.
+    /// Four times the string may take little more than four times the work; quadratic work would take sixteen times. Work is
+    /// this thread's processor time, regardless of how busy the machine is.
     @Test(arguments: [
         "password ", "password= ", "'", "[", "{", "<password", "://", "a://b:", "a://b:@", "-----BEGIN PRIVATE KEY", "-", "key=",
         "a:'",
@@ -141,7 +141,7 @@ private struct Seeded: RandomNumberGenerator {
 
     private func text(_ part: String, _ count: Int) -> String { "x " + String(repeating: part, count: count / part.utf8.count) }
 
-    /// The least of three measurements: what disturbs one only adds to it.
+    /// The least of three measurements, since disturbances only add.
     private func work(_ body: () -> String) -> Double {
         let measured = (0..<3).map { _ in
             let begin = processorTime()

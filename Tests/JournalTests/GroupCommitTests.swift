@@ -13,7 +13,7 @@ struct GroupCommitTests {
     @Test func manyAcceptsShareFewCommits() async throws {
         let journal = try await directory.open()
         let before = journal.commits
-        // More than the queue's bound, so that some wait for room.
+        // More than the queue's limit, so that some wait for room.
         let count = GroupCommit.limit * 3
         try await withThrowingTaskGroup(of: Void.self) { group in
             for index in 0..<count { group.addTask { _ = try await journal.accept(Sample.record("t\(index)")) } }

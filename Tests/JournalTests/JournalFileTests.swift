@@ -125,7 +125,7 @@ struct JournalFileTests {
         try await journal.enter(TaskID("t3"), .starting, plan: plan)
         try await journal.finish(TaskID("t5"), .success(Sample.result), at: Date(timeIntervalSince1970: 5))
 
-        // What a killed process leaves: the files as they are, the log not moved, the lock free.
+        // The files that a killed process leaves: the log not checkpointed, the lock free.
         let crashed = try TemporaryDirectory()
         try FileManager.default.copyItem(atPath: directory.state, toPath: crashed.state)
         #expect(try FileManager.default.attributesOfItem(atPath: crashed.database + "-wal")[.size] as? Int ?? 0 > 0)
@@ -188,7 +188,7 @@ struct JournalFileTests {
             #expect(error?.code == .unusable)
             #expect(error?.message.contains("deleted or replaced") == true)
         }
-        // What is running may still end in order.
+        // Running tasks may still finish.
         try await journal.finish(TaskID("t1"), .success(Sample.result), at: Date())
         #expect(try await journal.record(TaskID("t1"))?.phase == .completed)
         await journal.close()
@@ -207,7 +207,7 @@ struct JournalFileTests {
         #expect(error?.message.contains("-wal was deleted") == true)
         try await journal.enter(TaskID("t1"), .copying, plan: nil)
 
-        // What a killed process leaves.
+        // The files that a killed process leaves.
         let crashed = try TemporaryDirectory()
         try FileManager.default.copyItem(atPath: directory.state, toPath: crashed.state)
         let again = try await crashed.open()
@@ -265,7 +265,7 @@ struct JournalFileTests {
         _ = try await journal.accept(Sample.record("t2"))
         let began = ContinuousClock.now
         await journal.scrub()
-        // A checkpoint that waits does so for all of SQLite's patience.
+        // A waiting checkpoint would wait for SQLite's whole time-out.
         #expect(ContinuousClock.now - began < .milliseconds(SQLiteJournal.busyMilliseconds))
         _ = try await journal.accept(Sample.record("t3"))
         try await backup.writeWithoutTransaction { db in try db.execute(sql: "COMMIT") }

@@ -13,7 +13,7 @@ import VolumeSwap
         inspection = JournalInspection(directory: directory.state)
     }
 
-    /// What `body` says, with every file of the state directory as it was before, and no other.
+    /// The result of `body`, checking that it leaves every file of the state directory as it was, and adds none.
     private func leavingAllAsItIs<Result>(_ body: () throws -> Result) throws -> Result {
         let before = try files()
         defer { #expect((try? files()) == before) }
@@ -30,7 +30,7 @@ import VolumeSwap
         }
     }
 
-    /// A journal as a crash leaves it, with a log beside it; the lock is free.
+    /// A journal as a crash leaves it: a log beside it, the lock free.
     private func crashedJournal() async throws {
         let journal = try await directory.open()
         _ = try await journal.accept(Sample.record("t2"))
@@ -71,7 +71,7 @@ import VolumeSwap
         #expect(try leavingAllAsItIs { try inspection.checkJournal() } == .missing)
     }
 
-    @Test("a journal that was closed, and one that a crash left, are sound and left alone")
+    @Test("a closed journal and one left by a crash are sound and left alone")
     func sound() async throws {
         try await closedJournal()
         #expect(try leavingAllAsItIs { try inspection.checkJournal() } == .sound)
@@ -84,7 +84,7 @@ import VolumeSwap
         #expect(try leavingAllAsItIs { try inspection.checkJournal() } == .sound)
     }
 
-    @Test("one that is open: by whom, and it can be opened again afterwards")
+    @Test("a journal in use names its process, and can be opened again afterwards")
     func inUse() async throws {
         let journal = try await directory.open()
         #expect(try leavingAllAsItIs { try inspection.checkJournal() } == .inUse(by: "\(getpid())"))
@@ -93,7 +93,7 @@ import VolumeSwap
         await (try await directory.open()).close()
     }
 
-    @Test("what is not a journal, is damaged, of a newer version, or empty beside its log")
+    @Test("a file that is foreign, damaged, newer, or empty beside its log is refused")
     func unusable() async throws {
         try await closedJournal()
         try overwrite(at: 4096, Data(repeating: 0xff, count: 4096))
@@ -118,7 +118,7 @@ import VolumeSwap
         #expect(try refusal().contains("is empty, but"))
     }
 
-    @Test("files that are in the way")
+    @Test("files in the way are refused")
     func inTheWay() throws {
         try FileManager.default.createDirectory(atPath: directory.state, withIntermediateDirectories: false)
         let elsewhere = directory.path + "/elsewhere"
@@ -127,7 +127,7 @@ import VolumeSwap
         #expect(try refusal().contains("not a regular file"))
     }
 
-    @Test("a directory that a start refuses, or closes")
+    @Test("a directory that a start would refuse or make private")
     func rights() throws {
         try FileManager.default.createDirectory(atPath: directory.state, withIntermediateDirectories: false)
         try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: directory.state)

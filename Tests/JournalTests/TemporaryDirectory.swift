@@ -5,7 +5,7 @@ import VolumeSwap
 
 @testable import Journal
 
-/// A directory of one test, and what is put into a journal there.
+/// A test's own directory, and records for a journal in it.
 final class TemporaryDirectory: Sendable {
     let path: String
 
@@ -77,7 +77,7 @@ enum Sample {
     }
 
     static let result = result(password: argsSecret)
-    /// As a settled record has it.
+    /// The form in which a settled record keeps it.
     static let maskedResult = result(password: "***")
     static let other = result(password: argsSecret, copied: 5)
 
@@ -89,7 +89,7 @@ enum Sample {
     }
 }
 
-/// Hands each line on.
+/// Forwards each line.
 struct LineHandler: LogHandler {
     let line: @Sendable (String) -> Void
     var logLevel = Logger.Level.trace

@@ -5,12 +5,12 @@ import VolumeSwap
 
 @testable import Journal
 
-@Suite("What a start takes up") struct UnfinishedTaskTests {
+@Suite("Tasks taken over by a start") struct UnfinishedTaskTests {
     private let directory: TemporaryDirectory
 
     init() throws { directory = try TemporaryDirectory() }
 
-    @Test("What had begun is read whole, all else only as far as it is needed at once")
+    @Test("A begun task is read in full, others only as far as needed at once")
     func kinds() async throws {
         let journal = try await directory.open()
         for id in ["waiting", "cast", "begun", "told", "over"] {
@@ -34,7 +34,7 @@ import VolumeSwap
         await journal.close()
     }
 
-    @Test("A request that cannot be read holds up nobody")
+    @Test("An unreadable request does not hold up others")
     func damaged() async throws {
         let journal = try await directory.open()
         for id in ["a", "b"] { _ = try await journal.accept(Sample.record(id)) }

@@ -11,7 +11,7 @@ import VolumeSwap
 
     private static func settle(_ id: String, _ secrets: Secrets = .kept) -> JournalWrite { .settle(TaskID(id), secrets) }
 
-    /// A transaction in few words.
+    /// A transaction in short form.
     private static func text(_ batch: [WriteQueue.Entry]) -> [String] {
         batch.compactMap { entry in
             switch entry.write {

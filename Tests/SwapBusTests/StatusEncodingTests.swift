@@ -6,7 +6,7 @@ import Testing
 @testable import SwapBus
 @testable import VolumeSwap
 
-@Suite("What get_swap shows")
+@Suite("get_swap's status")
 struct StatusEncodingTests {
     static let uuid = "3c9d8a4e-6d5d-4b35-9b0c-1f0c6f1a0099"
     static let keys = [
@@ -22,7 +22,7 @@ struct StatusEncodingTests {
         return SwapStatus(record, control: nil, hypervisor: "qemu").json(NovaFailure())
     }
 
-    @Test("All members, before anything is known")
+    @Test("All members are there before anything is known")
     func queued() throws {
         let json = json()
         #expect(json.objectValue.map { Array($0.keys) } == Self.keys)
@@ -35,7 +35,7 @@ struct StatusEncodingTests {
                 == ["copied_bytes": 0, "total_bytes": 0, "remaining_bytes": 0, "rate_bytes_s": nil, "eta_s": nil])
     }
 
-    @Test("Progress with its rate")
+    @Test("Progress has a rate")
     func progress() {
         var progress = SwapProgress()
         (progress.copiedBytes, progress.totalBytes, progress.rate) = (250, 1000, 100.7)
@@ -46,7 +46,7 @@ struct StatusEncodingTests {
                 ])
     }
 
-    @Test("A result without its secrets")
+    @Test("A result is shown without its secrets")
     func success() {
         let result = SwapResult(
             taskID: TaskID("t1"), instanceUUID: Self.uuid, disk: "vdb", strategy: .copy, hypervisor: "qemu",
@@ -60,7 +60,7 @@ struct StatusEncodingTests {
         #expect(SwapResult(json: result.json)?.json == result.json)
     }
 
-    @Test("A failure as its caller got it, nova's exception")
+    @Test("A failure is shown as the nova exception that its caller got")
     func failure() {
         var refusal = SwapFailure.invalidVolume("too small", .newVolumeTooSmall)
         refusal.inUse = .old

@@ -5,9 +5,9 @@ import VolumeSwap
 
 @testable import SwapBus
 
-@Suite("The methods of the bus, read")
+@Suite("The methods on the bus")
 struct SwapEndpointTests {
-    @Test("All methods by their names, swap_volume alone is stored")
+    @Test("All methods are found by name, and only swap_volume is stored")
     func methods() {
         #expect(SwapEndpoint.methods == ["swap_volume", "get_swap", "list_swaps", "abort_swap", "set_bandwidth"])
         #expect(SwapEndpoint.storedMethods == ["swap_volume"])
@@ -21,7 +21,7 @@ struct SwapEndpointTests {
         return try RPCRequest(inner: inner)
     }
 
-    @Test("A call's record: id, order, disk, the way back")
+    @Test("A call's record has its id, order, disk and reply address")
     func call() throws {
         let record = SwapVolume.record(
             try Self.request(
@@ -45,7 +45,7 @@ struct SwapEndpointTests {
         #expect(one.isReplied)
     }
 
-    @Test("A message without any id is a task of its own")
+    @Test("A message without an id is a task of its own")
     func noID() throws {
         let one = SwapVolume.record(try Self.request([:]))
         let other = SwapVolume.record(try Self.request([:]))
@@ -54,7 +54,7 @@ struct SwapEndpointTests {
     }
 
     @Test(
-        "Arguments that are none still make a record, to be answered",
+        "Invalid arguments still make a record, so that they are answered",
         arguments: [[:], ["instance": 1], ["mountpoint": "../x"]] as [JSONObject])
     func badArguments(args: JSONObject) throws {
         let record = SwapVolume.record(try Self.request(args, ["_unique_id": "u1"]))
@@ -63,7 +63,7 @@ struct SwapEndpointTests {
         #expect(record.args == args)
     }
 
-    @Test("list_swaps' arguments")
+    @Test("list_swaps' arguments are read")
     func query() throws {
         #expect(try SwapQuery(args: [:]) == SwapQuery())
         #expect(try SwapQuery(args: ["instance": nil, "states": nil, "limit": nil]) == SwapQuery())
@@ -73,7 +73,7 @@ struct SwapEndpointTests {
     }
 
     @Test(
-        "list_swaps' arguments that are none",
+        "list_swaps' invalid arguments are refused",
         arguments: [
             ["limit": 0], ["limit": 10001], ["limit": "5"], ["limit": 1.5], ["states": ["moving"]], ["states": [1]],
             ["states": 1],
@@ -84,7 +84,7 @@ struct SwapEndpointTests {
     }
 
     @Test(
-        "Arguments that name no task",
+        "Arguments without a task are refused",
         arguments: [[:], ["task_id": 1], ["instance": "x"], ["instance": .string(Self.uuid)], ["mountpoint": "vdb"]]
             as [JSONObject])
     func badSelectors(args: JSONObject) {
@@ -93,7 +93,7 @@ struct SwapEndpointTests {
     }
 
     @Test(
-        "Each kind of failure is nova's exception",
+        "Each kind of failure is a nova exception",
         arguments: [
             (SwapFailure.Kind.volumeRebaseFailed, "VolumeRebaseFailed", "reason", 500),
             (.instanceNotFound, "InstanceNotFound", "instance_id", 404),

@@ -1,5 +1,7 @@
 extension [UInt8] {
-    /// The bytes with these ranges, which ascend, replaced by `***`.
+    /// The bytes with these ranges replaced by `***`.
+    ///
+    /// - Parameter ranges: in ascending order.
     package func masking(_ ranges: [Range<Int>]) -> [UInt8] {
         var output: [UInt8] = []
         var written = 0
@@ -13,7 +15,7 @@ extension [UInt8] {
 }
 
 extension ArraySlice<UInt8> {
-    /// Whether a UUID stands in it, as in the names of volumes.
+    /// Whether it contains a UUID, as volume names do.
     package var holdsUUID: Bool {
         guard count >= 36 else { return false }
         return (startIndex...endIndex - 36).contains { start in

@@ -1,33 +1,33 @@
 extension JSONValue {
-    /// What stands in the place of a secret.
+    /// The replacement for a secret.
     package static let redactionMark = "***"
 
     /// The value with every password, key and token replaced by `"***"`; see ``Redaction``.
     package func redacted() -> JSONValue { redactedIfSecret() ?? self }
 
-    /// As ``redacted()``, nil when nothing is to be masked.
+    /// Like ``redacted()``, but nil if there is nothing to mask.
     package func redactedIfSecret() -> JSONValue? {
         var redaction = Redaction()
         return redaction.redacted(self)
     }
 }
 
-/// Replaces secrets by `"***"`: members by their names (``SecretName``) at any depth, also in strings that are JSON themselves, as
-/// `oslo.message` is; in other strings what ``SecretText`` finds.
+/// Replaces secrets with `"***"`: members by name (``SecretName``) at any depth, including in strings that are JSON themselves,
+/// such as `oslo.message`; and what ``SecretText`` finds in other strings.
 ///
-/// A redacted message can still be replayed: embedded JSON is written as JSON again, nulls stay null.
+/// A redacted message can still be replayed: embedded JSON stays JSON, nulls stay null.
 package struct Redaction {
-    /// Secrets that had a name, to be masked where they have none.
+    /// Secrets found by name, to be masked where they appear without one.
     package private(set) var found: [String] = []
     private let known: (String) -> String?
 
-    /// - Parameter known: masks in a string the secrets that are known already; nil when it has none.
+    /// - Parameter known: masks the already known secrets in a string; returns nil if there are none.
     package init(known: @escaping (String) -> String? = { _ in nil }) { self.known = known }
 
-    /// The value without its secrets; nil when it has none.
+    /// The value without its secrets; nil if it has none.
     package mutating func redacted(_ value: JSONValue) -> JSONValue? { masked(value, depth: JSONValue.maximumDepth) }
 
-    /// - Parameter depth: levels left, over all embedded texts together, so that the stack stays bounded.
+    /// - Parameter depth: levels left, counting embedded JSON too, so that the stack stays bounded.
     private mutating func masked(_ value: JSONValue, depth: Int) -> JSONValue? {
         switch value {
         case .object(let members): masked(members, depth: depth).map { .object($0) }
@@ -38,7 +38,7 @@ package struct Redaction {
     }
 
     private mutating func masked(_ members: JSONObject, depth: Int) -> JSONObject? {
-        // {"name": "auth_password", "value": …}, and of JSON Patch {"path": "/data/auth_password", "value": …}
+        // {"name": "auth_password", "value": …}, or in JSON Patch {"path": "/data/auth_password", "value": …}
         let isPair = (2...6).contains(members.count) && members.values.contains(where: Self.isSecretName)
         var result: JSONObject?
         for member in members {
@@ -65,7 +65,7 @@ package struct Redaction {
         return result
     }
 
-    /// Of a pair the second; of a command all that follows `--password`, or `-n node.session.auth.password -v`.
+    /// The second of a pair, or everything in a command after `--password` or `-n node.session.auth.password -v`.
     private static func secrets(in elements: [JSONValue]) -> Range<Int> {
         for name in elements.indices.dropLast() where isSecretName(elements[name]) {
             let next = elements[name + 1].stringValue ?? ""
@@ -76,7 +76,7 @@ package struct Redaction {
         return 0..<0
     }
 
-    /// The mark in the place of a secret; nil when it is there already, and of null, true and false, which are none.
+    /// The mark, in place of a secret; nil if it is already there, or for null, true and false, which are not secrets.
     private mutating func mask(_ secret: JSONValue, learns: Bool = true) -> JSONValue? {
         if secret.isNull || secret.boolValue != nil || secret.stringValue == JSONValue.redactionMark { return nil }
         if learns, let text = secret.stringValue { found.append(text) }
@@ -91,7 +91,7 @@ package struct Redaction {
             let value = try JSONValue(parsing: text.utf8, maximumDepth: max(depth, 0), rejectsDuplicates: true)
             return masked(value, depth: depth)?.serialized()
         } catch {
-            // A name may be written with escapes, a value stand where a member comes twice.
+            // A name may be escaped, or a value hidden by a duplicate member.
             let hides = error.code != .invalidSyntax || text.contains("\\u")
             let isSecret = masked(prose: text) != nil || hides || SecretText.namesSecret(text)
             return isSecret && text != JSONValue.redactionMark ? JSONValue.redactionMark : nil
@@ -107,7 +107,7 @@ package struct Redaction {
 
     private static func isSecretName(_ value: JSONValue) -> Bool {
         guard case .string(let text) = value, text.utf8.count <= 128 else { return false }
-        // Of `--name=node.session.auth.password` the name, of a path its last part.
+        // The name in `--name=node.session.auth.password`, or the last part of a path.
         let name = text.hasPrefix("/") ? text.split(separator: "/").last ?? "" : text.dropFirst(text.hasPrefix("--name=") ? 7 : 0)
         return name.utf8.allSatisfy { $0.isNamePart || $0 == .dot } && SecretName.isSecret(String(name))
     }

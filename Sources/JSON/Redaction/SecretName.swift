@@ -1,8 +1,8 @@
-/// Which names are those of secrets.
+/// Decides which names are names of secrets.
 package enum SecretName {
     /// Whether a member or option of this name holds a secret, wherever it stands.
     ///
-    /// The names of secrets (`secret_uuid`, `secret_type`) are none: a replay needs them.
+    /// References to secrets (`secret_uuid`, `secret_type`) do not count: a replay needs them.
     package static func isSecret(_ name: String) -> Bool { isSecret(name.utf8.span) }
 
     static func isSecret(_ name: Span<UInt8>) -> Bool {
@@ -12,16 +12,16 @@ package enum SecretName {
             || options.contains { !equals(name, $0) && ends(name, with: $0) }
     }
 
-    /// Whether a member of this name holds a secret, in `{"NAME": …}`. In a sentence it may be a word like others.
+    /// Whether a member of this name holds a secret, in `{"NAME": …}`. In a sentence it may be an ordinary word.
     static func isSecretMember(_ name: Span<UInt8>) -> Bool { isSecret(name) || members.contains { equals(name, $0) } }
 
-    /// Whether `NAME=` is followed by a secret, as in the options of mount.cifs; `NAME` behind a separator, as in `DB_PASS`, always is.
+    /// Whether a secret follows `NAME=`, as in mount.cifs options. `NAME` after a separator, as in `DB_PASS`, always names one.
     static func isSecretOption(_ name: Span<UInt8>) -> Bool { options.contains { equals(name, $0) } }
 
-    /// `key`, which is ceph's in `key=…`, and may be any in `key: …`.
+    /// Whether it is `key`, which is Ceph's in `key=…` but may be any in `key: …`.
     static func isKey(_ name: Span<UInt8>) -> Bool { equals(name, key) }
 
-    /// Whether a blank stands between this name and its secret, as in `Bearer TOKEN`.
+    /// Whether a blank separates this name from its secret, as in `Bearer TOKEN`.
     static func isScheme(_ name: Span<UInt8>) -> Bool { schemes.contains { equals(name, $0) } }
 
     private static let harmless = letters("secret_uuid", "secret_uuids", "secretuuid", "secret_type")
@@ -30,7 +30,7 @@ package enum SecretName {
     private static let endings = letters(
         "adminpass", "admin_pass", "api_key", "apikey", "user_key", "userkey", "rbd_key", "luks_key", "tls_key", "mac_key", "psk",
         "dsn", "connection_string", "authorization", "cookie", "provider_auth")
-    /// Of these every key is secret: `chap_key`, `cephAdminKey`.
+    /// Words whose every key is secret: `chap_key`, `cephAdminKey`.
     private static let keyed = letters(
         "chap", "ceph", "auth", "access", "client", "session", "encryption", "private", "master", "shared", "fernet", "hmac")
     private static let options = letters("pass", "pwd", "pw")
@@ -44,7 +44,7 @@ package enum SecretName {
         name.count == letters.count && matches(name, at: 0, letters)
     }
 
-    /// Whether the name is this one, or ends with it after a separator.
+    /// Whether the name equals this, or ends with it after a separator.
     private static func ends(_ name: Span<UInt8>, with letters: [UInt8]) -> Bool {
         let start = name.count - letters.count
         guard start >= 0, matches(name, at: start, letters) else { return false }
@@ -60,7 +60,7 @@ package enum SecretName {
         return (0...name.count - word.count).contains { matches(name, at: $0, word) }
     }
 
-    /// Whether these letters stand there, as capitals or not.
+    /// Whether these letters stand there, in either case.
     private static func matches(_ name: Span<UInt8>, at start: Int, _ letters: [UInt8]) -> Bool {
         for offset in letters.indices {
             guard folded(name[start + offset]) == letters[offset] else { return false }
@@ -68,7 +68,7 @@ package enum SecretName {
         return true
     }
 
-    /// Capitals as small letters, `-` and `.` as `_`.
+    /// Folds capitals to small letters, and `-` and `.` to `_`.
     private static func folded(_ byte: UInt8) -> UInt8 {
         switch byte {
         case UInt8(ascii: "A")...UInt8(ascii: "Z"): byte | 0x20

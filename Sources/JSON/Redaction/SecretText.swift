@@ -1,21 +1,21 @@
-/// Masks the secrets in a text that is not JSON, by what stands before them:
+/// Masks the secrets in a string that is not JSON, judging by what precedes them:
 ///
 ///     name=value   name: value   "name": value   name -> value   | name | value |
 ///     --name value   name -v value   'name', 'value': value   secret,id=…,data=value   name 'value'   the name was 'value'
 ///     name%3Dvalue   name&quot;value   name\x3dvalue   name(value)   <name …>value   <… name="name">value
-///     ://user:value@   PRIVATE KEY-----value   Bearer value   keystone's tokens and the keys of ceph and NVMe, which begin alike
+///     ://user:value@   PRIVATE KEY-----value   Bearer value   Keystone tokens, and Ceph and NVMe keys, by their prefix
 ///
-/// A value in quotes ends with them; any other with the text, as nothing tells where it ends. In time linear in the text.
+/// A quoted value ends with its quote; any other with the string, since nothing shows where it ends. Linear time.
 struct SecretText {
-    /// How a token of keystone and a key of ceph and of NVMe begin, and how long they are at least.
+    /// The prefix of a Keystone token, a Ceph key and an NVMe key, and its minimum length.
     private static let forms = [("gAAAAA", 32), ("AQ", 32), ("DHHC-1:", 20)]
 
     private let bytes: [UInt8]
     private var end: Int { bytes.count }
 
-    /// The text without its secrets; nil when it has none.
+    /// The string without its secrets; nil if it has none.
     ///
-    /// - Parameter found: gets the secrets that a sign ties to a name.
+    /// - Parameter found: collects the secrets that a separator ties to a name.
     static func masked(_ text: String, _ found: inout [String]) -> String? {
         guard text.utf8.contains(where: { !$0.isOfIdentifier }) || text.hasPrefix("gAAAAA") else { return nil }
         let bytes = Array(text.utf8)
@@ -28,12 +28,12 @@ struct SecretText {
         return masked == bytes ? nil : String(decoding: masked, as: UTF8.self)
     }
 
-    /// Whether a secret's name stands anywhere in the text.
+    /// Whether a secret's name appears anywhere in the string.
     static func namesSecret(_ text: String) -> Bool {
         text.utf8.split { !$0.isNamePart }.contains { SecretName.isSecret(String(Substring($0))) }
     }
 
-    /// Whether a sign stands before this, or it is a URL's: what stands beside a name in a sentence may be anything.
+    /// Whether a separator precedes the secret, or it is in a URL: what merely follows a name in a sentence may be anything.
     private static func isTied(_ secret: Range<Int>, _ bytes: [UInt8]) -> Bool {
         let before = bytes[..<secret.lowerBound].suffix(8).last { !$0.isQuote && !$0.isBlank && $0 != .backslash }
         return before == .equals || before == .colon || bytes[secret.upperBound...].first == .at
@@ -44,7 +44,7 @@ struct SecretText {
         return String(decoding: word.last == .dot ? word.dropLast() : word, as: UTF8.self)
     }
 
-    /// Of `://user:password@host`; of libiscsi's URLs, which are `iscsi://user%password@host`.
+    /// The password in `://user:password@host`, or in libiscsi's URLs, `iscsi://user%password@host`.
     private var passwordsOfURLs: [Range<Int>] {
         bytes.split { $0.isBlank || $0.isQuote }.compactMap { word in
             guard let at = word.lastIndex(of: .at) else { return nil }
@@ -78,7 +78,7 @@ struct SecretText {
         return found
     }
 
-    /// The secret that this word is, or that it names.
+    /// The secret that this word is or names.
     private func secret(_ word: Range<Int>) -> Range<Int>? {
         let start = bytes[word].firstIndex { $0 != .hyphen } ?? word.upperBound
         for (beginning, length) in Self.forms where starts(beginning, start) {
@@ -91,7 +91,7 @@ struct SecretText {
         return secret(start, word) ?? (isEscaped ? secret(start + 1, word) : nil)
     }
 
-    /// - Parameter start: where the name begins in its word, behind hyphens.
+    /// - Parameter start: the start of the name in its word, after hyphens.
     private func secret(_ start: Int, _ word: Range<Int>) -> Range<Int>? {
         let name = bytes.span.extracting(start..<word.upperBound)
         let closed = skip(word.upperBound) { $0.isQuote || $0 == .backslash || $0 == UInt8(ascii: "]") }
@@ -110,7 +110,7 @@ struct SecretText {
         return argument(word.upperBound, isOption: start > word.lowerBound) ?? quotedNearby(word.upperBound)
     }
 
-    /// Not that of a sentence, as in `basic checks`.
+    /// The word after `Bearer` or `basic`, but not in a sentence such as `basic checks`.
     private func wordBehindScheme(_ scheme: Int) -> Range<Int>? {
         let start = skip(scheme, \.isBlank)
         let word = start..<skip(start) { !$0.isBlank && !$0.isQuote }
@@ -127,7 +127,7 @@ struct SecretText {
         return isNothing ? nil : quoted(start) ?? start..<end
     }
 
-    /// Of a command line, or of a list of its words.
+    /// The argument of an option, on a command line or in a list of words.
     private func argument(_ name: Int, isOption: Bool) -> Range<Int>? {
         let start = skip(name) { $0.isBlank || $0.isQuote || $0 == .comma || $0 == .backslash }
         guard start > name, start < end else { return nil }
@@ -140,7 +140,7 @@ struct SecretText {
         return quoted(start - quotes) ?? start..<end
     }
 
-    /// With at most two words before it. A UUID is the name of a secret, or of a volume.
+    /// A quoted string with at most two words before it. A UUID names a secret or a volume, so it is not one.
     private func quotedNearby(_ name: Int) -> Range<Int>? {
         var index = name
         for _ in 0...2 {
@@ -152,7 +152,7 @@ struct SecretText {
         return nil
     }
 
-    /// What stands in the quotes that open here, perhaps escaped, or behind Python's `u` or `b`.
+    /// The contents of the quotes that open here, possibly escaped, or after Python's `u` or `b`.
     private func quoted(_ start: Int) -> Range<Int>? {
         let letters = skip(start) { "ubrf".utf8.contains($0 | 0x20) }
         let first = letters - start <= 2 ? letters : start
@@ -160,9 +160,9 @@ struct SecretText {
         guard open < end, bytes[open].isQuote else { return nil }
         var escapes = 0
         for index in open + 1..<end {
-            // One that is escaped more often than the opening one belongs to the text.
+            // A quote that is escaped more often than the opening one belongs to the string.
             if bytes[index] == bytes[open], escapes <= open - first {
-                // What goes on behind the quote is still the value, as in a shell.
+                // What continues after the quote still belongs to the value, as in a shell.
                 let goesOn = index + 1 < end && (bytes[index + 1].isNamePart || "'\"+$\\".utf8.contains(bytes[index + 1]))
                 return open + 1..<(goesOn ? end : index - escapes)
             }

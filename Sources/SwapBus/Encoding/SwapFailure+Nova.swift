@@ -3,7 +3,7 @@ package import OsloMessaging
 package import VolumeSwap
 
 extension NovaFailure {
-    /// The exception that stands for a failed swap, with what programs want to know of it among its keyword arguments.
+    /// The nova exception for a failed swap, with details for programs among its keyword arguments.
     package func failure(_ failure: SwapFailure, task: String?) -> RemoteFailure {
         let reason = Echo.cutWords(of: failure.reason)
         let remote =
@@ -26,7 +26,7 @@ extension NovaFailure {
 }
 
 extension RemoteFailure {
-    /// As status and notifications show an exception.
+    /// The exception as shown in statuses and notifications.
     var exception: JSONValue {
         ["class": .string(className), "module": .string(module), "message": .string(message), "kwargs": .object(kwargs)]
     }

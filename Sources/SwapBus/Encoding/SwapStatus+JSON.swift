@@ -32,7 +32,7 @@ extension SwapStatus {
         if case .success(let result)? = record.outcome { result.json.redacted() } else { .null }
     }
 
-    /// RFC 3339 in UTC, milliseconds.
+    /// RFC 3339 in UTC, to the millisecond.
     static func timestamp(_ date: Date) -> String { date.formatted(style) }
 
     private static let style = Date.ISO8601FormatStyle(includingFractionalSeconds: true)

@@ -2,8 +2,9 @@ import JSON
 import OsloMessaging
 import VolumeSwap
 
-/// A method of the bus that is answered at once: its name, its arguments, its call and its result.
+/// A method on the bus that is answered at once.
 protocol SwapMethod: Sendable {
+    /// The method's name on the bus.
     static var name: String { get }
 
     /// Reads the arguments.
@@ -11,6 +12,10 @@ protocol SwapMethod: Sendable {
     /// - Throws: ``SwapFailure`` of kind `invalidInput` that names the argument.
     init(args: JSONObject) throws(SwapFailure)
 
-    /// - Throws: ``SwapFailure`` that the caller gets as nova's exception; `JournalError`.
+    /// Carries out the method.
+    ///
+    /// - Parameter failures: encodes failures in statuses.
+    /// - Returns: the result, as JSON.
+    /// - Throws: ``SwapFailure``, which the caller gets as nova's exception, or `JournalError`.
     func call(_ service: SwapService, _ failures: NovaFailure) async throws -> JSONValue
 }

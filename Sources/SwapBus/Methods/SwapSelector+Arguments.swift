@@ -2,9 +2,9 @@ import JSON
 import VolumeSwap
 
 extension SwapSelector {
-    /// `task_id`, or `instance` and `mountpoint`.
+    /// Reads `task_id`, or `instance` and `mountpoint`.
     ///
-    /// - Throws: ``SwapFailure`` of kind `invalidInput`.
+    /// - Throws: ``SwapFailure`` of kind `invalidInput` naming the argument.
     init(args: JSONObject) throws(SwapFailure) {
         if let task = Argument(args, "task_id") {
             self = .task(TaskID(try task.string()))

@@ -3,15 +3,15 @@ import JSON
 import OsloMessaging
 import VolumeSwap
 
-/// `swap_volume`, which is stored first and answered when it has ended.
+/// `swap_volume`, which is stored first and answered when it ends.
 struct SwapVolume {
     static let name = "swap_volume"
-    /// The task it becomes.
+    /// The task that it becomes.
     let record: SwapRecord
-    /// Why it cannot be a swap of any instance.
+    /// Why it cannot be a swap of any instance, if so.
     let refusal: SwapFailure?
 
-    /// - Parameter defaults: of options that it does not name.
+    /// - Parameter defaults: the options that the request does not name.
     init(_ request: RPCRequest, defaults: SwapOptions) {
         refusal = Self.refusal(of: request, defaults)
         record = Self.record(request, isRefused: refusal != nil)

@@ -1,5 +1,6 @@
-/// MD5 (RFC 1321), for nova's mount point names alone: BASE/md5(export). Not a security measure.
+/// MD5 (RFC 1321), only for nova's mount point names, `BASE/md5(export)`. Not for security.
 package enum MD5 {
+    /// The digest of the string's UTF-8, in lower-case hexadecimal.
     package static func hexDigest(_ text: String) -> String {
         var message = Array(text.utf8)
         let bitCount = UInt64(message.count) &* 8

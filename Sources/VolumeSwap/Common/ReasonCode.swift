@@ -1,4 +1,4 @@
-/// Why a swap failed, for programs: one code for each cause that an operator acts on differently. A closed list.
+/// Why a swap failed, for programs: a closed list with one code per cause that operators handle differently.
 package enum ReasonCode: String, Sendable, Hashable, Codable, CaseIterable {
     case invalidArgument = "invalid_argument"
     case pathNotAllowed = "path_not_allowed"
@@ -25,7 +25,7 @@ package enum ReasonCode: String, Sendable, Hashable, Codable, CaseIterable {
     case configurationFailed = "configuration_failed"
     case `internal`
 
-    /// Whether the same request may succeed when it is sent again later, with nothing changed by anybody.
+    /// Whether the same request may succeed later, without anyone changing anything.
     package var isRetryable: Bool {
         switch self {
         case .connectorFailed, .foreignJob, .ioError, .timedOut, .stalled, .configurationFailed, .internal: true
@@ -37,11 +37,11 @@ package enum ReasonCode: String, Sendable, Hashable, Codable, CaseIterable {
     }
 }
 
-/// The volume that the VM runs on when a swap has failed: what a caller may delete follows from it.
+/// The volume that the VM runs on after a failed swap, which decides what the caller may delete.
 package enum VolumeInUse: String, Sendable, Hashable, Codable, CaseIterable {
     case old
     case new
-    /// Nobody could be asked, or nobody looked: keep both volumes.
+    /// Not checked, or impossible to determine: keep both volumes.
     case unknown
     /// The guest is gone, or was on neither volume.
     case none

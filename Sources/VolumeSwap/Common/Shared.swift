@@ -1,6 +1,6 @@
-/// A value that goes through many hands and seldom changes, as one reference: to copy it is to copy a pointer.
+/// A value behind one reference: copying it copies a pointer. For values that are passed around much and change seldom.
 ///
-/// A change makes a new value; what others hold stays as it is.
+/// A change creates a new value and does not affect other copies.
 @dynamicMemberLookup
 package struct Shared<Facts: Sendable>: Sendable {
     @usableFromInline
@@ -13,10 +13,11 @@ package struct Shared<Facts: Sendable>: Sendable {
 
     @usableFromInline var storage: Storage
 
+    /// - Parameter facts: the value.
     @inlinable
     package init(_ facts: Facts) { storage = Storage(facts) }
 
-    /// The value, to read many of its members; outside this module also to read one often, since a key path is slow there.
+    /// The value itself. Use it to read several members, or one in a hot path outside this module, where key paths are slow.
     @inlinable
     package var facts: Facts { storage.facts }
 
@@ -52,7 +53,7 @@ extension Shared: Encodable where Facts: Encodable {
     package func encode(to encoder: any Encoder) throws { try storage.facts.encode(to: encoder) }
 }
 
-/// Printed as the value is, by which secrets stay hidden.
+/// Prints as the value does, so secrets stay hidden.
 extension Shared: CustomStringConvertible, CustomReflectable {
     package var description: String { "\(storage.facts)" }
     package var customMirror: Mirror { Mirror(reflecting: storage.facts) }

@@ -1,7 +1,7 @@
 import Foundation
 
 extension String {
-    /// Compares byte by byte: texts that Swift calls equal, because they look alike, may be the names of two files.
+    /// Compares byte by byte: strings that Swift considers equal may name two files.
     func hasSameBytes(as other: String) -> Bool {
         var one = self
         var other = other

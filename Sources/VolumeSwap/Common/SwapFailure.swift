@@ -1,8 +1,8 @@
-/// Why a swap did not happen, in the terms a caller knows from nova's exceptions.
+/// Why a swap failed, in the terms of nova's exceptions.
 ///
-/// `reason` is written for an operator: it names the disk, the volumes and libvirt's or QEMU's own cause. It never holds a secret.
+/// `reason` is for an operator: it names the disk, the volumes, and the cause in libvirt's or QEMU's words; never a secret.
 package struct SwapFailure: Error, Sendable, Hashable, Codable, CustomStringConvertible {
-    /// The class of failure, one for each row of the failure table.
+    /// The exception that the caller gets.
     package enum Kind: String, Sendable, Hashable, Codable {
         /// `nova.exception.VolumeRebaseFailed`: the copy, pivot, resize or configuration failed, timed out or was aborted.
         case volumeRebaseFailed
@@ -18,20 +18,23 @@ package struct SwapFailure: Error, Sendable, Hashable, Codable, CustomStringConv
         case invalidVolume
     }
 
+    /// Which exception the caller gets.
     package var kind: Kind
-    /// The reason, or the bare subject for the kinds whose message names only that (an instance id, a disk).
+    /// The reason, or just the subject for kinds whose message names only that (an instance id, a disk).
     package var reason: String
+    /// The cause, for programs.
     package var code: ReasonCode
-    /// nil as long as nobody has looked.
+    /// The volume that the VM runs on; nil if it was not checked.
     package var inUse: VolumeInUse?
-    /// What could not be undone, each for an operator to see to.
+    /// What could not be undone, one entry each, for an operator to clean up.
     package var leftBehind: [String]
-    /// How far the swap had come; nil when it was refused.
+    /// How far the swap had come; nil if it was refused.
     package var course: SwapCourse?
 
-    /// True when the failure is the answer to `abort_swap`: the task's state is then `aborted`, not `failed`.
+    /// Whether `abort_swap` caused the failure, which makes the task's state `aborted` instead of `failed`.
     package var isAbort: Bool { code == .aborted }
 
+    /// - Parameter code: nil for the usual code of the kind.
     package init(
         _ kind: Kind, _ reason: String, _ code: ReasonCode? = nil, inUse: VolumeInUse? = nil, leftBehind: [String] = []
     ) {
@@ -53,7 +56,9 @@ package struct SwapFailure: Error, Sendable, Hashable, Codable, CustomStringConv
         }
     }
 
-    /// Reads what an earlier version wrote, too: it had no codes.
+    /// Decodes a failure, including one from an earlier version, which had no codes.
+    ///
+    /// - Throws: `DecodingError` if it is not a failure.
     package init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: CodingKeys.self)
         let kind = try values.decode(Kind.self, forKey: .kind)
@@ -64,35 +69,40 @@ package struct SwapFailure: Error, Sendable, Hashable, Codable, CustomStringConv
         course = try values.decodeIfPresent(SwapCourse.self, forKey: .course)
     }
 
+    /// A failure that the caller gets as `VolumeRebaseFailed`.
     package static func rebaseFailed(_ reason: String, _ code: ReasonCode = .hypervisorRefused) -> SwapFailure {
         SwapFailure(.volumeRebaseFailed, reason, code)
     }
 
+    /// A failure that the caller gets as `InvalidInput`.
     package static func invalidInput(_ reason: String, _ code: ReasonCode = .invalidArgument) -> SwapFailure {
         SwapFailure(.invalidInput, reason, code)
     }
 
+    /// A failure that the caller gets as `InvalidVolume`.
     package static func invalidVolume(_ reason: String, _ code: ReasonCode = .diskNotMovable) -> SwapFailure {
         SwapFailure(.invalidVolume, reason, code)
     }
 
-    /// What the swap's own caller gets after `abort_swap`.
+    /// The failure that the swap's own caller gets after `abort_swap`.
     package static let abortedByRequest = SwapFailure(.volumeRebaseFailed, "aborted by request", .aborted)
 
-    /// Said when the guest is gone from libvirt since the pivot was asked for.
-    package static let keepBoth = "which volume the guest wrote to last is not known: keep both volumes and compare them"
+    /// Advice if the guest has gone from libvirt after the pivot was requested.
+    package static let keepBoth = "it is not known which volume the guest last wrote to: keep both volumes and compare them"
 
-    /// The same failure where nobody can tell which volume the guest runs on.
-    var inDoubt: SwapFailure { adding("whether the guest moved cannot be told without allow_monitor_commands").keepingBoth }
+    /// The failure when it cannot be determined which volume the guest runs on.
+    var inDoubt: SwapFailure {
+        adding("without allow_monitor_commands it cannot be determined whether the guest moved").keepingBoth
+    }
 
-    /// The same failure where nobody knows which volume the guest runs on.
+    /// The failure when it is unknown which volume the guest runs on.
     var keepingBoth: SwapFailure {
         var failure = adding("keep both volumes")
         failure.inUse = .unknown
         return failure
     }
 
-    /// The same failure with more to its reason.
+    /// The failure with more appended to its reason.
     func adding(_ more: String) -> SwapFailure {
         var failure = self
         failure.reason += "; \(more)"
@@ -102,7 +112,7 @@ package struct SwapFailure: Error, Sendable, Hashable, Codable, CustomStringConv
     package var description: String { "\(kind.rawValue): \(reason)" }
 }
 
-/// How far a swap that failed had come.
+/// How far a failed swap had come.
 package struct SwapCourse: Sendable, Hashable, Codable {
     package var instanceUUID: String
     package var strategy: SwapStrategy

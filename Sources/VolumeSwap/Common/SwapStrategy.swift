@@ -1,4 +1,4 @@
-/// How the copy is done: nova's way (`rebase`) or `virDomainBlockCopy` (`copy`).
+/// How the copy is done: nova's way (`rebase`, `virDomainBlockRebase`) or with `virDomainBlockCopy` (`copy`).
 package enum SwapStrategy: String, Sendable, Hashable, Codable {
     case rebase
     case copy

@@ -1,14 +1,15 @@
 import Basics
 
-/// Names a task for ever: the same message, delivered twice, has the same id.
+/// Identifies a task permanently: the same message, delivered twice, has the same id.
 package struct TaskID: Sendable, Hashable, Codable, CustomStringConvertible {
+    /// The id on the bus and in the journal.
     package let text: String
 
     package init(_ text: String) { self.text = text }
 
-    /// Derived from oslo.messaging's `_unique_id`, else from `_msg_id`.
+    /// The id of a message: its oslo.messaging `_unique_id`, else its `_msg_id`; nil if it has neither.
     ///
-    /// A plain token is kept as it is, so that operators find it on the bus; anything else is replaced by its 128-bit FNV-1a hash.
+    /// A plain token is kept, so that operators can find it on the bus; anything else is replaced by its 128-bit FNV-1a hash.
     package init?(uniqueID: String?, messageID: String?) {
         guard let source = [uniqueID, messageID].compactMap({ $0 }).first(where: { !$0.isEmpty }) else { return nil }
         let isPlain = source.utf8.count <= 64 && source.utf8.allSatisfy(Self.isTokenByte)

@@ -1,13 +1,13 @@
 /// One `<disk>` of a domain, as plain values.
 package typealias DiskDescription = Shared<DiskFacts>
 
-/// What a ``DiskDescription`` says.
+/// The contents of a ``DiskDescription``.
 package struct DiskFacts: Sendable, Hashable, Codable {
-    /// `<mirror>`: the other end of a running block copy or active commit.
+    /// A `<mirror>`: the other end of a running block copy or active commit.
     package struct Mirror: Sendable, Hashable, Codable {
         /// libvirt's job name: `copy`, `active-commit`.
         package var job: String
-        /// `ready='yes'`, `'abort'` or `'pivot'`; nil while the copy is not in step.
+        /// `yes`, `abort` or `pivot`; nil while the copy is not in sync.
         package var ready: String?
         package var location: VolumeLocation
         package var format: String?
@@ -16,39 +16,46 @@ package struct DiskFacts: Sendable, Hashable, Codable {
         package var passphrase: SecretReference?
     }
 
-    /// `vdb`
+    /// The target name, such as `vdb`.
     package var target: String
-    /// `disk`, `cdrom`, `floppy`, `lun`
+    /// The device type: `disk`, `cdrom`, `floppy` or `lun`.
     package var device: String
+    /// Where the disk's bytes are; nil for an empty drive.
     package var location: VolumeLocation?
     package var format: String?
     package var isEncrypted: Bool
     /// The secret of the encryption.
     package var passphrase: SecretReference?
-    /// The files below the source, as far as libvirt names them: a guest reads them, too.
+    /// The backing chain below the source, as far as libvirt names it: the guest reads it too.
     package var backing: [VolumeLocation]
+    /// Whether the source is limited to a window (`<slices>`).
     package var hasSlices: Bool
+    /// Whether several writers are allowed (`<shareable/>`).
     package var isShareable: Bool
+    /// Whether it is read-only (`<readonly/>`).
     package var isReadOnly: Bool
-    /// `unmap` or `ignore`, where the driver says one.
+    /// The driver's `discard`: `unmap` or `ignore`; nil if not set.
     package var discard: String?
+    /// The serial that the guest sees; nova sets it to the volume's id.
     package var serial: String?
+    /// The destination of a running copy, if any.
     package var mirror: Mirror?
     /// UUIDs of the libvirt secrets that the source uses.
     package var secretUUIDs: [String]
-    /// What belongs to the source and does not move with the disk: `reservations`, `seclabel`, `startupPolicy`.
+    /// Elements that belong to the source and are not carried over: `reservations`, `seclabel`, `startupPolicy`.
     package var droppedElements: [String]
-    /// All that a swap must not change, element by element in a canonical order: target, bus, address, alias, cache, iotune, …
+    /// Everything that a swap must not change, each in canonical form: target, bus, address, alias, cache, iotune, …
     package var keptElements: [String]
 }
 
-/// A domain's configuration as far as a swap looks at it.
+/// The parts of a domain's configuration that matter to a swap.
 package struct DomainDescription: Sendable, Hashable {
     package var uuid: String
     package var name: String
     package var disks: [DiskDescription]
+    /// Whether it has an emulated TPM, whose state undefining may delete.
     package var hasTPM: Bool
-    /// Whether this is what runs, not what is stored.
+    /// Whether this is the running configuration, not the stored one.
     package var isLive: Bool
 
     package init(uuid: String, name: String, disks: [DiskDescription], hasTPM: Bool, isLive: Bool = true) {
@@ -59,5 +66,6 @@ package struct DomainDescription: Sendable, Hashable {
         self.isLive = isLive
     }
 
+    /// The disk with this target name.
     package func disk(_ target: String) -> DiskDescription? { disks.first { $0.facts.target == target } }
 }

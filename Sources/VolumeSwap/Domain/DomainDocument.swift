@@ -1,13 +1,13 @@
 import Foundation
 import FoundationXML
 
-/// A domain's XML as a tree. Never text: what is put in is escaped by the serialiser.
+/// A domain's XML as a tree, never edited as a string: the serialiser escapes what is put in.
 struct DomainDocument {
     let document: XMLDocument
     let root: XMLElement
 
     init(xml: String) throws(SwapFailure) {
-        // An empty text ends the process in FoundationXML.
+        // An empty string crashes FoundationXML.
         guard !xml.isEmpty else { throw .rebaseFailed("the domain's XML is empty") }
         do {
             document = try XMLDocument(xmlString: xml, options: [.nodeLoadExternalEntitiesNever, .nodePreserveWhitespace])
@@ -27,7 +27,7 @@ struct DomainDocument {
     /// Graphical consoles, which may have passwords.
     var consoles: [XMLElement] { root.first("devices")?.elements(forName: "graphics") ?? [] }
 
-    /// Disks by their target, interfaces by their MAC address.
+    /// Disks by target, interfaces by MAC address.
     var deviceElements: [(name: String, element: XMLElement)] {
         let disks = diskElements.compactMap { disk in disk.first("target")?.value("dev").map { ("disk \($0)", disk) } }
         let interfaces = (root.first("devices")?.elements(forName: "interface") ?? []).compactMap { interface in

@@ -1,10 +1,11 @@
 import FoundationXML
 
-/// The few edits pivotd makes to XML, each from text to text through a tree.
+/// The few edits that pivotd makes to XML, each from string to string through a tree.
 package enum DomainXML {
-    /// `<disk>` for `virDomainBlockCopy`: the destination, its format named.
+    /// The `<disk>` for `virDomainBlockCopy`: the destination with its format.
     ///
-    /// - Parameter sliceBytes: shows QEMU only the first bytes of a larger volume, as it copies between equal sizes alone.
+    /// - Parameter sliceBytes: shows QEMU only the first bytes of a larger volume, since it copies only between equal sizes.
+    /// - Throws: ``SwapFailure`` of kind `invalidVolume` for a location that cannot be a destination.
     package static func destination(_ source: VolumeSource, sliceBytes: Int64? = nil) throws(SwapFailure) -> String {
         let (type, element) = try sourceElement(source)
         if let sliceBytes {
@@ -16,7 +17,9 @@ package enum DomainXML {
         return disk.xmlString
     }
 
-    /// A stored configuration whose disk has another source; all else is untouched.
+    /// A stored configuration whose disk has a new source; everything else is unchanged.
+    ///
+    /// - Throws: ``SwapFailure`` if the XML is not a domain's or lacks the disk.
     package static func settingSource(_ storedXML: String, disk: String, to source: VolumeSource) throws(SwapFailure) -> String {
         let stored = try DomainDocument(xml: storedXML)
         guard let target = stored.diskElement(disk) else {
@@ -27,11 +30,13 @@ package enum DomainXML {
         return stored.xml
     }
 
-    /// A stored configuration whose disk has the source that the running domain shows, slices left out.
+    /// A stored configuration whose disk has the source that the running domain shows, without slices.
+    ///
+    /// - Throws: ``SwapFailure`` if the XML is not a domain's, or the running domain lacks the disk.
     package static func takingSource(_ storedXML: String, disk: String, from liveXML: String) throws(SwapFailure) -> String {
         let stored = try DomainDocument(xml: storedXML)
         let live = try DomainDocument(xml: liveXML)
-        // A disk that only the running domain has is stored nowhere.
+        // A disk that only the running domain has is not in the stored configuration.
         guard let target = stored.diskElement(disk) else { return stored.xml }
         guard let origin = live.diskElement(disk) else {
             throw .rebaseFailed("disk \(disk) is missing from the running domain", .configurationFailed)
@@ -58,9 +63,11 @@ package enum DomainXML {
         }
     }
 
-    /// The element on a live domain that restores its definition when the journal is gone.
+    /// The metadata element that restores a live domain's definition if the journal is lost.
     ///
-    /// Who may only read sees it: the passwords of consoles are left out, which the running domain has itself.
+    /// Read-only connections can see it, so it leaves out the console passwords, which the running domain still has.
+    ///
+    /// - Throws: ``SwapFailure`` if `definition` is not a domain's XML.
     package static func recoveryMetadata(
         task: TaskID, disk: String, definition: String, isAutostarted: Bool
     ) throws(SwapFailure) -> String {
@@ -74,14 +81,16 @@ package enum DomainXML {
         return XMLElement("swap", attributes, [text]).xmlString
     }
 
-    /// What ``recoveryMetadata(task:disk:definition:isAutostarted:)`` wrote.
+    /// The contents of ``recoveryMetadata(task:disk:definition:isAutostarted:)``.
     package struct RecoveryDefinition {
         package var task: TaskID
         package var disk: String
+        /// The stored configuration, without console passwords.
         package var definition: String
         package var isAutostarted: Bool
     }
 
+    /// Reads ``recoveryMetadata(task:disk:definition:isAutostarted:)``; nil for anything else.
     package static func recoveryDefinition(metadata: String) -> RecoveryDefinition? {
         guard !metadata.isEmpty else { return nil }
         guard
@@ -97,7 +106,9 @@ package enum DomainXML {
 
     private static let passwords = ["passwd", "passwdValidTo", "connected"]
 
-    /// A definition out of ``recoveryDefinition(metadata:)`` with the passwords that the running domain's consoles have.
+    /// A definition from ``recoveryDefinition(metadata:)`` with the console passwords of the running domain.
+    ///
+    /// - Throws: ``SwapFailure`` if either string is not a domain's XML.
     package static func takingPasswords(_ definition: String, from liveXML: String) throws(SwapFailure) -> String {
         let stored = try DomainDocument(xml: definition)
         let live = try DomainDocument(xml: liveXML).consoles
@@ -109,8 +120,10 @@ package enum DomainXML {
         return stored.xml
     }
 
-    /// Names of a running domain's disks and interfaces, and where the disks are, by which ``takingDevices(_:known:of:from:)`` tells what
-    /// is new.
+    /// The names of a running domain's disks and interfaces, and the disks' places, with which
+    /// ``takingDevices(_:known:of:from:)`` detects changes.
+    ///
+    /// - Throws: ``SwapFailure`` if the string is not a domain's XML.
     package static func devices(_ liveXML: String) throws(SwapFailure) -> [String] {
         try DomainDocument(xml: liveXML).deviceElements.map(\.name) + places(liveXML).map { place($0, $1) }
     }
@@ -121,10 +134,11 @@ package enum DomainXML {
 
     private static func place(_ disk: String, _ location: String) -> String { "place of \(disk) \(location)" }
 
-    /// A saved definition with the disks and interfaces that came to the running domain since `known` was noted, without those that
-    /// went, and with the disks where they were moved to: without a definition libvirt changed the running domain alone.
+    /// A saved definition updated with what happened to the running domain since `known` was recorded: devices plugged,
+    /// unplugged, and disks moved. Without a definition libvirt changed only the running domain.
     ///
-    /// - Parameter swapped: the disk of the swap, which is not looked at.
+    /// - Parameter swapped: the swap's own disk, which is ignored.
+    /// - Throws: ``SwapFailure`` if either string is not a domain's XML.
     package static func takingDevices(
         _ savedXML: String, known: [String], of swapped: String, from liveXML: String
     ) throws(SwapFailure) -> String {
@@ -148,7 +162,7 @@ package enum DomainXML {
         return xml
     }
 
-    /// `<secret>` to define: private, kept, with the usage that the source refers to.
+    /// The `<secret>` to define: private, persistent, with the usage that the source refers to.
     package static func secret(uuid: String, usageType: String, usage: String, description: String) -> String {
         let key = ["iscsi": "target", "ceph": "name", "volume": "volume"][usageType] ?? "name"
         let usageElement = XMLElement("usage", [("type", usageType)], [text(key, usage)])

@@ -1,8 +1,8 @@
 package import JSON
 
-/// How a request names its instance: looked up by UUID first, then by name.
+/// How a request names its instance, which is looked up by UUID first, then by name.
 package struct InstanceReference: Sendable, Hashable, Codable, CustomStringConvertible {
-    /// Lower-case UUID text.
+    /// The UUID in lower case.
     package var uuid: String?
     /// The libvirt domain name, such as `instance-0000002a`.
     package var name: String?
@@ -12,9 +12,9 @@ package struct InstanceReference: Sendable, Hashable, Codable, CustomStringConve
         self.name = name
     }
 
-    /// Reads a UUID text, `{"uuid", "name"}`, or a serialised nova Instance object (`nova_object.data.uuid`).
+    /// Reads a UUID string, `{"uuid", "name"}`, or a serialised nova Instance object (`nova_object.data.uuid`).
     ///
-    /// - Throws: ``SwapFailure`` of kind `invalidInput`.
+    /// - Throws: ``SwapFailure`` of kind `invalidInput` for anything else.
     package init(json: JSONValue?) throws(SwapFailure) {
         switch json {
         case .string(let text):
@@ -37,11 +37,11 @@ package struct InstanceReference: Sendable, Hashable, Codable, CustomStringConve
         case nil, .null:
             throw .invalidInput("instance: missing")
         default:
-            throw .invalidInput("instance: must be a UUID text or an object with a uuid")
+            throw .invalidInput("instance: must be a UUID string or an object with a uuid")
         }
     }
 
-    /// The key that orders the tasks of one instance.
+    /// The key that orders the instance's tasks.
     package var key: String { uuid ?? "name:\(name ?? "")" }
 
     package var description: String { uuid ?? name ?? "?" }

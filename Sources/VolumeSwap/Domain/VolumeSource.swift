@@ -1,4 +1,4 @@
-/// Where a volume's bytes are, as libvirt's `<source>` says it.
+/// Where a volume's bytes are, like libvirt's `<source>`.
 package enum VolumeLocation: Sendable, Hashable, Codable, CustomStringConvertible {
     /// `<disk type='file'><source file=…/>`
     case file(String)
@@ -6,10 +6,10 @@ package enum VolumeLocation: Sendable, Hashable, Codable, CustomStringConvertibl
     case block(String)
     /// `<disk type='network'><source protocol=… name=…><host …/>`
     case network(NetworkLocation)
-    /// A source kind that pivotd does not swap to, such as `volume` or `dir`; the text names it.
+    /// A source type that pivotd does not swap to, such as `volume` or `dir`, described by the string.
     case other(String)
 
-    /// The host path, where there is one.
+    /// The host path, if there is one.
     package var path: String? {
         switch self {
         case .file(let path), .block(let path): path
@@ -17,7 +17,7 @@ package enum VolumeLocation: Sendable, Hashable, Codable, CustomStringConvertibl
         }
     }
 
-    /// Whether it is none of the kinds that can be compared.
+    /// Whether it is not of a kind that can be compared.
     package var isOther: Bool {
         guard case .other = self else { return false }
         return true
@@ -32,11 +32,13 @@ package enum VolumeLocation: Sendable, Hashable, Codable, CustomStringConvertibl
     }
 }
 
-/// A disk that QEMU reaches by itself.
+/// A volume that QEMU reaches over the network by itself.
 package struct NetworkLocation: Sendable, Hashable, Codable, CustomStringConvertible {
+    /// A server or monitor.
     package struct Host: Sendable, Hashable, Codable {
         /// A name or an address, without brackets.
         package var name: String
+        /// nil for the protocol's default.
         package var port: Int?
 
         package init(name: String, port: Int?) {
@@ -47,8 +49,9 @@ package struct NetworkLocation: Sendable, Hashable, Codable, CustomStringConvert
 
     /// libvirt's `protocol`: `rbd`, `iscsi`, `nbd`.
     package var transport: String
-    /// `pool/image`, `iqn/lun`, or the NBD export.
+    /// `pool/image`, `iqn/lun` or the NBD export.
     package var name: String
+    /// Servers or monitors, any of which leads to the volume.
     package var hosts: [Host]
 
     package init(transport: String, name: String, hosts: [Host]) {
@@ -65,7 +68,7 @@ package struct NetworkLocation: Sendable, Hashable, Codable, CustomStringConvert
         return "\(transport)://\(place.joined(separator: ","))/\(name)"
     }
 
-    /// One spelling for the names of this host that need nobody to resolve them.
+    /// One spelling for those names of this host that need no resolving.
     static func plainHost(_ name: String) -> String {
         let name = name.lowercased()
         return ["localhost", "127.0.0.1", "::1", "127.1", "0.0.0.0", "::"].contains(name) ? loopback : name
@@ -77,7 +80,7 @@ package struct NetworkLocation: Sendable, Hashable, Codable, CustomStringConvert
 
 /// A reference to a libvirt secret; never its value.
 package struct SecretReference: Sendable, Hashable, Codable {
-    /// libvirt's secret type as the source element names it: `ceph`, `iscsi`, `passphrase`.
+    /// libvirt's secret type in the source element: `ceph`, `iscsi` or `passphrase`.
     package var type: String
     package var uuid: String?
     package var usage: String?
@@ -91,6 +94,7 @@ package struct SecretReference: Sendable, Hashable, Codable {
 
 /// A swap's destination, ready to become `<disk>` XML.
 package struct VolumeSource: Sendable, Hashable, Codable {
+    /// The login of a network volume.
     package struct Auth: Sendable, Hashable, Codable {
         package var username: String
         package var secret: SecretReference
@@ -102,10 +106,11 @@ package struct VolumeSource: Sendable, Hashable, Codable {
     }
 
     package var location: VolumeLocation
-    /// `raw` or `qcow2`: always named, never probed.
+    /// `raw` or `qcow2`; always stated, never probed.
     package var format: String
+    /// The login, for a network volume that needs one.
     package var auth: Auth?
-    /// The LUKS passphrase's secret, for an encrypted volume.
+    /// The secret with the LUKS passphrase, for an encrypted volume.
     package var encryption: SecretReference?
 
     package init(location: VolumeLocation, format: String, auth: Auth? = nil, encryption: SecretReference? = nil) {

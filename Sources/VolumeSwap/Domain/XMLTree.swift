@@ -1,15 +1,15 @@
 import Foundation
 import FoundationXML
 
-/// An element of XML as a plain value: what is read of a domain, and what is made up of one.
+/// An XML element as a plain value, for reading domains and generating simulated ones.
 ///
-/// Edits of a libvirt document are made on FoundationXML's own tree, which leaves all else as it was. To read, that tree would do
-/// too, but it never gives back all memory of a document (its names stay in libxml2's dictionary); `XMLParser` does.
+/// Edits use FoundationXML's own tree, which leaves everything else unchanged. For reading, that tree never frees all of a
+/// document's memory (names stay in libxml2's dictionary); `XMLParser` does.
 package struct XMLTree: Sendable, Hashable {
     package var name: String
     package var attributes: [String: String]
     package var children: [XMLTree]
-    /// The text directly inside, its pieces joined.
+    /// The text directly inside, in one piece.
     package var text: String
 
     package init(_ name: String, _ attributes: [String: String] = [:], _ children: [XMLTree] = [], text: String = "") {
@@ -19,9 +19,9 @@ package struct XMLTree: Sendable, Hashable {
         self.text = text
     }
 
-    /// Reads the root element of a document; what follows it is not looked at.
+    /// Parses a document's root element; anything after it is ignored.
     ///
-    /// - Throws: ``SwapFailure`` of kind `volumeRebaseFailed` when it is not well-formed.
+    /// - Throws: ``SwapFailure`` of kind `volumeRebaseFailed` if it is not well-formed.
     package init(parsing xml: String) throws(SwapFailure) {
         let parser = XMLParser(data: Data(xml.utf8))
         let builder = XMLTreeBuilder()
@@ -33,18 +33,21 @@ package struct XMLTree: Sendable, Hashable {
         self = root
     }
 
+    /// The value of an attribute.
     package func value(_ attribute: String) -> String? { attributes[attribute] }
+    /// The first child element with this name.
     package func first(_ name: String) -> XMLTree? { children.first { $0.name == name } }
+    /// All child elements with this name.
     package func all(_ name: String) -> [XMLTree] { children.filter { $0.name == name } }
 
-    /// One text for equal trees: attributes sorted, blank text left out.
+    /// The same string for equal trees: attributes sorted, blank text dropped.
     var canonicalText: String {
         let attributes = attributes.map { " \($0.key)=\($0.value)" }.sorted()
         let text = text.trimmingCharacters(in: .whitespacesAndNewlines)
         return "<\(name)\(attributes.joined())>\(text)\(children.map(\.canonicalText).joined())"
     }
 
-    /// The element as XML, attributes in the order of their names.
+    /// The element as XML, with attributes sorted by name.
     package var xml: String {
         var output = ""
         output.reserveCapacity(1000)
@@ -105,10 +108,10 @@ package struct XMLTree: Sendable, Hashable {
     }
 }
 
-/// Puts the tree together while the parser goes through the text.
+/// Builds the tree from the parser's callbacks.
 private final class XMLTreeBuilder: NSObject, XMLParserDelegate {
     private(set) var root: XMLTree?
-    /// From the root to the element that the parser is in.
+    /// The open elements, from the root down.
     private var open: [XMLTree] = []
 
     func parser(

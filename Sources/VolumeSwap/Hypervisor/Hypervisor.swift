@@ -1,107 +1,114 @@
-/// What a swap needs of a hypervisor; libvirt's calls under libvirt's names.
+/// The hypervisor calls that a swap needs, under libvirt's names.
 ///
-/// Every call names its domain by UUID, so that it survives a re-connection between two calls. A call that only reads waits for a
-/// lost connection and is made again; one that changes something throws `connectionLost`, since it may have been carried out.
+/// Each call names its domain by UUID, so it survives a reconnection between two calls. A read waits for a lost connection and
+/// is repeated; a write throws `connectionLost`, since libvirt may have carried it out. All calls throw ``HypervisorError`` with
+/// libvirt's code and message; members only mention what is special.
 package protocol Hypervisor: Sendable {
-    /// `libvirt` or `dry-run`: said in every result.
+    /// `libvirt` or `dry-run`, as shown in every result.
     var kind: String { get }
 
-    /// Returns when calls can be made: at once, or after the connection came back.
+    /// Returns as soon as the hypervisor is connected.
     func waitUntilConnected() async
 
-    /// `virDomainLookupByUUIDString`, else `virDomainLookupByName`.
+    /// Finds a domain by UUID, else by name (`virDomainLookupByUUIDString`, `virDomainLookupByName`).
+    ///
+    /// - Throws: ``HypervisorError`` of code `noDomain` if neither exists.
     func lookup(_ instance: InstanceReference) async throws(HypervisorError) -> DomainIdentity
+    /// Whether the domain is active and persistent, and what undefining it could lose.
+    ///
+    /// - Throws: ``HypervisorError`` of code `noDomain` if it no longer exists.
     func status(_ domain: DomainIdentity) async throws(HypervisorError) -> DomainStatus
-    /// `virDomainGetXMLDesc`, with its secrets.
+    /// `virDomainGetXMLDesc` with `VIR_DOMAIN_XML_SECURE`: passwords are included.
     func xml(_ domain: DomainIdentity, _ view: XMLView) async throws(HypervisorError) -> String
-    /// ``xml(_:_:)``, read.
+    /// The parsed form of ``xml(_:_:)``.
     func description(_ domain: DomainIdentity, _ view: XMLView) async throws(HypervisorError) -> DomainDescription
-    /// `virDomainDefineXMLFlags`
+    /// Creates or replaces the stored configuration (`virDomainDefineXMLFlags`).
     func define(xml: String) async throws(HypervisorError)
-    /// `virDomainUndefineFlags`, NVRAM and vTPM state kept.
+    /// Removes the stored configuration (`virDomainUndefineFlags`), keeping NVRAM and vTPM state.
     func undefine(_ domain: DomainIdentity) async throws(HypervisorError)
-    /// `virDomainGetAutostart`
+    /// Whether the domain starts with the host (`virDomainGetAutostart`).
     func isAutostarted(_ domain: DomainIdentity) async throws(HypervisorError) -> Bool
-    /// `virDomainSetAutostart`, on.
+    /// Turns autostart on (`virDomainSetAutostart`).
     func setAutostart(_ domain: DomainIdentity) async throws(HypervisorError)
-    /// pivotd's own metadata element on the live domain; nil removes it.
+    /// Sets pivotd's own metadata element on the live domain (`virDomainSetMetadata`); nil removes it.
     func setRecoveryMetadata(_ domain: DomainIdentity, _ element: String?) async throws(HypervisorError)
+    /// pivotd's own metadata element on the live domain (`virDomainGetMetadata`); nil if there is none.
     func recoveryMetadata(_ domain: DomainIdentity) async throws(HypervisorError) -> String?
 
-    /// `virDomainBlockRebase` with COPY | REUSE_EXT.
+    /// Starts a copy to a path: `virDomainBlockRebase` with `COPY | REUSE_EXT`.
     func blockRebase(_ domain: DomainIdentity, disk: String, _ copy: RebaseCopy) async throws(HypervisorError)
-    /// `virDomainBlockCopy` with REUSE_EXT | TRANSIENT_JOB.
+    /// Starts a copy to any destination: `virDomainBlockCopy` with `REUSE_EXT | TRANSIENT_JOB`.
     func blockCopy(_ domain: DomainIdentity, disk: String, _ copy: BlockCopy) async throws(HypervisorError)
-    /// `virDomainGetBlockJobInfo`; nil when no job is on the disk.
+    /// The job on the disk (`virDomainGetBlockJobInfo`); nil if there is none.
     func blockJobInfo(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> BlockJobInfo?
-    /// `virDomainBlockJobAbort` with ASYNC, with PIVOT or without: returns when the request was taken. The end comes with an event, and
-    /// until then the live configuration shows `<mirror ready='pivot'>` or `'abort'`.
+    /// Pivots or cancels the copy: `virDomainBlockJobAbort` with `ASYNC`, and with `PIVOT` or without.
+    ///
+    /// Returns once libvirt has taken the request. An event reports the end; until then the live XML shows `<mirror
+    /// ready='pivot'>` or `'abort'`.
     func blockJobAbort(_ domain: DomainIdentity, disk: String, pivot: Bool) async throws(HypervisorError)
-    /// Ends a cancel that hangs, past libvirt: QEMU's `block-job-cancel` with force, and `yank` for the socket of an nbd destination.
-    /// Does nothing where the monitor must not be asked, or no copy is under way.
+    /// Ends a hanging cancel, bypassing libvirt: QEMU's `block-job-cancel` with `force`, and `yank` for the socket of an NBD
+    /// destination. Does nothing without monitor access or without a copy.
     func forceAbort(_ domain: DomainIdentity, disk: String) async throws(HypervisorError)
-    /// `virDomainBlockJobSetSpeed`, bytes/s, 0 is unlimited.
+    /// Limits the copy's speed in bytes/s, 0 for unlimited (`virDomainBlockJobSetSpeed`).
     func blockJobSetSpeed(_ domain: DomainIdentity, disk: String, bytesPerSecond: Int64) async throws(HypervisorError)
     /// The size the guest sees, in bytes (`virDomainGetBlockInfo`'s capacity).
     func capacity(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Int64
-    /// The whole size in bytes of the volume that a running copy writes to, where QEMU tells.
+    /// The full size in bytes of a running copy's destination; nil if QEMU does not report it.
     func mirrorCapacity(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Int64?
-    /// Takes the window away that a copy onto a larger volume was shown: QEMU's `blockdev-reopen` without it, after the pivot. The guest
-    /// keeps its size until a later `virDomainBlockResize`, which fails as long as there is a window.
+    /// Removes the window through which a copy saw a larger volume: QEMU's `blockdev-reopen` without the slice, after the pivot.
+    /// The guest keeps its size until a later `virDomainBlockResize`, which fails while there is a window.
     ///
-    /// - Returns: true when libvirt's live configuration names the window all the same. A managed save, a saved file and a migration go
-    ///   by that, and so bring the old size back.
+    /// - Returns: true if libvirt's live XML still shows the window: a managed save, restore or migration restores that size.
     func dropSlice(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Bool
-    /// Lets the live disk use all of its volume: QEMU's `blockdev-reopen` without the slice, then `virDomainBlockResize`.
+    /// Grows the live disk: QEMU's `blockdev-reopen` without the slice, then `virDomainBlockResize`.
     func grow(_ domain: DomainIdentity, disk: String, toBytes: Int64) async throws(HypervisorError)
-    /// Keeps the running copy from allocating zeroes on the new volume: QEMU's `blockdev-reopen` with `detect-zeroes=unmap`.
+    /// Stops the running copy from allocating zeroes on the new volume: QEMU's `blockdev-reopen` with `detect-zeroes=unmap`.
     ///
-    /// - Parameter sliceBytes: the window of a larger volume that the copy is shown.
+    /// - Parameter sliceBytes: the size of the window onto a larger volume, if the copy has one.
     func unmapZeroes(_ domain: DomainIdentity, disk: String, sliceBytes: Int64?) async throws(HypervisorError)
-    /// Whether QEMU runs the disk on another volume than libvirt's live configuration says.
+    /// Whether QEMU runs the disk on a different volume from the one that libvirt names; nil without monitor access.
     ///
-    /// A libvirtd that dies between QEMU's pivot and its own note of it comes back with the old volume in its configuration. nil
-    /// when that cannot be told, because the monitor must not be asked.
+    /// A libvirtd that dies between QEMU's pivot and its own record of it comes back with the old volume in its configuration.
     func hasPivotedUnnoticed(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Bool?
-    /// After ``hasPivotedUnnoticed(_:disk:)``: mirrors the disk back onto the volume that libvirt names, so that both agree again.
+    /// Mirrors the disk back onto the volume that libvirt names, after ``hasPivotedUnnoticed(_:disk:)``.
     func mirrorBack(_ domain: DomainIdentity, disk: String) async throws(HypervisorError)
-    /// Whether `grow` can work here: QEMU 7.0 or later, and the monitor allowed.
+    /// Whether ``grow(_:disk:toBytes:)`` works here: it needs QEMU 7.0 or later and monitor access.
     func growSupport() async throws(HypervisorError) -> GrowSupport
-    /// True when undefining keeps the vTPM's state (libvirt 8.9 or later).
+    /// Whether undefining keeps the vTPM's state (libvirt 8.9 or later).
     func keepsTPMState() async throws(HypervisorError) -> Bool
 
-    /// Every domain of the host, running or not, for the question whether a volume is in use. A running persistent domain comes twice:
-    /// as it runs and as it is stored.
+    /// Every domain of the host, active or not, for in-use checks. An active persistent domain appears twice: live and stored.
     ///
-    /// - Throws: ``HypervisorError`` naming the domain whose configuration could not be read: what it uses is not known.
+    /// - Throws: ``HypervisorError`` naming the domain whose configuration could not be read.
     func domains() async throws(HypervisorError) -> [DomainDescription]
-    /// Posts a domain's events to the mailbox until it is closed, over re-connections too. A second call for the same mailbox does nothing.
+    /// Posts a domain's events to the mailbox until it is closed, across reconnections. Repeating the call has no effect.
     func subscribe(_ events: HypervisorEvents, to domain: DomainIdentity) async throws(HypervisorError)
 
-    /// The UUID of the secret with that usage, if libvirt has one (`virSecretLookupByUsage`).
+    /// The UUID of the secret with this usage (`virSecretLookupByUsage`); nil if there is none.
     func secret(usageType: String, usage: String) async throws(HypervisorError) -> String?
+    /// Whether a secret exists (`virSecretLookupByUUIDString`).
     func hasSecret(uuid: String) async throws(HypervisorError) -> Bool
-    /// Defines a secret from XML and sets its value.
+    /// Defines a secret and sets its value (`virSecretDefineXML`, `virSecretSetValue`).
     func makeSecret(xml: String, uuid: String, value: [UInt8]) async throws(HypervisorError)
+    /// Removes a secret (`virSecretUndefine`); a missing one is not an error.
     func removeSecret(uuid: String) async throws(HypervisorError)
 
-    /// What the host says of a path; nil when nothing is there.
+    /// Opens a path and describes it; nil if nothing is there.
     func inspect(path: String) async throws(HypervisorError) -> PathDescription?
-    /// Where the guest's bytes begin in a LUKS volume of version 1, the one that QEMU opens; nil when the path holds no such header
-    /// or it cannot be read.
+    /// Offset in bytes of the guest's data in a LUKS1 volume, the version that QEMU opens; nil without a readable header.
     func luksPayloadOffset(path: String) async throws(HypervisorError) -> Int64?
 
     // MARK: Which volume is which
 
-    /// What a path is, found without opening anything: links are followed by name, and what they lead to is only asked for its status.
+    /// Describes a path without opening anything: symlinks are followed by name and the target is only `stat`ed.
     func look(at path: String, of owner: PathOwner) async -> PathAnswer
-    /// The addresses of a host's name, each in one spelling, those of this host as `loopback`; empty when it does not resolve in time.
+    /// The addresses of a host name, each in one spelling and this host's as `loopback`; empty if it does not resolve in time.
     func addresses(ofHost name: String) async -> [String]
-    /// Whether the host itself uses a block device: mounted, swap, or a member of a mapped device (`open` with `O_EXCL`).
+    /// Whether the host itself uses a block device, detected with `O_EXCL`: mounted, swap space, or part of a mapped device.
     func isHeldByHost(path: String) async throws(HypervisorError) -> Bool
-    /// The UUID in the LUKS header that a path begins with, empty where the header has none; nil when there is no such header.
+    /// The UUID in the LUKS header at the start of a path, empty if the header has none; nil without a header.
     func luksUUID(path: String) async throws(HypervisorError) -> String?
-    /// Whether libvirt has a secret of usage type volume for a volume that nobody called encrypted.
+    /// Whether libvirt has a secret of usage type `volume` for this volume.
     func hasPassphrase(volumeID: String) async throws(HypervisorError) -> Bool
 }
 
@@ -124,7 +131,7 @@ extension Hypervisor {
     package func hasPivotedUnnoticed(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Bool? { false }
     package func mirrorBack(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) {}
 
-    /// The domain's status, nil when the hypervisor does not know it any more.
+    /// The domain's status; nil if it no longer exists.
     func statusIfKnown(_ domain: DomainIdentity) async throws(HypervisorError) -> DomainStatus? {
         do {
             return try await status(domain)
@@ -135,6 +142,7 @@ extension Hypervisor {
     }
 }
 
+/// A domain by UUID, and its name for messages.
 package struct DomainIdentity: Sendable, Hashable, Codable {
     package var uuid: String
     package var name: String
@@ -145,12 +153,17 @@ package struct DomainIdentity: Sendable, Hashable, Codable {
     }
 }
 
+/// A domain's state, and what undefining it could lose.
 package struct DomainStatus: Sendable, Hashable {
-    /// `virDomainIsActive`: running or paused.
+    /// Running or paused (`virDomainIsActive`).
     package var isActive: Bool
+    /// Whether it has a stored configuration (`virDomainIsPersistent`).
     package var isPersistent: Bool
+    /// Whether it has snapshots (`virDomainSnapshotNum`).
     package var hasSnapshots: Bool
+    /// Whether it has checkpoints (`virDomainListAllCheckpoints`).
     package var hasCheckpoints: Bool
+    /// Whether it has a managed save image (`virDomainHasManagedSaveImage`).
     package var hasManagedSave: Bool
 
     package init(
@@ -164,10 +177,11 @@ package struct DomainStatus: Sendable, Hashable {
     }
 }
 
+/// Which of a domain's two configurations to read.
 package enum XMLView: Sendable {
-    /// What runs.
+    /// The running one.
     case live
-    /// What is stored for the next start (`VIR_DOMAIN_XML_INACTIVE`).
+    /// The one stored for the next start (`VIR_DOMAIN_XML_INACTIVE`).
     case inactive
 }
 
@@ -176,16 +190,17 @@ package struct RebaseCopy: Sendable, Hashable {
     package var path: String
     /// bytes/s, 0 is unlimited.
     package var bandwidth: Int64
-    /// VIR_DOMAIN_BLOCK_REBASE_COPY_DEV
+    /// `VIR_DOMAIN_BLOCK_REBASE_COPY_DEV`
     package var isBlockDevice: Bool
-    /// VIR_DOMAIN_BLOCK_REBASE_COPY_RAW
+    /// `VIR_DOMAIN_BLOCK_REBASE_COPY_RAW`
     package var isRaw: Bool
 }
 
 /// Arguments of `virDomainBlockCopy`.
 package struct BlockCopy: Sendable, Hashable {
+    /// The new volume, which must exist already (`REUSE_EXT`).
     package var destination: VolumeSource
-    /// Shows QEMU only the first bytes of a larger volume, as it copies between equal sizes alone.
+    /// Shows QEMU only the first bytes of a larger volume, since it copies only between equal sizes.
     package var sliceBytes: Int64?
     /// bytes/s, 0 is unlimited.
     package var bandwidth: Int64
@@ -193,16 +208,19 @@ package struct BlockCopy: Sendable, Hashable {
     package var granularity: Int64
     /// Bytes, 0 is QEMU's default.
     package var bufferSize: Int64
+    /// `VIR_DOMAIN_BLOCK_COPY_SYNCHRONOUS_WRITES`
     package var synchronousWrites: Bool
 }
 
+/// The state of a block job (`virDomainBlockJobInfo`).
 package struct BlockJobInfo: Sendable, Hashable {
     /// libvirt's job type: `copy`, `pull`, `commit`, `active-commit`, `backup`.
     package var type: String
-    /// Bytes, in QEMU's own measure: guest writes add to both.
+    /// Bytes done, in QEMU's own measure: guest writes add to both `cursor` and `end`.
     package var cursor: Int64
+    /// Total bytes; 0 until QEMU has measured the work.
     package var end: Int64
-    /// Its limit, bytes/s; 0 for none.
+    /// The speed limit in bytes/s; 0 for none.
     package var bandwidth: Int64
 
     package init(type: String, cursor: Int64, end: Int64, bandwidth: Int64 = 0) {
@@ -212,12 +230,15 @@ package struct BlockJobInfo: Sendable, Hashable {
         self.bandwidth = bandwidth
     }
 
+    /// Whether it is a copy, the only kind of job that pivotd touches.
     package var isCopy: Bool { type == "copy" }
+    /// Bytes left to copy.
     package var remaining: Int64 { max(0, end - cursor) }
 }
 
+/// Whether a disk can be grown after a swap.
 package enum GrowSupport: Sendable, Hashable {
     case supported
-    /// The reason, for an operator.
+    /// Not supported, with the reason for an operator.
     case unsupported(String)
 }

@@ -1,17 +1,18 @@
-/// What happens to a domain while its disk is copied.
+/// An event of a domain whose disk is being copied.
 package enum HypervisorEvent: Sendable, Hashable {
-    /// VIR_DOMAIN_EVENT_ID_BLOCK_JOB_2, and when it arrived.
+    /// `VIR_DOMAIN_EVENT_ID_BLOCK_JOB_2`, with the time of its arrival.
     case blockJob(disk: String, status: BlockJobStatus, at: ContinuousClock.Instant)
-    /// QEMU's own word on a job that failed (`BLOCK_JOB_COMPLETED` with an error, `BLOCK_JOB_ERROR`).
+    /// QEMU's own message about a failed job (`BLOCK_JOB_COMPLETED` with an error, `BLOCK_JOB_ERROR`).
     case jobError(disk: String, message: String)
-    /// The domain is no longer running; the text says how it ended: "shut down by the guest", "crashed".
+    /// The domain stopped; `reason` is for an operator, such as "shut down by the guest" or "crashed".
     case stopped(reason: String)
-    /// Events may have been lost, or the connection was; or time has passed, or somebody asks for something: look at the job again.
+    /// Recheck the job: events may have been lost, time has passed, or someone has made a request.
     case recheck
 }
 
+/// The status in libvirt's block job event (`VIR_DOMAIN_BLOCK_JOB_*`).
 package enum BlockJobStatus: Sendable, Hashable {
-    /// The mirror is in step.
+    /// The mirror is in sync.
     case ready
     case completed
     case failed

@@ -2,9 +2,9 @@ import Basics
 import DequeModule
 import Synchronization
 
-/// The mailbox of one swap: its domain's events, bounded. What does not fit turns into a ``HypervisorEvent/recheck``.
+/// The bounded mailbox for one swap's events. Events that do not fit become one ``HypervisorEvent/recheck``.
 ///
-/// One task at a time reads it. Unlike an `AsyncStream` it goes on when a task that waits for it is cancelled: the next one reads on.
+/// One task reads it at a time. Unlike an `AsyncStream`, it survives the cancellation of its reader: the next reader continues.
 package final class HypervisorEvents: Sendable, AsyncSequence {
     private struct State {
         var waiting: Deque<HypervisorEvent> = []
@@ -17,9 +17,10 @@ package final class HypervisorEvents: Sendable, AsyncSequence {
     private let capacity: Int
     private let state = Mutex(State())
 
+    /// - Parameter capacity: the maximum number of unread events.
     package init(capacity: Int = 64) { self.capacity = capacity }
 
-    /// Never blocks; may be called from libvirt's event thread.
+    /// Delivers an event, or drops it once the mailbox is closed. Never blocks; may be called on libvirt's event thread.
     package func post(_ event: HypervisorEvent) {
         state.withLock { state in
             if state.isClosed { return }
@@ -29,14 +30,14 @@ package final class HypervisorEvents: Sendable, AsyncSequence {
             }
             state.waiting.append(event)
             if state.waiting.count > capacity {
-                // The newest are kept, so a `recheck` put in after a loss is always read.
+                // The newest events are kept, so a `recheck` added after a loss is always read.
                 state.waiting.removeFirst(2)
                 state.waiting.append(.recheck)
             }
         }
     }
 
-    /// The next event; nil once the mailbox is closed, or the task that waits is cancelled.
+    /// The next event; nil once the mailbox is closed or the waiting task is cancelled.
     package func next() async -> HypervisorEvent? {
         if Task.isCancelled { return nil }
         let reader = state.withLock { state -> Waiter<HypervisorEvent?> in
@@ -49,7 +50,7 @@ package final class HypervisorEvents: Sendable, AsyncSequence {
         return await reader.value(ifCancelled: nil)
     }
 
-    /// True for the first caller: the one that subscribes.
+    /// True for the first caller, which is the one that subscribes.
     package func take() -> Bool {
         state.withLock { state in
             defer { state.isTaken = true }
@@ -57,9 +58,10 @@ package final class HypervisorEvents: Sendable, AsyncSequence {
         }
     }
 
-    /// What ends the subscription behind this mailbox.
+    /// Sets the handler that ends the subscription behind this mailbox.
     package func onClose(_ body: @escaping @Sendable () -> Void) { state.withLock { $0.onClose = body } }
 
+    /// Closes the mailbox and ends the subscription. Events that are already queued can still be read.
     package func close() {
         let (reader, onClose) = state.withLock { state in
             defer { (state.isClosed, state.reader, state.onClose) = (true, nil, nil) }

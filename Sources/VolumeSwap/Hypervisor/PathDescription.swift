@@ -1,10 +1,11 @@
-/// What the host says of a path.
+/// What the host knows about a path.
 package struct PathDescription: Sendable, Hashable {
+    /// The kind of file, symlinks followed; `other` covers directories, character devices and the rest.
     package enum Kind: String, Sendable, Hashable {
         case file, block, other
     }
 
-    /// `st_dev` and `st_ino`: one for every name of a file, over hard links and bind mounts.
+    /// `st_dev` and `st_ino`, which identify a file across hard links and bind mounts.
     package struct FileID: Sendable, Hashable {
         package var device: UInt64
         package var inode: UInt64
@@ -16,18 +17,19 @@ package struct PathDescription: Sendable, Hashable {
     }
 
     package var kind: Kind
-    /// 0 of a block device that was not opened.
+    /// The size in bytes; 0 for a block device that was not opened.
     package var bytes: Int64
     /// The path with every symlink resolved.
     package var canonicalPath: String
-    /// Each name on the way from the path to `canonicalPath`, directories resolved: `/dev/vg/lv`, `/dev/dm-3`.
+    /// Every name on the way from the path to `canonicalPath`, with directories resolved: `/dev/vg/lv`, `/dev/dm-3`.
     package var names: [String]
     /// `st_rdev` of a block device.
     package var deviceNumber: UInt64?
+    /// The file's identity; nil for a block device.
     package var fileID: FileID?
-    /// udev's links in `/dev/disk/by-path` to a block device, and to each path of a multipath device.
+    /// udev's links in `/dev/disk/by-path` to a block device and to each path of a multipath device.
     package var links: [String] = []
-    /// `POOL/IMAGE` or `POOL/NAMESPACE/IMAGE` of a mapped rbd device.
+    /// The `POOL/IMAGE` or `POOL/NAMESPACE/IMAGE` of a mapped RBD device.
     package var rbdImage: String?
     /// The file behind a loop device.
     package var loopFile: String?
@@ -44,32 +46,36 @@ package struct PathDescription: Sendable, Hashable {
     }
 }
 
-/// Whose a path is: how long it may take to answer follows from it, since a dead mount never does.
+/// Whose volume a path is. It decides how long the path may take to answer, since a dead mount never does.
 package enum PathOwner: Sendable, Hashable {
     /// The swap's own new or old volume.
     case swap
-    /// Another guest's: it holds nobody up.
+    /// Another guest's volume, which must not hold up the swap.
     case another
 
+    /// How long to wait for an answer.
     package var patience: Duration { self == .swap ? .seconds(10) : .seconds(2) }
 }
 
-/// What came of looking at a path.
+/// The result of looking at a path.
 package enum PathAnswer: Sendable, Hashable {
+    /// The path exists.
     case found(PathDescription)
+    /// Nothing is there.
     case nothing
-    /// It is there, or may be, but cannot be looked at; why, for an operator.
+    /// The path cannot be examined; the reason is for an operator.
     case failed(String)
-    /// It has not answered in time, or hangs since an earlier look.
+    /// No answer within the owner's patience, or an earlier look still hangs.
     case noAnswer
 
+    /// The description, if the path was found.
     package var place: PathDescription? {
         guard case .found(let place) = self else { return nil }
         return place
     }
 }
 
-/// For hypervisors whose paths never hang.
+/// Defaults for hypervisors whose paths never hang.
 extension Hypervisor {
     package func look(at path: String, of owner: PathOwner) async -> PathAnswer {
         do {

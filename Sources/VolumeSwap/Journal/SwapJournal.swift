@@ -1,20 +1,22 @@
 package import Foundation
 
-/// What an accept found.
+/// The result of ``SwapJournal/accept(_:)``.
 package enum Acceptance: Sendable {
-    /// Stored; fsync is done.
+    /// The task is stored and synced.
     case new
-    /// The same task is there already, finished or not.
+    /// The same task is already there, finished or not.
     indirect case duplicate(SwapRecord)
 }
 
-/// Which tasks `list_swaps` shows.
+/// A selection of tasks, as for `list_swaps`.
 package struct SwapQuery: Sendable, Hashable {
-    /// A UUID or name; nil is all.
+    /// The instance's UUID or name; nil for all.
     package var instanceKey: String?
+    /// The disk's target; nil for all.
     package var disk: String?
-    /// Public states; nil is all.
+    /// ``SwapPhase/publicState`` values; nil for all.
     package var states: Set<String>?
+    /// Maximum number of tasks.
     package var limit: Int
 
     package init(instanceKey: String? = nil, disk: String? = nil, states: Set<String>? = nil, limit: Int = 100) {
@@ -25,15 +27,17 @@ package struct SwapQuery: Sendable, Hashable {
     }
 }
 
-/// The journal cannot store: nothing may be acknowledged.
+/// The journal cannot store or read; nothing may be acknowledged.
 package struct JournalError: Error, Sendable, CustomStringConvertible {
+    /// Whether the trouble may go away by itself.
     package enum Code: String, Sendable {
-        /// No space, read-only, I/O error: may pass.
+        /// No space, read-only or I/O error: may be transient.
         case unavailable
-        /// Not pivotd's file, damaged, or of a newer version.
+        /// Not pivotd's file, damaged, or written by a newer version.
         case unusable
     }
 
+    /// Whether a retry may help.
     package var code: Code
     /// What happened, which file, and what to do.
     package var message: String
@@ -46,36 +50,64 @@ package struct JournalError: Error, Sendable, CustomStringConvertible {
     package var description: String { message }
 }
 
-/// The durable memory of all tasks. A call that returned has been written and synced; many calls share one sync.
+/// The durable record of all tasks. A call that has returned is written and synced; many calls share one sync.
 package protocol SwapJournal: Sendable {
-    /// Stores a task unless one of that id is there.
+    /// Stores a task unless one with its id exists.
+    ///
+    /// - Throws: ``JournalError`` if the task could not be stored; its message must not be acknowledged.
     func accept(_ record: SwapRecord) async throws(JournalError) -> Acceptance
-    /// Stores that the task entered a phase, and its plan when a new one is given.
+    /// Stores that the task entered a phase, and its plan if there is a new one. A finished task keeps its phase.
+    ///
+    /// - Throws: ``JournalError`` if the phase could not be stored, or the task does not exist (`unusable`).
     func enter(_ id: TaskID, _ phase: SwapPhase, plan: SwapPlan?) async throws(JournalError)
-    /// As ``enter(_:_:plan:)`` but without waiting: it is stored no later than the next awaited call of this task.
+    /// Like ``enter(_:_:plan:)`` but without waiting: stored no later than the task's next awaited call.
     func note(_ id: TaskID, _ phase: SwapPhase)
-    /// Stores the outcome; `phase` and `finishedAt` follow from it. One that was told before (``answer(_:_:)``) stays.
+    /// Stores the outcome, and with it the final phase. An outcome already reported with ``answer(_:_:)`` stays.
+    ///
+    /// - Throws: ``JournalError`` if the outcome could not be stored, or the task does not exist (`unusable`).
     func finish(_ id: TaskID, _ outcome: SwapOutcome, at: Date) async throws(JournalError)
-    /// Stores an outcome that is told while the task goes on: its roll-back is not over. The phase stays, and ``finish(_:_:at:)`` follows.
+    /// Stores an outcome that is reported while the roll-back goes on. The phase stays, and ``finish(_:_:at:)`` follows.
+    ///
+    /// - Throws: ``JournalError`` if the outcome could not be stored; it must not be reported then.
     func answer(_ id: TaskID, _ outcome: SwapOutcome) async throws(JournalError)
-    /// Stores that the reply to ``answer(_:_:)`` is settled.
+    /// Stores that the reply to ``answer(_:_:)`` is delivered or given up.
+    ///
+    /// - Throws: ``JournalError`` if that could not be stored.
     func forgetReply(_ id: TaskID) async throws(JournalError)
-    /// Stores that the reply is settled, and takes the secrets out of the record (arguments, plan, result).
+    /// Stores that the final reply is delivered or given up, and removes the record's secrets (arguments, plan, result).
+    ///
+    /// - Throws: ``JournalError`` if that could not be stored.
     func settle(_ id: TaskID) async throws(JournalError)
-    /// What had begun, what had not, and what is over but for its reply; each in order of arrival.
+    /// All unsettled tasks: those that had begun, those that had not, and those that lack only their reply.
+    ///
+    /// - Throws: ``JournalError`` if the journal cannot be read; single unreadable tasks are left out.
     func unfinished() async throws(JournalError) -> [UnfinishedTask]
-    /// - Throws: ``JournalError`` of code `unusable` for a task that cannot be read.
+    /// Reads one task; nil if there is none with this id.
+    ///
+    /// - Throws: ``JournalError``, with code `unusable` for a task that cannot be read.
     func record(_ id: TaskID) async throws(JournalError) -> SwapRecord?
-    /// Newest first.
+    /// Reads the selected tasks, newest first.
+    ///
+    /// - Throws: ``JournalError`` if the journal cannot be read; single unreadable tasks are left out.
     func records(_ query: SwapQuery) async throws(JournalError) -> [SwapRecord]
-    /// Deletes settled tasks that finished before `date`; returns how many.
+    /// Deletes settled tasks that finished before `date`.
+    ///
+    /// - Returns: the number of deleted tasks.
+    /// - Throws: ``JournalError`` if they could not be deleted.
     func prune(before date: Date) async throws(JournalError) -> Int
-    /// Writes so many bytes more than something small, and syncs: does the journal work now? After a task that could not be stored none is
-    /// until then: it would overtake.
+    /// Writes a small row plus `bytes` more, and syncs, to test whether the journal works.
+    ///
+    /// After a failure to store a task none is accepted until a probe succeeds, since it would overtake the failed one.
+    ///
+    /// - Throws: ``JournalError`` if the journal cannot store.
     func probe(bytes: Int) async throws(JournalError)
+    /// Stores what is pending, then closes the journal.
     func close() async
 }
 
 extension SwapJournal {
+    /// Tests whether the journal can store a small row.
+    ///
+    /// - Throws: ``JournalError`` if it cannot.
     package func probe() async throws(JournalError) { try await probe(bytes: 0) }
 }

@@ -1,29 +1,30 @@
-/// Where a task is. Every phase is journaled before the step it names is taken, so that a crash in that step is known for what it is;
-/// those that the domain itself shows afterwards are written while the step goes on.
+/// The phase of a task. Each is journaled before the step that it names, so that recovery knows which step a crash interrupted;
+/// phases that the domain itself shows afterwards are written while the step runs.
 package enum SwapPhase: String, Sendable, Hashable, Codable, CaseIterable {
-    /// In the journal, waiting for its turn.
+    /// Waiting in the journal for its turn.
     case accepted
-    /// Looking; the new volume may be connected. The domain is untouched.
+    /// The preflight runs; the new volume may be connected. The domain is untouched.
     case preparing
-    /// `rebase` of a persistent domain: its definition is about to be taken away, and is saved here.
+    /// A `rebase` is about to remove the domain's definition, which is saved here.
     case undefining
-    /// The copy is about to be started.
+    /// The copy is about to start.
     case starting
     case copying
-    /// The mirror is in step.
+    /// The mirror is in sync.
     case ready
-    /// The pivot is about to be asked for.
+    /// The pivot is about to be requested.
     case pivoting
-    /// Pivoted: the VM runs on the new volume; resize.
+    /// The VM runs on the new volume; the disk is being resized.
     case finishing
-    /// The stored configuration is about to be written and both are read back.
+    /// The stored configuration is about to be written, and both are read back.
     case storing
-    /// Something failed before the pivot: end the job, restore the configuration, let go of the new volume.
+    /// The swap has failed: the job is ended, the configuration restored, the new volume released.
     case rollingBack = "rolling_back"
     case completed
     case failed
     case aborted
 
+    /// Whether the task is over.
     package var isFinal: Bool { self == .completed || self == .failed || self == .aborted }
 
     /// The state that `get_swap` shows.
@@ -36,7 +37,7 @@ package enum SwapPhase: String, Sendable, Hashable, Codable, CaseIterable {
         }
     }
 
-    /// Every state `get_swap` can show.
+    /// Every state that `get_swap` can show.
     package static let publicStates = [
         "queued", "preparing", "copying", "ready", "pivoting", "finishing", "completed", "failed", "aborted",
     ]

@@ -1,59 +1,68 @@
-/// What was found out about a swap before it starts; with the phase, all that recovery needs.
+/// What the preflight found out about a swap; together with the phase, all that recovery needs.
 ///
-/// Holds the domain's saved configuration, secrets included: it is printed as its outline only.
+/// Holds the domain's saved configuration with its secrets, so it prints only as an outline.
 package typealias SwapPlan = Shared<SwapPlanFacts>
 
-/// What a ``SwapPlan`` says.
+/// The contents of a ``SwapPlan``.
 package struct SwapPlanFacts: Sendable, Hashable, Codable, CustomStringConvertible, CustomReflectable {
+    /// The domain that has the disk.
     package var domain: DomainIdentity
+    /// The disk's target, such as `vdb`.
     package var disk: String
+    /// How the copy is done, with `auto` resolved.
     package var strategy: SwapStrategy
     /// The disk's source before the swap, as the live configuration shows it.
     package var oldLocation: VolumeLocation
+    /// The new volume.
     package var destination: VolumeSource
-    /// The size the guest sees before the swap, bytes.
+    /// The size in bytes that the guest sees before the swap.
     package var oldBytes: Int64
-    /// The size that the new volume offers a guest, bytes; nil where only QEMU knows it (network and qcow2 volumes).
+    /// The size in bytes that the new volume offers a guest; nil if only QEMU knows it (network and qcow2 volumes).
     package var newBytes: Int64?
-    /// Bytes of the new volume before those of the guest: its LUKS header.
+    /// Size in bytes of the new volume's LUKS header, which precedes the guest's data.
     package var headerBytes: Int64?
-    /// The size to grow to after the pivot, bytes.
+    /// The size in bytes to grow to after the pivot.
     package var resizeToBytes: Int64?
-    /// True when QEMU must be shown only the first `oldBytes` of a larger volume.
+    /// Whether QEMU must be shown only the first `oldBytes` of a larger volume.
     package var usesSlice: Bool
+    /// Whether the domain had a stored configuration before the swap.
     package var wasPersistent: Bool
     /// The persistent configuration before the swap, with its secrets; nil for a transient domain.
     package var savedXML: String?
+    /// Whether the connector attached the new volume for this swap.
     package var isNewConnected: Bool
-    /// The UUID of a libvirt secret that pivotd made for the new volume.
+    /// The UUID of the libvirt secret that pivotd made for the new volume.
     package var madeSecret: String?
+    /// The request's options, with the worker's defaults filled in.
     package var options: SwapOptions
-    /// Everything of the disk that must be the same afterwards.
+    /// The elements of the disk that must not change.
     package var keptElements: [String]
+    /// Number of times the copy was started.
     package var attempts: Int
     /// Why the swap is being rolled back.
     package var failure: SwapFailure?
-    /// True in a roll-back after a pivot was asked for: it is answered only when a look has shown the old volume.
+    /// Set in a roll-back after a pivot was requested: the caller is answered only once an inspection has shown the old volume.
     package var mayHavePivoted: Bool?
-    /// Set once the disk is mirrored back after libvirt had lost track of a pivot, true once it is back: a stored configuration that names
-    /// the new volume then says nothing about where the guest wrote last.
+    /// Set while the disk is mirrored back after libvirt lost track of a pivot, and true once it is back. From then on, a stored
+    /// configuration that names the new volume does not show where the guest last wrote.
     package var isMirroredBack: Bool?
-    /// Whether the guest was given the size that was asked for; nil as long as that was not tried.
+    /// Whether the guest got the requested size; nil until that was tried.
     package var resized: Bool?
-    /// The size that the guest sees after it was to be resized, bytes.
+    /// The size in bytes that the guest sees after the resize was tried.
     package var capacityBytes: Int64?
-    /// Whether the domain starts with the host: undefining it forgets that.
+    /// Whether the domain starts with the host, which undefining it would forget.
     package var isAutostarted: Bool?
-    /// True once the definition that pivotd took away is given back, or where it never was taken.
+    /// True once the definition that pivotd removed is restored, or if it was never removed.
     package var isDefinedAgain: Bool?
-    /// The disks and interfaces of the running domain before it was undefined: what comes or goes meanwhile is told by them.
+    /// The running domain's disks and interfaces before it was undefined, for detecting later hot-plugs and unplugs.
     package var liveDevices: [String]?
+    /// Warnings for the result.
     package var warnings: [String]
 
-    /// Whether pivotd takes the domain's definition away for the copy, and so is the one to bring it back.
+    /// Whether pivotd undefines the domain for the copy, and so has to define it again.
     package var isUndefined: Bool { strategy == .rebase && wasPersistent }
 
-    /// The window of the new volume that QEMU is shown, bytes.
+    /// Size in bytes of the window of the new volume that QEMU is shown.
     package var sliceBytes: Int64? { usesSlice ? (headerBytes ?? 0) + oldBytes : nil }
 
     package var description: String {

@@ -1,11 +1,12 @@
 package import Foundation
 package import JSON
 
-/// How a task ended: its one outcome.
+/// The one outcome of a task.
 package enum SwapOutcome: Sendable, Hashable {
     case success(SwapResult)
     case failure(SwapFailure)
 
+    /// The final phase that goes with the outcome.
     package var phase: SwapPhase {
         switch self {
         case .success: .completed
@@ -14,11 +15,13 @@ package enum SwapOutcome: Sendable, Hashable {
     }
 }
 
-/// Where the answer of a call goes: oslo.messaging's `_msg_id`, `_reply_q` and `_timeout`.
+/// The destination of a call's reply: oslo.messaging's `_msg_id`, `_reply_q` and `_timeout`.
 package struct ReplyTo: Sendable, Hashable, Codable {
+    /// `_msg_id`, which the reply repeats.
     package var messageID: String
+    /// `_reply_q`, the reply's routing key.
     package var queue: String
-    /// Seconds between which the caller wants to hear that the call is alive (`call_monitor_timeout`).
+    /// Seconds within which the caller expects a heartbeat (`call_monitor_timeout`); nil for none.
     package var timeout: Double?
 
     package init(messageID: String, queue: String, timeout: Double?) {
@@ -28,10 +31,11 @@ package struct ReplyTo: Sendable, Hashable, Codable {
     }
 }
 
-/// One task as the journal holds it.
+/// One task as the journal stores it.
 package typealias SwapRecord = Shared<SwapRecordFacts>
 
 extension SwapRecord {
+    /// A task that has just arrived, in phase `accepted`.
     package init(
         id: TaskID, instanceKey: String, disk: String, args: JSONObject, context: JSONObject = [:], replyTo: ReplyTo?,
         acceptedAt: Date
@@ -43,31 +47,36 @@ extension SwapRecord {
     }
 }
 
-/// What a ``SwapRecord`` says. Holds credentials: its printed form is an outline.
+/// The contents of a ``SwapRecord``. Holds credentials, so it prints only as an outline.
 package struct SwapRecordFacts: Sendable, CustomStringConvertible, CustomReflectable {
     package var id: TaskID
-    /// The instance's ordering key; empty when the arguments name none.
+    /// The key that orders the instance's tasks; empty if the arguments name no instance.
     package var instanceKey: String
+    /// The disk's target; empty if the arguments name no valid one.
     package var disk: String
-    /// The `args` of the message. Secrets leave it when the outcome has been delivered.
+    /// The message's `args`. Secrets are removed once the outcome is delivered.
     package var args: JSONObject
     /// oslo's request context, for notifications.
     package var context: JSONObject
     /// nil for a cast.
     package var replyTo: ReplyTo?
-    /// Counts the arrivals of this process: side by side, tasks may be written in another order. 0 where it is not known.
+    /// Counts arrivals in this process, since tasks that arrive together may be written in a different order; 0 if unknown.
     package var arrival: UInt64 = 0
+    /// When the message arrived, by the wall clock.
     package var acceptedAt: Date
+    /// When its turn came; nil before.
     package var startedAt: Date?
+    /// When its outcome was stored; nil before.
     package var finishedAt: Date?
     package var phase: SwapPhase
-    /// What recovery needs beside the phase; nil before `preparing` is over.
+    /// What recovery needs besides the phase; nil until the preflight is over.
     package var plan: SwapPlan?
+    /// How the task ended, or was answered ahead of its end.
     package var outcome: SwapOutcome?
-    /// True once the final reply was confirmed by the broker or given up, or when there is none to send.
+    /// True once the broker has confirmed the final reply, it was given up, or if there is none to send.
     package var isReplied: Bool
 
-    /// True once nothing is left to be done but to deliver the outcome. One that was told before its roll-back was over is not enough.
+    /// Whether only the reply remains to be delivered. An outcome reported before the roll-back was over is not enough.
     package var isOver: Bool { phase.isFinal }
 
     package var description: String { "task \(id) of disk \(disk), \(phase.rawValue)" }

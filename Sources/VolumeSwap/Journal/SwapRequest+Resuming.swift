@@ -1,11 +1,11 @@
 package import JSON
 
 extension SwapRequest {
-    /// Reads the arguments of a task that is under way since before a restart.
+    /// Reads the arguments of a task from before a restart.
     ///
-    /// What has been accepted is carried through, also where another version would refuse it today: the plan has what counts.
+    /// An accepted task is carried through even if this version would refuse it: the plan has what matters.
     ///
-    /// - Throws: ``SwapFailure`` where there is no connection_info at all, which no version accepts.
+    /// - Throws: ``SwapFailure`` if a connection_info is missing, which no version accepts.
     package init(resuming args: JSONObject, _ plan: SwapPlan) throws(SwapFailure) {
         let named = try? InstanceReference(json: args["instance"])
         instance = named ?? InstanceReference(uuid: plan.domain.uuid, name: plan.domain.name)

@@ -1,27 +1,32 @@
 package import JSON
 
-/// What a swap reports that has succeeded.
+/// The result of a successful swap.
 ///
-/// Holds credentials in ``connectionInfo``: its printed form is an outline.
+/// ``connectionInfo`` holds credentials, so the result prints only as an outline.
 package struct SwapResult: Sendable, Hashable, CustomStringConvertible, CustomReflectable {
     package var taskID: TaskID
     package var instanceUUID: String
+    /// The disk's target, such as `vdb`.
     package var disk: String
     package var oldVolumeID: String?
     package var newVolumeID: String?
+    /// How the copy was done.
     package var strategy: SwapStrategy
     /// ``Hypervisor/kind``
     package var hypervisor: String
-    /// The new connection_info as it was received, as the instance has it from now on.
+    /// The new connection_info as received, which is the instance's from now on.
     package var connectionInfo: JSONObject
-    /// What the guest sees, bytes.
+    /// The size in bytes that the guest sees.
     package var capacityBytes: Int64
+    /// Bytes copied, guest writes included.
     package var copiedBytes: Int64
-    /// Seconds from the start.
+    /// Seconds since the task was started.
     package var duration: Double
+    /// Number of times the copy was started.
     package var attempts: Int64
-    /// Nil when no growth was asked for.
+    /// Whether the disk grew to the requested size; nil if no growth was requested.
     package var resized: Bool?
+    /// What an operator should know, such as settings not carried over.
     package var warnings: [String]
 
     package init(
@@ -50,7 +55,7 @@ package struct SwapResult: Sendable, Hashable, CustomStringConvertible, CustomRe
 }
 
 extension SwapResult {
-    /// The one form in which it goes over the bus and into the journal.
+    /// The result as JSON, as it is sent over the bus and stored in the journal.
     package var json: JSONValue {
         [
             "task_id": .string(taskID.text),
@@ -70,7 +75,7 @@ extension SwapResult {
         ]
     }
 
-    /// Nil for what ``json`` did not write.
+    /// Reads what ``json`` wrote; nil for anything else.
     package init?(json: JSONValue) {
         guard let task = json["task_id"]?.stringValue, let instance = json["instance_uuid"]?.stringValue,
             let disk = json["disk"]?.stringValue,
@@ -86,7 +91,7 @@ extension SwapResult {
             resized: json["resized"]?.boolValue, warnings: json["warnings"]?.arrayValue?.compactMap(\.stringValue) ?? [])
     }
 
-    /// The same with the secrets that a settled record has lost, from the arguments of its message.
+    /// The result with the secrets that a settled record has lost, taken from the arguments of its message.
     func restoringSecrets(from args: JSONObject) -> SwapResult {
         guard let new = args["new_connection_info"]?.objectValue, var data = new["data"]?.objectValue else { return self }
         for key in ["device_path", "volume_id"] {

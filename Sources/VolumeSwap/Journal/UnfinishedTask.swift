@@ -1,12 +1,13 @@
-/// A task that is not settled, as a start takes it up: whole only where that is needed at once.
+/// An unsettled task as a start reads it: in full only if that is needed at once.
 package enum UnfinishedTask: Sendable {
-    /// It has a plan, or an outcome that was told before it was over.
+    /// It has a plan, or an outcome that was reported before it was over.
     case begun(SwapRecord)
-    /// Nothing but its request is known, and read when its turn comes. `caller` is nil when nobody wants heartbeats.
+    /// It has only its request, which is read when its turn comes. `caller` is nil if nobody wants heartbeats.
     case waiting(TaskID, SwapPhase, instanceKey: String, caller: ReplyTo?)
-    /// Only its outcome is still to be delivered.
+    /// Only its reply remains to be delivered.
     case over(TaskID, SwapPhase)
 
+    /// The unfinished form of a record.
     package init(_ record: SwapRecord) {
         if record.isOver {
             self = .over(record.id, record.phase)
@@ -25,7 +26,7 @@ package enum UnfinishedTask: Sendable {
         }
     }
 
-    /// Who waits for the outcome, and wants heartbeats until then.
+    /// The caller that waits for the outcome and wants heartbeats until then.
     package var caller: ReplyTo? {
         switch self {
         case .begun(let record): record.outcome == nil ? record.replyTo : nil

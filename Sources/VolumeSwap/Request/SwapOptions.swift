@@ -1,27 +1,29 @@
 package import JSON
 
-/// The `options` argument of `swap_volume`, laid over the worker's defaults.
+/// The `options` argument of `swap_volume`, on top of the worker's defaults.
 package struct SwapOptions: Sendable, Hashable, Codable {
-    /// nil is `auto`.
+    /// The strategy; nil for `auto`.
     package var strategy: SwapStrategy?
-    /// MiB/s, 0 is unlimited (`bandwidth` of `virDomainBlockRebase`, `VIR_DOMAIN_BLOCK_COPY_BANDWIDTH`).
+    /// The copy's limit in MiB/s, 0 for unlimited (`bandwidth` of `virDomainBlockRebase`, `VIR_DOMAIN_BLOCK_COPY_BANDWIDTH`).
     package var bandwidthMiBs: Int64 = 0
-    /// KiB, a power of two, 0 is QEMU's default (`VIR_DOMAIN_BLOCK_COPY_GRANULARITY`).
+    /// The copy's granularity in KiB, a power of two; 0 for QEMU's default (`VIR_DOMAIN_BLOCK_COPY_GRANULARITY`).
     package var granularityKiB: Int64 = 0
-    /// MiB in flight, 0 is QEMU's default (`VIR_DOMAIN_BLOCK_COPY_BUF_SIZE`), less with ``detectZeroes``; see ``copyBufferMiB``.
+    /// Data in flight in MiB; 0 for QEMU's default (`VIR_DOMAIN_BLOCK_COPY_BUF_SIZE`); see ``copyBufferMiB``.
     package var bufferMiB: Int64 = 0
-    /// `VIR_DOMAIN_BLOCK_COPY_SYNCHRONOUS_WRITES`: the copy converges however busy the guest is.
+    /// Write to both volumes at once, so that the copy converges however busy the guest is
+    /// (`VIR_DOMAIN_BLOCK_COPY_SYNCHRONOUS_WRITES`).
     package var synchronousWrites = false
-    /// Seconds for the whole swap, 0 is no limit.
+    /// Time limit for the whole swap in seconds; 0 for none.
     package var timeoutS: Double = 0
-    /// Seconds in which the remaining bytes do not shrink, 0 is no limit.
+    /// Time limit in seconds for the remaining bytes to shrink; 0 for none.
     package var stallTimeoutS: Double = 0
-    /// Zeroes read from the old volume are not allocated on the new one.
+    /// Do not allocate zeroes on the new volume.
     package var detectZeroes = false
 
+    /// No strategy, limit or time-out.
     package init() {}
 
-    /// Reads `options` over `defaults`.
+    /// Reads `options` on top of `defaults`.
     ///
     /// - Throws: ``SwapFailure`` of kind `invalidInput` naming the option.
     package init(json: JSONValue?, defaults: SwapOptions) throws(SwapFailure) {
@@ -47,12 +49,12 @@ package struct SwapOptions: Sendable, Hashable, Codable {
         }
     }
 
-    /// MiB in flight of a `virDomainBlockCopy`, 0 is QEMU's default of 16.
+    /// Data in flight of a `virDomainBlockCopy` in MiB; 0 for QEMU's default of 16.
     ///
-    /// QEMU copies a bufferful before it can be told to leave zeroes out, and what it has allocated by then stays so.
+    /// QEMU copies a bufferful before it can be told to leave out zeroes, and what it has allocated by then stays allocated.
     var copyBufferMiB: Int64 { bufferMiB == 0 && detectZeroes ? 8 : bufferMiB }
 
-    /// True when an option is asked for that only `virDomainBlockCopy` can express.
+    /// Whether an option is requested that only `virDomainBlockCopy` supports.
     package var needsBlockCopy: Bool { granularityKiB != 0 || bufferMiB != 0 || synchronousWrites || detectZeroes }
 
     private static func strategy(_ option: Argument) throws(SwapFailure) -> SwapStrategy? {

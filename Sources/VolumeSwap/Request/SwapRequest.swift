@@ -1,21 +1,22 @@
 package import JSON
 
-/// The arguments of one `swap_volume` call, checked for shape and range.
+/// The arguments of one `swap_volume` call, checked for type and range.
 package struct SwapRequest: Sendable {
+    /// Bytes in a GiB, the unit of `resize_to`.
     package static let bytesPerGiB: Int64 = 1 << 30
 
     package var instance: InstanceReference
     package var oldConnection: ConnectionInfo
     package var newConnection: ConnectionInfo
-    /// The disk's target name in the domain: `vdb`.
+    /// The disk's target name, such as `vdb`.
     package var disk: String
-    /// GiB, 0 keeps the old size.
+    /// The requested size in GiB; 0 keeps the old size.
     package var resizeToGiB: Int64
     package var oldVolumeID: String?
     package var newVolumeID: String?
     package var options: SwapOptions
 
-    /// The size asked for in bytes, nil to keep the old size.
+    /// The requested size in bytes; nil to keep the old size.
     package var resizeToBytes: Int64? { resizeToGiB == 0 ? nil : resizeToGiB * Self.bytesPerGiB }
 
     private static let known: Set = [
@@ -25,6 +26,7 @@ package struct SwapRequest: Sendable {
 
     /// Reads the arguments.
     ///
+    /// - Parameter defaults: the options that `args` does not name.
     /// - Throws: ``SwapFailure`` of kind `invalidInput` naming the argument.
     package init(args: JSONObject, defaults: SwapOptions) throws(SwapFailure) {
         if let stray = args.keys.first(where: { !Self.known.contains($0) }) {
@@ -40,13 +42,15 @@ package struct SwapRequest: Sendable {
         options = try SwapOptions(json: args["options"], defaults: defaults)
     }
 
-    /// A disk's name without `/dev/`.
+    /// The string without a leading `/dev/`.
     package static func diskName(_ text: String) -> String { text.hasPrefix("/dev/") ? String(text.dropFirst(5)) : text }
 
-    /// `/dev/vdb` or `vdb` as the target name `vdb`.
+    /// The target name `vdb` for `/dev/vdb` or `vdb`.
+    ///
+    /// - Throws: ``SwapFailure`` of kind `invalidInput` if it is not a disk name.
     package static func disk(mountpoint: JSONValue?) throws(SwapFailure) -> String {
         guard let mountpoint, !mountpoint.isNull else { throw .invalidInput("mountpoint: missing") }
-        guard let text = mountpoint.stringValue else { throw .invalidInput("mountpoint: must be a text such as /dev/vdb") }
+        guard let text = mountpoint.stringValue else { throw .invalidInput("mountpoint: must be a string such as /dev/vdb") }
         let name = diskName(text)
         let bytes = name.utf8
         guard (1...32).contains(bytes.count), bytes.allSatisfy({ (97...122).contains($0) || (48...57).contains($0) }) else {

@@ -1,32 +1,33 @@
 import DequeModule
 import Synchronization
 
-/// Runs one piece of work per key at a time, in the order in which places were taken; keys run side by side up to the limit.
+/// Runs work one piece at a time per key, in the order of its places; different keys run in parallel, up to a limit.
 package final class InstanceQueue: Sendable {
-    /// A place in a key's queue, taken before the work is known to be wanted.
+    /// A place in a key's queue, taken before it is known whether there is work for it.
     package struct Ticket: Sendable, Hashable {
         let key: String
         let number: UInt64
     }
 
+    /// One piece of work; it should return soon once cancelled.
     package typealias Work = @Sendable () async -> Void
 
     private struct State {
         var queues: [String: Deque<(number: UInt64, work: Work?)>] = [:]
-        /// Keys of which something runs, and the number of its place.
+        /// Keys with running work, and the number of its place.
         var busy: [String: UInt64] = [:]
-        /// Keys whose work runs on without a slot.
+        /// Keys whose running work has given up its slot.
         var slotless: Set<String> = []
-        /// Keys whose first place has work, in the order in which they became so.
+        /// Keys whose first place has work, in the order in which they became runnable.
         var runnable: Deque<String> = []
         var isRunnable: Set<String> = []
         var slots = 0
         var depth = 0
         var next: UInt64 = 0
-        /// Work beside the queues: it takes no slot.
+        /// Work outside the queues, which takes no slot.
         var aside: Deque<Work> = []
 
-        /// A key is runnable once: when nothing of it runs and its first place is filled.
+        /// Queues a key to run if nothing of it runs and its first place is filled.
         mutating func consider(_ key: String) {
             guard busy[key] == nil, let first = queues[key]?.first, first.work != nil, isRunnable.insert(key).inserted else {
                 return
@@ -41,22 +42,24 @@ package final class InstanceQueue: Sendable {
     private let signal: AsyncStream<Void>
     private let wake: AsyncStream<Void>.Continuation
 
+    /// - Parameter limit: the maximum number of keys that run at once.
     package init(limit: Int) {
         currentLimit = Atomic(limit)
         (signal, wake) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
-    /// What runs beyond a lower limit runs to its end.
+    /// Changes the limit; work that already runs beyond a lower one finishes.
     func setLimit(_ limit: Int) {
         currentLimit.store(limit, ordering: .relaxed)
         wake.yield()
     }
 
-    /// How many places are taken, running ones included.
+    /// Number of places taken, including running ones.
     package var depth: Int { state.withLock { $0.depth } }
+    /// Number of keys with running work.
     package var running: Int { state.withLock { $0.busy.count } }
 
-    /// A number as tickets have them, without a place.
+    /// The next ticket number, without a place.
     package func nextNumber() -> UInt64 {
         state.withLock { state in
             state.next += 1
@@ -64,7 +67,7 @@ package final class InstanceQueue: Sendable {
         }
     }
 
-    /// Takes the next place of a key.
+    /// Takes the next place in a key's queue.
     package func reserve(_ key: String) -> Ticket {
         state.withLock { state in
             state.next += 1
@@ -74,7 +77,7 @@ package final class InstanceQueue: Sendable {
         }
     }
 
-    /// Fills a place.
+    /// Gives a place its work.
     package func fill(_ ticket: Ticket, _ work: @escaping Work) {
         state.withLock { state in
             guard let index = state.queues[ticket.key]?.firstIndex(where: { $0.number == ticket.number }) else { return }
@@ -84,7 +87,9 @@ package final class InstanceQueue: Sendable {
         wake.yield()
     }
 
-    /// Gives a place up. False when its work has been started already.
+    /// Gives up a place.
+    ///
+    /// - Returns: false if its work has already started.
     @discardableResult
     package func withdraw(_ ticket: Ticket) -> Bool {
         let found = state.withLock { state -> Bool in
@@ -92,7 +97,7 @@ package final class InstanceQueue: Sendable {
             state.queues[ticket.key]?.remove(at: index)
             state.depth -= 1
             if state.queues[ticket.key]?.isEmpty == true { state.queues[ticket.key] = nil }
-            // Its next place may not be filled yet.
+            // The next place may not be filled yet.
             if state.isRunnable.remove(ticket.key) != nil { state.runnable.removeAll { $0 == ticket.key } }
             state.consider(ticket.key)
             return true
@@ -101,7 +106,7 @@ package final class InstanceQueue: Sendable {
         return found
     }
 
-    /// Lets something else run while the work of a place goes on: it waits for what hangs. Its key stays closed.
+    /// Frees the slot of work that waits for something that hangs. Its key stays closed.
     package func giveUpSlot(_ ticket: Ticket) {
         state.withLock { state in
             guard state.busy[ticket.key] == ticket.number, state.slotless.insert(ticket.key).inserted else { return }
@@ -110,20 +115,20 @@ package final class InstanceQueue: Sendable {
         wake.yield()
     }
 
-    /// Runs work at once, outside the queues and the limit: the delivery of an outcome.
+    /// Runs work at once, outside the queues and the limit, such as the delivery of an outcome.
     package func runAside(_ work: @escaping Work) {
         state.withLock { $0.aside.append(work) }
         wake.yield()
     }
 
-    /// Runs until the task is cancelled, then until what runs has returned.
+    /// Runs until cancelled, and then until running work has returned.
     package func run() async {
         await withDiscardingTaskGroup { group in
             for await _ in signal {
                 while let work = next() {
                     group.addTask { [self] in
                         await work()
-                        // Its place is free: what waits for one needs no task of its own.
+                        // Reuse this task for whatever waits for the slot.
                         while !Task.isCancelled, let more = next() { await more() }
                     }
                 }

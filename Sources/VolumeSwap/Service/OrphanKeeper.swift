@@ -1,14 +1,14 @@
 import Basics
 import Logging
 
-/// Restores domains that a swap undefined and that no journal knows of: their definition travels with them, in their metadata.
+/// Restores domains that a swap undefined and that are in no journal: each carries its definition in its metadata.
 struct OrphanKeeper {
     let environment: SwapEnvironment
     let instanceQueue: InstanceQueue
 
     private var hypervisor: any Hypervisor { environment.hypervisor }
 
-    /// Looks at every running domain, and goes on until each has been looked at: one that does not answer keeps no other waiting.
+    /// Checks every running domain, and retries until each has answered; one that hangs does not hold up the others.
     ///
     /// - Parameter isKnown: whether the journal takes care of a task.
     func run(isKnown: @escaping @Sendable (TaskID) -> Bool) async {
@@ -20,7 +20,7 @@ struct OrphanKeeper {
                 left = await candidates.asyncFilter { await !look($0, isKnown) }
                 if left?.isEmpty ?? true { return }
             } catch {
-                environment.logger.warning("the running domains cannot be looked at for definitions that were lost: \(error)")
+                environment.logger.warning("the running domains cannot be checked for lost definitions: \(error)")
             }
             guard (try? await environment.clock.sleep(for: backoff.pause())) != nil else { return }
         }
@@ -31,19 +31,19 @@ struct OrphanKeeper {
         return try await hypervisor.domains().filter(\.isLive).map { DomainIdentity(uuid: $0.uuid, name: $0.name) }
     }
 
-    /// - Returns: false when the domain has to be looked at again.
+    /// - Returns: false if the domain has to be checked again.
     private func look(_ domain: DomainIdentity, _ isKnown: @escaping @Sendable (TaskID) -> Bool) async -> Bool {
         do {
             guard let metadata = try await hypervisor.recoveryMetadata(domain),
                 let orphan = DomainXML.recoveryDefinition(metadata: metadata), !isKnown(orphan.task)
             else { return true }
-            // In the instance's queue, before any swap of it that is asked for from now on.
+            // Queued ahead of any swap of the instance that is requested from now on.
             let ticket = instanceQueue.reserve(domain.uuid.lowercased())
             instanceQueue.fill(ticket) { await restore(domain, orphan, ticket) }
             return true
         } catch {
             if error.code == .noDomain || error.code == .operationInvalid { return true }
-            environment.logger.warning("\(domain.name) cannot be asked for a definition that was lost: \(error)")
+            environment.logger.warning("\(domain.name) cannot be checked for a lost definition: \(error)")
             return false
         }
     }
@@ -68,7 +68,7 @@ struct OrphanKeeper {
             let definition = try DomainXML.takingPasswords(orphan.definition, from: live)
             try await hypervisor.define(xml: try DomainXML.takingSource(definition, disk: orphan.disk, from: live))
             environment.logger.warning(
-                "\(domain.name) had lost its stored configuration in a swap that the journal does not know: restored")
+                "restored the stored configuration of \(domain.name), lost in a swap that is not in the journal")
         }
         if orphan.isAutostarted { try await hypervisor.setAutostart(domain) }
         if try await hypervisor.blockJobInfo(domain, disk: orphan.disk)?.isCopy == true {

@@ -1,28 +1,29 @@
 import Synchronization
 
-/// What came of handing a message in.
+/// The result of submitting a message.
 package enum Submission: Sendable {
-    /// In the journal; it will be answered when it has ended.
+    /// The task is in the journal and will be answered when it ends.
     case accepted
-    /// The same task is under way; its one answer will come.
+    /// The same task is already under way; its single reply will follow.
     case underWay
-    /// The same task is under way for another caller; this one gets the answer, too.
+    /// The same task is already under way for another caller; this caller gets the reply too.
     case shared
-    /// The same task has ended: its outcome is sent again.
+    /// The same task has already ended; its outcome is sent again.
     case ended
+    /// The journal could not store the task; the message must not be acknowledged.
     case notStored(JournalError)
 }
 
-/// A message's place among the others, taken in the order of arrival.
+/// A message's place in the order of arrival.
 package struct SwapTurn: Sendable {
     fileprivate enum Kind: Sendable {
-        /// The same task is under way.
+        /// The same task is already under way.
         case underWay
-        /// So it is, for another caller.
+        /// The same task is already under way for another caller.
         case shared
-        /// The same task was told to have failed, though it is not over.
+        /// The same task has already been answered with a failure, though its roll-back is not over.
         case answered(SwapFailure)
-        /// It cannot be a swap of any instance: it is answered at once, and waits for nothing.
+        /// The request cannot be a swap of any instance: it is answered at once, without queueing.
         case refused(SwapFailure)
         /// A place in its instance's queue.
         case queued(InstanceQueue.Ticket)
@@ -33,9 +34,9 @@ package struct SwapTurn: Sendable {
 }
 
 extension SwapService {
-    /// Takes a message's place in its instance's queue; it is held until ``carryOut(_:)`` has journaled the task. Never blocks.
+    /// Takes a message's place in its instance's queue and holds it until ``carryOut(_:)`` has journaled the task. Never blocks.
     ///
-    /// - Parameter refusal: why the request cannot be a swap of any instance.
+    /// - Parameter refusal: why the request cannot be a swap of any instance, if so.
     package func take(_ record: SwapRecord, refusal: SwapFailure? = nil) -> SwapTurn {
         if let known = known(record) { return SwapTurn(record: record, kind: known) }
         var record = record
@@ -102,17 +103,17 @@ extension SwapService {
         }
     }
 
-    /// What is known of a task is told again to whom asks again.
+    /// Sends what is known about a task to a caller that asks again.
     private func repeating(_ known: SwapRecord, for record: SwapRecord) -> Submission {
         guard let outcome = known.outcome, known.isReplied else {
-            // It was stored a moment before.
+            // Stored only a moment ago.
             let isShared = active.withLock { $0[record.id]?.note(record.replyTo) }
             return isShared == true ? .shared : .underWay
         }
         var again = known
         again.replyTo = record.replyTo
         again.isReplied = record.replyTo == nil
-        // A settled result holds no secrets; the message that is answered again does.
+        // A settled result has lost its secrets; the repeated message has them.
         let result: SwapOutcome =
             if case .success(let result) = outcome { .success(result.restoringSecrets(from: record.args)) } else { outcome }
         repeatReply(again, result)

@@ -1,50 +1,58 @@
 import Synchronization
 
-/// How a request names a task: by id, or by instance and disk.
+/// Identifies a task by id, or by instance and disk.
 package enum SwapSelector: Sendable {
     case task(TaskID)
     case disk(InstanceReference, String)
 }
 
 extension SwapService {
-    /// For how long the answer to an abort waits for the outcome to be stored.
+    /// Maximum time an abort waits for the outcome to be stored before it is answered.
     private static let abortStoringLimit = Duration.seconds(2)
 
-    /// `get_swap`
+    /// `get_swap`: the task's current state.
+    ///
+    /// - Throws: ``SwapFailure`` of kind `invalidInput` for an unknown task; ``JournalError`` if the journal cannot be read.
     package func status(_ selector: SwapSelector) async throws -> SwapStatus { status(of: try await find(selector)) }
 
     /// `list_swaps`, newest first.
+    ///
+    /// - Throws: ``JournalError`` if the journal cannot be read.
     package func list(_ query: SwapQuery) async throws(JournalError) -> [SwapStatus] {
         try await environment.journal.records(query).map(status(of:))
     }
 
-    /// `abort_swap`: ends what has not pivoted.
+    /// `abort_swap`: ends a task that has not pivoted.
+    ///
+    /// - Throws: ``SwapFailure`` of kind `invalidInput` if the task is unknown, over or past its pivot; ``JournalError``.
     package func abort(_ selector: SwapSelector) async throws -> SwapStatus {
         let record = try await find(selector)
         guard !record.isOver, let entry = active.withLock({ $0[record.id] }) else {
-            throw SwapFailure.invalidInput("task \(record.id) has ended already: it is \(record.phase.publicState)")
+            throw SwapFailure.invalidInput("task \(record.id) has already ended: it is \(record.phase.publicState)")
         }
         guard entry.control.requestAbort() else {
             let phase = entry.control.phase
-            let why = phase == .rollingBack ? "it is being rolled back already" : "it has reached its pivot and cannot be aborted"
+            let why =
+                phase == .rollingBack
+                ? "it is already being rolled back" : "it has reached its pivot and can no longer be aborted"
             throw SwapFailure.invalidInput("task \(record.id) is \(phase.publicState): \(why)")
         }
         guard let ticket = entry.ticket, instanceQueue.withdraw(ticket) else { return try await status(.task(record.id)) }
         if let resumption = entry.resumption {
-            // Before a restart it had begun something, which is undone now: its turn may come in hours.
+            // Undo what it began before a restart now: its turn may be hours away.
             instanceQueue.runAside { [self] in await perform(record.id, entry.control, resumption) }
         } else {
-            _ = entry.control.note("its abort is being stored")
+            _ = entry.control.note("storing its abort")
             guard await concludeAborted(record) else {
                 throw SwapFailure.rebaseFailed(
-                    "task \(record.id) is not carried out any more, but that cannot be stored now: a restart before it can would carry it out; "
-                        + "abort it again then", .ioError)
+                    "task \(record.id) is cancelled, but this cannot be stored now: a restart before it can be stored would carry out the task; "
+                        + "in that case, abort it again", .ioError)
             }
         }
         return try await status(.task(record.id))
     }
 
-    /// A disk that is full must not keep the answer to the abort: the outcome is stored when it can be.
+    /// Stores the outcome when the journal can; a full disk must not delay the reply to the abort.
     ///
     /// - Returns: whether it was stored at once.
     private func concludeAborted(_ record: SwapRecord) async -> Bool {
@@ -65,11 +73,13 @@ extension SwapService {
         }
     }
 
-    /// `set_bandwidth`, MiB/s, 0 is unlimited.
+    /// `set_bandwidth`: limits a task's copy, in MiB/s; 0 is unlimited.
+    ///
+    /// - Throws: ``SwapFailure`` of kind `invalidInput` if the task is unknown or over; ``JournalError``.
     package func setBandwidth(_ selector: SwapSelector, mibS: Int64) async throws -> SwapStatus {
         let record = try await find(selector)
         guard !record.isOver, let entry = active.withLock({ $0[record.id] }) else {
-            throw SwapFailure.invalidInput("task \(record.id) has ended already: it is \(record.phase.publicState)")
+            throw SwapFailure.invalidInput("task \(record.id) has already ended: it is \(record.phase.publicState)")
         }
         entry.control.requestBandwidth(mibS)
         return status(of: record)

@@ -1,14 +1,16 @@
 import Synchronization
 
 extension SwapService {
-    /// So many outcomes that were owed before a restart are delivered at once.
+    /// Maximum number of outcomes owed from before a restart that are delivered at once.
     private static let deliveriesAtOnce = 256
 
-    /// Takes up what the journal holds unfinished: places in the queues and new volumes are theirs from now on. To be called before
-    /// consuming begins; the hypervisor is not asked. Each task is read, and looked at, when its turn comes.
+    /// Takes over the journal's unfinished tasks, restoring their queue places and reservations. Call before consuming starts.
+    ///
+    /// Does not ask the hypervisor: each task is read and checked when its turn comes.
     ///
     /// - Parameter onTask: called for each task before it goes on.
-    /// - Returns: how many tasks were taken up.
+    /// - Returns: the number of tasks taken over.
+    /// - Throws: ``JournalError`` if the journal cannot be read.
     @discardableResult
     package func recover(onTask: (UnfinishedTask) -> Void = { _ in }) async throws(JournalError) -> Int {
         let unfinished = try await environment.journal.unfinished()
@@ -27,13 +29,13 @@ extension SwapService {
             }
         }
         handOut(owed)
-        // Newest first; the oldest may be forgotten.
+        // The query returns the newest first; the oldest may be forgotten.
         let failed = try await environment.journal.records(SwapQuery(states: ["failed", "aborted"], limit: StrayGuests.limit))
         for record in failed.reversed() { noteStray(record) }
         return unfinished.count
     }
 
-    /// A guest that may be on the new volume unknown to libvirt keeps others from it.
+    /// Keeps other swaps off a volume on which a guest may run without libvirt's knowledge.
     func noteStray(_ record: SwapRecord) {
         environment.strays.note(record, mountPointBase: environment.settings.volumes.mountPointBase)
     }
@@ -70,7 +72,7 @@ extension SwapService {
         }
         let ticket = instanceQueue.reserve(key)
         guard case .failure(let failure)? = record.outcome else { return enqueue(record, ticket, entry) }
-        // Told before its roll-back was over.
+        // Answered before its roll-back was over.
         active.withLock { active in
             active[record.id] = Entry(
                 control: SwapControl(phase: record.phase), ticket: ticket, record: record, early: .given(failure))
@@ -79,7 +81,7 @@ extension SwapService {
         enqueue(record, ticket, entry)
     }
 
-    /// What was told to have failed is rolled back, whatever phase could be stored.
+    /// A task that was answered as failed is rolled back, whatever phase could be stored.
     private static func resumption(_ record: SwapRecord, _ plan: SwapPlan) -> SwapEntry {
         guard case .failure(let told)? = record.outcome else { return .resume(record.phase, plan) }
         var plan = plan
@@ -87,7 +89,7 @@ extension SwapService {
         return .resume(.rollingBack, plan)
     }
 
-    /// Restores what swaps left behind of which no journal knows. To be called once the hypervisor can be reached.
+    /// Restores domains left undefined by swaps that are not in the journal. Call once the hypervisor can be reached.
     package func restoreOrphans() async {
         await OrphanKeeper(environment: environment, instanceQueue: instanceQueue).run { [self] id in
             active.withLock { $0[id] != nil }

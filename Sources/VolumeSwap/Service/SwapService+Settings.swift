@@ -1,5 +1,5 @@
 extension SwapService {
-    /// Takes other settings; a swap under way goes by them from its next step on.
+    /// Applies new settings; a running swap uses them from its next step on.
     package func change(_ settings: SwapSettings) {
         environment.change(settings)
         instanceQueue.setLimit(settings.maxConcurrentSwaps)

@@ -3,17 +3,17 @@ import JSON
 import Logging
 import Synchronization
 
-/// Takes swaps in, runs them one at a time for each instance, keeps the journal, hands outcomes out.
+/// Accepts swaps, runs them one at a time per instance, journals them and delivers their outcomes.
 package final class SwapService: Sendable {
-    /// Publishes an outcome's reply. True when it was confirmed or given up, false when it is still owed.
+    /// Publishes an outcome's reply. Returns true once it is confirmed or given up, false if it is still owed.
     package typealias Delivery = @Sendable (SwapRecord, ReplyTo, SwapOutcome) async -> Bool
 
-    /// How the answer stands that is told before the task is over.
+    /// The state of a reply that is sent before the task is over.
     enum EarlyAnswer {
         case none
-        /// On its way.
+        /// Being delivered.
         case given(SwapFailure)
-        /// Delivered, or given up.
+        /// Delivered or given up.
         case settled(SwapFailure)
 
         var failure: SwapFailure? {
@@ -24,31 +24,32 @@ package final class SwapService: Sendable {
         }
     }
 
+    /// An unfinished task in memory.
     struct Entry {
         var control: SwapControl
-        /// nil when nothing is left to do but to tell the outcome.
+        /// nil if only the outcome remains to be delivered.
         var ticket: InstanceQueue.Ticket?
-        /// nil when the queue is so long that the record is read again when its turn comes.
+        /// nil if the queue is so long that the record is read again when its turn comes.
         var record: SwapRecord?
-        /// Who gets heartbeats until the task is read.
+        /// The caller that gets heartbeats until the record is read.
         var caller: ReplyTo?
-        /// True from when the reply is sent: who asks again may have it already, and is answered once more.
+        /// Set when the reply is sent. A caller that asks again from then on may have missed it, and gets it again.
         var isHandedOut = false
         var early = EarlyAnswer.none
-        /// Where a task goes on that was under way before a restart: it may have begun something.
+        /// Where a task from before a restart resumes; it may have begun something.
         var resumption: SwapEntry?
-        /// True when nothing is left to be done but to deliver the early answer.
+        /// Set when only the early reply remains to be delivered.
         var isConcluded = false
-        /// Who has asked for the same task since.
+        /// Callers that have asked for the same task since.
         private(set) var askers: [Asker] = []
 
         struct Asker: Hashable {
             let replyTo: ReplyTo
-            /// After the reply was sent, which it may have missed.
+            /// Asked after the reply was sent, and may have missed it.
             let isLate: Bool
         }
 
-        /// - Returns: true when the caller is another than the first one.
+        /// - Returns: true if this is not the first caller.
         mutating func note(_ replyTo: ReplyTo?) -> Bool {
             guard let replyTo else { return false }
             let asker = Asker(replyTo: replyTo, isLate: isHandedOut)
@@ -57,28 +58,32 @@ package final class SwapService: Sendable {
         }
     }
 
-    /// So many callers who ask again while the outcome is told are remembered, to be answered too.
+    /// Maximum number of repeated callers remembered while an outcome is being delivered.
     static let askersInMemory = 1024
-    /// So many queued records are held in memory; the others wait in the journal alone.
+    /// Maximum number of queued records in memory; the rest wait in the journal alone.
     private static let recordsInMemory = 500
 
+    /// What every swap works with: hypervisor, journal, settings.
     package let environment: SwapEnvironment
     let instanceQueue: InstanceQueue
     private let deliver: Delivery
     let active = Mutex<[TaskID: Entry]>([:])
 
+    /// - Parameter deliver: publishes each outcome.
     package init(environment: SwapEnvironment, deliver: @escaping Delivery) {
         self.environment = environment
         self.deliver = deliver
         instanceQueue = InstanceQueue(limit: environment.settings.maxConcurrentSwaps)
     }
 
-    /// Runs accepted swaps until the task is cancelled. Running copies are then left to the hypervisor; what has reached its pivot is finished.
+    /// Runs accepted swaps until cancelled. Then copies are left to the hypervisor, and pivots under way are finished.
     package func run() async { await instanceQueue.run() }
 
+    /// Number of instances with a running swap.
     package var running: Int { instanceQueue.running }
+    /// Number of tasks waiting for their turn.
     package var queued: Int { instanceQueue.depth - instanceQueue.running }
-    /// Swaps that were answered before they were rolled back.
+    /// Number of swaps answered before their roll-back was over.
     package var pendingRollBacks: Int {
         active.withLock { active in active.values.count { $0.early.failure != nil && !$0.isConcluded } }
     }
@@ -90,12 +95,12 @@ package final class SwapService: Sendable {
 
     func enqueue(_ record: SwapRecord, _ ticket: InstanceQueue.Ticket, _ entry: SwapEntry) {
         let control = SwapControl(phase: record.phase)
-        // Told to have failed before there was a plan, it only lets go of what it may have attached.
+        // A task answered as failed before it had a plan only releases what it may have attached.
         if record.outcome != nil, record.plan == nil { control.refuse() }
         enqueue(record.id, control, record, ticket, entry)
     }
 
-    /// - Parameter record: nil when it is to be read when its turn comes.
+    /// - Parameter record: nil to read it when its turn comes.
     func enqueue(
         _ id: TaskID, _ control: SwapControl, _ record: SwapRecord?, _ ticket: InstanceQueue.Ticket, _ entry: SwapEntry
     ) {
@@ -109,11 +114,11 @@ package final class SwapService: Sendable {
         instanceQueue.fill(ticket) { [self] in await perform(id, control, entry) }
     }
 
-    /// A task that cannot be read any more: whoever is kept waiting for it hears that.
+    /// Drops a task that can no longer be read, and reports that to a waiting caller.
     func forget(_ id: TaskID) {
         guard !Task.isCancelled, let caller = active.withLock({ $0.removeValue(forKey: id) })?.caller else { return }
         var failure = SwapFailure.rebaseFailed(
-            "task \(id) cannot be read from the journal: see what its domain runs on", .internal)
+            "task \(id) cannot be read from the journal: check which volume its domain runs on", .internal)
         failure.inUse = .unknown
         let record = SwapRecord(id: id, instanceKey: "", disk: "", args: [:], replyTo: caller, acceptedAt: environment.clock.date)
         repeatReply(record, .failure(failure))
@@ -121,7 +126,7 @@ package final class SwapService: Sendable {
 
     func perform(_ id: TaskID, _ control: SwapControl, _ entry: SwapEntry) async {
         guard var record = await record(id) else { return forget(id) }
-        // Until the outcome is stored: what it says of the disk must still be true then.
+        // Held until the outcome is stored, so that what it states about the disk is still true then.
         defer { environment.domainLocks.release(id) }
         if record.startedAt == nil { record.startedAt = environment.clock.date }
         let started = record
@@ -143,7 +148,7 @@ package final class SwapService: Sendable {
         if let ticket = active.withLock({ $0[id]?.ticket }) { instanceQueue.giveUpSlot(ticket) }
     }
 
-    /// Tells the caller a failure whose roll-back goes on. The task keeps its place; its outcome will be this one.
+    /// Answers the caller with a failure while the roll-back goes on. The task keeps its place; this will be its outcome.
     private func answerEarly(_ record: SwapRecord, _ failure: SwapFailure) async {
         let isFirst = active.withLock { active in
             guard case .none? = active[record.id]?.early else { return false }
@@ -156,7 +161,7 @@ package final class SwapService: Sendable {
             try await environment.journal.answer(record.id, .failure(failure))
         }
         guard stored != nil else {
-            // The roll-back has ended meanwhile: its outcome is told instead.
+            // The roll-back has ended meanwhile, and its outcome is delivered instead.
             return active.withLock { $0[record.id]?.early = .none }
         }
         var answered = record
@@ -179,7 +184,7 @@ package final class SwapService: Sendable {
         if isConcluded { await settle(record, .failure(failure)) }
     }
 
-    /// Stores the outcome, then has it delivered outside the instance's queue.
+    /// Stores the outcome, then delivers it outside the instance's queue.
     func conclude(_ record: SwapRecord, _ outcome: SwapOutcome) async {
         let early = active.withLock { $0[record.id]?.early ?? .none }
         var record = record
@@ -190,7 +195,7 @@ package final class SwapService: Sendable {
         let told = record.outcome ?? outcome
         if case .failure(let failure) = told, case .success = outcome {
             environment.logger.error(
-                "the caller was told that the swap failed, and the guest is on the new volume after all: somebody else has pivoted the copy",
+                "the swap was reported as failed, but the guest is on the new volume after all: someone else pivoted the copy",
                 metadata: ["task_id": "\(record.id)", "told": "\(failure.reason)"])
         }
         await persist("outcome") { [self] () async throws(JournalError) in
@@ -229,7 +234,7 @@ package final class SwapService: Sendable {
         }
     }
 
-    /// An outcome must be stored before it is told: a full disk is waited out.
+    /// Retries until the journal has stored something, which must happen before it is reported. Survives a full disk.
     @discardableResult
     private func persist<Value>(_ what: String, _ work: @Sendable () async throws(JournalError) -> Value) async -> Value? {
         var pause = Duration.milliseconds(200)
@@ -237,8 +242,8 @@ package final class SwapService: Sendable {
             do {
                 return try await work()
             } catch {
-                environment.logger.error("journal: \(what) failed, trying again: \(error)")
-                // A bounded back-off: space may come back.
+                environment.logger.error("journal: \(what) failed, retrying: \(error)")
+                // Bounded back-off: disk space may come back.
                 guard (try? await environment.clock.sleep(for: pause)) != nil else { return nil }
                 pause = min(pause * 2, .seconds(10))
             }
@@ -251,7 +256,7 @@ package final class SwapService: Sendable {
             do throws(JournalError) {
                 return try await environment.journal.record(id)
             } catch  where error.code == .unusable {
-                return nil  // no later try would read it
+                return nil  // a retry would not read it either
             }
         }
         return found ?? nil

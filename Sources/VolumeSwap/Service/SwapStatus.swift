@@ -1,14 +1,15 @@
-/// A task as it stands.
+/// The current state of a task, for `get_swap` and `list_swaps`.
 package struct SwapStatus: Sendable {
+    /// The task as journaled.
     package let record: SwapRecord
-    /// How far it has come; the journal may be a step behind.
+    /// The live phase; the journal may lag one step behind.
     package let phase: SwapPhase
-    /// The instance's UUID; its name as long as nobody has looked.
+    /// The instance's UUID, or its name until it has been looked up.
     package let instance: String
-    /// Nil until it is chosen.
+    /// nil until it is chosen.
     package let strategy: SwapStrategy?
     package let progress: SwapProgress
-    /// What it waits for that it should not have to wait for.
+    /// What delays it, for an operator; nil if nothing does.
     package let detail: String?
     /// ``Hypervisor/kind``
     package let hypervisor: String
@@ -16,7 +17,7 @@ package struct SwapStatus: Sendable {
     init(_ record: SwapRecord, control: SwapControl?, hypervisor: String) {
         self.record = record
         self.hypervisor = hypervisor
-        // An outcome may have been told before the roll-back is over.
+        // The outcome may have been reported before the roll-back is over.
         phase = record.isOver ? record.phase : control?.phase ?? record.phase
         detail = control?.detail
         let plan = control?.plan ?? record.plan
@@ -39,12 +40,12 @@ package struct SwapStatus: Sendable {
         self.progress = progress
     }
 
-    /// Why it failed, if it did.
+    /// The failure, if it failed.
     package var failure: SwapFailure? {
         if case .failure(let failure)? = record.outcome { failure } else { nil }
     }
 
-    /// The volume that the guest runs on, once the outcome says so.
+    /// The volume that the guest runs on; nil while there is no outcome.
     package var inUse: VolumeInUse? {
         switch record.outcome {
         case .success: .new

@@ -1,7 +1,7 @@
 import Basics
 import Synchronization
 
-/// The request to abort a swap: made at most once, seen by whoever waits for it, then and later.
+/// A request to abort a swap: made at most once, and seen by everyone who waits for it, then or later.
 final class AbortRequest: Sendable {
     private struct State {
         var isMade = false
@@ -19,7 +19,7 @@ final class AbortRequest: Sendable {
         }
     }
 
-    /// Returns when the request is made, or the waiting task is cancelled.
+    /// Returns when the request is made or the waiting task is cancelled.
     func wait() async {
         let waiter = state.withLock { state in state.isMade ? Waiter(()) : state.waiters.add() }
         await waiter.value(ifCancelled: ())

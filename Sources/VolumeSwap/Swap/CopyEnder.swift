@@ -1,22 +1,22 @@
 import Logging
 
-/// Ends the copy on a disk, look by look: asks for the cancel, waits for its end, and gets QEMU to drop one that hangs.
+/// Ends the copy on a disk step by step: requests the cancel, waits for the end, and makes QEMU drop a copy that hangs.
 struct CopyEnder {
-    /// How long a cancel may take before QEMU is told to drop what is under way: libvirt's cancel of a copy that is in step first gets it
-    /// in step again, which a busy guest and slow storage put off for ever.
+    /// How long a cancel may take before QEMU is told to drop the copy. libvirt's cancel of a synced copy first waits for it to
+    /// be in sync again, which a busy guest on slow storage can delay forever.
     private static let patience = Duration.seconds(2)
 
     let steps: SwapSteps
     let plan: SwapPlan
-    /// Whether a copy onto another volume is to be ended too.
+    /// Whether to end a copy onto a different volume too.
     let endsForeign: Bool
     private var askedAt: ContinuousClock.Instant?
     private var forcedAt: ContinuousClock.Instant?
-    /// How far the copy was at the last look.
+    /// The copy's progress at the last inspection.
     private var cursor: Int64?
     /// Why the last cancel was refused.
     private var failure: String?
-    /// Whether libvirt has said that the cancel is under way.
+    /// Whether libvirt has reported that the cancel is under way.
     private var isEnding = false
 
     init(steps: SwapSteps, plan: SwapPlan, endsForeign: Bool) {
@@ -25,9 +25,9 @@ struct CopyEnder {
         self.endsForeign = endsForeign
     }
 
-    /// One look, and what it calls for.
+    /// Inspects the disk once and acts on the result.
     ///
-    /// - Returns: what the disk shows once no copy that is to be ended is left; nil as long as one is, or nothing is known.
+    /// - Returns: the disk's state once no copy that should end is left; nil while one is, or while nothing is known.
     mutating func step() async -> DiskSight? {
         let sight = await steps.look(plan)
         switch sight {
@@ -35,10 +35,10 @@ struct CopyEnder {
             if let failure { steps.note("the copy could not be cancelled: \(failure)") }
             await cancel(sight)
         case .foreignJob(isCopy: true) where endsForeign:
-            // Of somebody else's copy a look does not tell whether it is being ended.
+            // The state of a foreign copy does not show whether it is being ended.
             if isEnding { await force() } else { await cancel(sight) }
         case .ending(pivot: false): await force()
-        case .ending(pivot: true): steps.note("a pivot is under way, and what comes of it is not known yet")
+        case .ending(pivot: true): steps.note("a pivot is under way; its result is not known yet")
         case .unknown(let why): steps.note(why)
         case .onNew, .onOld, .onOldUnverified, .forgottenMirror, .foreignJob, .pivotedUnnoticed, .elsewhere, .stopped, .missing:
             steps.note(nil)
@@ -47,20 +47,21 @@ struct CopyEnder {
         return nil
     }
 
-    /// A cancel of a copy whose destination hangs can stop QEMU's main loop, and the guest with it, for as long as it hangs. So QEMU drops
-    /// such a copy where it can (its own, over a socket that it can break); else the cancel waits until the new volume takes something.
+    /// Requests the cancel, unless the destination hangs: then a cancel can block QEMU's main loop, and so the guest, for as
+    /// long. QEMU drops such a copy where it can (over a socket that it can break); else the cancel waits.
     private mutating func cancel(_ sight: DiskSight) async {
         if askedAt == nil { askedAt = steps.clock.now }
         if !endsForeign, forcedAt == nil, plan.destination.location.canBeYanked { await drop() }
         guard await canBeCancelled(sight) else {
             return steps.note(
-                "the new volume takes nothing: the copy is cancelled once it does, for now that would stop the guest")
+                "the new volume takes no writes: cancelling the copy now would stop the guest, so it is cancelled once writes go on"
+            )
         }
         do {
             try await steps.hypervisor.blockJobAbort(plan.domain, disk: plan.disk, pivot: false)
             failure = nil
         } catch {
-            // It may be gone already; the next look shows whether it is.
+            // It may already be gone; the next inspection shows it.
             steps.logger.debug("cancel of the copy: \(error)")
             failure = error.description
             isEnding = error.code == .stillEnding
@@ -72,7 +73,7 @@ struct CopyEnder {
         let job = try? await steps.hypervisor.blockJobInfo(plan.domain, disk: plan.disk)
         guard let job = job ?? nil else { return false }
         defer { cursor = job.cursor }
-        // A limited copy pauses for seconds between two bufferfuls; without its limit it shows at once whether anything is taken.
+        // A rate-limited copy pauses for seconds between bufferfuls; without the limit it soon shows whether writes go on.
         if cursor == nil, job.remaining > 0, job.bandwidth > 0 {
             try? await steps.hypervisor.blockJobSetSpeed(plan.domain, disk: plan.disk, bytesPerSecond: 0)
         }

@@ -1,8 +1,8 @@
-/// Judges the samples of a running copy: progress, rate, stall. Pure; time is given to it.
+/// Evaluates samples of a running copy: progress, rate, stalls. Pure; the caller supplies the time.
 struct CopyWatch {
     private(set) var progress = SwapProgress()
     private let stallTimeout: Duration?
-    /// The fewest bytes that were ever left; nil as long as none were told.
+    /// The fewest bytes ever left; nil until QEMU has reported any.
     private(set) var leastRemaining: Int64?
     private var lastShrink: ContinuousClock.Instant
     private var lastSample: (at: ContinuousClock.Instant, cursor: Int64)?
@@ -12,19 +12,19 @@ struct CopyWatch {
         lastShrink = now
     }
 
-    /// The mirror is in step: all that was to be copied has been.
+    /// The mirror is in sync: everything has been copied.
     mutating func finish(atLeast bytes: Int64) {
         progress.totalBytes = max(progress.totalBytes, bytes)
         progress.copiedBytes = progress.totalBytes
     }
 
-    /// True when the remaining bytes have not shrunk for the stall time-out, or nobody could tell them for so long.
+    /// Whether the remaining bytes have not shrunk, or not been known, for the stall time-out.
     func isStalled(now: ContinuousClock.Instant) -> Bool {
         guard let stallTimeout else { return false }
         return now - lastShrink >= stallTimeout
     }
 
-    /// Takes a sample in. `cursor` moving is no progress when the guest writes as fast as the copy copies: only the remaining bytes count.
+    /// Adds a sample. A moving `cursor` is not progress if the guest writes as fast: only the remaining bytes count.
     mutating func sample(_ job: BlockJobInfo, now: ContinuousClock.Instant) {
         progress.copiedBytes = job.cursor
         progress.totalBytes = job.end
@@ -38,7 +38,7 @@ struct CopyWatch {
         } else {
             lastSample = (now, job.cursor)
         }
-        // A job that has not measured its work yet says 0 of 0.
+        // A job that has not measured its work yet reports 0 of 0.
         if job.end > 0, leastRemaining.map({ job.remaining < $0 }) ?? true {
             leastRemaining = job.remaining
             lastShrink = now

@@ -1,15 +1,15 @@
 import Basics
 
-/// Looks at the disk of a swap: which volume it is on, and what is going on with it.
+/// Determines which volume a swap's disk is on, and what is happening to it.
 struct DiskInspector {
-    /// For how long a `<mirror>` without a job is looked at again. libvirt takes the job's end, the stored configuration and the live one
-    /// up one after the other, within milliseconds; only what stays is forgotten.
+    /// How long to keep rechecking a `<mirror>` without a job. libvirt updates the job, the stored configuration and the live
+    /// one in turn, within milliseconds; only a `<mirror>` that stays is a forgotten one.
     private static let mirrorPatience = Duration.seconds(5)
 
     let hypervisor: any Hypervisor
     let clock: any SwapClock
 
-    /// Never fails: what cannot be seen is ``DiskSight/unknown(_:)``.
+    /// The disk's state; ``DiskSight/unknown(_:)`` if it cannot be determined.
     func look(_ plan: SwapPlan) async -> DiskSight {
         do {
             return try await see(plan)
@@ -21,11 +21,10 @@ struct DiskInspector {
     private func see(_ plan: SwapPlan) async throws(HypervisorError) -> DiskSight {
         guard let status = try await hypervisor.statusIfKnown(plan.domain) else { return .missing }
         guard status.isActive else {
-            // libvirt changes the stored configuration together with the live one at the pivot.
+            // At the pivot libvirt changes the stored configuration together with the live one.
             return .stopped(stored: status.isPersistent ? try await storedPlace(plan) : nil)
         }
-        // Asked before the configuration is read: a libvirtd that has just come back answers this only when it has read the end of the
-        // job in QEMU.
+        // Ask for the job before reading the configuration: a restarted libvirtd answers only once it knows of the job's end.
         let job = try await hypervisor.blockJobInfo(plan.domain, disk: plan.disk)
         guard let disk = try await hypervisor.description(plan.domain, .live).disk(plan.disk), let location = disk.location else {
             return .elsewhere
@@ -67,7 +66,7 @@ struct DiskInspector {
                 isVerified = hasPivotedUnnoticed != nil
             }
             let wasFree = !hasMirror
-            // While QEMU was asked, libvirt may have noted a pivot.
+            // libvirt may have recorded a pivot while QEMU was asked.
             guard let disk = try await hypervisor.description(plan.domain, .live).disk(plan.disk), let location = disk.location
             else { return .elsewhere }
             switch try await self.place(of: location, plan) {
@@ -76,7 +75,7 @@ struct DiskInspector {
             case .old: hasMirror = disk.mirror != nil
             }
             if try await hypervisor.blockJobInfo(plan.domain, disk: plan.disk) != nil {
-                return .unknown("a job has begun between two looks")
+                return .unknown("a job began between two checks")
             }
             if wasFree, !hasMirror { return isVerified ? .onOld : .onOldUnverified }
             if isLate { return .forgottenMirror }
@@ -87,7 +86,7 @@ struct DiskInspector {
     private func withoutMirror(_ plan: SwapPlan, _ job: BlockJobInfo) async throws(HypervisorError) -> DiskSight {
         guard job.isCopy else { return .foreignJob(isCopy: false) }
         guard try await hypervisor.blockJobInfo(plan.domain, disk: plan.disk) != nil else {
-            return .unknown("the copy ended between two looks")
+            return .unknown("the copy ended between two checks")
         }
         return .unnamedCopy
     }
@@ -99,7 +98,8 @@ struct DiskInspector {
         return try await place(of: location, plan)
     }
 
-    /// The names are compared first: the host is asked only about a name that is neither, so that a dead path stops no look.
+    /// Which of the swap's volumes a location is. Compares names first, and asks the host only about a name that matches
+    /// neither, so that a dead path does not block the check.
     func place(of location: VolumeLocation, _ plan: SwapPlan) async throws(HypervisorError) -> DiskSight.Place {
         if location == plan.destination.location { return .new }
         if location == plan.oldLocation { return .old }
@@ -108,13 +108,13 @@ struct DiskInspector {
         return try await comparison.isSame(location, plan.oldLocation) ? .old : .other
     }
 
-    /// Why a disk is not touched of which libvirt lost track before the swap.
+    /// Advice for a disk whose pivot libvirt lost track of before the swap.
     static let adviceOnUnnoticedPivot = """
-        QEMU runs the disk on another volume than libvirt names, since libvirt has lost track of an earlier pivot: stop the guest, correct \
-        its configuration and start it again
+        QEMU runs the disk on a different volume from the one that libvirt names, because libvirt has lost track of an earlier pivot: stop \
+        the guest, correct its configuration and start it again
         """
 
-    /// What to do about a ``DiskSight/forgottenMirror``.
+    /// Advice for a ``DiskSight/forgottenMirror``.
     static func adviceOnForgottenMirror(_ plan: SwapPlan) -> String {
         """
         libvirt still shows a <mirror> on disk \(plan.disk) of \(plan.domain.name) that no job belongs to, and refuses further \

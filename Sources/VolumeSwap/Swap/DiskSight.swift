@@ -1,39 +1,41 @@
-/// What a look at a disk shows. There are three answers as to its volume, not two: the new one, the old one with no job of ours on it,
-/// and not known; whoever gets the last one looks again.
+/// The observed state of a swap's disk.
+///
+/// The volume is one of three: the new one, the old one without a job of ours, or unknown. On unknown, look again.
 package enum DiskSight: Sendable, Hashable {
+    /// One of the swap's two volumes, or a different one.
     package enum Place: Sendable, Hashable, CaseIterable { case old, new, other }
 
-    /// The guest runs on the new volume, whatever job is on the disk now.
+    /// The guest runs on the new volume, whatever job is on the disk.
     case onNew
-    /// On the old volume, and no job is on it.
+    /// On the old volume, without a job.
     case onOld
-    /// As ``onOld``, by libvirt's configuration alone: whether QEMU agrees cannot be told here.
+    /// Like ``onOld``, but only according to libvirt: pivotd cannot ask QEMU to confirm it.
     case onOldUnverified
-    /// On the old volume, no job, but libvirt goes on showing a `<mirror>`: it dropped a job that QEMU ended while libvirtd was dead, and
-    /// refuses every further job on the disk (error 83) until the guest starts anew.
+    /// On the old volume without a job, but libvirt still shows a `<mirror>`: it dropped a job that QEMU ended while libvirtd
+    /// was down, and refuses every further job on the disk (error 83) until the guest is restarted.
     case forgottenMirror
-    /// On the old volume, a copy onto the new one runs.
+    /// On the old volume, with a running copy onto the new one.
     case copying(isReady: Bool)
-    /// A copy onto the new volume is being pivoted or cancelled (`<mirror ready='pivot'>`, `'abort'`): what comes of it is not known.
+    /// A copy onto the new volume is being pivoted or cancelled (`<mirror ready='pivot'>`, `'abort'`); the result is open.
     case ending(pivot: Bool)
-    /// On the old volume, a copy runs whose destination libvirt does not know: it died while it started the copy.
+    /// On the old volume, with a running copy whose destination libvirt does not know, because libvirtd died while starting it.
     case unnamedCopy
-    /// On the old volume, with a job that is not ours: a copy onto something else, or no copy at all.
+    /// On the old volume, with a job that is not ours: a copy onto another volume, or a different kind of job.
     case foreignJob(isCopy: Bool)
-    /// On neither volume, and a copy onto the new one runs: somebody moved the disk at the moment at which the copy began.
+    /// On neither volume, with a running copy onto the new one: someone moved the disk just as the copy began.
     case strayCopy
-    /// QEMU runs another volume than libvirt's live configuration names: libvirt has lost track of a pivot.
+    /// QEMU runs a different volume from the one in libvirt's live configuration: libvirt has lost track of a pivot.
     case pivotedUnnoticed
-    /// On neither volume, or the disk is gone.
+    /// On neither volume, or the domain no longer has the disk.
     case elsewhere
-    /// The domain does not run; where its stored configuration says the disk is.
+    /// The domain is not active; `stored` is the disk's place in the stored configuration.
     case stopped(stored: Place?)
     /// libvirt does not know the domain.
     case missing
-    /// The look failed, or was passed by what happened meanwhile: it says nothing.
+    /// The inspection failed, or was overtaken by events: the reason.
     case unknown(String)
 
-    /// The guest is not there, and nothing stored tells where it went.
+    /// Whether the guest is gone and nothing stored shows that it moved.
     var isGone: Bool {
         switch self {
         case .stopped(let stored): stored != .new

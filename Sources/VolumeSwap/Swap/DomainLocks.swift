@@ -1,31 +1,31 @@
 import Basics
 import Synchronization
 
-/// One task at a time for each domain, whatever its requests call it. Places are handed on in the order in which they were asked for.
+/// Locks that admit one task at a time per domain, whatever names their requests use. Waiters are served in order.
 package final class DomainLocks: Sendable {
     private struct State {
-        /// The task that has a domain, and those that wait for it.
+        /// The task that holds each domain, and the tasks waiting for it.
         var holders: [String: TaskID] = [:]
         var waiters: [String: [(task: TaskID, waiter: Waiter<Bool>)]] = [:]
-        /// The UUIDs of domains that were asked for by name.
+        /// UUIDs of domains that were requested by name.
         var names: [String: String] = [:]
     }
 
-    /// Names remembered; beyond that they are learned anew.
+    /// Maximum number of remembered names; beyond it all are forgotten and learned anew.
     private static let namesInMemory = 10_000
 
     private let state = Mutex(State())
 
     package init() {}
 
-    /// Gives a domain to a task that has begun something on it before a restart.
+    /// Gives a domain to a task that began work on it before a restart.
     func take(_ uuid: String, for task: TaskID) { state.withLock { $0.holders[uuid] = $0.holders[uuid] ?? task } }
 
     func isHeld(_ uuid: String, byOtherThan task: TaskID) -> Bool { state.withLock { ($0.holders[uuid] ?? task) != task } }
 
-    /// Returns when the domain is the task's. Asking again for what it has returns at once.
+    /// Waits until the task holds the domain; returns at once if it already does.
     ///
-    /// - Throws: `CancellationError` when the waiting task is cancelled.
+    /// - Throws: `CancellationError` if the waiting task is cancelled.
     func acquire(_ uuid: String, for task: TaskID) async throws {
         let waiter = state.withLock { state -> Waiter<Bool> in
             if state.holders[uuid] == nil || state.holders[uuid] == task {
@@ -39,7 +39,7 @@ package final class DomainLocks: Sendable {
         guard await waiter.value(ifCancelled: false) else { throw CancellationError() }
     }
 
-    /// Hands a task's domain on to whoever asked for it next.
+    /// Releases the task's domain to the next waiter.
     func release(_ task: TaskID) {
         state.withLock { state in
             for uuid in state.holders.filter({ $0.value == task }).map(\.key).sorted() {
@@ -55,9 +55,10 @@ package final class DomainLocks: Sendable {
         }
     }
 
-    /// How many tasks wait for a domain.
+    /// Number of tasks waiting for a domain.
     func waiting(_ uuid: String) -> Int { state.withLock { $0.waiters[uuid]?.count { !$0.waiter.isResumed } ?? 0 } }
 
+    /// Remembers the UUID of a domain's name.
     func learn(_ name: String, _ uuid: String) {
         state.withLock { state in
             if state.names.count >= Self.namesInMemory { state.names.removeAll() }
@@ -65,7 +66,7 @@ package final class DomainLocks: Sendable {
         }
     }
 
-    /// The queue of a task: its domain's UUID where that is known, else what the request says.
+    /// The queue key of a request: the domain's UUID if its name is known, else the request's own key.
     func queue(for key: String) -> String {
         guard key.hasPrefix("name:") else { return key }
         return state.withLock { $0.names[String(key.dropFirst(5))] } ?? key

@@ -1,15 +1,15 @@
-/// Whether a swap's new volume is used by somebody, a domain or the host itself: two writers on one volume end in corruption.
+/// Checks whether a domain or the host itself uses a swap's new volume: two writers corrupt it.
 ///
-/// It is asked in the preflight, and again directly before the copy starts: connecting a volume takes time, and others do not wait.
+/// Runs in the preflight and again right before the copy starts, since connecting a volume takes time.
 struct InUseCheck: Sendable {
     let hypervisor: any Hypervisor
     let request: SwapRequest
     let strays: StrayGuests
 
-    /// - Parameter domains: every domain of the host where that is known already, else they are asked for.
-    /// - Returns: warnings: which places could not be asked.
-    /// - Throws: ``SwapFailure`` of kind `invalidVolume` that names who uses the volume; also when a domain cannot be read, since what
-    ///   it uses is not known then.
+    /// - Parameter domains: every domain of the host, if already known.
+    /// - Returns: warnings about places that could not be checked.
+    /// - Throws: ``SwapFailure`` of kind `invalidVolume` naming the user of the volume, or if a domain cannot be read and its
+    ///   volumes are thus unknown; ``HypervisorError`` for transient trouble.
     @discardableResult
     func check(_ plan: SwapPlan, domains: [DomainDescription]? = nil) async throws -> [String] {
         let uses = VolumeUses(hypervisor: hypervisor, domains: try await all(domains))
@@ -17,7 +17,7 @@ struct InUseCheck: Sendable {
         let destination = plan.destination.location
         let answer = await VolumeIdentifier(hypervisor: hypervisor).identity(of: destination)
         if let trouble = answer.trouble {
-            throw SwapFailure.invalidVolume("the new volume \(destination) cannot be looked at: \(trouble)", .ioError)
+            throw SwapFailure.invalidVolume("the new volume \(destination) cannot be examined: \(trouble)", .ioError)
         }
         let finding = await uses.find(answer.identity, at: destination, ids: request.newVolumeIDs, except: own)
         if let use = finding.use {
@@ -31,7 +31,9 @@ struct InUseCheck: Sendable {
         return try await finding.doubts + checkWriters(plan, uses, own)
     }
 
-    /// A volume without a known place: by its ids, and by the names that its driver knows. Asked before a connector attaches it.
+    /// Checks a volume that no connector has attached yet, by its ids and the names that its driver knows.
+    ///
+    /// - Throws: ``SwapFailure`` of kind `invalidVolume` naming the user of the volume; ``HypervisorError``.
     func checkUnattached(_ domain: DomainIdentity, disk: String) async throws {
         let uses = VolumeUses(hypervisor: hypervisor, domains: try await all(nil))
         let identity = request.newConnection.driver.identity(of: request.newConnection)
@@ -49,7 +51,7 @@ struct InUseCheck: Sendable {
         throw SwapFailure.invalidVolume("the new volume is in use as \(use)", .newVolumeInUse)
     }
 
-    /// An old volume that may have several writers must have one.
+    /// Refuses an old volume with several writers.
     private func checkWriters(_ plan: SwapPlan, _ uses: VolumeUses, _ own: VolumeUses.Exemption) async throws -> [String] {
         let isShareable = uses.domains.contains { domain in
             domain.uuid == own.domain && domain.disk(own.disk)?.isShareable == true
@@ -60,7 +62,7 @@ struct InUseCheck: Sendable {
         let finding = await others.find(identity, at: plan.oldLocation)
         if let use = finding.use {
             throw SwapFailure.invalidVolume(
-                "the old volume \(plan.oldLocation) is attached to \(use.domain) too: a volume with more than one writer cannot be moved",
+                "the old volume \(plan.oldLocation) is also attached to \(use.domain): a volume with more than one writer cannot be moved",
                 .multiattach)
         }
         return finding.doubts
@@ -75,15 +77,16 @@ struct InUseCheck: Sendable {
         }
     }
 
-    /// Closed where it cannot see. What will pass is for the caller to try again.
+    /// The error for a check that cannot see all domains, which must refuse. A transient error is the caller's to retry.
     static func blind(_ error: HypervisorError) -> any Error {
         error.isPassing
-            ? error : SwapFailure.rebaseFailed("whether the new volume is in use cannot be told: \(error)", .hypervisorRefused)
+            ? error
+            : SwapFailure.rebaseFailed("it cannot be determined whether the new volume is in use: \(error)", .hypervisorRefused)
     }
 }
 
 extension SwapRequest {
-    /// Every id of the new volume that the request gives.
+    /// Every id that the request gives the new volume.
     var newVolumeIDs: [String] { ([newVolumeID].compactMap { $0 } + newConnection.volumeIDs).filter { !$0.isEmpty } }
     var oldVolumeIDs: [String] { ([oldVolumeID].compactMap { $0 } + oldConnection.volumeIDs).filter { !$0.isEmpty } }
 }

@@ -1,44 +1,46 @@
 import Basics
 
-/// Judges what events and looks show of a copy, until it is in step or has ended. Pure; time is given to it.
+/// Evaluates a copy's events and samples until it is in sync or has ended. Pure; the caller supplies the time.
 struct MirrorWatch {
-    /// What one look has shown.
+    /// The result of one inspection.
     struct Sample: Sendable {
         var sight: DiskSight
         var job: BlockJobInfo?
     }
 
+    /// How the copy stands.
     enum Verdict {
-        /// The copy goes on. With a pause the next look is due after it: the mirror is in step, and whether the new volume takes what is
-        /// written is not known yet.
+        /// The copy goes on. With a pause, inspect again after it: the mirror is in sync, but writes may hang.
         case copies(nextLook: Duration?)
+        /// In sync, and the new volume takes writes: ready to pivot.
         case inStep
-        /// Nothing is known, for the reason given.
+        /// Nothing is known, for this reason.
         case unclear(String)
-        /// The job is not there, and what explains it may still be on its way.
+        /// The job is gone, and the event that explains it may still arrive.
         case gone(nextLook: Duration)
+        /// The copy is over, with this result.
         case ended(SwapInput)
     }
 
-    /// With fewer bytes left the mirror may be in step, which READY reports only once.
+    /// With fewer bytes left the mirror may already be in sync, which READY reports only once.
     private static let fewBytes: Int64 = 64 << 20
-    /// How long the events that explain the end of a job are waited for: libvirt reports the end of a killed QEMU up to two seconds late.
+    /// How long to wait for the events that explain a job's end: libvirt reports a killed QEMU up to two seconds late.
     private static let grace = Duration.seconds(3)
 
     private let plan: SwapPlan
     private let isAdopted: Bool
     private var copy: CopyWatch
-    /// When READY arrived, or a look showed that the mirror is in step.
+    /// When READY arrived, or an inspection found the mirror in sync.
     private(set) var readyAt: ContinuousClock.Instant?
-    /// The cursor of the last look since READY; nil before it.
+    /// The cursor at the last inspection since READY.
     private var cursorInStep: Int64?
     private var backoffInStep = Backoff(first: .milliseconds(100), longest: .seconds(2))
-    /// The end of a job as its event reported it, and how many looks had begun by then.
+    /// The end of a job as its event reported it, and the number of inspections begun by then.
     private var reportedEnd: (status: BlockJobStatus, looks: Int)?
     private var looks = 0
     /// Why the job ended, in QEMU's words.
     private var cause: String?
-    /// When the job was first seen to be gone; its events may still be on their way.
+    /// When the job was first found gone; its events may still arrive.
     private var goneSince: ContinuousClock.Instant?
 
     init(_ plan: SwapPlan, isAdopted: Bool, now: ContinuousClock.Instant) {
@@ -49,17 +51,17 @@ struct MirrorWatch {
 
     var progress: SwapProgress { copy.progress }
 
-    /// Whether a copy has so much left that the disk need not be looked at.
+    /// Whether so much is left that the disk itself need not be inspected.
     static func isFarFromReady(_ job: BlockJobInfo) -> Bool { job.isCopy && job.remaining > fewBytes }
 
-    /// - Returns: whether the look has to be a full one. Before a pivot libvirt has to have shown where the copy goes: of one that it has
-    ///   forgotten it reports READY all the same.
+    /// - Returns: whether a full inspection is needed. Before a pivot libvirt must have shown the copy's destination: it reports
+    ///   READY even for a copy whose destination it has forgotten.
     mutating func beginLook() -> Bool {
         looks += 1
         return isAdopted || readyAt != nil
     }
 
-    /// - Returns: true when the event calls for a look.
+    /// - Returns: true if the event calls for an inspection.
     mutating func take(_ event: HypervisorEvent) -> Bool {
         switch event {
         case .blockJob(plan.disk, .ready, let at):
@@ -69,7 +71,7 @@ struct MirrorWatch {
             reportedEnd = (status, looks)
             return true
         case .jobError(plan.disk, let message):
-            // QEMU reports the failed operation first, then the error it ended with.
+            // QEMU first reports the failed operation, then the final error.
             cause = cause.map { $0 == message ? message : "\(message) (\($0))" } ?? message
             return false
         case .stopped(let reason):
@@ -90,17 +92,17 @@ struct MirrorWatch {
         case .stopped, .missing: return guestGone(now)
         case .foreignJob:
             return .ended(.foundOnOld(plan.failure("another job has taken the place of the copy", .foreignJob)))
-        case .unnamedCopy: return .ended(.failed(plan.failure("libvirt has forgotten where the copy goes")))
+        case .unnamedCopy: return .ended(.failed(plan.failure("libvirt has forgotten the copy's destination")))
         case .elsewhere, .strayCopy:
-            return .ended(.failed(plan.failure("the disk has left the old volume, and is not on the new one")))
+            return .ended(.failed(plan.failure("the disk has left the old volume but is not on the new one")))
         case .ending(let pivot):
-            return .unclear("somebody else's \(pivot ? "pivot" : "cancel") of the copy is under way")
+            return .unclear("someone else's \(pivot ? "pivot" : "cancel") of the copy is under way")
         case .unknown(let why): return .unclear(why)
         }
     }
 
     private mutating func copying(_ job: BlockJobInfo?, isReady: Bool, _ now: ContinuousClock.Instant) -> Verdict {
-        // The event of another job, which had ended before ours began.
+        // That event belonged to an earlier job.
         if let reportedEnd, reportedEnd.looks < looks { self.reportedEnd = nil }
         goneSince = nil
         if let job { copy.sample(job, now: now) }
@@ -112,8 +114,7 @@ struct MirrorWatch {
         return .inStep
     }
 
-    /// Whether the new volume takes what is written to it: with requests that hang there a pivot stops the whole guest, and a libvirtd
-    /// that is restarted meanwhile kills it.
+    /// Whether the new volume takes writes. If they hang there, a pivot stops the whole guest, and a libvirtd restart kills it.
     private mutating func isTaking(_ job: BlockJobInfo) -> Bool {
         defer { cursorInStep = job.cursor }
         return job.remaining == 0 || cursorInStep.map { $0 != job.cursor } ?? false
@@ -126,7 +127,7 @@ struct MirrorWatch {
         }
         switch status {
         case .canceled where cause == nil:
-            return .ended(.failed(plan.failure("the copy was cancelled by somebody else", .foreignJob)))
+            return .ended(.failed(plan.failure("the copy was cancelled by someone else", .foreignJob)))
         case .canceled, .failed:
             return .ended(.copyEnded(plan, cause: cause ?? "the copy failed; QEMU gave no reason"))
         case .completed, .ready:
@@ -145,10 +146,10 @@ struct MirrorWatch {
         return now - since >= Self.grace
     }
 
-    /// The failure of a copy that has stalled.
+    /// The failure if the copy has stalled, else nil.
     func stall(now: ContinuousClock.Instant) -> SwapFailure? {
         guard copy.isStalled(now: now) else { return nil }
-        let remaining = copy.leastRemaining.map { "the remaining \($0) bytes" } ?? "the bytes left, which nobody could tell,"
+        let remaining = copy.leastRemaining.map { "the remaining \($0) bytes" } ?? "the unknown number of bytes left"
         let limit = plan.options.stallTimeoutS
         return plan.failure("stalled: \(remaining) did not shrink for stall_timeout_s, \(limit) seconds", .stalled)
     }

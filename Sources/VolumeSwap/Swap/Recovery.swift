@@ -1,26 +1,27 @@
-/// What to do with an unfinished task after a restart.
+/// How an unfinished task continues after a restart.
 package enum RecoveryDecision: Sendable, Equatable {
     /// Nothing is known: look again.
     case lookAgain
-    /// The copy had not begun: undo what little there is, then begin again.
+    /// The copy had not begun: undo what little was done, then start over.
     case restart
-    /// The copy is running.
+    /// The copy is running: watch it.
     case adopt
-    /// A pivot has been asked for, or is about to be: there is no way back from here.
+    /// A pivot has been requested, or is about to be: there is no way back.
     case pivot
-    /// The VM runs on the new volume.
+    /// The VM runs on the new volume: finish the swap.
     case finish
+    /// Undo everything and fail.
     case rollBack(SwapFailure)
-    /// QEMU runs the new volume and libvirt's live configuration names the old one.
+    /// QEMU runs the new volume but libvirt's live configuration names the old one: mirror back.
     case mirrorBack(SwapFailure)
 }
 
-/// Decides, from the journal's phase and plan and from what the disk shows, how an unfinished task goes on. Pure.
+/// Decides how an unfinished task continues, from the journaled phase and plan and the disk's state. Pure.
 ///
-/// | the disk | phase | decision |
+/// | disk | phase | decision |
 /// |---|---|---|
-/// | not known | any | look again |
-/// | on the new volume, whatever job is on it now | any | finish |
+/// | unknown | any | look again |
+/// | on the new volume, whatever job is on it | any | finish |
 /// | a copy onto the new volume is being pivoted | any | pivot: wait for it |
 /// | a copy onto the new volume runs | rolling back | roll back |
 /// | a copy onto the new volume runs | pivoting | pivot: ask again |
@@ -28,10 +29,10 @@ package enum RecoveryDecision: Sendable, Equatable {
 /// | a copy onto the new volume is being cancelled | any | roll back |
 /// | on the old volume, but QEMU has pivoted | preparing, undefining, starting | roll back: that was an earlier pivot |
 /// | on the old volume, but QEMU has pivoted | any other | mirror back, then roll back |
-/// | on the old volume, copy to nowhere | rolling back | roll back |
-/// | on the old volume, copy to nowhere | any other | restart |
+/// | on the old volume, copy to an unknown place | rolling back | roll back |
+/// | on the old volume, copy to an unknown place | any other | restart |
 /// | on the old volume, no job | preparing, undefining, starting | restart |
-/// | on the old volume, no job | rolling back | roll back, first cause |
+/// | on the old volume, no job | rolling back | roll back with the first cause |
 /// | on the old volume, no job | any other | roll back: the copy ended unseen |
 /// | on the old volume, no job, but a `<mirror>` | any | roll back |
 /// | on the old volume, another job | preparing, undefining, starting | restart |
@@ -41,12 +42,13 @@ package enum RecoveryDecision: Sendable, Equatable {
 /// | stopped, missing | finishing, storing | finish |
 /// | stopped, missing | any other | roll back: the guest went away |
 package enum Recovery {
+    /// The decision for a task in this phase, with this plan, whose disk is in this state.
     package static func decide(phase: SwapPhase, plan: SwapPlan, _ sight: DiskSight) -> RecoveryDecision {
         switch sight {
         case .unknown: .lookAgain
         case .onNew: .finish
         case .ending(pivot: true): .pivot
-        case .ending(pivot: false): rollBack(plan, "the copy was being cancelled after the restart of pivotd", .foreignJob)
+        case .ending(pivot: false): rollBack(plan, "the copy was being cancelled when pivotd restarted", .foreignJob)
         case .copying:
             switch phase {
             case .rollingBack: rollBack(plan, "the swap was being rolled back", .internal)
@@ -54,11 +56,11 @@ package enum Recovery {
             default: .adopt
             }
         case .pivotedUnnoticed where [.accepted, .preparing, .undefining, .starting].contains(phase):
-            // The pivot was none of this task's copy.
+            // Not a pivot of this task's copy.
             .rollBack(plan.failure ?? plan.failure(DiskInspector.adviceOnUnnoticedPivot, .hypervisorRefused).keepingBoth)
         case .pivotedUnnoticed:
             .mirrorBack(
-                plan.failure ?? plan.failure("the pivot was cut off while pivotd was not running", .hypervisorRefused))
+                plan.failure ?? plan.failure("the pivot was cut off while pivotd was down", .hypervisorRefused))
         case .unnamedCopy where phase != .rollingBack: .restart
         case .unnamedCopy: rollBack(plan, "the swap was being rolled back", .internal)
         case .onOld, .onOldUnverified:
@@ -68,16 +70,16 @@ package enum Recovery {
             }
         case .forgottenMirror: copyEnded(plan, isInDoubt: false)
         case .foreignJob where phase == .preparing || phase == .undefining || phase == .starting: .restart
-        case .foreignJob: rollBack(plan, "another block job is on the disk after the restart of pivotd", .foreignJob)
+        case .foreignJob: rollBack(plan, "another block job was on the disk after pivotd restarted", .foreignJob)
         case .elsewhere, .strayCopy:
-            rollBack(plan, "after the restart of pivotd the disk was on neither volume", .hypervisorRefused)
+            rollBack(plan, "the disk was on neither volume after pivotd restarted", .hypervisorRefused)
         case .stopped(let stored): afterStop(phase, plan, stored)
         case .missing: afterStop(phase, plan, nil)
         }
     }
 
     private static func copyEnded(_ plan: SwapPlan, isInDoubt: Bool) -> RecoveryDecision {
-        let ended = plan.failure("the copy ended while pivotd was not running", .hypervisorRefused)
+        let ended = plan.failure("the copy ended while pivotd was down", .hypervisorRefused)
         return .rollBack(plan.failure ?? (isInDoubt ? ended.inDoubt : ended))
     }
 
@@ -88,10 +90,10 @@ package enum Recovery {
         }
         if stored == .new || phase == .finishing || phase == .storing { return .finish }
         if phase == .pivoting {
-            let reason = "the guest went away during the pivot, while pivotd was not running; \(SwapFailure.keepBoth)"
+            let reason = "the guest went away during the pivot, while pivotd was down; \(SwapFailure.keepBoth)"
             return rollBack(plan, reason, .guestGone)
         }
-        return rollBack(plan, "the guest went away during the copy, while pivotd was not running", .guestGone)
+        return rollBack(plan, "the guest went away during the copy, while pivotd was down", .guestGone)
     }
 
     private static func rollBack(_ plan: SwapPlan, _ reason: String, _ code: ReasonCode) -> RecoveryDecision {

@@ -1,10 +1,10 @@
-/// Which way a copy is done, and why an explicit wish cannot be met.
+/// Chooses how the copy is done, and explains why an explicit choice cannot be met.
 struct StrategyChoice {
     let plan: SwapPlan
     let status: DomainStatus
     let hasTPM: Bool
 
-    /// - Throws: ``SwapFailure``: `invalidInput` where `rebase` cannot say what is asked, `invalidVolume` for a larger volume.
+    /// - Throws: ``SwapFailure`` of kind `invalidInput` if `rebase` cannot express it, `invalidVolume` for a larger volume.
     func strategy(keepsTPMState: Bool) throws(SwapFailure) -> SwapStrategy {
         let obstacle = obstacleToRebase(keepsTPMState: keepsTPMState)
         switch plan.options.strategy {
@@ -23,11 +23,12 @@ struct StrategyChoice {
                 "options.strategy: rebase needs a path, but the new volume is \(plan.destination.location); use copy")
         }
         if plan.destination.encryption != nil {
-            return .invalidInput("options.strategy: rebase cannot name an encrypted volume's secret; use copy")
+            return .invalidInput("options.strategy: rebase cannot pass an encrypted volume's secret; use copy")
         }
         if plan.options.needsBlockCopy {
             return .invalidInput(
-                "options.strategy: rebase has no granularity_kib, buffer_mib, synchronous_writes or detect_zeroes; use copy")
+                "options.strategy: rebase does not support granularity_kib, buffer_mib, synchronous_writes or detect_zeroes; use copy"
+            )
         }
         if plan.destination.format != "raw" {
             return .invalidInput(

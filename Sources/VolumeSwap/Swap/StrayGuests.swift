@@ -1,10 +1,10 @@
 import JSON
 import Synchronization
 
-/// Guests that may run on a volume while libvirt names another one: nobody's description shows that the volume is in use.
+/// Guests that may run on a volume while libvirt names a different one, so that no domain's description shows the volume in use.
 ///
-/// A libvirtd that dies in a pivot can lose track of it. Where the disk could not be mirrored back either, the swap has failed with
-/// `in_use` new or unknown, and the guest stays where it is until it is stopped. Until then no other swap may write there.
+/// A libvirtd that dies during a pivot can lose track of it. If the disk could not be mirrored back either, the swap failed with
+/// `in_use` `new` or `unknown`, and until the guest is stopped no other swap may write to that volume.
 package final class StrayGuests: Sendable {
     private struct Stray {
         var task: TaskID
@@ -13,14 +13,14 @@ package final class StrayGuests: Sendable {
         var volume: VolumeIdentity
     }
 
-    /// How many are remembered; the oldest go first.
+    /// Maximum number remembered; the oldest are dropped first.
     static let limit = 1000
 
     private let held = Mutex<[Stray]>([])
 
     package init() {}
 
-    /// Remembers the guest of a task that has ended so.
+    /// Remembers the guest of a task that ended like this.
     func note(_ record: SwapRecord, mountPointBase: String) {
         guard case .failure(let failure)? = record.outcome, failure.inUse == .new || failure.inUse == .unknown,
             let uuid = failure.course?.instanceUUID,
@@ -37,13 +37,15 @@ package final class StrayGuests: Sendable {
         }
     }
 
-    /// Who runs on a volume without libvirt's knowledge, for an error; QEMU is asked about each that may.
+    /// Describes the disk that may use a volume without libvirt's knowledge, for an error. Asks QEMU about each candidate.
+    ///
+    /// - Throws: ``HypervisorError`` if QEMU or libvirt cannot be asked.
     func use(of volume: VolumeIdentity, _ hypervisor: any Hypervisor) async throws(HypervisorError) -> String? {
         for stray in held.withLock({ $0 }) where stray.volume.meets(volume) {
             if try await mayStillRun(stray, hypervisor) {
                 return
-                    "disk \(stray.disk) of domain \(stray.domain.uuid), which libvirt believes to be on another volume since the "
-                    + "pivot of task \(stray.task)"
+                    "disk \(stray.disk) of domain \(stray.domain.uuid), which libvirt believes to be on another volume since "
+                    + "the pivot of task \(stray.task)"
             }
             held.withLock { $0.removeAll { $0.task == stray.task } }
         }

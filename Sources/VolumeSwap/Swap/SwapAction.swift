@@ -1,27 +1,33 @@
-/// What is to be done next. Each is one step of IO; its result is the next input.
+/// The next step of a swap. Each is one piece of IO, whose result is the machine's next input.
 package enum SwapAction: Sendable {
-    /// Look where a task stands that was under way before a restart.
+    /// Inspect the disk of a task from before a restart.
     case observe(SwapPlan)
-    /// Undo what an earlier try has begun, to begin again.
+    /// Undo what an earlier attempt began, to start over.
     case undo(SwapPlan)
+    /// Run the preflight.
     case prepare
+    /// Remove the stored configuration for a `rebase`.
     case undefine(SwapPlan)
+    /// Start the copy.
     case start(SwapPlan)
+    /// Wait until the mirror is in sync.
     case awaitMirror(SwapPlan)
-    /// Ask for the pivot, after a pause when it was refused as too early, and find out what came of it.
+    /// Request the pivot, after a pause if it was refused as too early, and find out the result.
     case pivot(SwapPlan, after: Duration)
-    /// Make QEMU agree with a libvirt that has lost track of a pivot.
+    /// Bring QEMU back to the volume that a libvirt that lost track of a pivot names.
     case mirrorBack(SwapPlan, SwapFailure)
     /// Let the guest see the larger size.
     case grow(SwapPlan)
-    /// Write the configuration back, read both back.
+    /// Write the stored configuration, and read both configurations back.
     case store(SwapPlan)
-    /// Leave nothing behind.
+    /// Undo everything.
     case rollBack(SwapPlan?, SwapFailure)
+    /// The swap has succeeded.
     case complete(SwapPlan)
+    /// The swap has failed.
     case fail(SwapFailure)
 
-    /// What is known of the swap; nil before the preflight.
+    /// The plan; nil before the preflight.
     var plan: SwapPlan? {
         switch self {
         case .prepare, .fail: nil
@@ -40,7 +46,7 @@ package enum SwapAction: Sendable {
         }
     }
 
-    /// True for a step that is not taken when it cannot be journaled, or when the swap is to be aborted.
+    /// Whether the step is skipped if it cannot be journaled or the swap is to be aborted.
     var canBeRefused: Bool {
         switch self {
         case .prepare, .undefine, .start, .awaitMirror, .pivot: true
@@ -48,7 +54,7 @@ package enum SwapAction: Sendable {
         }
     }
 
-    /// True when the domain itself will show whether the step was reached, or when it is taken again in any case.
+    /// Whether the step need not be journaled before it runs: the domain shows that it was reached, or it is repeated anyway.
     var isSeenAfterwards: Bool {
         switch self {
         case .prepare, .awaitMirror, .grow, .store: true

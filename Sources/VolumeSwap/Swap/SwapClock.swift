@@ -1,30 +1,34 @@
 package import Foundation
 
-/// The time as swaps see it; a simulation has one of its own.
+/// The clock that swaps use; tests and the simulation have their own.
 package protocol SwapClock: Sendable {
-    /// Monotonic.
+    /// The monotonic time, for measuring.
     var now: ContinuousClock.Instant { get }
-    /// The wall clock, which may step: for what is written down, never to measure by.
+    /// The wall clock, which may step: for records, never for measuring.
     var date: Date { get }
-    /// - Throws: `CancellationError` when the task is cancelled.
+    /// Suspends for a duration.
+    ///
+    /// - Throws: `CancellationError` if the task is cancelled.
     func sleep(for duration: Duration) async throws
-    /// Carries `action` out once the time is over, unless what is returned was cancelled before. Never blocks.
+    /// Runs `action` after a duration unless the returned handle is cancelled first. Never blocks.
     func schedule(after duration: Duration, _ action: @escaping @Sendable () -> Void) -> ScheduledAction
 }
 
 extension SwapClock {
-    /// Posts an event later, unless the mailbox is closed by then.
+    /// Posts an event after a pause, unless the mailbox is gone by then.
     func post(_ event: HypervisorEvent, to events: HypervisorEvents, after pause: Duration) {
         _ = schedule(after: pause) { [weak events] in events?.post(event) }
     }
 }
 
-/// What ends a ``SwapClock/schedule(after:_:)`` early.
+/// Cancels a ``SwapClock/schedule(after:_:)``.
 package struct ScheduledAction: Sendable {
     private let onCancel: @Sendable () -> Void
 
+    /// - Parameter onCancel: stops the timer; called by each ``cancel()``.
     package init(onCancel: @escaping @Sendable () -> Void) { self.onCancel = onCancel }
 
+    /// Prevents the action, if it has not run yet.
     package func cancel() { onCancel() }
 }
 

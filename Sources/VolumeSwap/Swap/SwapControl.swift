@@ -1,6 +1,6 @@
 import Synchronization
 
-/// The steering wheel of one running swap: requests go in, progress comes out.
+/// The controls of one running swap: requests go in, progress comes out.
 package final class SwapControl: Sendable {
     private struct State {
         var phase: SwapPhase
@@ -14,22 +14,28 @@ package final class SwapControl: Sendable {
 
     private let state: Mutex<State>
     private let abort = AbortRequest()
-    /// What the run knows of itself.
+    /// The run's own bookkeeping.
     let marks = SwapMarks()
 
+    /// - Parameter phase: the phase in the journal.
     package init(phase: SwapPhase) {
         state = Mutex(State(phase: phase))
     }
 
+    /// The phase that the swap is in; the journal may lag behind.
     package var phase: SwapPhase { state.withLock { $0.phase } }
+    /// The copy's progress.
     package var progress: SwapProgress { state.withLock { $0.progress } }
+    /// The plan; nil before the preflight.
     package var plan: SwapPlan? { state.withLock { $0.plan } }
-    /// What the swap is waiting for that it should not have to wait for; nil when all is well.
+    /// What delays the swap, for an operator; nil if nothing does.
     package var detail: String? { state.withLock { $0.detail } }
     var warnings: [String] { state.withLock { $0.warnings } }
     var isAbortRequested: Bool { abort.isMade }
 
-    /// Asks for the end of the swap. False when it is too late: the pivot has been asked for, or the swap is being rolled back.
+    /// Requests an abort.
+    ///
+    /// - Returns: false if it is too late: the pivot has been requested, or the swap is being rolled back.
     package func requestAbort() -> Bool {
         let (accepted, wake) = state.withLock { state -> (Bool, (@Sendable () -> Void)?) in
             switch state.phase {
@@ -44,10 +50,10 @@ package final class SwapControl: Sendable {
         return accepted
     }
 
-    /// Returns when an abort was asked for, or the waiting task is cancelled.
+    /// Returns when an abort is requested or the waiting task is cancelled.
     func untilAborted() async { await abort.wait() }
 
-    /// MiB/s for the running copy, 0 is unlimited.
+    /// Sets the running copy's limit in MiB/s, 0 for unlimited.
     package func requestBandwidth(_ mibS: Int64) {
         let wake = state.withLock { state in
             state.bandwidth = mibS
@@ -65,7 +71,7 @@ package final class SwapControl: Sendable {
 
     func enter(_ phase: SwapPhase) { state.withLock { $0.phase = phase } }
 
-    /// Enters the phase from which there is no way back; false when an abort was asked for.
+    /// Enters the pivot, the point of no return; false if an abort was requested.
     func enterPivot() -> Bool {
         state.withLock { state in
             if abort.isMade { return false }
@@ -74,10 +80,10 @@ package final class SwapControl: Sendable {
         }
     }
 
-    /// Of a task that is not to be carried out any more.
+    /// Marks a task that must not be carried out any more.
     func refuse() { abort.make() }
 
-    /// - Returns: true when it is news.
+    /// - Returns: true if the detail has changed.
     func note(_ detail: String?) -> Bool {
         state.withLock { state in
             defer { state.detail = detail }

@@ -1,16 +1,23 @@
 package import Logging
 import Synchronization
 
-/// What every swap works with.
+/// The services and settings that all swaps share.
 package final class SwapEnvironment: Sendable {
+    /// Runs the domains: libvirt, or a simulated one.
     package let hypervisor: any Hypervisor
+    /// Attaches volumes that neither a path nor QEMU reaches.
     package let connector: any VolumeConnector
+    /// Stores all tasks durably.
     package let journal: any SwapJournal
     private let currentSettings: Mutex<SwapSettings>
+    /// Reports each swap's course.
     package let observer: any SwapObserver
     package let logger: Logger
+    /// The time, which tests replace.
     package let clock: any SwapClock
+    /// Admits one task at a time per domain.
     package let domainLocks = DomainLocks()
+    /// The volumes that tasks are about to use.
     package let reservations: VolumeReservations
     let strays = StrayGuests()
     let hooks: SwapHooks
@@ -31,9 +38,10 @@ package final class SwapEnvironment: Sendable {
         self.hooks = hooks
     }
 
+    /// The current settings; a step reads them when it starts.
     package var settings: SwapSettings { currentSettings.withLock { $0 } }
 
-    /// - Parameter ledger: hears of what has to be undone.
+    /// - Parameter ledger: records what has to be undone.
     func resolver(_ ledger: AttachmentLedger) -> VolumeResolver {
         VolumeResolver(hypervisor: hypervisor, connector: connector, settings: settings.volumes, ledger: ledger)
     }
@@ -41,11 +49,11 @@ package final class SwapEnvironment: Sendable {
     func change(_ settings: SwapSettings) { currentSettings.withLock { $0 = settings } }
 }
 
-/// What others want to know of every swap as it runs.
+/// Hooks for simulated hypervisors and debug builds, called as each swap runs.
 package struct SwapHooks: Sendable {
-    /// Called with a request before anything is looked at: a simulated hypervisor makes its domain up.
+    /// Called with a request before anything is inspected, so that a simulated hypervisor can create its domain.
     package var willPrepare: @Sendable (SwapRequest) -> Void = { _ in }
-    /// Called after a phase was handed to the journal. Debug builds stop here on purpose, to be killed.
+    /// Called after a phase was handed to the journal; debug builds stop here to be killed.
     package var onPhase: @Sendable (SwapPhase) async -> Void = { _ in }
 
     package init() {}

@@ -1,7 +1,7 @@
-/// What a run of a swap asks of the service that runs it.
+/// Callbacks from a running swap to the service that runs it.
 struct SwapHost: Sendable {
-    /// Tells the caller a failure whose roll-back is not over yet.
+    /// Answers the caller with a failure before the roll-back is over.
     var answer: @Sendable (SwapFailure) async -> Void = { _ in }
-    /// Lets a swap of another instance run meanwhile: this one waits for something that hangs.
+    /// Frees this swap's slot for another instance while it waits for something that hangs.
     var giveUpSlot: @Sendable () -> Void = {}
 }

@@ -1,37 +1,37 @@
-/// What the machine is told.
+/// The result of a step, as the machine's input.
 package enum SwapInput: Sendable {
-    // Of the look at a task that was under way before a restart
+    // From inspecting a task from before a restart
     case observed(DiskSight)
-    // Of the preflight
+    // From the preflight
     case prepared(SwapPlan)
-    /// The domain runs on the new volume already.
+    /// The domain already runs on the new volume.
     case alreadyMoved(SwapPlan)
-    /// A copy onto the new volume is running already.
+    /// A copy onto the new volume is already running.
     case adopted(SwapPlan)
-    /// The step in hand is done.
+    /// The step succeeded.
     case done
-    /// The step in hand failed.
+    /// The step failed.
     case failed(SwapFailure)
-    // Of a running copy
+    // From a running copy
     case mirrorReady
-    /// The job died because the volumes differ in size: QEMU copies only between equal ones.
+    /// The job failed because the volumes differ in size: QEMU copies only between equal sizes.
     case sizesDiffer(SwapFailure)
-    // Of a pivot
-    /// Refused, and the copy runs on: libvirt's error 83, another refusal, or a request that libvirt never heard.
+    // From a pivot
+    /// The pivot was refused or never reached libvirt, and the copy goes on (libvirt's error 83, for example).
     case notReady(SwapFailure)
-    // What a look has shown after a pivot, a cancel, or a job that went away
+    // From an inspection after a pivot, a cancel, or a job that went away
     case foundOnNew
     case foundOnOld(SwapFailure)
-    /// QEMU runs the new volume and libvirt's live configuration names the old one.
+    /// QEMU runs the new volume but libvirt's live configuration names the old one.
     case pivotedUnnoticed(SwapFailure)
-    // Of the end
-    /// The guest sees that many bytes.
+    // From the final steps
+    /// The guest sees this many bytes.
     case resized(Int64)
-    /// The guest still sees that many bytes, and why.
+    /// The guest still sees this many bytes, and the reason.
     case notResized(Int64, String)
-    /// All is undone but what is named.
+    /// Everything is undone except `leftBehind`.
     case rolledBack(VolumeInUse, leftBehind: [String])
-    /// The task is cancelled, for pivotd stops: nothing is known of the step.
+    /// The task was cancelled because pivotd is stopping: nothing is known about the step.
     case interrupted
 
     var isTrouble: Bool {

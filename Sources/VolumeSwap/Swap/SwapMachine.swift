@@ -1,20 +1,21 @@
-/// Where a run begins: at the beginning, or with a look at a task that was under way before a restart.
+/// Where a run starts: at the beginning, or with an inspection of a task from before a restart.
 package enum SwapEntry: Sendable {
+    /// At the beginning.
     case fresh
-    /// At the beginning, after a restart: an earlier run of the task may have attached the new volume, whatever phase the journal has.
+    /// At the beginning, after a restart: an earlier run may have attached the new volume, whatever the journaled phase.
     case again
-    /// With the phase that the journal has.
+    /// With the journaled phase and plan.
     case resume(SwapPhase, SwapPlan)
 }
 
-/// One swap, as a pure state machine: told what happened, it says which phase to journal and what to do next.
+/// One swap as a pure state machine: from a step's result it derives the phase to journal and the next step.
 ///
 /// A branch that forgot its next state would not compile: `self` is consumed and must be set again.
 ///
-/// From the moment a pivot has been asked for there is no way back but by a look that shows the old volume and no job: nothing else
-/// says that the guest will not move after all.
+/// Once a pivot has been requested, only an inspection that shows the old volume and no job leads back: else the guest may still
+/// move.
 package enum SwapMachine: ~Copyable {
-    /// With the phase that the journal has: it stays until the look has shown how to go on.
+    /// With the journaled phase, which stays until the inspection has shown how to continue.
     case resuming(SwapPhase, SwapPlan)
     case undoing(SwapPlan)
     case preparing
@@ -22,15 +23,15 @@ package enum SwapMachine: ~Copyable {
     case starting(SwapPlan)
     case copying(SwapPlan)
     case pivoting(SwapPlan, tries: Int)
-    /// With why the swap has failed.
+    /// With the reason why the swap fails.
     case mirroringBack(SwapPlan, SwapFailure)
     case finishing(SwapPlan)
-    /// With a failure when a step after the pivot failed: the configuration is stored all the same.
+    /// With a failure if a step after the pivot failed: the configuration is stored all the same.
     case storing(SwapPlan, SwapFailure?)
     case rollingBack(SwapPlan?, SwapFailure)
     case ended
 
-    /// The phase to journal before the action that was returned is carried out; nil keeps the one that the journal has.
+    /// The phase to journal before the returned action is carried out; nil keeps the journaled one.
     package var phase: SwapPhase? {
         switch self {
         case .resuming: nil
@@ -48,21 +49,24 @@ package enum SwapMachine: ~Copyable {
         }
     }
 
+    /// Advances the machine.
+    ///
     /// - Parameters:
     ///   - input: the result of the last action.
-    ///   - pivotTries: after so many refusals of the pivot as too early the swap is rolled back.
+    ///   - pivotTries: roll back after this many pivots refused as too early.
+    /// - Returns: the next action.
     package mutating func handle(_ input: SwapInput, pivotTries: Int) -> SwapAction {
         let step = Self.step(from: consume self, input, pivotTries)
         self = step.next
         return step.action
     }
 
-    /// The state and the first step of a run that begins there.
+    /// The initial state and action of a run.
     static func begin(_ entry: SwapEntry) -> Step {
         switch entry {
         case .fresh, .again: Step(.preparing, .prepare)
         case .resume(.rollingBack, let plan) where plan.failure != nil:
-            // The roll-back looks for itself, and its caller waits for no more than that.
+            // The roll-back does its own inspection, and its caller waits for nothing more.
             Step(.rollingBack(plan, plan.failure ?? .abortedByRequest), .rollBack(plan, plan.failure ?? .abortedByRequest))
         case .resume(let phase, let plan): Step(.resuming(phase, plan), .observe(plan))
         }
@@ -106,7 +110,7 @@ package enum SwapMachine: ~Copyable {
         case .rollingBack(let plan, let failure):
             return afterRollBack(input, plan, failure)
         case .ended:
-            return Step(.ended, .fail(.rebaseFailed("the swap has ended already", .internal)))
+            return Step(.ended, .fail(.rebaseFailed("the swap has already ended", .internal)))
         }
     }
 
@@ -142,7 +146,7 @@ package enum SwapMachine: ~Copyable {
         case .sizesDiffer: afterCopy(input, plan)
         case .pivotedUnnoticed(let failure): mirrorBack(plan, failure)
         case .failed(let failure), .foundOnOld(let failure): rollBack(plan, failure)
-        default: rollBack(plan, .rebaseFailed("disk \(plan.disk): the copy began without an answer", .internal))
+        default: rollBack(plan, .rebaseFailed("disk \(plan.disk): the copy started without an answer", .internal))
         }
     }
 
@@ -151,7 +155,7 @@ package enum SwapMachine: ~Copyable {
         case .mirrorReady:
             return Step(.pivoting(plan, tries: 0), .pivot(plan, after: .zero))
         case .sizesDiffer(let failure):
-            // The size of a network volume is known only to QEMU: the second attempt shows it the old size's worth of a larger one.
+            // Only QEMU knows a network volume's size: the second attempt shows it a window of the old size.
             guard plan.strategy == .copy, !plan.usesSlice, plan.newBytes == nil else { return rollBack(plan, failure) }
             var second = plan
             second.usesSlice = true
@@ -180,7 +184,7 @@ package enum SwapMachine: ~Copyable {
         case .pivotedUnnoticed(let failure):
             return mirrorBack(plan, failure)
         case .failed(let failure):
-            // Refused before it was asked for, the first time.
+            // On the first try it was refused before it was requested.
             return rollBack(plan, failure, mayHavePivoted: tries > 0)
         case .foundOnOld(let failure):
             return rollBack(plan, failure, mayHavePivoted: true)
@@ -192,7 +196,7 @@ package enum SwapMachine: ~Copyable {
 
     private static func afterReturn(_ input: SwapInput, _ plan: SwapPlan, _ failure: SwapFailure) -> Step {
         if case .failed(var stranded) = input {
-            // What cannot be brought back is stored where it is: the next start is to find the guest's writes.
+            // A disk that cannot be brought back is stored where it is, so that the next start finds the guest's writes.
             stranded.inUse = .new
             return Step(.storing(plan, stranded), .store(plan))
         }
@@ -203,12 +207,12 @@ package enum SwapMachine: ~Copyable {
     }
 
     private static func grow(_ plan: SwapPlan) -> Step {
-        // After a restart it may have been tried already.
+        // It may already have been tried before a restart.
         guard plan.resizeToBytes != nil, plan.resized == nil else { return Step(.storing(plan, nil), .store(plan)) }
         return Step(.finishing(plan), .grow(plan))
     }
 
-    /// The data has moved: a disk that could not be resized is a warning, not a failure.
+    /// The data has moved, so a failed resize is a warning, not a failure.
     private static func afterResize(_ input: SwapInput, _ plan: SwapPlan) -> Step {
         var plan = plan
         switch input {
@@ -241,7 +245,7 @@ package enum SwapMachine: ~Copyable {
         var failure = failure
         switch input {
         case .foundOnNew:
-            // A pivot that had been asked for, by whomever, came after all.
+            // A pivot requested earlier, by anyone, happened after all.
             guard let plan else { return Step(.ended, .fail(failure)) }
             return grow(plan)
         case .pivotedUnnoticed:

@@ -1,15 +1,15 @@
 import Synchronization
 
-/// What a run knows of itself: what it has done that may have to be undone, and what a look has shown last.
+/// A run's bookkeeping: what it has done that may have to be undone, and what the last inspection showed.
 final class SwapMarks: Sendable {
     private struct Marks {
         var storedPlan: SwapPlan?
         var owesDefinition = false
         var mayBeUndefining = false
         var mayHaveAttached = false
-        /// What the last look has shown that has shown anything.
+        /// The last conclusive inspection.
         var seen: DiskSight?
-        /// Whether the disk was on the old volume before the first look.
+        /// Whether the disk was known to be on the old volume before the first inspection.
         var isKnownOld = true
         var leftBehind: [String] = []
         var copyBegan: ContinuousClock.Instant?
@@ -18,21 +18,21 @@ final class SwapMarks: Sendable {
 
     private let state = Mutex(Marks())
 
-    /// The plan that the journal has.
+    /// The plan in the journal.
     var storedPlan: SwapPlan? { state.withLock { $0.storedPlan } }
     func noteStored(_ plan: SwapPlan?) { state.withLock { $0.storedPlan = plan } }
-    /// What an earlier try of the swap could not undo.
+    /// What an earlier attempt could not undo.
     var leftBehind: [String] { state.withLock { $0.leftBehind } }
     func leave(_ remainders: [String]) { state.withLock { $0.leftBehind += remainders } }
 
-    /// When the copy was asked for; nil for one that was adopted.
+    /// When the copy was requested; nil for an adopted one.
     var copyBegan: ContinuousClock.Instant? { state.withLock { $0.copyBegan } }
     func noteCopy(began: ContinuousClock.Instant) { state.withLock { $0.copyBegan = began } }
-    /// When the mirror was in step.
+    /// When the mirror was in sync.
     var readyAt: ContinuousClock.Instant? { state.withLock { $0.readyAt } }
     func noteReady(at time: ContinuousClock.Instant?) { state.withLock { $0.readyAt = time } }
 
-    /// The time that the copy itself took.
+    /// How long the copy itself took.
     var copyTime: Duration? {
         state.withLock { state in
             guard let began = state.copyBegan, let readyAt = state.readyAt else { return nil }
@@ -40,16 +40,16 @@ final class SwapMarks: Sendable {
         }
     }
 
-    /// Whether pivotd has taken the domain's definition away, or may have, and not given it back. Without such a debt a definition that is
-    /// missing was removed by somebody else, who means it.
+    /// Whether pivotd has, or may have, removed the domain's definition without restoring it. If not, a missing definition was
+    /// removed by someone else on purpose.
     var owesDefinition: Bool { state.withLock { $0.owesDefinition } }
     func oweDefinition(_ isOwed: Bool) { state.withLock { $0.owesDefinition = isOwed } }
 
-    /// Whether an undefine was given up without an answer.
+    /// Whether pivotd gave up on an undefine that has not been answered.
     var mayBeUndefining: Bool { state.withLock { $0.mayBeUndefining } }
     func noteUndefine(isOut: Bool) { state.withLock { $0.mayBeUndefining = isOut } }
 
-    /// Takes up what an earlier process may have done for the task.
+    /// Takes over what an earlier process may have done for the task.
     func takeUp(_ entry: SwapEntry) {
         state.withLock { state in
             switch entry {
@@ -63,13 +63,13 @@ final class SwapMarks: Sendable {
         }
     }
 
-    /// Notes what a look has shown, unless it has shown nothing.
+    /// Records the result of an inspection, unless it is unknown.
     func note(_ sight: DiskSight) {
         if case .unknown = sight { return }
         state.withLock { $0.seen = sight }
     }
 
-    /// Whether the guest was last seen on the new volume, or about to go there.
+    /// Whether the guest was last seen on the new volume, or about to move there.
     var mayBeOnNew: Bool {
         switch state.withLock({ $0.seen }) {
         case .onNew, .stopped(stored: .new), .pivotedUnnoticed, .ending(pivot: true): true
@@ -77,10 +77,10 @@ final class SwapMarks: Sendable {
         }
     }
 
-    /// Whether the guest was last seen on the old volume, without a job that could take it away.
+    /// Whether the guest was last seen on the old volume, without a job that could move it away.
     var isSettledOnOld: Bool { state.withLock { $0.seen == .onOld || $0.seen == .forgottenMirror } }
 
-    /// Which volume the guest runs on as far as the last look told, in a roll-back before any pivot of pivotd's.
+    /// Which volume the guest was last seen on, in a roll-back before any pivot by pivotd.
     var lastInUse: VolumeInUse {
         state.withLock { state in
             switch state.seen {
@@ -93,7 +93,7 @@ final class SwapMarks: Sendable {
         }
     }
 
-    /// Whether an earlier process may have attached the new volume; true once, for whoever sees to it.
+    /// Whether an earlier process may have attached the new volume; true only once, for the caller that then releases it.
     func takeAttachment() -> Bool {
         state.withLock { state in
             defer { state.mayHaveAttached = false }

@@ -1,10 +1,19 @@
-/// Hears of a swap's course: notifications, metrics, logs. Must not block.
+/// Observes swaps for notifications, metrics and logs. Must not block.
 package protocol SwapObserver: Sendable {
+    /// The preflight has passed.
     func started(_ record: SwapRecord, _ plan: SwapPlan)
+    /// The swap entered a phase.
     func entered(_ record: SwapRecord, _ phase: SwapPhase)
+    /// A sample of the copy was taken.
     func progressed(_ record: SwapRecord, _ plan: SwapPlan, _ progress: SwapProgress)
-    /// From the arrival of libvirt's READY event to the call of the pivot.
+    /// The pivot is being requested.
+    ///
+    /// - Parameter delay: time since libvirt's READY event arrived.
     func pivoting(_ record: SwapRecord, afterReady delay: Duration)
-    /// - Parameter overhead: the swap's time without the copy itself; nil when there was no copy.
+    /// The swap has its outcome.
+    ///
+    /// - Parameters:
+    ///   - duration: time that this process spent on the swap.
+    ///   - overhead: `duration` without the copy itself; nil if there was no copy.
     func ended(_ record: SwapRecord, _ outcome: SwapOutcome, duration: Duration, overhead: Duration?)
 }

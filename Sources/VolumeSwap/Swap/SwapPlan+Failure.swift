@@ -1,5 +1,5 @@
 extension SwapPlan {
-    /// A failure that names the disk, both volumes and the cause.
+    /// A failure naming the disk, both volumes and the cause.
     func failure(_ cause: String, _ code: ReasonCode? = nil) -> SwapFailure {
         .rebaseFailed(
             "disk \(self.disk), \(self.oldLocation) to \(self.destination.location): \(cause)", code ?? ReasonCode(cause: cause))
@@ -7,7 +7,7 @@ extension SwapPlan {
 }
 
 extension SwapInput {
-    /// What the end of a copy means, by its cause.
+    /// What a copy's end means, judged by its cause.
     static func copyEnded(_ plan: SwapPlan, cause: String) -> SwapInput {
         if cause.contains("different sizes") { return .sizesDiffer(plan.failure(cause, .newVolumeTooSmall)) }
         if plan.usesSlice, cause.contains("actual size of the containing file") {
@@ -21,7 +21,7 @@ extension SwapInput {
 }
 
 extension ReasonCode {
-    /// The code of a cause in QEMU's or libvirt's words.
+    /// The code for a cause in QEMU's or libvirt's words.
     init(cause: String) {
         let table: [(String, ReasonCode)] = [
             ("No space left", .noSpace), ("Disk quota", .noSpace), ("Input/output error", .ioError),

@@ -1,9 +1,9 @@
 import Logging
 import Synchronization
 
-/// Looks before anything is touched: what runs, what is asked for, and whether one can become the other.
+/// Checks, before anything is changed, what runs, what is requested, and whether one can become the other.
 ///
-/// What it connected or made for the new volume is undone when it fails. A cancelled one cannot: see ``release()``.
+/// A failed preflight undoes what it connected or created for the new volume. A cancelled one cannot: see ``release()``.
 final class SwapPreflight: Sendable {
     private let environment: SwapEnvironment
     private let request: SwapRequest
@@ -11,12 +11,12 @@ final class SwapPreflight: Sendable {
     private let ledger = AttachmentLedger()
     /// Which volume the disk was seen on.
     private let seen = Mutex<VolumeInUse?>(nil)
-    /// The disk that is to be moved, once it was seen.
+    /// The disk to move, once it was seen.
     private let ownDisk = Mutex<VolumeUses.Exemption?>(nil)
 
     /// - Parameters:
     ///   - task: reserves the new volume; whoever ends the task releases it.
-    ///   - isResumed: an earlier preflight of the task was cut off, and may have attached the volume.
+    ///   - isResumed: whether an earlier, interrupted preflight of the task may have attached the volume.
     init(environment: SwapEnvironment, request: SwapRequest, task: TaskID? = nil, isResumed: Bool = false) {
         self.environment = environment
         self.request = request
@@ -31,7 +31,7 @@ final class SwapPreflight: Sendable {
         }
     }
 
-    /// The volume that the disk was seen on; nil as long as it was not seen.
+    /// The volume that the disk was seen on; nil if it was not seen.
     var volumeInUse: VolumeInUse? { seen.withLock { $0 } }
 
     private var hypervisor: any Hypervisor { environment.hypervisor }
@@ -39,10 +39,11 @@ final class SwapPreflight: Sendable {
     private var inUse: InUseCheck { InUseCheck(hypervisor: hypervisor, request: request, strays: environment.strays) }
     private var comparison: LocationComparison { LocationComparison(hypervisor: hypervisor) }
 
-    /// The machine's first input: `prepared`, `alreadyMoved` or `adopted`.
+    /// Runs the preflight.
     ///
-    /// - Throws: ``SwapFailure`` that says which volume is in use as far as that was seen, and what could not be undone; ``HypervisorError``
-    ///   when nothing could be told: it is to be run again, or released.
+    /// - Returns: the machine's first input: `prepared`, `alreadyMoved` or `adopted`.
+    /// - Throws: ``SwapFailure`` naming the volume in use, if seen, and what could not be undone; ``HypervisorError`` if nothing
+    ///   could be determined: run it again, or release it.
     func run() async throws -> SwapInput {
         do {
             return try await look()
@@ -53,8 +54,8 @@ final class SwapPreflight: Sendable {
         }
     }
 
-    /// Undoes what a failed or cancelled preflight attached, made and reserved. To be called from a task that is not cancelled, once
-    /// ``run()`` has returned; what is undone already is not undone again.
+    /// Undoes what a failed or cancelled preflight attached, created and reserved. Call from an uncancelled task after ``run()``
+    /// has returned.
     ///
     /// - Returns: what could not be undone.
     func release() async -> [String] {
@@ -72,7 +73,7 @@ final class SwapPreflight: Sendable {
         return remains
     }
 
-    /// A volume that another task has reserved is that task's to disconnect. Else it is this one's, so that nobody connects it meanwhile.
+    /// The other task that reserved the volume and so disconnects it. Without one, reserves it for this task.
     private func otherTask(_ location: VolumeLocation?) async -> TaskID? {
         var identity = Self.identity(of: request)
         if let location {
@@ -87,11 +88,11 @@ final class SwapPreflight: Sendable {
         return VolumeIdentity(ids: request.newVolumeIDs).union(new.driver.identity(of: new))
     }
 
-    // MARK: The looks, in order
+    // MARK: The checks, in order
 
     private func look() async throws -> SwapInput {
         let domain = try await lookup()
-        // The longest of the looks, on a host of many domains, goes beside the others.
+        // On a host with many domains this is the slowest check, so it runs in parallel.
         async let all = domains()
         let status = try await hypervisor.status(domain)
         guard status.isActive else { throw SwapFailure(.instanceNotRunning, domain.uuid, inUse: VolumeInUse.none) }
@@ -101,7 +102,7 @@ final class SwapPreflight: Sendable {
         }
         let isOnOld = try await comparison.describes(
             request.oldConnection, volumeID: request.oldVolumeID, disk, mountPointBase: mountPointBase)
-        // A serial tells no more than where the disk came from: it keeps the old id after a move.
+        // A serial only shows where the disk came from: it keeps the old id after a move.
         ownDisk.withLock { $0 = .init(domain: domain.uuid, disk: disk.target) }
         let place = await placeSeen(current)
         seen.withLock { $0 = place }
@@ -134,7 +135,7 @@ final class SwapPreflight: Sendable {
         }
     }
 
-    /// What the domain shows before anything is done.
+    /// The domain's state before anything is done.
     private struct Sight {
         var domain: DomainIdentity
         var status: DomainStatus
@@ -142,11 +143,11 @@ final class SwapPreflight: Sendable {
         var disk: DiskDescription
         var current: VolumeLocation
         var isOnOld: Bool
-        /// What is told of a disk that old_connection_info does not describe.
+        /// The volume to report for a disk that old_connection_info does not describe.
         var likelyUse: VolumeInUse
     }
 
-    /// Which volume a disk is on by its place, generously: a caller deletes what is in use by nobody. nil when the places do not tell.
+    /// Which volume a disk is on by its place, matched generously, since callers delete unused volumes; nil if it is on neither.
     private func placeSeen(_ current: VolumeLocation) async -> VolumeInUse? {
         for (connection, name, use) in [
             (request.newConnection, "new_connection_info", VolumeInUse.new), (request.oldConnection, "old_connection_info", .old),
@@ -157,7 +158,7 @@ final class SwapPreflight: Sendable {
         return nil
     }
 
-    /// Of a disk that is on neither place.
+    /// The volume to report for a disk on neither place.
     private func likelyUse(_ disk: DiskDescription) -> VolumeInUse {
         let serial = disk.serial?.lowercased()
         return request.oldVolumeIDs.contains { $0.lowercased() == serial } ? .unknown : VolumeInUse.none
@@ -175,12 +176,12 @@ final class SwapPreflight: Sendable {
         }
     }
 
-    /// Disks that a copy cannot move, or whose move could not be told afterwards.
+    /// Refuses disks that a copy cannot move, or whose move could not be verified afterwards.
     private func checkKind(_ disk: DiskDescription, _ current: VolumeLocation, _ domain: DomainIdentity) throws(SwapFailure) {
         let name = "\(request.disk) of \(domain.name)"
         if disk.device == "lun" {
             throw .invalidVolume(
-                "\(name) is a LUN passed through (device='lun'): while it is copied, QEMU refuses the guest's writes")
+                "\(name) is a passed-through LUN (device='lun'): QEMU refuses the guest's writes while it is copied")
         }
         guard disk.device == "disk" else { throw .invalidVolume("\(name) is a \(disk.device), not a disk") }
         if case .other(let source) = current {
@@ -217,7 +218,7 @@ final class SwapPreflight: Sendable {
         if try await isOnNew(disk, plan) {
             try await checkTrack(plan)
             try checkSizes(&plan)
-            // By the name that the domain shows: later looks need no other.
+            // Under the name that the domain shows, so that later inspections need no other.
             plan.destination.location = sight.current
             if sight.current.path != nil { plan.destination.auth = nil }
             plan.oldLocation = await oldPlace(sight)
@@ -237,7 +238,7 @@ final class SwapPreflight: Sendable {
         return isAdopted ? .adopted(plan) : .prepared(plan)
     }
 
-    /// A disk that is on the new volume has been moved already, if its guest reads the volume as it is meant to be read.
+    /// Whether the disk has already moved to the new volume, and its guest reads the volume as intended.
     private func isOnNew(_ disk: DiskDescription, _ plan: SwapPlan) async throws -> Bool {
         switch try await comparison.match(disk, plan.destination) {
         case .elsewhere: return false
@@ -247,11 +248,11 @@ final class SwapPreflight: Sendable {
         case .differs(let difference):
             seen.withLock { $0 = .new }
             throw SwapFailure.invalidVolume(
-                "disk \(plan.disk) is on the new volume \(plan.destination.location) already, but \(difference)")
+                "disk \(plan.disk) is already on the new volume \(plan.destination.location), but \(difference)")
         }
     }
 
-    /// A libvirt that has lost track of a pivot names a volume that the guest does not write to.
+    /// Refuses if libvirt has lost track of a pivot and names a volume that the guest does not write to.
     private func checkTrack(_ plan: SwapPlan) async throws {
         guard try await hypervisor.hasPivotedUnnoticed(plan.domain, disk: plan.disk) == true else { return }
         seen.withLock { $0 = .unknown }
@@ -259,7 +260,7 @@ final class SwapPreflight: Sendable {
             .keepingBoth
     }
 
-    /// Where the old volume is that a disk has left already, to be released; the disk's own place where that may be the old volume, too.
+    /// The place of an old volume that the disk has already left, to be released; the disk's own if that may be it too.
     ///
     /// A place that only the connector knows is ``VolumeLocation/other(_:)``.
     private func oldPlace(_ sight: Sight) async -> VolumeLocation {
@@ -274,7 +275,7 @@ final class SwapPreflight: Sendable {
         }
     }
 
-    /// `old_connection_info` must describe what the disk shows, and another volume than the new one.
+    /// `old_connection_info` must describe the disk's source, and a different volume from the new one.
     private func checkOld(_ sight: Sight) throws(SwapFailure) {
         guard sight.isOnOld else {
             seen.withLock { $0 = sight.likelyUse }
@@ -285,11 +286,11 @@ final class SwapPreflight: Sendable {
         }
         if let old = request.oldVolumeIDs.first, let new = request.newVolumeIDs.first, old.lowercased() == new.lowercased() {
             throw .invalidInput(
-                "new_volume_id: \(new.prefix(80)) is the old volume, too, and the new place is not the one that the disk is on")
+                "new_volume_id: \(new.prefix(80)) is also the old volume's id, but the disk is not at the new volume's place")
         }
     }
 
-    /// True when this very copy is running. A copy onto something else, or in another format, is left to the swap's start to end.
+    /// Whether this very copy is already running. The swap's start ends a copy onto another volume or in another format.
     private func checkJob(_ disk: DiskDescription, _ plan: SwapPlan) async throws -> Bool {
         guard let job = try await hypervisor.blockJobInfo(plan.domain, disk: plan.disk) else {
             if disk.mirror != nil { try await checkForgottenMirror(plan) }
@@ -304,9 +305,9 @@ final class SwapPreflight: Sendable {
         return try await comparison.match(mirror, plan.destination) == .same
     }
 
-    /// A `<mirror>` that no job belongs to bars every block job until the guest starts anew.
+    /// Refuses a `<mirror>` without a job, which bars every block job until the guest is restarted.
     private func checkForgottenMirror(_ plan: SwapPlan) async throws {
-        // The job may just have ended between two looks.
+        // The job may just have ended between two checks.
         let sight = await DiskInspector(hypervisor: hypervisor, clock: environment.clock).look(plan)
         if sight == .forgottenMirror { throw SwapFailure.rebaseFailed(DiskInspector.adviceOnForgottenMirror(plan)) }
     }
@@ -314,7 +315,7 @@ final class SwapPreflight: Sendable {
     private func checkSizes(_ plan: inout SwapPlan) throws(SwapFailure) {
         if let target = plan.resizeToBytes, target < plan.oldBytes {
             throw .invalidInput(
-                "resize_to: \(target) bytes is less than the disk's present \(plan.oldBytes) bytes; a disk cannot shrink")
+                "resize_to: \(target) bytes is less than the disk's current \(plan.oldBytes) bytes; a disk cannot shrink")
         }
         if plan.resizeToBytes == plan.oldBytes { plan.resizeToBytes = nil }
         let isSealed = plan.destination.encryption != nil && plan.headerBytes == nil
@@ -324,7 +325,7 @@ final class SwapPreflight: Sendable {
                 "resize_to: \(kind) cannot be grown while it is moved; move it with resize_to 0 first", .notSupported)
         }
         guard let size = plan.newBytes else {
-            // Only QEMU knows this volume's size, but it has to be larger than the old one to be grown.
+            // Only QEMU knows this volume's size, but growing requires a larger one.
             plan.usesSlice = plan.resizeToBytes != nil
             return
         }
@@ -334,7 +335,7 @@ final class SwapPreflight: Sendable {
                 .newVolumeTooSmall)
         }
         if let target = plan.resizeToBytes, target > size {
-            // Of an encrypted volume the guest gets what the header leaves, as with nova's extend_volume.
+            // On an encrypted volume the guest gets what the header leaves, as with nova's extend_volume.
             guard let header = plan.headerBytes, target <= size + header else {
                 throw .invalidVolume(
                     "the new volume \(plan.destination.location) has \(size) bytes, resize_to asks for \(target)",
@@ -345,9 +346,9 @@ final class SwapPreflight: Sendable {
         plan.usesSlice = size > plan.oldBytes
     }
 
-    /// Plain data is not written over a LUKS volume that somebody forgot to call encrypted.
+    /// Refuses to write plain data over a LUKS volume that is not declared as encrypted.
     ///
-    /// A guest may have LUKS on its disk of its own; then an earlier try has copied that header here, and the old volume has the same.
+    /// A guest may use LUKS on its own disk; then an earlier attempt has copied that header, and the old volume has it too.
     private func checkHeader(_ plan: SwapPlan, _ disk: DiskDescription) async throws {
         guard plan.destination.encryption == nil, let path = plan.destination.location.path,
             let header = try await hypervisor.luksUUID(path: path)

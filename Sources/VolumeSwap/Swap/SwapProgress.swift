@@ -1,14 +1,17 @@
-/// What `get_swap` shows of a running copy.
+/// A copy's progress, as `get_swap` shows it.
 package struct SwapProgress: Sendable, Hashable, Codable {
+    /// Bytes copied, in QEMU's measure.
     package var copiedBytes: Int64 = 0
+    /// Bytes to copy, including guest writes so far.
     package var totalBytes: Int64 = 0
-    /// Bytes a second, smoothed over the last samples; nil before the second one.
+    /// Bytes/s, smoothed over the last samples; nil before the second sample.
     package var rate: Double?
 
     package init() {}
 
+    /// Bytes left to copy.
     package var remainingBytes: Int64 { max(0, totalBytes - copiedBytes) }
-    /// Seconds, nil while the rate is unknown or zero.
+    /// Seconds left at the current rate; nil while the rate is unknown or zero.
     package var eta: Double? {
         guard let rate, rate > 0 else { return nil }
         return Double(remainingBytes) / rate

@@ -2,7 +2,7 @@ import Foundation
 import JSON
 import Logging
 
-/// Carries one swap out: takes the machine's actions, journals each phase before its step, does the step, tells the machine what came of it.
+/// Carries out one swap: journals each phase, runs the step that the machine asks for, and feeds back the result.
 struct SwapRunner {
     let steps: SwapSteps
     private let began: ContinuousClock.Instant
@@ -24,9 +24,9 @@ struct SwapRunner {
             host: host)
     }
 
-    /// Runs to the end, whatever happens.
+    /// Runs the swap to its end.
     ///
-    /// - Returns: nil when the task was cancelled: what is under way is left to the hypervisor, the journal knows where it was left.
+    /// - Returns: nil if cancelled: what is under way is left to the hypervisor, and the journal knows where it stopped.
     func run(from entry: SwapEntry) async -> SwapOutcome? {
         let events = steps.events
         defer { events.close() }
@@ -70,13 +70,13 @@ struct SwapRunner {
                 return end(.success(result(plan, control.marks.leftBehind + control.warnings)))
             case .fail(let failure): return end(.failure(withCourse(failure)))
             }
-            // While stopping a failure may be that of the stop itself: recovery will judge.
+            // While stopping, a failure may be due to the stop itself; recovery will judge.
             if Task.isCancelled, input.isTrouble { return nil }
             action = machine.handle(input, pivotTries: environment.settings.pivotTries)
         }
     }
 
-    /// How far the swap had come, which stays to be seen.
+    /// Adds how far the swap had come.
     private func withCourse(_ failure: SwapFailure) -> SwapFailure {
         var failure = failure
         failure.leftBehind += control.marks.leftBehind.filter { !failure.leftBehind.contains($0) }
@@ -87,10 +87,10 @@ struct SwapRunner {
         return failure
     }
 
-    /// Journals the phase that the action begins. One that does not change what recovery will do is not waited for: a preflight is
-    /// repeated in any case, and whether a copy runs or was pivoted is asked of the hypervisor.
+    /// Journals the phase that the action begins. Does not wait for a phase that recovery does not need: a preflight is repeated
+    /// anyway, and the hypervisor knows whether a copy runs or was pivoted.
     ///
-    /// - Returns: why the step must not be taken: the swap was aborted, or the journal cannot store. Steps that undo or finish are taken all the same.
+    /// - Returns: why the step must not run: the swap was aborted, or the journal fails. Steps that undo or finish always run.
     private func journal(_ phase: SwapPhase?, _ action: SwapAction) async -> SwapFailure? {
         guard let phase, !action.isEnd else { return nil }
         if case .pivot = action {
@@ -126,7 +126,7 @@ struct SwapRunner {
     }
 
     private func pivot(_ plan: SwapPlan, _ pause: Duration) async -> SwapInput {
-        if pause > .zero { try? await environment.clock.sleep(for: pause) }  // a bounded back-off: libvirt said "not ready"
+        if pause > .zero { try? await environment.clock.sleep(for: pause) }  // bounded back-off: libvirt said "not ready"
         if let readyAt = control.marks.readyAt, pause == .zero {
             environment.observer.pivoting(steps.record, afterReady: environment.clock.now - readyAt)
         }

@@ -1,16 +1,20 @@
-/// The worker's settings as far as a swap depends on them.
+/// The worker's settings that affect swaps.
 package struct SwapSettings: Sendable {
+    /// How volumes are reached on this host.
     package var volumes: VolumeSettings
+    /// The options that a request does not name.
     package var defaults = SwapOptions()
+    /// Maximum number of swaps that run at once: `max_concurrent_swaps`.
     package var maxConcurrentSwaps = 8
-    /// How long between two looks at a running copy: progress, time-outs, and the net under lost events.
+    /// Time between two inspections of a running copy, for progress, time-outs and lost events.
     package var sampleInterval: Duration = .seconds(1)
-    /// How often a pivot is tried that libvirt calls too early (error 83).
+    /// Maximum number of retries of a pivot that libvirt refuses as too early (error 83).
     package var pivotTries = 20
-    /// For how long a stored configuration that cannot be written is tried again after the pivot: `store_retry_s`.
+    /// How long to retry writing the stored configuration after the pivot: `store_retry_s`.
     package var storeRetry: Duration = .seconds(3600)
-    /// How long a caller waits for a roll-back that does not end, before the answer is given without it.
+    /// How long a caller waits for a roll-back before it is answered without it.
     package var rollBackPatience: Duration = .seconds(15)
 
+    /// Default settings for these volumes.
     package init(volumes: VolumeSettings) { self.volumes = volumes }
 }

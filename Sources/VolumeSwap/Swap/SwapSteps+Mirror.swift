@@ -2,9 +2,9 @@ import Logging
 import Synchronization
 
 extension SwapSteps {
-    /// Waits until the mirror is in step: by libvirt's event, and by looks now and then, which find what no event has reported.
+    /// Waits until the mirror is in sync, by libvirt's event and by occasional inspections, which find what no event reported.
     ///
-    /// A look runs beside the waiting, for it may hang as long as libvirt or QEMU does; time-outs and aborts do not wait for it.
+    /// Inspections run in parallel, since they may hang with libvirt or QEMU; time-outs and aborts do not wait for them.
     func awaitMirror(_ plan: SwapPlan) async -> SwapInput {
         await subscribe(plan.domain)
         let isAdopted = control.marks.copyBegan == nil
@@ -20,7 +20,7 @@ extension SwapSteps {
         }
     }
 
-    /// The limit that was asked for: a copy that is adopted may run at that of an earlier start.
+    /// Applies the requested limit: an adopted copy may still run at an earlier one.
     private func limitAdopted(_ plan: SwapPlan) async {
         do {
             try await setPlannedSpeed(plan)
@@ -38,7 +38,7 @@ extension SwapSteps {
             ticker?.cancel()
             control.marks.noteReady(at: watch.readyAt)
         }
-        // An adopted copy was in step before anybody listened; a small one is by now.
+        // An adopted or small copy may already be in sync.
         events.post(.recheck)
         for await event in events {
             if watch.take(event) { isWanted = true }
@@ -59,7 +59,7 @@ extension SwapSteps {
                 }
             }
             ticker?.cancel()
-            // The pace of progress reports and time-outs, not of the copy: READY comes by event.
+            // This paces progress reports and time-outs, not the copy: READY comes as an event.
             ticker = clock.schedule(after: environment.settings.sampleInterval) { [events] in events.post(.recheck) }
         }
         return .interrupted
@@ -106,7 +106,7 @@ extension SwapSteps {
     }
 }
 
-/// What the last look has shown, until it is taken.
+/// Holds the latest sample until it is taken.
 private final class LatestSample: Sendable {
     private let sample = Mutex<MirrorWatch.Sample?>(nil)
 

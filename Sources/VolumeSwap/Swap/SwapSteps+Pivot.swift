@@ -2,17 +2,17 @@ import Basics
 import Logging
 
 extension SwapSteps {
-    /// How long the event that tells a job's end is waited for when the guest is gone.
+    /// How long to wait for the event that reports a job's end when the guest is gone.
     private static let grace = Duration.seconds(3)
 
-    /// Asks for the pivot and finds out what came of it. There is no time limit: as long as that is not known, nobody is answered.
+    /// Requests the pivot and finds out the result. There is no time limit: until the result is known, nobody is answered.
     func pivot(_ plan: SwapPlan) async -> SwapInput {
         var cause = "the pivot failed"
         do {
             try await hypervisor.blockJobAbort(plan.domain, disk: plan.disk, pivot: true)
         } catch {
             if error.code == .notReady { return .notReady(plan.failure("the copy was not ready for the pivot: \(error)")) }
-            // Whether libvirt heard the request shows in what runs.
+            // The disk will show whether libvirt received the request.
             cause += ": \(error)"
         }
         var backoff = Backoff(first: .milliseconds(100))
@@ -23,7 +23,7 @@ extension SwapSteps {
             if case .blockJob(_, let status, _) = event, status != .ready { end = status }
             let sight = await look(plan)
             if end == nil, sight.isGone {
-                // The event that tells how the job ended may be on its way.
+                // The event that reports how the job ended may still arrive.
                 let since = goneSince ?? clock.now
                 goneSince = since
                 if clock.now - since < Self.grace { continue }
@@ -36,26 +36,26 @@ extension SwapSteps {
         return .interrupted
     }
 
-    /// - Returns: nil as long as it is not known which volume the guest runs on.
+    /// - Returns: nil until it is known which volume the guest runs on.
     private func afterPivot(_ plan: SwapPlan, _ sight: DiskSight, _ cause: String, _ end: BlockJobStatus?) -> SwapInput? {
         switch sight {
         case .onNew, .stopped(stored: .new): return .foundOnNew
         case .onOld, .forgottenMirror: return .foundOnOld(plan.failure(cause))
         case .onOldUnverified:
-            // Told by the event, the pivot has failed; else libvirt may have lost track of it.
+            // With such an event the pivot has failed; otherwise libvirt may have lost track of it.
             let isTold = end == .failed || end == .canceled
             return .foundOnOld(isTold ? plan.failure(cause) : plan.failure(cause).inDoubt)
         case .copying: return .notReady(plan.failure(cause))
         case .pivotedUnnoticed: return .pivotedUnnoticed(plan.failure(cause))
         case .unnamedCopy, .strayCopy, .foreignJob, .elsewhere:
-            return .foundOnOld(plan.failure("\(cause); the copy is no longer there"))
+            return .foundOnOld(plan.failure("\(cause); the copy is gone"))
         case .stopped, .missing:
-            // Told by the event, it had pivoted before it went away.
+            // The event shows that it had pivoted before it went away.
             if end == .completed { return .foundOnNew }
             return .foundOnOld(
-                plan.failure("\(cause); the guest is gone from libvirt since, and \(SwapFailure.keepBoth)", .guestGone))
+                plan.failure("\(cause); the guest has since gone from libvirt, and \(SwapFailure.keepBoth)", .guestGone))
         case .ending:
-            note("the pivot is under way: the new volume has not written everything out yet")
+            note("the pivot is under way: the new volume is still flushing its writes")
             return nil
         case .unknown(let why):
             note(why)
@@ -63,7 +63,7 @@ extension SwapSteps {
         }
     }
 
-    /// Brings a guest back to the volume that libvirt believes it to be on.
+    /// Brings a guest back to the volume that libvirt believes it runs on.
     func mirrorBack(_ plan: SwapPlan) async -> SwapInput {
         logger.error("libvirt has lost track of a pivot: mirroring the disk back to \(plan.oldLocation)")
         do {
@@ -85,25 +85,25 @@ extension SwapSteps {
         }
     }
 
-    /// Lets the guest use the whole size asked for.
+    /// Lets the guest use the full requested size.
     func grow(_ plan: SwapPlan) async -> SwapInput {
         guard let target = plan.resizeToBytes else { return .resized(plan.oldBytes) }
         do {
             try await settle(for: environment.settings.storeRetry) { () async throws(HypervisorError) in
                 try await hypervisor.grow(plan.domain, disk: plan.disk, toBytes: target)
             } isDone: { () async throws(HypervisorError) in
-                // The capacity tells nothing: it is the volume's own before the guest hears of it.
+                // The capacity proves nothing: it is the volume's own before the guest sees it.
                 false
             }
             return .resized((try? await hypervisor.capacity(plan.domain, disk: plan.disk)) ?? target)
         } catch is CancellationError {
             return .interrupted
         } catch {
-            // Not asked of the hypervisor: without the window it tells the volume's size, of which the guest has not heard.
+            // Do not ask the hypervisor: without the window it reports the volume's size, which the guest does not see yet.
             let bytes = plan.oldBytes
             logger.error("moved, but not resized: \(error)")
             return .notResized(
-                bytes, "the guest keeps \(bytes) bytes, it could not be given the \(target) bytes that were asked for: \(error)")
+                bytes, "the guest keeps \(bytes) bytes; it could not be given the requested \(target) bytes: \(error)")
         }
     }
 }

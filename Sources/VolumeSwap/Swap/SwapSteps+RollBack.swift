@@ -2,10 +2,9 @@ import Basics
 import Logging
 
 extension SwapSteps {
-    /// Undoes what was done: the definition is back, the job is ended, the new volume is let go of. Goes on until all of it is.
+    /// Restores the definition, ends the job and releases the new volume; goes on until all of it is done.
     ///
-    /// A caller whose swap has not come to its pivot is answered before, when that takes long: the guest is on the old volume then,
-    /// whatever else there is to do.
+    /// If that takes long, a swap that has not reached its pivot is answered before: its guest is on the old volume.
     func rollBack(_ plan: SwapPlan?, _ cause: SwapFailure) async -> SwapInput {
         guard let plan else { return .rolledBack(cause.inUse ?? .unknown, leftBehind: await releaseAttachment()) }
         return await withTaskGroup(of: SwapInput?.self) { group in
@@ -23,13 +22,14 @@ extension SwapSteps {
         }
     }
 
-    /// Of a task that ends before it has looked at anything in this process.
+    /// For a task that ends before this process has inspected anything.
     private func releaseAttachment() async -> [String] {
         guard control.marks.takeAttachment() else { return [] }
         return await SwapPreflight(environment: environment, request: request, task: record.id, isResumed: true).release()
     }
 
-    /// Nobody is answered while the guest may move yet, or has been seen on the new volume; after a pivot, before it was seen on the old one.
+    /// Answers the caller after a while, but not while the guest may still move or was last seen on the new volume; after a
+    /// pivot, only once it was seen on the old one.
     private func answerInTime(_ plan: SwapPlan, _ cause: SwapFailure) async {
         repeat {
             guard (try? await clock.sleep(for: environment.settings.rollBackPatience)) != nil else { return }
@@ -40,18 +40,18 @@ extension SwapSteps {
     private func early(_ plan: SwapPlan, _ cause: SwapFailure) -> SwapFailure {
         let remainder = """
             the copy of disk \(plan.disk) onto \(plan.destination.location) could not be ended yet\
-            \(control.detail.map { " (\($0))" } ?? ""): pivotd goes on trying, and the new volume must not be used until then
+            \(control.detail.map { " (\($0))" } ?? ""): pivotd keeps trying; do not use the new volume until it has succeeded
             """
         var failure = cause.adding(remainder)
         failure.inUse = control.marks.lastInUse
         if failure.inUse == .unknown {
-            failure = failure.adding("the disk has shown nothing since pivotd was restarted").keepingBoth
+            failure = failure.adding("the disk has not been seen since pivotd restarted").keepingBoth
         }
         failure.leftBehind.append(remainder)
         return failure
     }
 
-    /// - Returns: once nothing is left to be undone, or the disk turns out to be on the new volume.
+    /// Undoes everything, or finds the disk on the new volume.
     func undo(_ plan: SwapPlan, _ cause: SwapFailure) async -> SwapInput {
         var ender = CopyEnder(steps: self, plan: plan, endsForeign: false)
         var isDefined = false
@@ -62,7 +62,7 @@ extension SwapSteps {
             if !isDefined { isDefined = await tryRestoringDefinition(plan) }
             if sight == nil, await !isUndefining(plan) {
                 sight = await ender.step()
-                // An undefine that was given up may have been carried out since the definition was looked at.
+                // An abandoned undefine may have been carried out since the definition was checked.
                 if sight != nil { isDefined = await tryRestoringDefinition(plan) }
             }
             if isDefined, let sight, await tryLeavingNew(plan, sight) { return await afterUndo(plan, cause, sight) }
@@ -71,11 +71,11 @@ extension SwapSteps {
         }
     }
 
-    /// Whether an undefine of ours that nobody waits for any more may still be out: what the domain shows is not its last word then.
+    /// Whether an abandoned undefine of ours may still be pending, so that the domain's state is not final.
     private func isUndefining(_ plan: SwapPlan) async -> Bool {
         guard control.marks.mayBeUndefining else { return false }
         do {
-            // It goes the way of the calls that wait for the domain, of which one is out at a time.
+            // This call queues behind those that wait for the domain, one at a time.
             _ = try await hypervisor.blockJobInfo(plan.domain, disk: plan.disk)
         } catch {
             if error.isPassing {
@@ -106,9 +106,9 @@ extension SwapSteps {
         return Task.isCancelled ? .interrupted : .rolledBack(inUse, leftBehind: leftBehind)
     }
 
-    /// libvirt writes the stored configuration at a pivot before the live one: of a pivot that was undone it may keep the new volume there.
+    /// Resets the stored configuration's source. libvirt writes it first, so after an undone pivot it may name the new volume.
     ///
-    /// - Returns: true when it does not, or not any more.
+    /// - Returns: true if it does not, or no longer does.
     private func tryLeavingNew(_ plan: SwapPlan, _ sight: DiskSight) async -> Bool {
         guard plan.isMirroredBack != nil, let savedXML = plan.savedXML, sight != .onNew, sight != .pivotedUnnoticed else {
             return true
@@ -127,7 +127,7 @@ extension SwapSteps {
             }
             return true
         } catch {
-            note("the stored configuration still names the new volume, which the disk has left again: \(error)")
+            note("the stored configuration still names the new volume, which the disk has left: \(error)")
             return false
         }
     }
@@ -156,10 +156,10 @@ extension SwapSteps {
         }
     }
 
-    /// A definition whose disk is where the domain runs it, wherever that is: the next start is to find the guest's writes.
+    /// The definition with the disk where the domain runs it, so that the next start finds the guest's writes.
     private func asRunning(_ xml: String, _ plan: SwapPlan) async throws -> String {
         let isActive = try await hypervisor.statusIfKnown(plan.domain)?.isActive == true
-        // A guest that went away while its disk was mirrored back: only the new volume is whole.
+        // The guest went away while its disk was mirrored back: only the new volume is complete.
         if !isActive, plan.isMirroredBack == false {
             return try DomainXML.settingSource(xml, disk: plan.disk, to: plan.destination)
         }
@@ -170,17 +170,17 @@ extension SwapSteps {
         return try DomainXML.takingSource(xml, disk: plan.disk, from: try await hypervisor.xml(plan.domain, .live))
     }
 
-    /// A running domain whose definition is taken away is given a copy of it before: without that somebody else has removed it.
+    /// Whether pivotd removed the definition: it first puts a copy on the running domain. Without one, someone else did.
     private func hasTakenDefinition(_ plan: SwapPlan) async throws -> Bool {
         guard try await hypervisor.statusIfKnown(plan.domain)?.isActive == true else { return true }
         if try await hypervisor.recoveryMetadata(plan.domain) != nil { return true }
-        // It may have gone away meanwhile.
+        // It may have stopped meanwhile.
         return try await hypervisor.statusIfKnown(plan.domain)?.isActive != true
     }
 
-    /// Defines the domain again, which does not wait for the copy: libvirt lets one define while it runs.
+    /// Defines the domain again. libvirt allows this while a copy runs, so it does not wait for one.
     ///
-    /// - Returns: true when the domain is persistent again.
+    /// - Returns: true if the domain is persistent again.
     func tryRestoringDefinition(_ plan: SwapPlan) async -> Bool {
         do {
             guard plan.isUndefined, let savedXML = plan.savedXML else { return true }

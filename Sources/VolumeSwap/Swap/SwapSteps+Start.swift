@@ -2,8 +2,7 @@ import Basics
 import Logging
 
 extension SwapSteps {
-    /// Looks at the disk of a task that was under way before a restart until something is known. Before the pivot nothing has to be known
-    /// to go back.
+    /// Inspects the disk of a task from before a restart until something is known; before the pivot, an abort ends this.
     func observe(_ plan: SwapPlan) async -> SwapInput {
         logger.notice("recovering from \(record.phase.rawValue)")
         if [.pivoting, .finishing, .storing].contains(record.phase) { return await untilSeen(plan) }
@@ -11,7 +10,7 @@ extension SwapSteps {
     }
 
     private func untilSeen(_ plan: SwapPlan) async -> SwapInput {
-        // By all names that the host knows; those that are written were taken at once.
+        // Under all names that the host knows; the written ones were reserved at once.
         let identity = await VolumeIdentifier(hypervisor: hypervisor).identity(of: plan.destination.location).identity
         try? environment.reservations.reserve(identity, for: record.id)
         await subscribe(plan.domain)
@@ -22,26 +21,26 @@ extension SwapSteps {
                 note(nil)
                 return .observed(sight)
             }
-            note("the disk cannot be looked at: \(why)")
+            note("the disk cannot be inspected: \(why)")
             if Task.isCancelled { return .interrupted }
             await wait(plan.disk, atMost: backoff.pause())
         }
     }
 
-    /// Looks at everything; an abort or the time-out of the swap ends the looking.
+    /// Runs the preflight; an abort or the swap's time-out ends it.
     func prepare() async -> SwapInput {
         environment.hooks.willPrepare(request)
         let preflight = SwapPreflight(
             environment: environment, request: request, task: record.id, isResumed: control.marks.takeAttachment())
         let input = await untilInterrupted { [self] in await inspectAll(preflight) }
         guard case .failed(var failure) = input, !Task.isCancelled else { return input }
-        // What was begun for the new volume is undone here, where nothing is cancelled.
+        // Undo what was begun for the new volume here, where nothing is cancelled.
         failure.leftBehind += await preflight.release()
         failure.inUse = failure.inUse ?? preflight.volumeInUse
         return .failed(failure)
     }
 
-    /// A hypervisor that says nothing is asked again: that is no refusal.
+    /// Repeats the preflight while the hypervisor gives no answer, which is not a refusal.
     private func inspectAll(_ preflight: SwapPreflight) async -> SwapInput {
         var backoff = Backoff(first: .milliseconds(500), longest: .seconds(60))
         while true {
@@ -68,7 +67,7 @@ extension SwapSteps {
             environment.observer.started(record, plan)
             return .prepared(noted)
         case .adopted(var plan):
-            // Taken over as it runs: its definition is not taken away.
+            // Adopted as it runs: its definition stays.
             if plan.isUndefined { plan.isDefinedAgain = true }
             environment.observer.started(record, plan)
             return .adopted(plan)
@@ -77,7 +76,7 @@ extension SwapSteps {
         }
     }
 
-    /// One instance may be called by its UUID or by its name: what counts is the domain.
+    /// Locks the domain, which requests may name by UUID or by name.
     private func lockDomain() async throws {
         guard let uuid = try await domainUUID() else { return }
         guard environment.domainLocks.isHeld(uuid, byOtherThan: record.id) else {
@@ -88,7 +87,7 @@ extension SwapSteps {
         note(nil)
     }
 
-    /// - Returns: nil when there is no such domain, which the preflight tells.
+    /// - Returns: nil if the domain does not exist, which the preflight reports.
     private func domainUUID() async throws -> String? {
         if let uuid = request.instance.uuid, request.instance.name == nil { return uuid }
         do {
@@ -101,7 +100,7 @@ extension SwapSteps {
         }
     }
 
-    /// What undefining makes libvirt forget is noted before.
+    /// Records what libvirt forgets when the domain is undefined.
     private func noting(_ plan: SwapPlan) async throws -> SwapPlan {
         guard plan.isUndefined else { return plan }
         var plan = plan
@@ -110,7 +109,7 @@ extension SwapSteps {
         return plan
     }
 
-    /// Takes the persistent definition away, as `virDomainBlockRebase` demands; a copy of it stays with the live domain.
+    /// Removes the stored definition, as `virDomainBlockRebase` demands; the live domain keeps a copy of it in its metadata.
     func undefine(_ plan: SwapPlan) async -> SwapInput {
         await untilInterrupted(plan) { [self] in await undefineAll(plan) }
     }
@@ -119,7 +118,7 @@ extension SwapSteps {
         guard let savedXML = plan.savedXML else { return .failed(plan.failure("the domain's configuration was not saved")) }
         do {
             guard try await hypervisor.status(plan.domain).isPersistent else {
-                return .failed(plan.failure("somebody else has undefined the domain meanwhile"))
+                return .failed(plan.failure("someone else has undefined the domain meanwhile"))
             }
             let metadata = try DomainXML.recoveryMetadata(
                 task: record.id, disk: plan.disk, definition: savedXML, isAutostarted: plan.isAutostarted ?? false)
@@ -150,7 +149,7 @@ extension SwapSteps {
             } catch {
                 if !error.isPassing { control.marks.noteUndefine(isOut: false) }
                 mayBeTaken = mayBeTaken || error.isPassing
-                // Refused, it has taken nothing: whoever else removed the definition means it.
+                // A refused undefine removes nothing; whoever else removed the definition did so on purpose.
                 if !mayBeTaken { control.marks.oweDefinition(false) }
                 throw error
             }
@@ -159,7 +158,7 @@ extension SwapSteps {
         }
     }
 
-    /// Ends a stale copy, then starts ours. Events are asked for before.
+    /// Subscribes to events, ends a stale copy, then starts ours.
     func start(_ plan: SwapPlan) async -> SwapInput {
         control.marks.noteCopy(began: clock.now)
         return await untilInterrupted(plan) { [self] in await startAll(plan) }
@@ -188,7 +187,7 @@ extension SwapSteps {
         }
     }
 
-    /// The preflight has looked, but connecting a volume takes time, and others do not wait.
+    /// Repeats the preflight's in-use check, since connecting a volume takes time.
     private func checkUse(_ plan: SwapPlan) async throws {
         var backoff = Backoff()
         while true {
@@ -198,22 +197,22 @@ extension SwapSteps {
                 return note(nil)
             } catch let error as HypervisorError {
                 guard error.isPassing else { throw error }
-                note("whether the new volume is in use cannot be told: \(error)")
+                note("it cannot be determined whether the new volume is in use: \(error)")
             }
             try await clock.sleep(for: backoff.pause())
         }
     }
 
-    /// A copy job that is on the disk before ours is stale, as for nova: it is ended.
+    /// Ends a copy job that is already on the disk; like nova, pivotd considers it stale.
     ///
-    /// - Returns: nil when the disk is free.
+    /// - Returns: nil once the disk is free.
     private func endStaleCopy(_ plan: SwapPlan) async throws(SwapFailure) -> SwapInput? {
         var ender = CopyEnder(steps: self, plan: plan, endsForeign: true)
         var backoff = Backoff(first: .milliseconds(100))
         while true {
             switch await ender.step() {
-            case .elsewhere: throw plan.failure("the disk has left the old volume since it was looked at", .oldVolumeMismatch)
-            case .onOld, .onOldUnverified, .stopped, .missing: return nil  // the start itself will be refused where it must
+            case .elsewhere: throw plan.failure("the disk has left the old volume since the preflight", .oldVolumeMismatch)
+            case .onOld, .onOldUnverified, .stopped, .missing: return nil  // libvirt refuses the start itself if it must
             case .onNew: return .foundOnNew
             case .pivotedUnnoticed: throw plan.failure(DiskInspector.adviceOnUnnoticedPivot, .hypervisorRefused).keepingBoth
             case .forgottenMirror: throw plan.failure(DiskInspector.adviceOnForgottenMirror(plan), .hypervisorRefused)
@@ -225,7 +224,7 @@ extension SwapSteps {
         }
     }
 
-    /// Lets the copy, which was started slowly for this, go on at its full speed once it leaves zeroes out.
+    /// Makes the copy leave out zeroes, then lifts the low speed at which it was started for this.
     private func unmapZeroes(_ plan: SwapPlan) async throws {
         do throws(HypervisorError) {
             try await hypervisor.unmapZeroes(plan.domain, disk: plan.disk, sliceBytes: plan.sliceBytes)
@@ -236,7 +235,7 @@ extension SwapSteps {
         try await setPlannedSpeed(plan)
     }
 
-    /// The speed that was asked for. An adopted copy may still have another: the slow start of `detect_zeroes`, or an earlier limit.
+    /// Sets the requested speed. An adopted copy may have another: the slow start of `detect_zeroes`, or an earlier limit.
     func setPlannedSpeed(_ plan: SwapPlan) async throws {
         try await settle { () async throws(HypervisorError) in
             guard try await hypervisor.blockJobInfo(plan.domain, disk: plan.disk) != nil else { return }
@@ -246,18 +245,18 @@ extension SwapSteps {
         }
     }
 
-    /// Whether the copy that a call without an answer was to start is under way.
+    /// Whether a copy whose start was not answered is under way.
     ///
-    /// A libvirtd that died before it had noted the copy's destination knows the job all the same. It must never be asked to pivot
-    /// such a job (9.0 crashes on it), so the job is ended here, to be begun again.
+    /// A libvirtd that died before recording the copy's destination still knows the job. It must never be asked to pivot such a
+    /// job (9.0 crashes), so the job is ended here and started again.
     private func isCopying(_ plan: SwapPlan) async throws(HypervisorError) -> Bool {
         switch await look(plan) {
         case .copying, .ending, .onNew: return true
         case .unknown(let why): throw HypervisorError(.busy, why)
         case .unnamedCopy:
-            logger.warning("libvirt has forgotten where the copy goes: ending it, to begin again")
+            logger.warning("libvirt has forgotten the copy's destination: ending the copy and starting over")
             try await hypervisor.blockJobAbort(plan.domain, disk: plan.disk, pivot: false)
-            throw HypervisorError(.busy, "a copy whose destination libvirt has forgotten is being ended")
+            throw HypervisorError(.busy, "ending a copy whose destination libvirt has forgotten")
         default: return false
         }
     }
@@ -278,7 +277,7 @@ extension SwapSteps {
         try await hypervisor.blockCopy(plan.domain, disk: plan.disk, copy)
     }
 
-    /// The size of a network volume is known once QEMU has opened it: too small for `resize_to` ends the copy early.
+    /// The failure if the new volume is too small for `resize_to`: QEMU knows a network volume's size only once it is open.
     func checkGrownSize(_ plan: SwapPlan) async -> SwapFailure? {
         guard let target = plan.resizeToBytes, plan.newBytes == nil,
             let size = try? await hypervisor.mirrorCapacity(plan.domain, disk: plan.disk), size < target

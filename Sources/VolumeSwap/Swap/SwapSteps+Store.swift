@@ -3,9 +3,9 @@ import JSON
 import Logging
 
 extension SwapSteps {
-    /// Makes the stored configuration agree, reads both back, then lets go of the old volume.
+    /// Updates the stored configuration, reads both configurations back, then releases the old volume.
     ///
-    /// What cannot be written is tried again for `store_retry_s`: the guest is on the new volume, and nothing brings it back.
+    /// A failed write is retried for `store_retry_s`: the guest is on the new volume, and nothing brings it back.
     func store(_ plan: SwapPlan) async -> SwapInput {
         let began = clock.now
         var backoff = Backoff(first: .seconds(1), longest: .seconds(60))
@@ -16,7 +16,7 @@ extension SwapSteps {
                 for remainder in await releaseOld(plan) { control.warn(remainder) }
                 return .done
             } catch let failure as SwapFailure {
-                // Whatever became of the disk, the definition that was taken away comes back.
+                // Whatever happened to the disk, restore the definition that was removed.
                 if await tryRestoringDefinition(plan) || clock.now - began >= environment.settings.storeRetry {
                     if plan.isUndefined { await removeMetadata(plan) }
                     return .failed(failure)
@@ -38,7 +38,7 @@ extension SwapSteps {
         }
     }
 
-    /// - Throws: ``HypervisorError`` for what is tried again, ``SwapFailure`` for what that would not change.
+    /// - Throws: ``HypervisorError`` if a retry may help, ``SwapFailure`` if not.
     private func storeOnce(_ plan: SwapPlan) async throws {
         let live = try await liveDisk(plan)
         if plan.wasPersistent { try await storeDefinition(plan, live) }
@@ -47,7 +47,7 @@ extension SwapSteps {
         warnOfSize(plan)
     }
 
-    /// Takes the window away that the copy was shown, and warns where libvirt keeps it in its running configuration.
+    /// Removes the window that the copy was shown, and warns if libvirt keeps it in its running configuration.
     private func dropSlice(_ plan: SwapPlan) async throws(HypervisorError) {
         guard plan.usesSlice else { return }
         do {
@@ -64,21 +64,21 @@ extension SwapSteps {
         }
     }
 
-    /// The running disk, which must be on the new volume; nil when the domain has stopped: then only what is stored counts.
+    /// The running disk, which must be on the new volume; nil if the domain has stopped: then only what is stored matters.
     private func liveDisk(_ plan: SwapPlan) async throws -> DiskDescription? {
         switch await look(plan) {
         case .stopped, .missing:
             return nil
         case .onNew:
             guard let disk = try await hypervisor.description(plan.domain, .live).disk(plan.disk) else {
-                throw HypervisorError(.busy, "the disk went away between two looks")
+                throw HypervisorError(.busy, "the disk went away between two checks")
             }
             warnOfDifferences(plan, disk)
             return disk
         case .unknown(let why):
             throw HypervisorError(.busy, why)
         case .pivotedUnnoticed:
-            // libvirt's live configuration is wrong then, and the stored one has to name what QEMU runs.
+            // The live configuration is wrong then, and the stored one must name what QEMU runs.
             if plan.wasPersistent { try await storeDefinition(plan, nil) }
             let cause = "the guest runs on the new volume, but libvirt names the old one; keep both volumes"
             throw plan.failure(cause, .configurationFailed)
@@ -88,7 +88,7 @@ extension SwapSteps {
     }
 
     private func hasLeft(_ plan: SwapPlan, _ inUse: VolumeInUse) -> SwapFailure {
-        var failure = plan.failure("the disk has left the new volume again after the pivot", .configurationFailed)
+        var failure = plan.failure("the disk has left the new volume after the pivot", .configurationFailed)
         failure.inUse = inUse
         return failure
     }
@@ -99,8 +99,8 @@ extension SwapSteps {
         }
         let stored = try await storedConfiguration(plan)
         guard stored != nil || control.marks.owesDefinition else {
-            // Only what pivotd undefined is ever defined again, and once.
-            return control.warn("the stored configuration of \(plan.domain.name) was removed by somebody else: it stays removed")
+            // pivotd only defines what it undefined, and only once.
+            return control.warn("the stored configuration of \(plan.domain.name) was removed by someone else and stays removed")
         }
         if try await !agrees(stored, plan, live) {
             let base = if let stored { stored } else { try await withDevicesOfNow(savedXML, plan) }
@@ -110,17 +110,17 @@ extension SwapSteps {
         let after = try await storedConfiguration(plan)
         if after == nil, !control.marks.owesDefinition { return try await storeDefinition(plan, live) }
         guard try await agrees(after, plan, live) else {
-            throw HypervisorError(.other, "it does not name the new volume after it was written")
+            throw HypervisorError(.other, "it does not name the new volume after the write")
         }
     }
 
-    /// A stored configuration with the disk on the new volume. A disk that is not in it stays out of it.
+    /// A stored configuration with the disk on the new volume. A disk that is not in it is not added.
     private func naming(_ plan: SwapPlan, _ live: DiskDescription?, in xml: String) async throws -> String {
         guard try DomainDescription(xml: xml).disk(plan.disk) != nil else { return xml }
         guard let live, differs(live, plan) else {
             return try DomainXML.settingSource(xml, disk: plan.disk, to: plan.destination)
         }
-        // What runs is what the next start has to find.
+        // The next start must find what runs now.
         let running = try await hypervisor.xml(plan.domain, .live)
         return try DomainXML.takingSource(xml, disk: plan.disk, from: running)
     }
@@ -132,7 +132,7 @@ extension SwapSteps {
 
     private func agrees(_ xml: String?, _ plan: SwapPlan, _ live: DiskDescription?) async throws -> Bool {
         guard let xml else { return false }
-        // A disk that only the running domain has is stored nowhere.
+        // A disk that only the running domain has is not in the stored configuration.
         guard let disk = try DomainDescription(xml: xml).disk(plan.disk) else { return true }
         guard let location = disk.location, !disk.hasSlices, disk.format == live?.format ?? plan.destination.format,
             disk.isEncrypted == live?.isEncrypted ?? (plan.destination.encryption != nil)
@@ -147,13 +147,13 @@ extension SwapSteps {
     private func warnOfDifferences(_ plan: SwapPlan, _ live: DiskDescription) {
         if differs(live, plan) {
             control.warn(
-                "the disk runs as \(live.format ?? "?"), and is stored so, though \(plan.destination.format) was asked for")
+                "the disk runs and is stored as \(live.format ?? "?"), although \(plan.destination.format) was requested")
         }
         guard live.keptElements != plan.keptElements else { return }
         let (before, after) = (plan.keptElements, live.keptElements)
         let changes =
             before.filter { !after.contains($0) }.map { "-\($0)" } + after.filter { !before.contains($0) }.map { "+\($0)" }
-        control.warn("libvirt changed the disk's description beside its source: \(changes.joined(separator: " "))")
+        control.warn("libvirt changed more of the disk's description than its source: \(changes.joined(separator: " "))")
     }
 
     private func warnOfSize(_ plan: SwapPlan) {
@@ -171,7 +171,7 @@ extension SwapSteps {
         if wasOwed { await journalDefinition() }
     }
 
-    /// Who removes the definition from now on means it, over a restart too.
+    /// Journals that the definition is restored: from now on a removal is someone else's intention, even after a restart.
     private func journalDefinition() async {
         guard var plan = control.plan else { return }
         plan.isDefinedAgain = true
@@ -179,11 +179,11 @@ extension SwapSteps {
             try await environment.journal.enter(record.id, control.phase, plan: plan)
             control.marks.noteStored(plan)
         } catch {
-            logger.warning("journal: that the domain is defined again: \(error)")
+            logger.warning("journal: could not store that the domain is defined again: \(error)")
         }
     }
 
-    /// A saved definition with the disks and interfaces that came and went while there was no definition to note them in.
+    /// A saved definition updated with the disks and interfaces that came and went while there was no stored configuration.
     func withDevicesOfNow(_ savedXML: String, _ plan: SwapPlan) async throws -> String {
         guard let known = plan.liveDevices, try await hypervisor.statusIfKnown(plan.domain)?.isActive == true else {
             return savedXML
@@ -200,7 +200,7 @@ extension SwapSteps {
         let isAtHost = plan.oldLocation.path != nil || plan.oldLocation.isOther
         let isConnected = isAtHost && request.oldConnection.driver.isHostAttached
         guard isConnected || secret != nil else { return [] }
-        // So that no other swap connects it anew while it is being disconnected.
+        // Keeps other swaps from connecting it while it is being disconnected.
         if let other = environment.reservations.claim(await oldIdentity(plan), for: record.id) {
             return ["\(plan.oldLocation) stays connected: task \(other) is about to use it"]
         }

@@ -3,19 +3,19 @@ import Foundation
 import Logging
 import Synchronization
 
-/// The steps of one swap, each a piece of IO with one result for the machine.
+/// The steps of one swap: each is one piece of IO with one result for the machine.
 ///
-/// A call that says nothing (a lost connection, a domain that does not answer) is never taken for an answer: it is made again, or the
-/// disk is looked at again, until something is known. What the caller of the swap is told waits for that.
+/// A call without an answer (a lost connection, a domain that hangs) is never taken for one: it is repeated, or the disk is
+/// inspected, until something is known. The swap's caller waits for that.
 final class SwapSteps: Sendable {
     let environment: SwapEnvironment
     let record: SwapRecord
     let request: SwapRequest
     let control: SwapControl
-    /// The mailbox of this run; only one step at a time reads it.
+    /// This run's mailbox; only one step at a time reads it.
     let events: HypervisorEvents
     let host: SwapHost
-    /// Gives the slot up when it fires.
+    /// Frees the slot when it fires.
     private let patience = Mutex<ScheduledAction?>(nil)
     private let began: ContinuousClock.Instant
     private let earlier: Double
@@ -34,7 +34,7 @@ final class SwapSteps: Sendable {
         earlier = record.startedAt.map { max(0, environment.clock.date.timeIntervalSince($0)) } ?? 0
     }
 
-    /// Made when it is needed: most swaps have nothing to tell.
+    /// Created on demand: most swaps log nothing.
     var logger: Logger {
         var logger = environment.logger
         logger[metadataKey: "task_id"] = "\(record.id)"
@@ -47,17 +47,17 @@ final class SwapSteps: Sendable {
     var clock: any SwapClock { environment.clock }
     var inspector: DiskInspector { DiskInspector(hypervisor: hypervisor, clock: clock) }
 
-    /// Never fails: what cannot be seen is ``DiskSight/unknown(_:)``.
+    /// The disk's state; ``DiskSight/unknown(_:)`` if it cannot be determined.
     func look(_ plan: SwapPlan) async -> DiskSight {
         let sight = await inspector.look(plan)
         control.marks.note(sight)
         return sight
     }
 
-    /// Seconds since the task was started, by any process; monotonic within this one.
+    /// Seconds since any process started the task; monotonic within this one.
     var age: Double { earlier + (clock.now - began) / .seconds(1) }
 
-    /// Why a swap that has not pivoted is to go no further: an abort or its time-out.
+    /// The reason to stop a swap that has not pivoted: an abort or its time-out.
     func interruption(_ plan: SwapPlan? = nil) -> SwapFailure? {
         if control.isAbortRequested { return .abortedByRequest }
         let limit = request.options.timeoutS
@@ -70,20 +70,20 @@ final class SwapSteps: Sendable {
         do {
             try await hypervisor.subscribe(events, to: domain)
         } catch {
-            // The looks at the job go on without events: slower, not wrong.
+            // Inspections go on without events, which is slower but correct.
             control.warn("no events from the hypervisor: \(error)")
             logger.warning("events: \(error)")
         }
     }
 
-    /// Says in the status and, once, in the log what keeps the swap waiting.
+    /// Shows in the status, and logs once, what delays the swap; nil when nothing does.
     func note(_ detail: String?) {
         keepSlot(detail == nil)
         guard control.note(detail), let detail else { return }
         logger.warning("waiting: \(detail)")
     }
 
-    /// What waits for long for something that hangs makes room for the swaps of other instances.
+    /// Frees the slot for other instances after waiting for long.
     private func keepSlot(_ isKept: Bool) {
         patience.withLock { timer in
             if isKept {
@@ -95,7 +95,7 @@ final class SwapSteps: Sendable {
         }
     }
 
-    /// Carries a step out that has not come to the pivot; an abort of the swap or its time-out ends it, whatever call is out.
+    /// Runs a step before the pivot; an abort or the swap's time-out ends it, even during a call.
     ///
     /// - Parameter plan: what the failure names, once there is one.
     func untilInterrupted(_ plan: SwapPlan? = nil, _ body: @escaping @Sendable () async -> SwapInput) async -> SwapInput {
@@ -117,9 +117,9 @@ final class SwapSteps: Sendable {
         }
     }
 
-    /// Returns at the disk's next event, or after `pause`.
+    /// Waits for the disk's next event, at most for `pause`.
     ///
-    /// - Returns: the event, unless time alone has passed.
+    /// - Returns: the event; nil if only time has passed.
     @discardableResult
     func wait(_ disk: String, atMost pause: Duration) async -> HypervisorEvent? {
         let timer = clock.schedule(after: pause) { [events] in events.post(.recheck) }
@@ -134,9 +134,9 @@ final class SwapSteps: Sendable {
         return nil
     }
 
-    /// Makes a write that may be left in doubt: look whether it was done, else do it again, for as long as nothing is known.
+    /// Makes a write whose answer may be lost: checks whether it was done, else repeats it, until the result is known.
     ///
-    /// - Parameter limit: how long the domain may say nothing, nil for ever.
+    /// - Parameter limit: how long the domain may give no answer; nil for no limit.
     func settle(
         for limit: Duration? = nil, _ write: () async throws(HypervisorError) -> Void,
         isDone: () async throws(HypervisorError) -> Bool

@@ -1,6 +1,6 @@
 import JSON
 
-/// What a swap does not carry over, and who should know.
+/// Warnings about what a swap does not carry over.
 enum SwapWarnings {
     static func all(_ request: SwapRequest, _ disk: DiskDescription, _ status: DomainStatus, _ plan: SwapPlan, isStored: Bool)
         -> [String]
@@ -8,11 +8,11 @@ enum SwapWarnings {
         [
             unapplied(request.newConnection, disk), dropped(disk), flattened(disk, status, plan), checkpoints(status, plan),
             status.isPersistent && !isStored
-                ? "disk \(plan.disk) is in the running domain alone: the stored configuration is left without it" : nil,
+                ? "disk \(plan.disk) is only in the running domain: it is not added to the stored configuration" : nil,
         ].compactMap { $0 }
     }
 
-    /// Members from which nova makes a disk's settings. The disk keeps those that it has.
+    /// Members from which nova derives disk settings. The disk keeps its own.
     private static func unapplied(_ connection: ConnectionInfo, _ disk: DiskDescription) -> String? {
         let data = connection.data
         var members: [String] = []

@@ -1,15 +1,15 @@
 import Synchronization
 
-/// What a preflight attached or made for the new volume, or has tried to: what is to be undone when no plan takes it over.
+/// Records what a preflight attached or created for the new volume, or tried to: what to undo if no plan takes it over.
 ///
-/// Whoever cancels a preflight releases afterwards, from a task that is not cancelled: ``SwapPreflight/release()``.
+/// Whoever cancels a preflight then calls ``SwapPreflight/release()`` from a task that is not cancelled.
 package final class AttachmentLedger: Sendable {
     struct Entries: Sendable {
-        /// A connector was asked to attach the volume; whether it did may not be known.
+        /// A connector was asked to attach the volume, and may have.
         var isAttached = false
-        /// Where the volume is, once that is known.
+        /// Where the volume is, once known.
         var location: VolumeLocation?
-        /// The libvirt secret that was made for it.
+        /// The UUID of the libvirt secret made for it.
         var madeSecret: String?
     }
 
@@ -21,7 +21,7 @@ package final class AttachmentLedger: Sendable {
     func note(_ location: VolumeLocation) { entries.withLock { $0.location = location } }
     func note(madeSecret: String) { entries.withLock { $0.madeSecret = madeSecret } }
 
-    /// Takes the entries out: what is undone once is not undone again.
+    /// Removes and returns the entries, so that each is undone once.
     func take() -> Entries {
         entries.withLock { entries in
             defer { entries = Entries() }

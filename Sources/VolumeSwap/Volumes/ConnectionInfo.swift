@@ -1,25 +1,30 @@
 package import JSON
 
-/// Cinder's connection_info as it was received. Its printed form is masked.
+/// Cinder's connection_info as received. Its printed form is masked.
 package struct ConnectionInfo: Sendable, Hashable, CustomStringConvertible, CustomReflectable {
-    /// Everything, unknown keys included.
+    /// The whole object, including unknown keys.
     package let json: JSONObject
     /// What Cinder's driver returns under `data`.
     package let data: JSONObject
+    /// The kind of volume, which selects its ``VolumeDriver``.
     package let driverVolumeType: String
 
+    /// Reads and checks a connection_info.
+    ///
+    /// - Parameter argument: names the argument in errors.
+    /// - Throws: ``SwapFailure`` of kind `invalidInput` naming the member.
     package init(json value: JSONValue?, argument: String) throws(SwapFailure) {
         try self.init(resuming: value, argument: argument)
         try Self.check(json, Self.topMembers, path: argument)
         try Self.check(data, VolumeDrivers.members, path: "\(argument).data")
     }
 
-    /// Reads what was accepted before, without a look at the members.
+    /// Reads a connection_info that was accepted before, without checking its members.
     init(resuming value: JSONValue?, argument: String) throws(SwapFailure) {
         guard let value, !value.isNull else { throw .invalidInput("\(argument): missing") }
         guard let object = value.objectValue else { throw .invalidInput("\(argument): must be an object") }
         guard let type = object["driver_volume_type"]?.stringValue, !type.isEmpty else {
-            throw .invalidInput("\(argument).driver_volume_type: missing or not a text")
+            throw .invalidInput("\(argument).driver_volume_type: missing or not a string")
         }
         try Argument.checkLength(type, "\(argument).driver_volume_type", limit: 64)
         guard let data = object["data"]?.objectValue else { throw .invalidInput("\(argument).data: missing or not an object") }
@@ -30,9 +35,11 @@ package struct ConnectionInfo: Sendable, Hashable, CustomStringConvertible, Cust
 
     /// The volume's id as Cinder knows it.
     package var volumeID: String? { json["serial"]?.stringValue ?? data["volume_id"]?.stringValue }
+    /// Whether the volume may be attached to several instances.
     package var isMultiattach: Bool { json["multiattach"]?.boolValue ?? false }
+    /// Whether the volume is LUKS-encrypted; false if not stated.
     package var isEncrypted: Bool { data["encrypted"]?.boolValue ?? false }
-    /// Whether it says at all if the volume is encrypted.
+    /// Whether `encrypted` is stated at all.
     var saysEncrypted: Bool { data["encrypted"]?.boolValue != nil }
     /// Every id that it gives the volume.
     var volumeIDs: [String] { [json["serial"]?.stringValue, text("volume_id")].compactMap { $0 }.filter { !$0.isEmpty } }
@@ -40,13 +47,13 @@ package struct ConnectionInfo: Sendable, Hashable, CustomStringConvertible, Cust
     package var description: String { "ConnectionInfo(\(driverVolumeType), volume \(volumeID ?? "?"))" }
     package var customMirror: Mirror { Mirror(self, children: ["driver_volume_type": driverVolumeType]) }
 
-    /// A string of `data`, or nil; never an empty one.
+    /// A non-empty string of `data`, or nil.
     package func text(_ key: String) -> String? {
         guard let text = data[key]?.stringValue, !text.isEmpty else { return nil }
         return text
     }
 
-    /// - Throws: ``SwapFailure`` of kind `invalidInput` when there is no such string.
+    /// - Throws: ``SwapFailure`` of kind `invalidInput` if there is no such string.
     func requiredText(_ key: String, _ argument: String) throws(SwapFailure) -> String {
         guard let text = text(key) else { throw .invalidInput("\(argument).data.\(key): missing or not a string") }
         return text
@@ -69,15 +76,14 @@ package struct ConnectionInfo: Sendable, Hashable, CustomStringConvertible, Cust
         host.hasPrefix("[") && host.hasSuffix("]") ? String(host.dropFirst().dropLast()) : host
     }
 
-    /// The connection_info of a swap's result: the new one, under the old volume's id wherever it says one.
+    /// The connection_info of a swap's result: the new one, with the old volume's id wherever it states one.
     ///
-    /// That is nova's, too: over a Cinder migration the new volume takes the old one's id in the end, and the guest's disk keeps its
-    /// serial.
+    /// nova does the same: after a Cinder migration the new volume takes the old one's id, and the disk keeps its serial.
     ///
     /// - Parameters:
     ///   - old: the old volume's connection_info.
-    ///   - oldVolumeID: the id where `old` has no `serial`.
-    ///   - devicePath: the host's path of the new volume, where it has one.
+    ///   - oldVolumeID: the id to use if `old` has no `serial`.
+    ///   - devicePath: the new volume's host path, if it has one.
     package func settled(replacing old: ConnectionInfo, oldVolumeID: String?, devicePath: String?) -> JSONObject {
         var connection = json
         var data = data
@@ -90,13 +96,13 @@ package struct ConnectionInfo: Sendable, Hashable, CustomStringConvertible, Cust
         return connection
     }
 
-    /// What a member that pivotd reads must be, null aside.
+    /// The type that a member must have, unless it is null.
     enum Member: String, Sendable {
         case text = "a string"
         case path = "an absolute path"
         case boolean = "true or false"
         case list = "a list"
-        /// Not judged by its type: the readers of these take several.
+        /// Any type: its readers accept several.
         case open = "a value"
         case port = "a port from 1 to 65535"
 
@@ -120,8 +126,8 @@ package struct ConnectionInfo: Sendable, Hashable, CustomStringConvertible, Cust
         "device_path": .path, "format": .text, "encrypted": .boolean, "volume_id": .text,
     ]
 
-    /// Checks the members that reach libvirt, a path or a command. A member of the wrong type must not pass for an absent one, and no
-    /// text in one may hold a control character. All others are the caller's own: a keyring with its line breaks, for example.
+    /// Checks the members that reach libvirt, a path or a command. A member of the wrong type must not pass for a missing one,
+    /// and no string may hold a control character. Other members may hold anything, such as a keyring with line breaks.
     private static func check(
         _ members: JSONObject, _ kinds: [String: Member], path: @autoclosure () -> String
     ) throws(SwapFailure) {
@@ -132,7 +138,7 @@ package struct ConnectionInfo: Sendable, Hashable, CustomStringConvertible, Cust
         }
     }
 
-    /// No such text may hold a control character, or be longer than any path or name can be.
+    /// Refuses strings with control characters, or longer than any path or name can be.
     private static func checkTexts(_ value: JSONValue, path: @autoclosure () -> String) throws(SwapFailure) {
         switch value {
         case .string(let text): try Argument.checkText(text, path())

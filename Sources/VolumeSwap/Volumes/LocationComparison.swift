@@ -1,14 +1,14 @@
 import JSON
 
-/// Answers whether two names mean the same volume.
+/// Decides whether two names mean the same volume.
 struct LocationComparison: Sendable {
     let hypervisor: any Hypervisor
 
     private var identifier: VolumeIdentifier { VolumeIdentifier(hypervisor: hypervisor) }
 
-    /// Whether two places are one volume, by any of its names. Texts that agree are not looked at.
+    /// Whether two places are one volume, under any of its names. Equal names need no look at the host.
     ///
-    /// A place that cannot be looked at is another one: the text that libvirt shows of a destination is the one that it was given.
+    /// A place that cannot be examined counts as different: libvirt shows a destination exactly as it was given.
     func isSame(_ one: VolumeLocation, _ other: VolumeLocation) async throws(HypervisorError) -> Bool {
         if VolumeIdentity(text: one).meets(VolumeIdentity(text: other)) { return true }
         guard one.canBe(other) else { return false }
@@ -19,10 +19,10 @@ struct LocationComparison: Sendable {
 
     // MARK: The old volume, strictly
 
-    /// Whether connection_info describes the disk's present source.
+    /// Whether connection_info describes the disk's current source.
     ///
-    /// A disk whose serial is the volume's id may be reached otherwise than connection_info says, by other monitors, ports or portals,
-    /// or by a device that it does not name; it may not be another image, LUN, export or path than it says.
+    /// If the disk's serial is the volume's id, the disk may be reached by other monitors, ports, portals or an unnamed device;
+    /// it may not be a different image, LUN, export or path.
     func describes(
         _ connection: ConnectionInfo, volumeID: String? = nil, _ disk: DiskDescription, mountPointBase: String
     ) async throws -> Bool {
@@ -32,7 +32,7 @@ struct LocationComparison: Sendable {
         switch try connection.target(mountPointBase: mountPointBase, argument: "old_connection_info") {
         case .path(let path):
             if try await isSame(.block(path), current) { return true }
-            // QEMU's own initiator may use a LUN that was once attached to the host.
+            // QEMU's own initiator may now use a LUN that was attached to the host before.
             guard case .network = current else { return false }
             return await reaches(connection.driver.identity(of: connection), current)
         case .network(let network):
@@ -42,24 +42,24 @@ struct LocationComparison: Sendable {
         case .connector:
             let identity = connection.driver.identity(of: connection)
             if await reaches(identity, current) { return true }
-            // Without a path only the serial, which Cinder sets to the volume's id, tells which volume a disk is.
+            // Without a path, only the serial, which Cinder sets to the volume's id, identifies a disk.
             guard hasItsSerial else { return false }
             guard case .network(let network) = current else { return await !isAnother(current, than: identity) }
             return network.driver == nil
         }
     }
 
-    /// The same name by a host that both know.
+    /// Whether the disk has the same name on a common server.
     private func isReached(_ network: NetworkLocation, _ current: VolumeLocation) async throws(HypervisorError) -> Bool {
         guard case .network(let shown) = current else {
-            // What is attached to this host is named by the host alone.
+            // Only the host names what is attached to it.
             return network.canBeHostDevice ? try await isSame(.network(network), current) : false
         }
         if network.isSame(as: shown) { return true }
         return network.driver?.isNamedByServer ?? false ? try await isSame(.network(network), current) : false
     }
 
-    /// Whether the place is another image, LUN or export than connection_info says, or of another kind.
+    /// Whether the place is a different image, LUN, export or kind than connection_info says.
     private func contradicts(_ connection: ConnectionInfo, _ network: NetworkLocation, _ current: VolumeLocation) async -> Bool {
         let identity = VolumeIdentity(text: .network(network))
         switch current {
@@ -69,7 +69,7 @@ struct LocationComparison: Sendable {
             let ports = [network, shown].map { $0.hosts.first?.port ?? driver.defaultPort }
             return !network.hasSameName(as: shown) || ports[0] != ports[1]
         case .block:
-            // Attached to the host since, by os-brick.
+            // Since attached to the host, by os-brick.
             guard network.driver?.hostDevice == .perhapsUnnamed else { return true }
             return await isAnother(current, than: identity)
         case .file, .other: return true
@@ -81,13 +81,13 @@ struct LocationComparison: Sendable {
         return await wanted.meets(identifier.identity(of: current).identity)
     }
 
-    /// Whether the host names a device as a volume of the same kind, and as none of these.
+    /// Whether the host identifies a device as a volume of the same kind but a different one.
     private func isAnother(_ current: VolumeLocation, than wanted: VolumeIdentity) async -> Bool {
         guard !wanted.isEmpty else { return false }
         return await identifier.identity(of: current).identity.contradicts(wanted)
     }
 
-    /// What connection_info names, for an error: never more than a place.
+    /// What connection_info names, for an error; never more than a place.
     func outline(_ connection: ConnectionInfo, mountPointBase: String) -> String {
         let target = try? connection.target(mountPointBase: mountPointBase, argument: "old_connection_info")
         return target?.location?.description ?? "\(connection.driverVolumeType) volume \(connection.volumeID ?? "?")"
@@ -126,25 +126,25 @@ struct LocationComparison: Sendable {
         case (true, nil): return .differs("it is encrypted, which the new volume is not")
         case (false, _?): return .differs("it is not encrypted, which the new volume is")
         case (true, let wanted?):
-            // A secret may be named by its usage; then there is nothing to compare.
+            // A secret may be referenced by usage; then there is nothing to compare.
             guard let one = shown.secret?.uuid, let other = wanted.uuid, one != other else { return .same }
             return .differs("its passphrase is the secret \(one), not \(other)")
         }
     }
 }
 
-/// What came of holding a source that libvirt shows against a destination.
+/// The result of comparing a source that libvirt shows with a destination.
 enum SourceMatch: Sendable, Hashable {
     case same
-    /// The place is the destination's, but a guest would not read it as the destination; in what, for an operator.
+    /// The place is the destination's, but a guest would read it differently; the difference, for an operator.
     case differs(String)
     case elsewhere
 }
 
 extension NetworkLocation {
-    /// Whether protocol and name agree and a host is common to both, by their texts; a list without hosts says nothing.
+    /// Whether protocol and name agree and the host lists, as written, overlap; an empty list matches any.
     ///
-    /// This is strict, for a volume that must be the one described; ``VolumeIdentity`` is generous.
+    /// Strict, for a volume that must be the one described; ``VolumeIdentity`` is generous.
     package func isSame(as other: NetworkLocation) -> Bool {
         guard hasSameName(as: other) else { return false }
         guard !hosts.isEmpty, !other.hosts.isEmpty else { return true }

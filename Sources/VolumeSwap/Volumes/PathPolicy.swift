@@ -1,7 +1,7 @@
 /// Which host paths may become a destination: `allowed_paths`.
 ///
-/// A directory allows everything below it; an entry with `*`, `?` or `[…]` is a glob in which `*` does not cross a `/`.
-/// Paths are compared as bytes and scalars: texts that Swift calls equal may be two files.
+/// A directory allows everything below it. An entry with `*`, `?` or `[…]` is a glob in which `*` does not match `/`. Paths are
+/// compared as bytes and scalars: strings that Swift considers equal may name two files.
 package struct PathPolicy: Sendable {
     private enum Rule: Sendable {
         case below(String)
@@ -10,6 +10,7 @@ package struct PathPolicy: Sendable {
 
     private let rules: [Rule]
 
+    /// - Parameter patterns: absolute directories and globs.
     package init(_ patterns: [String]) {
         rules = patterns.flatMap { pattern -> [Rule] in
             guard pattern.unicodeScalars.contains(where: { "*?[".unicodeScalars.contains($0) }) else {
@@ -19,14 +20,15 @@ package struct PathPolicy: Sendable {
         }
     }
 
-    /// Symlinks are resolved before a path is judged. The names that lead to a block device count too, but only those in /dev:
-    /// nobody but the host makes links there, and LVM's and multipath's devices are known by them.
+    /// Whether a path is allowed, by where its symlinks lead.
+    ///
+    /// For a block device, names in /dev on the way also qualify: only the host creates links there, for LVM among others.
     package func allows(_ path: PathDescription) -> Bool {
         if allows(resolved: path.canonicalPath) { return true }
         return path.kind == .block && path.names.contains { $0.hasPrefix("/dev/") && allows(resolved: $0) }
     }
 
-    /// Judges a path with no `.`, `..` or link in it.
+    /// Whether a path without `.`, `..` or symlinks is allowed.
     package func allows(resolved path: String) -> Bool {
         guard path.utf8.first == UInt8(ascii: "/"), !Self.climbs(path) else { return false }
         return rules.contains { rule in

@@ -1,22 +1,26 @@
-/// Attaches volumes to the host that neither a path nor QEMU reaches: the connector helper.
+/// Attaches volumes that neither a path nor QEMU reaches: the connector helper.
 package protocol VolumeConnector: Sendable {
-    /// Whether there is one to attach what QEMU could reach by itself.
+    /// Whether a helper is set, which can then also attach volumes that QEMU could reach by itself.
     var isConfigured: Bool { get }
 
-    /// Attaches the volume; attaching what is attached already gives the same path.
+    /// Attaches the volume; repeating it yields the same path.
     ///
     /// - Returns: the path of its device or file.
-    /// - Throws: ``SwapFailure`` of kind `invalidVolume` with the helper's own words.
+    /// - Throws: ``SwapFailure`` of kind `invalidVolume` with the helper's own message.
     func connect(_ volume: ConnectionInfo) async throws(SwapFailure) -> String
+    /// Detaches the volume; may be called for one that is not attached.
+    ///
+    /// - Throws: ``SwapFailure`` of kind `invalidVolume` with the helper's own message.
     func disconnect(_ volume: ConnectionInfo) async throws(SwapFailure)
 }
 
-/// Stands where no `connector_helper` is set.
+/// The connector used when `connector_helper` is not set: it refuses every volume.
 package struct NoConnector: VolumeConnector {
     package init() {}
 
     package var isConfigured: Bool { false }
 
+    /// - Throws: ``SwapFailure`` of kind `invalidVolume`, always.
     package func connect(_ volume: ConnectionInfo) async throws(SwapFailure) -> String {
         throw .invalidVolume(
             "driver_volume_type '\(volume.driverVolumeType)' has no device_path here and is not known to pivotd itself; "

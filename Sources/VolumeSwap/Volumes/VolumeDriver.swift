@@ -1,23 +1,25 @@
-/// One kind of volume: what its connection_info says, and where that leads. As one of nova's `virt/libvirt/volume/*.py`.
+/// One kind of volume: how to read its connection_info, and where that leads. Like one of nova's `virt/libvirt/volume/*.py`.
 ///
-/// A kind is one file in `Drivers/` and its place in ``VolumeDrivers``; nothing else tests a driver_volume_type.
+/// A driver is one file in `Drivers/` and one entry in ``VolumeDrivers``; nothing else tests a driver_volume_type.
 protocol VolumeDriver: Sendable {
-    /// The `driver_volume_type`s that it serves.
+    /// The `driver_volume_type`s that it handles.
     var types: [String] { get }
-    /// The members of `data` that it reads, beside those that all drivers may have, and what they must be.
+    /// The members of `data` that it reads, besides the common ones, and their types.
     var members: [String: ConnectionInfo.Member] { get }
-    /// Whether a volume at a host path was attached to the host by a connector, pivotd's helper or nova's, and is detached by one.
+    /// Whether a connector (pivotd's helper or nova's) attaches and detaches its volumes that have a host path.
     var isHostAttached: Bool { get }
 
-    /// The place that connection_info names, by its text alone.
+    /// The place that connection_info names, without asking the host.
     ///
-    /// - Throws: ``SwapFailure`` of kind `invalidInput` that names the member.
+    /// - Throws: ``SwapFailure`` of kind `invalidInput` naming the member.
     func target(of connection: ConnectionInfo, _ context: DriverContext) throws(SwapFailure) -> VolumeTarget
 
-    /// The mounted share that a volume without a path of its own is on; nil where no export and name say so.
+    /// The mounted share that holds a volume without a path of its own; nil without an export and a name.
+    ///
+    /// - Throws: ``SwapFailure`` of kind `invalidInput` naming the member.
     func share(of connection: ConnectionInfo, _ context: DriverContext) throws(SwapFailure) -> ShareLocation?
 
-    /// The names that connection_info gives the volume itself, whatever path of the host leads to it.
+    /// The names that connection_info gives the volume itself, whatever host path leads to it.
     func identity(of connection: ConnectionInfo) -> VolumeIdentity
 }
 
@@ -33,26 +35,29 @@ extension VolumeDriver {
 protocol NetworkVolumeDriver: VolumeDriver {
     /// libvirt's `protocol` in `<source>`.
     var networkProtocol: String { get }
+    /// The port that QEMU uses if none is given.
     var defaultPort: Int { get }
-    /// Whether a volume can also be a block device of the host.
+    /// Whether a volume can also be a block device of the host, and whether that shows its name.
     var hostDevice: HostDevice { get }
-    /// Whether a volume's name holds for one server only, so that the server's addresses are part of its identity.
+    /// Whether a volume's name is unique only per server, so that the server's addresses are part of its identity.
     var isNamedByServer: Bool { get }
-    /// Whether QEMU can break off its connection to the volume: `yank`.
+    /// Whether QEMU can drop its connection to the volume (`yank`).
     var canBeYanked: Bool { get }
 
     /// The names of the volume at a place.
     func names(of network: NetworkLocation) -> Set<VolumeIdentity.Name>
-    /// The name that udev's name of a host device gives.
+    /// The name that udev's path of a host device shows; nil if the path is not one of this driver's.
     func name(ofPath path: String) -> VolumeIdentity.Name?
-    /// The name that the kernel gives a host device.
+    /// The name that the kernel gives a host device; nil if it is not one of this driver's.
     func name(ofDevice place: PathDescription) -> VolumeIdentity.Name?
 
-    /// What QEMU needs to log in; makes a libvirt secret where the volume needs one of its own.
+    /// What QEMU needs to log in. Makes a libvirt secret if the volume needs its own.
+    ///
+    /// - Throws: ``SwapFailure`` for missing or unknown credentials; ``HypervisorError`` if libvirt does not answer.
     func credentials(
         of connection: ConnectionInfo, _ network: NetworkLocation, _ secrets: VolumeSecrets
     ) async throws -> VolumeCredentials
-    /// The UUID of the libvirt secret that pivotd makes for such a volume; nil where it makes none.
+    /// The UUID of the libvirt secret that pivotd makes for such a volume; nil if it makes none.
     func ownSecret(for network: NetworkLocation) -> String?
 }
 
@@ -66,28 +71,28 @@ extension NetworkVolumeDriver {
     ) async throws -> VolumeCredentials { VolumeCredentials() }
 }
 
-/// How a network volume shows on a host that has it as a block device.
+/// Whether a network volume can be a block device of the host.
 enum HostDevice: Sendable {
     case never
-    /// The device's names always tell the volume.
+    /// It can, and the device's names always identify the volume.
     case named
-    /// The device's names may tell nothing: multipath.
+    /// It can, and the device's names may not identify the volume: multipath.
     case perhapsUnnamed
 }
 
-/// What a driver knows of the host when it reads connection_info.
+/// What a driver knows about the host when it reads connection_info.
 struct DriverContext: Sendable {
-    /// nova's directory of mounted shares.
+    /// nova's directory for mounted shares.
     var mountPointBase: String
     /// Whether a connector can attach a volume that QEMU could reach by itself.
     var hasConnector = false
-    /// Whether QEMU's own initiator is preferred over such a connector.
+    /// Whether to prefer QEMU's own initiator over such a connector.
     var prefersQEMUInitiator = false
-    /// Names the argument in an error.
+    /// Names the argument in errors.
     var argument: String
 }
 
-/// Makes and finds the libvirt secrets of one volume.
+/// Finds and creates the libvirt secrets of one volume.
 struct VolumeSecrets: Sendable {
     let hypervisor: any Hypervisor
     let ledger: AttachmentLedger
@@ -95,7 +100,7 @@ struct VolumeSecrets: Sendable {
 
 struct VolumeCredentials: Sendable {
     var auth: VolumeSource.Auth?
-    /// The libvirt secret that was made for the volume.
+    /// The UUID of the libvirt secret made for the volume.
     var madeSecret: String?
 }
 
@@ -105,14 +110,14 @@ enum VolumeDrivers {
         LocalPath(types: ["local", "file", "lvm", "block", "gpfs", "nfs", "glusterfs", "smbfs", "vzstorage"]),
         LocalPath(types: ["quobyte"], scheme: "quobyte://"), Scality(), RBD(), NBD(), ISCSI(),
     ]
-    /// Serves what no other does.
+    /// Handles every type that no other driver handles.
     private static let fallback = HostAttached()
 
     private static let byType = Dictionary(uniqueKeysWithValues: known.flatMap { driver in driver.types.map { ($0, driver) } })
     static let network = known.compactMap { $0 as? any NetworkVolumeDriver }
     private static let byProtocol = Dictionary(uniqueKeysWithValues: network.map { ($0.networkProtocol, $0) })
 
-    /// The members that any driver reads: a member of the wrong type is refused whatever the kind.
+    /// The members that any driver reads. A member of the wrong type is refused whatever the driver.
     static let members = known.reduce(into: ConnectionInfo.commonMembers) { members, driver in
         members.merge(driver.members) { one, _ in one }
     }
@@ -126,7 +131,7 @@ extension ConnectionInfo {
 }
 
 extension NetworkLocation {
-    /// nil for a protocol that pivotd does not swap to.
+    /// The driver of the protocol; nil if pivotd does not swap to it.
     var driver: (any NetworkVolumeDriver)? { VolumeDrivers.serving(networkProtocol: transport) }
 
     /// Whether the volume can also be a block device of the host.
@@ -134,7 +139,7 @@ extension NetworkLocation {
 }
 
 extension VolumeLocation {
-    /// Whether QEMU can break off its connection to the volume (`yank`).
+    /// Whether QEMU can drop its connection to the volume (`yank`).
     var canBeYanked: Bool {
         guard case .network(let network) = self else { return false }
         return network.driver?.canBeYanked ?? false

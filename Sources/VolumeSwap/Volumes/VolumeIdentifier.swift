@@ -1,17 +1,17 @@
-/// Asks the host by which names a volume is known.
+/// Asks the host for the names of a volume.
 struct VolumeIdentifier: Sendable {
     let hypervisor: any Hypervisor
-    /// Whose places are asked for.
+    /// Whose volumes are asked about.
     var owner = PathOwner.swap
 
-    /// What is known of a place, and why that may not be all.
+    /// The known names of a place, and why they may be incomplete.
     struct Answer: Sendable {
         var identity: VolumeIdentity
-        /// nil when the place has answered; else what is wrong with it, for a warning.
+        /// Why the place did not answer, for a warning; nil if it did.
         var trouble: String?
     }
 
-    /// A place that does not answer keeps the names that its text gives it.
+    /// The names of a place. A place that does not answer keeps those that its own string implies.
     func identity(of location: VolumeLocation, ids: [String] = []) async -> Answer {
         var answer = Answer(identity: VolumeIdentity(text: location).union(VolumeIdentity(ids: ids)))
         switch location {
@@ -34,10 +34,10 @@ struct VolumeIdentifier: Sendable {
         return answer
     }
 
-    /// The answers for many places, asked side by side, a few at a time.
+    /// The answers for many places, asked in parallel, a few at a time.
     func identities(of locations: Set<VolumeLocation>) async -> [VolumeLocation: Answer] {
         await withTaskGroup(of: (VolumeLocation, Answer).self) { group in
-            // In one order in every process: a simulated run can be repeated.
+            // A fixed order, so that a simulated run can be repeated.
             var rest = locations.sorted { $0.description > $1.description }
             var answers: [VolumeLocation: Answer] = [:]
             func askNext() {
@@ -55,10 +55,9 @@ struct VolumeIdentifier: Sendable {
 }
 
 extension VolumeLocation {
-    /// Whether two places whose texts differ can be the same volume at all: a file is no rbd image.
+    /// Whether two places with different names can be the same volume at all: a file is not an RBD image.
     ///
-    /// What is not ruled out has to be looked at: a device can be a network volume that the host has mapped, and a loop device is the
-    /// file behind it.
+    /// Where it is possible, ask the host: a device can be a mapped network volume, and a loop device is the file behind it.
     func canBe(_ other: VolumeLocation) -> Bool {
         switch (self, other) {
         case (.file, .file), (.file, .block), (.block, .file), (.block, .block): true

@@ -1,12 +1,12 @@
 import Foundation
 
-/// The names by which one volume is known. Two places are the same volume when their names meet.
+/// The names of one volume. Two places are the same volume if they have a name in common.
 package struct VolumeIdentity: Sendable, Hashable {
-    /// One name. Compared byte by byte: strings that Swift calls equal may be the names of two files.
+    /// One name, compared byte by byte: strings that Swift considers equal may name two files.
     package struct Name: Sendable, Hashable {
         enum Kind: Sendable, Hashable {
             case path, file, device, id
-            /// By libvirt's name of the protocol.
+            /// A name within one of libvirt's network protocols.
             case network(String)
         }
 
@@ -19,32 +19,35 @@ package struct VolumeIdentity: Sendable, Hashable {
         }
     }
 
+    /// All known names.
     package private(set) var names: Set<Name>
 
     package init(_ names: Set<Name> = []) { self.names = names }
 
     package var isEmpty: Bool { names.isEmpty }
 
+    /// Whether a name is common to both.
     package func meets(_ other: VolumeIdentity) -> Bool { !names.isDisjoint(with: other.names) }
 
-    /// Whether both are named in one way, and differently: a volume that a driver names is certainly another one.
+    /// Whether both have a name of the same kind but none in common, so that they are certainly different volumes.
     func contradicts(_ other: VolumeIdentity) -> Bool {
         let kinds = Set(other.names.map(\.kind))
         return names.contains { kinds.contains($0.kind) } && !meets(other)
     }
 
+    /// The names of both.
     package func union(_ other: VolumeIdentity) -> VolumeIdentity { VolumeIdentity(names.union(other.names)) }
 }
 
-// MARK: By text alone
+// MARK: From strings alone
 
 extension VolumeIdentity {
-    /// A volume by its ids, as Cinder or a `<serial>` says them.
+    /// A volume by its ids, as given by Cinder or a `<serial>`.
     package init(ids: some Sequence<String>) {
         self.init(Set(ids.filter { !$0.isEmpty }.map { Name(.id, $0.lowercased()) }))
     }
 
-    /// What a place's text says, without a look at the host.
+    /// The names that a place's own string implies, without asking the host.
     package init(text location: VolumeLocation) {
         switch location {
         case .file(let path), .block(let path): self.init(Self.names(ofPath: path))
@@ -57,7 +60,7 @@ extension VolumeIdentity {
         network.driver?.names(of: network) ?? [Name(.network(network.transport), network.name)]
     }
 
-    /// The path, and the volume that udev's name of a device tells.
+    /// The path, and the volume that udev's name of a device shows.
     private static func names(ofPath path: String) -> Set<Name> {
         var names: Set = [Name(.path, path)]
         for driver in VolumeDrivers.network {
@@ -67,7 +70,7 @@ extension VolumeIdentity {
     }
 }
 
-// MARK: By the host's word
+// MARK: From the host
 
 extension VolumeIdentity {
     /// Every name of what is at a path.

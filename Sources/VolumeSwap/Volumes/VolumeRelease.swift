@@ -1,10 +1,12 @@
-/// Releases a volume on the host: disconnects it, removes the secret that pivotd made for it. Never while a domain uses it.
+/// Releases a volume on the host: disconnects it and removes the secret that pivotd made for it. Never while a domain uses it.
 struct VolumeRelease {
     let hypervisor: any Hypervisor
     let connector: any VolumeConnector
 
+    /// Releases a volume unless a domain uses it.
+    ///
     /// - Parameters:
-    ///   - location: nil, or ``VolumeLocation/other(_:)``, where only the connector knows the place; then ids tell who uses it.
+    ///   - location: nil or ``VolumeLocation/other(_:)`` if only the connector knows the place; users are then found by id.
     ///   - own: the disk that was moved, which keeps the old volume's id as its serial.
     /// - Returns: what could not be undone, for the swap's warnings and a failure's `left_behind`.
     @discardableResult
@@ -22,14 +24,15 @@ struct VolumeRelease {
         } catch {
             let what = [isConnected ? "\(name) stays connected" : nil, madeSecret == nil ? nil : "its secret is kept"]
             return [
-                "\(what.compactMap { $0 }.joined(separator: " and ")), since whether a domain uses it could not be judged: \(error)"
+                "\(what.compactMap { $0 }.joined(separator: " and ")), since it could not be determined whether a domain uses it: \(error)"
             ]
         }
         let finding = await uses(of: location, connection, volumeID, in: domains, except: own)
         var remains: [String] = []
         if isConnected, let use = finding.use { remains.append("\(name) stays connected: it is in use as \(use)") }
         if isConnected, finding.use == nil, !finding.doubts.isEmpty {
-            remains.append("\(name) stays connected, since whether a domain uses it could not be judged: \(finding.doubts[0])")
+            remains.append(
+                "\(name) stays connected, since it could not be determined whether a domain uses it: \(finding.doubts[0])")
         }
         if let madeSecret, !domains.contains(where: { $0.disks.contains { $0.secretUUIDs.contains(madeSecret) } }) {
             do {
@@ -64,8 +67,8 @@ struct VolumeRelease {
         return await uses.find(identity, at: location)
     }
 
-    /// Devices of the host that may be a volume of which nobody knows the place: a serial does not tell, for it keeps the id that the disk
-    /// had before it was moved. Only udev's name of a volume says that a device is another one.
+    /// Host devices that may be a volume whose place is unknown. A serial does not help, since it keeps the id that the disk had
+    /// before a move; only udev's name of a volume shows that a device is a different one.
     private func doubts(
         _ identity: VolumeIdentity, in domains: [DomainDescription], except own: VolumeUses.Exemption?
     ) async -> [String] {

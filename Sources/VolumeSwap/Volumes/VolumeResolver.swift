@@ -1,20 +1,20 @@
 import JSON
 
-/// Turns connection_info into a destination that libvirt understands, connecting the volume where that is needed.
+/// Turns connection_info into a destination that libvirt understands, connecting the volume if needed.
 struct VolumeResolver {
     let hypervisor: any Hypervisor
     let connector: any VolumeConnector
     let settings: VolumeSettings
-    /// Hears of what has to be undone.
+    /// Records what has to be undone.
     let ledger: AttachmentLedger
 
     private static let argument = "new_connection_info"
 
     struct Resolved {
         var source: VolumeSource
-        /// The exact size that a guest can use, bytes; nil where only QEMU can tell.
+        /// The exact size in bytes that a guest can use; nil if only QEMU can tell.
         var bytes: Int64?
-        /// Of a LUKS volume whose header could be read.
+        /// Size in bytes of the LUKS header, if there is one and it could be read.
         var headerBytes: Int64?
         var isConnected: Bool
         var madeSecret: String?
@@ -26,17 +26,20 @@ struct VolumeResolver {
             prefersQEMUInitiator: settings.prefersQEMUInitiator, argument: Self.argument)
     }
 
-    /// What the text alone says.
+    /// The place that connection_info names, without asking the host.
     func target(_ connection: ConnectionInfo) throws(SwapFailure) -> VolumeTarget {
         try connection.driver.target(of: connection, context)
     }
 
+    /// The destination, with its volume connected.
+    ///
     /// - Parameter ids: every id of the volume.
+    /// - Throws: ``SwapFailure`` if the volume cannot be used; ``HypervisorError`` if libvirt does not answer.
     func destination(_ connection: ConnectionInfo, _ target: VolumeTarget, ids: [String]) async throws -> Resolved {
         let format = try connection.format(argument: Self.argument)
         switch target {
         case .path(let path):
-            // Where it may not be is said before anything else is looked at.
+            // A forbidden path is refused before anything else is checked.
             guard let place = try await place(at: path) else { return try await share(connection, path, format, ids) }
             let encryption = try await passphrase(connection, ids)
             return try await resolved(path, place, format, encryption, isConnected: false)
@@ -62,7 +65,7 @@ struct VolumeResolver {
         return try await resolved(path, place, format, encryption, isConnected: true)
     }
 
-    /// A share's volume that is not there: the connector mounts the share, where there is one.
+    /// A volume missing from its share: a connector, if configured, mounts the share.
     private func share(_ connection: ConnectionInfo, _ path: String, _ format: String, _ ids: [String]) async throws -> Resolved {
         guard let share = try connection.driver.share(of: connection, context), await !isMounted(share)
         else {
@@ -71,7 +74,7 @@ struct VolumeResolver {
         if connector.isConfigured { return try await attached(connection, format, ids) }
         throw SwapFailure.invalidVolume(
             """
-            the share \(share.export) is not mounted on this host: \(share.name) was looked for in \(share.mountPoint). Mount it there, \
+            the share \(share.export) is not mounted on this host: \(share.name) was expected in \(share.mountPoint). Mount it there, \
             set mount_point_base, or set connector_helper to mount it
             """, .newVolumeMissing)
     }
@@ -85,7 +88,7 @@ struct VolumeResolver {
         return inside.device != outside.device
     }
 
-    /// What is at a path that `allowed_paths` allows, nothing opened yet; nil when nothing is there.
+    /// What is at a path that `allowed_paths` allows, without opening it; nil if nothing is there.
     private func place(at path: String) async throws(SwapFailure) -> PathDescription? {
         let allowedPaths = settings.allowedPaths
         let answer = await hypervisor.look(at: path, of: .swap)
@@ -96,7 +99,7 @@ struct VolumeResolver {
         switch answer {
         case .found(let place): return place
         case .nothing: return nil
-        case .failed(let reason): throw .invalidVolume("the new volume \(path) cannot be looked at: \(reason)", .ioError)
+        case .failed(let reason): throw .invalidVolume("the new volume \(path) cannot be examined: \(reason)", .ioError)
         case .noAnswer: throw .invalidVolume("the new volume \(path) does not answer", .ioError)
         }
     }
@@ -123,7 +126,7 @@ struct VolumeResolver {
         return resolved
     }
 
-    /// The secret of usage type volume whose usage is the volume's id, as nova names it.
+    /// The libvirt secret of usage type `volume` whose usage is the volume's id, as nova names it.
     private func passphrase(_ connection: ConnectionInfo, _ ids: [String]) async throws -> SecretReference? {
         guard connection.isEncrypted else {
             try await checkOmission(connection, ids)
@@ -139,13 +142,13 @@ struct VolumeResolver {
             .secretMissing)
     }
 
-    /// nova looks for a passphrase in every case: who has one for a volume means it to be encrypted.
+    /// Refuses to write plain data by omission: nova always looks for a passphrase, so one means an encrypted volume.
     private func checkOmission(_ connection: ConnectionInfo, _ ids: [String]) async throws {
         guard !connection.saysEncrypted else { return }
         for id in ids where try await hypervisor.hasPassphrase(volumeID: id) {
             throw SwapFailure.invalidVolume(
                 """
-                libvirt has a passphrase for the new volume \(id), but new_connection_info.data.encrypted is absent: say true, or false \
+                libvirt has a passphrase for the new volume \(id), but new_connection_info.data.encrypted is absent: set it to true, or to false \
                 to write plain data
                 """)
         }

@@ -1,14 +1,15 @@
 import JSON
 
-/// Where connection_info says a volume is, before the host has been looked at.
+/// Where connection_info places a volume, before the host is asked.
 package enum VolumeTarget: Sendable, Hashable {
-    /// A host path; whether it is a file or a block device is the host's to say.
+    /// A host path; only the host knows whether it is a file or a block device.
     case path(String)
+    /// A volume that QEMU reaches by itself.
     case network(NetworkLocation)
-    /// Only the connector helper can tell.
+    /// Only the connector helper knows the place.
     case connector
 
-    /// The place, as far as the text tells: a path counts as a device's.
+    /// The place as far as connection_info shows it, assuming that a path is a block device.
     package var location: VolumeLocation? {
         switch self {
         case .path(let path): .block(path)
@@ -22,11 +23,11 @@ extension ConnectionInfo {
     /// The place that this connection_info names, as its driver reads it.
     ///
     /// - Parameters:
-    ///   - mountPointBase: the setting used when connection_info names no `mount_point_base`.
+    ///   - mountPointBase: the setting used if connection_info names no `mount_point_base`.
     ///   - hasConnector: whether a connector can attach a volume that QEMU could reach by itself.
-    ///   - prefersQEMUInitiator: whether QEMU's own initiator is preferred over such a connector, where connection_info does not say.
-    ///   - argument: names the argument in an error.
-    /// - Throws: ``SwapFailure`` of kind `invalidInput` that names the member.
+    ///   - prefersQEMUInitiator: whether to prefer QEMU's own initiator over such a connector, unless connection_info decides.
+    ///   - argument: names the argument in errors.
+    /// - Throws: ``SwapFailure`` of kind `invalidInput` naming the member.
     package func target(
         mountPointBase: String, hasConnector: Bool = false, prefersQEMUInitiator: Bool = false, argument: String
     ) throws(SwapFailure) -> VolumeTarget {
@@ -36,9 +37,9 @@ extension ConnectionInfo {
         return try driver.target(of: self, context)
     }
 
-    /// The format of the bytes: `raw` unless the driver says `qcow2`.
+    /// The image format: `raw` unless connection_info says `qcow2`.
     ///
-    /// - Throws: ``SwapFailure`` of kind `invalidInput` for any other.
+    /// - Throws: ``SwapFailure`` of kind `invalidInput` for any other format.
     package func format(argument: String) throws(SwapFailure) -> String {
         guard let value = data["format"], !value.isNull else { return "raw" }
         guard let format = value.stringValue, ["raw", "qcow2"].contains(format) else {

@@ -1,4 +1,4 @@
-/// Finds the disks of a host's domains that use a volume, by whatever name.
+/// Finds disks of the host's domains that use a volume under any name.
 struct VolumeUses: Sendable {
     let hypervisor: any Hypervisor
     let domains: [DomainDescription]
@@ -8,31 +8,33 @@ struct VolumeUses: Sendable {
         var disk: String
         var domain: String
         var isLive: Bool
-        /// The disk's serial is the volume's id; its place has another name.
+        /// Only the disk's serial is the volume's id; its place has a different name.
         var isBySerial = false
 
         var description: String {
-            let state = isLive ? "" : ", as its stored configuration says"
+            let state = isLive ? "" : ", according to its stored configuration"
             return "disk \(disk) of \(domain)\(isBySerial ? ", whose serial is its id" : "")\(state)"
         }
     }
 
-    /// What was found, and which places could not be asked.
+    /// The result, with warnings about places that could not be checked.
     struct Finding: Sendable {
         var use: Use?
-        /// Places that did not answer, or could not be looked at: they count as other volumes. For a warning.
+        /// Places that did not answer and were assumed to be other volumes, for a warning.
         var doubts: [String] = []
     }
 
-    /// A disk that is not counted: the one that is moved. What lies below its source counts all the same.
+    /// The disk that is being moved, which does not count; its backing chain does.
     struct Exemption: Sendable {
         var domain: String
         var disk: String
     }
 
+    /// Finds a disk that uses a volume.
+    ///
     /// - Parameters:
-    ///   - known: the volume's names, with the host's word on its place.
-    ///   - location: the volume's place: what can never be there is not looked at.
+    ///   - known: the volume's names, as complete as the host can tell.
+    ///   - location: the volume's place; disks that cannot be there are skipped.
     ///   - ids: the volume's ids, for disks whose serial is one of them.
     func find(_ known: VolumeIdentity, at location: VolumeLocation?, ids: [String] = [], except own: Exemption? = nil) async
         -> Finding
@@ -48,7 +50,7 @@ struct VolumeUses: Sendable {
                     return Finding(use: use)
                 }
                 for place in (isOwn ? [] : [disk.location, disk.mirror?.location].compactMap { $0 }) + disk.backing {
-                    // Texts first: most places need no look at the host.
+                    // Compare names first: most places need no look at the host.
                     if known.meets(VolumeIdentity(text: place)) { return Finding(use: use) }
                     if let location, Self.isToBeAsked(place, for: location), toAsk[place] == nil { toAsk[place] = use }
                 }
@@ -64,15 +66,15 @@ struct VolumeUses: Sendable {
             guard let use = places[place], let answer = answers[place] else { continue }
             if answer.identity.meets(known) { finding.use = use }
             if let trouble = answer.trouble {
-                finding.doubts.append("\(place), which is \(use), was taken for another volume: \(trouble)")
+                finding.doubts.append("\(place), which is \(use), was assumed to be another volume: \(trouble)")
             }
         }
         finding.doubts.sort()
         return finding
     }
 
-    /// Whether a place of another text can be the volume. QEMU opens no block device as a file; the names in /dev are asked all the
-    /// same, since they never hang.
+    /// Whether to ask the host about a place with a different name. QEMU opens no block device as a file, but names in /dev are
+    /// asked anyway, since they never hang.
     private static func isToBeAsked(_ place: VolumeLocation, for location: VolumeLocation) -> Bool {
         if case .file(let path) = place, case .block = location { return path.hasPrefix("/dev/") }
         return place.canBe(location)

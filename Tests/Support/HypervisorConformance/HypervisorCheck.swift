@@ -1,7 +1,7 @@
 import Testing
 package import VolumeSwap
 
-/// What every ``Hypervisor`` does alike, be it libvirt, simulated or a fake: one case, one promise.
+/// What every ``Hypervisor`` must do, whether libvirt, simulated or a fake: one case per promise.
 package enum HypervisorCheck: String, CaseIterable, Sendable {
     case domainsAreFoundByUUIDAndName
     case unknownDomainsAreReported
@@ -15,7 +15,7 @@ package enum HypervisorCheck: String, CaseIterable, Sendable {
     case rebaseNeedsATransientDomain
     case aMailboxHearsOnce
 
-    /// Those that libvirt's test driver can answer: it has no block jobs, and undefines no domain that keeps its NVRAM.
+    /// The checks that libvirt's test driver can answer: it has no block jobs, and undefines no domain that keeps its NVRAM.
     package static let withoutQEMU: [HypervisorCheck] = [
         .domainsAreFoundByUUIDAndName, .unknownDomainsAreReported, .theDiskIsDescribed, .metadataIsKeptUntilRemoved,
     ]
@@ -24,11 +24,11 @@ package enum HypervisorCheck: String, CaseIterable, Sendable {
     package struct Subject: Sendable {
         var hypervisor: any Hypervisor
         var domain: DomainIdentity
-        /// The disk that is copied, its target.
+        /// The target of the disk to copy.
         var disk: String
         /// The volume that the disk is on.
         var old: VolumeLocation
-        /// Copies it onto a raw volume of the same size, without limits.
+        /// Starts a copy onto a raw volume of the same size, without limits.
         var copy: BlockCopy
         /// The same by `virDomainBlockRebase`.
         var rebase: RebaseCopy
@@ -46,7 +46,7 @@ package enum HypervisorCheck: String, CaseIterable, Sendable {
         }
     }
 
-    /// Leaves a real domain as it was, but for the disk of ``aCopyIsPivoted``, which is on the new volume then.
+    /// Leaves a real domain as it was, except the disk of ``aCopyIsPivoted``, which then is on the new volume.
     package func run(on subject: Subject) async throws {
         switch self {
         case .domainsAreFoundByUUIDAndName: try await subject.domainsAreFound()
@@ -71,7 +71,7 @@ extension HypervisorCheck.Subject {
         let byUUID = try await hypervisor.lookup(InstanceReference(uuid: domain.uuid, name: nil))
         #expect(byUUID.uuid == domain.uuid)
         #expect(try await hypervisor.lookup(InstanceReference(uuid: nil, name: domain.name)).uuid == domain.uuid)
-        // A UUID that is not known falls back to the name.
+        // An unknown UUID falls back to the name.
         let both = InstanceReference(uuid: Self.unknown.uuid, name: domain.name)
         #expect(try await hypervisor.lookup(both).uuid == domain.uuid)
         #expect(try await hypervisor.status(domain).isActive)
@@ -103,7 +103,7 @@ extension HypervisorCheck.Subject {
         #expect(try await hypervisor.recoveryMetadata(domain)?.contains("t-1") == true)
         try await hypervisor.setRecoveryMetadata(domain, nil)
         #expect(try await hypervisor.recoveryMetadata(domain) == nil)
-        // Removing what is not there is no error.
+        // Removing missing metadata is not an error.
         try await hypervisor.setRecoveryMetadata(domain, nil)
     }
 
@@ -191,7 +191,7 @@ extension HypervisorCheck.Subject {
         try await hypervisor.blockCopy(domain, disk: disk, copy)
         await wait(for: .ready, in: events)
         try await hypervisor.blockJobAbort(domain, disk: disk, pivot: false)
-        // A second subscription would bring a second `ready` before this.
+        // A second subscription would deliver a second `ready` before this.
         #expect(await next(in: events) == .canceled)
         #expect(await closed.next() == nil)
         events.close()

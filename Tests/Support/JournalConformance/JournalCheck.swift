@@ -3,7 +3,7 @@ import JSON
 import Testing
 @testable package import VolumeSwap
 
-/// What every ``SwapJournal`` does alike, be it a file or a fake: one case, one promise.
+/// What every ``SwapJournal`` must do, whether a file or a fake: one case per promise.
 package enum JournalCheck: String, CaseIterable, Sendable {
     case aTaskIsAcceptedOnce
     case phasesAndPlansAreKept
@@ -17,7 +17,7 @@ package enum JournalCheck: String, CaseIterable, Sendable {
     case unknownTasksAreRefused
     case settledTasksArePruned
 
-    /// Runs on a journal that is empty.
+    /// Runs on an empty journal.
     package func run(on journal: any SwapJournal) async throws {
         let subject = Subject(journal: journal)
         switch self {

@@ -23,7 +23,7 @@ struct MD5Tests {
     }
 
     @Test(
-        "Lengths around the padding's borders",
+        "Lengths around the padding's limits",
         arguments: [
             (55, "04364420e25c512fd958a70738aa8f72"),
             (56, "668a72d5ba17f08e62dabcafad6db14b"),
@@ -40,7 +40,7 @@ struct MD5Tests {
         #expect(MD5.hexDigest(String(repeating: "x", count: count)) == digest)
     }
 
-    @Test("An export's bytes are its UTF-8")
+    @Test("An export is hashed as UTF-8")
     func unicode() {
         #expect(MD5.hexDigest("höst:/büro") == "a65f6e861ef1be3cc033222e1d136a7b")
     }

@@ -5,7 +5,7 @@ import Testing
 
 @Suite("A value behind one reference")
 struct SharedTests {
-    @Test("A change is not seen by who holds a copy")
+    @Test("A change does not affect copies")
     func values() {
         let one = Fixture.plan()
         var other = one
@@ -20,7 +20,7 @@ struct SharedTests {
         #expect(one.hashValue == other.hashValue)
     }
 
-    @Test("Written as the value itself, and printed without what it holds")
+    @Test("It encodes like the value, and prints without its secrets")
     func coding() throws {
         var plan = Fixture.plan()
         plan.savedXML = "<secret-in-xml/>"

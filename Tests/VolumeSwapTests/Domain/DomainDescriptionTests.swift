@@ -2,7 +2,7 @@ import Testing
 
 @testable import VolumeSwap
 
-@Suite("What is read of a domain")
+@Suite("Parsing a domain")
 struct DomainDescriptionTests {
     static func disk(_ inner: String, type: String = "file", device: String = "disk") throws -> DiskDescription? {
         try DomainDescription(
@@ -64,7 +64,7 @@ struct DomainDescriptionTests {
         #expect(socket?.location == .network(NetworkLocation(transport: "nbd", name: "", hosts: [.init(name: "/s", port: nil)])))
     }
 
-    @Test("What must be kept does not depend on order, blanks or what libvirt makes up")
+    @Test("Kept elements do not depend on order, blanks or generated values")
     func keptElements() throws {
         let one = try Self.disk(
             "<driver name='qemu' type='raw' cache='none'/><source file='/a'/><serial>s</serial><alias name='virtio-disk1'/>")
@@ -78,7 +78,7 @@ struct DomainDescriptionTests {
     }
 
     @Test(
-        "What must be kept shows each loss",
+        "Kept elements show each loss",
         arguments: [
             "<serial>x</serial>", "<iotune><total_iops_sec>1</total_iops_sec></iotune>", "<readonly/>", "<boot order='2'/>",
             "<alias name='ua-mine'/>", "<address type='pci' slot='0x01'/>", "<driver name='qemu' cache='none'/>", "<shareable/>",

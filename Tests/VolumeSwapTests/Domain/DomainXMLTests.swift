@@ -4,11 +4,11 @@ import Testing
 
 @testable import VolumeSwap
 
-@Suite("The XML that is made")
+@Suite("Generated XML")
 struct DomainXMLTests {
     static let ceph = SecretReference(type: "ceph", uuid: "457eb676-33da-42ec-9a8c-9293d545c337")
 
-    /// The destination, read back as libvirt shows a disk.
+    /// The destination, parsed like a disk shown by libvirt.
     static func readBack(_ xml: String) throws -> XMLTree { try XMLTree(parsing: xml) }
 
     static let locations: [VolumeLocation] = [
@@ -21,7 +21,7 @@ struct DomainXMLTests {
         .network(NetworkLocation(transport: "nbd", name: "", hosts: [.init(name: "h", port: 1)])),
     ]
 
-    @Test("A destination read back is the one that was written", arguments: locations, ["raw", "qcow2"])
+    @Test("A destination reads back as written", arguments: locations, ["raw", "qcow2"])
     func destination(location: VolumeLocation, format: String) throws {
         let disk = try Self.readBack(try DomainXML.destination(VolumeSource(location: location, format: format)))
         #expect(disk.name == "disk")
@@ -48,7 +48,7 @@ struct DomainXMLTests {
         #expect(element.first("encryption")?.first("secret")?.value("type") == "passphrase")
     }
 
-    @Test("A place that is none becomes no destination")
+    @Test("An unsupported place is not a destination")
     func other() {
         let failure = Fixture.failure {
             _ = try DomainXML.destination(VolumeSource(location: .other("volume source x"), format: "raw"))
@@ -92,7 +92,7 @@ struct DomainXMLTests {
         #expect(root.first("description")?.text == text)
     }
 
-    @Test("A definition survives the journey in the domain's metadata", arguments: hostile)
+    @Test("A definition survives in the domain's metadata", arguments: hostile)
     func metadata(text: String) throws {
         var definition = StoredDomain.xml
         let root = try #require(try XMLDocument(xmlString: definition, options: []).rootElement())
@@ -107,7 +107,7 @@ struct DomainXMLTests {
         #expect(read.isAutostarted)
     }
 
-    @Test("libvirt's form of the metadata, its namespace added, is read too")
+    @Test("The metadata is also read in libvirt's form, with its namespace")
     func namespacedMetadata() throws {
         let made = try DomainXML.recoveryMetadata(
             task: TaskID("t-1"), disk: "vdb", definition: StoredDomain.xml, isAutostarted: false)
@@ -123,7 +123,7 @@ struct DomainXMLTests {
         <disk><target dev='vdb'/></disk></devices></domain>
         """
 
-    @Test("The metadata, which everybody may read, holds no password; the running domain gives it back")
+    @Test("The world-readable metadata holds no password; the running domain provides it")
     func passwords() throws {
         let metadata = try DomainXML.recoveryMetadata(
             task: TaskID("t-1"), disk: "vdb", definition: Self.console, isAutostarted: false)
@@ -142,9 +142,9 @@ struct DomainXMLTests {
             + "</devices></domain>"
     }
 
-    @Test("What came to a domain without a definition, and what went, is in the one that comes back")
+    @Test("A restored definition reflects devices that came and went meanwhile")
     func devices() throws {
-        // vdx is only in the running domain since before: it stays out.
+        // vdx was only in the running domain before, so it stays out.
         let known = try DomainXML.devices(Self.domain("vda", "vdb", "vdx"))
         let saved = Self.domain("vda", "vdb")
         let restored = try DomainXML.takingDevices(saved, known: known, of: "vda", from: Self.domain("vda", "vdx", "vdz"))
@@ -156,7 +156,7 @@ struct DomainXMLTests {
         #expect(try XMLTree(parsing: restored).first("devices")?.all("interface").count == 1)
     }
 
-    @Test("A disk that somebody else moved while there was no definition is where it was moved to; ours is not looked at")
+    @Test("A restored definition follows a disk that someone else moved; ours is ignored")
     func movedDevices() throws {
         let before = Self.domain("vda", "vdb", "vdc")
         let known = try DomainXML.devices(before)
@@ -164,13 +164,13 @@ struct DomainXMLTests {
         let restored = try DomainXML.takingDevices(before, known: known, of: "vda", from: now)
         let disks = try #require(try XMLTree(parsing: restored).first("devices")).all("disk")
         #expect(disks.map { $0.first("source")?.value("file") } == ["/vda", "/moved", "/vdc"])
-        // A journal of an earlier version tells no places.
+        // A journal from an earlier version has no places.
         let old = known.filter { !$0.hasPrefix("place") }
         #expect(try DomainXML.takingDevices(before, known: old, of: "vda", from: now).contains("/vdb"))
     }
 
     @Test(
-        "Metadata that is not ours is no definition",
+        "Foreign metadata is not a definition",
         arguments: ["<x", "<swap/>", "<swap task='a' disk='b'/>", "<swap disk='b'><definition/></swap>"])
     func foreignMetadata(text: String) {
         #expect(DomainXML.recoveryDefinition(metadata: text) == nil)

@@ -4,11 +4,11 @@ import Testing
 
 @testable import VolumeSwap
 
-@Suite("The edit of a stored configuration")
+@Suite("Editing a stored configuration")
 struct StoredConfigurationTests {
     static let destinations = DomainXMLTests.locations.map { VolumeSource(location: $0, format: "raw") }
 
-    /// The canonical form without the disk that is edited.
+    /// The canonical form without the edited disk.
     static func rest(_ xml: String) throws -> String {
         var root = try XMLTree(parsing: xml)
         for index in root.children.indices where root.children[index].name == "devices" {
@@ -29,7 +29,7 @@ struct StoredConfigurationTests {
         #expect(after.hasTPM)
     }
 
-    @Test("Namespaces, comments and escaped texts are as they were")
+    @Test("Namespaces, comments and escaped strings are unchanged")
     func texts() throws {
         let edited = try DomainXML.settingSource(StoredDomain.xml, disk: "vdb", to: Self.destinations[0])
         let document = try XMLDocument(xmlString: edited, options: [.nodePreserveWhitespace])
@@ -49,13 +49,13 @@ struct StoredConfigurationTests {
         #expect(edited.contains("xmlns=\"urn:other\""))
     }
 
-    @Test("An edit made twice is made once")
+    @Test("An edit is idempotent")
     func idempotent() throws {
         let once = try DomainXML.settingSource(StoredDomain.xml, disk: "vdb", to: Self.destinations[1])
         #expect(try DomainXML.settingSource(once, disk: "vdb", to: Self.destinations[1]) == once)
     }
 
-    @Test("The format is named, and encryption and authentication go with the source")
+    @Test("The format is stated, and encryption and authentication go with the source")
     func format() throws {
         let encrypted = VolumeSource(
             location: .file("/volumes/luks"), format: "qcow2", encryption: SecretReference(type: "passphrase", uuid: "u-1"))
@@ -78,7 +78,7 @@ struct StoredConfigurationTests {
         #expect(try DomainDescription(xml: edited).disk("vdb")?.format == "raw")
     }
 
-    @Test("The running domain's source is taken over without slices, indexes and private data")
+    @Test("The running domain's source is copied without slices, indexes and private data")
     func takingSource() throws {
         let live = """
             <domain type='kvm' id='3'><name>instance-0000002a</name><devices>

@@ -1,4 +1,4 @@
-/// A stored configuration with all that an edit could lose.
+/// A stored configuration with everything that an edit could lose.
 enum StoredDomain {
     static let xml = """
         <domain type='kvm' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>

@@ -4,7 +4,7 @@ import Testing
 
 @Suite("XML as plain values")
 struct XMLTreeTests {
-    @Test("Elements, attributes and text, in pieces or not")
+    @Test("Elements, attributes and text are read, in pieces or not")
     func reading() throws {
         let root = try XMLTree(
             parsing:
@@ -20,13 +20,13 @@ struct XMLTreeTests {
     }
 
     @Test(
-        "What is not well-formed is a failure",
+        "Malformed XML is a failure",
         arguments: ["", " ", "x", "<a", "<a></b>", "<a>&nothing;</a>", "<a b/>"])
     func broken(text: String) {
         #expect(Fixture.failure { _ = try XMLTree(parsing: text) }?.kind == .volumeRebaseFailed)
     }
 
-    @Test("A tree that is written reads back as it was", arguments: DomainXMLTests.hostile + ["", "a\nb\tc\rd"])
+    @Test("A written tree reads back unchanged", arguments: DomainXMLTests.hostile + ["", "a\nb\tc\rd"])
     func writing(text: String) throws {
         let tree = XMLTree("a", ["x": text, "b": "2"], [XMLTree("c", text: text), XMLTree("d", [:], [XMLTree("e")])])
         #expect(try XMLTree(parsing: tree.xml) == tree)

@@ -9,7 +9,7 @@ final class FakeConnector: VolumeConnector {
     private let state = Mutex<[String]>([])
     let path: String
     let isConfigured: Bool
-    /// What a connect ends with.
+    /// The result of a connect.
     private let trouble: SwapFailure?
     /// A connect that returns only when its task is cancelled.
     private let hangs: Bool
@@ -32,7 +32,7 @@ final class FakeConnector: VolumeConnector {
 
     var log: [String] { state.withLock { $0 } }
 
-    /// Returns when somebody has asked for a connect.
+    /// Returns once a connect is requested.
     func untilAsked() async { for await _ in asked { return } }
 
     func connect(_ volume: ConnectionInfo) async throws(SwapFailure) -> String {
@@ -59,7 +59,7 @@ final class FakeConnector: VolumeConnector {
     func letDisconnect() { disconnectHangs.withLock { $0 = false } }
 }
 
-/// Hears of everything and remembers the starts and ends.
+/// An observer that records starts and ends.
 final class FakeObserver: SwapObserver {
     private let state = Mutex<[String]>([])
     var log: [String] { state.withLock { $0 } }
@@ -73,7 +73,7 @@ final class FakeObserver: SwapObserver {
     }
 }
 
-/// One runner with everything around it made up.
+/// One runner with fakes around it.
 struct Bench {
     let hypervisor: FakeHypervisor
     let journal = FakeJournal()
@@ -121,7 +121,7 @@ struct Bench {
 }
 
 extension Bench {
-    /// One whose swap is aborted once it copies.
+    /// A bench whose swap is aborted once it copies.
     func abortedWhileCopying() -> Bench {
         var bench = self
         let control = control

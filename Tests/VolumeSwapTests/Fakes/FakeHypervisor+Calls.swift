@@ -105,7 +105,7 @@ extension FakeHypervisor {
         }
     }
 
-    /// A copy whose answer was lost has begun all the same.
+    /// A copy has begun even if its answer is lost.
     private func starting(_ body: () throws(HypervisorError) -> Void) throws(HypervisorError) {
         do {
             try body()
@@ -135,7 +135,7 @@ extension FakeHypervisor {
 
     func blockJobAbort(_ domain: DomainIdentity, disk: String, pivot: Bool) async throws(HypervisorError) {
         guard pivot else {
-            // One whose answer was lost is carried out all the same.
+            // The call is carried out even if its answer is lost.
             defer { if cancels, state.withLock({ $0.isEnding }) == "abort" { post(.canceled) } }
             try call(.abort, "abort") { state throws(HypervisorError) in
                 guard state.job != nil else { throw Self.noJob }
@@ -147,7 +147,7 @@ extension FakeHypervisor {
         do {
             try call(.pivot, "pivot") { state throws(HypervisorError) in if state.job == nil { throw Self.noJob } }
         } catch {
-            // An answer that was lost: the pivot itself is done when the script says so.
+            // The answer is lost; the script decides whether the pivot itself is done.
             guard error.message.hasSuffix("(done)") else { throw error }
             lost = error
         }

@@ -20,7 +20,7 @@ extension FakeHypervisor {
 
     func luksUUID(path: String) async throws(HypervisorError) -> String? { state.withLock { $0.luksUUIDs[path] } }
 
-    /// Gives a path more of what the host knows of it.
+    /// Adds to what the host knows about a path.
     func describe(_ path: String, _ change: (inout PathDescription) -> Void) {
         state.withLock { state in
             if var place = state.paths[path] {
@@ -30,7 +30,7 @@ extension FakeHypervisor {
         }
     }
 
-    /// Another domain with one disk: its XML's `<disk>` has this type and content.
+    /// Another domain with one disk, whose `<disk>` has this type and content.
     func addDomain(
         _ name: String = "other", type: String = "file", _ inner: String, target: String = "vdb", isLive: Bool = true
     ) {

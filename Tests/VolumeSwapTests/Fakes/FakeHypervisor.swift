@@ -2,7 +2,7 @@ import Synchronization
 
 @testable import VolumeSwap
 
-/// A hypervisor of one domain that does what a script says, and remembers the calls that change something.
+/// A scripted hypervisor with one domain, which records the calls that change something.
 final class FakeHypervisor: Hypervisor {
     /// The calls that can be made to fail.
     enum Call: String, CaseIterable, Sendable {
@@ -12,7 +12,7 @@ final class FakeHypervisor: Hypervisor {
 
     struct Trouble: Sendable {
         var error: HypervisorError
-        /// The call was carried out all the same: its answer was lost.
+        /// The call was carried out but its answer lost.
         var isDone = false
     }
 
@@ -22,7 +22,7 @@ final class FakeHypervisor: Hypervisor {
         var liveSource = Fixture.oldPath
         var storedSource: String? = Fixture.oldPath
         var format = "raw"
-        /// More of the disk's element: its attributes, and what is in and beside its source.
+        /// More of the disk's element: its attributes, and what is inside and beside its source.
         var diskAttributes = "type='file' device='disk'"
         var inSource = ""
         var besideSource = ""
@@ -31,39 +31,39 @@ final class FakeHypervisor: Hypervisor {
         var mirror: (path: String, isReady: Bool)?
         var mirrorFormat = "raw"
         var job: BlockJobInfo?
-        /// `pivot` or `abort`: what the job is being ended by.
+        /// `pivot` or `abort`, if the job is being ended.
         var isEnding: String?
         var isAutostarted = false
-        /// The destination takes nothing.
+        /// The destination takes no writes.
         var isStuck = false
-        /// Looks at the job before ``afterLook`` happens.
+        /// Number of job queries before ``afterLook`` happens.
         var looksLeft = 0
-        /// QEMU has pivoted, libvirt does not know.
+        /// QEMU has pivoted without libvirt's knowledge.
         var hasPivotedUnnoticed: Bool? = false
         var metadata: String?
-        /// Calls of this kind wait until it is another, or their task is cancelled.
+        /// Calls of this kind wait until this changes, or their task is cancelled.
         var hanging: Call?
-        /// What happens to the domain with the next metadata.
+        /// Happens to the domain when its metadata is next set.
         var onMetadata: (@Sendable (inout State) -> Void)?
         var capacity = 64 * Fixture.mebibyte
         var paths: [String: PathDescription] = [:]
-        /// What the last copy was shown of its volume, bytes.
+        /// The window in bytes that the last copy was shown.
         var slice: Int64?
         /// Payload offsets of LUKS volumes.
         var headers: [String: Int64] = [:]
-        /// UUIDs in the LUKS headers that paths begin with.
+        /// UUIDs in the LUKS headers of paths.
         var luksUUIDs: [String: String] = [:]
-        /// Paths that never answer, and those that answer with an error.
+        /// Paths that never answer, and paths that answer with an error.
         var hungPaths: Set<String> = []
         var brokenPaths: [String: String] = [:]
         /// Block devices that the host has mounted.
         var heldPaths: Set<String> = []
         var addresses: [String: [String]] = [:]
-        /// Every path that was looked at, opened or held against the host's own use.
+        /// Every path that was examined, opened or checked for use by the host.
         var touches: [String] = []
         var others: [DomainDescription] = []
         var secrets: [String: String] = [:]
-        /// From this call of `domains` on, the configurations cannot be read.
+        /// From this call of `domains` on, configurations cannot be read.
         var domainsFailFrom: Int?
         var domainsCalls = 0
         var troubles: [Call: [Trouble]] = [:]
@@ -71,7 +71,7 @@ final class FakeHypervisor: Hypervisor {
         var events: [HypervisorEvents] = []
         var speed: Int64?
         var definitions: [String] = []
-        /// Happens once, right after the next look at the job, or `looksLeft` later.
+        /// Happens once, right after the next job query, or `looksLeft` queries later.
         var afterLook: (@Sendable (FakeHypervisor) -> Void)?
 
         mutating func takeAfterLook() -> (@Sendable (FakeHypervisor) -> Void)? {
@@ -86,9 +86,9 @@ final class FakeHypervisor: Hypervisor {
 
     let kind = "fake"
     let state = Mutex(State())
-    /// What a copy does once it was started; the default is in step at once.
+    /// What a started copy does; by default it is in sync at once.
     let onCopy: @Sendable (FakeHypervisor) -> Void
-    /// What a pivot does; the default succeeds.
+    /// What a pivot does; by default it succeeds.
     let onPivot: @Sendable (FakeHypervisor) throws(HypervisorError) -> Void
 
     /// Whether a cancel ends the copy, and whether force does.
@@ -124,17 +124,17 @@ final class FakeHypervisor: Hypervisor {
 
     func change(_ body: (inout State) -> Void) { state.withLock { body(&$0) } }
 
-    /// Lets something happen after so many more looks at the job.
+    /// Makes something happen after this many more job queries.
     func onLooks(_ count: Int, _ then: @escaping @Sendable (FakeHypervisor) -> Void) {
         change { ($0.looksLeft, $0.afterLook) = (count - 1, then) }
     }
 
     func onMetadata(_ then: @escaping @Sendable (inout State) -> Void) { change { $0.onMetadata = then } }
 
-    /// Returns when a call hangs.
+    /// Returns once a call hangs.
     func untilHanging() async { for await _ in hangs { return } }
 
-    /// Waits for as long as calls of this kind hang.
+    /// Waits while calls of this kind hang.
     func pass(_ call: Call) async throws(HypervisorError) {
         guard state.withLock({ $0.hanging == call }) else { return }
         hang.yield()
@@ -144,7 +144,7 @@ final class FakeHypervisor: Hypervisor {
         }
     }
 
-    /// Makes the next calls fail, one trouble each.
+    /// Makes the next calls fail, with one trouble each.
     func fail(_ call: Call, _ troubles: Trouble...) { state.withLock { $0.troubles[call, default: []] += troubles } }
 
     var log: [String] { state.withLock { $0.log } }
@@ -154,7 +154,7 @@ final class FakeHypervisor: Hypervisor {
         for mailbox in state.withLock({ $0.events }) { mailbox.post(event) }
     }
 
-    /// Ends the copy as libvirt does: the job goes away, then its event comes.
+    /// Ends the copy as libvirt does: the job goes away, then the event arrives.
     func post(_ status: BlockJobStatus) {
         state.withLock { state in
             if status == .ready {
@@ -169,7 +169,7 @@ final class FakeHypervisor: Hypervisor {
         post(.blockJob(disk: "vdb", status: status, at: .now))
     }
 
-    /// The state after a pivot: a copy with TRANSIENT_JOB changes the stored configuration too.
+    /// The state after a pivot. A copy with TRANSIENT_JOB changes the stored configuration too.
     func finishPivot() {
         state.withLock { state in
             guard let mirror = state.mirror else { return }
@@ -190,7 +190,7 @@ final class FakeHypervisor: Hypervisor {
         }
     }
 
-    /// Takes the next trouble of a call. One that says the call was carried out is thrown after `body`.
+    /// Takes the next trouble of a call. One with a lost answer is thrown after `body`.
     func call<Value>(_ call: Call, _ entry: String? = nil, _ body: (inout State) throws(HypervisorError) -> Value)
         throws(HypervisorError) -> Value
     {
@@ -212,7 +212,7 @@ final class FakeHypervisor: Hypervisor {
 }
 
 extension FakeHypervisor {
-    /// Another running domain with a disk on that path.
+    /// Another running domain, with a disk on this path.
     func addDomain(using path: String) {
         let xml = Fixture.domainXML(source: path)
         guard var other = try? DomainDescription(xml: xml) else { return }

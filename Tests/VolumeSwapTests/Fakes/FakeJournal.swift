@@ -4,7 +4,7 @@ import Synchronization
 
 @testable import VolumeSwap
 
-/// A journal in memory that fails when a test says so.
+/// An in-memory journal that fails on request.
 final class FakeJournal: SwapJournal {
     private struct State {
         var records: [TaskID: SwapRecord] = [:]
@@ -16,7 +16,7 @@ final class FakeJournal: SwapJournal {
     }
 
     private let state = Mutex(State())
-    /// Yields each task that was settled.
+    /// Yields each settled task.
     let settlements: AsyncStream<TaskID>
     private let settled: AsyncStream<TaskID>.Continuation
 
@@ -25,10 +25,10 @@ final class FakeJournal: SwapJournal {
     /// The phases entered, in order.
     var phases: [SwapPhase] { state.withLock { $0.phases } }
 
-    /// Makes the next calls of that name fail: `accept`, `enter:copying`, `finish`, `settle`, `record`.
+    /// Makes the next calls of this name fail: `accept`, `enter:copying`, `finish`, `settle`, `record`.
     func fail(_ call: String, times: Int = 1) { state.withLock { $0.failures[call, default: 0] += times } }
 
-    /// How many calls of that name have failed.
+    /// Number of calls of this name that have failed.
     func failures(_ call: String) -> Int { state.withLock { $0.failed[call, default: 0] } }
 
     /// Makes a task unreadable.
@@ -74,7 +74,7 @@ final class FakeJournal: SwapJournal {
         }
     }
 
-    /// - Throws: ``JournalError`` of code `unusable` for a task that is not there.
+    /// - Throws: ``JournalError`` of code `unusable` if the task does not exist.
     private func change(
         _ id: TaskID, _ name: String, _ body: (inout State, inout SwapRecord) -> Void
     ) throws(JournalError) {
@@ -87,7 +87,7 @@ final class FakeJournal: SwapJournal {
         guard isKnown else { throw JournalError(.unusable, "no task \(id)") }
     }
 
-    /// One that fails is lost.
+    /// A note that fails is lost.
     func note(_ id: TaskID, _ phase: SwapPhase) {
         try? change(id, "enter:\(phase.rawValue)") { state, record in
             state.phases.append(phase)
@@ -168,7 +168,7 @@ final class FakeJournal: SwapJournal {
     func close() async {}
 }
 
-/// Keeps "there is no record" apart from "the call failed".
+/// Distinguishes "there is no record" from "the call failed".
 private struct SwapRecordBox {
     var record: SwapRecord?
 }

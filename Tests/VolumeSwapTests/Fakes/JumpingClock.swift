@@ -3,7 +3,7 @@ import Synchronization
 
 @testable import VolumeSwap
 
-/// The machine's clock, which a test puts forward: no time-out waits for real time.
+/// The machine's clock, which tests can advance, so that no time-out waits for real time.
 final class JumpingClock: SwapClock {
     private let offset = Mutex(Duration.zero)
 

@@ -6,7 +6,7 @@ import Testing
 struct HypervisorEventsTests {
     private static func event(_ number: Int) -> HypervisorEvent { .stopped(reason: "\(number)") }
 
-    @Test("Events are read in their order, also those that came before the mailbox was closed")
+    @Test("Events are read in order, even after the mailbox was closed")
     func order() async {
         let events = HypervisorEvents()
         for number in 0..<3 { events.post(Self.event(number)) }
@@ -17,7 +17,7 @@ struct HypervisorEventsTests {
         #expect(read == (0..<3).map(Self.event))
     }
 
-    @Test("A reader that is cancelled gets nothing, and the next one reads on")
+    @Test("A cancelled reader gets nothing, and the next one continues")
     func cancelledReader() async {
         let events = HypervisorEvents()
         let reader = Task { await events.next() }
@@ -28,7 +28,7 @@ struct HypervisorEventsTests {
         #expect(await events.next() == Self.event(1))
     }
 
-    @Test("What does not fit leaves a look behind, and the newest are kept")
+    @Test("Overflow leaves a recheck and keeps the newest events")
     func overflow() async {
         let events = HypervisorEvents(capacity: 4)
         for number in 0..<9 { events.post(Self.event(number)) }
@@ -40,7 +40,7 @@ struct HypervisorEventsTests {
         #expect(read.contains(Self.event(8)))
     }
 
-    @Test("Closing wakes who waits, and ends the subscription once")
+    @Test("Closing wakes the reader and ends the subscription once")
     func close() async {
         let events = HypervisorEvents()
         let (closes, close) = AsyncStream<Void>.makeStream()
@@ -55,7 +55,7 @@ struct HypervisorEventsTests {
         #expect(count == 1)
     }
 
-    @Test("An abort request wakes all who wait, and whoever comes later; one who is cancelled is let go")
+    @Test("An abort request wakes all waiters, present and future; cancelled ones return")
     func abort() async {
         let request = AbortRequest()
         let cancelled = Task { await request.wait() }

@@ -11,7 +11,7 @@ struct SwapRequestTests {
         return try SwapRequest(args: arguments, defaults: SwapOptions())
     }
 
-    @Test("The least that is needed")
+    @Test("The minimal arguments")
     func least() throws {
         let request = try Self.request()
         #expect(request.instance.uuid == Fixture.uuid)
@@ -28,7 +28,7 @@ struct SwapRequestTests {
         #expect(failure?.reason.hasPrefix("\(name): missing") == true)
     }
 
-    @Test("An unknown argument is refused, cut short")
+    @Test("An unknown argument is refused, and its name truncated")
     func unknown() {
         let failure = Fixture.failure { _ = try Self.request([String(repeating: "z", count: 1 << 20): 1]) }
         #expect(failure?.kind == .invalidInput)
@@ -43,7 +43,7 @@ struct SwapRequestTests {
     }
 
     @Test(
-        "Disk names that are none",
+        "Invalid disk names are refused",
         arguments: [
             "", "/dev/", "/dev/mapper/x", "../vdb", "vdb\u{0}", "vdb'/>", "VDB", "vd b", "vdß", 1, true, [], [:], nil,
             .string(String(repeating: "v", count: 1 << 20)),
@@ -76,9 +76,9 @@ struct SwapRequestTests {
     }
 }
 
-@Suite("How an instance is named")
+@Suite("Instance references")
 struct InstanceReferenceTests {
-    @Test("A UUID text, an object, nova's own object")
+    @Test("A UUID string, an object, nova's own object")
     func shapes() throws {
         let upper = Fixture.uuid.uppercased()
         #expect(try InstanceReference(json: .string(upper)).uuid == Fixture.uuid)
@@ -94,7 +94,7 @@ struct InstanceReferenceTests {
     }
 
     @Test(
-        "What names none",
+        "Invalid references are refused",
         arguments: [
             nil, .null, 1, true, [], [:], "", "vm", ["uuid": "vm"], ["name": ""], ["uuid": nil], ["nova_object.data": [:]],
             ["nova_object.data": nil, "uuid": .string(Fixture.uuid)], ["uuid": 7, "name": "vm"],
@@ -115,7 +115,7 @@ struct SwapOptionsTests {
         try SwapOptions(json: json, defaults: defaults)
     }
 
-    @Test("All of them")
+    @Test("All options are read")
     func all() throws {
         let options = try Self.options([
             "strategy": "copy", "bandwidth_mib_s": 100, "granularity_kib": 64, "buffer_mib": 16, "synchronous_writes": true,
@@ -132,14 +132,14 @@ struct SwapOptionsTests {
         #expect(options.needsBlockCopy)
     }
 
-    @Test("The buffer is small when zeroes are to be left out, unless a size is asked for")
+    @Test("detect_zeroes makes the buffer small, unless a size is given")
     func buffer() throws {
         #expect(try Self.options([:]).copyBufferMiB == 0)
         #expect(try Self.options(["detect_zeroes": true]).copyBufferMiB == 8)
         #expect(try Self.options(["detect_zeroes": true, "buffer_mib": 64]).copyBufferMiB == 64)
     }
 
-    @Test("What is not given is the worker's default; auto overrides a default strategy")
+    @Test("Missing options take the worker's defaults; auto overrides a default strategy")
     func defaults() throws {
         var defaults = SwapOptions()
         defaults.bandwidthMiBs = 7
@@ -151,7 +151,7 @@ struct SwapOptionsTests {
     }
 
     @Test(
-        "What is refused, the option named",
+        "Invalid options are refused by name",
         arguments: [
             ("strategy", "move"), ("strategy", 1), ("strategy", nil), ("bandwidth_mib_s", -1), ("bandwidth_mib_s", 1.5),
             ("bandwidth_mib_s", "1"), ("bandwidth_mib_s", .integer(.max)), ("granularity_kib", 3), ("granularity_kib", 131_072),
@@ -165,7 +165,7 @@ struct SwapOptionsTests {
         #expect(failure?.reason.contains(option) == true)
     }
 
-    @Test("options that are no object", arguments: [[], "strategy=copy", 1, true] as [JSONValue])
+    @Test("options that are not an object are refused", arguments: [[], "strategy=copy", 1, true] as [JSONValue])
     func noObject(json: JSONValue) {
         #expect(Fixture.failure { _ = try Self.options(json) }?.kind == .invalidInput)
     }

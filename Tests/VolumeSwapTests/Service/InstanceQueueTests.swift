@@ -3,9 +3,9 @@ import Testing
 
 @testable import VolumeSwap
 
-@Suite("One at a time for a key, side by side for many", .timeLimit(.minutes(10)))
+@Suite("One at a time per key, different keys in parallel", .timeLimit(.minutes(10)))
 struct InstanceQueueTests {
-    /// Remembers who began, who runs, and how many at most.
+    /// Records who began, who runs, and how many at most.
     final class Ledger: Sendable {
         struct State {
             var order: [String] = []
@@ -28,7 +28,7 @@ struct InstanceQueueTests {
         var order: [String] { state.withLock { $0.order } }
     }
 
-    /// Runs what `prepare` fills in, until as much of it as `count` has ended.
+    /// Runs what `prepare` fills in until `count` pieces of work have ended.
     static func run(limit: Int, count: Int, _ prepare: (InstanceQueue, AsyncStream<Void>.Continuation) -> Void) async {
         let instanceQueue = InstanceQueue(limit: limit)
         let (ends, end) = AsyncStream<Void>.makeStream()
@@ -45,7 +45,7 @@ struct InstanceQueueTests {
         await running.value
     }
 
-    @Test("The order of the places holds, in whatever order they are filled")
+    @Test("Places keep their order, in whatever order they are filled")
     func order() async {
         let ledger = Ledger()
         await Self.run(limit: 4, count: 4) { instanceQueue, end in
@@ -61,7 +61,7 @@ struct InstanceQueueTests {
         #expect(ledger.order == ["0", "1", "2", "3"])
     }
 
-    @Test("A place that is not filled yet holds its own key up, and no other")
+    @Test("An unfilled place holds up only its own key")
     func unfilled() async {
         let ledger = Ledger()
         await Self.run(limit: 4, count: 1) { instanceQueue, end in
@@ -77,7 +77,7 @@ struct InstanceQueueTests {
         #expect(ledger.order == ["b"])
     }
 
-    @Test("A place given up lets the next one pass")
+    @Test("An abandoned place lets the next one pass")
     func withdrawn() async {
         let ledger = Ledger()
         await Self.run(limit: 1, count: 1) { instanceQueue, end in
@@ -96,9 +96,9 @@ struct InstanceQueueTests {
         #expect(ledger.order == ["second"])
     }
 
-    @Test("Work that waits for other keys' work runs beside it, up to the limit")
+    @Test("Work of different keys runs in parallel, up to the limit")
     func sideBySide() async {
-        // Two that each wait for the other can only end when they run at once.
+        // Two that wait for each other can only end if they run in parallel.
         let (left, leftOut) = AsyncStream<Void>.makeStream()
         let (right, rightOut) = AsyncStream<Void>.makeStream()
         await Self.run(limit: 2, count: 2) { instanceQueue, end in
@@ -115,7 +115,7 @@ struct InstanceQueueTests {
         }
     }
 
-    @Test("Work aside takes no slot")
+    @Test("Work outside the queues takes no slot")
     func aside() async {
         let (gate, open) = AsyncStream<Void>.makeStream()
         await Self.run(limit: 1, count: 1) { instanceQueue, end in
@@ -127,7 +127,7 @@ struct InstanceQueueTests {
         }
     }
 
-    @Test("A withdrawal after the start comes too late")
+    @Test("A withdrawal after the start is too late")
     func lateWithdrawal() async {
         let instanceQueue = InstanceQueue(limit: 1)
         let (ends, end) = AsyncStream<Bool>.makeStream()
@@ -144,7 +144,7 @@ struct InstanceQueueTests {
         #expect(instanceQueue.running == 0)
     }
 
-    @Test("Stopping cancels what runs and waits for it")
+    @Test("Stopping cancels running work and waits for it")
     func stopping() async {
         let instanceQueue = InstanceQueue(limit: 1)
         let wasCancelled = Mutex(false)
@@ -200,7 +200,7 @@ struct InstanceQueueTests {
         }
     }
 
-    @Test("Work that gives its slot up lets another key run, keeps its own closed, and gives up no more than its own")
+    @Test("Work that gives up its slot lets another key run and keeps its own closed")
     func givesUpSlot() async {
         let ledger = Ledger()
         let (opens, open) = AsyncStream<Void>.makeStream()

@@ -4,7 +4,7 @@ import Testing
 
 @testable import VolumeSwap
 
-/// A service whose replies are caught.
+/// A service whose replies are recorded.
 final class ServiceBench: Sendable {
     struct Reply: Sendable {
         var id: TaskID
@@ -58,7 +58,7 @@ final class ServiceBench: Sendable {
         throw CancellationError()
     }
 
-    /// Returns when the journal has settled the next task.
+    /// Returns once the journal has settled the next task.
     func nextSettlement() async throws -> TaskID {
         for await id in bench.journal.settlements { return id }
         throw CancellationError()

@@ -5,11 +5,11 @@ import Testing
 
 @testable import VolumeSwap
 
-@Suite("What hangs holds up neither callers nor other tasks", .timeLimit(.minutes(5)))
+@Suite("Hanging calls hold up neither callers nor other tasks", .timeLimit(.minutes(5)))
 struct ServiceHangTests {
     static let busy = FakeHypervisor.Trouble(error: HypervisorError(.busy, number: 68, "cannot acquire state change lock"))
 
-    /// A service whose copies are never cancelled, and which answers soon.
+    /// A service whose copies cannot be cancelled, and which answers soon.
     static func bench() -> ServiceBench {
         var bench = Bench(FakeHypervisor(onCopy: { _ in }, cancels: false))
         bench.rollBackPatience = .milliseconds(20)
@@ -24,7 +24,7 @@ struct ServiceHangTests {
         return record
     }
 
-    /// The same, told to have failed before pivotd was restarted, and settled.
+    /// The same, with a task answered as failed before a restart, and settled.
     static func told(_ record: SwapRecord, _ failure: SwapFailure = .abortedByRequest) -> SwapRecord {
         var record = record
         record.outcome = .failure(failure)
@@ -33,7 +33,7 @@ struct ServiceHangTests {
         return record
     }
 
-    @Test("A failure whose roll-back hangs is told once, by the task's outcome, to whoever asks, and the task goes on")
+    @Test("A failure whose roll-back hangs is reported once, stays the outcome, and the task goes on")
     func toldEarly() async throws {
         let bench = Self.bench()
         var record = Self.record(.rollingBack)
@@ -54,7 +54,7 @@ struct ServiceHangTests {
             again.replyTo = ReplyTo(messageID: "another", queue: "reply", timeout: nil)
             while await bench.submit(again) != "ended" { await Task.yield() }
             #expect(try await bench.nextReply().outcome == first.outcome)
-            // A swap of the instance that waits for the roll-back.
+            // A swap of the same instance, waiting for the roll-back.
             #expect(await bench.submit(Fixture.record("task-2")) == "accepted")
             bench.bench.hypervisor.post(.canceled)
             #expect(try await bench.nextSettlement() == record.id)
@@ -64,7 +64,7 @@ struct ServiceHangTests {
         }
     }
 
-    @Test("A failure that was told before a restart is not told again, and its roll-back goes on")
+    @Test("A failure reported before a restart is not repeated, and its roll-back goes on")
     func goesOnAfterRestart() async throws {
         let bench = Self.bench()
         var record = Self.record(.rollingBack)
@@ -81,7 +81,7 @@ struct ServiceHangTests {
         }
     }
 
-    @Test("What was told to have failed is rolled back after a restart, whatever phase the journal could store")
+    @Test("A task reported as failed is rolled back after a restart, whatever its journaled phase")
     func toldBeforeItsPhase() async throws {
         let bench = ServiceBench()
         let record = Self.told(Self.record(.starting))
@@ -94,7 +94,7 @@ struct ServiceHangTests {
         }
     }
 
-    @Test("What was told to have failed before it had a plan is not carried out after a restart")
+    @Test("A task reported as failed before it had a plan is not carried out after a restart")
     func toldWithoutPlan() async throws {
         let bench = ServiceBench()
         var record = Fixture.record("task-1")
@@ -120,14 +120,14 @@ struct ServiceHangTests {
             _ = try await service.abort(.task(TaskID("task-1")))
             while bench.bench.journal.failures("answer") == 0 { await Task.yield() }
             hypervisor.post(.canceled)
-            // The roll-back has ended: this is the outcome, stored before it was told.
+            // The roll-back has ended: this is the outcome, stored before it was reported.
             let reply = try await bench.nextReply()
             #expect(reply.outcome.failure?.leftBehind == [])
             #expect(bench.bench.journal.stored("task-1")?.outcome == reply.outcome)
         }
     }
 
-    @Test("A swap that waits for what hangs gives its slot up to another instance's")
+    @Test("A swap that waits for something hanging gives up its slot to another instance")
     func givesUpSlot() async throws {
         var bench = Bench(FakeHypervisor { _ in })
         bench.rollBackPatience = .milliseconds(5)
@@ -144,7 +144,7 @@ struct ServiceHangTests {
         }
     }
 
-    @Test("Recovery asks nothing of a hypervisor that hangs, and other instances' tasks run")
+    @Test("Recovery does not wait for a hanging hypervisor, and other instances' tasks run")
     func recoversWithoutHypervisor() async throws {
         let bench = ServiceBench()
         bench.bench.journal.put(Self.record(.copying))
@@ -157,7 +157,7 @@ struct ServiceHangTests {
         }
     }
 
-    @Test("A pivot under way after a restart is not aborted, and is waited for")
+    @Test("A pivot under way after a restart is not aborted but awaited")
     func pivotUnderWay() async throws {
         let bench = ServiceBench()
         bench.bench.journal.put(Self.record(.pivoting))
@@ -173,10 +173,10 @@ struct ServiceHangTests {
         }
     }
 
-    @Test("A task of before a restart that waits for its place undoes what it had begun when it is aborted")
+    @Test("A waiting task from before a restart undoes what it had begun when aborted")
     func abortWaiting() async throws {
         let bench = ServiceBench(Bench(FakeHypervisor { _ in }))
-        // The instance's queue is held by somebody else.
+        // Another task holds the instance's queue.
         let (stops, stop) = AsyncStream<Void>.makeStream()
         bench.service.instanceQueue.fill(bench.service.instanceQueue.reserve(Fixture.uuid)) { for await _ in stops { break } }
         bench.bench.journal.put(Self.record(.copying))
@@ -191,7 +191,7 @@ struct ServiceHangTests {
         }
     }
 
-    @Test("What cannot be a swap is answered at once, and is no task of the instance")
+    @Test("An invalid swap is answered at once and is not a task of the instance")
     func refused() async throws {
         let bench = ServiceBench(Bench(FakeHypervisor { _ in }))
         try await bench.running { (service: SwapService) async throws in
@@ -209,7 +209,7 @@ struct ServiceHangTests {
         }
     }
 
-    @Test("One instance by its name and by its UUID is one")
+    @Test("An instance's name and its UUID are the same instance")
     func oneKey() async throws {
         let locks = DomainLocks()
         try await locks.acquire("u", for: TaskID("first"))

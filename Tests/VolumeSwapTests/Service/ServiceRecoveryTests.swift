@@ -7,7 +7,7 @@ import Testing
 
 @Suite("Recovery at start", .timeLimit(.minutes(10)))
 struct ServiceRecoveryTests {
-    /// A record as the last process left it.
+    /// A record as the previous process left it.
     static func record(_ phase: SwapPhase, strategy: SwapStrategy = .copy) -> SwapRecord {
         var record = Fixture.record("task-1", ["options": ["strategy": .string(strategy.rawValue)]])
         record.phase = phase
@@ -29,7 +29,7 @@ struct ServiceRecoveryTests {
         return (bench.bench.hypervisor, try #require(outcome))
     }
 
-    /// As an undefine leaves a domain.
+    /// The state in which an undefine leaves a domain.
     static func undefined(_ hypervisor: FakeHypervisor) {
         hypervisor.change { state in
             state.status.isPersistent = false
@@ -39,14 +39,14 @@ struct ServiceRecoveryTests {
         }
     }
 
-    @Test("What had not begun begins", arguments: [SwapPhase.accepted, .preparing, .starting])
+    @Test("A task that had not begun begins", arguments: [SwapPhase.accepted, .preparing, .starting])
     func begins(phase: SwapPhase) async throws {
         let (hypervisor, outcome) = try await Self.recover(Self.record(phase)) { _ in }
         #expect(outcome.result != nil)
         #expect(hypervisor.log == ["copy", "pivot"])
     }
 
-    @Test("A task that cannot be read keeps no other from its turn")
+    @Test("An unreadable task does not hold up others")
     func damaged() async throws {
         let bench = ServiceBench()
         let caller = ReplyTo(messageID: "m", queue: "reply", timeout: 60)
@@ -60,13 +60,13 @@ struct ServiceRecoveryTests {
             #expect(try await service.recover() == 2)
             let replies = [try await bench.nextReply(), try await bench.nextReply()]
             #expect(replies.first { $0.id == TaskID("task-1") }?.outcome.result != nil)
-            // Who gets heartbeats for it does not wait for ever.
+            // Its caller, who gets heartbeats, does not wait forever.
             let damaged = replies.first { $0.id == TaskID("task-0") }
             #expect(damaged?.replyTo == caller && damaged?.outcome.failure?.inUse == .unknown)
         }
     }
 
-    @Test("Outcomes that are owed are all delivered, however many they are")
+    @Test("All owed outcomes are delivered, however many")
     func owed() async throws {
         let bench = ServiceBench()
         for index in 0..<2000 {
@@ -83,7 +83,7 @@ struct ServiceRecoveryTests {
         }
     }
 
-    @Test("A rebase that was undefined is defined again, then done", arguments: [SwapPhase.undefining, .starting])
+    @Test("An undefined rebase is defined again, then carried out", arguments: [SwapPhase.undefining, .starting])
     func undefinedBegins(phase: SwapPhase) async throws {
         let (hypervisor, outcome) = try await Self.recover(Self.record(phase, strategy: .rebase), Self.undefined)
         #expect(outcome.result != nil)
@@ -108,7 +108,9 @@ struct ServiceRecoveryTests {
         }
     }
 
-    @Test("A VM on the new volume is finished", arguments: [SwapPhase.copying, .pivoting, .finishing, .storing, .rollingBack])
+    @Test(
+        "A task whose VM is on the new volume is finished",
+        arguments: [SwapPhase.copying, .pivoting, .finishing, .storing, .rollingBack])
     func finishes(phase: SwapPhase) async throws {
         let (hypervisor, outcome) = try await Self.recover(Self.record(phase, strategy: .rebase)) { hypervisor in
             Self.undefined(hypervisor)
@@ -120,7 +122,7 @@ struct ServiceRecoveryTests {
     }
 
     @Test(
-        "A copy that ended unseen is a failure, the domain persistent on the old volume",
+        "A copy that ended unseen fails, with the domain persistent on the old volume",
         arguments: [SwapPhase.copying, .pivoting, .rollingBack])
     func endedUnseen(phase: SwapPhase) async throws {
         let (hypervisor, outcome) = try await Self.recover(Self.record(phase, strategy: .rebase), Self.undefined)
@@ -133,7 +135,7 @@ struct ServiceRecoveryTests {
     }
 
     @Test(
-        "A guest that went away while it was undefined is defined again",
+        "A guest that went away while undefined is defined again",
         arguments: [SwapPhase.undefining, .starting, .copying, .pivoting])
     func gone(phase: SwapPhase) async throws {
         let (hypervisor, outcome) = try await Self.recover(Self.record(phase, strategy: .rebase)) { hypervisor in
@@ -148,7 +150,7 @@ struct ServiceRecoveryTests {
     }
 
     @Test(
-        "A swap under way is carried through, though its message would be refused today",
+        "A running swap is carried through even if its message would now be refused",
         arguments: [SwapPhase.copying, .pivoting, .finishing, .storing, .undefining])
     func acceptedByAnotherVersion(phase: SwapPhase) async throws {
         var record = Self.record(phase, strategy: .rebase)
@@ -170,7 +172,7 @@ struct ServiceRecoveryTests {
         }
     }
 
-    @Test("An outcome that was not delivered is delivered, and nothing is done again")
+    @Test("An undelivered outcome is delivered, and nothing is repeated")
     func undelivered() async throws {
         var record = Self.record(.failed)
         record.outcome = .failure(.rebaseFailed("before the restart"))
@@ -179,19 +181,19 @@ struct ServiceRecoveryTests {
         #expect(hypervisor.log.isEmpty)
     }
 
-    @Test("Who asks again while the outcome of before the restart is told is answered too")
+    @Test("A caller that asks again while an earlier outcome is delivered is answered too")
     func undeliveredAndAskedAgain() async throws {
         let bench = ServiceBench()
         var record = Self.record(.failed)
         record.outcome = .failure(.rebaseFailed("before the restart"))
         bench.bench.journal.put(record)
-        bench.bench.journal.fail("settle")  // and is tried again a moment later
+        bench.bench.journal.fail("settle")  // and is retried a moment later
         try await bench.running { (service: SwapService) async throws in
             #expect(try await service.recover() == 1)
             let first = try await bench.nextReply()
             var again = Fixture.record("task-1")
             again.replyTo = ReplyTo(messageID: "another", queue: "reply", timeout: nil)
-            // By the time it asks on a busy machine the first may be settled.
+            // On a busy machine the first may be settled by then.
             #expect(["under way", "ended"].contains(await bench.submit(again)))
             let second = try await bench.nextReply()
             #expect(second.outcome == first.outcome)
@@ -199,7 +201,7 @@ struct ServiceRecoveryTests {
         }
     }
 
-    /// Returns once the instance's queue is free again.
+    /// Returns once the instance's queue is free.
     static func restoreOrphans(_ bench: ServiceBench) async throws {
         try await bench.running { service in
             await service.restoreOrphans()
@@ -209,7 +211,7 @@ struct ServiceRecoveryTests {
         }
     }
 
-    @Test("A domain that a lost journal left undefined gets its definition back", arguments: [false, true])
+    @Test("A domain left undefined by a lost journal is defined again", arguments: [false, true])
     func orphan(isCopying: Bool) async throws {
         let bench = ServiceBench()
         Self.undefined(bench.bench.hypervisor)
@@ -233,7 +235,7 @@ struct ServiceRecoveryTests {
         #expect(bench.bench.hypervisor.state.withLock { $0.storedSource } == Fixture.newPath)
     }
 
-    @Test("The metadata of a domain that is persistent is taken away, its definition left alone")
+    @Test("The metadata of a persistent domain is removed, its definition left alone")
     func persistentOrphan() async throws {
         let bench = ServiceBench()
         Self.undefined(bench.bench.hypervisor)

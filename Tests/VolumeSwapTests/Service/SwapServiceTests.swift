@@ -30,7 +30,7 @@ struct SwapServiceTests {
         }
     }
 
-    @Test("Arguments that are none get their failure as the answer")
+    @Test("Invalid arguments are answered with a failure")
     func badArguments() async throws {
         let bench = ServiceBench()
         try await bench.running { (_: SwapService) async throws in
@@ -39,7 +39,7 @@ struct SwapServiceTests {
         }
     }
 
-    @Test("What the journal cannot take is not stored, and leaves no place behind")
+    @Test("A task that the journal cannot store leaves no place behind")
     func notStored() async throws {
         let bench = ServiceBench()
         bench.bench.journal.fail("accept")
@@ -52,7 +52,7 @@ struct SwapServiceTests {
         #expect(bench.bench.hypervisor.count("copy") == 1)
     }
 
-    @Test("An outcome that could not be stored is stored later, and told after that")
+    @Test("An outcome that could not be stored is stored later, and reported then")
     func finishRetried() async throws {
         let bench = ServiceBench()
         bench.bench.journal.fail("finish")
@@ -65,7 +65,7 @@ struct SwapServiceTests {
         }
     }
 
-    @Test("The same message twice while it is under way starts nothing")
+    @Test("Repeating a message while its task is under way starts nothing")
     func duplicateUnderWay() async throws {
         let bench = ServiceBench(Bench(FakeHypervisor { _ in }))
         try await bench.running { (_: SwapService) async throws in
@@ -84,7 +84,7 @@ struct SwapServiceTests {
         #expect(bench.bench.hypervisor.count("copy") <= 1)
     }
 
-    @Test("The same message after the end gets the same answer, secrets included, and starts nothing")
+    @Test("Repeating a message after the end gets the same answer, secrets included, and starts nothing")
     func duplicateAfterEnd() async throws {
         let bench = ServiceBench()
         let new = Fixture.connection(
@@ -103,10 +103,10 @@ struct SwapServiceTests {
         #expect(bench.bench.hypervisor.count("copy") == 1)
     }
 
-    @Test("The same message after the answer, before that is settled, is answered again")
+    @Test("Repeating a message after the answer, before it is settled, is answered again")
     func duplicateBeforeSettlement() async throws {
         let bench = ServiceBench()
-        bench.bench.journal.fail("settle")  // and is tried again a moment later
+        bench.bench.journal.fail("settle")  // and is retried a moment later
         try await bench.running { (_: SwapService) async throws in
             _ = await bench.submit(Fixture.record())
             let first = try await bench.nextReply()
@@ -123,7 +123,7 @@ struct SwapServiceTests {
         #expect(bench.bench.hypervisor.count("copy") == 1)
     }
 
-    @Test("The same task asked for by another caller while it runs: both are answered, the first but once")
+    @Test("Two callers of the same running task are both answered, the first only once")
     func anotherCaller() async throws {
         let (copies, copy) = AsyncStream<Void>.makeStream()
         let bench = ServiceBench(Bench(FakeHypervisor { _ in copy.yield() }))
@@ -156,7 +156,7 @@ struct SwapServiceTests {
         }
     }
 
-    @Test("A task that waits in the queue is aborted at once, the one before it goes on")
+    @Test("A queued task is aborted at once, and the one before it goes on")
     func abortQueued() async throws {
         let (copies, copy) = AsyncStream<Void>.makeStream()
         let bench = ServiceBench(Bench(FakeHypervisor { _ in copy.yield() }))
@@ -176,7 +176,7 @@ struct SwapServiceTests {
         }
     }
 
-    @Test("A running copy is aborted; an ended task cannot be")
+    @Test("A running copy can be aborted, an ended task cannot")
     func abortRunning() async throws {
         let (copies, copy) = AsyncStream<Void>.makeStream()
         let bench = ServiceBench(Bench(FakeHypervisor { _ in copy.yield() }))
@@ -201,7 +201,7 @@ struct SwapServiceTests {
         }
     }
 
-    @Test("Stopping leaves a running copy and keeps its task unfinished")
+    @Test("Stopping leaves a copy running and its task unfinished")
     func stopping() async throws {
         let (copies, copy) = AsyncStream<Void>.makeStream()
         let bench = ServiceBench(Bench(FakeHypervisor { _ in copy.yield() }))

@@ -2,13 +2,13 @@ import Testing
 
 @testable import VolumeSwap
 
-@Suite("A task as it stands")
+@Suite("Task status")
 struct SwapStatusTests {
     private func status(_ record: SwapRecord, _ control: SwapControl? = nil) -> SwapStatus {
         SwapStatus(record, control: control, hypervisor: "fake")
     }
 
-    @Test("Before anything is known")
+    @Test("A status before anything is known")
     func queued() {
         let status = status(Fixture.record())
         #expect(status.phase == .accepted && status.instance == Fixture.uuid && status.strategy == nil)
@@ -26,7 +26,7 @@ struct SwapStatusTests {
         #expect(status.phase == .copying && status.strategy == .rebase && status.progress == progress)
     }
 
-    @Test("A result tells how much was copied; a failure how far it came")
+    @Test("A result shows how much was copied, a failure how far it came")
     func ended() {
         var record = Fixture.record()
         record.outcome = .success(Fixture.result("task-1"))
@@ -44,7 +44,7 @@ struct SwapStatusTests {
         #expect(failure.progress.copiedBytes == 3 && failure.progress.totalBytes == 9)
     }
 
-    @Test("A failure that is told before its roll-back is over is finishing")
+    @Test("A failure reported before its roll-back is over is finishing")
     func answeredEarly() {
         var record = Fixture.record()
         record.phase = .rollingBack
@@ -56,7 +56,7 @@ struct SwapStatusTests {
         #expect(status.detail == "the domain does not answer")
     }
 
-    @Test("Every phase has a state that the contract knows", arguments: SwapPhase.allCases)
+    @Test("Every phase has a documented state", arguments: SwapPhase.allCases)
     func states(phase: SwapPhase) {
         #expect(SwapPhase.publicStates.contains(phase.publicState))
     }

@@ -4,9 +4,9 @@ import Testing
 
 @testable import VolumeSwap
 
-/// The whole core, run by seed in a world of its own.
+/// The whole core, run in a simulated world by seed.
 ///
-/// `PIVOTD_SIMULATE` is how many seeds to run, `PIVOTD_SIMULATE_SEED` the first of them; with one seed its trace is printed
+/// `PIVOTD_SIMULATE` is the number of seeds to run, `PIVOTD_SIMULATE_SEED` the first one; with one seed its trace is printed
 /// (`deploy/test --simulate N --seed S`).
 @Suite("Simulation")
 struct SimulationTests {
@@ -49,7 +49,7 @@ struct SimulationTests {
         }
     }
 
-    @Test("A seed is a run: the same one gives the same trace", .enabled(if: count == nil))
+    @Test("The same seed gives the same trace", .enabled(if: count == nil))
     func replay() {
         for seed in UInt64(1)...30 {
             let first = SimReport(seed: seed, isTraced: true)
@@ -60,7 +60,7 @@ struct SimulationTests {
     }
 
     @Test(
-        "Every check can fail: what is made wrong on purpose is found", .enabled(if: count == nil), .serialized,
+        "Every check can fail: deliberate faults are found", .enabled(if: count == nil), .serialized,
         arguments: SimMutation.allCases)
     func mutation(_ mutation: SimMutation) async {
         let found = Mutex<[String]>([])
@@ -72,7 +72,7 @@ struct SimulationTests {
         #expect(found.withLock { !$0.isEmpty }, "no check says \"\(mutation.finding)\"")
     }
 
-    @Test("The model's configurations read as what they describe")
+    @Test("The model's configurations parse to what they describe")
     func configurations() throws {
         for seed in UInt64(1)...20 {
             let world = SimWorld(seed: seed)

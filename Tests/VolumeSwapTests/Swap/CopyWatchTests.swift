@@ -2,13 +2,13 @@ import Testing
 
 @testable import VolumeSwap
 
-@Suite("A running copy, judged")
+@Suite("Evaluating a running copy")
 struct CopyWatchTests {
     static let start = ContinuousClock.now
 
     static func job(_ cursor: Int64, _ end: Int64) -> BlockJobInfo { BlockJobInfo(type: "copy", cursor: cursor, end: end) }
 
-    @Test("A cursor that moves with its end is no progress")
+    @Test("A cursor that moves along with the end is not progress")
     func chasing() {
         var watch = CopyWatch(stallTimeoutS: 5, now: Self.start)
         var isMoving = true
@@ -20,7 +20,7 @@ struct CopyWatchTests {
         #expect(!isMoving)
     }
 
-    @Test("Remaining bytes that shrink, even slowly, are progress")
+    @Test("Shrinking remaining bytes are progress, however slow")
     func shrinking() {
         var watch = CopyWatch(stallTimeoutS: 5, now: Self.start)
         for second in stride(from: 0, to: 400, by: 4) {
@@ -28,7 +28,7 @@ struct CopyWatchTests {
         }
     }
 
-    @Test("Remaining bytes that grow and come back only to where they were are none")
+    @Test("Remaining bytes that grow and only shrink back are not progress")
     func sawtooth() {
         var watch = CopyWatch(stallTimeoutS: 10, now: Self.start)
         #expect(watch.isMoving(Self.job(500, 1000), now: Self.start) == true)
@@ -53,7 +53,7 @@ struct CopyWatchTests {
         #expect(watch.isMoving(Self.job(1, 2), now: Self.start + .seconds(1_000_000)) == true)
     }
 
-    @Test("Rate and time left")
+    @Test("Rate and time left are estimated")
     func rate() throws {
         var watch = CopyWatch(stallTimeoutS: 0, now: Self.start)
         _ = watch.isMoving(Self.job(0, 1000), now: Self.start)
@@ -70,7 +70,7 @@ struct CopyWatchTests {
         #expect(watch.progress.copiedBytes == 300)
     }
 
-    @Test("A cursor that goes back is no negative rate")
+    @Test("A cursor that goes back does not make the rate negative")
     func backwards() {
         var watch = CopyWatch(stallTimeoutS: 0, now: Self.start)
         _ = watch.isMoving(Self.job(500, 1000), now: Self.start)
@@ -83,7 +83,7 @@ struct CopyWatchTests {
 }
 
 extension CopyWatch {
-    /// Takes a sample in, and says whether the copy has stalled by then.
+    /// Adds a sample; returns whether the copy has stalled by then.
     fileprivate mutating func isMoving(_ job: BlockJobInfo, now: ContinuousClock.Instant) -> Bool {
         sample(job, now: now)
         return !isStalled(now: now)

@@ -112,7 +112,7 @@ struct InUseCheckTests {
         return hypervisor
     }
 
-    @Test("A volume under another name, running or only stored", arguments: aliases, [true, false])
+    @Test("A volume under another name is in use, running or only stored", arguments: aliases, [true, false])
     func alias(alias: Alias, isLive: Bool) async {
         let hypervisor = Self.host()
         hypervisor.addDomain("vm-2", type: alias.type, alias.inner, target: "vdc", isLive: isLive)
@@ -124,7 +124,7 @@ struct InUseCheckTests {
         #expect(failure.reason.contains("stored configuration") == !isLive)
     }
 
-    @Test("The disk that is moved does not count, live or stored; another disk of its domain does")
+    @Test("The moved disk does not count, live or stored; another disk of its domain does")
     func ownDisk() async throws {
         let hypervisor = FakeHypervisor()
         hypervisor.change { $0.liveSource = Fixture.newPath }
@@ -136,7 +136,7 @@ struct InUseCheckTests {
         #expect(await Self.failure(hypervisor)?.reason.contains("disk vdc of \(Fixture.domain.name)") == true)
     }
 
-    @Test("Another guest's path that hangs or breaks is another volume, with a warning", arguments: ["hung", "broken"])
+    @Test("Another guest's path that hangs or fails counts as another volume, with a warning", arguments: ["hung", "broken"])
     func foreignTrouble(kind: String) async throws {
         let hypervisor = FakeHypervisor()
         hypervisor.addDomain("vm-2", "<source file='/mnt/dead/disk'/>")
@@ -148,7 +148,7 @@ struct InUseCheckTests {
         #expect(warnings.first?.contains("/mnt/dead/disk, which is disk vdb of vm-2") == true)
     }
 
-    @Test("A path that hangs is in use all the same when the texts agree")
+    @Test("A hanging path with the same name is in use")
     func hungButSame() async {
         let hypervisor = FakeHypervisor()
         hypervisor.addDomain("vm-2", "<source file='/mnt/dead/disk'/>")
@@ -157,14 +157,14 @@ struct InUseCheckTests {
         #expect(await Self.failure(hypervisor, .file("/volumes/link"))?.code == .newVolumeInUse)
     }
 
-    @Test("The new volume itself has to answer: by its text alone it would not be known")
+    @Test("The new volume itself must answer, since its name alone does not identify it")
     func ownTrouble() async {
         let hypervisor = FakeHypervisor()
         hypervisor.change { $0.hungPaths = [Fixture.newPath] }
         #expect(await Self.failure(hypervisor)?.code == .ioError)
     }
 
-    @Test("On a host of a hundred domains, what cannot be the volume is not looked at")
+    @Test("On a host with a hundred domains, what cannot be the volume is not examined")
     func looks() async throws {
         let hypervisor = FakeHypervisor()
         for number in 0..<100 {
@@ -177,11 +177,11 @@ struct InUseCheckTests {
         #expect(hypervisor.touches == ["look /dev/dm-4"])
         hypervisor.change { $0.touches = [] }
         #expect(try await Self.check(hypervisor) == [])
-        // One look at the new volume, one at each place: not two for a domain that is running and stored.
+        // One look at the new volume and one at each place, not two for a domain that is both running and stored.
         #expect(hypervisor.touches.count == 101)
     }
 
-    @Test("A hung domain's look is for the caller to try again")
+    @Test("A hanging domain's check is the caller's to retry")
     func passing() async {
         let hypervisor = FakeHypervisor()
         hypervisor.fail(.domains, .init(error: HypervisorError(.busy, number: 68, "cannot acquire state change lock")))

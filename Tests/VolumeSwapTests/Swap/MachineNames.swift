@@ -1,6 +1,6 @@
 @testable import VolumeSwap
 
-/// Short names for actions and inputs, so that a table of the machine can be read.
+/// Short names for actions and inputs, to keep the machine's tables readable.
 extension SwapAction {
     var label: String {
         switch self {
@@ -56,7 +56,7 @@ enum InputName: String, CaseIterable, Sendable {
     }
 }
 
-/// The states by name; a state cannot be copied, so each test makes its own.
+/// The states by name. A state cannot be copied, so each test creates its own.
 enum StateName: String, CaseIterable, Sendable {
     case resuming, undoing, preparing, undefining, starting, copying, pivoting, mirroringBack, finishing, storing,
         storingAfterFailure, rollingBack, rollingBackWithoutPlan, ended
@@ -80,7 +80,7 @@ enum StateName: String, CaseIterable, Sendable {
         }
     }
 
-    /// The action for an input, for a transient domain that is not grown.
+    /// The action for an input, for a transient domain that does not grow.
     func expected(_ input: InputName) -> String {
         switch self {
         case .resuming: input == .failed ? "rollBack" : "observe"

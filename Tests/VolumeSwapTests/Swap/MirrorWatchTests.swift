@@ -2,7 +2,7 @@ import Testing
 
 @testable import VolumeSwap
 
-@Suite("A copy, watched until its mirror is in step")
+@Suite("Watching a copy until its mirror is in sync")
 struct MirrorWatchTests {
     static let start = ContinuousClock.now
     static let plan = Fixture.plan()
@@ -18,7 +18,7 @@ struct MirrorWatchTests {
 
     var watch = MirrorWatch(plan, isAdopted: false, now: start)
 
-    @Test("In step, and nothing left: at once")
+    @Test("In sync with nothing left is ready at once")
     mutating func inStep() {
         let wasFull = watch.beginLook()
         #expect(!wasFull)
@@ -28,7 +28,7 @@ struct MirrorWatchTests {
         #expect(watch.readyAt == Self.start && isFull)
     }
 
-    @Test("In step, but the new volume takes nothing: looked at again, and only a cursor that moves is enough")
+    @Test("In sync on a new volume that takes no writes is inspected again until the cursor moves")
     mutating func takesNothing() {
         for _ in 0..<3 {
             let verdict = watch.judge(.init(sight: .copying(isReady: true), job: Self.job(5, 9)), now: Self.start)
@@ -38,7 +38,7 @@ struct MirrorWatchTests {
         guard case .inStep = verdict else { return #expect(Bool(false), "\(verdict)") }
     }
 
-    @Test("A job that is gone without an event is waited for, then has ended")
+    @Test("A job that is gone without an event has ended after a grace period")
     mutating func gone() {
         guard case .gone = watch.judge(.init(sight: .onOld, job: nil), now: Self.start) else {
             return #expect(Bool(false), "not waited for")
@@ -47,7 +47,7 @@ struct MirrorWatchTests {
         #expect(failure == Self.plan.failure("the copy ended without an event that explains it"))
     }
 
-    @Test("The end that an event reports, with QEMU's words where there are any")
+    @Test("The end has the cause from the event, in QEMU's words if there are any")
     mutating func reported() {
         let takes = watch.take(Self.end(.failed))
         #expect(takes)
@@ -57,15 +57,15 @@ struct MirrorWatchTests {
         #expect(failure == Self.plan.failure("No space left on device", .noSpace))
     }
 
-    @Test("A cancel that QEMU does not explain was somebody else's")
+    @Test("An unexplained cancel was someone else's")
     mutating func cancelled() {
         let takes = watch.take(Self.end(.canceled))
         #expect(takes)
         let failure = Self.failure(watch.judge(.init(sight: .onOld, job: nil), now: Self.start))
-        #expect(failure == Self.plan.failure("the copy was cancelled by somebody else", .foreignJob))
+        #expect(failure == Self.plan.failure("the copy was cancelled by someone else", .foreignJob))
     }
 
-    @Test("The end of the job before ours counts no more once a look shows ours")
+    @Test("An earlier job's end is ignored once ours is seen")
     mutating func staleEnd() {
         let takes = watch.take(Self.end(.completed))
         #expect(takes)
@@ -78,14 +78,14 @@ struct MirrorWatchTests {
         }
     }
 
-    @Test("Another disk's event calls for nothing")
+    @Test("Another disk's event calls for no inspection")
     mutating func foreign() {
         let takes = watch.take(.blockJob(disk: "vdz", status: .ready, at: Self.start))
         #expect(!takes)
         #expect(watch.readyAt == nil)
     }
 
-    @Test("An adopted copy is looked at in full from the start")
+    @Test("An adopted copy is inspected in full from the start")
     func adopted() {
         var watch = MirrorWatch(Self.plan, isAdopted: true, now: Self.start)
         let isFull = watch.beginLook()

@@ -11,7 +11,7 @@ struct RecoveryRow: Sendable, CustomTestStringConvertible {
 
     static let phases = SwapPhase.allCases.filter { !$0.isFinal }
 
-    /// All that a look can show.
+    /// Every state of a disk.
     static let sights: [DiskSight] = [
         .onNew, .onOld, .forgottenMirror, .copying(isReady: false), .copying(isReady: true), .ending(pivot: true),
         .ending(pivot: false), .unnamedCopy, .foreignJob(isCopy: true), .foreignJob(isCopy: false), .strayCopy, .pivotedUnnoticed,
@@ -36,14 +36,14 @@ struct RecoveryRow: Sendable, CustomTestStringConvertible {
     }
 }
 
-@Suite("Recovery's decision")
+@Suite("Recovery decisions")
 struct RecoveryTests {
-    @Test("What is not known is looked at again, whatever the phase", arguments: RecoveryRow.phases)
+    @Test("An unknown disk is inspected again, whatever the phase", arguments: RecoveryRow.phases)
     func unknownIsNoAnswer(phase: SwapPhase) {
         #expect(RecoveryRow(phase: phase, sight: .unknown("error 68")).decision == "look again")
     }
 
-    @Test("A pivot that was asked for is never rolled back while its job is there", arguments: RecoveryRow.all)
+    @Test("A requested pivot is never rolled back while its job is there", arguments: RecoveryRow.all)
     func noWayBackFromThePivot(row: RecoveryRow) {
         switch row.sight {
         case .ending(pivot: true): #expect(row.decision == "pivot")
@@ -52,7 +52,7 @@ struct RecoveryTests {
         }
     }
 
-    @Test("Never finishes while the VM runs on the old volume", arguments: RecoveryRow.all)
+    @Test("A task never finishes while the VM runs on the old volume", arguments: RecoveryRow.all)
     func finishOnlyOnNew(row: RecoveryRow) {
         guard row.decision == "finish" else { return }
         switch row.sight {
@@ -61,7 +61,7 @@ struct RecoveryTests {
         }
     }
 
-    @Test("Adopts nothing but our own copy before its pivot, and not one that is being rolled back", arguments: RecoveryRow.all)
+    @Test("Only our own copy is adopted, before its pivot and not during a roll-back", arguments: RecoveryRow.all)
     func adoptOnlyOurs(row: RecoveryRow) {
         guard row.decision == "adopt" else { return }
         guard case .copying = row.sight else {
@@ -71,26 +71,26 @@ struct RecoveryTests {
         #expect(row.phase != .rollingBack && row.phase != .pivoting)
     }
 
-    @Test("Begins again only where the copy had not begun", arguments: RecoveryRow.all)
+    @Test("A task starts over only if the copy had not begun", arguments: RecoveryRow.all)
     func restartOnlyBeforeCopy(row: RecoveryRow) {
         guard row.decision == "restart" else { return }
         #expect(row.sight == .unnamedCopy || [.accepted, .preparing, .undefining, .starting].contains(row.phase))
         #expect(![.onNew, .pivotedUnnoticed, .elsewhere, .missing].contains(row.sight))
     }
 
-    @Test("A stopped domain whose stored configuration names the new volume is finished", arguments: RecoveryRow.phases)
+    @Test("A task whose stopped domain is stored on the new volume is finished", arguments: RecoveryRow.phases)
     func storedNewIsFinished(phase: SwapPhase) {
         #expect(RecoveryRow(phase: phase, sight: .stopped(stored: .new)).decision == "finish")
     }
 
-    @Test("After the pivot a guest that went away is still stored on the new volume", arguments: [SwapPhase.finishing, .storing])
+    @Test("After the pivot a guest that went away is stored on the new volume", arguments: [SwapPhase.finishing, .storing])
     func goneAfterPivot(phase: SwapPhase) {
         for sight in [DiskSight.missing, .stopped(stored: nil), .stopped(stored: .old)] {
             #expect(RecoveryRow(phase: phase, sight: sight).decision == "finish")
         }
     }
 
-    @Test("No decision leaves a domain without its definition: each ends in a step that has it", arguments: RecoveryRow.all)
+    @Test("Every decision leads to a step that restores the definition", arguments: RecoveryRow.all)
     func everyDecisionDefines(row: RecoveryRow) {
         let plan = Fixture.plan(strategy: .rebase)
         var machine = SwapMachine.resuming(row.phase, plan)
@@ -99,7 +99,7 @@ struct RecoveryTests {
         #expect(action.plan?.savedXML != nil)
     }
 
-    @Test("Of a disk that was mirrored back a stored configuration does not tell where it is", arguments: [true, false])
+    @Test("A stored configuration does not show where a mirrored-back disk is", arguments: [true, false])
     func mirroredBack(isBack: Bool) {
         var plan = Fixture.plan()
         plan.isMirroredBack = isBack
@@ -112,7 +112,7 @@ struct RecoveryTests {
         }
     }
 
-    @Test("After a pivot, what cannot be verified is not called old")
+    @Test("After a pivot, an unverified old volume is not reported as old")
     func unverified() {
         let decision = Recovery.decide(phase: .pivoting, plan: Fixture.plan(), .onOldUnverified)
         guard case .rollBack(let failure) = decision else {
@@ -122,14 +122,14 @@ struct RecoveryTests {
         #expect(failure.inUse == .unknown)
     }
 
-    @Test("A roll-back goes on with its first cause")
+    @Test("A roll-back keeps its first cause")
     func firstCause() {
         var plan = Fixture.plan()
         plan.failure = .abortedByRequest
         #expect(Recovery.decide(phase: .rollingBack, plan: plan, .copying(isReady: true)) == .rollBack(.abortedByRequest))
     }
 
-    @Test("A roll-back's reason names the disk and both volumes, and a pivot's is answered only when the disk was seen")
+    @Test("A roll-back's reason names the disk and both volumes; after a pivot it waits until the disk was seen")
     func reasonNames() {
         for row in RecoveryRow.all {
             let plan = Fixture.plan()
@@ -142,7 +142,7 @@ struct RecoveryTests {
         }
     }
 
-    @Test("The table of the documentation", arguments: RecoveryRow.all)
+    @Test("The documented table", arguments: RecoveryRow.all)
     func table(row: RecoveryRow) {
         let (phase, isUndoing) = (row.phase, row.phase == .rollingBack)
         let expected =

@@ -5,9 +5,9 @@ import Testing
 
 @testable import VolumeSwap
 
-@Suite("Once wrong, now held", .timeLimit(.minutes(10)))
+@Suite("Regressions", .timeLimit(.minutes(10)))
 struct RegressionTests {
-    @Test("BUG 1a: a copy that dies before the first look keeps its cause")
+    @Test("BUG 1a: a copy that dies before the first inspection keeps its cause")
     func causeOfEarlyDeath() async throws {
         let bench = Bench(
             FakeHypervisor { hypervisor in
@@ -18,7 +18,7 @@ struct RegressionTests {
         #expect(failure?.reason.contains("No space left on device") == true)
     }
 
-    @Test("BUG 1b: sizes that differ before the first look still get the second attempt")
+    @Test("BUG 1b: different sizes before the first inspection still get a second attempt")
     func earlySizesDiffer() async throws {
         let bench = Bench(
             FakeHypervisor { hypervisor in
@@ -46,7 +46,7 @@ struct RegressionTests {
         #expect(bench.bench.hypervisor.state.withLock { $0.storedSource } == Fixture.newPath)
     }
 
-    @Test("already moved, but resize_to smaller than the disk is invalid input")
+    @Test("resize_to smaller than an already moved disk is invalid input")
     func alreadyMovedShrinks() async throws {
         let bench = Bench()
         bench.hypervisor.change { state in
@@ -58,7 +58,7 @@ struct RegressionTests {
     }
 
     @Test(
-        "a mount_point_base beside data is checked like the texts in it",
+        "a mount_point_base beside data is checked like the strings in it",
         arguments: ["/mnt\u{0}x", "/mnt\n", "/" + String(repeating: "m", count: 1 << 20)])
     func mountPointBase(base: String) {
         let json: JSONValue = [
@@ -70,20 +70,20 @@ struct RegressionTests {
         #expect(failure?.kind == .invalidInput)
     }
 
-    @Test("a portal without a host", arguments: [":3260", "[]:3260"])
+    @Test("a portal without a host is refused", arguments: [":3260", "[]:3260"])
     func portal(portal: String) {
         let data: JSONObject = ["target_portal": .string(portal), "target_iqn": "iqn.a:b", "target_lun": 1]
         #expect(Fixture.failure { _ = try VolumeTargetTests.target("iscsi", data) }?.kind == .invalidInput)
     }
 
     @Test(
-        "an instance's name holds no NUL and is not a mebibyte",
+        "an instance name with a NUL or of a mebibyte is refused",
         arguments: ["vm\u{0}x", String(repeating: "v", count: 1 << 20)])
     func instanceName(name: String) {
         #expect(Fixture.failure { _ = try InstanceReference(json: ["name": .string(name)]) }?.kind == .invalidInput)
     }
 
-    @Test("paths that differ in bytes alone are two places")
+    @Test("paths that differ only in bytes are two places")
     func canonicalEquivalence() async throws {
         let hypervisor = FakeHypervisor()
         let comparison = LocationComparison(hypervisor: hypervisor)
@@ -97,13 +97,13 @@ struct RegressionTests {
         #expect(failure?.kind == .invalidInput)
     }
 
-    @Test("a serial beside data is checked like the texts in it")
+    @Test("a serial beside data is checked like the strings in it")
     func serial() {
         let json: JSONValue = ["driver_volume_type": "rbd", "serial": "a\u{0}b", "data": ["name": "p/i"]]
         #expect(Fixture.failure { _ = try ConnectionInfo(json: json, argument: "a") }?.kind == .invalidInput)
     }
 
-    @Test("a failed store after a failed resize is told too")
+    @Test("a failed store after a failed resize is reported too")
     func bothFailures() {
         var machine = SwapMachine.storing(Fixture.plan(), .rebaseFailed("no resize"))
         let end = machine.handle(.failed(.rebaseFailed("not stored")), pivotTries: 1)

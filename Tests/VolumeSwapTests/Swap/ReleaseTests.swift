@@ -3,7 +3,7 @@ import Testing
 
 @testable import VolumeSwap
 
-@Suite("Letting go of volumes")
+@Suite("Releasing volumes")
 struct ReleaseTests {
     static let vendor: JSONValue = ["driver_volume_type": "vendor", "serial": "new-volume", "data": [:]]
     static let chap: JSONValue = [
@@ -21,14 +21,14 @@ struct ReleaseTests {
         #expect(bench.connector.log == ["connect new-volume"])
     }
 
-    @Test("After a failure it is disconnected")
+    @Test("A connected new volume is disconnected after a failure")
     func failure() async throws {
         let bench = Bench(FakeHypervisor { $0.post(.failed) })
         #expect(try await bench.run(["new_connection_info": Self.vendor])?.failure != nil)
         #expect(bench.connector.log == ["connect new-volume", "disconnect new-volume"])
     }
 
-    @Test("After a refusal too, unless a domain uses it", arguments: [true, false])
+    @Test("A connected new volume is disconnected after a refusal, unless a domain uses it", arguments: [true, false])
     func refusal(inUse: Bool) async throws {
         let bench = Bench()
         if inUse { bench.hypervisor.addDomain(using: Fixture.newPath) } else { bench.hypervisor.set(Fixture.newPath, bytes: 1) }
@@ -36,14 +36,14 @@ struct ReleaseTests {
         #expect(bench.connector.log == (inUse ? ["connect new-volume"] : ["connect new-volume", "disconnect new-volume"]))
     }
 
-    @Test("A helper's path outside of allowed_paths is refused and let go of")
+    @Test("A helper's path outside allowed_paths is refused and released")
     func forbidden() async throws {
         let bench = Bench(connector: FakeConnector(path: "/etc/shadow"))
         #expect(try await bench.run(["new_connection_info": Self.vendor])?.failure != nil)
         #expect(bench.connector.log == ["connect new-volume", "disconnect new-volume"])
     }
 
-    @Test("The old volume is disconnected after success alone", arguments: [true, false])
+    @Test("The old volume is disconnected only after success", arguments: [true, false])
     func oldVolume(succeeds: Bool) async throws {
         let bench = Bench(FakeHypervisor { $0.post(succeeds ? .ready : .failed) })
         let old: JSONValue = ["driver_volume_type": "vendor", "serial": "old-volume", "data": [:]]
@@ -53,7 +53,7 @@ struct ReleaseTests {
     }
 
     @Test(
-        "So is one whose path was in the message, unless a share or a local volume",
+        "An old volume with a path is disconnected, unless it is local or on a share",
         arguments: [("fibre_channel", true), ("iscsi", true), ("lvm", false), ("nfs", false)])
     func oldVolumeWithPath(type: String, isDisconnected: Bool) async throws {
         let bench = Bench()
@@ -65,7 +65,7 @@ struct ReleaseTests {
         #expect(bench.connector.log == (isDisconnected ? ["disconnect old-volume"] : []))
     }
 
-    @Test("A CHAP secret is made, and removed after a failure")
+    @Test("A CHAP secret is created, and removed after a failure")
     func secret() async throws {
         let bench = Bench()
         bench.hypervisor.fail(.copy, .init(error: HypervisorError(.other, "cannot connect")))
@@ -86,7 +86,7 @@ struct ReleaseTests {
         #expect(InstanceReference.isUUID(CHAPSecret.uuid(network)))
     }
 
-    @Test("No password in a failure, a plan's print, or the journal's plan text")
+    @Test("Failures, printed plans and journaled plans contain no password")
     func noPasswords() async throws {
         let bench = Bench()
         bench.hypervisor.fail(.copy, .init(error: HypervisorError(.other, "cannot connect")))

@@ -4,14 +4,14 @@ import Testing
 
 @testable import VolumeSwap
 
-@Suite("The connection to the hypervisor is lost in a call")
+@Suite("The hypervisor's connection is lost during a call")
 struct RunnerConnectionTests {
     static func lost(done: Bool) -> FakeHypervisor.Trouble {
         .init(error: HypervisorError(.connectionLost, done ? "gone (done)" : "gone"), isDone: done)
     }
 
     @Test(
-        "A write in doubt is settled, whether it was done or not",
+        "A write in doubt is resolved, whether or not it was done",
         arguments: [FakeHypervisor.Call.setMetadata, .undefine, .rebase, .define, .pivot], [true, false])
     func rebase(call: FakeHypervisor.Call, done: Bool) async throws {
         let bench = Bench()
@@ -36,7 +36,7 @@ struct RunnerConnectionTests {
         #expect(bench.hypervisor.state.withLock { $0.capacity } == 1 << 30)
     }
 
-    @Test("A copy that libvirt started and forgot the destination of is ended and begun again", arguments: ["copy", "rebase"])
+    @Test("A copy whose destination libvirt forgot is ended and restarted", arguments: ["copy", "rebase"])
     func forgottenCopy(strategy: String) async throws {
         let bench = Bench(
             FakeHypervisor { hypervisor in
@@ -50,7 +50,8 @@ struct RunnerConnectionTests {
         #expect(bench.hypervisor.state.withLock { $0.liveSource } == Fixture.newPath)
     }
 
-    /// The connection is lost in the pivot; libvirt comes back without the job, on the old volume, while QEMU is on the new one.
+    /// The connection is lost during the pivot; libvirt comes back without the job, on the old volume, while QEMU is on the new
+    /// one.
     static func losingTrack() -> FakeHypervisor {
         FakeHypervisor(onPivot: { hypervisor throws(HypervisorError) in
             hypervisor.change { state in
@@ -62,7 +63,7 @@ struct RunnerConnectionTests {
         })
     }
 
-    @Test("A pivot that libvirt lost track of is brought back and fails", arguments: ["copy", "rebase"])
+    @Test("A pivot that libvirt lost track of is mirrored back and fails", arguments: ["copy", "rebase"])
     func pivotedUnnoticed(strategy: String) async throws {
         let bench = Bench(Self.losingTrack())
         let failure = try await bench.run(["options": ["strategy": .string(strategy)]])?.failure
@@ -71,7 +72,7 @@ struct RunnerConnectionTests {
         RunnerFailureTests.expectUntouched(bench)
     }
 
-    @Test("What cannot be brought back fails, stored on the volume that QEMU runs")
+    @Test("A disk that cannot be mirrored back fails, stored on the volume that QEMU runs")
     func notMirroredBack() async throws {
         let bench = Bench(Self.losingTrack())
         bench.hypervisor.fail(.mirrorBack, .init(error: HypervisorError(.other, "no such node")))
@@ -84,7 +85,7 @@ struct RunnerConnectionTests {
         }
     }
 
-    @Test("A look that loses the connection goes on after it")
+    @Test("An inspection that loses the connection is repeated")
     func look() async throws {
         let hypervisor = FakeHypervisor { hypervisor in
             hypervisor.fail(.jobInfo, Self.lost(done: false))
@@ -97,7 +98,7 @@ struct RunnerConnectionTests {
         #expect(try await bench.run()?.result != nil)
     }
 
-    @Test("A roll-back in doubt is settled", arguments: [FakeHypervisor.Call.abort, .define], [true, false])
+    @Test("A roll-back in doubt is resolved", arguments: [FakeHypervisor.Call.abort, .define], [true, false])
     func rollBack(call: FakeHypervisor.Call, done: Bool) async throws {
         let bench = Bench(FakeHypervisor { $0.post(.recheck) }).abortedWhileCopying()
         bench.hypervisor.fail(call, Self.lost(done: done))
@@ -107,7 +108,7 @@ struct RunnerConnectionTests {
         RunnerFailureTests.expectUntouched(bench)
     }
 
-    @Test("A roll-back that cannot be done is tried again until it is", arguments: [FakeHypervisor.Call.abort, .define])
+    @Test("A roll-back is retried until it succeeds", arguments: [FakeHypervisor.Call.abort, .define])
     func stubborn(call: FakeHypervisor.Call) async throws {
         let bench = Bench(FakeHypervisor { _ in }).abortedWhileCopying()
         let trouble = FakeHypervisor.Trouble(error: HypervisorError(.other, "cannot do it now"))
@@ -119,7 +120,7 @@ struct RunnerConnectionTests {
         RunnerFailureTests.expectUntouched(bench)
     }
 
-    @Test("A step that libvirt refuses is rolled back", arguments: [FakeHypervisor.Call.setMetadata, .undefine, .rebase])
+    @Test("A refused step is rolled back", arguments: [FakeHypervisor.Call.setMetadata, .undefine, .rebase])
     func refused(call: FakeHypervisor.Call) async throws {
         let bench = Bench()
         bench.hypervisor.fail(call, .init(error: HypervisorError(.other, number: 1, "refused by libvirt")))
@@ -129,7 +130,7 @@ struct RunnerConnectionTests {
         RunnerFailureTests.expectUntouched(bench)
     }
 
-    @Test("A definition that cannot be written after the pivot is written later, or is a failure that names the new volume")
+    @Test("A definition that cannot be written after the pivot is retried, then fails with the new volume in use")
     func defineRefused() async throws {
         for retry in [Duration.seconds(60), .zero] {
             var bench = Bench()

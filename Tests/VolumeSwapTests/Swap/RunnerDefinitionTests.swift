@@ -4,11 +4,11 @@ import Testing
 
 @testable import VolumeSwap
 
-@Suite("Whose a missing definition is")
+@Suite("Missing definitions")
 struct RunnerDefinitionTests {
     private static let rebase: JSONObject = ["options": ["strategy": "rebase"]]
 
-    @Test("An undefine that is refused has taken nothing: who else removed the definition means it")
+    @Test("After a refused undefine, a missing definition was removed by someone else and stays removed")
     func refusedUndefine() async throws {
         let bench = Bench()
         let hypervisor = bench.hypervisor
@@ -27,7 +27,7 @@ struct RunnerDefinitionTests {
         #expect(hypervisor.count("define") == 0)
     }
 
-    @Test("A definition that somebody removed before pivotd came to it is not given back")
+    @Test("A definition that someone removed before pivotd's undefine is not restored")
     func removedBefore() async throws {
         var bench = Bench()
         let hypervisor = bench.hypervisor
@@ -39,11 +39,11 @@ struct RunnerDefinitionTests {
             }
         }
         let failure = try await bench.run(Self.rebase)?.failure
-        #expect(failure?.reason.contains("somebody else has undefined") == true)
+        #expect(failure?.reason.contains("someone else has undefined") == true)
         #expect(hypervisor.count("define") == 0 && hypervisor.count("undefine") == 0)
     }
 
-    @Test("After a restart in the undefining, a domain that carries no definition of ours was undefined by somebody else")
+    @Test("After a restart while undefining, a domain without our metadata was undefined by someone else")
     func killedBeforeUndefine() async throws {
         let bench = Bench()
         bench.hypervisor.change { state in
@@ -59,7 +59,7 @@ struct RunnerDefinitionTests {
         #expect(bench.hypervisor.count("define") == 1)
     }
 
-    @Test("After a disk was mirrored back its stored configuration names the old volume again")
+    @Test("After a disk was mirrored back, its stored configuration names the old volume again")
     func storedAfterReturn() async throws {
         let bench = Bench(
             FakeHypervisor(onPivot: { hypervisor throws(HypervisorError) in
@@ -76,7 +76,7 @@ struct RunnerDefinitionTests {
     }
 
     @Test(
-        "libvirt that cannot be checked leaves it open which volume the guest is on after a pivot without an answer",
+        "After an unanswered pivot that cannot be verified, the volume in use is unknown",
         arguments: [true, false])
     func unverified(isTold: Bool) async throws {
         let bench = Bench(
@@ -94,7 +94,7 @@ struct RunnerDefinitionTests {
         #expect(failure?.reason.contains("keep both volumes") == !isTold)
     }
 
-    @Test("A guest that goes away right after its pivot was moved all the same: the event that tells may be late")
+    @Test("A guest that goes away right after its pivot has moved, even if the event is late")
     func goneAfterPivot() async throws {
         let bench = Bench(
             FakeHypervisor(onPivot: { hypervisor throws(HypervisorError) in
@@ -108,7 +108,7 @@ struct RunnerDefinitionTests {
         #expect(try await bench.run(["options": ["strategy": "copy"]])?.result != nil)
     }
 
-    @Test("A disk that libvirt names on the new volume while QEMU runs another is not called moved")
+    @Test("A disk that QEMU runs on another volume than libvirt names is not reported as moved")
     func notMoved() async throws {
         let bench = Bench()
         bench.hypervisor.change { ($0.liveSource, $0.hasPivotedUnnoticed) = (Fixture.newPath, true) }
@@ -117,7 +117,7 @@ struct RunnerDefinitionTests {
         #expect(failure?.reason.contains("lost track") == true)
     }
 
-    @Test("An old volume that another swap is about to use is not disconnected")
+    @Test("An old volume that another swap has reserved is not disconnected")
     func reservedOld() async throws {
         let bench = Bench()
         let old: JSONValue = ["driver_volume_type": "vendor", "serial": "old-volume", "data": [:]]
@@ -133,7 +133,7 @@ struct RunnerDefinitionTests {
         #expect(bench.connector.log == [])
     }
 
-    @Test("A passing refusal of a stale copy's cancel is no reason to use force")
+    @Test("A transient refusal of a stale copy's cancel does not lead to force")
     func staleCopy() async throws {
         let bench = Bench(FakeHypervisor(forces: true))
         bench.hypervisor.startJob(to: "/volumes/somebody-elses")

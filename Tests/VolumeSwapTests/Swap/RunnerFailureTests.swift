@@ -4,9 +4,9 @@ import Testing
 
 @testable import VolumeSwap
 
-@Suite("A swap that fails")
+@Suite("Failed swaps")
 struct RunnerFailureTests {
-    /// Nothing of a failed swap is left: no job, the old volume in both configurations, persistent as before.
+    /// Checks that nothing is left of a failed swap: no job, the old volume in both configurations, persistent as before.
     static func expectUntouched(_ bench: Bench, sourceLocation: SourceLocation = #_sourceLocation) {
         bench.hypervisor.state.withLock { state in
             #expect(state.liveSource == Fixture.oldPath, sourceLocation: sourceLocation)
@@ -75,7 +75,7 @@ struct RunnerFailureTests {
             arguments: ["new_connection_info": ["driver_volume_type": "iscsi", "data": ["target_portal": "x"]]]),
     ]
 
-    @Test("What cannot be done is refused before anything is touched", arguments: refusals)
+    @Test("The impossible is refused before anything is changed", arguments: refusals)
     func refused(refusal: Refusal) async throws {
         let bench = Bench()
         refusal.script(bench.hypervisor)
@@ -99,7 +99,7 @@ struct RunnerFailureTests {
             hypervisor.post(.failed)
         },
         Ending(name: "no reason given", reason: "QEMU gave no reason") { $0.post(.failed) },
-        Ending(name: "cancelled by somebody", reason: "cancelled by somebody else") { $0.post(.canceled) },
+        Ending(name: "cancelled by someone", reason: "cancelled by someone else") { $0.post(.canceled) },
         Ending(name: "completed without a pivot", reason: "without a pivot") { $0.post(.completed) },
         Ending(name: "vanished", reason: "without an event that explains it") { hypervisor in
             hypervisor.change { state in
@@ -109,7 +109,7 @@ struct RunnerFailureTests {
         },
     ]
 
-    @Test("A copy that ends otherwise is a failure with its cause, and leaves nothing", arguments: endings, ["copy", "rebase"])
+    @Test("A copy that ends early fails with its cause and leaves nothing", arguments: endings, ["copy", "rebase"])
     func copyEnds(ending: Ending, strategy: String) async throws {
         let bench = Bench(FakeHypervisor { hypervisor in hypervisor.change { $0.afterLook = ending.copy } })
         let failure = try await bench.run(["options": ["strategy": .string(strategy)]])?.failure
@@ -130,7 +130,7 @@ struct RunnerFailureTests {
         hypervisor.post(.stopped(reason: "shut down by the guest"))
     }
 
-    @Test("A guest that goes away during the copy", arguments: ["copy", "rebase"])
+    @Test("A guest that goes away during the copy fails the swap", arguments: ["copy", "rebase"])
     func guestStops(strategy: String) async throws {
         let bench = Bench(
             FakeHypervisor { hypervisor in
@@ -144,7 +144,7 @@ struct RunnerFailureTests {
         }
     }
 
-    @Test("Time-outs: the whole, and the stall", arguments: ["timeout_s", "stall_timeout_s"])
+    @Test("The swap's time-out and its stall time-out fail the swap", arguments: ["timeout_s", "stall_timeout_s"])
     func timeouts(option: String) async throws {
         let bench = Bench(FakeHypervisor { _ in })
         let clock = bench.clock
@@ -169,7 +169,7 @@ struct RunnerFailureTests {
         Self.expectUntouched(bench)
     }
 
-    @Test("An abort that arrives when the pivot has been decided on is refused")
+    @Test("An abort that arrives after the decision to pivot is refused")
     func abortAtReady() async throws {
         var bench = Bench()
         let control = bench.control
@@ -177,7 +177,7 @@ struct RunnerFailureTests {
         #expect(try await bench.run()?.result != nil)
     }
 
-    @Test("After the pivot an abort is refused", arguments: [SwapPhase.pivoting, .storing])
+    @Test("An abort after the pivot is refused", arguments: [SwapPhase.pivoting, .storing])
     func abortTooLate(phase: SwapPhase) async throws {
         var bench = Bench()
         let control = bench.control
@@ -185,7 +185,7 @@ struct RunnerFailureTests {
         #expect(try await bench.run()?.result != nil)
     }
 
-    @Test("A pivot that never gets ready is rolled back", arguments: ["copy", "rebase"])
+    @Test("A pivot that is always refused as too early is rolled back", arguments: ["copy", "rebase"])
     func neverReady(strategy: String) async throws {
         let bench = Bench()
         let early = FakeHypervisor.Trouble(error: HypervisorError(.notReady, number: 83, "not yet"))
@@ -195,7 +195,7 @@ struct RunnerFailureTests {
         Self.expectUntouched(bench)
     }
 
-    @Test("A pivot that failed on the old volume is rolled back; one that took place is a success", arguments: [true, false])
+    @Test("A failed pivot is rolled back; one that took place is a success", arguments: [true, false])
     func pivotError(isDone: Bool) async throws {
         let bench = Bench(
             FakeHypervisor(
@@ -211,7 +211,7 @@ struct RunnerFailureTests {
         }
     }
 
-    @Test("A resize that fails is a success with a warning: both configurations are on the new volume")
+    @Test("A failed resize is a success with a warning, with both configurations on the new volume")
     func resizeFails() async throws {
         let bench = Bench()
         bench.hypervisor.set(Fixture.newPath, bytes: 2 << 30)

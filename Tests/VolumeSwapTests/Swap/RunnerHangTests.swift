@@ -4,12 +4,12 @@ import Testing
 
 @testable import VolumeSwap
 
-@Suite("What hangs is not taken for an answer")
+@Suite("Hanging calls are not answers")
 struct RunnerHangTests {
     static let busy = FakeHypervisor.Trouble(
         error: HypervisorError(.busy, number: 68, "cannot acquire state change lock (held by monitor=remoteDispatch)"))
 
-    @Test("A domain that does not answer for a while is asked again, in every call", arguments: FakeHypervisor.Call.allCases)
+    @Test("Every call to a domain that does not answer for a while is repeated", arguments: FakeHypervisor.Call.allCases)
     func lockTimeout(call: FakeHypervisor.Call) async throws {
         guard ![.domains, .secret, .makeSecret, .removeSecret, .inspect, .mirrorBack, .metadata].contains(call) else {
             return
@@ -24,13 +24,13 @@ struct RunnerHangTests {
         #expect(bench.hypervisor.state.withLock { $0.liveSource } == Fixture.newPath)
     }
 
-    @Test("A pivot that libvirt has taken is waited for, however often nobody can be asked")
+    @Test("An accepted pivot is awaited, however long nothing answers")
     func slowPivot() async throws {
         let bench = Bench(
             FakeHypervisor(onPivot: { hypervisor throws(HypervisorError) in
                 hypervisor.change { $0.isEnding = "pivot" }
                 hypervisor.fail(.jobInfo, Self.busy, Self.busy)
-                // Each look sees the pivot under way; the third one ends it.
+                // Each inspection sees the pivot under way; the third one ends it.
                 hypervisor.onLooks(3) { $0.finishPivot() }
                 throw HypervisorError(.connectionLost, "the connection was reset")
             }))
@@ -51,7 +51,7 @@ struct RunnerHangTests {
         RunnerFailureTests.expectUntouched(bench)
     }
 
-    @Test("A copy whose destination takes nothing is not cancelled, which would stop the guest, until it does")
+    @Test("A copy whose destination takes no writes is not cancelled until it does, since that would stop the guest")
     func destinationHangs() async throws {
         let hypervisor = FakeHypervisor { $0.change { $0.isStuck = true } }
         var bench = Bench(hypervisor)
@@ -68,7 +68,7 @@ struct RunnerHangTests {
         #expect(hypervisor.count("abort") == 1)
     }
 
-    @Test("A caller is answered before a roll-back that does not end; the task goes on until it does")
+    @Test("The caller is answered before a long roll-back, which goes on")
     func answeredEarly() async throws {
         var bench = Bench(FakeHypervisor(onCopy: { _ in }, cancels: false, forces: false))
         bench.rollBackPatience = .milliseconds(50)
@@ -116,7 +116,7 @@ struct RunnerHangTests {
         }
     }
 
-    @Test("A roll-back ends only the copy onto its own volume")
+    @Test("A roll-back only ends the copy onto its own volume")
     func foreignCopy() async throws {
         let bench = Bench()
         bench.hypervisor.startJob(to: "/volumes/somebody-elses")
@@ -147,7 +147,7 @@ struct RunnerHangTests {
 }
 
 extension Bench {
-    /// A bench whose hypervisor has a trouble once the copy runs.
+    /// A bench whose hypervisor fails in some way once the copy runs.
     fileprivate func failingOnceCopying(_ call: FakeHypervisor.Call, _ trouble: FakeHypervisor.Trouble) -> Bench {
         var bench = self
         let hypervisor = hypervisor

@@ -3,7 +3,7 @@ import Testing
 
 @testable import VolumeSwap
 
-@Suite("An abort ends whatever call is out", .timeLimit(.minutes(5)))
+@Suite("An abort ends any pending call", .timeLimit(.minutes(5)))
 struct RunnerInterruptionTests {
     /// Runs a swap until `call` hangs, aborts it, and lets the call return when the roll-back has begun.
     private static func abort(
@@ -21,7 +21,7 @@ struct RunnerInterruptionTests {
     }
 
     @Test(
-        "In the start of a copy, in the undefine, in the saving of the definition",
+        "An abort ends the start of a copy, the undefine, and saving the definition",
         arguments: [
             (FakeHypervisor.Call.copy, "copy"), (.rebase, "rebase"), (.undefine, "rebase"), (.setMetadata, "rebase"),
         ])
@@ -32,7 +32,7 @@ struct RunnerInterruptionTests {
         RunnerFailureTests.expectUntouched(bench)
     }
 
-    @Test("In the first look after a restart")
+    @Test("An abort ends the first inspection after a restart")
     func hangingLook() async throws {
         let (outcome, bench) = try await Self.abort(
             while: .status, strategy: "copy", from: .resume(.starting, Fixture.plan()))
@@ -40,7 +40,7 @@ struct RunnerInterruptionTests {
         #expect(bench.hypervisor.count("copy") == 0)
     }
 
-    @Test("An abort before the first step after a restart lets go of what may have been attached")
+    @Test("An abort before the first step after a restart releases what may have been attached")
     func attached() async throws {
         let connector = FakeConnector(isConfigured: true)
         let bench = Bench(FakeHypervisor(), connector: connector)
@@ -51,7 +51,7 @@ struct RunnerInterruptionTests {
         #expect(connector.log == ["disconnect new-volume"])
     }
 
-    @Test("While somebody else's pivot of the copy is under way nobody is told that the swap failed")
+    @Test("No failure is reported while someone else's pivot of the copy is under way")
     func pivotUnderWay() async throws {
         var bench = Bench(FakeHypervisor { $0.change { $0.isEnding = "pivot" } })
         bench.rollBackPatience = .milliseconds(5)
@@ -68,7 +68,7 @@ struct RunnerInterruptionTests {
         for await failure in answers { Issue.record("told early: \(failure)") }
     }
 
-    @Test("A task that nobody could look at since a restart is answered with in_use unknown")
+    @Test("A task whose disk was not seen since a restart is answered with in_use unknown")
     func nothingSeen() async throws {
         var bench = Bench(FakeHypervisor { _ in })
         bench.rollBackPatience = .milliseconds(5)

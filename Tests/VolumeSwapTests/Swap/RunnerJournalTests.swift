@@ -4,10 +4,10 @@ import Testing
 
 @testable import VolumeSwap
 
-@Suite("The journal fails, or pivotd stops, in a swap")
+@Suite("The journal fails or pivotd stops during a swap")
 struct RunnerJournalTests {
     @Test(
-        "Before the pivot: the step is not taken and all is rolled back",
+        "Before the pivot the step is skipped and the swap rolled back",
         arguments: [SwapPhase.undefining, .starting, .pivoting])
     func beforePivot(phase: SwapPhase) async throws {
         let bench = Bench()
@@ -19,7 +19,7 @@ struct RunnerJournalTests {
         RunnerFailureTests.expectUntouched(bench)
     }
 
-    @Test("A phase that the domain shows afterwards is not waited for", arguments: [SwapPhase.preparing, .copying])
+    @Test("A phase that the domain shows afterwards is not awaited", arguments: [SwapPhase.preparing, .copying])
     func seenAfterwards(phase: SwapPhase) async throws {
         let bench = Bench()
         bench.journal.fail("enter:\(phase.rawValue)")
@@ -28,7 +28,7 @@ struct RunnerJournalTests {
         #expect(bench.journal.stored("task-1")?.plan != nil)
     }
 
-    @Test("After the pivot it is finished all the same", arguments: [SwapPhase.finishing, .storing])
+    @Test("After the pivot the swap is finished all the same", arguments: [SwapPhase.finishing, .storing])
     func afterPivot(phase: SwapPhase) async throws {
         let bench = Bench()
         bench.hypervisor.set(Fixture.newPath, bytes: 2 << 30)
@@ -46,7 +46,7 @@ struct RunnerJournalTests {
 
     static func cancelCurrentTask() { withUnsafeCurrentTask { $0?.cancel() } }
 
-    @Test("Stopping leaves a copy to the hypervisor: no outcome, no abort")
+    @Test("Stopping leaves a copy to the hypervisor, without an outcome or abort")
     func stopWhileCopying() async throws {
         var bench = Bench(FakeHypervisor { _ in })
         bench.onPhase = { if $0 == .copying { Self.cancelCurrentTask() } }
@@ -59,7 +59,8 @@ struct RunnerJournalTests {
     }
 
     @Test(
-        "Stopping leaves a swap anywhere, and the next start ends it", arguments: [SwapPhase.copying, .pivoting, .storing],
+        "Stopping can leave a swap anywhere, and the next start finishes it",
+        arguments: [SwapPhase.copying, .pivoting, .storing],
         ["copy", "rebase"])
     func stopAndGoOn(phase: SwapPhase, strategy: String) async throws {
         var bench = Bench()
@@ -72,7 +73,7 @@ struct RunnerJournalTests {
         let run = bench
         let options: JSONObject = ["options": ["strategy": .string(strategy)]]
         let outcome = try await Task { try await run.run(options) }.value
-        // A step that waits for nothing is finished first.
+        // A step that does not wait is finished first.
         guard outcome == nil else {
             #expect(phase == .storing && outcome?.result != nil)
             return
@@ -84,7 +85,7 @@ struct RunnerJournalTests {
         #expect(bench.hypervisor.state.withLock { $0.storedSource } == Fixture.newPath)
     }
 
-    @Test("A swap goes on where recovery found it", arguments: ["adopt", "finish", "rollBack"])
+    @Test("A swap continues where recovery found it", arguments: ["adopt", "finish", "rollBack"])
     func entries(name: String) async throws {
         let bench = Bench()
         let plan = Fixture.plan()

@@ -4,11 +4,11 @@ import Testing
 
 @testable import VolumeSwap
 
-@Suite("What others do at the wrong moment", .timeLimit(.minutes(5)))
+@Suite("Interference by others at the wrong moment", .timeLimit(.minutes(5)))
 struct RunnerRaceTests {
     private static let rebase: JSONObject = ["options": ["strategy": "rebase"]]
 
-    @Test("An undefine that was given up and is carried out late takes nothing for good")
+    @Test("An abandoned undefine that is carried out late is undone")
     func lateUndefine() async throws {
         var bench = Bench(FakeHypervisor { _ in })
         let hypervisor = bench.hypervisor
@@ -16,7 +16,7 @@ struct RunnerRaceTests {
         bench.onPhase = { phase in
             guard phase == .rollingBack else { return }
             hypervisor.change { $0.hanging = nil }
-            // The domain's turn: the look is answered once the undefine is.
+            // The domain's calls queue up: the inspection is answered after the undefine.
             hypervisor.onLooks(1) { $0.change { ($0.status.isPersistent, $0.storedSource) = (false, nil) } }
         }
         let running = bench
@@ -27,7 +27,7 @@ struct RunnerRaceTests {
         #expect(hypervisor.state.withLock { $0.status.isPersistent })
     }
 
-    @Test("A disk that leaves the new volume before the definition is stored leaves a definition all the same")
+    @Test("A definition is restored even if the disk leaves the new volume before it is stored")
     func leftBeforeStore() async throws {
         var bench = Bench()
         let hypervisor = bench.hypervisor
@@ -37,7 +37,7 @@ struct RunnerRaceTests {
         #expect(hypervisor.state.withLock { $0.status.isPersistent && $0.storedSource == "/volumes/third" && $0.metadata == nil })
     }
 
-    @Test("Nobody is told of a failure while the guest was last seen on the new volume")
+    @Test("No failure is reported while the guest was last seen on the new volume")
     func seenOnNew() async throws {
         var bench = Bench(FakeHypervisor { _ in })
         bench.rollBackPatience = .milliseconds(50)
@@ -55,7 +55,7 @@ struct RunnerRaceTests {
         #expect(told.withLock { $0 } == [])
     }
 
-    @Test("An abort keeps no disk from being brought back")
+    @Test("An abort does not stop a disk from being brought back")
     func abortedThenLost() async throws {
         var bench = Bench(FakeHypervisor { _ in })
         let hypervisor = bench.hypervisor
@@ -72,7 +72,7 @@ struct RunnerRaceTests {
     }
 
     @Test(
-        "A domain whose definition was given back before a restart, and is gone after it, was deleted", arguments: [true, false])
+        "A domain whose definition was restored before a restart and is missing after it was deleted", arguments: [true, false])
     func deletedMeanwhile(isDefinedAgain: Bool) async throws {
         let bench = Bench()
         bench.hypervisor.change { ($0.isKnown, $0.status.isActive, $0.status.isPersistent) = (false, false, false) }
@@ -83,7 +83,7 @@ struct RunnerRaceTests {
         #expect(bench.hypervisor.count("define") == (isDefinedAgain ? 0 : 1))
     }
 
-    @Test("A rebase that was taken over as it ran owes nobody a definition")
+    @Test("An adopted rebase owes no definition")
     func adoptedRebase() async throws {
         let bench = Bench()
         bench.hypervisor.startJob(to: Fixture.newPath, ready: true, cursor: 64 << 20)
@@ -92,7 +92,7 @@ struct RunnerRaceTests {
         #expect(bench.journal.stored("task-1")?.plan?.isDefinedAgain == true)
     }
 
-    @Test("That a definition is back is journaled", arguments: [true, false])
+    @Test("A restored definition is journaled", arguments: [true, false])
     func journaled(succeeds: Bool) async throws {
         let bench = Bench(FakeHypervisor { $0.post(succeeds ? .ready : .failed) })
         let outcome = try await bench.run(Self.rebase)
@@ -100,12 +100,12 @@ struct RunnerRaceTests {
         #expect(bench.journal.stored("task-1")?.plan?.isDefinedAgain == true)
     }
 
-    @Test("An abort while a restarted task is being undone is answered")
+    @Test("An abort is answered while a restarted task is being undone")
     func abortWhileUndoing() async throws {
         var bench = Bench(FakeHypervisor(onCopy: { _ in }, cancels: false))
         bench.rollBackPatience = .milliseconds(20)
         let hypervisor = bench.hypervisor
-        // A copy whose destination libvirt has forgotten, and which cannot be cancelled.
+        // A copy whose destination libvirt has forgotten and that cannot be cancelled.
         hypervisor.change { $0.job = BlockJobInfo(type: "copy", cursor: 0, end: 64 << 20) }
         let (answers, answer) = AsyncStream<SwapFailure>.makeStream()
         let running = bench
@@ -121,7 +121,7 @@ struct RunnerRaceTests {
     }
 
     @Test(
-        "A guest that stopped while its disk was mirrored back starts on the new volume, which is whole",
+        "A guest that stopped while its disk was mirrored back starts on the complete new volume",
         arguments: [SwapStrategy.copy, .rebase])
     func stoppedWhileMirroredBack(strategy: SwapStrategy) async throws {
         let bench = Bench()
@@ -137,7 +137,7 @@ struct RunnerRaceTests {
         #expect(bench.hypervisor.state.withLock { $0.storedSource } == Fixture.newPath)
     }
 
-    @Test("An abort does not kill the disconnect of a preflight that has failed")
+    @Test("An abort does not interrupt the disconnect after a failed preflight")
     func releaseGoesOn() async throws {
         let connector = FakeConnector(isConfigured: true, disconnectHangs: true)
         let bench = Bench(FakeHypervisor(), connector: connector)

@@ -4,7 +4,7 @@ import Testing
 
 @testable import VolumeSwap
 
-@Suite("A swap that succeeds")
+@Suite("Successful swaps")
 struct RunnerSuccessTests {
     static func transient(_ bench: Bench) {
         bench.hypervisor.change { state in
@@ -24,7 +24,7 @@ struct RunnerSuccessTests {
         #expect(bench.observer.log == ["started", "pivoting", "ended"])
     }
 
-    @Test("rebase undefines, and defines again on the new volume")
+    @Test("rebase undefines the domain and defines it again on the new volume")
     func rebasePersistent() async throws {
         let bench = Bench()
         let result = try #require(try await bench.run(["options": ["strategy": "rebase"]])?.result)
@@ -40,7 +40,7 @@ struct RunnerSuccessTests {
         }
     }
 
-    @Test("auto takes rebase for a transient domain, which stays transient")
+    @Test("auto chooses rebase for a transient domain, which stays transient")
     func autoTransient() async throws {
         let bench = Bench()
         Self.transient(bench)
@@ -55,12 +55,12 @@ struct RunnerSuccessTests {
         let bench = Bench()
         _ = try await bench.run(["options": ["strategy": .string(strategy.rawValue)]])
         let undefining: [SwapPhase] = strategy == .rebase ? [.undefining] : []
-        // Once more with that the definition is back.
+        // Again, to note that the definition is back.
         let defined: [SwapPhase] = strategy == .rebase ? [.storing] : []
         #expect(bench.journal.phases == [.preparing] + undefining + [.starting, .copying, .ready, .pivoting, .storing] + defined)
     }
 
-    @Test("The result")
+    @Test("The result has every member")
     func result() async throws {
         let bench = Bench()
         let result = try #require(try await bench.run()?.result)
@@ -79,7 +79,7 @@ struct RunnerSuccessTests {
         #expect(result["copied_bytes"]?.integerValue != nil)
     }
 
-    @Test("A block device is copied as one")
+    @Test("A block device is copied as a block device")
     func blockDevice() async throws {
         let bench = Bench()
         Self.transient(bench)
@@ -88,7 +88,7 @@ struct RunnerSuccessTests {
         #expect(bench.hypervisor.log.first == "rebase raw=true dev=true")
     }
 
-    @Test("A disk that runs on the new volume already is a success at once; what is stored is made to agree")
+    @Test("A disk already on the new volume succeeds at once, and the stored configuration is updated")
     func alreadyMoved() async throws {
         let bench = Bench()
         bench.hypervisor.change { $0.liveSource = Fixture.newPath }
@@ -98,7 +98,7 @@ struct RunnerSuccessTests {
         #expect(bench.hypervisor.state.withLock { $0.storedSource } == Fixture.newPath)
     }
 
-    @Test("A copy onto the new volume that runs already is adopted")
+    @Test("A running copy onto the new volume is adopted")
     func adopted() async throws {
         let bench = Bench()
         bench.hypervisor.startJob(to: Fixture.newPath, ready: true, cursor: 64 << 20)
@@ -107,7 +107,7 @@ struct RunnerSuccessTests {
         #expect(bench.hypervisor.log == ["speed 0", "pivot"])
     }
 
-    @Test("A stale copy onto something else is ended first")
+    @Test("A stale copy onto another volume is ended first")
     func staleCopy() async throws {
         let bench = Bench()
         bench.hypervisor.startJob(to: "/volumes/stale")
@@ -116,7 +116,7 @@ struct RunnerSuccessTests {
         #expect(bench.hypervisor.log == ["abort", "copy", "pivot"])
     }
 
-    @Test("A larger volume without resize_to: a slice, and a warning")
+    @Test("A larger volume without resize_to gets a slice and a warning")
     func larger() async throws {
         let bench = Bench()
         bench.hypervisor.set(Fixture.newPath, bytes: 128 << 20)
@@ -138,7 +138,7 @@ struct RunnerSuccessTests {
     }
 
     @Test(
-        "An encrypted volume grows to what is asked for, or to what its header leaves of it",
+        "An encrypted volume grows to the requested size, or to what its header leaves",
         arguments: [(Int64(2 << 30), Int64(1 << 30)), (Int64(1 << 30), Int64(1 << 30) - 4096)])
     func encrypted(container: Int64, grown: Int64) async throws {
         let bench = Bench()
@@ -154,7 +154,7 @@ struct RunnerSuccessTests {
         #expect(result["capacity_bytes"] == .integer(grown))
     }
 
-    @Test("A volume whose size only QEMU knows is tried again through a slice")
+    @Test("A volume whose size only QEMU knows is retried through a slice")
     func secondAttempt() async throws {
         let hypervisor = FakeHypervisor { hypervisor in
             guard hypervisor.count("copy slice") == 0 else { return hypervisor.post(.ready) }
@@ -172,7 +172,7 @@ struct RunnerSuccessTests {
         #expect(result["attempts"] == 2)
     }
 
-    @Test("The bandwidth is changed while the copy runs")
+    @Test("The bandwidth can be changed while the copy runs")
     func bandwidth() async throws {
         let hypervisor = FakeHypervisor { _ in }
         var bench = Bench(hypervisor)
@@ -187,7 +187,7 @@ struct RunnerSuccessTests {
         #expect(hypervisor.log == ["copy", "speed \(5 << 20)", "pivot"])
     }
 
-    @Test("A pivot that libvirt calls too early is asked for again")
+    @Test("A pivot that libvirt refuses as too early is retried")
     func pivotRetry() async throws {
         let bench = Bench()
         let early = FakeHypervisor.Trouble(error: HypervisorError(.notReady, number: 83, "not yet"))
@@ -197,7 +197,7 @@ struct RunnerSuccessTests {
         #expect(bench.hypervisor.count("pivot") == 3)
     }
 
-    @Test("READY that was never heard is seen by a look")
+    @Test("A lost READY event is noticed by an inspection")
     func lostReady() async throws {
         let hypervisor = FakeHypervisor { hypervisor in
             hypervisor.change { state in

@@ -2,13 +2,13 @@ import Testing
 
 @testable import VolumeSwap
 
-@Suite("The choice of a strategy")
+@Suite("Choosing a strategy")
 struct StrategyChoiceTests {
     enum Obstacle: CaseIterable, Sendable {
         case network, encryption, granularity, buffer, synchronous, zeroes, qcow2, slice, resize, snapshots, checkpoints,
             managedSave, tpm
 
-        /// Only a persistent domain can lose something while it is undefined.
+        /// Only a persistent domain can lose something while undefined.
         var needsPersistence: Bool { [.snapshots, .checkpoints, .managedSave, .tpm].contains(self) }
         var kind: SwapFailure.Kind { self == .slice || self == .resize ? .invalidVolume : .invalidInput }
     }
@@ -37,7 +37,7 @@ struct StrategyChoiceTests {
         return try StrategyChoice(plan: plan, status: status, hasTPM: obstacle == .tpm).strategy(keepsTPMState: keepsTPM)
     }
 
-    @Test("auto: rebase for a transient domain and a plain path, else copy", arguments: [true, false])
+    @Test("auto chooses rebase for a transient domain and a plain path, else copy", arguments: [true, false])
     func auto(persistent: Bool) throws {
         #expect(try Self.choice(nil, nil, persistent: persistent) == (persistent ? .copy : .rebase))
         for obstacle in Obstacle.allCases where !obstacle.needsPersistence {
@@ -45,12 +45,13 @@ struct StrategyChoiceTests {
         }
     }
 
-    @Test("copy can do everything", arguments: Obstacle.allCases, [true, false])
+    @Test("copy is never refused", arguments: Obstacle.allCases, [true, false])
     func copy(obstacle: Obstacle, persistent: Bool) throws {
         #expect(try Self.choice(.copy, obstacle, persistent: persistent) == .copy)
     }
 
-    @Test("An explicit rebase that cannot say it is refused, with the way out", arguments: Obstacle.allCases, [true, false])
+    @Test(
+        "An explicit rebase that cannot express the request is refused with advice", arguments: Obstacle.allCases, [true, false])
     func rebase(obstacle: Obstacle, persistent: Bool) throws {
         if obstacle.needsPersistence, !persistent {
             #expect(try Self.choice(.rebase, obstacle, persistent: false) == .rebase)
@@ -61,12 +62,12 @@ struct StrategyChoiceTests {
         #expect(failure?.reason.hasSuffix("use copy") == true)
     }
 
-    @Test("rebase otherwise does as it is told", arguments: [true, false])
+    @Test("Otherwise an explicit rebase is used", arguments: [true, false])
     func plainRebase(persistent: Bool) throws {
         #expect(try Self.choice(.rebase, nil, persistent: persistent) == .rebase)
     }
 
-    @Test("A vTPM is no obstacle where libvirt keeps its state")
+    @Test("A vTPM is not an obstacle if libvirt keeps its state")
     func keptTPM() throws {
         #expect(try Self.choice(.rebase, .tpm, persistent: true, keepsTPM: true) == .rebase)
     }

@@ -4,9 +4,9 @@ import Testing
 
 @testable import VolumeSwap
 
-@Suite("Guests on a volume that libvirt does not know of")
+@Suite("Guests on a volume without libvirt's knowledge")
 struct StrayGuestsTests {
-    /// A task that has failed while its guest may be on the new volume.
+    /// A failed task whose guest may be on the new volume.
     static func record(_ inUse: VolumeInUse?) -> SwapRecord {
         var record = Fixture.record("task-1", ["new_volume_id": "v-new"])
         var failure = SwapFailure.rebaseFailed("libvirt has lost track of the pivot")
@@ -24,21 +24,21 @@ struct StrayGuestsTests {
 
     static let place = VolumeIdentity(text: .file(Fixture.newPath))
 
-    @Test("Is in use by its place and by its id, as long as QEMU is there", arguments: [place, VolumeIdentity(ids: ["V-NEW"])])
+    @Test("The volume is in use by place and id while QEMU is there", arguments: [place, VolumeIdentity(ids: ["V-NEW"])])
     func found(volume: VolumeIdentity) async throws {
         let hypervisor = FakeHypervisor()
         hypervisor.change { $0.hasPivotedUnnoticed = true }
         let strays = Self.strays()
         #expect(try await strays.use(of: volume, hypervisor)?.contains("task task-1") == true)
         #expect(try await strays.use(of: VolumeIdentity(text: .file("/volumes/third")), hypervisor) == nil)
-        // It was stopped, and started again where libvirt says.
+        // The guest was restarted where libvirt says.
         hypervisor.change { $0.hasPivotedUnnoticed = false }
         #expect(try await strays.use(of: volume, hypervisor) == nil)
         hypervisor.change { $0.hasPivotedUnnoticed = true }
         #expect(try await strays.use(of: volume, hypervisor) == nil, "forgotten for good")
     }
 
-    @Test("Where QEMU cannot be asked a guest that runs counts, one that does not run does not")
+    @Test("Without monitor access a running guest counts, a stopped one does not")
     func unasked() async throws {
         let hypervisor = FakeHypervisor()
         hypervisor.change { $0.hasPivotedUnnoticed = nil }
@@ -49,7 +49,7 @@ struct StrayGuestsTests {
     }
 
     @Test(
-        "A task whose guest is on the old volume leaves nothing",
+        "A task whose guest is on the old volume is not remembered",
         arguments: [VolumeInUse.old, VolumeInUse.none, nil] as [VolumeInUse?])
     func settled(inUse: VolumeInUse?) async throws {
         let hypervisor = FakeHypervisor()
@@ -57,7 +57,7 @@ struct StrayGuestsTests {
         #expect(try await Self.strays(inUse).use(of: Self.place, hypervisor) == nil)
     }
 
-    @Test("A swap onto such a volume is refused, over a restart too")
+    @Test("A swap onto such a volume is refused, even after a restart")
     func refused() async throws {
         let bench = ServiceBench()
         bench.bench.hypervisor.change { $0.hasPivotedUnnoticed = true }

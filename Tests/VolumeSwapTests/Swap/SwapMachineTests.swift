@@ -2,9 +2,9 @@ import Testing
 
 @testable import VolumeSwap
 
-@Suite("State machine of one swap")
+@Suite("The state machine of a swap")
 struct SwapMachineTests {
-    @Test("Every state answers every input", arguments: StateName.allCases, InputName.allCases)
+    @Test("Every state handles every input", arguments: StateName.allCases, InputName.allCases)
     func table(state: StateName, input: InputName) {
         let plan = Fixture.plan(persistent: false)
         var machine = state.make(plan)
@@ -12,7 +12,7 @@ struct SwapMachineTests {
         #expect(action.label == state.expected(input))
     }
 
-    @Test("The journaled phase names the step that comes next", arguments: StateName.allCases, InputName.allCases)
+    @Test("The journaled phase names the next step", arguments: StateName.allCases, InputName.allCases)
     func phaseFollowsAction(state: StateName, input: InputName) {
         let plan = Fixture.plan(persistent: false, resizeTo: 1 << 30)
         var machine = state.make(plan)
@@ -26,7 +26,7 @@ struct SwapMachineTests {
     }
 
     @Test(
-        "After the pivot nothing is rolled back", arguments: [StateName.finishing, .storing, .storingAfterFailure],
+        "Nothing is rolled back after the pivot", arguments: [StateName.finishing, .storing, .storingAfterFailure],
         InputName.allCases)
     func noRollBackAfterPivot(state: StateName, input: InputName) {
         let plan = Fixture.plan(resizeTo: 1 << 30)
@@ -34,7 +34,7 @@ struct SwapMachineTests {
         #expect(machine.handle(input.input(plan), pivotTries: 20).label != "rollBack")
     }
 
-    @Test("Any sequence of inputs ends, in success only after the store", arguments: 0..<200)
+    @Test("Any sequence of inputs ends, and succeeds only after the store", arguments: 0..<200)
     func randomWalk(seed: UInt64) {
         var generator = SplitMix64(seed: seed)
         let plan = Fixture.plan(
@@ -52,7 +52,7 @@ struct SwapMachineTests {
         #expect(machine.phase == nil)
     }
 
-    @Test("Only a persistent domain's rebase undefines", arguments: [SwapStrategy.rebase, .copy], [true, false])
+    @Test("Only the rebase of a persistent domain undefines", arguments: [SwapStrategy.rebase, .copy], [true, false])
     func undefines(strategy: SwapStrategy, persistent: Bool) {
         let plan = Fixture.plan(strategy: strategy, persistent: persistent)
         var machine = SwapMachine.preparing
@@ -60,7 +60,7 @@ struct SwapMachineTests {
         #expect(action.label == (strategy == .rebase && persistent ? "undefine" : "start"))
     }
 
-    @Test("A pivot refused as too early is tried again, with growing pauses, and then given up", arguments: [0, 1, 5, 20])
+    @Test("A pivot refused as too early is retried with growing pauses, then given up", arguments: [0, 1, 5, 20])
     func pivotRetries(limit: Int) {
         let plan = Fixture.plan()
         var machine = SwapMachine.pivoting(plan, tries: 0)
@@ -74,7 +74,7 @@ struct SwapMachineTests {
         #expect(machine.phase == .rollingBack)
     }
 
-    @Test("The first pivot is asked for at once")
+    @Test("The first pivot is requested at once")
     func firstPivot() {
         var machine = SwapMachine.copying(Fixture.plan())
         guard case .pivot(_, let pause) = machine.handle(.mirrorReady, pivotTries: 3) else {
@@ -84,7 +84,7 @@ struct SwapMachineTests {
         #expect(pause == .zero)
     }
 
-    @Test("A network volume of another size is tried once more through a slice")
+    @Test("A network volume of a different size is retried once through a slice")
     func secondAttempt() {
         var machine = SwapMachine.copying(Fixture.plan(newBytes: nil))
         let second = machine.handle(.sizesDiffer(.rebaseFailed("sizes")), pivotTries: 3)
@@ -97,7 +97,7 @@ struct SwapMachineTests {
         #expect(third.failure?.reason == "sizes")
     }
 
-    @Test("No second attempt by rebase, nor when the size was known")
+    @Test("There is no second attempt for a rebase or a known size")
     func noSecondAttempt() {
         for plan in [Fixture.plan(strategy: .rebase, newBytes: nil), Fixture.plan()] {
             var machine = SwapMachine.copying(plan)
@@ -105,7 +105,7 @@ struct SwapMachineTests {
         }
     }
 
-    @Test("A resize that failed after the pivot is a warning, and the disk's true size is told", arguments: [true, false])
+    @Test("A failed resize is a warning, and the result has the disk's true size", arguments: [true, false])
     func resizeAfterPivot(isResized: Bool) {
         var machine = SwapMachine.finishing(Fixture.plan(resizeTo: 1 << 30))
         let input: SwapInput = isResized ? .resized(1 << 30) : .notResized(1 << 26, "refused")
@@ -117,7 +117,7 @@ struct SwapMachineTests {
         #expect(machine.handle(.done, pivotTries: 3).label == "complete")
     }
 
-    @Test("A resize that was tried before a restart is not tried again")
+    @Test("A resize tried before a restart is not repeated")
     func resizedOnce() {
         var plan = Fixture.plan(resizeTo: 1 << 30)
         plan.resized = false
@@ -125,7 +125,7 @@ struct SwapMachineTests {
         #expect(machine.handle(.observed(.onNew), pivotTries: 3).label == "store")
     }
 
-    @Test("A configuration that could not be stored fails with the new volume in use")
+    @Test("A failed store fails with the new volume in use")
     func notStored() {
         var machine = SwapMachine.storing(Fixture.plan(), nil)
         let end = machine.handle(.failed(.rebaseFailed("read-only", .configurationFailed)), pivotTries: 3)
@@ -133,7 +133,7 @@ struct SwapMachineTests {
         #expect(end.failure?.code == .configurationFailed)
     }
 
-    @Test("What the roll-back left is told, with the volume in use; an abort stays one")
+    @Test("A failure names what the roll-back left and the volume in use; an abort stays an abort")
     func rollBackRemainder() {
         var machine = SwapMachine.rollingBack(Fixture.plan(), .abortedByRequest)
         let end = machine.handle(.rolledBack(.old, leftBehind: ["a device is left"]), pivotTries: 3)
@@ -150,7 +150,7 @@ struct SwapMachineTests {
         #expect(machine.handle(.done, pivotTries: 3).label == "complete")
     }
 
-    @Test("A roll-back after a pivot that was asked for says so in its plan", arguments: InputName.allCases)
+    @Test("A roll-back after a requested pivot is marked in its plan", arguments: InputName.allCases)
     func mayHavePivoted(input: InputName) {
         let plan = Fixture.plan()
         var machine = SwapMachine.pivoting(plan, tries: 20)
@@ -159,7 +159,7 @@ struct SwapMachineTests {
         #expect(action.plan?.mayHavePivoted == true)
     }
 
-    @Test("A roll-back keeps its cause in the plan, for the journal")
+    @Test("A roll-back keeps its cause in the plan for the journal")
     func causeInPlan() {
         var machine = SwapMachine.copying(Fixture.plan())
         let action = machine.handle(.failed(.rebaseFailed("no space")), pivotTries: 3)
@@ -167,7 +167,7 @@ struct SwapMachineTests {
     }
 
     @Test(
-        "A pivot that libvirt lost track of is brought back and fails; what cannot be brought back is stored where it is, and fails"
+        "A pivot that libvirt lost track of is mirrored back, or else stored where it is; both fail"
     )
     func pivotedUnnoticed() {
         for isBack in [true, false] {
@@ -182,7 +182,7 @@ struct SwapMachineTests {
         }
     }
 
-    @Test("A run begins with the preflight, or with a look")
+    @Test("A run begins with the preflight or an inspection")
     func entries() {
         #expect(SwapMachine.begin(.fresh).action.label == "prepare")
         #expect(SwapMachine.begin(.resume(.copying, Fixture.plan())).action.label == "observe")

@@ -6,7 +6,7 @@ import Testing
 
 @Suite("SwapPreflight")
 struct SwapPreflightTests {
-    /// What a preflight says of these arguments.
+    /// The result of a preflight with these arguments.
     static func run(
         _ bench: Bench, _ arguments: JSONObject = [:], task: TaskID? = nil, environment: SwapEnvironment? = nil
     ) async throws -> SwapInput {
@@ -34,7 +34,7 @@ struct SwapPreflightTests {
         return plan
     }
 
-    // MARK: Which volume is in use, in every refusal
+    // MARK: The volume in use, in every refusal
 
     struct Refusal: Sendable, CustomTestStringConvertible {
         var name: String
@@ -82,7 +82,7 @@ struct SwapPreflightTests {
         Refusal(
             name: "another old volume", code: .oldVolumeMismatch, inUse: VolumeInUse.none,
             arguments: ["old_connection_info": Fixture.connection("/volumes/other"), "old_volume_id": "other"]),
-        // Its serial is the disk's: nobody may delete anything.
+        // The new volume's id is the disk's serial, so nothing may be deleted.
         Refusal(
             name: "another place of the old volume", code: .oldVolumeMismatch, inUse: .unknown,
             arguments: ["old_connection_info": Fixture.connection("/volumes/other")]),
@@ -122,7 +122,7 @@ struct SwapPreflightTests {
             script: { $0.fail(.domains, .init(error: HypervisorError(.other, "the configuration of vm-7 cannot be read"))) }),
     ]
 
-    @Test("A refusal has its code, and says which volume the disk was seen on", arguments: refusals)
+    @Test("A refusal has its code and the volume that the disk was seen on", arguments: refusals)
     func refused(refusal: Refusal) async throws {
         let bench = Bench()
         refusal.script(bench.hypervisor)
@@ -140,9 +140,9 @@ struct SwapPreflightTests {
         #expect(await Self.failure(bench)?.reason.contains("vm-7") == true)
     }
 
-    // MARK: The policy before any touch
+    // MARK: allowed_paths comes first
 
-    @Test("A forbidden path is never opened, whether named or linked to", arguments: ["/dev/vda", "/volumes/link"])
+    @Test("A forbidden path is never opened, even through a link", arguments: ["/dev/vda", "/volumes/link"])
     func neverOpened(path: String) async {
         let bench = Bench()
         bench.hypervisor.set(path, kind: .block, canonical: "/dev/vda")
@@ -153,7 +153,7 @@ struct SwapPreflightTests {
         #expect(!bench.hypervisor.touches.contains("open \(path)"))
     }
 
-    @Test("A forbidden path is forbidden whatever is wrong with it", arguments: ["hung", "broken", "missing"])
+    @Test("A forbidden path is refused as such, whatever is wrong with it", arguments: ["hung", "broken", "missing"])
     func forbiddenFirst(state: String) async {
         let bench = Bench()
         bench.hypervisor.change { hypervisor in
@@ -164,9 +164,9 @@ struct SwapPreflightTests {
         #expect(await Self.failure(bench, arguments)?.code == .pathNotAllowed)
     }
 
-    // MARK: One volume
+    // MARK: One volume, several names
 
-    @Test("A disk that is on the new volume by another name has been moved already")
+    @Test("A disk on the new volume under another name has already moved")
     func alreadyThere() async throws {
         let bench = Bench()
         bench.hypervisor.set("/volumes/alias", canonical: Fixture.oldPath)
@@ -179,7 +179,7 @@ struct SwapPreflightTests {
         #expect(plan.oldLocation == .file(Fixture.oldPath))
     }
 
-    @Test("The old volume of a disk that has left it is what old_connection_info says, for its release")
+    @Test("The old volume that a disk has left is released according to old_connection_info")
     func oldPlace() async throws {
         let bench = Bench()
         bench.hypervisor.change { $0.liveSource = Fixture.newPath }
@@ -198,7 +198,7 @@ struct SwapPreflightTests {
         #expect(other.oldLocation == .other("old volume v-0"))
     }
 
-    @Test("A volume without a known place is released by its id; the moved disk keeps that as its serial")
+    @Test("A volume without a known place is released by its id, which the moved disk keeps as its serial")
     func releaseByID() async throws {
         let bench = Bench(connector: FakeConnector(isConfigured: true))
         let old = try ConnectionInfo(
@@ -224,7 +224,7 @@ struct SwapPreflightTests {
         }
     }
 
-    @Test("Explicit ids go before those in connection_info")
+    @Test("Explicit ids take precedence over those in connection_info")
     func explicitIDs() async throws {
         let bench = Bench()
         let new = Fixture.connection(Fixture.newPath, serial: "old-volume")
@@ -234,7 +234,7 @@ struct SwapPreflightTests {
 
     // MARK: Reservations
 
-    @Test("Two tasks with one new volume: the second is refused until the first has released it")
+    @Test("A new volume is refused to a second task until the first has released it")
     func reserved() async throws {
         let bench = Bench()
         let environment = bench.environment
@@ -252,7 +252,7 @@ struct SwapPreflightTests {
         _ = try await Self.run(bench, task: TaskID("second"), environment: environment)
     }
 
-    @Test("A preflight that fails holds nothing")
+    @Test("A failed preflight reserves nothing")
     func failedHoldsNothing() async throws {
         let bench = Bench()
         let environment = bench.environment
@@ -261,7 +261,7 @@ struct SwapPreflightTests {
         #expect(environment.reservations.holder(of: VolumeIdentity(ids: ["new-volume"]), otherThan: nil) == nil)
     }
 
-    @Test("A volume that another task has connected is not disconnected under it")
+    @Test("A volume that another task has connected is not disconnected")
     func reservedConnection() async throws {
         let bench = Bench(connector: FakeConnector(isConfigured: true))
         let environment = bench.environment
@@ -279,7 +279,7 @@ struct SwapPreflightTests {
 
     // MARK: Connecting and releasing
 
-    @Test("A connect that fails is followed by a disconnect")
+    @Test("A failed connect is followed by a disconnect")
     func failedConnect() async {
         let trouble = SwapFailure.invalidVolume("late", .connectorFailed)
         let bench = Bench(connector: FakeConnector(isConfigured: true, trouble: trouble))
@@ -289,11 +289,11 @@ struct SwapPreflightTests {
         #expect(bench.connector.log == ["connect new-volume", "disconnect new-volume"])
     }
 
-    @Test("Nothing is disconnected when the use cannot be judged, and the failure says so")
+    @Test("A volume whose use cannot be determined stays connected, and the failure says so")
     func blindRelease() async {
         let bench = Bench(connector: FakeConnector(isConfigured: true))
         bench.hypervisor.set(Fixture.newPath, bytes: 1)
-        // The preflight's own look and that before the connect succeed; the third is the release's.
+        // The preflight's own check and the one before the connect succeed; the third is the release's.
         bench.hypervisor.change { $0.domainsFailFrom = 3 }
         let failure = await Self.failure(bench, ["new_connection_info": ReleaseTests.vendor])
         #expect(failure?.code == .newVolumeTooSmall)
@@ -301,7 +301,7 @@ struct SwapPreflightTests {
         #expect(bench.connector.log == ["connect new-volume"])
     }
 
-    @Test("A volume that turns out to be another guest's stays connected, and the failure says so")
+    @Test("A volume that proves to be another guest's stays connected, and the failure says so")
     func connectedInUse() async {
         let bench = Bench(connector: FakeConnector(isConfigured: true))
         bench.hypervisor.addDomain(using: Fixture.newPath)
@@ -311,7 +311,7 @@ struct SwapPreflightTests {
         #expect(bench.connector.log == ["connect new-volume"])
     }
 
-    @Test("A volume whose id another guest's disk has as its serial is not even connected")
+    @Test("A volume whose id is the serial of another guest's disk is not even connected")
     func serialBeforeConnect() async {
         let bench = Bench(connector: FakeConnector(isConfigured: true))
         bench.hypervisor.addDomain("vm-2", type: "block", "<source dev='/dev/dm-9'/><serial>NEW-volume</serial>")
@@ -321,7 +321,7 @@ struct SwapPreflightTests {
         #expect(bench.connector.log.isEmpty)
     }
 
-    @Test("A cancelled preflight releases when it is told to, once")
+    @Test("A cancelled preflight releases on request, once")
     func cancelled() async throws {
         let bench = Bench(connector: FakeConnector(isConfigured: true))
         bench.hypervisor.set(Fixture.newPath, bytes: 1)
@@ -342,7 +342,7 @@ struct SwapPreflightTests {
     }
 
     @Test(
-        "What a preflight that was cut off may have attached is released when the next one fails early", arguments: [true, false])
+        "What an interrupted preflight may have attached is released if the next one fails early", arguments: [true, false])
     func resumed(isResumed: Bool) async throws {
         let bench = Bench(connector: FakeConnector(isConfigured: true))
         bench.hypervisor.change { $0.isKnown = false }
@@ -362,7 +362,7 @@ struct SwapPreflightTests {
     ]
     static let mountPoint = "/volumes/mnt/\(MD5.hexDigest("h:/e"))"
 
-    @Test("A share that is not mounted is said to be so, and where it was looked for")
+    @Test("The failure for an unmounted share says where it was expected")
     func unmounted() async {
         let failure = await Self.failure(Bench(), ["new_connection_info": Self.share])
         #expect(failure?.code == .newVolumeMissing)
@@ -370,7 +370,7 @@ struct SwapPreflightTests {
         #expect(failure?.reason.contains(Self.mountPoint) == true)
     }
 
-    @Test("A connector mounts it where there is one", arguments: [true, false])
+    @Test("A connector, if configured, mounts the share", arguments: [true, false])
     func mountedByConnector(isMounted: Bool) async throws {
         let bench = Bench(connector: FakeConnector(isConfigured: true))
         for (path, device) in [("/volumes/mnt", UInt64(1)), (Self.mountPoint, isMounted ? 2 : 1)] {
@@ -384,7 +384,7 @@ struct SwapPreflightTests {
 
     // MARK: iSCSI
 
-    @Test("iSCSI is attached by a connector that there is", arguments: [true, false])
+    @Test("A connector, if configured, attaches iSCSI volumes", arguments: [true, false])
     func iscsi(isConfigured: Bool) async throws {
         let bench = Bench(connector: FakeConnector(isConfigured: isConfigured))
         let plan = try await Self.plan(bench, ["new_connection_info": ReleaseTests.chap])
@@ -395,7 +395,7 @@ struct SwapPreflightTests {
 
     // MARK: Encryption
 
-    @Test("A volume that libvirt has a passphrase for is not written plain by omission")
+    @Test("Plain data is not written by omission to a volume with a passphrase")
     func forgottenEncryption() async throws {
         let bench = Bench()
         bench.hypervisor.change { $0.secrets["volume:new-volume"] = "11111111-1111-4111-8111-111111111111" }
@@ -406,7 +406,7 @@ struct SwapPreflightTests {
         #expect(try await Self.plan(bench, ["new_connection_info": plain]) != nil)
     }
 
-    @Test("Plain data is not written over a LUKS header, unless it is the guest's own that was copied here before")
+    @Test("Plain data is not written over a LUKS header, unless it is a copy of the guest's own")
     func header() async throws {
         let bench = Bench()
         bench.hypervisor.change { $0.luksUUIDs[Fixture.newPath] = "u-1" }
@@ -422,7 +422,7 @@ struct SwapPreflightTests {
 
     // MARK: Adoption
 
-    @Test("A copy in another format is no copy of ours", arguments: ["raw", "qcow2"])
+    @Test("A copy in another format is not adopted", arguments: ["raw", "qcow2"])
     func adoption(format: String) async throws {
         let bench = Bench()
         bench.hypervisor.startJob(to: Fixture.newPath)
@@ -434,7 +434,7 @@ struct SwapPreflightTests {
 
     // MARK: Warnings
 
-    @Test("Members that would change the disk and are not applied are named")
+    @Test("A warning names the members that would change the disk and are not applied")
     func unapplied() async throws {
         let data: JSONObject = [
             "qos_specs": ["total_iops_sec": "10"], "access_mode": "ro", "discard": true, "cacheable": true,
@@ -448,7 +448,7 @@ struct SwapPreflightTests {
         #expect(try await Self.plan(Bench(), ["new_connection_info": plain])?.warnings == [])
     }
 
-    @Test("So are parts of the old source, bitmaps, a chain, and a disk that is not stored")
+    @Test("Warnings name parts of the old source, bitmaps, a chain, and a disk that is not stored")
     func losses() async throws {
         let bench = Bench()
         bench.hypervisor.change { state in
@@ -464,10 +464,10 @@ struct SwapPreflightTests {
             #expect(warnings.contains(part), "\(part)")
         }
         bench.hypervisor.change { $0.isDiskStored = false }
-        #expect(try await Self.plan(bench)?.warnings.last?.contains("in the running domain alone") == true)
+        #expect(try await Self.plan(bench)?.warnings.last?.contains("only in the running domain") == true)
     }
 
-    @Test("The file below the disk's own source is in use")
+    @Test("The disk's own backing file counts as in use")
     func ownBacking() async {
         let bench = Bench()
         bench.hypervisor.change { state in

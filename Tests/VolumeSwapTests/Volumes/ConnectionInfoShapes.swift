@@ -2,7 +2,7 @@ import JSON
 
 @testable import VolumeSwap
 
-/// Shapes that Cinder's drivers return, with what is made of each.
+/// Shapes that Cinder's drivers return, with the expected result of each.
 enum ConnectionInfoShapes {
     static let texts: [String: String] = [
         "rbd": """

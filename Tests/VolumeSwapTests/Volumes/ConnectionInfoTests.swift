@@ -10,7 +10,7 @@ struct ConnectionInfoTests {
     }
 
     @Test(
-        "Shapes that are refused, the argument named",
+        "Invalid shapes are refused, naming the argument",
         arguments: [
             nil, .null, "text", 1, [], [:], ["driver_volume_type": ""], ["driver_volume_type": 1, "data": [:]],
             ["driver_volume_type": "rbd"], ["driver_volume_type": "rbd", "data": nil],
@@ -25,7 +25,7 @@ struct ConnectionInfoTests {
     }
 
     @Test(
-        "A member of the wrong type is refused by its name, wherever it is not read",
+        "A member of the wrong type is refused by name, even if it is not read",
         arguments: [
             ("device_path", 7), ("device_path", "dev/sda"), ("name", ["a"]), ("hosts", "10.0.0.1"), ("auth_enabled", "yes"),
             ("auth_password", 5), ("port", 1.5), ("encrypted", "true"), ("format", 1),
@@ -37,7 +37,7 @@ struct ConnectionInfoTests {
     }
 
     @Test(
-        "A control character in what reaches libvirt, a path or a command is refused",
+        "Control characters in what reaches libvirt, a path or a command are refused",
         arguments: ["\u{0}", "\n", "\r", "\t", "\u{1b}", "\u{7f}", "\u{fffe}", "\u{ffff}", "\u{1}"])
     func controlCharacters(character: String) {
         let text = JSONValue.string("/dev/a\(character)b")
@@ -53,7 +53,7 @@ struct ConnectionInfoTests {
         #expect(Self.failure(["driver_volume_type": text, "data": [:]])?.kind == .invalidInput)
     }
 
-    @Test("What pivotd does not use may hold any text: a keyring with its line breaks")
+    @Test("Members that pivotd does not use may hold any string, such as a keyring with line breaks")
     func unusedText() throws {
         let keyring = JSONValue.string("[client.cinder]\n\tkey = x\n" + String(repeating: "k", count: 5000))
         for data in [["keyring": keyring], ["a": ["b": [["c": keyring]]]]] as [JSONValue] {
@@ -62,7 +62,7 @@ struct ConnectionInfoTests {
         }
     }
 
-    @Test("A text of a mebibyte is refused, and not repeated")
+    @Test("A string of a mebibyte is refused and not echoed")
     func hugeText() {
         let failure = Self.failure([
             "driver_volume_type": "rbd", "data": ["name": .string(String(repeating: "a", count: 1 << 20))],
@@ -72,13 +72,13 @@ struct ConnectionInfoTests {
     }
 
     @Test(
-        "Quotes, tags and unicode are texts like any other", arguments: ["a'b\"c", "</source>", "]]>", "&amp;&", "größe/磁盘", "🖴"])
+        "Quotes, tags and Unicode are accepted", arguments: ["a'b\"c", "</source>", "]]>", "&amp;&", "größe/磁盘", "🖴"])
     func harmless(text: String) throws {
         let json: JSONValue = ["driver_volume_type": "rbd", "data": ["name": .string(text)]]
         #expect(try ConnectionInfo(json: json, argument: "a").text("name") == text)
     }
 
-    @Test("The volume's id, the flags")
+    @Test("The volume's id and flags")
     func members() throws {
         #expect(try ConnectionInfoShapes.connection("rbd").volumeID == "v-1")
         #expect(try ConnectionInfoShapes.connection("iscsi_multipath").volumeID == "v-2")
@@ -95,7 +95,7 @@ struct ConnectionInfoTests {
         #expect(JSONValue.object(try ConnectionInfo(json: json, argument: "a").json) == json)
     }
 
-    @Test("No way of printing shows a password")
+    @Test("No form of printing shows a password")
     func printing() throws {
         let connection = try ConnectionInfoShapes.connection("iscsi")
         var dumped = ""
@@ -105,7 +105,7 @@ struct ConnectionInfoTests {
         }
     }
 
-    @Test("The result's connection_info is the new one under the old volume's id")
+    @Test("The result's connection_info is the new one with the old volume's id")
     func settled() throws {
         let old = try VolumeTargetTests.connection("local", ["device_path": "/o"], ["serial": "old"])
         let new = try VolumeTargetTests.connection("local", ["device_path": "/n", "volume_id": "new"], ["serial": "new"])

@@ -3,14 +3,14 @@ import Testing
 
 @testable import VolumeSwap
 
-@Suite("Two names of one volume")
+@Suite("Different names of one volume")
 struct LocationTests {
     static func network(_ transport: String, _ name: String, _ hosts: [(String, Int?)]) -> NetworkLocation {
         NetworkLocation(transport: transport, name: name, hosts: hosts.map { .init(name: $0.0, port: $0.1) })
     }
 
     @Test(
-        "Network disks: strictly by a common host, generously by what names the volume itself",
+        "Network volumes compare strictly by a common host, generously by the volume's own names",
         arguments: [
             (network("rbd", "p/i", [("a", 6789)]), network("rbd", "p/i", [("b", 6789), ("A", nil)]), true, true),
             (network("rbd", "p/i", [("a", 6789)]), network("rbd", "p/i", []), true, true),
@@ -29,12 +29,12 @@ struct LocationTests {
         #expect(try await comparison.isSame(.network(one), .network(other)) == generously)
     }
 
-    @Test("Printed with IPv6 in brackets")
+    @Test("IPv6 addresses print in brackets")
     func printed() {
         #expect(Self.network("rbd", "p/i", [("fd00::1", 6789), ("b", nil)]).description == "rbd://[fd00::1]:6789,b/p/i")
     }
 
-    @Test("Paths: links, devices by number, a file for a device")
+    @Test("Paths compare by links, device numbers, and files behind devices")
     func paths() async throws {
         let hypervisor = FakeHypervisor()
         hypervisor.set("/dev/vg/lv", kind: .block, canonical: "/dev/dm-3", device: 9)
@@ -53,7 +53,7 @@ struct LocationTests {
         #expect(try await !comparison.isSame(.file("/x"), .network(Self.network("nbd", "x", []))))
     }
 
-    @Test("A device of this host and the initiator's or the client's view of it")
+    @Test("A host device matches its initiator's or client's view")
     func attached() async throws {
         let hypervisor = FakeHypervisor()
         hypervisor.set("/dev/sdb", kind: .block, device: 9)
@@ -67,7 +67,7 @@ struct LocationTests {
         #expect(try await !comparison.isSame(.network(Self.network("rbd", "p/j", [])), .block("/dev/rbd0")))
     }
 
-    @Test("Texts that agree, and kinds that never do, are not looked at")
+    @Test("Equal names, and kinds that never match, are not examined")
     func untouched() async throws {
         let hypervisor = FakeHypervisor()
         let comparison = LocationComparison(hypervisor: hypervisor)
@@ -77,7 +77,7 @@ struct LocationTests {
         #expect(hypervisor.touches.isEmpty)
     }
 
-    @Test("old_connection_info: by path, by target, by serial")
+    @Test("old_connection_info describes a disk by path, target or serial")
     func describes() async throws {
         let hypervisor = FakeHypervisor()
         hypervisor.set("/dev/dm-4", kind: .block, device: 4)
@@ -166,7 +166,7 @@ struct LocationTests {
             shown: .network(network("rbd", "p/i", [])), isDescribed: false),
     ]
 
-    @Test("A disk with the old volume's serial may be reached otherwise, but not be another volume", arguments: bySerial)
+    @Test("A disk with the old volume's serial may be reached differently, but not be a different volume", arguments: bySerial)
     func describedBySerial(example: Case) async throws {
         let hypervisor = FakeHypervisor()
         hypervisor.set("/dev/sdb", kind: .block, device: 1)
@@ -185,7 +185,7 @@ struct LocationTests {
         #expect(try await comparison.describes(connection, volumeID: "another", disk, mountPointBase: "/mnt"))
     }
 
-    @Test("A destination is matched in place, format and encryption")
+    @Test("A destination is matched by place, format and encryption")
     func match() async throws {
         let comparison = LocationComparison(hypervisor: FakeHypervisor())
         func disk(_ format: String, _ secret: String? = nil) throws -> DiskDescription {

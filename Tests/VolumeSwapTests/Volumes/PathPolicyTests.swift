@@ -30,25 +30,25 @@ struct PathPolicyTests {
     }
 
     @Test(
-        "A path with dots in it is judged by nobody",
+        "A path with . or .. is never allowed",
         arguments: ["/mnt/../etc/shadow", "/mnt/./a", "/mnt/..", "mnt/a", "", "../mnt"])
     func dots(path: String) {
         #expect(!PathPolicy(["/mnt", "/"]).allows(resolved: path))
     }
 
-    @Test("A name with dots in it is no way up", arguments: ["/mnt/..a", "/mnt/a..b", "/mnt/...", "/mnt/a/.hidden"])
+    @Test("A name with dots in it is not a way up", arguments: ["/mnt/..a", "/mnt/a..b", "/mnt/...", "/mnt/a/.hidden"])
     func dotNames(path: String) {
         #expect(PathPolicy(["/mnt"]).allows(resolved: path))
     }
 
-    @Test("A link out of an allowed directory is judged by where it leads")
+    @Test("A link out of an allowed directory is judged by its target")
     func symlinkOut() {
         let policy = PathPolicy(["/mnt"])
         #expect(!policy.allows(Self.place("/etc/shadow", names: ["/mnt/link", "/etc/shadow"])))
         #expect(!policy.allows(Self.place("/dev/sda", kind: .block, names: ["/mnt/link", "/dev/sda"])))
     }
 
-    @Test("LVM's name of a device counts, a name outside of /dev does not")
+    @Test("LVM's name of a device counts, a name outside /dev does not")
     func deviceNames() {
         let policy = PathPolicy(["/dev/vg", "/mnt"])
         #expect(policy.allows(Self.place("/dev/dm-3", kind: .block, names: ["/dev/vg/lv", "/dev/dm-3"])))

@@ -20,7 +20,7 @@ struct VolumeIdentityTests {
     static let byPath = "/dev/disk/by-path/ip-10.0.0.21:3260-iscsi-\(iqn)-lun-"
 
     @Test(
-        "What texts alone say",
+        "Names from strings alone",
         arguments: [
             (network("rbd", "p/i", "a", 6789), network("rbd", "p/i", "b", 3300), true),
             (network("rbd", "p/i"), network("rbd", "p/j"), false),
@@ -46,7 +46,7 @@ struct VolumeIdentityTests {
         #expect(VolumeIdentity(text: one).meets(VolumeIdentity(text: other)) == same)
     }
 
-    @Test("What the host says: device number, inode, mapped image, udev's links, the file behind a loop device")
+    @Test("Names from the host: device number, inode, mapped image, udev's links, the file behind a loop device")
     func host() {
         let device = Self.place("/dev/sdb") { $0.deviceNumber = 7 }
         #expect(device.meets(Self.place("/dev/other") { $0.deviceNumber = 7 }))
@@ -67,13 +67,13 @@ struct VolumeIdentityTests {
         #expect(loop.meets(VolumeIdentity(text: .file("/images/v1"))))
     }
 
-    @Test("Ids are compared without their case, and are no paths")
+    @Test("Ids are case-insensitive and are not paths")
     func ids() {
         #expect(VolumeIdentity(ids: ["ABC", ""]).meets(VolumeIdentity(ids: ["abc"])))
         #expect(!VolumeIdentity(ids: ["", "/a"]).meets(VolumeIdentity(ids: [""]).union(VolumeIdentity(text: .file("/a")))))
     }
 
-    @Test("An nbd server by every name of its host; one that does not resolve counts by its text")
+    @Test("An nbd server has every name of its host; one that does not resolve keeps its own")
     func resolved() async {
         let hypervisor = FakeHypervisor()
         hypervisor.change { $0.addresses = ["storage": ["10.0.0.5"], "10.0.0.5": ["10.0.0.5"], "me": ["loopback"]] }
@@ -87,7 +87,7 @@ struct VolumeIdentityTests {
         #expect(await nobody.meets(identifier.identity(of: Self.network("nbd", "x", "nobody", 1)).identity))
     }
 
-    @Test("A path that does not answer keeps its text, and says so")
+    @Test("A path that does not answer keeps its own name, with a warning")
     func hung() async {
         let hypervisor = FakeHypervisor()
         hypervisor.change { $0.hungPaths = ["/dead"] }

@@ -6,7 +6,7 @@ import Testing
 struct VolumeReservationsTests {
     static let volume = VolumeIdentity(text: .file("/volumes/new"))
 
-    @Test("One volume, one task, until that releases it")
+    @Test("A volume belongs to one task until it is released")
     func exclusive() throws {
         let reservations = VolumeReservations()
         try reservations.reserve(Self.volume, for: TaskID("first"))
@@ -22,7 +22,7 @@ struct VolumeReservationsTests {
         try reservations.reserve(Self.volume, for: TaskID("second"))
     }
 
-    @Test("By any of its names: each reservation of a task adds to the others, a refused one adds nothing")
+    @Test("Any name reserves a volume; reservations add up, and a refused one adds nothing")
     func names() throws {
         let reservations = VolumeReservations()
         try reservations.reserve(VolumeIdentity(ids: ["v"]), for: TaskID("first"))

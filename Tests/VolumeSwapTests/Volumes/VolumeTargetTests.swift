@@ -23,7 +23,7 @@ struct VolumeTargetTests {
         #expect(target == ConnectionInfoShapes.targets[name])
     }
 
-    @Test("A path in device_path wins, except where QEMU needs none", arguments: ["local", "iscsi", "fibre_channel", "vendor"])
+    @Test("device_path takes precedence, except if QEMU needs none", arguments: ["local", "iscsi", "fibre_channel", "vendor"])
     func devicePath(type: String) throws {
         #expect(try Self.target(type, ["device_path": "/dev/sdq"]) == .path("/dev/sdq"))
     }
@@ -33,7 +33,7 @@ struct VolumeTargetTests {
         #expect(try Self.target(type, ["volume_id": "v"]) == .connector)
     }
 
-    @Test("iSCSI with more than one path and no device goes to the connector")
+    @Test("Multipath iSCSI without a device goes to the connector")
     func multipath() throws {
         let portals: JSONValue = ["10.0.0.1:3260", "10.0.0.2:3260"]
         let base: JSONObject = ["target_portal": "10.0.0.1:3260", "target_iqn": "iqn.x:y", "target_lun": 1]
@@ -48,7 +48,7 @@ struct VolumeTargetTests {
         #expect(try Self.target("iscsi", single) != .connector)
     }
 
-    @Test("An iSCSI volume goes through a connector that there is, unless QEMU's initiator is preferred")
+    @Test("iSCSI uses a configured connector, unless QEMU's initiator is preferred")
     func attachesISCSI() throws {
         let data: JSONObject = ["target_portal": "h:3260", "target_iqn": "iqn.a:b", "target_lun": 1]
         func target(_ preference: JSONValue?, hasConnector: Bool, prefersQEMU: Bool) throws -> VolumeTarget {
@@ -65,7 +65,7 @@ struct VolumeTargetTests {
         #expect(try target(false, hasConnector: true, prefersQEMU: true) == .connector)
     }
 
-    @Test("iSCSI's plural members alone, of one element; each path's target of several")
+    @Test("iSCSI's plural members work alone, with one element or several")
     func plurals() throws {
         let one: JSONObject = ["target_portals": ["h:3260"], "target_iqns": ["iqn.a:b"], "target_luns": [3]]
         let hosts = [NetworkLocation.Host(name: "h", port: 3260)]
@@ -81,7 +81,7 @@ struct VolumeTargetTests {
         #expect(Fixture.failure { _ = try Self.target("iscsi", ["target_portals": []]) }?.kind == .invalidInput)
     }
 
-    @Test("quobyte's URL is no part of its hash, nova's other drivers hash what they are given")
+    @Test("quobyte hashes without its URL scheme; nova's other drivers hash the whole export")
     func exports() throws {
         let plain = MD5.hexDigest("registry.example/volume")
         let url: JSONObject = ["export": "quobyte://registry.example/volume", "name": "v"]
@@ -89,7 +89,7 @@ struct VolumeTargetTests {
         #expect(try Self.target("nfs", url) == .path("\(Self.base)/\(MD5.hexDigest("quobyte://registry.example/volume"))/v"))
     }
 
-    @Test("scality's one mount is beside nova's others, and sofs_path leads to the file in it")
+    @Test("scality has one mount beside nova's others, and sofs_path leads to the file in it")
     func scality() throws {
         #expect(try Self.target("scality", ["sofs_path": "cinder/v"]) == .path("/var/lib/nova/scality/cinder/v"))
         #expect(try Self.target("scality", ["sofs_path": "v", "mount_point_base": "/s"]) == .path("/s/v"))
@@ -98,7 +98,7 @@ struct VolumeTargetTests {
         }
     }
 
-    @Test("nova's path of a mounted share: beside data, in data, by setting")
+    @Test("nova's path on a mounted share comes from beside data, from data, or from the setting")
     func mountPointBase() throws {
         let digest = "38e06e2cc26fef80395e7784073af6b0"
         let data: JSONObject = ["export": "10.0.0.31:/srv/volumes", "name": "volume-9"]
@@ -110,7 +110,7 @@ struct VolumeTargetTests {
         #expect(try Self.target("vendor_share", data) == .path("\(Self.base)/\(digest)/volume-9"))
     }
 
-    @Test("A share's file name is one", arguments: ["../x", "a/b", "/etc/shadow", ".", "..", ""])
+    @Test("A share's file name must be a file name", arguments: ["../x", "a/b", "/etc/shadow", ".", "..", ""])
     func fileName(name: String) {
         let failure = Fixture.failure { _ = try Self.target("nfs", ["export": "h:/e", "name": .string(name)]) }
         #expect(failure?.kind == .invalidInput)
@@ -128,20 +128,22 @@ struct VolumeTargetTests {
         #expect(target == .network(expected))
     }
 
-    @Test("Portals that are none", arguments: ["", "10.0.0.1", "10.0.0.1:", "10.0.0.1:0", "10.0.0.1:65536", "10.0.0.1:x", ","])
+    @Test(
+        "Invalid portals are refused",
+        arguments: ["", "10.0.0.1", "10.0.0.1:", "10.0.0.1:0", "10.0.0.1:65536", "10.0.0.1:x", ","])
     func badPortals(portal: String) {
         let data: JSONObject = ["target_portal": .string(portal), "target_iqn": "iqn.a:b", "target_lun": 1]
         #expect(Fixture.failure { _ = try Self.target("iscsi", data) }?.kind == .invalidInput)
     }
 
-    @Test("A LUN as number, as text, as a real without a fraction", arguments: [7, "7", 7.0] as [JSONValue])
+    @Test("A LUN may be a number, a string, or a real without a fraction", arguments: [7, "7", 7.0] as [JSONValue])
     func goodLUNs(lun: JSONValue) throws {
         let target = try Self.target("iscsi", ["target_portal": "h:3260", "target_iqn": "iqn.a:b", "target_lun": lun])
         let hosts = [NetworkLocation.Host(name: "h", port: 3260)]
         #expect(target == .network(NetworkLocation(transport: "iscsi", name: "iqn.a:b/7", hosts: hosts)))
     }
 
-    @Test("LUNs that are none", arguments: [.null, "", "one", "0x1", -1, 16384, 1.5, true] as [JSONValue])
+    @Test("Invalid LUNs are refused", arguments: [.null, "", "one", "0x1", -1, 16384, 1.5, true] as [JSONValue])
     func badLUNs(lun: JSONValue) {
         let data: JSONObject = ["target_portal": "h:3260", "target_iqn": "iqn.a:b", "target_lun": lun]
         #expect(Fixture.failure { _ = try Self.target("iscsi", data) }?.kind == .invalidInput)
@@ -160,7 +162,7 @@ struct VolumeTargetTests {
     }
 
     @Test(
-        "rbd and nbd that cannot be",
+        "Invalid rbd and nbd volumes are refused",
         arguments: [
             ("rbd", ["name": "image"]), ("rbd", [:]), ("rbd", ["name": 3]), ("rbd", ["name": "p/i", "hosts": [1]]),
             ("rbd", ["name": "p/i", "hosts": ["a"], "ports": ["x"]]), ("rbd", ["name": "p/i", "hosts": ["a"], "ports": [70000]]),
@@ -180,7 +182,7 @@ struct VolumeTargetTests {
         }
     }
 
-    @Test("The format is raw unless it says qcow2")
+    @Test("The format is raw unless stated as qcow2")
     func format() throws {
         #expect(try Self.connection("nfs", [:]).format(argument: "a") == "raw")
         #expect(try Self.connection("nfs", ["format": nil]).format(argument: "a") == "raw")

@@ -1,4 +1,4 @@
-/// Volumes that a connector attaches to the host: fibre_channel, nvmeof, scaleio, storpool, and every kind that pivotd does not know.
+/// Volumes that a connector attaches to the host: fibre_channel, nvmeof, scaleio, storpool, and every unknown type.
 struct HostAttached: VolumeDriver {
     let types: [String] = []
     let members: [String: ConnectionInfo.Member] = [:]

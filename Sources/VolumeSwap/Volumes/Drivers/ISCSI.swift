@@ -2,7 +2,7 @@ import Basics
 import Foundation
 import JSON
 
-/// LUNs of an iSCSI target: by QEMU's own initiator, or attached to the host by a connector.
+/// LUNs of an iSCSI target, reached by QEMU's own initiator or attached to the host by a connector.
 struct ISCSI: NetworkVolumeDriver {
     let types = ["iscsi"]
     let members: [String: ConnectionInfo.Member] = [
@@ -18,7 +18,7 @@ struct ISCSI: NetworkVolumeDriver {
 
     func target(of connection: ConnectionInfo, _ context: DriverContext) throws(SwapFailure) -> VolumeTarget {
         if let path = connection.devicePath { return .path(path) }
-        // A target that admits only the host's IQN refuses that of QEMU.
+        // A target that admits only the host's IQN refuses QEMU's.
         let prefersQEMU = connection.data["prefer_qemu_initiator"]?.boolValue ?? context.prefersQEMUInitiator
         if isMultipath(connection) || context.hasConnector && !prefersQEMU { return .connector }
         return .network(try network(connection, context.argument))
@@ -53,7 +53,7 @@ struct ISCSI: NetworkVolumeDriver {
 
     // MARK: Names
 
-    /// The target and LUN of each path that connection_info names; one name where all of them lead to one target.
+    /// The target and LUN of each path in connection_info; a single name if all lead to one target.
     func identity(of connection: ConnectionInfo) -> VolumeIdentity {
         let single = connection.data["target_lun"]
         var names: Set<VolumeIdentity.Name> = []
@@ -72,13 +72,13 @@ struct ISCSI: NetworkVolumeDriver {
 
     func name(ofPath path: String) -> VolumeIdentity.Name? { Self.target(ofLink: path).map(name) }
 
-    /// By IQN/LUN: a target has many portals. IQNs do not distinguish case, and libvirt takes one without a LUN for LUN 0.
+    /// The name is IQN/LUN, since a target has many portals. IQNs are case-insensitive; one without a LUN means LUN 0.
     private func name(_ target: String) -> VolumeIdentity.Name {
         .init(.network(networkProtocol), (target.contains("/") ? target : "\(target)/0").lowercased())
     }
 
-    /// `IQN/LUN` of udev's name of a host-attached LUN, `ip-10.0.0.21:3260-iscsi-iqn.2010-10.org.openstack:volume-1-lun-1`; nil for a
-    /// path that is no such link. That of a partition names the LUN that it is on.
+    /// The `IQN/LUN` in udev's name of a host-attached LUN, `ip-10.0.0.21:3260-iscsi-iqn.2010-10.org.openstack:volume-1-lun-1`;
+    /// nil for other paths. A partition's link names its LUN.
     private static func target(ofLink path: String) -> String? {
         guard let name = path.split(separator: "/").last, let start = name.range(of: "-iscsi-"),
             let end = name.range(of: "-lun-", options: .backwards), start.upperBound < end.lowerBound
@@ -89,7 +89,7 @@ struct ISCSI: NetworkVolumeDriver {
         return "\(name[start.upperBound..<end.lowerBound])/\(lun)"
     }
 
-    /// udev's form for flat addressing: 16 digits, of which the first four hold the number and two bits of its kind.
+    /// Reads udev's form for flat addressing: 16 digits, of which the first four hold the number and two bits of its kind.
     private static func hexadecimalLUN(_ digits: Substring) -> UInt64? {
         guard let number = UInt64(digits, radix: 16) else { return nil }
         return digits.count == 16 ? number >> 48 & 0x3fff : number
@@ -97,7 +97,7 @@ struct ISCSI: NetworkVolumeDriver {
 
     // MARK: CHAP
 
-    /// libvirt's secret for CHAP: made once for each target and kept while a VM uses it.
+    /// Creates libvirt's secret for CHAP once per target; it is kept while a VM uses it.
     func credentials(
         of connection: ConnectionInfo, _ network: NetworkLocation, _ secrets: VolumeSecrets
     ) async throws -> VolumeCredentials {
@@ -117,7 +117,7 @@ struct ISCSI: NetworkVolumeDriver {
     func ownSecret(for network: NetworkLocation) -> String? { CHAPSecret.uuid(network) }
 }
 
-/// How pivotd names the libvirt secrets that it makes itself: by target, so that they can be found again without a journal.
+/// Names the libvirt secrets that pivotd makes itself after their target, so that they can be found without a journal.
 enum CHAPSecret {
     static let mark = "CHAP secret made by pivotd"
 

@@ -1,10 +1,10 @@
 import JSON
 
-/// Volumes at a path of the host that nobody has to attach: one in `device_path`, or a file on a share that is mounted where nova
-/// mounts it (`nfs.py`, `smbfs.py`, `quobyte.py` and their like).
+/// Volumes at a host path that needs no attaching: one in `device_path`, or a file on a share where nova mounts it (`nfs.py`,
+/// `smbfs.py`, `quobyte.py` and others).
 struct LocalPath: VolumeDriver {
     let types: [String]
-    /// What nova's driver drops from the start of an export before it hashes it (`_normalize_export`): quobyte's is a URL.
+    /// The prefix that nova's driver strips from an export before hashing it (`_normalize_export`): quobyte's is a URL.
     var scheme = ""
     let members: [String: ConnectionInfo.Member] = ["export": .text, "name": .text, "mount_point_base": .text]
     let isHostAttached = false
@@ -26,13 +26,13 @@ struct LocalPath: VolumeDriver {
 /// A share as nova mounts it, and the volume's file on it.
 struct ShareLocation: Sendable, Hashable {
     let export: String
-    /// BASE/md5 of the export.
+    /// `BASE/md5(export)`
     let mountPoint: String
     let name: String
 
     var path: String { "\(mountPoint)/\(name)" }
 
-    /// - Returns: nil where connection_info names a path, or no export and name.
+    /// - Returns: nil if connection_info names a path, or lacks an export or a name.
     init?(_ connection: ConnectionInfo, _ context: DriverContext, scheme: String = "") throws(SwapFailure) {
         guard connection.devicePath == nil, let export = connection.text("export"), let name = connection.text("name") else {
             return nil

@@ -1,6 +1,6 @@
 import JSON
 
-/// Images of a Ceph cluster, by librbd; or mapped to a device of the host by krbd.
+/// Images of a Ceph cluster, reached by librbd or mapped to a host device by krbd.
 struct RBD: NetworkVolumeDriver {
     let types = ["rbd"]
     let members: [String: ConnectionInfo.Member] = [
@@ -30,7 +30,7 @@ struct RBD: NetworkVolumeDriver {
         return .network(NetworkLocation(transport: networkProtocol, name: name, hosts: hosts))
     }
 
-    /// By pool and image: the monitors of one cluster are listed in many ways.
+    /// The name is pool and image, since one cluster's monitors are listed in many ways.
     func names(of network: NetworkLocation) -> Set<VolumeIdentity.Name> { [name(network.name)] }
 
     func name(ofPath path: String) -> VolumeIdentity.Name? {
@@ -42,7 +42,7 @@ struct RBD: NetworkVolumeDriver {
 
     private func name(_ image: String) -> VolumeIdentity.Name { .init(.network(networkProtocol), image) }
 
-    /// The secret of the cluster's user is the operator's: nova needs it, too.
+    /// The operator provides the secret of the cluster's user; nova needs it too.
     func credentials(
         of connection: ConnectionInfo, _ network: NetworkLocation, _ secrets: VolumeSecrets
     ) async throws -> VolumeCredentials {
@@ -50,7 +50,7 @@ struct RBD: NetworkVolumeDriver {
         let user = try connection.requiredText("auth_username", "new_connection_info")
         let uuid = try connection.requiredText("secret_uuid", "new_connection_info").lowercased()
         guard InstanceReference.isUUID(uuid) else {
-            throw SwapFailure.invalidInput("new_connection_info.data.secret_uuid: is not a UUID")
+            throw SwapFailure.invalidInput("new_connection_info.data.secret_uuid: not a UUID")
         }
         guard try await secrets.hypervisor.hasSecret(uuid: uuid) else {
             throw SwapFailure.invalidVolume(

@@ -1,4 +1,4 @@
-/// Volumes on scality's file system, which is mounted once for all of them beside nova's other mounts; `sofs_path` leads to the file.
+/// Volumes on Scality's file system, which has a single mount beside nova's other mounts; `sofs_path` leads to the file.
 struct Scality: VolumeDriver {
     let types = ["scality"]
     let members: [String: ConnectionInfo.Member] = ["sofs_path": .text]

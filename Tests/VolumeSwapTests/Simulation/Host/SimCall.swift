@@ -1,22 +1,22 @@
 @testable import VolumeSwap
 
-/// One call to libvirtd: it is carried out there whether or not somebody still waits for its answer.
+/// One call to libvirtd, which is carried out whether or not anyone still waits for its answer.
 final class SimCall: @unchecked Sendable {
     enum Need {
         /// Look-ups, XML, lists, define.
         case nothing
         /// The domain's job lock.
         case lock
-        /// The lock, and an answer of QEMU's monitor.
+        /// The lock, and an answer from QEMU's monitor.
         case monitor
     }
 
     let name: String
     let domain: SimDomain?
     let need: Need
-    /// What else holds it up in QEMU: a destination that does not answer while it is opened.
+    /// What else blocks it in QEMU: a destination that does not answer while it is opened.
     let isBlocked: () -> Bool
-    /// What a QEMU that has just died makes of it; by default a broken monitor.
+    /// Its result if QEMU has just died; by default a broken monitor.
     var ifDead: () -> HypervisorError? = {
         HypervisorError(.other, number: 38, "Unable to read from monitor: Connection reset by peer")
     }
@@ -24,7 +24,7 @@ final class SimCall: @unchecked Sendable {
     let body: () -> HypervisorError?
     private(set) var isAnswered = false
     private(set) var error: HypervisorError?
-    /// The one who waits for the answer.
+    /// The caller that waits for the answer.
     var waiter: UnsafeContinuation<Void, Never>?
 
     init(

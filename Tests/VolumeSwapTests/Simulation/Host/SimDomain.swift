@@ -1,6 +1,6 @@
 @testable import VolumeSwap
 
-/// A domain in its three truths: what QEMU runs, what libvirt believes to run, what libvirt has stored.
+/// A domain in its three versions: what QEMU runs, what libvirt believes to run, and what libvirt has stored.
 final class SimDomain: @unchecked Sendable {
     let number: Int
     let identity: DomainIdentity
@@ -11,19 +11,19 @@ final class SimDomain: @unchecked Sendable {
     var qemu: SimQEMU?
     /// pivotd's element on the live domain.
     var metadata: String?
-    /// What each disk's sectors hold by the guest's own account, whatever it runs on.
+    /// What each disk's sectors should hold according to the guest, whatever it runs on.
     var written: [String: [UInt32]] = [:]
-    /// The calls that want the domain's job lock, the first has it.
+    /// Calls waiting for the domain's job lock; the first one holds it.
     var calls: [SimCall] = []
-    /// Until when somebody else's call holds the job lock.
+    /// Until when someone else's call holds the job lock.
     var lockedUntil: SimLoop.Time = 0
-    /// The link by which libvirt starts it with the host: undefining removes it.
+    /// Whether libvirt starts it with the host; undefining forgets that.
     var isAutostarted = false
     var startedAutostarted = false
-    /// Why libvirt does not define it just now.
+    /// Why libvirt currently refuses to define it.
     var defineTrouble: String?
 
-    /// Where copies of other people go.
+    /// Destinations of other people's copies.
     var othersVolumes: [SimVolume] = []
     var history = History()
     let startedPersistent: Bool
@@ -36,25 +36,25 @@ final class SimDomain: @unchecked Sendable {
         stored = isPersistent ? configuration : nil
     }
 
-    /// What has been done to it, for the checks.
+    /// What happened to it, for the checks.
     struct History {
-        /// pivotd has taken the definition away, and must give it back.
+        /// pivotd has undefined it and must define it again.
         var isTaken = false
-        /// In which of its lives it last gave it back: a later life cannot know.
+        /// The life in which it last defined it again; a later life cannot know.
         var givenBackIn: Connection?
 
         struct Connection: Equatable {
             var life: Int?
             var epoch: Int
         }
-        /// When somebody other than pivotd took the definition away.
+        /// When someone other than pivotd undefined it.
         var removedAt: SimLoop.Time?
-        /// What somebody else wrote into it last.
+        /// What someone else last wrote into it.
         var note: (text: String, at: SimLoop.Time)?
-        /// When pivotd last asked for the domain's state, and last read its definition.
+        /// When pivotd last queried the domain's state, and last read its definition.
         var lookedAt: SimLoop.Time = 0
         var readAt: SimLoop.Time = 0
-        /// When the guest was last started by hand.
+        /// When the guest was last started manually.
         var startedAt: SimLoop.Time = 0
     }
 
@@ -64,7 +64,7 @@ final class SimDomain: @unchecked Sendable {
     func configuration(_ view: XMLView) -> SimConfiguration? { view == .live ? live ?? stored : stored ?? live?.asInactive }
 }
 
-/// A domain's configuration, as libvirt keeps it.
+/// A domain's configuration as libvirt keeps it.
 struct SimConfiguration {
     struct Disk {
         struct Mirror {
@@ -84,7 +84,7 @@ struct SimConfiguration {
     }
 
     var disks: [Disk]
-    /// `<description>`: shows who wrote it last.
+    /// `<description>`, which shows who wrote it last.
     var note: String
 
     subscript(target: String) -> Disk? {
@@ -95,14 +95,14 @@ struct SimConfiguration {
         }
     }
 
-    /// Without what only a running domain shows.
+    /// The configuration without the parts that only a running domain shows.
     var asInactive: SimConfiguration {
         var copy = self
         for index in copy.disks.indices { copy.disks[index].mirror = nil }
         return copy
     }
 
-    /// The domain as libvirt would show it.
+    /// The XML as libvirt would show it.
     func tree(_ identity: DomainIdentity) -> XMLTree {
         XMLTree(
             "domain", ["type": "qemu"],
@@ -120,7 +120,7 @@ struct SimConfiguration {
 }
 
 extension SimConfiguration {
-    /// Reads what is to be defined.
+    /// Parses the XML to define.
     init?(defining tree: XMLTree) {
         guard let devices = tree.first("devices") else { return nil }
         note = tree.first("description")?.text ?? ""

@@ -1,6 +1,6 @@
 @testable import VolumeSwap
 
-/// What each of libvirt's functions does once it is carried out.
+/// What each of libvirt's functions does when carried out.
 extension SimLibvirt {
     private func active(_ domain: SimDomain) throws(HypervisorError) -> (SimQEMU, SimConfiguration) {
         guard domain.isKnown else { throw Self.noDomain(domain) }
@@ -31,7 +31,7 @@ extension SimLibvirt {
         return configuration
     }
 
-    /// libvirt lets a running domain be defined, also while a copy runs: what runs stays as it is.
+    /// libvirt allows defining a running domain even during a copy; the running one is unaffected.
     func define(_ domain: SimDomain, _ configuration: SimConfiguration, by actor: String) throws(HypervisorError) {
         if let trouble = domain.defineTrouble { throw HypervisorError(.other, number: 38, trouble) }
         world.note(actor, "defines \(domain.name) on \(world.outline(configuration))")
@@ -168,14 +168,14 @@ extension SimLibvirt {
         world.setGuestBytes(domain, disk, bytes)
     }
 
-    /// Whether QEMU runs another volume than the live configuration names.
+    /// Whether QEMU runs a different volume from the one in the live configuration.
     func hasPivotedUnnoticed(_ domain: SimDomain, _ disk: String) throws(HypervisorError) -> Bool {
         let (qemu, live) = try active(domain)
         guard let location = live[disk]?.location else { return false }
         return qemu.disks[disk] !== world.volume(at: location)
     }
 
-    /// QEMU mirrors the disk back onto the volume that libvirt names; it is opened again where it was closed.
+    /// Mirrors the disk back onto the volume that libvirt names, which is reopened if it was closed.
     func mirrorBack(_ domain: SimDomain, _ disk: String) throws(HypervisorError) {
         let (qemu, live) = try active(domain)
         guard let location = live[disk]?.location, let named = world.volume(at: location), let running = qemu.disks[disk] else {

@@ -1,6 +1,6 @@
 @testable import VolumeSwap
 
-/// The daemon's own fate.
+/// The daemon's life cycle.
 extension SimLibvirt {
     func hang() {
         guard isUp, !isHung else { return }
@@ -20,7 +20,7 @@ extension SimLibvirt {
         for event in events { hear(event) }
         let calls = inbox
         inbox = []
-        // What it had received before the connection was closed it carries out, though nobody hears the answer.
+        // It carries out what it had received before the connection was closed, though nobody gets the answer.
         for call in calls where isConnected || loop.chance(50) { accept(call) }
         for domain in world.domains { pump(domain) }
         if !isConnected { reconnect() }
@@ -48,7 +48,7 @@ extension SimLibvirt {
         reconnect()
     }
 
-    /// What a new libvirtd makes of a domain that lives on: four states were met that are not as they should be.
+    /// How a new libvirtd sees a domain that lived on; four observed states are wrong.
     private func readBack(_ domain: SimDomain) {
         guard let qemu = domain.qemu, let live = domain.live else { return }
         if qemu.isDead { return forgetLive(domain) }
@@ -57,18 +57,18 @@ extension SimLibvirt {
             let ended = missed.removeValue(forKey: key)
             if let job = qemu.jobs[disk.target] {
                 if disk.mirror != nil, diedAt - job.startedAt < 300 * .millisecond, loop.chance(50) {
-                    // It died before it had noted the copy's destination: the job is known, where it goes is not.
+                    // It died before recording the copy's destination: the job is known, its destination is not.
                     domain.live?[disk.target]?.mirror = nil
                     world.note("libvirt", "has forgotten where \(domain.name)'s copy of \(disk.target) goes")
                 } else if job.state == .ready, disk.mirror?.ready == nil {
-                    domain.live?[disk.target]?.mirror?.ready = "yes"  // READY itself is told once only
+                    domain.live?[disk.target]?.mirror?.ready = "yes"  // READY itself is reported only once
                 }
                 continue
             }
             guard disk.mirror != nil, let ended else { continue }
             if ended.end == .pivoted {
                 if diedAt - ended.job.pivotAskedAt < 100 * .millisecond, loop.chance(50) {
-                    // It died between QEMU's pivot and its own note of it.
+                    // It died between QEMU's pivot and its own record of it.
                     domain.live?[disk.target]?.mirror = nil
                     world.checks.losesTrack(domain, disk.target)
                     world.note("libvirt", "has lost track of the pivot of \(domain.name)'s \(disk.target)")
@@ -78,7 +78,7 @@ extension SimLibvirt {
             } else if loop.chance(50) {
                 note(domain, ended.job, ended.end)
             } else {
-                // The job ended while it was dead: no job, but the <mirror> stays and bars every other one.
+                // The job ended while it was down: no job, but the <mirror> stays and bars every other job.
                 world.note("libvirt", "keeps the <mirror> of \(domain.name)'s \(disk.target), whose job is over")
             }
         }

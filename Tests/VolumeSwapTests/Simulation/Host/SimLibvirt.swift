@@ -2,26 +2,30 @@
 
 /// libvirtd: calls, locks, its own record of each job, its connection to pivotd.
 ///
-/// What is assumed, and where it was seen on libvirt 9.0 (LAB.md, "When something hangs"):
-/// - a call that asks QEMU's monitor holds the domain's job lock; another one that wants the lock fails after 30 s with error 68;
-/// - abort and pivot are asynchronous: `<mirror ready='pivot'>` or `'abort'` until QEMU's job has ended, a second one is refused with 55;
-/// - READY is told once; `<mirror ready='yes'>` also tells it after a restart;
-/// - at a job's end QEMU has none any more, then the stored configuration names the new source and `<mirror>` loses its `ready`, then the
-///   event comes, and only some milliseconds later the live configuration names the new source without a `<mirror>`;
-/// - a pivot that is asked for while the guest's writes hang in the destination is not answered, asynchronous or not, and holds the
-///   lock; when libvirtd is restarted in that state and the destination goes on, the new libvirtd ends the guest;
-/// - a cancel that QEMU carries out at once while the destination hangs (a copy that is not in step, with nothing in flight) stops QEMU's
-///   main loop until the destination is back; a yank of its socket before that avoids it;
-/// - in the second after QEMU's death there is no block job, and the domain still is active;
-/// - a libvirtd that is stopped (SIGSTOP) loses pivotd's connection by the keepalive, and carries out what it has received when it goes on.
+/// Assumptions, and where each was observed on libvirt 9.0 (LAB.md, "When something hangs"):
+/// - a call that asks QEMU's monitor holds the domain's job lock; another call that needs the lock fails after 30 s with error
+///   68;
+/// - abort and pivot are asynchronous: `<mirror ready='pivot'>` or `'abort'` until QEMU's job has ended; a second request is
+///   refused with 55;
+/// - READY is reported once; `<mirror ready='yes'>` also shows it after a restart;
+/// - at a job's end QEMU first drops the job, then the stored configuration names the new source and `<mirror>` loses its
+///   `ready`, then the event arrives, and only some milliseconds later the live configuration names the new source without a
+///   `<mirror>`;
+/// - a pivot requested while the guest's writes hang in the destination is not answered, asynchronous or not, and holds the
+///   lock; if libvirtd is restarted in that state and the destination recovers, the new libvirtd kills the guest;
+/// - a cancel that QEMU carries out at once while the destination hangs (a copy out of sync, with nothing in flight) blocks
+///   QEMU's main loop until the destination is back; yanking its socket first avoids that;
+/// - in the second after QEMU's death there is no block job, but the domain is still active;
+/// - a stopped libvirtd (SIGSTOP) loses pivotd's connection to the keepalive, and carries out what it had received once it
+///   continues.
 final class SimLibvirt: @unchecked Sendable {
     unowned let world: SimWorld
     var isUp = true
     var isHung = false
     private(set) var isConnected = true
-    /// Of pivotd's connection.
+    /// The number of pivotd's connection.
     private(set) var epoch = 0
-    /// Of the daemon's process.
+    /// The number of the daemon's process.
     var generation = 0
     var diedAt: SimLoop.Time = 0
     var losesEvents = false
@@ -32,7 +36,7 @@ final class SimLibvirt: @unchecked Sendable {
     private var nextArrivalAt: SimLoop.Time = 0
     private var awaitingConnection: [UnsafeContinuation<Void, Never>] = []
     private var subscriptions: [(life: SimLife, uuid: String, events: HypervisorEvents)] = []
-    /// Ends of jobs that this daemon has not taken note of, by domain and disk.
+    /// Ends of jobs that this daemon has not recorded, by domain and disk.
     var missed: [String: (job: SimJob, end: SimJob.End)] = [:]
 
     var loop: SimLoop { world.loop }
@@ -41,7 +45,7 @@ final class SimLibvirt: @unchecked Sendable {
 
     // MARK: Calls
 
-    /// Sends a call on its way.
+    /// Sends a call.
     func send(_ call: SimCall) {
         let sentTo = generation
         loop.after(loop.pick(50...2000)) { [self] in
@@ -68,7 +72,7 @@ final class SimLibvirt: @unchecked Sendable {
         }
     }
 
-    /// Carries on with a domain's calls.
+    /// Continues a domain's calls.
     func pump(_ domain: SimDomain) {
         guard isUp, !isHung, loop.now >= domain.lockedUntil else { return }
         while let call = domain.calls.first {
@@ -97,7 +101,7 @@ final class SimLibvirt: @unchecked Sendable {
         while !isConnected { await withUnsafeContinuation { awaitingConnection.append($0) } }
     }
 
-    /// The calls that somebody waits for.
+    /// Calls that someone waits for.
     private var outstanding: [SimCall] = []
 
     func loseConnection(_ cause: String) {
@@ -109,12 +113,12 @@ final class SimLibvirt: @unchecked Sendable {
         if isUp, !isHung { reconnect() }
     }
 
-    /// Suspends until the call was answered, the connection was lost, or the time is over.
+    /// Waits until the call is answered, the connection is lost, or the time is over.
     func wait(for call: SimCall, atMost limit: SimLoop.Time?) async {
         guard isConnected else { return }
         outstanding.append(call)
         let timer = limit.map { limit in loop.after(limit) { call.wake() } }
-        // Given up, the call stays out all the same.
+        // An abandoned call stays pending.
         await withTaskCancellationHandler {
             await withUnsafeContinuation { continuation in
                 call.waiter = continuation
@@ -163,7 +167,7 @@ final class SimLibvirt: @unchecked Sendable {
         }
     }
 
-    /// What QEMU tells, in its order, a little late.
+    /// QEMU's events, in order and a little late.
     func hear(_ action: @escaping () -> Void) {
         guard isUp else { return }
         if isHung {
@@ -212,7 +216,7 @@ final class SimLibvirt: @unchecked Sendable {
         }
     }
 
-    /// The live configuration follows some milliseconds after the event.
+    /// Updates the live configuration, some milliseconds after the event.
     func note(_ domain: SimDomain, _ job: SimJob, _ end: SimJob.End) {
         missed["\(domain.number)/\(job.disk)"] = nil
         guard domain.live?[job.disk] != nil else { return }

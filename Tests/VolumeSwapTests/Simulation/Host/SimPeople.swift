@@ -1,6 +1,6 @@
 @testable import VolumeSwap
 
-/// Other people at the same host: operators with virsh, nova, the guests themselves.
+/// Other people on the same host: operators with virsh, nova, the guests themselves.
 struct SimPeople {
     let world: SimWorld
     private var loop: SimLoop { world.loop }
@@ -29,7 +29,7 @@ struct SimPeople {
     }
 
     private func undefine(_ domain: SimDomain) {
-        // Only a definition that is there can be taken away; while pivotd has it, virsh says "cannot undefine transient domain".
+        // Only an existing definition can be removed; while pivotd has it, virsh says "cannot undefine transient domain".
         guard world.libvirt.isUp, domain.stored != nil else { return }
         try? world.libvirt.undefine(domain, by: "people")
     }

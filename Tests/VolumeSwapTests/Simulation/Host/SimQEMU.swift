@@ -1,10 +1,10 @@
 @testable import VolumeSwap
 
-/// What QEMU does with a disk that is being copied, on its own: its job lives on when libvirtd and pivotd die.
+/// What QEMU does with a disk that is being copied: its job survives libvirtd and pivotd.
 ///
-/// Seen on QEMU 7.2 (LAB.md, "When something hangs"): a mirror whose destination does not answer makes no progress; a pivot waits
-/// for the destination's flush; a cancel waits for the requests in flight, unless the socket is yanked; the volumes must be of one
-/// size; a destination that fails ends the job, and the guest goes on with the old volume.
+/// Observed on QEMU 7.2 (LAB.md, "When something hangs"): a mirror whose destination does not answer makes no progress; a pivot
+/// waits for the destination's flush; a cancel waits for the requests in flight, unless the socket is yanked; the volumes must
+/// have the same size; a failing destination ends the job, and the guest stays on the old volume.
 final class SimJob: @unchecked Sendable {
     enum State { case copying, ready, pivoting, cancelling }
     enum End: Equatable {
@@ -15,14 +15,14 @@ final class SimJob: @unchecked Sendable {
     let number: Int
     let disk: String
     let target: SimVolume
-    /// What kind of job libvirt calls it.
+    /// libvirt's name for the kind of job.
     let type: String
     /// The guest's writes go to both volumes at once.
     var isSynchronous = false
-    /// Whether somebody else has started it.
+    /// Whether someone else started it.
     var isOthers = false
     let slice: Int64?
-    /// What libvirt was told of the destination: the disk as it is to be after the pivot.
+    /// The destination as given to libvirt: the disk as it will be after the pivot.
     let destination: SimConfiguration.Disk
     let startedAt: SimLoop.Time
     var pivotAskedAt: SimLoop.Time = 0
@@ -31,7 +31,7 @@ final class SimJob: @unchecked Sendable {
     fileprivate var timer: SimLoop.Timer?
     fileprivate var since: SimLoop.Time = 0
     fileprivate var heldAt: SimLoop.Time?
-    /// The whole of the copy, for its progress.
+    /// The size of the whole copy, for its progress.
     fileprivate let total: SimLoop.Time
 
     init(
@@ -57,16 +57,16 @@ final class SimQEMU: @unchecked Sendable {
     var disks: [String: SimVolume]
     private(set) var jobs: [String: SimJob] = [:]
     private var isStopped = false
-    /// The destination that its main loop waits for.
+    /// The destination that its main loop is waiting for.
     private var frozenBy: SimVolume?
-    /// No monitor, no guest, no job.
+    /// Stopped: no monitor, guest or job makes progress.
     var isStalled: Bool { isStopped || frozenBy?.isHung == true }
     private(set) var isDead = false
-    /// A guest that writes all the time: the remaining bytes of its copy are never none.
+    /// A guest that always writes, so that its copy always has bytes left.
     let isBusy: Bool
-    /// The next libvirtd ends it once its destination goes on: see ``SimLibvirt``.
+    /// The next libvirtd ends it once its destination recovers: see ``SimLibvirt``.
     var isDoomed = false
-    /// A READY job's cancel waits until the mirror is in step, with a busy guest for long; a forced one does not.
+    /// Cancelling a READY job waits until the mirror is in sync, which takes long with a busy guest; a forced cancel does not.
     var cancelTime: SimLoop.Time?
 
     private var loop: SimLoop { world.loop }
@@ -84,7 +84,7 @@ final class SimQEMU: @unchecked Sendable {
     func write() {
         guard !isStalled, !isDead else { return }
         for (target, volume) in disks.sorted(by: { $0.key < $1.key }) where !volume.isHung {
-            // While a pivot waits for the destination's flush the guest's writes stand still.
+            // While a pivot waits for the destination's flush, the guest's writes are paused.
             if let job = jobs[target], job.state == .pivoting, job.target.isHung { continue }
             world.writes += 1
             let sector = Int(world.writes) % volume.sectors.count
@@ -129,7 +129,7 @@ final class SimQEMU: @unchecked Sendable {
         update()
     }
 
-    /// Carries on with what was held up, holds up what cannot go on.
+    /// Resumes what was held up, and holds up what cannot go on.
     func update() {
         for job in jobs.values.sorted(by: { $0.number < $1.number }) {
             if isStalled || job.target.isHung { job.heldAt = job.heldAt ?? loop.now } else { job.heldAt = nil }
@@ -178,7 +178,7 @@ final class SimQEMU: @unchecked Sendable {
         reset(job, .cancelling, work: work)
     }
 
-    /// Closes the socket under the requests that hang in an nbd server: the job fails, a pivot too, and the guest goes on.
+    /// Closes the socket under requests that hang in an NBD server: the job or pivot fails, and the guest goes on.
     @discardableResult
     func yank(_ job: SimJob) -> Bool {
         guard job.target.isHung, job.target.kind == .nbd, !isStalled else { return false }
@@ -194,7 +194,7 @@ final class SimQEMU: @unchecked Sendable {
         update()
     }
 
-    /// The destination began to fail.
+    /// The destination has begun to fail.
     func fail(_ volume: SimVolume) {
         for job in jobs.values.sorted(by: { $0.number < $1.number }) where job.target === volume {
             guard let trouble = volume.trouble, job.state == .copying || job.state == .ready else { continue }
@@ -218,12 +218,12 @@ final class SimQEMU: @unchecked Sendable {
         world.libvirt.jobEnded(domain, job, end)
     }
 
-    /// Cursor and end, as `query-block-jobs` tells them.
+    /// Cursor and end, as reported by `query-block-jobs`.
     func progress(_ job: SimJob) -> (cursor: Int64, end: Int64) {
         let size = job.slice ?? job.target.bytes
         guard job.state == .copying else {
             guard isBusy else { return (size, size) }
-            // What the guest writes adds to both, and is on its way; it stands still with the destination.
+            // Guest writes add to both and are in flight; they stop with the destination.
             let written = (job.heldAt ?? loop.now) / (50 * .millisecond) * 65536
             return (size + written - 65536, size + written)
         }

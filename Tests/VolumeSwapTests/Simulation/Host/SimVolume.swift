@@ -2,7 +2,7 @@ import JSON
 
 @testable import VolumeSwap
 
-/// A volume: one place for bytes, under several names.
+/// A volume: one place for bytes, with several names.
 final class SimVolume: @unchecked Sendable {
     enum Kind: CaseIterable {
         case file, block, nbd, rbd, iscsi
@@ -18,21 +18,21 @@ final class SimVolume: @unchecked Sendable {
     let number: Int
     let kind: Kind
     var bytes: Int64
-    /// The names by which requests and configurations may call it; the first is the usual one.
+    /// The names that requests and configurations may use; the first is the usual one.
     let names: [Name]
-    /// What each sector holds: the number of the guest's write that came last.
+    /// What each sector holds: the number of the guest's last write.
     var sectors = [UInt32](repeating: 0, count: 8)
-    /// A server that does not answer: an nbdkit that is stopped, a hung NFS.
+    /// Whether its server does not answer: a stopped nbdkit, a hanging NFS.
     var isHung = false
-    /// Why writes to it fail.
+    /// Why writes to it fail, if they do.
     var trouble: String?
-    /// Whether the host has it attached.
+    /// Whether it is attached to the host.
     var isConnected = true
-    /// Whether pivotd has had it attached.
+    /// Whether pivotd attached it.
     var wasConnectedByPivotd = false
 
     var id: String { "volume-\(number)" }
-    /// QEMU locks files and block devices against a second QEMU; nothing locks what it reaches over the network (seen: LAB.md).
+    /// QEMU locks files and block devices against a second QEMU; nothing locks network volumes (observed: LAB.md).
     var isLocked: Bool { kind == .file || kind == .block || kind == .attached }
 
     init(number: Int, kind: Kind, bytes: Int64, isConnected: Bool = true) {
@@ -95,7 +95,7 @@ final class SimVolume: @unchecked Sendable {
         ["driver_volume_type": .string(type), "data": .object(data), "serial": .string("volume-\(number)")]
     }
 
-    /// What the host says of the paths that lead to it.
+    /// What the host knows about the paths that lead to it.
     var paths: [(path: String, PathDescription)] {
         names.compactMap { name in
             guard let path = name.location.path else { return nil }
@@ -106,7 +106,7 @@ final class SimVolume: @unchecked Sendable {
     private func description(of path: String) -> PathDescription {
         switch kind {
         case .file:
-            // A symlink leads to the usual path, a hard link is one of its own: then only the inode tells.
+            // A symlink leads to the usual path; a hard link is a path of its own, and only the inode identifies it.
             PathDescription(
                 kind: .file, bytes: bytes, canonicalPath: path.contains("by-id") ? "/volumes/v\(number)" : path, names: [path],
                 deviceNumber: nil, fileID: PathDescription.FileID(device: 1, inode: UInt64(number)))

@@ -3,7 +3,7 @@ import Synchronization
 
 @testable import VolumeSwap
 
-/// The time as one incarnation of pivotd sees it: virtual, and at an end when the incarnation is.
+/// The time as one incarnation of pivotd sees it: virtual, and over when the incarnation is.
 final class SimClock: SwapClock, @unchecked Sendable {
     private static let epoch = ContinuousClock.now
     private let loop: SimLoop
@@ -21,7 +21,7 @@ final class SimClock: SwapClock, @unchecked Sendable {
         let sleep = Sleep()
         await withTaskCancellationHandler {
             await withUnsafeContinuation { continuation in
-                // A sleep that a dead process or a cancelled task asks for is over at once.
+                // A sleep of a dead process or a cancelled task ends at once.
                 guard life.isAlive, !Task.isCancelled else { return continuation.resume() }
                 sleep.continuation = continuation
                 sleep.timer = loop.after(Self.time(duration)) { sleep.wake() }

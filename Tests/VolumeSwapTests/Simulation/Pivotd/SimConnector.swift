@@ -2,13 +2,13 @@ import JSON
 
 @testable import VolumeSwap
 
-/// The connector helper: attaches and detaches what only it can, and may fail, be late, or be killed after its work was done.
+/// The connector helper: attaches and detaches what only it can. It may fail, be late, or be killed after doing its work.
 final class SimConnector: VolumeConnector, @unchecked Sendable {
     enum Trouble: CaseIterable {
         case refuses
-        /// It does its work, and reports a failure.
+        /// It does its work but reports a failure.
         case failsAfterwards
-        /// It is killed by its time-out, having done its work or not.
+        /// It is killed by its time-out, with or without having done its work.
         case hangs
     }
 
@@ -48,7 +48,7 @@ final class SimConnector: VolumeConnector, @unchecked Sendable {
         let trouble = world.connectorTrouble
         await world.pause(world.loop.pick(10 * .millisecond...800 * .millisecond))
         let isDone = trouble == nil || trouble == .failsAfterwards || (trouble == .hangs && world.loop.chance(50))
-        // The helper is a process of its own: it may end its work though pivotd has died, but not when the next one has started.
+        // The helper is a separate process: it may finish after pivotd's death, but not after the next start.
         if isDone, life.isAlive || world.pivotd == nil && world.loop.chance(50) {
             world.note("helper", "\(action)s \(volume.id)")
             work(volume)

@@ -88,7 +88,7 @@ extension SimHypervisor {
         let domain = try domain(identity)
         let body = { [libvirt] () throws(HypervisorError) in try libvirt.hasPivotedUnnoticed(domain, disk) }
         guard try await call("query-block", domain, .monitor, body), world.mutation != .unnoticedPivotDenied else { return false }
-        // Twice, a second apart: a pivot's end may be about to be noted.
+        // Twice, a second apart: libvirt may be about to record a pivot's end.
         await withUnsafeContinuation { continuation in _ = world.loop.after(1 * .second) { continuation.resume() } }
         return try await call("query-block", domain, .monitor, body)
     }

@@ -29,7 +29,7 @@ extension SimHypervisor {
         return world.path(path)
     }
 
-    /// A file on a server that hangs does not answer.
+    /// A file on a hanging server does not answer.
     func look(at path: String, of owner: PathOwner) async -> PathAnswer {
         guard life.pass() else { return .noAnswer }
         if world.isHung(path) {

@@ -4,8 +4,9 @@ import Foundation
 
 /// The hypervisor as one incarnation of pivotd sees it.
 ///
-/// A call waits for the connection, travels, is carried out by ``SimLibvirt`` and answered. A read that loses the connection is made
-/// again; a write throws `connectionLost`, done or not; one that is out too long is given up as `busy`, and may be carried out later.
+/// A call waits for the connection, travels, is carried out by ``SimLibvirt`` and answered. A read that loses the connection is
+/// repeated; a write throws `connectionLost`, done or not; a call that takes too long is given up as `busy`, and may be carried
+/// out later.
 final class SimHypervisor: Hypervisor, @unchecked Sendable {
     let kind = "simulated"
     unowned let world: SimWorld

@@ -3,14 +3,14 @@ import JSON
 
 @testable import VolumeSwap
 
-/// What is on the journal's disk: it outlives pivotd.
+/// The contents of the journal's disk, which outlive pivotd.
 final class SimStorage: @unchecked Sendable {
     var records: [TaskID: SwapRecord] = [:]
     var order: [TaskID] = []
     var isFull = false
 }
 
-/// The journal as one incarnation of pivotd sees it. What was noted but not synced dies with it.
+/// The journal as one incarnation of pivotd sees it. Notes that were not synced die with it.
 final class SimJournal: SwapJournal, @unchecked Sendable {
     private unowned let world: SimWorld
     private let life: SimLife
@@ -144,7 +144,7 @@ final class SimJournal: SwapJournal, @unchecked Sendable {
 }
 
 extension SwapOutcome {
-    /// As a settled record has it.
+    /// The form in which a settled record keeps it.
     var withoutPassword: SwapOutcome {
         guard case .success(var result) = self else { return self }
         result.connectionInfo = JSONValue.object(result.connectionInfo).withoutPassword.objectValue ?? [:]
@@ -153,7 +153,7 @@ extension SwapOutcome {
 }
 
 extension JSONValue {
-    /// connection_info without its only secret: the real redaction looks for more, and takes longer than all else in a run.
+    /// connection_info without its only secret; the real redaction would dominate a run's time.
     fileprivate var withoutPassword: JSONValue {
         guard case .object(var connection) = self, case .object(var data) = connection["data"] else { return self }
         if data["auth_password"] != nil { data["auth_password"] = "***" }

@@ -1,13 +1,13 @@
-/// One life of the pivotd process: from its start to its crash or its end.
+/// One life of the pivotd process, from its start to its crash or end.
 ///
-/// The process may die before and after each of its effects. From then on its calls throw and change nothing, so that its tasks
+/// The process may die before or after each of its effects. From then on its calls throw and change nothing, so that its tasks
 /// unwind.
 final class SimLife: @unchecked Sendable {
     let number: Int
     private(set) var isAlive = true
     private var effects = 0
     private var callsAfterDeath = 0
-    /// The effect at which it dies, nil when it does not.
+    /// The effect at which it dies; nil if it does not.
     private let lastEffect: Int?
     private let onDeath: () -> Void
 
@@ -33,7 +33,7 @@ final class SimLife: @unchecked Sendable {
         onDeath()
     }
 
-    /// Suspends for ever who goes on asking after the death and would spin.
+    /// Suspends callers that keep asking after the death and would spin.
     func rest() async {
         callsAfterDeath += 1
         if callsAfterDeath > 5000 { await withUnsafeContinuation { (_: UnsafeContinuation<Void, Never>) in } }

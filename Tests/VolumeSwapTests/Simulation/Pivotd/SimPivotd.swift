@@ -54,7 +54,7 @@ final class SimPivotd: @unchecked Sendable {
 
     func consume() { if isConsuming, life.isAlive { world.broker.deliver(to: self) } }
 
-    /// SIGTERM: no more consuming; what runs is left to the hypervisor, what pivots is finished, if that takes no longer than ten seconds.
+    /// SIGTERM: stops consuming, leaves copies to the hypervisor, and finishes pivots that take no longer than ten seconds.
     func stop() {
         isConsuming = false
         tasks[0].cancel()
@@ -66,11 +66,11 @@ final class SimPivotd: @unchecked Sendable {
         world.loop.after(10 * .second) { [life] in life.end() }
     }
 
-    /// Its tasks unwind: their calls throw from now on.
+    /// Unwinds its tasks: their calls throw from now on.
     func die() {
         for task in tasks { task.cancel() }
         tasks = []
-        // The work that waits in its queues holds the service, which holds the queues.
+        // Breaks a cycle: queued work holds the service, which holds the queues.
         let tickets = service.active.withLock { active in
             defer { active = [:] }
             return active.values.compactMap(\.ticket)

@@ -1,11 +1,11 @@
 @testable import VolumeSwap
 
-/// The broker: a message stays until it is acknowledged, and is delivered again when pivotd dies.
+/// The broker: a message stays until it is acknowledged, and is redelivered when pivotd dies.
 final class SimBroker: @unchecked Sendable {
     private struct Message {
         let task: SimTask
         let replyTo: ReplyTo?
-        /// The life that has it, unacknowledged.
+        /// The life that holds it unacknowledged.
         var holder: Int?
     }
 
@@ -22,7 +22,7 @@ final class SimBroker: @unchecked Sendable {
         world.pivotd?.consume()
     }
 
-    /// Hands all that nobody has to a consuming pivotd.
+    /// Delivers all unheld messages to a consuming pivotd.
     func deliver(to pivotd: SimPivotd) {
         for index in messages.indices where messages[index].holder != pivotd.life.number {
             messages[index].holder = pivotd.life.number

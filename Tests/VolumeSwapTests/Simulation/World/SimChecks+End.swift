@@ -2,7 +2,7 @@ import JSON
 
 @testable import VolumeSwap
 
-/// What must hold once everything is over.
+/// What must hold at the end.
 extension SimChecks {
     func end() {
         for domain in world.domains { end(domain) }
@@ -14,7 +14,7 @@ extension SimChecks {
                     || (domain.stored?.disks ?? []).contains { $0.secret == uuid }
             }
             let isOurs = world.tasks.contains { task in
-                // What runs on it needs it, whatever its configuration says.
+                // A guest that runs on it needs it, whatever its configuration says.
                 if task.outcome?.phase == .completed || task.saysNew || world.isOpen(task.new) { return false }
                 if world.earlierSecrets.contains(uuid) { return false }
                 return usage.contains(":v\(task.new.number)/") && !isTaken(task.new)
@@ -48,7 +48,7 @@ extension SimChecks {
         }
     }
 
-    /// All that share a volume or an instance with a task, and so may hold it up.
+    /// All tasks that share a volume or instance with a task, and so may hold it up.
     private func company(_ task: SimTask) -> [SimTask] {
         var company = [task]
         while true {
@@ -127,7 +127,7 @@ extension SimChecks {
         }
     }
 
-    /// Whether a swap onto it has succeeded: what became of it since is not pivotd's.
+    /// Whether a swap onto it has succeeded; what happened to it since is not pivotd's doing.
     private func isTaken(_ volume: SimVolume) -> Bool {
         world.tasks.contains { $0.new === volume && $0.outcome?.phase == .completed }
     }

@@ -2,21 +2,21 @@ import JSON
 
 @testable import VolumeSwap
 
-/// What must hold, whatever happens; each check names the promise that was broken.
+/// What must always hold; each check names the promise that was broken.
 final class SimChecks: @unchecked Sendable {
     unowned let world: SimWorld
-    /// Pivots that other people asked for, by job.
+    /// Pivots requested by other people, by job.
     private var pivotsByHand: Set<Int> = []
-    /// The disks whose jobs other people had their hands on.
+    /// Disks whose jobs other people interfered with.
     private var handled: Set<String> = []
-    /// Disks of which libvirt has lost track where QEMU may not be asked: what they run on nobody can know.
+    /// Disks that libvirt has lost track of without monitor access: nobody can know what they run on.
     private(set) var unknowable: Set<String> = []
 
     init(_ world: SimWorld) { self.world = world }
 
     func key(_ domain: SimDomain, _ disk: String) -> String { "\(domain.number)/\(disk)" }
 
-    /// Tasks that may still move that disk to that volume.
+    /// Tasks that may still move this disk to this volume.
     private func wanting(_ domain: SimDomain, _ disk: String, _ volume: SimVolume) -> [SimTask] {
         world.tasks.filter { $0.outcome == nil && $0.domain === domain && $0.disk == disk && $0.new === volume }
     }
@@ -36,7 +36,7 @@ final class SimChecks: @unchecked Sendable {
                 world.violate("a copy onto \(volume.id), which \(other.name) has stored as \(stored.target)")
             }
         }
-        // What was asked for before an early answer may be carried out late: the roll-back that goes on ends it.
+        // A copy requested before an early answer may start late; the ongoing roll-back ends it.
         let isPending = world.tasks.contains {
             $0.domain === domain && $0.disk == disk && $0.new === volume && $0.outcome != nil
                 && world.storage.records[$0.id]?.isOver == false
@@ -60,7 +60,7 @@ final class SimChecks: @unchecked Sendable {
         }
     }
 
-    /// A copy that stalls because its destination hangs is to be given up in time: the caller is answered within half a minute.
+    /// A copy that stalls because its destination hangs must be given up in time: the caller is answered within half a minute.
     func hangs(_ volume: SimVolume, for time: SimLoop.Time) {
         for task in world.tasks where task.new === volume && task.outcome == nil {
             guard let job = task.domain.qemu?.jobs[task.disk], job.target === volume, job.state == .copying,
@@ -72,7 +72,7 @@ final class SimChecks: @unchecked Sendable {
         }
     }
 
-    /// Whether somebody was told that the last writes may be on either volume, or still is to be told.
+    /// Whether someone was told, or is still to be told, that the last writes may be on either volume.
     private func isUnclear(_ domain: SimDomain, _ disk: String) -> Bool {
         world.tasks.contains { task in
             guard task.domain === domain, task.disk == disk else { return false }
@@ -82,7 +82,7 @@ final class SimChecks: @unchecked Sendable {
         }
     }
 
-    // MARK: What is moved was asked for
+    // MARK: Only requested moves happen
 
     func aborts(_ domain: SimDomain, _ job: SimJob, pivot: Bool, by actor: String) {
         if actor != "pivotd" {
@@ -116,14 +116,14 @@ final class SimChecks: @unchecked Sendable {
             domain.history.isTaken = true
         } else {
             domain.history.removedAt = world.loop.now
-            // Killed as it was about to undefine, pivotd cannot tell who did.
+            // If pivotd was killed just before undefining, it cannot tell who did it.
             domain.history.isTaken = world.storage.records.values.contains { record in
                 record.plan.map { $0.domain == domain.identity && record.phase == .undefining } ?? false
             }
         }
     }
 
-    /// This pivotd and its connection: of a define whose answer is lost with them nobody knows whether it was made.
+    /// Identifies this pivotd and its connection: if a define's answer is lost with them, nobody knows whether it was made.
     private var connectionNow: SimDomain.History.Connection {
         .init(life: world.pivotd?.life.number, epoch: world.libvirt.epoch)
     }
@@ -138,7 +138,7 @@ final class SimChecks: @unchecked Sendable {
             world.violate("\(domain.name)'s definition loses what somebody wrote into it, \(note.text)")
         }
         if domain.stored == nil, !domain.history.isTaken {
-            // Only who could have known has done wrong: between a look and a define there is always a moment.
+            // Only a pivotd that could have known is at fault: there is always a gap between a check and a define.
             if !domain.startedPersistent {
                 world.violate("pivotd defines \(domain.name), which was transient")
             } else if let removedAt = domain.history.removedAt, removedAt < domain.history.lookedAt,
@@ -161,7 +161,7 @@ final class SimChecks: @unchecked Sendable {
 
     // MARK: Outcomes
 
-    /// An outcome was stored, or told: the first time it must be true, and from then on the same.
+    /// An outcome was stored or reported: the first time it must be true, and after that unchanged.
     func decided(_ id: TaskID, _ outcome: SwapOutcome, by actor: String) {
         guard let task = world.tasks.first(where: { $0.id == id }) else { return world.violate("an answer to nobody: \(id)") }
         if let known = task.outcome {
@@ -189,7 +189,7 @@ final class SimChecks: @unchecked Sendable {
         }
     }
 
-    /// Of its guest's present run, or of nothing when it is gone.
+    /// The state of its guest's current run, or nothing if it is gone.
     private func running(_ task: SimTask) -> SimVolume? {
         guard let qemu = task.domain.qemu, !qemu.isDead, !unknowable.contains(key(task.domain, task.disk)) else { return nil }
         return qemu.disks[task.disk]
@@ -215,9 +215,9 @@ final class SimChecks: @unchecked Sendable {
         let running = running(task)
         switch failure.inUse {
         case .old:
-            // Without a copy nothing is known of the old volume but that it is not the new one: its serial may have described it.
+            // Without a copy, the old volume is only known not to be the new one: its serial may have described it.
             let isWrong = task.source.map { $0 !== running } ?? (running === task.new && task.old !== task.new)
-            // A pivot by hand while the domain answers nothing is nobody's to know.
+            // Nobody can notice a manual pivot while the domain does not answer.
             if let running, isWrong, !handled.contains(key(task.domain, task.disk)) {
                 world.violate("\(task.id) says in_use old, and the guest runs \(running.id)")
             }

@@ -15,7 +15,7 @@ extension SimFaults {
             strikeQEMU(.stalledQEMU, domain)
             loop.after(loop.pick(0...30 * .second)) { [self] in if !isReleased { strikePivotd(.killedPivotd) } }
         case .hungVolume, .failingVolume:
-            // Mostly a volume of the swap, now and then one that is none of its business.
+            // Mostly a volume of the swap, sometimes an unrelated one.
             strike(kind, loop.chance(70) ? task.new : loop.chance(60) ? task.old : loop.pick(world.volumes))
         case .stalledQEMU, .deadQEMU: strikeQEMU(kind, domain)
         case .hungLibvirt, .deadLibvirt, .lostConnection, .lostEvents, .heldLock, .refusedDefine, .failedGrow:

@@ -2,9 +2,9 @@ import JSON
 
 @testable import VolumeSwap
 
-/// What goes wrong, and when: drawn by the seed before the run.
+/// What goes wrong, and when: drawn from the seed before the run.
 ///
-/// A fault strikes at a time, or at a moment of some swap, which is when it hurts.
+/// A fault strikes at a time, or at a moment of some swap, where it hurts most.
 final class SimFaults: @unchecked Sendable {
     enum Kind: CaseIterable {
         // Storage
@@ -13,14 +13,14 @@ final class SimFaults: @unchecked Sendable {
         case stalledQEMU, deadQEMU, stalledQEMUAndKill
         // libvirt
         case hungLibvirt, deadLibvirt, lostConnection, lostEvents, heldLock, refusedDefine, failedGrow
-        // pivotd and what is its own
+        // pivotd and its own parts
         case fullJournal, killedPivotd, stoppedPivotd, helper
         // The caller
         case abort, bandwidth
         // Other people
         case destroyed, shutDown, undefined, deleted, abortedByHand, pivotedByHand, edited
 
-        /// What can last for hours.
+        /// Faults that can last for hours.
         static let hangs: [Kind] = [.hungVolume, .hungVolumeAndAbort, .stalledQEMU, .stalledQEMUAndKill, .killedPivotd, .abort]
     }
 
@@ -41,7 +41,7 @@ final class SimFaults: @unchecked Sendable {
     private(set) var isCalm = false
     private var waiting: [(moment: SimWorld.Moment, count: Int, kind: Kind)] = []
     private(set) var isReleased = false
-    /// Hangs last this long.
+    /// How long hangs last.
     private(set) var length: ClosedRange<SimLoop.Time> = 1...1
 
     var loop: SimLoop { world.loop }
@@ -95,13 +95,13 @@ final class SimFaults: @unchecked Sendable {
         disturbances.append(Disturbance(domain: domain, volume: volume, from: loop.now, until: loop.now + time))
     }
 
-    /// Does something now, undoes it after a while.
+    /// Does something now and undoes it after a while.
     func hold(_ domain: SimDomain? = nil, _ volume: SimVolume? = nil, for time: SimLoop.Time, until undo: @escaping () -> Void) {
         disturb(domain, volume, for: time)
         loop.after(time, undo)
     }
 
-    /// The end of all trouble: from here on everything must come to its end.
+    /// The end of all trouble, from which on everything must finish.
     func release() {
         isReleased = true
         world.deaths = []

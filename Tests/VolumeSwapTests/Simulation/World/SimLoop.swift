@@ -1,10 +1,10 @@
 import Foundation
 
-/// The one thread, the virtual clock and the chance of a simulation.
+/// The single thread, the virtual clock and the random choices of a simulation.
 ///
-/// Every job of the code under test comes to ``enqueue(_:)`` and is run by ``step()``, which picks among the runnable ones by the
-/// seeded generator: that shuffles how the tasks interleave. When none is runnable, time jumps to the next timer. Nothing else
-/// moves, so a seed is a run.
+/// Every job of the code under test goes through ``enqueue(_:)`` and is run by ``step()``, which picks among the runnable ones
+/// with the seeded generator: that shuffles how the tasks interleave. If none is runnable, time jumps to the next timer. Nothing
+/// else moves, so a seed determines the run.
 final class SimLoop: TaskExecutor, @unchecked Sendable {
     /// Microseconds of virtual time.
     typealias Time = Int64
@@ -14,11 +14,11 @@ final class SimLoop: TaskExecutor, @unchecked Sendable {
     }
 
     private(set) var now: Time = 0
-    /// Changes with everything that happens: equal for equal runs.
+    /// A hash of everything that happens: equal for equal runs.
     private(set) var digest: UInt64 = 0
     private(set) var steps = 0
     private var random: SplitMix64
-    /// In how many of 16 choices the oldest job is taken.
+    /// In how many of 16 choices the oldest job is picked.
     private let fairness: Int
     private var jobs: [UnownedJob] = []
     private var heap: [(at: Time, number: Int)] = []
@@ -52,7 +52,7 @@ final class SimLoop: TaskExecutor, @unchecked Sendable {
         if let timer { actions[timer.number] = nil }
     }
 
-    /// Runs one job, or what is due next; false when nothing is left to happen until `end`.
+    /// Runs one job or the next timer; false if nothing is left to happen until `end`.
     func step(until end: Time) -> Bool {
         steps += 1
         if !jobs.isEmpty {
@@ -76,7 +76,7 @@ final class SimLoop: TaskExecutor, @unchecked Sendable {
 
     func run(until end: Time) { while step(until: end) {} }
 
-    /// Drops what has not happened, so that nothing keeps the world alive.
+    /// Drops pending events, so that nothing keeps the world alive.
     func clear() { actions = [:] }
 
     private func push(_ entry: (at: Time, number: Int)) {

@@ -1,33 +1,34 @@
-/// Ways to make a world wrong on purpose. Each makes pivotd break a promise, and a check must find it: the proof that the checks can fail.
+/// Ways to break a world on purpose. Each makes pivotd break a promise that a check must find, which proves that the checks can
+/// fail.
 enum SimMutation: CaseIterable {
     /// pivotd is not shown the stored configurations of domains that do not run.
     case stoppedDomainsHidden
-    /// Every name of a volume passes for a volume of its own.
+    /// Every name of a volume counts as a separate volume.
     case aliasesDenied
-    /// QEMU is never found on another volume than libvirt says.
+    /// QEMU is never found on a different volume than libvirt says.
     case unnoticedPivotDenied
-    /// A definition is taken with thanks, and not stored.
+    /// A define succeeds but is not stored.
     case definesDropped
-    /// A cancel is taken, and nothing comes of it.
+    /// A cancel is accepted but has no effect.
     case cancelsDropped
-    /// `<mirror ready='yes'>` is not shown, only told once by the event.
+    /// `<mirror ready='yes'>` is not shown; only the event reports it, once.
     case readyHidden
     /// Outcomes are not stored.
     case outcomesForgotten
     /// Plans are not stored.
     case plansForgotten
-    /// The helper detaches, and says that it did, though it did not.
+    /// The helper reports a detach that did not happen.
     case disconnectsDropped
-    /// Secrets are removed in word only.
+    /// Removing a secret succeeds but has no effect.
     case secretsKept
-    /// pivotd's metadata stays on the domain whatever it asks for.
+    /// pivotd's metadata stays on the domain whatever it requests.
     case metadataKept
-    /// Autostart is set in word only.
+    /// Setting autostart succeeds but has no effect.
     case autostartDropped
-    /// A pivot that is under way is not shown: no job, no `<mirror>`.
+    /// A pivot under way is not shown: no job, no `<mirror>`.
     case pivotHidden
 
-    /// What the check that finds it says, in part.
+    /// Part of the message of the check that finds it.
     var finding: String {
         switch self {
         case .stoppedDomainsHidden: "has stored as"

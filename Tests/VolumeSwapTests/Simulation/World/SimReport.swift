@@ -1,12 +1,12 @@
 import Foundation
 import Synchronization
 
-/// What came of a seed.
+/// The result of a seed.
 struct SimReport: Sendable {
     let seed: UInt64
-    /// The promises that were broken; the first ends the run.
+    /// The broken promises; the first one ends the run.
     let violations: [String]
-    /// The events in words, when they were wanted: virtual time, who, what.
+    /// The events in words, if requested: virtual time, who, what.
     let trace: [String]
     /// Equal for equal runs.
     let digest: UInt64
@@ -24,7 +24,7 @@ struct SimReport: Sendable {
 
     /// Runs many seeds, each world on one of a few threads.
     ///
-    /// - Parameter isEnough: told of each report; the rest is not run once it says so.
+    /// - Parameter isEnough: gets each report; returns true to skip the rest.
     static func each(
         of seeds: Range<UInt64>, threads: Int = 2, mutation: SimMutation? = nil, isEnough: @escaping @Sendable (SimReport) -> Bool
     ) async {
@@ -33,7 +33,7 @@ struct SimReport: Sendable {
             for _ in 0..<threads {
                 group.addTask {
                     await withCheckedContinuation { continuation in
-                        // Not one of the pool's: a run takes its thread for as long as it lasts.
+                        // Not from the pool: a run occupies its thread as long as it lasts.
                         let thread = Thread {
                             while let seed = queue.next() {
                                 if isEnough(SimReport(seed: seed, mutation: mutation)) { queue.end() }

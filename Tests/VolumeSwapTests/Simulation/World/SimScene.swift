@@ -2,7 +2,7 @@ import JSON
 
 @testable import VolumeSwap
 
-/// What a seed makes of the host before anything happens: domains, volumes, requests.
+/// The initial state of the host for a seed: domains, volumes, requests.
 struct SimScene {
     let world: SimWorld
     private var loop: SimLoop { world.loop }
@@ -58,7 +58,7 @@ struct SimScene {
         domain.live = nil
     }
 
-    /// Somebody else's block job is on a disk: a copy, which nova and pivotd take for stale, or another, which is not to be touched.
+    /// Puts someone else's block job on a disk: a copy, which nova and pivotd consider stale, or a job that must not be touched.
     private func addJob(_ domain: SimDomain) {
         guard let disk = domain.live?.disks[0], let qemu = domain.qemu, let volume = qemu.disks[disk.target] else { return }
         if loop.chance(70) {
@@ -107,10 +107,10 @@ struct SimScene {
         if !isCalm, loop.chance(30) { options["stall_timeout_s"] = .integer(loop.pick(5...60)) }
         if !isCalm, loop.chance(15) { options["timeout_s"] = .integer(loop.pick(5...200)) }
         let instance: JSONValue = loop.chance(25) ? ["name": .string(domain.name)] : .string(domain.identity.uuid)
-        // After a migration Cinder gives the new volume the old one's id, as the disk's serial has it.
+        // After a migration Cinder gives the new volume the old one's id, which is the disk's serial.
         var connection = before.flatMap { $0.args["new_connection_info"]?.objectValue } ?? old.names[0].connection
         if let serial = domain.live?[disk]?.serial { connection["serial"] = .string(serial) }
-        // Where two requests name one volume, its id need not tell.
+        // If two requests name one volume, its id may not identify it.
         var newConnection = name.connection
         let isNameless = new != nil && target.kind != .attached && loop.chance(50)
         if isNameless { newConnection["serial"] = nil }
@@ -127,7 +127,7 @@ struct SimScene {
             sentAt: before.map { $0.sentAt + loop.pick(0...sending / 2) } ?? loop.pick(0...sending), isPlain: isPlain)
         world.tasks.append(task)
         loop.after(task.sentAt) { [world] in
-            // Nothing but its id tells an attached volume: who moves one on knows that it has come there.
+            // Only its id identifies an attached volume, so whoever moves it on knows that it has arrived there.
             task.isWithdrawn = old.kind == .attached && before.map { $0.outcome?.phase != .completed } ?? false
             if !task.isWithdrawn { world.broker.send(task, as: task.replyTo) }
         }

@@ -13,24 +13,24 @@ final class SimTask: CustomStringConvertible, @unchecked Sendable {
     let args: JSONObject
     let isCall: Bool
     let sentAt: SimLoop.Time
-    /// Whether the plain swap must succeed where nothing goes wrong.
+    /// Whether the plain swap must succeed if nothing goes wrong.
     let isPlain: Bool
 
     var id: TaskID { TaskID("task-\(number)") }
     var replyTo: ReplyTo? { isCall ? ReplyTo(messageID: "m-\(number)", queue: "reply", timeout: nil) : nil }
 
-    /// Whether a pivot has brought its disk onto its new volume since.
+    /// Whether a pivot has moved its disk onto its new volume since.
     var hasMoved = false
-    /// What the disk was on when its copy began: a volume with the old one's serial is the old one.
+    /// The volume that the disk was on when its copy began; any volume with the old one's serial counts as the old one.
     var source: SimVolume?
     var outcome: SwapOutcome?
     var decidedAt: SimLoop.Time?
     var repliedAt: SimLoop.Time?
-    /// Since when its copy stalls, and when it must have been answered for that.
+    /// Since when its copy has stalled, and when it must have been answered for that.
     var answerBy: (from: SimLoop.Time, SimLoop.Time)?
-    /// Of an `abort_swap` that was taken on.
+    /// Time of an accepted `abort_swap`.
     var abortedAt: SimLoop.Time?
-    /// Which incarnation of pivotd took it on: the next one does not know of it.
+    /// Which incarnation of pivotd accepted it; the next one does not know about it.
     var abortedInLife = 0
 
     init(
@@ -48,7 +48,7 @@ final class SimTask: CustomStringConvertible, @unchecked Sendable {
         self.isPlain = isPlain
     }
 
-    /// Its caller has thought better of it, and never sends it.
+    /// Its caller has changed its mind and never sends it.
     var isWithdrawn = false
     var isOver: Bool { isWithdrawn || (isCall ? repliedAt != nil : decidedAt != nil) }
 
@@ -69,7 +69,7 @@ final class SimTask: CustomStringConvertible, @unchecked Sendable {
         }
     }
 
-    /// As the endpoint reads it from the message.
+    /// The task as the endpoint reads it from the message.
     func record(at date: Date, replyTo: ReplyTo?) -> SwapRecord {
         let instance = try? InstanceReference(json: args["instance"])
         return SwapRecord(

@@ -4,17 +4,17 @@ import Logging
 
 @testable import VolumeSwap
 
-/// The host and all that happens on it: one seed, one run.
+/// The host and everything that happens on it: one seed, one run.
 ///
-/// All of it lives on the thread that made it.
+/// All of it lives on the thread that created it.
 final class SimWorld: @unchecked Sendable {
-    /// What happens to a swap on its way; faults wait for them.
+    /// Stages of a swap, for which faults wait.
     enum Moment: CaseIterable {
         case copyStarted, ready, pivotAsked, pivoted, noted, jobEnded, cancelAsked, defined, undefined, decided
     }
 
     let seed: UInt64
-    /// What is wrong with this world on purpose.
+    /// What is deliberately wrong with this world.
     let mutation: SimMutation?
     let loop: SimLoop
     let logger: Logger
@@ -29,16 +29,16 @@ final class SimWorld: @unchecked Sendable {
     var domains: [SimDomain] = []
     var tasks: [SimTask] = []
     var pivotd: SimPivotd?
-    /// Secrets that were there before.
+    /// Secrets that existed before.
     var earlierSecrets: Set<String> = []
     /// Numbers of the guests' writes.
     var writes: UInt32 = 0
     var connectorTrouble: SimConnector.Trouble?
     var growFails = false
     var allowsMonitorCommands = true
-    /// How long pivotd waits for a call that asks QEMU; nil for ever.
+    /// How long pivotd waits for a call that asks QEMU; nil for no limit.
     var callLimit: SimLoop.Time?
-    /// The events in words, when they are wanted.
+    /// The events in words, if requested.
     private(set) var trace: [String]?
     private(set) var violations: [String] = []
     private var places: [String: SimVolume] = [:]
@@ -47,7 +47,7 @@ final class SimWorld: @unchecked Sendable {
     private var numbers = 0
     private var lives = 0
     private var isClosed = false
-    /// After so many effects a pivotd dies, one number for each life.
+    /// The number of effects after which a pivotd dies, one for each life.
     var deaths: [Int] = []
 
     init(seed: UInt64, isTraced: Bool = false, mutation: SimMutation? = nil) {
@@ -107,7 +107,7 @@ final class SimWorld: @unchecked Sendable {
 
     func isHung(_ path: String) -> Bool { paths[path].map { $0.0.isHung && $0.0.kind == .file } ?? false }
 
-    /// Whether a QEMU has it open, as a disk or as a copy's destination.
+    /// Whether a QEMU has it open, as a disk or a copy's destination.
     func isOpen(_ volume: SimVolume) -> Bool {
         domains.contains { domain in
             guard let qemu = domain.qemu, !qemu.isDead else { return false }
@@ -155,7 +155,7 @@ final class SimWorld: @unchecked Sendable {
         next.start()
     }
 
-    /// A reply goes to the broker, and is confirmed.
+    /// Publishes a reply, which the broker confirms.
     func deliver(_ life: SimLife, _ record: SwapRecord, _ replyTo: ReplyTo, _ outcome: SwapOutcome) async -> Bool {
         guard life.pass() else { return false }
         await pause(loop.pick(500...20 * .millisecond))
@@ -169,7 +169,7 @@ final class SimWorld: @unchecked Sendable {
 
     // MARK: The run
 
-    /// Lets everything happen until it is over.
+    /// Runs everything until it is over.
     func run() {
         faults.prepare()
         startPivotd()
@@ -188,7 +188,7 @@ final class SimWorld: @unchecked Sendable {
         }
     }
 
-    /// Whether all tasks have been answered, and nothing of them is left to be done.
+    /// Whether all tasks have been answered and have nothing left to do.
     private var isOver: Bool {
         broker.isEmpty && tasks.allSatisfy { $0.isOver }
             && storage.order.allSatisfy { storage.records[$0]?.isOver == true && storage.records[$0]?.isReplied == true }
