@@ -8,7 +8,7 @@ struct PeerVerificationTests {
     @Test(arguments: [
         (10, 134, "has expired"), (9, 134, "not valid yet"), (62, 134, "not for broker1"), (64, 134, "not for broker1"),
         (18, 134, "not from an authority in /ca.pem"), (20, 134, "not from an authority in /ca.pem"),
-        (23, 134, "refused: "), (0, 267, "does not speak TLS"), (0, 1116, "wants a client certificate"),
+        (23, 134, "refused: "), (0, 267, "does not speak TLS"), (0, 1116, "requires a client certificate"),
         (0, 1040, "may want a client certificate"), (0, 1048, "refuses the client certificate"),
     ])
     func texts(verification: Int32, handshake: Int32, text: String) {
