@@ -66,7 +66,7 @@ struct ConnectorHelperTests {
             "trap '' TERM; sleep 600 & echo $! > \(directory.path)/child; wait; sleep 600", timeout: .milliseconds(800))
         let began = ContinuousClock.now
         let failure = await #expect(throws: SwapFailure.self) { try await helper.connect(Self.volume()) }
-        #expect(failure?.reason.contains("has not ended within 0.8 s and was killed") == true)
+        #expect(failure?.reason.contains("did not finish within 0.8 s and was killed") == true)
         #expect(ContinuousClock.now - began < .seconds(300), "it was waited for: it sleeps for 600 s")
         let text = try String(contentsOf: URL(fileURLWithPath: "\(directory.path)/child"), encoding: .utf8)
         let child = try #require(pid_t(text.trimmingCharacters(in: .whitespacesAndNewlines)))
@@ -88,7 +88,7 @@ struct ConnectorHelperTests {
         let request = try JSONValue(parsing: try Data(contentsOf: URL(fileURLWithPath: "\(directory.path)/request")))
         #expect(request == ["action": "check"])
         #expect(await (try directory.helper("echo no brick >&2; exit 1")).check() == "no brick")
-        #expect(await (try directory.helper("exit 1")).check()?.contains("without a word") == true)
+        #expect(await (try directory.helper("exit 1")).check()?.contains("with nothing on standard error") == true)
         #expect(await (try directory.helper("sleep 600", timeout: .milliseconds(300))).check()?.contains("was killed") == true)
     }
 
