@@ -4,8 +4,8 @@ package import Logging
 
 /// A connection to a hypervisor's libvirt driver, remote or embedded.
 ///
-/// Calls block threads of the connection's own, never the caller's, at most 32 at once. When the connection ends, calls in flight
-/// fail too (`isConnectionLost`), and whether they had an effect is unknown.
+/// Calls block the connection's own threads, at most 32, never the caller's. They throw ``LibvirtError``: what libvirt reports,
+/// or `isConnectionLost` when the connection ends, in which case it is unknown whether a call in flight had an effect.
 package final class LibvirtConnection: Sendable {
     /// The URI it was opened with.
     package let uri: String

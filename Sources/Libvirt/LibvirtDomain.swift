@@ -1,6 +1,9 @@
 import CLibvirt
 
-/// A handle to a domain. It stays valid when the domain itself is gone; calls then throw `isNoDomain`.
+/// A handle to a domain, which stays valid when the domain itself is gone.
+///
+/// Every call throws ``LibvirtError``: `isNoDomain` once the domain is gone, `isConnectionLost` if the connection is,
+/// `isOperationTimeout` if another call holds the domain for too long, else what libvirt reports.
 package final class LibvirtDomain: Sendable {
     /// The UUID as libvirt writes it: lower case, with hyphens.
     package let uuid: String

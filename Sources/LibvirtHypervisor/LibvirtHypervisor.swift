@@ -4,7 +4,8 @@ package import VolumeSwap
 
 /// ``Hypervisor`` over libvirt, and over QEMU's monitor (`QMP/`) where libvirt has no call.
 ///
-/// Calls throw ``HypervisorError`` with libvirt's own error number and message.
+/// Every call throws ``HypervisorError`` with libvirt's own error number and message: `noDomain` if the domain is gone,
+/// `busy` if it or libvirt does not respond in time, `connectionLost` if libvirt cannot be reached.
 package struct LibvirtHypervisor: Hypervisor {
     /// The connection for look-ups and events.
     package let link: LibvirtLink

@@ -95,7 +95,8 @@ package final class ReplyPublisher: Sendable {
     /// While the broker is unreachable it waits, until cancelled. A reply that the broker will never accept is given up: the user
     /// may not publish, the message is too large even when shortened, or the broker closes the connection over it.
     ///
-    /// - Parameter uniqueID: The reply's `_unique_id`; use the same id for the same outcome, so that a client can drop duplicates.
+    /// - Parameter uniqueID: The reply's `_unique_id`; use the same id for the same outcome, so that a client can drop
+    ///   duplicates.
     package func send(
         result: Result<JSONValue, RemoteFailure>, to address: ReplyAddress, uniqueID: String
     ) async -> ReplyOutcome {

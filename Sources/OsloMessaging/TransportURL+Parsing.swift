@@ -4,8 +4,10 @@ extension TransportURL {
     private static let plainSchemes: Set<String> = ["rabbit", "kombu", "amqp"]
     private static let secureSchemes: Set<String> = ["rabbits", "amqps"]
 
-    /// Reads a transport URL. Missing: host `localhost`, port 5672 (5671 with TLS by scheme), virtual host `/`; user and password
-    /// are then those of the host before, `guest` where there is none.
+    /// Parses a transport URL. Defaults: host `localhost`, port 5672 (5671 with a TLS scheme), virtual host `/`; user and
+    /// password of the host before, or `guest`.
+    ///
+    /// - Throws: ``ParseError``, which never quotes credentials.
     package init(parsing text: String) throws(ParseError) {
         guard let schemeEnd = text.firstRange(of: "://") else {
             throw ParseError(message: "no scheme; it should begin with rabbit://")

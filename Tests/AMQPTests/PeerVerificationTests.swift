@@ -2,7 +2,7 @@ import Testing
 
 @testable import AMQP
 
-@Suite("What fails in a TLS handshake, in words")
+@Suite("Messages for TLS handshake failures")
 struct PeerVerificationTests {
     // X509_V_ERR_… and SSL_R_… of OpenSSL 1.1.1 and 3.
     @Test(arguments: [
@@ -17,7 +17,7 @@ struct PeerVerificationTests {
         #expect(reason?.contains(text) == true, "\(reason ?? "nil")")
     }
 
-    @Test("Nothing where OpenSSL has nothing to say")
+    @Test("No message if OpenSSL reports nothing")
     func nothing() {
         #expect(PeerVerification.reason(verification: 0, handshake: 0, host: "h", AMQPTLS()) == nil)
     }
