@@ -1,4 +1,4 @@
-# What deploy/bench, deploy/demo and deploy/test share; sourced by them.
+# Functions shared by deploy/bench, deploy/demo and deploy/test, which source this file.
 # shellcheck shell=bash
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -12,19 +12,19 @@ die() {
     exit 1
 }
 
-# The Swift toolchain is the one thing that has to be there already.
+# The Swift toolchain is the only prerequisite.
 require_swift() {
     command -v swift >/dev/null || PATH=$PATH:/opt/swift/usr/bin:/usr/libexec/swift/bin
     command -v swift >/dev/null || die "No swift on the PATH: install a Swift 6.2 toolchain first (https://www.swift.org/install)."
 }
 
-# A fresh private directory, short enough for the sockets that are put below it.
+# A new private directory, with a path short enough for the sockets in it.
 private_directory() { mktemp -d "${TMPDIR:-/tmp}/pivotd-$1-XXXXXX"; }
 
-# Ends and removes everything that a lab has left in its directory.
+# Ends and removes everything that a lab left in its directory.
 sweep() { [ ! -d "$1" ] || "$python" -m lab sweep "$1"; }
 
-# run_swept DIRECTORY COMMAND...: runs it to its end, ends it when this script is ended, sweeps the directory, and exits with its code.
+# run_swept DIRECTORY COMMAND...: runs the command, ends it if this script is ended, sweeps the directory, and exits with its code.
 run_swept() {
     swept=$1 child=
     shift

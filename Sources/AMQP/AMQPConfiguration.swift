@@ -1,9 +1,10 @@
-/// One broker address, and the user to log in as there.
+/// One broker address, and the user to log in with.
 package struct AMQPEndpoint: Sendable, Hashable, CustomStringConvertible {
     /// Host name or address, IPv6 without brackets.
     package var host: String
+    /// TCP port: 5672 by default, usually 5671 for TLS.
     package var port: Int
-    /// Nil means the configuration's.
+    /// Nil means the configuration's credentials.
     package var credentials: AMQPCredentials?
 
     package init(host: String, port: Int = 5672, credentials: AMQPCredentials? = nil) {
@@ -15,7 +16,7 @@ package struct AMQPEndpoint: Sendable, Hashable, CustomStringConvertible {
     package var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
 }
 
-/// User name and password for SASL PLAIN; prints as `***` whichever way it is printed.
+/// User name and password for SASL PLAIN; always prints as `***`.
 package struct AMQPCredentials: Sendable, Hashable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
     package var username: String
     package var password: String
@@ -55,12 +56,13 @@ package struct AMQPTLS: Sendable {
     }
 }
 
-/// What a connection needs to know before it starts.
+/// Everything that a connection needs before it starts.
 package struct AMQPConfiguration: Sendable {
-    /// Tried in order; after a failure the next one is tried at once, and back-off begins when all have failed.
+    /// Tried in order; a failure moves on to the next at once, and back-off begins when all have failed.
     package var endpoints: [AMQPEndpoint]
-    /// For endpoints without their own.
+    /// Used for endpoints without credentials of their own.
     package var credentials: AMQPCredentials
+    /// The virtual host's name, at most 255 bytes.
     package var virtualHost: String
     /// Nil means plain TCP.
     package var tls: AMQPTLS?
@@ -72,17 +74,17 @@ package struct AMQPConfiguration: Sendable {
     package var connectTimeout = Duration.seconds(10)
     /// Limit for one synchronous method (declare, consume, close).
     package var rpcTimeout = Duration.seconds(10)
-    /// Limit for a publish to be confirmed, counted from the call, time blocked by the broker included.
+    /// Limit for a publish to be confirmed, counted from the call; includes time blocked by the broker.
     package var publishTimeout = Duration.seconds(30)
     /// Upper bound of the first pause after all endpoints have failed; it doubles up to ``maxBackoff``.
     package var initialBackoff = Duration.milliseconds(500)
     /// Upper bound of any such pause.
     package var maxBackoff = Duration.seconds(30)
-    /// Bytes; a delivery with a larger body is rejected without requeue, or delivered as ``bodyTail`` says.
+    /// Maximum body size in bytes; a larger delivery is rejected without requeue, or delivered as ``bodyTail`` describes.
     package var bodyLimit = 64 << 20
-    /// Bytes of the end of a body that was refused, which is delivered with the reason in ``AMQPDelivery/refusal``; 0 rejects it.
+    /// How many trailing bytes of a refused body to deliver, with the reason in ``AMQPDelivery/refusal``; 0 rejects it instead.
     package var bodyTail = 0
-    /// Maximum bytes of unsettled bodies, whatever the prefetch; nil leaves the bound to that. Messages beyond it are requeued.
+    /// Maximum bytes of unsettled bodies, beyond which messages are requeued; nil leaves only the prefetch as a bound.
     package var deliveryBytes: Int?
     /// Maximum publishes in flight; one more throws ``AMQPError/Code/overflow``.
     package var publishLimit = 16384

@@ -2,34 +2,37 @@ internal import Basics
 internal import Foundation
 package import Logging
 
-/// What happens to a connection.
+/// A change in a connection's state.
 package enum AMQPConnectionEvent: Sendable {
-    /// Established, topology declared; `epoch` is that of the delivery tags to come.
+    /// Established and the topology declared; delivery tags now carry this `epoch`.
     case connected(epoch: UInt64, endpoint: AMQPEndpoint)
+    /// A connect failed, or the connection ended.
     case disconnected(AMQPError)
     /// The broker stopped reading publishes (memory or disk alarm); they are held until `unblocked`.
     case blocked(reason: String)
+    /// The broker reads publishes again.
     case unblocked
-    /// The broker ended a consumer, usually because its queue was deleted; the connection declares and consumes again.
+    /// The broker ended a consumer, usually because its queue was deleted; the connection redeclares it and consumes again.
     case consumerCancelled(tag: String)
 }
 
-/// A connection to RabbitMQ that keeps itself up: one thread owns librabbitmq's state and its socket and always pumps it, for
-/// librabbitmq sends and checks heartbeats only inside its own calls; everyone else posts commands to that thread.
+/// A connection to RabbitMQ that reconnects on its own.
 ///
-/// Its topology is declared again, in order, on each connect. Settlements travel on the same TCP connection as publishes: while
-/// the broker blocks publishers it reads neither, so a server under alarms wants a second connection for its publishes.
+/// One thread owns librabbitmq's state and socket and pumps it continuously, because librabbitmq sends and checks heartbeats only
+/// inside its own calls; everyone else posts commands to that thread. The topology is redeclared, in order, on each connect.
+/// Settlements share the TCP connection with publishes, and a broker that blocks publishers reads neither: use a second
+/// connection for publishes.
 package final class AMQPConnection: Sendable {
     private let context: IOContext
     private let core: ConnectionCore
-    /// For one reader. Bounded by the consumers' ``ConsumerDeclaration/prefetch``.
+    /// For a single reader. Bounded by the consumers' ``ConsumerDeclaration/prefetch``.
     package let deliveries = AMQPDeliveries()
-    /// At most the newest 64 unread ones.
+    /// For a single reader; keeps at most the newest 64 unread events.
     package let events: AsyncStream<AMQPConnectionEvent>
 
     /// - Parameters:
-    ///   - topology: declared on each connect; its consumers wait for ``startConsuming()``.
-    ///   - deliveryBuffer: the prefetch of consumers that name none.
+    ///   - topology: Declared on each connect; its consumers wait for ``startConsuming()``.
+    ///   - deliveryBuffer: The prefetch of consumers that do not set one.
     package init(
         configuration: AMQPConfiguration, topology: AMQPTopology = AMQPTopology(), deliveryBuffer: Int = 256, logger: Logger
     ) {
@@ -42,10 +45,10 @@ package final class AMQPConnection: Sendable {
             core: core, deliveries: deliveries, events: continuation, logger: logger)
     }
 
-    /// Connects and stays connected until ``close()`` or until the task is cancelled, which closes cleanly as well.
+    /// Connects and stays connected until ``close()`` or until the task is cancelled, which also closes cleanly.
     ///
-    /// After a failure it tries the next endpoint, and after the last one waits (exponential back-off, full jitter).
-    /// - Throws: `invalidArgument` if there is no endpoint or it was run before; `overflow` without a file descriptor to spare.
+    /// After a failure it tries the next endpoint; after the last one it waits (exponential back-off, full jitter).
+    /// - Throws: `invalidArgument` if there is no endpoint or it has run before; `overflow` if no file descriptor is left.
     package func run() async throws(AMQPError) {
         guard !context.configuration.endpoints.isEmpty else {
             throw AMQPError(code: .invalidArgument, message: "no broker address")
@@ -85,17 +88,17 @@ package final class AMQPConnection: Sendable {
 
     /// Whether the connection is established and its topology declared.
     package var isConnected: Bool { core.withState { $0.phase == .connected } }
-    /// Whether all consumers of the initial topology run, and there are any; those of ``unavailableQueues`` aside.
+    /// Whether the initial topology has consumers and all of them run, except those of ``unavailableQueues``.
     package var isConsuming: Bool { core.withState(\.isConsuming) }
-    /// Queues that are out of reach, and why; they are retried.
+    /// Queues that cannot be reached for now, each with the reason; they are retried.
     package var unavailableQueues: [String] { core.withState(\.unavailableQueues) }
     /// Whether the broker has stopped reading publishes (connection.blocked).
     package var isBlocked: Bool { core.withState(\.isBlocked) }
-    /// How long the IO thread has been busy with one thing; zero while it sleeps.
+    /// How long the IO thread has been busy with a single step; zero while it sleeps.
     package var standstill: Duration { core.withState(\.standstill) }
 
     /// Returns once the connection is established and its topology declared.
-    /// - Throws: `CancellationError`, or `connectionClosed` once it is closed.
+    /// - Throws: `CancellationError`, or an ``AMQPError`` `connectionClosed` once the connection has been closed.
     package func waitUntilConnected() async throws {
         let reply = core.withState { state in
             switch state.phase {
@@ -109,25 +112,25 @@ package final class AMQPConnection: Sendable {
         try result.get()
     }
 
-    /// basic.ack; it is sent in the order of the calls and not waited for.
-    /// - Returns: false if the tag's epoch is gone (the broker redelivers) or it was settled before; both are harmless.
+    /// Queues a basic.ack, in the order of the calls, without waiting for it to be sent.
+    /// - Returns: false if the tag's epoch has ended (the broker redelivers) or it was already settled; both are harmless.
     package func acknowledge(_ tag: DeliveryTag) async -> Bool {
         core.post(.acknowledge(tag)) { $0.ledger.claim(tag) }
     }
 
-    /// basic.reject; as ``acknowledge(_:)``. Without `requeue` the message goes to the queue's dead-letter exchange, if any.
+    /// Queues a basic.reject, like ``acknowledge(_:)``. Without `requeue` the message goes to the dead-letter exchange, if any.
     package func reject(_ tag: DeliveryTag, requeue: Bool) async -> Bool {
         core.post(.reject(tag, requeue: requeue)) { $0.ledger.claim(tag) }
     }
 
-    /// Whether a delivery can still be settled. After its epoch the broker redelivers it.
+    /// Whether a delivery can still be settled. Once its epoch has ended the broker redelivers it.
     package func awaitsSettlement(_ tag: DeliveryTag) -> Bool { core.withState { $0.ledger.awaits(tag) } }
 
-    /// Publishes and waits for the broker's confirm; any number of calls may be under way at once.
+    /// Publishes and waits for the broker's confirm; calls may run concurrently.
     ///
-    /// - Throws: `notConnected`, `overflow`, `nacked`, `connectionClosed`, `timedOut` (all retriable: the message may have
-    ///   arrived or not), `channelClosed` (404 and not retriable for the publish to a missing exchange, retriable for those
-    ///   that were under way beside it), or `invalidArgument`.
+    /// - Throws: `notConnected`, `overflow`, `nacked`, `connectionClosed` or `timedOut` (all retriable: the message may or may
+    ///   not have arrived), `channelClosed` (404, not retriable, for a publish to a missing exchange; retriable for others that
+    ///   were in flight), or `invalidArgument`.
     package func publish(
         _ message: AMQPMessage, exchange: String, routingKey: String, mandatory: Bool = false
     ) async throws(AMQPError) -> PublishConfirmation {
@@ -155,7 +158,7 @@ package final class AMQPConnection: Sendable {
     /// Starts the consumers of the initial topology, now or once connected, and restarts them after each reconnect.
     package func startConsuming() async { await setConsuming(true) { .startConsuming($0) } }
 
-    /// basic.cancel for the consumers that ``startConsuming()`` started; what was delivered can still be read and settled.
+    /// Cancels the consumers that ``startConsuming()`` started; messages already delivered can still be read and settled.
     package func stopConsuming() async { await setConsuming(false) { .stopConsuming($0) } }
 
     private func setConsuming(_ wanted: Bool, _ command: @Sendable (Reply<Void>) -> Command) async {
@@ -164,11 +167,12 @@ package final class AMQPConnection: Sendable {
         if core.post(command(reply), if: { $0.phase == .connected }) { _ = await reply.value() }
     }
 
-    /// Declares more, starts its consumers at once, and redeclares it all on later connects; nothing is kept if it throws.
+    /// Declares more topology, starts its consumers at once, and redeclares it on later connects; nothing is kept if it throws.
     ///
-    /// - Parameter isKept: false declares it this once; a later connect cannot fail because of it.
-    /// - Returns: the names the broker gave to queues declared without one, in order.
-    /// - Throws: `channelClosed` with the broker's reply code if it refuses, `notConnected`, `invalidArgument`, or a lost connection.
+    /// - Parameter isKept: Pass false to declare it only now, so that a later connect cannot fail because of it.
+    /// - Returns: The names the broker gave to queues declared without one, in order.
+    /// - Throws: `channelClosed` with the broker's reply code if it refuses, `notConnected`, `invalidArgument`, or a lost
+    ///   connection.
     @discardableResult
     package func declare(_ topology: AMQPTopology, isKept: Bool = true) async throws(AMQPError) -> [String] {
         let reply = Reply<[String]>()
@@ -176,9 +180,9 @@ package final class AMQPConnection: Sendable {
         return try await reply.value().get()
     }
 
-    /// Sends what is queued, waits up to 5 s for confirms under way, closes channels and connection, and ends ``run()``.
+    /// Sends what is queued, waits up to 5 s for outstanding confirms, closes channels and connection, and ends ``run()``.
     ///
-    /// While a connect is under way it takes that connect's time-out at most.
+    /// During a connect it takes at most that connect's time-out.
     package func close() async {
         core.requestClose()
         await core.withState { $0.phase == .finished ? nil : $0.finishWaiters.add() }?.value()
@@ -190,7 +194,7 @@ extension AMQPConfiguration {
     func validate() throws(AMQPError) {
         let users = [credentials] + endpoints.compactMap(\.credentials)
         let texts = [virtualHost, connectionName] + endpoints.map(\.host) + users.flatMap { [$0.username, $0.password] }
-        // They pass through C strings, and a longer virtual host does not fit its field.
+        // These become C strings, and AMQP limits the virtual host to 255 bytes.
         guard virtualHost.utf8.count <= 255, texts.allSatisfy({ $0.utf8.count <= 1024 && !$0.utf8.contains(0) }) else {
             throw AMQPError(
                 code: .invalidArgument, message: "virtual host, user name, password or host name too long or with a NUL")

@@ -2,9 +2,9 @@ internal import Basics
 internal import DequeModule
 internal import Synchronization
 
-/// The deliveries of a connection, for one reader; ends when the connection's run() returns.
+/// A connection's deliveries, for a single reader; ends when the connection's run() returns.
 ///
-/// The buffer is bounded because each consumer's prefetch is: nothing more comes until what is in here is acknowledged.
+/// The buffer is bounded by the consumers' prefetch: the broker sends no more until what is buffered is acknowledged.
 package final class AMQPDeliveries: AsyncSequence, Sendable {
     package typealias Element = AMQPDelivery
     package typealias Failure = Never
@@ -20,7 +20,7 @@ package final class AMQPDeliveries: AsyncSequence, Sendable {
 
     private struct State {
         var deliveries: Deque<AMQPDelivery> = []
-        /// There only while no deliveries are.
+        /// Non-empty only while `deliveries` is empty.
         var readers = Waiters<AMQPDelivery?>()
         var isFinished = false
     }
@@ -42,7 +42,7 @@ package final class AMQPDeliveries: AsyncSequence, Sendable {
         return await reader.value(ifCancelled: nil)
     }
 
-    /// Drops what the broker will redeliver, once its epoch is gone.
+    /// Drops everything: the epoch has ended, and the broker will redeliver it.
     func removeAll() { state.withLock { $0.deliveries = [] } }
 
     func finish() {

@@ -14,29 +14,30 @@ package struct AMQPError: Error, Sendable, CustomStringConvertible {
         package static let connectionClosed = Code(description: "connection closed")
         /// The broker closed the channel (AMQP channel exception).
         package static let channelClosed = Code(description: "channel closed")
-        /// No answer within the configured time.
+        /// No answer within the time limit.
         package static let timedOut = Code(description: "timed out")
         /// The broker answered a publish with basic.nack.
         package static let nacked = Code(description: "nacked")
-        /// There is no connection now.
+        /// There is currently no connection.
         package static let notConnected = Code(description: "not connected")
         /// The caller's arguments cannot be sent.
         package static let invalidArgument = Code(description: "invalid argument")
         /// Too many publishes are in flight.
         package static let overflow = Code(description: "overflow")
-        /// The broker sent what AMQP does not allow here.
+        /// The broker sent something that AMQP does not allow at this point.
         package static let protocolViolation = Code(description: "protocol violation")
     }
 
     /// What failed.
     package let code: Code
-    /// One line for an operator: the broker's own words, never a password.
+    /// One line for an operator: the broker's own message, never a password.
     package let message: String
     /// The AMQP reply code (for example 404 NOT_FOUND or 406 PRECONDITION_FAILED) if the broker sent one.
     package let replyCode: Int?
-    /// Whether the same call may succeed later without a change of its arguments.
+    /// Whether the same call may succeed later with the same arguments.
     package let isRetriable: Bool
 
+    /// - Parameter isRetriable: nil derives it from the code.
     package init(code: Code, message: String, replyCode: Int? = nil, isRetriable: Bool? = nil) {
         self.code = code
         self.message = message
@@ -52,26 +53,26 @@ package struct AMQPError: Error, Sendable, CustomStringConvertible {
         .connectFailed, .connectionClosed, .channelClosed, .timedOut, .nacked, .notConnected, .overflow,
     ]
 
-    /// The same error with the name of what it happened to in front of its message.
+    /// The same error with `subject` in front of its message.
     func prefixed(_ subject: String) -> AMQPError {
         AMQPError(code: code, message: "\(subject): \(message)", replyCode: replyCode, isRetriable: isRetriable)
     }
 
-    /// Whether a channel.close on publishing is about a publish like this, by the messages of RabbitMQ's `rabbit_channel`:
-    /// "no exchange 'E' in vhost 'V'", "access to exchange 'E' in vhost …" (where E is amq.default for the default one), and
-    /// "message size N is larger than …".
+    /// Whether this channel.close was caused by a publish like this one, judged by the messages of RabbitMQ's `rabbit_channel`:
+    /// "no exchange 'E' in vhost 'V'", "access to exchange 'E' in vhost …" (amq.default for the default exchange), and "message
+    /// size N is larger than …".
     func isAboutPublish(to exchange: String, bodySize: Int) -> Bool {
         message.contains("exchange '\(exchange.isEmpty ? "amq.default" : exchange)' ")
             || message.contains("message size \(bodySize) ")
     }
 
-    /// A classic queue of a cluster lives on one node, and is out of reach while that is down, or goes down.
+    /// Whether a classic queue is unreachable because the cluster node it lives on is down or going down.
     package var isHomeNodeDown: Bool {
         code == .channelClosed && replyCode == 404
             && ["home node", "process is stopped by supervisor"].contains { message.contains($0) }
     }
 
-    /// Something in the broker has crashed.
+    /// Whether something crashed in the broker (INTERNAL_ERROR).
     var isInternal: Bool { replyCode == 541 }
 
     /// What an operator can do about a channel.close.
@@ -87,16 +88,16 @@ package struct AMQPError: Error, Sendable, CustomStringConvertible {
         }
     }
 
-    /// The broker's channel.close.
+    /// The error for a channel.close from the broker.
     static func channelClose(_ code: Int, _ text: String) -> AMQPError {
         AMQPError(code: .channelClosed, message: text, replyCode: code, isRetriable: ![403, 404, 406].contains(code))
     }
 
     static func silent(_ limit: Duration) -> AMQPError {
-        AMQPError(code: .connectionClosed, message: "no sign of the broker for \(limit.components.seconds) s")
+        AMQPError(code: .connectionClosed, message: "the broker has been silent for \(limit.components.seconds) s")
     }
     static let closedByUs = AMQPError(code: .connectionClosed, message: "the connection was closed", isRetriable: false)
-    /// For what had not been sent when the connection ended; retriable without the risk of a duplicate.
+    /// The error for what was never sent before the connection ended: retrying it cannot create a duplicate.
     static func unsent(_ error: AMQPError) -> AMQPError { AMQPError(code: .notConnected, message: error.message) }
     static let noConnection = AMQPError(code: .notConnected, message: "there is no connection to the broker")
 }

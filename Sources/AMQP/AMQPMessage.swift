@@ -1,22 +1,26 @@
-/// A message's properties, as AMQP's basic class defines them; nil ones are not sent.
+/// A message's properties, as AMQP's basic class defines them; nil means not set.
 package struct AMQPProperties: Sendable, Hashable {
     /// MIME type of the body.
     package var contentType: String?
-    /// Character set of the body, as kombu uses it.
+    /// Character set of the body, as kombu uses this property.
     package var contentEncoding: String?
+    /// Not sent if empty.
     package var headers: [String: AMQPValue]
     /// 1 transient, 2 persistent.
     package var deliveryMode: UInt8?
+    /// 0 is the lowest.
     package var priority: UInt8?
     package var correlationID: String?
+    /// Unused by oslo.messaging, which names the reply queue in the body.
     package var replyTo: String?
     /// Time to live in milliseconds, as a decimal string.
     package var expiration: String?
+    /// Set by the publisher; helps to match a basic.return with its publish.
     package var messageID: String?
     /// Seconds since 1970.
     package var timestamp: UInt64?
     package var type: String?
-    /// RabbitMQ refuses any but the connection's own user.
+    /// RabbitMQ refuses any user but the connection's own.
     package var userID: String?
     package var appID: String?
 
@@ -42,8 +46,9 @@ package struct AMQPProperties: Sendable, Hashable {
     }
 }
 
-/// A message to publish or one that was delivered.
+/// A message to publish, or one that was delivered.
 package struct AMQPMessage: Sendable, Hashable {
+    /// The raw body, however many frames it takes.
     package var body: [UInt8]
     package var properties: AMQPProperties
 
@@ -58,12 +63,12 @@ extension AMQPMessage {
     var size: Int { body.count + AMQPValue.encodedSize(of: properties.headers) }
 }
 
-/// The identity of a delivery for its acknowledgement.
+/// Identifies a delivery in order to settle it.
 ///
-/// It is bound to one life of the consuming channel: after a reconnect, or after the broker closed that channel, it is stale,
-/// the broker redelivers, and settling it is a harmless no-op.
+/// A tag is valid for one life of the consuming channel. After a reconnect, or after the broker closed that channel, it is stale:
+/// the broker redelivers, and settling the tag does nothing.
 package struct DeliveryTag: Sendable, Hashable {
-    /// The life of the consuming channel; numbers start at 1.
+    /// The life of the consuming channel, counted from 1.
     package let epoch: UInt64
     /// The broker's delivery tag.
     package let value: UInt64
@@ -74,17 +79,19 @@ package struct DeliveryTag: Sendable, Hashable {
     }
 }
 
-/// A message a consumer got (basic.deliver and its content).
+/// A message that a consumer received (basic.deliver and its content).
 package struct AMQPDelivery: Sendable {
     package let message: AMQPMessage
+    /// The exchange it was published to; empty for the default exchange.
     package let exchange: String
+    /// The routing key it was published with.
     package let routingKey: String
-    /// Whether it may have been delivered before.
+    /// Whether the broker may have delivered it before.
     package let redelivered: Bool
     package let consumerTag: String
-    /// Settles it.
+    /// Identifies the delivery when settling it.
     package let tag: DeliveryTag
-    /// Why the message was not taken; its body is the end of the real one then, see ``AMQPConfiguration/bodyTail``.
+    /// Why the message was refused; its body is then only the end of the real one, see ``AMQPConfiguration/bodyTail``.
     package let refusal: String?
 
     package init(
@@ -101,11 +108,11 @@ package struct AMQPDelivery: Sendable {
     }
 }
 
-/// How a publish ended well.
+/// How the broker answered a publish that it took.
 package enum PublishConfirmation: Sendable, Hashable {
     /// The broker took responsibility (basic.ack).
     case confirmed
-    /// A mandatory message had no queue to go to (basic.return, then basic.ack); the broker has dropped it.
+    /// A mandatory message reached no queue (basic.return, then basic.ack); the broker dropped it.
     case returned(replyCode: Int, replyText: String)
 }
 
@@ -114,8 +121,10 @@ extension AMQPProperties {
         [contentType, contentEncoding, correlationID, replyTo, expiration, messageID, type, userID, appID]
     }
 
-    /// Throws unless the properties fit one header frame of `frameMax` bytes; librabbitmq would notice only half-way
-    /// through the message, with the stream then out of step.
+    /// Checks that the properties fit a header frame of `frameMax` bytes: librabbitmq would only notice in mid-message, leaving
+    /// the stream out of sync.
+    ///
+    /// - Throws: ``AMQPError`` `invalidArgument` if they do not.
     func validate(frameMax: Int) throws(AMQPError) {
         guard shortStrings.allSatisfy({ ($0?.utf8.count ?? 0) <= 255 }) else {
             throw AMQPError(code: .invalidArgument, message: "a property is longer than 255 bytes")

@@ -1,13 +1,13 @@
 internal import Basics
 internal import Foundation
 
-/// Asks one broker address what this user may do there; nothing is declared, consumed or sent by it.
+/// Asks one broker address what this user may do there, without declaring, consuming or sending anything.
 package struct AMQPProbe: Sendable {
     /// The address to ask.
     package let endpoint: AMQPEndpoint
     let configuration: AMQPConfiguration
 
-    /// - Parameter configuration: its own endpoints do not count.
+    /// - Parameter configuration: Its own endpoints are ignored.
     package init(_ endpoint: AMQPEndpoint, configuration: AMQPConfiguration) {
         self.endpoint = endpoint
         self.configuration = configuration
@@ -15,9 +15,9 @@ package struct AMQPProbe: Sendable {
 
     /// Connects, asks, and closes the connection.
     ///
-    /// - Parameter limit: for all of it; name resolution, for one, has no limit of its own.
-    /// - Returns: an answer for each question, in their order; after a publish to a broker that blocks publishers all are no.
-    /// - Throws: why there is no connection, or why it was lost; `timedOut` once `limit` has passed.
+    /// - Parameter limit: For everything together, since name resolution has no time limit of its own.
+    /// - Returns: One answer per question, in order; if the broker blocks publishers, `no` from the first publish on.
+    /// - Throws: ``AMQPError``: why there is no connection or it was lost; `timedOut` once `limit` has passed.
     package func ask(_ questions: [AMQPQuestion] = [], within limit: Duration) async throws(AMQPError) -> [AMQPAnswer] {
         try configuration.validate()
         let reply = Reply<[AMQPAnswer]>()
@@ -43,7 +43,7 @@ package struct AMQPProbe: Sendable {
                 answers.append(try session.answer(question))
             } catch {
                 guard error.code == .timedOut, let reason = try? session.blockReason() else { throw error }
-                // The broker reads no more of this connection.
+                // The broker no longer reads from this connection.
                 let blocked = AMQPError(code: .timedOut, message: "RabbitMQ blocks publishers: \(reason)")
                 return answers + Array(repeating: .no(blocked), count: questions.count - answers.count)
             }

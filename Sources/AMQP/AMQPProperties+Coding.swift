@@ -26,7 +26,7 @@ extension AMQPProperties {
             appID: string(AMQP_BASIC_APP_ID_FLAG, properties.app_id))
     }
 
-    /// The C form, its strings and tables in `pool`.
+    /// The C representation, with its strings and tables allocated in `pool`.
     func encode(in pool: Pool) throws(AMQPError) -> amqp_basic_properties_t {
         var encoded = unsafe amqp_basic_properties_t()
         func set(_ flag: Int32, _ value: String?) throws(AMQPError) -> amqp_bytes_t {

@@ -1,8 +1,8 @@
-/// What can be asked of a broker without a change to it; see ``AMQPProbe``.
+/// A question that a broker can answer without being changed; see ``AMQPProbe``.
 package enum AMQPQuestion: Sendable, Hashable {
-    /// Is it there and declared like this, or may it be declared?
+    /// Does it exist as declared here, or may this user declare it?
     case exchange(ExchangeDeclaration)
-    /// Is it there and declared like this, or may it be declared?
+    /// Does it exist as declared here, or may this user declare it?
     case queue(QueueDeclaration)
     /// May the queue be bound to the exchange with this key?
     case binding(QueueBinding)
@@ -14,9 +14,10 @@ package enum AMQPQuestion: Sendable, Hashable {
 
 /// The broker's answer to an ``AMQPQuestion``.
 package enum AMQPAnswer: Sendable {
-    /// It may be done, or is there already as asked.
+    /// Permitted, or it already exists as declared.
     case yes
-    /// What it is about is not there yet; nothing is known that would forbid it.
+    /// The object does not exist yet; nothing is known to forbid it.
     case notThereYet
+    /// Refused, or it exists with other options.
     case no(AMQPError)
 }

@@ -1,11 +1,11 @@
-/// exchange.declare
+/// The arguments of an exchange.declare.
 package struct ExchangeDeclaration: Sendable, Hashable {
     package var name: String
     /// `direct`, `topic`, `fanout`, `headers`, or a plug-in's type.
     package var type: String
     /// Survives a restart of the broker.
     package var durable: Bool
-    /// Deleted when its last binding is.
+    /// Deleted with its last binding.
     package var autoDelete: Bool
     /// Only checks that it exists.
     package var passive: Bool
@@ -24,9 +24,9 @@ package struct ExchangeDeclaration: Sendable, Hashable {
     }
 }
 
-/// queue.declare
+/// The arguments of a queue.declare.
 package struct QueueDeclaration: Sendable, Hashable {
-    /// Empty: the broker names it, differently on each connection.
+    /// If empty, the broker names it, differently on each connection.
     package var name: String
     /// Survives a restart of the broker.
     package var durable: Bool
@@ -36,6 +36,7 @@ package struct QueueDeclaration: Sendable, Hashable {
     package var autoDelete: Bool
     /// Only checks that it exists.
     package var passive: Bool
+    /// `x-` arguments, such as `x-queue-type`.
     package var arguments: [String: AMQPValue]
 
     package init(
@@ -51,9 +52,9 @@ package struct QueueDeclaration: Sendable, Hashable {
     }
 }
 
-/// queue.bind
+/// The arguments of a queue.bind.
 package struct QueueBinding: Sendable, Hashable {
-    /// Empty: the last queue of the same topology that the broker named.
+    /// If empty, the last queue of the same topology that the broker named.
     package var queue: String
     package var exchange: String
     package var routingKey: String
@@ -67,13 +68,13 @@ package struct QueueBinding: Sendable, Hashable {
     }
 }
 
-/// basic.consume, with its basic.qos
+/// The arguments of a basic.consume, and of the basic.qos before it.
 package struct ConsumerDeclaration: Sendable, Hashable {
-    /// Empty: the last queue of the same topology that the broker named.
+    /// If empty, the last queue of the same topology that the broker named.
     package var queue: String
-    /// Empty: the broker chooses one.
+    /// If empty, the broker chooses one.
     package var tag: String
-    /// The queue's only consumer.
+    /// Whether to be the queue's only consumer.
     package var exclusive: Bool
     /// Maximum unacknowledged deliveries of this consumer; 0 means the connection's `deliveryBuffer`.
     package var prefetch: UInt16
@@ -91,11 +92,15 @@ package struct ConsumerDeclaration: Sendable, Hashable {
     }
 }
 
-/// What a connection declares each time it is established, in the order of its members.
+/// What a connection declares each time it is established, in this order.
 package struct AMQPTopology: Sendable, Hashable {
+    /// Declared first.
     package var exchanges: [ExchangeDeclaration]
+    /// Declared after the exchanges.
     package var queues: [QueueDeclaration]
+    /// Added once exchanges and queues exist.
     package var bindings: [QueueBinding]
+    /// Started last.
     package var consumers: [ConsumerDeclaration]
 
     package init(
@@ -108,7 +113,9 @@ package struct AMQPTopology: Sendable, Hashable {
         self.consumers = consumers
     }
 
-    /// Throws unless every name fits AMQP's short string and every table a frame of `frameMax` bytes.
+    /// Checks that every name fits AMQP's short string and every table a frame of `frameMax` bytes.
+    ///
+    /// - Throws: ``AMQPError`` `invalidArgument` if one does not.
     func validate(frameMax: Int) throws(AMQPError) {
         let names =
             exchanges.flatMap { [$0.name, $0.type] } + queues.map(\.name)

@@ -1,7 +1,7 @@
 internal import CRabbitMQ
 
 extension AMQPValue {
-    /// A copy of a C table; nil if it is nested deeper than ``maximumDepth``.
+    /// Copies a C table; nil if it is nested deeper than ``maximumDepth``.
     static func decode(_ table: amqp_table_t, depth: Int = 0) -> [String: AMQPValue]? {
         guard depth <= maximumDepth else { return nil }
         var values: [String: AMQPValue] = [:]

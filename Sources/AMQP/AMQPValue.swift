@@ -1,6 +1,6 @@
-/// A field of an AMQP table (headers, arguments), as RabbitMQ and librabbitmq's `amqp_field_value_kind_t` define the kinds.
+/// A field of an AMQP table (headers, arguments), of the kinds in librabbitmq's `amqp_field_value_kind_t`.
 ///
-/// Integers of every width decode to `int64`; only an unsigned 64-bit value that does not fit stays `uint64`.
+/// Integers of every width decode to `int64`, except unsigned 64-bit values that do not fit, which stay `uint64`.
 /// An `int64` that fits 32 bits is sent as a 32-bit integer, as py-amqp does.
 package indirect enum AMQPValue: Sendable, Hashable {
     case void
@@ -26,7 +26,7 @@ extension AMQPValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, Ex
 }
 
 extension AMQPValue {
-    /// Bytes of the encoded field, kind octet included; an upper bound, for the check against the frame size.
+    /// Upper bound of the encoded size in bytes, including the kind octet.
     var encodedSize: Int {
         switch self {
         case .void: 1
@@ -49,7 +49,7 @@ extension AMQPValue {
         depth <= maximumDepth && table.allSatisfy { $0.key.utf8.count <= 255 && $0.value.isEncodable(depth: depth + 1) }
     }
 
-    /// Nesting beyond this is refused on both ways: a hostile header must not decide how deep we recurse.
+    /// Deeper nesting is refused in both directions: a hostile header must not control how deep we recurse.
     static let maximumDepth = 32
 
     private func isEncodable(depth: Int) -> Bool {

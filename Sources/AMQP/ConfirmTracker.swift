@@ -1,6 +1,6 @@
 internal import DequeModule
 
-/// Publishes that wait for the broker's confirm, by publish sequence number (which starts at 1 with each confirm.select).
+/// Publishes awaiting the broker's confirm, by publish sequence number (which restarts at 1 with each confirm.select).
 struct ConfirmTracker {
     struct Entry {
         let publish: PendingPublish
@@ -13,7 +13,7 @@ struct ConfirmTracker {
     private(set) var count = 0
 
     var isEmpty: Bool { count == 0 }
-    /// The oldest wait's deadline; all waits are equally long, so no other is earlier.
+    /// The oldest publish's deadline; since all limits are equal, none is earlier.
     var nextDeadline: ContinuousClock.Instant? { entries.first??.publish.deadline }
 
     mutating func add(_ publish: PendingPublish) {
@@ -21,10 +21,10 @@ struct ConfirmTracker {
         count += 1
     }
 
-    /// Notes a basic.return on the oldest publish it can belong to.
+    /// Marks the oldest publish that a basic.return can belong to.
     ///
-    /// A return carries no sequence number, so it is matched by address and content; where two publishes are equal in all of
-    /// these, it makes no difference which of them was returned.
+    /// A return carries no sequence number, so it is matched by address and content; between identical publishes it does not
+    /// matter which one was returned.
     mutating func markReturned(
         exchange: String, routingKey: String, message: AMQPMessage, replyCode: Int, replyText: String
     ) -> Bool {
@@ -41,7 +41,7 @@ struct ConfirmTracker {
         return true
     }
 
-    /// basic.ack or basic.nack: removes and returns the publishes it settles; a number not in wait settles nothing.
+    /// Removes and returns the publishes that a basic.ack or basic.nack settles; an unknown number settles nothing.
     mutating func settle(_ sequence: UInt64, multiple: Bool) -> [Entry] {
         var settled: [Entry] = []
         if multiple {
@@ -61,7 +61,7 @@ struct ConfirmTracker {
         return settled
     }
 
-    /// Removes and returns the publishes whose deadline has passed; a confirm that comes after that is ignored.
+    /// Removes and returns the publishes whose deadline has passed; a late confirm is ignored.
     mutating func expire(_ now: ContinuousClock.Instant) -> [Entry] {
         var expired: [Entry] = []
         for index in entries.indices {
@@ -75,7 +75,7 @@ struct ConfirmTracker {
         return expired
     }
 
-    /// Starts over for a new channel; returns what was in wait.
+    /// Starts over for a new channel and returns the unconfirmed publishes.
     mutating func reset() -> [Entry] {
         let waiting = entries.compactMap(\.self)
         self = ConfirmTracker()

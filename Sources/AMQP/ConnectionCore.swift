@@ -1,10 +1,10 @@
 internal import Basics
 internal import Synchronization
 
-/// Resumes one caller with what its call ended with.
+/// Delivers a call's result to its caller.
 typealias Reply<Value: Sendable> = Waiter<Result<Value, AMQPError>>
 
-/// A publish on its way: in the command queue, held while the broker blocks us, or in wait for its confirm.
+/// A publish in progress: in the command queue, held while the broker blocks us, or awaiting its confirm.
 final class PendingPublish: Sendable {
     let message: AMQPMessage
     let exchange: String
@@ -22,7 +22,7 @@ final class PendingPublish: Sendable {
     }
 }
 
-/// What callers ask of the IO thread.
+/// A caller's request to the IO thread.
 enum Command: Sendable {
     case publish(PendingPublish)
     case acknowledge(DeliveryTag)
@@ -32,10 +32,9 @@ enum Command: Sendable {
     case stopConsuming(Reply<Void>)
 }
 
-/// What a connection's callers and its IO thread share: the command queue, and the state that callers see at once.
+/// What a connection's callers share with its IO thread: the command queue, and state that callers can read at any time.
 ///
-/// The queue is bounded by what it can hold: publishes by the configured limit, settlements by the prefetch, and the rest by
-/// their callers, who wait.
+/// The queue is bounded: publishes by the configured limit, settlements by the prefetch, and the rest by their callers, who wait.
 final class ConnectionCore: Sendable {
     enum Phase {
         case idle
@@ -46,7 +45,7 @@ final class ConnectionCore: Sendable {
 
     struct State {
         var commands: [Command] = []
-        /// The IO thread is in poll, or about to be, and wants a signal.
+        /// The IO thread is in poll, or about to be, and needs a signal.
         var isSleeping = false
         /// When the IO thread last took commands or was woken.
         var lastTurn = ContinuousClock.now
@@ -62,12 +61,12 @@ final class ConnectionCore: Sendable {
         var connectWaiters = Waiters<Result<Void, AMQPError>>()
         var finishWaiters = Waiters<Void>()
 
-        /// For how long the IO thread has been at one thing.
+        /// How long the IO thread has been busy with a single step.
         var standstill: Duration {
             isSleeping || phase == .idle || phase == .finished ? .zero : lastTurn.duration(to: .now)
         }
 
-        /// Whether the IO thread has to be signalled.
+        /// Returns whether the IO thread must be signalled.
         mutating func wake() -> Bool {
             guard isSleeping else { return false }
             isSleeping = false
@@ -91,7 +90,7 @@ final class ConnectionCore: Sendable {
         state.withLock { body(&$0) }
     }
 
-    /// Queues a command if `admit` lets it; the IO thread is signalled only when it sleeps.
+    /// Queues a command if `admit` agrees; the IO thread is signalled only if it sleeps.
     func post(_ command: Command, if admit: (inout State) -> Bool) -> Bool {
         let (admitted, needsSignal) = state.withLock { state -> (Bool, Bool) in
             guard admit(&state) else { return (false, false) }
@@ -123,7 +122,7 @@ final class ConnectionCore: Sendable {
         }
     }
 
-    /// Whether the IO thread may poll: there is nothing it has not seen.
+    /// Whether the IO thread may poll, having seen everything there is.
     func prepareToSleep(knowsClosing: Bool) -> Bool {
         state.withLock { state in
             guard state.commands.isEmpty, state.isClosing == knowsClosing else { return false }
@@ -132,12 +131,12 @@ final class ConnectionCore: Sendable {
         }
     }
 
-    /// The IO thread turns to something else.
+    /// Records that the IO thread moves on to its next step.
     func noteTurn() { withState { $0.lastTurn = .now } }
 
     func drainWakeUps() { wake.drain() }
 
-    /// Begins a new life of the consuming channel; older tags are stale from here on.
+    /// Begins a new life of the consuming channel; older tags become stale.
     func beginEpoch() -> UInt64 {
         state.withLock { state in
             state.lastEpoch += 1

@@ -33,7 +33,7 @@ extension ConnectionMachine {
         }
     }
 
-    /// Answers commands that cannot be carried out any more.
+    /// Answers commands that can no longer be carried out.
     func refuse(_ commands: [Command], _ error: AMQPError) {
         core.withState { state in
             state.publishesInFlight -= commands.count { if case .publish = $0 { true } else { false } }
@@ -50,7 +50,7 @@ extension ConnectionMachine {
 
     /// Reports to a caller that the broker refused its declaration; nothing of it is kept.
     ///
-    /// - Throws: an error that ends more than a channel.
+    /// - Throws: The error, if it ends more than a channel or no caller is waiting.
     mutating func refuseDeclaration(_ error: AMQPError) throws(AMQPError) {
         guard let (unit, _, reply) = declaring else { throw error }
         declaring = nil
@@ -60,7 +60,7 @@ extension ConnectionMachine {
         guard error.code == .channelClosed else { throw error }
     }
 
-    /// Begins to wait for a publish's confirm; nil if it cannot be sent, which is reported to its caller.
+    /// Starts tracking a publish's confirm; nil if it cannot be sent, which is reported to its caller.
     mutating func sending(_ publish: PendingPublish) -> Action? {
         do throws(AMQPError) {
             try publish.message.properties.validate(frameMax: frameMax)

@@ -1,15 +1,15 @@
 internal import DequeModule
 internal import Logging
 
-/// Which consumers run, and how much the broker may deliver ahead.
+/// Consumers, and how much the broker may deliver ahead.
 extension ConnectionMachine {
-    /// Whether consumers may run: the window is not shut, and nothing of another width is on its way.
+    /// Whether consumers may run: the window is not shut, and none is being cancelled to change it.
     var isWindowOpen: Bool { window?.width != .shut && ending.isEmpty }
 
-    /// Whether one more delivery may be held. One that may not goes back to its queue at once, whose consumer has ended by then.
+    /// Whether one more delivery may be held; otherwise it is requeued at once, its consumer having been cancelled.
     mutating func hasRoom() -> Bool {
         guard let window else { return true }
-        // One that came after one that was given back would overtake it.
+        // Otherwise it would overtake one that was requeued before it.
         if window.width == .shut { return false }
         guard window.isFull(core.withState(\.ledger.held)) else { return true }
         turnWindow(to: .shut)
@@ -23,7 +23,7 @@ extension ConnectionMachine {
         steps.append(.startConsumers)
     }
 
-    /// A consumer's prefetch is fixed at its start: all are cancelled, and restarted once their last deliveries have arrived.
+    /// A consumer's prefetch is fixed when it starts, so all are cancelled and restarted once their last deliveries have arrived.
     private mutating func turnWindow(to width: DeliveryWindow.Width) {
         context.logger.debug("deliveries ahead: \(width)")
         window?.turn(to: width)
@@ -35,7 +35,7 @@ extension ConnectionMachine {
         }
     }
 
-    /// The start of the first consumer that should run and does not.
+    /// Starts the first consumer that should run but does not; nil if there is none.
     func consumerToStart() -> Action? {
         let wantsGated = core.withState(\.wantsConsuming)
         for unit in registry.units where unavailable[unit.id] == nil && (!unit.isGated || wantsGated && isWindowOpen) {
@@ -50,9 +50,9 @@ extension ConnectionMachine {
         return nil
     }
 
-    /// Takes the answer to ``Action/consume(_:queue:prefetch:)``: the consumer's tag.
+    /// Handles the result of ``Action/consume(_:queue:prefetch:)``, the consumer's tag.
     ///
-    /// - Throws: why the connection has to end.
+    /// - Throws: The ``AMQPError`` that must end the connection.
     mutating func started(_ consumer: ActiveConsumer, _ result: Result<String, AMQPError>) throws(AMQPError) {
         let unit = consumer.unit
         switch result {
@@ -63,7 +63,8 @@ extension ConnectionMachine {
         case .failure(let error):
             do throws(AMQPError) {
                 try setAside(unit, error)
-                // What other consumers were sent before may wait in librabbitmq, and must not be taken for the new channel's.
+                // Other consumers' deliveries may still be buffered in librabbitmq and must not be mistaken for the new
+                // channel's.
                 if !consumers.isEmpty || !cancelled.isEmpty {
                     _ = registry.quarantine.add(unit.id, why: unit.homeNodeDown, at: clock())
                     throw error
@@ -79,13 +80,13 @@ extension ConnectionMachine {
         consumers.values.contains { $0.unit.id == unit.id && $0.index == index }
     }
 
-    /// Of an ended consumer deliveries may still be on their way.
+    /// Remembers an ended consumer, since its deliveries may still be in flight.
     mutating func retire(_ tag: String) {
         if cancelled.count >= 64 { cancelled = [:] }
         cancelled[tag] = consumers.removeValue(forKey: tag)
     }
 
-    /// Publishes what callers see. While the window is shut or being changed, the connection still counts as consuming.
+    /// Updates what callers see. While the window is shut or changing, the connection still counts as consuming.
     func updateConsuming() {
         let units = registry.units.filter { $0.isGated && unavailable[$0.id] == nil }
         let wanted = units.reduce(0) { $0 + $1.topology.consumers.count }
@@ -97,7 +98,7 @@ extension ConnectionMachine {
         }
     }
 
-    /// The broker closed the consuming channel: open it again, under a new epoch, with all its consumers.
+    /// Reopens the consuming channel after the broker closed it: a new epoch, with all its consumers.
     mutating func reopenConsumeChannel() {
         consumers = [:]
         cancelled = [:]

@@ -2,7 +2,7 @@ internal import Basics
 internal import DequeModule
 internal import Logging
 
-/// The broker's frames.
+/// Handling of the broker's frames.
 extension ConnectionMachine {
     mutating func handle(_ frame: IncomingFrame) {
         switch frame {
@@ -18,11 +18,11 @@ extension ConnectionMachine {
                 exchange: returned.exchange, routingKey: returned.routingKey, message: message, replyCode: returned.replyCode,
                 replyText: returned.replyText)
             if !isKnown {
-                context.logger.debug("a returned message has no publish", metadata: ["exchange": "\(returned.exchange)"])
+                context.logger.debug("a returned message matches no publish", metadata: ["exchange": "\(returned.exchange)"])
             }
         case .acknowledged(let sequence, let multiple): settle(confirms.settle(sequence, multiple: multiple))
         case .notAcknowledged(let sequence, let multiple):
-            let error = AMQPError(code: .nacked, message: "the broker could not take the message")
+            let error = AMQPError(code: .nacked, message: "the broker could not accept the message")
             finish(confirms.settle(sequence, multiple: multiple).map(\.publish.reply), .failure(error))
         case .consumerCancelled(let tag, let needsAnswer): consumerCancelled(tag, needsAnswer: needsAnswer)
         case .consumerEnded(let tag): ending.remove(tag)
@@ -63,12 +63,12 @@ extension ConnectionMachine {
     private mutating func unblocked() {
         isBlocked = false
         core.withState { $0.isBlocked = false }
-        context.logger.info("RabbitMQ takes publishes again")
+        context.logger.info("RabbitMQ accepts publishes again")
         context.events.yield(.unblocked)
         steps.append(.sendHeld)
     }
 
-    /// Its queue went away: declare what it belongs to and consume again.
+    /// The broker cancelled a consumer because its queue is gone: redeclares its unit and consumes again.
     private mutating func consumerCancelled(_ tag: String, needsAnswer: Bool) {
         if needsAnswer { write(.confirmCancel(tag: tag)) }
         guard let consumer = consumers[tag] else { return }
@@ -100,7 +100,7 @@ extension ConnectionMachine {
         }
     }
 
-    /// The broker does not say which publish it was, only what it was about; the others may be tried again.
+    /// The broker does not say which publish it objects to, only why; all others may be retried.
     private mutating func failPublishes(_ error: AMQPError) {
         let entries = confirms.reset()
         let isNamed = entries.map { error.isAboutPublish(to: $0.publish.exchange, bodySize: $0.publish.message.body.count) }
@@ -113,7 +113,7 @@ extension ConnectionMachine {
         }
     }
 
-    /// Whether the consuming channel, or a consumer, was not opened just now: what ends right after that is left to the reconnect's back-off.
+    /// Whether the channel or consumer has been open for 2 s; anything shorter-lived is left to the reconnect's back-off.
     private mutating func isLongOpen() -> Bool {
         let now = clock()
         defer { consumeChannelOpened = now }

@@ -1,17 +1,17 @@
 internal import DequeModule
 internal import Logging
 
-/// Declarations, and queues that are out of reach for now.
+/// Declarations, and queues that cannot be reached for now.
 extension ConnectionMachine {
     private static let retryInterval = Duration.seconds(5)
     private static let reopenTopology: [Step] = [
         .action(.confirmChannelClose(Session.Channel.topology)), .action(.openChannel(Session.Channel.topology)),
     ]
 
-    /// Takes the answer to ``Action/declare(_:)``: the names the broker gave. A queue whose home node is down is left for later while
-    /// there are others to consume from.
+    /// Handles the result of ``Action/declare(_:)``, the names the broker gave. A queue whose home node is down is postponed
+    /// while there are others to consume from.
     ///
-    /// - Throws: why the connection has to end.
+    /// - Throws: The ``AMQPError`` that must end the connection.
     mutating func declared(_ unit: TopologyRegistry.Unit, _ result: Result<[String], AMQPError>) throws(AMQPError) {
         switch result {
         case .success(let names):
@@ -28,7 +28,9 @@ extension ConnectionMachine {
         }
     }
 
-    /// Notes that a unit's queue is out of reach; throws the error if it is not that, or if nothing is left to consume from.
+    /// Marks a unit's queue as unreachable.
+    ///
+    /// - Throws: The error itself if it has another cause, or if nothing is left to consume from.
     mutating func setAside(_ unit: TopologyRegistry.Unit, _ error: AMQPError) throws(AMQPError) {
         guard unit.isGated, hasOthers(than: unit) else { throw error }
         if error.isInternal, !unit.topology.queues.isEmpty {
@@ -49,7 +51,7 @@ extension ConnectionMachine {
         registry.units.contains { !$0.topology.consumers.isEmpty && $0.id != unit.id && unavailable[$0.id] == nil }
     }
 
-    /// Whether a unit is to be left alone for now; it is tried again in time.
+    /// Whether a unit is to be left alone for now; it is retried later.
     mutating func isQuarantined(_ unit: TopologyRegistry.Unit) -> Bool {
         guard let hold = registry.quarantine.hold(on: unit.id, at: clock()), hasOthers(than: unit) else { return false }
         unavailable[unit.id] = hold.why
@@ -66,6 +68,6 @@ extension ConnectionMachine {
 
 extension TopologyRegistry.Unit {
     var queueNames: String { topology.queues.map(\.name).joined(separator: ", ") }
-    /// What /readyz says of it.
+    /// The wording in /readyz.
     var homeNodeDown: String { "home node down of \(queueNames)" }
 }

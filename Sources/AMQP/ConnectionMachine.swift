@@ -2,11 +2,11 @@ internal import Basics
 internal import DequeModule
 internal import Logging
 
-/// A connection's protocol without its socket: decides on all that the broker sends and callers ask.
+/// The connection's protocol without its socket: decides how to react to the broker's frames and callers' commands.
 ///
-/// Its owner hands in frames and commands, and after each carries out ``nextAction()`` until there is none. Deliveries, callers' answers
-/// and events go out through the context. Only declarations and the start of consumers have answers that it waits for; any other action
-/// that fails ends the connection, and then ``abandon(_:)`` is to be called.
+/// Its owner passes in frames and commands and after each carries out ``nextAction()`` until there is none. Deliveries, replies
+/// to callers and events go out through the context. Only declarations and consumer starts report a result back; any other action
+/// that fails ends the connection, and the owner must then call ``abandon(_:)``.
 struct ConnectionMachine {
     struct ActiveConsumer {
         let unit: TopologyRegistry.Unit
@@ -14,7 +14,7 @@ struct ConnectionMachine {
         var declaration: ConsumerDeclaration { unit.topology.consumers[index] }
     }
 
-    /// What is to be written to the broker, by AMQP's methods.
+    /// Something to write to the broker, named after AMQP's methods.
     enum Action {
         case openChannel(UInt16)
         case selectConfirms
@@ -22,13 +22,13 @@ struct ConnectionMachine {
         case declare(TopologyRegistry.Unit)
         /// basic.qos and basic.consume; the tag goes to ``started(_:_:)``.
         case consume(ActiveConsumer, queue: String, prefetch: UInt16)
-        /// basic.cancel, waited for.
+        /// basic.cancel, waiting for the answer.
         case cancel(tag: String)
-        /// basic.cancel, answered by a frame that follows all earlier deliveries.
+        /// basic.cancel without waiting; the answer is a frame that follows all earlier deliveries.
         case requestCancel(tag: String)
         case confirmCancel(tag: String)
         case confirmFlow(UInt16, active: Int32)
-        /// channel.close-ok; half-read content of the channel is forgotten.
+        /// channel.close-ok; discards the channel's half-read content.
         case confirmChannelClose(UInt16)
         case confirmConnectionClose
         case acknowledge(SettlementLedger.Acknowledgement)
@@ -38,13 +38,12 @@ struct ConnectionMachine {
 
     enum Step {
         case action(Action)
-        /// Declares a unit, unless it is to be left alone.
         case declareUnlessQuarantined(TopologyRegistry.Unit)
-        /// Starts the consumers that should run and do not, one after the other.
+        /// Starts the consumers that should run but do not, one after the other.
         case startConsumers
         /// Answers the caller of a declaration.
         case finishDeclaration
-        /// Sends what was held while the broker blocked publishers.
+        /// Sends the publishes that were held while the broker blocked publishers.
         case sendHeld
         case answer(Reply<Void>)
         case connected
@@ -56,31 +55,31 @@ struct ConnectionMachine {
     let endpoint: AMQPEndpoint
     let frameMax: Int
     let clock: () -> ContinuousClock.Instant
-    /// In order; what an answer brings about goes before the rest.
+    /// In order; steps that result from an answer go first.
     var steps: Deque<Step> = []
     var confirms = ConfirmTracker()
     /// Publishes that wait for connection.unblocked.
     var held: Deque<PendingPublish> = []
-    /// Acknowledgements that are yet to be written.
+    /// Acknowledgements still to be written.
     var acknowledged: [DeliveryTag] = []
     var isBlocked = false
     /// By consumer tag.
     var consumers: [String: ActiveConsumer] = [:]
-    /// Ended ones, of which deliveries may still be on their way.
+    /// Ended consumers whose deliveries may still be in flight.
     var cancelled: [String: ActiveConsumer] = [:]
     /// Nil leaves the bound to the consumers' prefetch.
     var window: DeliveryWindow?
-    /// Consumers that were cancelled to change the window; what they were sent before is still on its way.
+    /// Consumers cancelled to change the window; their last deliveries are still in flight.
     var ending: Set<String> = []
-    /// Consumers are to be started once the window is open again.
+    /// Whether consumers may have to be started once the window is open again.
     var mayHaveToStart = false
     /// The names the broker gave, by unit.
     var queueNames: [Int: [String]] = [:]
-    /// Queues that are out of reach, and why, by unit.
+    /// Why queues cannot be reached, by unit.
     var unavailable: [Int: String] = [:]
-    /// When those are tried again.
+    /// When those are retried.
     var nextRetry: ContinuousClock.Instant?
-    /// What a caller has just declared, until its consumers run.
+    /// A caller's declaration, until its consumers run.
     var declaring: (unit: TopologyRegistry.Unit, isKept: Bool, reply: Reply<[String]>)?
     var epoch: UInt64 = 0
     var consumeChannelOpened: ContinuousClock.Instant
@@ -100,9 +99,9 @@ struct ConnectionMachine {
         consumeChannelOpened = clock()
     }
 
-    /// The next thing to be carried out; nil when all is done.
+    /// The next action to carry out; nil when there is none.
     ///
-    /// - Throws: why the connection has to end.
+    /// - Throws: The ``AMQPError`` that must end the connection.
     mutating func nextAction() throws(AMQPError) -> Action? {
         while let step = steps.popFirst() {
             switch step {
@@ -128,12 +127,12 @@ struct ConnectionMachine {
 
     mutating func write(_ actions: Action...) { steps.append(contentsOf: actions.map(Step.action)) }
 
-    /// Puts steps before all others.
+    /// Puts steps in front of all others.
     mutating func insert(_ first: [Step]) { steps.prepend(contentsOf: first) }
 
     /// Opens the channels, declares the topology, and starts its consumers.
     ///
-    /// - Throws: `invalidArgument` when the topology does not fit the frames that were agreed on.
+    /// - Throws: ``AMQPError`` `invalidArgument` if the topology does not fit the negotiated frame size.
     mutating func establish() throws(AMQPError) {
         for unit in registry.units { try unit.topology.validate(frameMax: frameMax) }
         write(
@@ -144,7 +143,7 @@ struct ConnectionMachine {
         steps.append(contentsOf: [.startConsumers, .connected])
     }
 
-    /// Does what is due whenever there is nothing to read: acknowledgements, the window, deadlines.
+    /// Does what is due between reads: acknowledgements, the window, deadlines.
     mutating func turn() {
         if !acknowledged.isEmpty {
             let tags = acknowledged
@@ -159,7 +158,7 @@ struct ConnectionMachine {
         if let due = nextRetry, now >= due { retryUnavailable() }
     }
 
-    /// When ``turn()`` has something to do, if nothing else comes before.
+    /// When ``turn()`` next has something to do, unless something else happens first.
     var nextDeadline: ContinuousClock.Instant? {
         [nextRetry, confirms.nextDeadline, held.first?.deadline].compactMap(\.self).min()
     }
@@ -167,7 +166,7 @@ struct ConnectionMachine {
     /// Whether no publish waits for its outcome.
     var isQuiet: Bool { confirms.isEmpty && held.isEmpty }
 
-    /// The connection is gone: everyone in wait learns it.
+    /// Ends the connection's state and fails everything that is waiting.
     mutating func abandon(_ error: AMQPError) {
         let underWay = confirms.reset().map(\.publish.reply)
         let unsent = held.map(\.reply)

@@ -1,9 +1,9 @@
-/// Puts a message together from its method, header and body frames on one channel.
+/// Assembles a message from its method, header and body frames on one channel.
 struct ContentAssembler<Envelope> {
     enum Outcome {
         case incomplete
         case complete(Envelope, AMQPMessage)
-        /// The body, or the header's nesting, is beyond what we accept; all its frames have been read, and the end was kept.
+        /// The body is too large or the headers nested too deeply; all frames have been read, and the body's end is kept.
         case refused(Envelope, reason: String, tail: [UInt8])
     }
 
@@ -17,7 +17,7 @@ struct ContentAssembler<Envelope> {
     private let bodyLimit: UInt64
     private let tailLimit: Int
     private var state = State.idle
-    /// What has come of the body; of a refused one the end.
+    /// The body read so far; for a refused one only its end.
     private var body: [UInt8] = []
 
     init(bodyLimit: Int, tailLimit: Int = 0) {
@@ -25,13 +25,15 @@ struct ContentAssembler<Envelope> {
         self.tailLimit = max(0, tailLimit)
     }
 
-    /// A method that has content (basic.deliver, basic.return).
+    /// Takes a method that has content (basic.deliver, basic.return).
+    ///
+    /// - Throws: ``AMQPError`` `protocolViolation` if the previous content is incomplete.
     mutating func begin(_ envelope: Envelope) throws(AMQPError) {
         guard case .idle = state else { throw Self.outOfStep("method") }
         state = .expectingHeader(envelope)
     }
 
-    /// The content header; `properties` is nil if they could not be decoded.
+    /// Takes the content header; `properties` is nil if they could not be decoded.
     mutating func header(bodySize: UInt64, properties: AMQPProperties?) throws(AMQPError) -> Outcome {
         guard case .expectingHeader(let envelope) = state else { throw Self.outOfStep("content header") }
         guard let properties else {
@@ -48,7 +50,7 @@ struct ContentAssembler<Envelope> {
         return finish()
     }
 
-    /// A piece of the body.
+    /// Takes a fragment of the body.
     mutating func body(_ fragment: UnsafeRawBufferPointer) throws(AMQPError) -> Outcome {
         let size = UInt64(fragment.count)
         switch state {

@@ -2,7 +2,7 @@ internal import Basics
 internal import Glibc
 internal import Logging
 
-/// What the IO thread works with.
+/// Everything the IO thread works with.
 struct IOContext: Sendable {
     let configuration: AMQPConfiguration
     let topology: AMQPTopology
@@ -17,7 +17,7 @@ struct IOContext: Sendable {
         consumer.prefetch == 0 ? defaultPrefetch : consumer.prefetch
     }
 
-    /// The window of a consuming channel that has just been opened; nil where bytes are not bounded.
+    /// The window for a newly opened consuming channel; nil if bytes are not bounded.
     var freshWindow: DeliveryWindow? {
         guard let bytes = configuration.deliveryBytes else { return nil }
         let consumers = topology.consumers
@@ -58,7 +58,8 @@ final class IOLoop {
                 try serve(endpoint)
             } catch {
                 report(error, endpoint: endpoint)
-                // A connection that lasted shows that the broker is well; one that ends at once must not be tried in a hot loop.
+                // A connection that lasted shows that the broker is well; one that ends at once must not be retried in a hot
+                // loop.
                 if ContinuousClock.now - started > max(.seconds(5), context.configuration.initialBackoff * 2) {
                     backoff.reset()
                     failures = 0
@@ -73,7 +74,9 @@ final class IOLoop {
 
     private var isClosing: Bool { context.core.withState(\.isClosing) }
 
-    /// Returns after a clean close; throws what else ended the connection.
+    /// Serves one connection until it is closed cleanly.
+    ///
+    /// - Throws: The ``AMQPError`` that ended it otherwise.
     private func serve(_ endpoint: AMQPEndpoint) throws(AMQPError) {
         let session = try Session(endpoint: endpoint, configuration: context.configuration)
         let live = LiveConnection(session: session, context: context, registry: registry)
@@ -98,15 +101,15 @@ final class IOLoop {
         if let replyCode = error.replyCode { metadata["reply_code"] = "\(replyCode)" }
         switch error.code {
         case .authenticationFailed:
-            context.logger.error("RabbitMQ refuses the user name, password or virtual host", metadata: metadata)
+            context.logger.error("RabbitMQ refused the user name, password or virtual host", metadata: metadata)
         case .channelClosed:
-            context.logger.error("RabbitMQ refuses a declaration: \(error.advice)", metadata: metadata)
+            context.logger.error("RabbitMQ refused a declaration: \(error.advice)", metadata: metadata)
         default:
             context.logger.warning("no connection to RabbitMQ: \(error.code)", metadata: metadata)
         }
     }
 
-    /// Waits without a connection, ended early by a close.
+    /// Waits without a connection; a close ends it early.
     private func pause(_ delay: Duration) {
         let end = ContinuousClock.now + delay
         while !isClosing, ContinuousClock.now < end {
@@ -117,7 +120,7 @@ final class IOLoop {
         }
     }
 
-    /// Answers commands that cannot be carried out any more.
+    /// Answers commands that can no longer be carried out.
     static func refuse(_ commands: [Command], _ error: AMQPError) {
         for command in commands {
             switch command {
@@ -130,14 +133,14 @@ final class IOLoop {
     }
 }
 
-/// Sleeps until a descriptor is readable, or `deadline`; nil waits without limit. Returns which ones are readable.
+/// Sleeps until a descriptor is readable or `deadline` passes (nil: no limit). Returns which descriptors are readable.
 @discardableResult
 func wait(for descriptors: [Int32], until deadline: ContinuousClock.Instant?) -> [Bool] {
     var polled = descriptors.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
     var timeout: Int32 = -1
     if let deadline {
         let (seconds, attoseconds) = max(.zero, deadline - .now).components
-        // Rounded up, or the last fraction of a millisecond would be spent in a busy loop.
+        // Rounded up, or we would busy-loop for the last fraction of a millisecond.
         timeout = Int32(clamping: min(seconds, 1_000_000) * 1000 + (attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000)
     }
     _ = unsafe poll(&polled, nfds_t(polled.count), timeout)

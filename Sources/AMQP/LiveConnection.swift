@@ -1,6 +1,6 @@
 internal import Logging
 
-/// An established connection as the IO thread serves it, from the declarations to its end: the socket's side of ``ConnectionMachine``.
+/// Serves an established connection on the IO thread, from its declarations to its end: the socket side of ``ConnectionMachine``.
 final class LiveConnection {
     private let session: Session
     private let context: IOContext
@@ -20,7 +20,9 @@ final class LiveConnection {
         try carryOut()
     }
 
-    /// Serves until a clean close was asked for and done.
+    /// Serves until a requested close is complete.
+    ///
+    /// - Throws: The ``AMQPError`` that ended the connection otherwise.
     func pump() throws(AMQPError) {
         let tick = session.heartbeat / 2
         var nextTick: ContinuousClock.Instant? = tick > .zero ? .now + tick : nil
@@ -42,7 +44,7 @@ final class LiveConnection {
                 }
             }
             if let due = nextTick, now >= due {
-                // librabbitmq would send one only every full interval; twice as often is what RabbitMQ does itself.
+                // librabbitmq would only send one per full interval; twice as often is what RabbitMQ itself does.
                 try session.sendHeartbeat()
                 try readFrames()
                 nextTick = now + tick
@@ -56,10 +58,10 @@ final class LiveConnection {
         }
     }
 
-    /// The connection is gone: everyone in wait learns it.
+    /// Ends the connection's state and fails everything that is waiting.
     func abandon(_ error: AMQPError) { machine.abandon(error) }
 
-    /// Hands callers' commands to the machine; if the connection is lost on the way, the rest is answered with that.
+    /// Passes callers' commands to the machine; if the connection is lost meanwhile, the rest is answered with that error.
     private func execute(_ commands: [Command]) throws(AMQPError) {
         for (index, command) in commands.enumerated() {
             do throws(AMQPError) {
@@ -74,9 +76,9 @@ final class LiveConnection {
         }
     }
 
-    /// Reads what is there; poll is level-triggered, so only librabbitmq's own buffer must not be left with a frame in it.
+    /// Reads what is available. poll is level-triggered, so only librabbitmq's own buffer must be emptied.
     private func readFrames() throws(AMQPError) {
-        // Before the read: librabbitmq takes heartbeats in without a word.
+        // Before the read: librabbitmq consumes heartbeats silently.
         if session.hasBufferedInput || wait(for: [session.descriptor], until: .now)[0] { context.silence.heard() }
         var count = 0
         repeat {
@@ -87,7 +89,7 @@ final class LiveConnection {
         } while session.hasBufferedInput && count < 4096
     }
 
-    /// Carries out what the machine asks for, one after the other: the answer to one may change what comes next.
+    /// Carries out the machine's actions one by one, since each result may change what comes next.
     private func carryOut() throws(AMQPError) {
         while let action = try machine.nextAction() {
             switch action {

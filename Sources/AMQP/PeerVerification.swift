@@ -1,8 +1,8 @@
 internal import COpenSSL
 internal import Glibc
 
-/// How a broker's certificate is verified, and why it was refused, by OpenSSL itself: librabbitmq compares DNS names alone, and
-/// says no more than that it failed.
+/// Has OpenSSL itself verify the broker's certificate and say why it was refused: librabbitmq only compares DNS names, and only
+/// reports that verification failed.
 @safe
 final class PeerVerification {
     private let tls: AMQPTLS
@@ -19,7 +19,7 @@ final class PeerVerification {
 
     deinit { unsafe error.deallocate() }
 
-    /// Sets an `SSL_CTX` up, which must not outlive this.
+    /// Sets up an `SSL_CTX`, which must not outlive this object.
     func apply(to context: UnsafeMutableRawPointer) -> Bool {
         copenssl_clear_errors()
         guard tls.verifyPeer else { return true }
@@ -34,23 +34,24 @@ final class PeerVerification {
         return unsafe inet_pton(AF_INET, host, &address) == 1 || inet_pton(AF_INET6, host, &address) == 1
     }
 
-    /// What failed, in words; nil when OpenSSL has nothing to say.
+    /// What failed, for an operator; nil if OpenSSL reports nothing.
     var reason: String? {
         unsafe Self.reason(verification: error.pointee, handshake: copenssl_last_reason(), host: host, tls)
     }
 
-    /// Of a broker that ends the connection right after the handshake: its alert is lost where a write fails before it was read.
+    /// A guess for a broker that ends the connection right after the handshake: its alert is lost if a write fails before it is
+    /// read.
     func likelyReason(of error: AMQPError) -> String? {
         guard error.replyCode == nil, error.code != .timedOut else { return nil }
         let wish =
             tls.certFile.map { "refuse the client certificate \($0)" }
             ?? "want a client certificate (ssl_cert_file, ssl_key_file)"
-        return "the broker ends the connection right after the handshake; it may \(wish)"
+        return "the broker closed the connection right after the handshake; it may \(wish)"
     }
 
     /// - Parameters:
-    ///   - verification: an `X509_V_ERR_…`.
-    ///   - handshake: an `SSL_R_…`, 0 for none.
+    ///   - verification: An `X509_V_ERR_…`.
+    ///   - handshake: An `SSL_R_…`; 0 for none.
     static func reason(verification: Int32, handshake: Int32, host: String, _ tls: AMQPTLS) -> String? {
         switch verification {
         case X509_V_OK: break
@@ -69,7 +70,8 @@ final class PeerVerification {
         switch handshake {
         case 0: return nil
         case SSL_R_WRONG_VERSION_NUMBER: return "the broker does not speak TLS on this port"
-        case SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED: return "the broker wants a client certificate (ssl_cert_file, ssl_key_file)"
+        case SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED:
+            return "the broker requires a client certificate (ssl_cert_file, ssl_key_file)"
         case SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE where tls.certFile == nil:
             return "the broker refuses the handshake; it may want a client certificate (ssl_cert_file, ssl_key_file)"
         case SSL_R_TLSV1_ALERT_UNKNOWN_CA, SSL_R_SSLV3_ALERT_BAD_CERTIFICATE, SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN,

@@ -1,6 +1,6 @@
 internal import CRabbitMQ
 
-/// Owner of librabbitmq's region allocator; what is made in it lives until the next ``recycle()``.
+/// Owns librabbitmq's region allocator; what is allocated in it lives until the next ``recycle()``.
 @safe
 final class Pool {
     private let pool: UnsafeMutablePointer<amqp_pool_t>
@@ -105,7 +105,8 @@ final class Pool {
         return unsafe memory.bindMemory(to: type, capacity: count)
     }
 
-    /// Encodes a table to wire format and decodes it again, both by librabbitmq; nil if it is larger than `limit` bytes.
+    /// Encodes a table to the wire format and decodes it again, both with librabbitmq; nil if it exceeds `limit` bytes. For
+    /// tests.
     func roundTrip(_ values: [String: AMQPValue], limit: Int) throws(AMQPError) -> [String: AMQPValue]? {
         var input = unsafe try table(values)
         var output = unsafe amqp_table_t()

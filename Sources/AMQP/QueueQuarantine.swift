@@ -1,10 +1,10 @@
 internal import Basics
 
-/// Queues at which the broker fails: each is left alone for a while, longer every time, so that it does not end the connection that all
-/// others are consumed from. Pure.
+/// Queues on which the broker fails: each is left alone for a while, longer every time, so that it does not keep ending the
+/// connection that serves all others. Pure.
 ///
-/// RabbitMQ answers what crashes in it with connection.close 541 (INTERNAL_ERROR); a quorum queue that was made while one of its nodes
-/// hung does so for as long as it exists.
+/// RabbitMQ reports an internal crash with connection.close 541 (INTERNAL_ERROR). A quorum queue that was created while one of
+/// its nodes hung causes that for as long as it exists.
 struct QueueQuarantine {
     private struct Hold {
         var why: String
@@ -15,7 +15,7 @@ struct QueueQuarantine {
     /// By unit.
     private var holds: [Int: Hold] = [:]
 
-    /// - Returns: for how long it is left alone.
+    /// - Returns: How long the unit is left alone.
     mutating func add(_ unit: Int, why: String, at now: ContinuousClock.Instant) -> Duration {
         var backoff = holds[unit]?.backoff ?? Backoff(first: .seconds(5), longest: .seconds(300))
         let pause = backoff.pause()
@@ -23,7 +23,7 @@ struct QueueQuarantine {
         return pause
     }
 
-    /// Nil when it may be used.
+    /// Why and until when the unit is left alone; nil if it may be used.
     func hold(on unit: Int, at now: ContinuousClock.Instant) -> (why: String, until: ContinuousClock.Instant)? {
         holds[unit].flatMap { $0.until > now ? ($0.why, $0.until) : nil }
     }

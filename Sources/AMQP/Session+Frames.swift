@@ -1,6 +1,6 @@
 internal import CRabbitMQ
 
-/// What the broker sent, copied out of librabbitmq's memory.
+/// A frame from the broker, copied out of librabbitmq's memory.
 enum IncomingFrame {
     struct Deliver {
         let consumerTag: String
@@ -21,7 +21,7 @@ enum IncomingFrame {
     case notAcknowledged(UInt64, multiple: Bool)
     case delivered(AMQPMessage, Deliver)
     case returned(AMQPMessage, Return)
-    /// A delivery whose content was read and dropped.
+    /// A delivery whose content was read and discarded.
     case refused(Deliver, reason: String, tail: [UInt8])
     case consumerCancelled(tag: String, needsAnswer: Bool)
     /// The answer to our own basic.cancel.
@@ -31,11 +31,11 @@ enum IncomingFrame {
     case connectionClosed(AMQPError)
     case blocked(reason: String)
     case unblocked
-    /// A part of content, or an answer no longer waited for.
+    /// A part of some content, or an answer nobody waits for any more.
     case nothing
 }
 
-/// Reads frames and puts content together, one assembler for each channel that gets any.
+/// Reads frames and assembles content, with one assembler per channel that receives any.
 struct FrameReader {
     private var deliveries: ContentAssembler<IncomingFrame.Deliver>
     private var returns: ContentAssembler<IncomingFrame.Return>
@@ -49,13 +49,15 @@ struct FrameReader {
         returns = ContentAssembler(bodyLimit: .max)
     }
 
-    /// Forgets half-read content of a channel that was closed.
+    /// Discards a closed channel's half-read content.
     mutating func reset(_ channel: UInt16) {
         if channel == Session.Channel.consume { deliveries = ContentAssembler(bodyLimit: bodyLimit, tailLimit: tailLimit) }
         if channel == Session.Channel.publish { returns = ContentAssembler(bodyLimit: .max) }
     }
 
-    /// The next frame, if it is there now; also does librabbitmq's heartbeat duties, which exist nowhere else.
+    /// The next frame, if one is available now. This is also the only place where librabbitmq handles heartbeats.
+    ///
+    /// - Throws: The ``AMQPError`` that ends the connection.
     mutating func next(_ session: Session) throws(AMQPError) -> IncomingFrame? {
         var frame = unsafe amqp_frame_t()
         var immediately = timeval()

@@ -1,6 +1,6 @@
 internal import CRabbitMQ
 
-/// Methods sent to the broker; the synchronous ones wait for their answer, other channels' frames being queued meanwhile.
+/// Methods sent to the broker. Synchronous ones wait for their answer while librabbitmq queues the other channels' frames.
 extension Session {
     func openChannel(_ channel: UInt16) throws(AMQPError) {
         unsafe _ = amqp_channel_open(state, channel)
@@ -101,7 +101,7 @@ extension Session {
         try checkLastReply()
     }
 
-    /// basic.cancel whose answer comes as a frame, after what had been delivered before it.
+    /// Sends a basic.cancel whose answer arrives as a frame after all earlier deliveries.
     func requestCancel(tag: String) throws(AMQPError) {
         defer { pool.recycle() }
         var method = unsafe amqp_basic_cancel_t(consumer_tag: try pool.bytes(tag), nowait: 0)

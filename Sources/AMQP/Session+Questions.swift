@@ -1,12 +1,12 @@
 internal import CRabbitMQ
 
-/// Each permission is asked for by a method that RabbitMQ checks it for, with an argument that it then refuses: the permissions come
-/// first (`rabbit_channel:handle_method`), and nothing is made, taken or sent, whoever does the same for real at that moment. A publish is
-/// taken back in its transaction.
+/// Tests each permission with a method that needs it and an argument that RabbitMQ then refuses. RabbitMQ checks permissions
+/// first (`rabbit_channel:handle_method`), so nothing is created, taken or sent, even if somebody else does the same for real at
+/// that moment. A publish is rolled back in its transaction.
 extension Session {
     /// Answers one question; its channel is open again afterwards.
     ///
-    /// - Throws: when the connection does not survive it.
+    /// - Throws: The ``AMQPError`` if the connection does not survive it.
     func answer(_ question: AMQPQuestion) throws(AMQPError) -> AMQPAnswer {
         switch question {
         case .exchange(let exchange):
@@ -39,7 +39,7 @@ extension Session {
         switch try answer(Channel.topology, { () throws(AMQPError) in _ = try declare(passive) }) {
         case .no(let error): return .no(error)
         case .yes:
-            // It is there, so this makes nothing: the broker compares, and refuses what differs.
+            // It exists, so this creates nothing: the broker compares, and refuses what differs.
             return try answer(Channel.topology) { () throws(AMQPError) in _ = try declare(active) }
         case .notThereYet:
             let answer = try answer(Channel.topology, complaint: complaint) { () throws(AMQPError) in _ = try declare(impossible)
@@ -48,9 +48,9 @@ extension Session {
         }
     }
 
-    /// Carries a method out and opens its channel again when the broker closed that.
+    /// Carries out a method, and reopens its channel if the broker closed it.
     ///
-    /// - Parameter complaint: what the broker says of the method when its permissions are there.
+    /// - Parameter complaint: Part of the error that the broker gives if the permissions are sufficient.
     private func answer(
         _ channel: UInt16, complaint: String? = nil, _ method: () throws(AMQPError) -> Void
     ) throws(AMQPError) -> AMQPAnswer {
@@ -66,7 +66,7 @@ extension Session {
         }
     }
 
-    /// Removes a binding that cannot exist, because of its argument: that needs the same permissions as adding one.
+    /// Removes a binding that cannot exist because of its argument; that needs the same permissions as adding one.
     private func unbindNothing(_ binding: QueueBinding) throws(AMQPError) {
         defer { pool.recycle() }
         let arguments = binding.arguments.merging(["x-pivotd-asks": true]) { first, _ in first }
@@ -76,24 +76,24 @@ extension Session {
         try checkLastReply()
     }
 
-    /// With a priority that is not a number.
+    /// Consumes with a priority that is not a number.
     private func consumeImpossibly(_ consumer: ConsumerDeclaration) throws(AMQPError) {
         var consumer = consumer
         consumer.arguments["x-priority"] = "not a number"
         try cancel(tag: try consume(consumer, queue: consumer.queue, prefetch: 1))
     }
 
-    /// In a transaction that is rolled back.
+    /// Publishes in a transaction that is rolled back.
     private func publishInVain(_ exchange: String, _ routingKey: String) throws(AMQPError) {
         unsafe _ = amqp_tx_select(state, Channel.publish)
         try checkLastReply()
         try publish(AMQPMessage(body: []), exchange: exchange, routingKey: routingKey, mandatory: false)
-        // Whatever it answers to the publish comes before this.
+        // The broker answers the publish before it answers this.
         unsafe _ = amqp_tx_rollback(state, Channel.publish)
         try checkLastReply()
     }
 
-    /// Why the broker takes no publishes, when it has said so.
+    /// Why the broker blocks publishers, if it has said so.
     func blockReason() throws(AMQPError) -> String? {
         var reader = FrameReader(bodyLimit: 0, tailLimit: 0)
         while let frame = try reader.next(self) {
@@ -102,7 +102,7 @@ extension Session {
         return nil
     }
 
-    /// Without its channels, which go with it.
+    /// Closes the connection, and its channels with it.
     func closeConnection() {
         setTimeout(.seconds(2))
         unsafe _ = amqp_connection_close(state, AMQP_REPLY_SUCCESS)

@@ -7,7 +7,7 @@ extension Session {
             throw AMQPError(code: .tls, message: "cannot set up OpenSSL")
         }
         unsafe amqp_ssl_socket_set_verify_peer(socket, tls.verifyPeer ? 1 : 0)
-        // By OpenSSL within the handshake, which knows addresses too.
+        // OpenSSL checks it during the handshake, and knows addresses too.
         unsafe amqp_ssl_socket_set_verify_hostname(socket, 0)
         guard let context = unsafe amqp_ssl_socket_get_context(socket), unsafe verification.apply(to: context) else {
             throw AMQPError(code: .tls, message: "cannot set up the verification of the broker's certificate")
@@ -29,7 +29,7 @@ extension Session {
         return unsafe socket
     }
 
-    /// librabbitmq 0.11 has no call for OpenSSL's own default paths.
+    /// The system's CA bundle: librabbitmq 0.11 has no call for OpenSSL's default paths.
     private static var systemBundle: String? {
         ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem"]
             .first { unsafe access($0, R_OK) == 0 }

@@ -1,10 +1,10 @@
 internal import CRabbitMQ
 internal import Glibc
 
-/// One established connection of librabbitmq; used by the IO thread alone, and by it from its opening to its end.
+/// One librabbitmq connection, used only by the IO thread from opening to end.
 @safe
 final class Session {
-    /// Channels are apart so that a channel exception of one does not end the others' work.
+    /// Separate channels, so that a channel exception on one does not end the others' work.
     enum Channel {
         static let consume: UInt16 = 1
         static let publish: UInt16 = 2
@@ -16,11 +16,13 @@ final class Session {
     let endpoint: AMQPEndpoint
     /// Nil without TLS.
     private let verification: PeerVerification?
-    /// As negotiated; zero if the broker wants none.
+    /// As negotiated; zero if the broker wants no heartbeats.
     private(set) var heartbeat = Duration.zero
     private(set) var frameMax = 0
 
     /// Opens the socket and logs in.
+    ///
+    /// - Throws: ``AMQPError`` `connectFailed`, `authenticationFailed`, `tls` or `overflow`.
     init(endpoint: AMQPEndpoint, configuration: AMQPConfiguration) throws(AMQPError) {
         guard let state = unsafe amqp_new_connection() else {
             throw AMQPError(code: .overflow, message: "out of memory")
@@ -79,7 +81,7 @@ final class Session {
                 let text = "virtual host '\(configuration.virtualHost)': \(error.message)"
                 throw AMQPError(code: .authenticationFailed, message: text, replyCode: 530)
             default:
-                // TLS 1.3: the broker says what it misses only once the handshake is over.
+                // In TLS 1.3 the broker only reports what is missing once the handshake is over.
                 if let reason = verification.flatMap({ $0.reason ?? $0.likelyReason(of: error) }) {
                     throw AMQPError(code: .tls, message: reason, isRetriable: true)
                 }
@@ -108,7 +110,7 @@ final class Session {
         unsafe _ = amqp_set_rpc_timeout(state, &timeout)
     }
 
-    /// Throws what a synchronous method ended with, other than well.
+    /// - Throws: The error that a synchronous method ended with, if any.
     func check(_ reply: amqp_rpc_reply_t) throws(AMQPError) {
         switch unsafe reply.reply_type {
         case AMQP_RESPONSE_NORMAL: return
@@ -117,7 +119,7 @@ final class Session {
         }
     }
 
-    /// Throws what the last synchronous method ended with.
+    /// - Throws: The error that the last synchronous method ended with, if any.
     func checkLastReply() throws(AMQPError) { unsafe try check(amqp_get_rpc_reply(state)) }
 
     func check(status: Int32) throws(AMQPError) {

@@ -1,20 +1,20 @@
-/// Which deliveries of the current epoch are still to be settled.
+/// Tracks which deliveries of the current epoch are still unsettled.
 ///
-/// It turns a stale or second acknowledgement into a no-op (the broker would close the channel for it) and merges
-/// acknowledgements into basic.ack's `multiple` where nothing unsettled lies below them.
+/// It turns a stale or repeated acknowledgement into a no-op (the broker would close the channel for it), and merges
+/// acknowledgements into one basic.ack with `multiple` if nothing unsettled lies below them.
 struct SettlementLedger {
     /// The life of the consuming channel that tags belong to; 0 while there is none.
     private(set) var epoch: UInt64 = 0
-    /// What is unsettled.
+    /// The unsettled deliveries.
     struct Held: Equatable {
         var count = 0
-        /// Of the bodies.
+        /// Total size of their bodies.
         var bytes = 0
     }
 
     private struct Delivery {
         let bytes: Int
-        /// Once a settlement waits to be written.
+        /// Whether a settlement is waiting to be written.
         var isClaimed = false
     }
 
@@ -34,17 +34,17 @@ struct SettlementLedger {
         self.bytes += bytes
     }
 
-    /// Whether a delivery can still be settled; otherwise the broker redelivers it, or has its settlement.
+    /// Whether a delivery can still be settled; otherwise the broker redelivers it or already has its settlement.
     func awaits(_ tag: DeliveryTag) -> Bool { tag.epoch == epoch && unsettled[tag.value]?.isClaimed == false }
 
-    /// Claims the right to settle; false if the tag is of another epoch, unknown, or claimed already.
+    /// Claims the right to settle; false if the tag is unknown, of another epoch, or already claimed.
     mutating func claim(_ tag: DeliveryTag) -> Bool {
         guard awaits(tag) else { return false }
         unsettled[tag.value]?.isClaimed = true
         return true
     }
 
-    /// Marks a claimed tag as written by itself; false if its epoch has gone in the meantime.
+    /// Marks a single claimed tag as written; false if its epoch has ended meanwhile.
     mutating func write(_ tag: DeliveryTag) -> Bool {
         guard tag.epoch == epoch, let delivery = unsettled.removeValue(forKey: tag.value) else { return false }
         bytes -= delivery.bytes
@@ -56,7 +56,7 @@ struct SettlementLedger {
         let multiple: Bool
     }
 
-    /// Marks claimed tags as written and returns the fewest basic.ack that settle exactly them.
+    /// Marks claimed tags as written and returns the fewest basic.acks that settle exactly those.
     mutating func write(acknowledged tags: [DeliveryTag]) -> [Acknowledgement] {
         let values = tags.filter { write($0) }.map(\.value)
         guard values.count > 1 else { return values.map { Acknowledgement(value: $0, multiple: false) } }

@@ -3,9 +3,9 @@ internal import Synchronization
 
 /// Ends a connection that has been silent for two heartbeats, whatever its IO thread is waiting for.
 ///
-/// librabbitmq keeps that limit itself where it waits for frames, but a write to a broker that no longer reads is another matter:
-/// when the limit has passed, `amqp_try_recv` asks `amqp_time_s_from_now` for 0 seconds, which mean never (0.11), and it waits
-/// for as long as the broker is frozen. Shutting the socket down from another thread ends every such wait.
+/// librabbitmq enforces that limit itself while it waits for frames, but not while it writes to a broker that no longer reads:
+/// once the limit has passed, `amqp_try_recv` passes 0 seconds to `amqp_time_s_from_now`, which means never (0.11), and waits for
+/// as long as the broker is frozen. Shutting down the socket from another thread ends any such wait.
 final class SilenceGuard: Sendable {
     private struct State {
         /// -1 while nothing is watched.
@@ -21,7 +21,7 @@ final class SilenceGuard: Sendable {
     private let state = Mutex(State())
     private let wake = WakeDescriptor()
 
-    /// Begins to watch; the descriptor must stay open until ``release()``.
+    /// Starts watching; the descriptor must stay open until ``release()``.
     func watch(_ descriptor: Int32, limit: Duration) {
         state.withLock { state in
             state.descriptor = descriptor
@@ -32,10 +32,10 @@ final class SilenceGuard: Sendable {
         wake.signal()
     }
 
-    /// Notes that the broker has sent something.
+    /// Records that the broker has sent something.
     func heard() { state.withLock { $0.lastHeard = .now } }
 
-    /// Watches no more; true when the connection was ended for its silence.
+    /// Stops watching; returns whether the connection was ended for its silence.
     func release() -> Bool {
         state.withLock { state in
             state.descriptor = -1
@@ -61,7 +61,7 @@ final class SilenceGuard: Sendable {
         state.withLock { state in
             guard let deadline = state.deadline, deadline <= now else { return }
             state.hasEnded = true
-            // Under the lock: after release() the number may be another file's.
+            // Under the lock: after release() the descriptor may belong to another file.
             _ = shutdown(state.descriptor, Int32(SHUT_RDWR))
         }
     }

@@ -1,4 +1,4 @@
-/// All that is declared on a connect, in the order it was asked for.
+/// Everything declared on a connect, in the order it was requested.
 final class TopologyRegistry {
     struct Unit {
         let id: Int
@@ -11,7 +11,7 @@ final class TopologyRegistry {
     var quarantine = QueueQuarantine()
     private var nextID: Int
 
-    /// Each queue is a unit of its own, so that one out of reach does not hold up the others.
+    /// Makes each queue a unit of its own, so that one that cannot be reached does not hold up the others.
     init(_ initial: AMQPTopology) {
         units = initial.byQueue.enumerated().map { Unit(id: $0.offset, topology: $0.element, isGated: true) }
         nextID = units.count
@@ -28,7 +28,7 @@ final class TopologyRegistry {
 }
 
 extension AMQPTopology {
-    /// The exchanges, and then each queue with its bindings and consumers; undivided where the broker names a queue.
+    /// The exchanges, then each queue with its bindings and consumers; not divided if the broker names a queue.
     var byQueue: [AMQPTopology] {
         let names = queues.map(\.name)
         let users = bindings.map(\.queue) + consumers.map(\.queue)

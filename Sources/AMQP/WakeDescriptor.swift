@@ -1,9 +1,9 @@
 internal import CRabbitMQ
 internal import Glibc
 
-/// An eventfd: makes the IO thread's poll return.
+/// An eventfd that makes the IO thread's poll return.
 ///
-/// When no descriptor is left (`EMFILE`) it is -1, which poll ignores; the connection then refuses to run.
+/// If no descriptor is left (`EMFILE`) it is -1, which poll ignores; the connection then refuses to run.
 struct WakeDescriptor: ~Copyable, Sendable {
     let descriptor = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
 

@@ -1,6 +1,6 @@
 import OsloMessaging
 
-/// Recognises the answers to recorded calls, to the most recent of them.
+/// Recognises the answers to the most recently recorded calls.
 struct RecordedAnswers {
     private static let capacity = 10_000
 
@@ -14,7 +14,7 @@ struct RecordedAnswers {
     /// Calls without a final answer so far.
     var missing: Int { unanswered.count }
 
-    /// Notes the id of the expected answer, if the message is a call.
+    /// Remembers the id of the expected answer, if the message is a call.
     mutating func expect(_ line: CaptureLine) {
         guard case .request(let request) = CapturedMessage(line), let address = request.replyAddress else { return }
         asked.insert(address.messageID)
@@ -22,7 +22,8 @@ struct RecordedAnswers {
         calls += 1
     }
 
-    /// Whether this message answers a recorded call, or is a heartbeat of one. All calls of a client may share a reply queue.
+    /// Whether this message is an answer to a recorded call, or a heartbeat for one. All calls of a client may share a reply
+    /// queue.
     mutating func takes(_ line: CaptureLine) -> Bool {
         guard case .reply(let reply) = CapturedMessage(line), asked.contains(reply.messageID) else { return false }
         if reply.isFinal {

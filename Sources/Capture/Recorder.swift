@@ -3,7 +3,7 @@ import JSON
 package import OsloMessaging
 import Synchronization
 
-/// Writes what a tap delivers to a capture file.
+/// Writes a tap's messages to a capture file.
 package struct Recorder: Sendable {
     /// How much was recorded.
     package struct Count: Sendable, Hashable {
@@ -15,19 +15,19 @@ package struct Recorder: Sendable {
         package var answers = 0
         /// Whether the limit is reached and no answer is missing.
         package var isComplete = false
-        /// Bytes of the bodies.
+        /// Total size of the bodies in bytes.
         package var bytes: Int64 = 0
 
         package init() {}
     }
 
-    /// Stops after this many messages; with ``withReplies`` after this many that are not answers, once all of them are answered.
+    /// Stops after this many messages; with ``withReplies``, after this many that are not answers and once all are answered.
     package var limit: Int?
     /// Stops after this long without a message.
     package var idleTimeout: Duration?
     /// Whether secrets are masked.
     package var redacts = true
-    /// Whether the default exchange is tapped too: of its messages, answers to recorded requests are kept.
+    /// Whether the default exchange is tapped too; only answers to recorded requests are kept from it.
     package var withReplies = false
     /// Called after each message.
     package var onMessage: @Sendable (Count) -> Void = { _ in }
@@ -38,7 +38,7 @@ package struct Recorder: Sendable {
 
     /// Records until a limit is reached, the transport ends or the task is cancelled; each message is acknowledged once written.
     ///
-    /// - Throws: ``CaptureError`` when the file cannot be written.
+    /// - Throws: ``CaptureError`` if the file cannot be written.
     package func record(from transport: some Transport, to writer: CaptureWriter) async throws -> Count {
         let activity = LastActivity()
         return try await withThrowingTaskGroup(of: Count?.self) { group in
@@ -95,7 +95,7 @@ package struct Recorder: Sendable {
     }
 }
 
-/// When the last message came.
+/// When the last message arrived.
 private final class LastActivity: Sendable {
     private let last = Mutex(ContinuousClock.now)
 

@@ -6,10 +6,10 @@ import Settings
 import SwapBus
 import VolumeSwap
 
-/// The hypervisor that `libvirt_uri` names, with what goes with it.
+/// The hypervisor that `libvirt_uri` names, and what depends on it.
 struct HypervisorChoice: Sendable {
     let hypervisor: any Hypervisor
-    /// Whether a copy takes no time at all.
+    /// Whether copies take no time at all.
     let isInstant: Bool
     private let connector: any VolumeConnector
     private let libvirt: LibvirtHypervisor?
@@ -18,7 +18,7 @@ struct HypervisorChoice: Sendable {
     /// nil for a dry run.
     var link: LibvirtLink? { libvirt?.link }
     var isDryRun: Bool { libvirt == nil }
-    /// The domains that do not answer, longest first.
+    /// The domains that do not respond, longest first.
     var hungDomains: [HungDomain] { libvirt?.hungDomains ?? [] }
 
     /// - Throws: ``ConfigurationError`` for a `dry-run:` URI that cannot be read.
@@ -45,7 +45,7 @@ struct HypervisorChoice: Sendable {
             } ?? NoConnector()
     }
 
-    /// The settings of swaps on this hypervisor. A dry run touches no path, so it allows all of them.
+    /// The settings of swaps on this hypervisor. A dry run touches no path, so it allows all paths.
     func settings(_ configuration: PivotdConfiguration) -> SwapSettings {
         var settings = SwapSettings(
             volumes: VolumeSettings(allowedPaths: PathPolicy(isDryRun ? ["/"] : configuration.hypervisor.allowedPaths)))
@@ -64,7 +64,7 @@ struct HypervisorChoice: Sendable {
         return settings
     }
 
-    /// The service that carries swaps out on this hypervisor, and has their outcomes delivered.
+    /// The service that carries out swaps on this hypervisor and delivers their outcomes.
     func service(
         _ settings: SwapSettings, progressInterval: Duration, journal: any SwapJournal, replies: ReplyPublisher,
         failures: NovaFailure, notifier: Notifier? = nil, onPhase: (@Sendable (SwapPhase) async -> Void)? = nil, logger: Logger

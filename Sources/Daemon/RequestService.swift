@@ -8,7 +8,7 @@ import ServiceLifecycle
 import SwapBus
 import VolumeSwap
 
-/// Recovers, then takes requests in until graceful shutdown.
+/// Recovers unfinished tasks, then accepts requests until graceful shutdown.
 struct RequestService: Service {
     private let bus: Bus
     private let service: SwapService
@@ -19,10 +19,10 @@ struct RequestService: Service {
     private let logger: Logger
     private let health: WorkerHealth
     private let busHealth = BusHealth()
-    /// For how long what was taken may be stored and answered at the end.
+    /// How long accepted requests may take to be stored and answered on shutdown.
     private let drainGrace: Duration
     private let systemd = SystemdNotifier()
-    /// For how long requests are held that cannot be stored: RabbitMQ closes a channel with one that is unacknowledged for 30 minutes.
+    /// How long to hold requests that cannot be stored: RabbitMQ closes a channel over one unacknowledged for 30 minutes.
     private static let holdingLimit = Duration.seconds(20 * 60)
 
     init(
@@ -45,29 +45,29 @@ struct RequestService: Service {
                 methods: SwapEndpoint.methods, storedMethods: SwapEndpoint.storedMethods, failures: bus.failures), logger: logger)
     }
 
-    /// Ready means consuming, connected to libvirt, and a journal and a broker that answer.
+    /// Ready means consuming and connected to libvirt, with a journal and a broker that respond.
     var checks: @Sendable () -> [HealthCheck] {
         { [bus, busHealth, server, journal, choice] in
             [
                 busHealth.check(bus.transport, server, oldestUnconfirmed: bus.confirms.oldestUnconfirmed),
                 .journal(oldestWait: journal.oldestWait),
                 .libvirt(choice),
-                // Optional, so never a reason not to be ready.
+                // Optional, so the worker is ready without it.
                 HealthCheck("notifications", ok: true, detail: bus.notifications?.problem ?? ""),
             ]
         }
     }
 
-    /// What has to go on all the time.
+    /// What must keep making progress.
     var vitals: @Sendable () -> [Vital] {
         { [bus, journal] in
             [
                 Vital(name: "journal", what: "a commit has waited", standstill: journal.oldestWait),
                 Vital(
-                    name: "bus", what: "the thread that consumes has been at one thing",
+                    name: "bus", what: "the consuming thread has been stuck in one step",
                     standstill: bus.transport.consumer.standstill),
                 Vital(
-                    name: "bus", what: "the thread that publishes has been at one thing",
+                    name: "bus", what: "the publishing thread has been stuck in one step",
                     standstill: bus.transport.publisher.standstill),
             ]
         }
@@ -84,11 +84,11 @@ struct RequestService: Service {
     }
 
     private func consume() async throws {
-        // Places and new volumes are taken before anything else can ask for them, and before libvirt has answered.
+        // Queue places and new volumes are reserved before anything else can claim them, and before libvirt has answered.
         let count = try await service.recover { [bus] task in
             if let caller = task.caller { _ = bus.replies.startHeartbeats(for: ReplyAddress(caller)) }
         }
-        if count > 0 { logger.notice("took up \(count) unfinished tasks") }
+        if count > 0 { logger.notice("resumed \(count) unfinished tasks") }
         await choice.hypervisor.waitUntilConnected()
         guard !Task.isCancelled else { return }
         try await withThrowingTaskGroup(of: Void.self) { group in
@@ -100,9 +100,9 @@ struct RequestService: Service {
         }
     }
 
-    /// Serves until cancelled, then lets what was taken be stored and acknowledged.
+    /// Serves until cancelled, then lets accepted requests be stored and acknowledged.
     private func serve() async throws {
-        // Unstructured on purpose: what was taken is answered or stored although this task is cancelled.
+        // Unstructured on purpose: accepted requests are answered or stored even though this task is cancelled.
         let serving = Task { [server] in try await server.run() }
         await withTaskCancellationHandler {
             await serving.result.log(logger)
@@ -114,14 +114,14 @@ struct RequestService: Service {
         }
     }
 
-    /// What is not stored and answered in time the broker gives to the next start. A reply whose queue is gone is given up.
+    /// Drains within the time limit. The broker redelivers the rest to the next start; a reply whose queue is gone is dropped.
     private func drain(_ serving: Task<Void, any Error>) async {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { [drainGrace] in try? await Task.sleep(for: drainGrace) }
             group.addTask { [server] in await server.drain() }
             await group.next()
             serving.cancel()
-            // Ends the loop that serves, and with it what the drain waits for.
+            // Ends the serving loop, and with it what the drain waits for.
             await bus.transport.consumer.close()
             group.cancelAll()
         }
@@ -138,11 +138,11 @@ struct RequestService: Service {
         await systemd.runWatchdog { [health] in health.isAlive }
     }
 
-    /// After the journal refused a task: tries it now and then, and goes on when it stores.
+    /// After the journal has refused a task, retries now and then, and resumes once it can store.
     private func resumeWhenStorable() async {
         var trouble: StoreTrouble?
         for await _ in storeTrouble {
-            // One that goes on although the journal seemed to store is the same.
+            // A suspension that persists although the journal seemed to store is the same one.
             if trouble?.stored != server.storedCount { trouble = StoreTrouble(server.storedCount) }
             while !Task.isCancelled, var current = trouble {
                 current.bytes = max(current.bytes, server.waitingBytes)
@@ -152,7 +152,7 @@ struct RequestService: Service {
                 do {
                     try await journal.probe(bytes: current.bytes)
                     try await server.resume()
-                    logger.notice("the journal stores again: requests are taken on")
+                    logger.notice("the journal can store again: accepting requests")
                     break
                 } catch {
                     logger.error("the journal still cannot store: \(error)")
@@ -163,9 +163,9 @@ struct RequestService: Service {
 
     private struct StoreTrouble {
         let began = ContinuousClock.now
-        /// What had been stored by then.
+        /// Requests stored by then.
         let stored: Int
-        /// Of the largest request that could not be stored.
+        /// Size of the largest request that could not be stored.
         var bytes = 0
         var backoff = Backoff(first: .milliseconds(500))
 

@@ -13,7 +13,8 @@ import VolumeSwap
 
 /// `pivotd run`: consumes until SIGTERM or SIGINT.
 ///
-/// Start-up order: open the journal, take the unfinished tasks up, connect to libvirt, consume. It stops in the reverse order, within `drain_timeout_s`.
+/// Start-up order: open the journal, resume unfinished tasks, connect to libvirt, consume. It stops in reverse order, within
+/// `drain_timeout_s`.
 package struct Worker {
     private let configuration: PivotdConfiguration
     private let logger: Logger
@@ -21,7 +22,7 @@ package struct Worker {
     private let stop = StopRequest()
     private let reloader: ConfigurationReloader
 
-    /// - Parameter reload: reads the configuration again, at SIGHUP.
+    /// - Parameter reload: Rereads the configuration on SIGHUP.
     package init(
         configuration: PivotdConfiguration, logger: Logger,
         reload: @escaping @Sendable () throws(ConfigurationError) -> PivotdConfiguration
@@ -31,9 +32,9 @@ package struct Worker {
         reloader = ConfigurationReloader(configuration, logger: logger, load: reload)
     }
 
-    /// Returns after SIGTERM or SIGINT, drained.
+    /// Runs until SIGTERM or SIGINT, then drains.
     ///
-    /// - Throws: `JournalError` when the state directory cannot be used, a configuration error, or why a service failed.
+    /// - Throws: `JournalError` if the state directory cannot be used, ``ConfigurationError``, or the error of a failed service.
     package func run() async throws {
         let registry = PrometheusRegistry(help: MetricHelp.texts)
         MetricsSystem.bootstrap(registry)
@@ -98,14 +99,14 @@ package struct Worker {
         await journal.close()
     }
 
-    /// - Returns: nil when a stop is requested before it is open.
+    /// - Returns: nil if a stop is requested before the journal is open.
     private func openJournal() async throws -> SQLiteJournal? {
         let directory = configuration.daemon.stateDirectory
         let systemd = SystemdNotifier()
         let opening = Task { [health, logger] in
             try await JournalOpening(logger: logger) { reason in
                 health.waits(for: reason)
-                systemd.status("the start waits: \(reason)")
+                systemd.status("start-up is waiting: \(reason)")
             } open: { () async throws(JournalError) in
                 try await SQLiteJournal.open(directory: directory, logger: logger)
             }.run()
@@ -114,7 +115,7 @@ package struct Worker {
         return try await opening.value
     }
 
-    /// Where a debug build is to stop, to be killed there.
+    /// Where a debug build must stop so that a test can kill it.
     private func testStop(_ journal: SQLiteJournal) -> (@Sendable (SwapPhase) async -> Void)? {
         #if DEBUG
             TestStop.hook(stateDirectory: configuration.daemon.stateDirectory, journal)

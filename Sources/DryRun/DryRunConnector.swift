@@ -4,11 +4,13 @@ package import VolumeSwap
 package struct DryRunConnector: VolumeConnector {
     package init() {}
 
-    /// QEMU reaches what it can by itself.
+    /// False, so that QEMU's own clients are used where possible.
     package var isConfigured: Bool { false }
 
+    /// A path derived from the volume; attaches nothing.
     package func connect(_ volume: ConnectionInfo) async throws(SwapFailure) -> String { Self.path(volume) }
 
+    /// Does nothing.
     package func disconnect(_ volume: ConnectionInfo) async throws(SwapFailure) {}
 
     static func path(_ volume: ConnectionInfo) -> String {

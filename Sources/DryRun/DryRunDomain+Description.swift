@@ -1,7 +1,7 @@
 import VolumeSwap
 
 extension DryRunDomain {
-    /// A disk with a copy, read once from XML: every other description is made of it.
+    /// A disk with a copy, parsed once from XML; all other descriptions are derived from it.
     private static let pattern: DiskFacts? = {
         let source = VolumeSource(location: .file("/"), format: "raw")
         let copy = DryRunCopy(destination: source, destinationBytes: 1, bytes: 1, isBlockCopy: true, since: .now, number: 0)
@@ -10,7 +10,7 @@ extension DryRunDomain {
         return try? DomainDescription(xml: DryRunXML.domain(domain, disks: [disk], at: .now)).disks.first?.facts
     }()
 
-    /// What ``DomainDescription/init(xml:)`` would read from the domain's XML, without the XML: that takes a hundred times as long.
+    /// What ``DomainDescription/init(xml:)`` would read from the domain's XML, made without XML a hundred times as fast.
     func description(_ view: XMLView, at now: ContinuousClock.Instant) throws(SwapFailure) -> DomainDescription {
         if case .inactive = view, case .xml(let xml)? = definition { return try DomainDescription(xml: xml) }
         let disks = shown(view)
@@ -22,7 +22,7 @@ extension DryRunDomain {
             disks: disks.map { DiskDescription(Self.describe($0.facts, pattern, at: now)) }, hasTPM: false)
     }
 
-    /// The disks of the live or of the stored configuration, which knows no copies.
+    /// The disks of the live or the stored configuration; the stored one shows no copies.
     func shown(_ view: XMLView) -> [DryRunDisk] {
         guard case .inactive = view, case .disks(let stored)? = definition else { return disks }
         return stored.map { disk in
@@ -33,7 +33,7 @@ extension DryRunDomain {
         }
     }
 
-    /// What ``DiskDescription/keptElements`` are of a disk of this target and serial.
+    /// The ``DiskDescription/keptElements`` of a disk with this target and serial.
     static func keptElements(_ target: String, _ serial: String?) -> [String] {
         var elements = (pattern?.keptElements ?? []).map { element in
             element.hasPrefix("<target ") ? "<target bus=virtio dev=\(target)>" : element

@@ -8,22 +8,22 @@ enum DryRunEnding: String, Sendable {
 /// A simulated copy of a disk onto a new volume.
 struct DryRunCopy: Sendable {
     var destination: VolumeSource
-    /// The whole size of the new volume, bytes.
+    /// The full size of the new volume in bytes.
     var destinationBytes: Int64
     var bytes: Int64
-    /// True for `virDomainBlockCopy`, after which libvirt changes a stored configuration too.
+    /// True for `virDomainBlockCopy`, after which libvirt also updates the stored configuration.
     var isBlockCopy: Bool
-    /// Bytes that were copied when the rate was last set.
+    /// Bytes already copied when the rate was last set.
     var base: Int64 = 0
     var since: ContinuousClock.Instant
-    /// bytes/s; nil copies instantly.
+    /// Bytes per second; nil copies instantly.
     var rate: Double?
-    /// Where it stops for good, by a rule.
+    /// Bytes after which a rule stops it for good.
     var stopsAt: Int64?
     var refusals = 0
-    /// What it was asked to end with; libvirt's word for it in `<mirror ready=…>`.
+    /// The requested end, as libvirt shows it in `<mirror ready=…>`.
     var ending: DryRunEnding?
-    /// Distinguishes this copy from a later one of the same disk.
+    /// Distinguishes this copy from later ones of the same disk.
     var number: UInt64
 
     func cursor(at now: ContinuousClock.Instant) -> Int64 {
@@ -38,7 +38,7 @@ struct DryRunCopy: Sendable {
     /// `<mirror ready=…>`
     func shownReady(at now: ContinuousClock.Instant) -> String? { ending?.rawValue ?? (isReady(at: now) ? "yes" : nil) }
 
-    /// The time until nothing moves any more.
+    /// The time until the copy stops progressing.
     func timeLeft(at now: ContinuousClock.Instant) -> Duration {
         guard let rate else { return .zero }
         return .seconds(Double((stopsAt ?? bytes) - cursor(at: now)) / rate)
@@ -53,20 +53,20 @@ struct DryRunCopy: Sendable {
 
 typealias DryRunDisk = Shared<DryRunDiskFacts>
 
-/// What a ``DryRunDisk`` is.
+/// The properties of a ``DryRunDisk``.
 struct DryRunDiskFacts: Sendable {
     var target: String
     var source: VolumeSource
     /// The size that the guest sees.
     var bytes: Int64
     var serial: String?
-    /// Ids of the volumes that a request named for it.
+    /// Ids of the volumes that requests have named for it.
     var volumeIDs: [String] = []
     var copy: DryRunCopy?
-    /// Known beforehand, where the disk is described again and again.
+    /// Cached, because the disk is described again and again.
     var keptElements: [String]?
 
-    /// All that a rule may call its volumes.
+    /// All names by which a rule may refer to its volumes.
     var names: [String] {
         volumeIDs + [source.location.description, serial, copy?.destination.location.description].compactMap { $0 }
     }

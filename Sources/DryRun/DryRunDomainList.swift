@@ -4,7 +4,7 @@ import Settings
 import VolumeSwap
 
 /// Reads the file of `domains=`: a JSON list of `{"uuid", "name", "disks": [{"target", "path", "bytes", "serial"}], "persistent",
-/// "running"}`, of which only the first two and the first two of a disk must be there.
+/// "running"}`. Only `uuid`, `name` and a disk's `target` and `path` are required.
 enum DryRunDomainList {
     /// - Throws: ``ConfigurationError`` with the file and the entry.
     static func read(file: String, options: DryRunOptions) throws(ConfigurationError) -> [DryRunDomain] {
@@ -38,7 +38,7 @@ enum DryRunDomainList {
         let uuid = try entry.required("uuid", "a UUID") {
             $0.stringValue.flatMap { UUID(uuidString: $0) == nil ? nil : $0.lowercased() }
         }
-        let name = try entry.required("name", "a text") { $0.stringValue }
+        let name = try entry.required("name", "a string") { $0.stringValue }
         let listed = try entry.optional("disks", "a list") { $0.arrayValue } ?? []
         var disks: [DryRunDisk] = []
         for disk in listed { disks.append(try self.disk(disk, options)) }
@@ -53,15 +53,15 @@ enum DryRunDomainList {
         let path = try entry.required("path", "an absolute path") { $0.stringValue.flatMap { $0.hasPrefix("/") ? $0 : nil } }
         return DryRunDisk(
             DryRunDiskFacts(
-                target: try entry.required("target", "a text such as vdb") { $0.stringValue },
+                target: try entry.required("target", "a string such as vdb") { $0.stringValue },
                 source: VolumeSource(location: DryRunHypervisor.location(path: path), format: "raw"),
                 bytes: try entry.optional("bytes", "a number greater than 0") { $0.wholeValue.flatMap { $0 > 0 ? $0 : nil } }
                     ?? options.sizeGiB << 30,
-                serial: try entry.optional("serial", "a text") { $0.stringValue }))
+                serial: try entry.optional("serial", "a string") { $0.stringValue }))
     }
 }
 
-/// An object of the file, whose members are read by name.
+/// Reads the members of one of the file's objects.
 private struct Entry {
     private let members: JSONObject
 

@@ -2,22 +2,26 @@ import Synchronization
 package import VolumeSwap
 
 extension DryRunHypervisor {
+    /// Starts a simulated copy, as `virDomainBlockRebase` does on a transient domain.
     package func blockRebase(_ domain: DomainIdentity, disk: String, _ copy: RebaseCopy) async throws(HypervisorError) {
         let location: VolumeLocation = copy.isBlockDevice ? .block(copy.path) : .file(copy.path)
         let destination = VolumeSource(location: location, format: copy.isRaw ? "raw" : "qcow2")
         try await start(domain, disk, destination, bandwidth: copy.bandwidth, isBlockCopy: false)
     }
 
+    /// Starts a simulated copy, as `virDomainBlockCopy` does.
     package func blockCopy(_ domain: DomainIdentity, disk: String, _ copy: BlockCopy) async throws(HypervisorError) {
         try await start(domain, disk, copy.destination, bandwidth: copy.bandwidth, isBlockCopy: true)
     }
 
+    /// The simulated copy's progress; nil without a copy.
     package func blockJobInfo(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> BlockJobInfo? {
         try withDisk(domain, disk) { _, disk throws(HypervisorError) in
             disk.facts.copy.map { BlockJobInfo(type: "copy", cursor: $0.cursor(at: .now), end: $0.bytes) }
         }
     }
 
+    /// Pivots to the simulated copy or cancels it; the event follows, as with ASYNC.
     package func blockJobAbort(_ domain: DomainIdentity, disk: String, pivot: Bool) async throws(HypervisorError) {
         try withDisk(domain, disk) { domain, disk throws(HypervisorError) in
             guard let copy = disk.facts.copy else { throw Self.noJob(disk.target) }
@@ -44,6 +48,7 @@ extension DryRunHypervisor {
         post(domain, [.blockJob(disk: disk, status: ending == .pivot ? .completed : .canceled, at: .now)])
     }
 
+    /// Limits the simulated copy; an instant copy stays instant.
     package func blockJobSetSpeed(_ domain: DomainIdentity, disk: String, bytesPerSecond: Int64) async throws(HypervisorError) {
         let copy = try withDisk(domain, disk) { _, disk throws(HypervisorError) -> DryRunCopy in
             guard disk.copy != nil else { throw Self.noJob(disk.target) }
@@ -62,6 +67,7 @@ extension DryRunHypervisor {
         try withDisk(domain, disk) { _, disk throws(HypervisorError) in disk.facts.copy?.destinationBytes }
     }
 
+    /// Sets the size that the simulated guest sees.
     package func grow(_ domain: DomainIdentity, disk: String, toBytes: Int64) async throws(HypervisorError) {
         try withDisk(domain, disk) { domain, disk throws(HypervisorError) in
             if let rule = rule(.grow, domain, disk) { throw Self.refusal("unable to execute QEMU command 'block_resize'", rule) }
@@ -100,7 +106,7 @@ extension DryRunHypervisor {
         if copy.rate == nil { post(domain, events) } else { arm(domain, disk, copy) }
     }
 
-    /// What happens when a copy has gone as far as it will.
+    /// What happens when a copy stops progressing.
     private func arrive(_ domain: inout DryRunDomain, _ disk: inout DryRunDisk, _ copy: DryRunCopy) -> [HypervisorEvent] {
         if rule(.guest, domain, disk) != nil {
             domain.isActive = false
@@ -117,7 +123,7 @@ extension DryRunHypervisor {
         return copy.stopsAt == nil ? [.blockJob(disk: disk.facts.target, status: .ready, at: .now)] : []
     }
 
-    /// Lets the copy arrive when its time is over, if nothing happened to it in between.
+    /// Completes the copy when its time is up, unless something happened to it meanwhile.
     private func arm(_ domain: DomainIdentity, _ disk: String, _ copy: DryRunCopy) {
         Task { [weak self] in
             // The simulated copying itself.
@@ -157,7 +163,7 @@ extension DryRunHypervisor {
         }
     }
 
-    /// Bytes per second; nil for no time at all, which a bandwidth does not change.
+    /// Bytes per second; nil copies instantly, whatever the bandwidth.
     private func rate(bandwidth: Int64) -> Double? {
         guard let rate = options.rateMiBs.map({ $0 * Double(1 << 20) }) else { return nil }
         return bandwidth > 0 ? min(rate, Double(bandwidth)) : rate
@@ -172,7 +178,7 @@ extension DryRunHypervisor {
             guard let index = domain.index(target) else {
                 throw HypervisorError(.other, number: 8, "invalid argument: disk '\(target)' not found in domain")
             }
-            // Taken out, not copied.
+            // Moved out, not copied.
             var disk = domain.disks.remove(at: index)
             defer { domain.disks.insert(disk, at: index) }
             return try body(&domain, &disk)

@@ -5,15 +5,15 @@ package import VolumeSwap
 
 /// The `dry-run:` hypervisor: simulated domains and copies, for replays, rehearsals and load tests. The host is never touched.
 ///
-/// Without a list of domains every instance is there, running, with the disk and the old volume of the request that was expected
-/// last. At most ``capacity`` domains are remembered; those used longest ago are forgotten first.
+/// Without a list of domains every instance exists and runs, with the disk and the old volume of the last expected request. At
+/// most ``capacity`` domains are remembered; the least recently used are forgotten first.
 package final class DryRunHypervisor: Hypervisor {
     /// Upper bound on remembered domains, and on remembered sizes that differ from the default.
     static let capacity = 2048
 
     struct State {
         var domains: [String: DryRunDomain] = [:]
-        /// Sizes that a request implies: a volume to grow onto must be large enough.
+        /// Sizes implied by requests: a volume to grow onto must be large enough.
         var sizes: [String: Int64] = [:]
         var subscribers: [String: [HypervisorEvents]] = [:]
         var clock: UInt64 = 0
@@ -24,13 +24,14 @@ package final class DryRunHypervisor: Hypervisor {
         }
     }
 
+    /// `dry-run`, reported in every result.
     package let kind = "dry-run"
     let options: DryRunOptions
     let state: Mutex<State>
     private let mountPointBase: String
 
-    /// - Parameter mountPointBase: the directory in the paths of mounted shares.
-    /// - Throws: ``ConfigurationError`` when the list of domains cannot be read.
+    /// - Parameter mountPointBase: The directory in the paths of mounted shares.
+    /// - Throws: ``ConfigurationError`` if the list of domains cannot be read.
     package init(options: DryRunOptions, mountPointBase: String = "/var/lib/nova/mnt") throws(ConfigurationError) {
         self.options = options
         self.mountPointBase = mountPointBase
@@ -46,9 +47,10 @@ package final class DryRunHypervisor: Hypervisor {
         self.state = Mutex(state)
     }
 
-    /// Creates the domain that a request names, with the disk on the request's old volume. To be called before the swap is prepared.
+    /// Creates the domain that a request names, with the disk on the request's old volume. Call it before the swap is prepared.
     ///
-    /// A disk that is on the old or the new volume already, or is being copied, stays as it is. With a list of domains nothing is created.
+    /// A disk that is already on the old or the new volume, or is being copied, is left as it is. With a list of domains this
+    /// does nothing.
     package func expect(_ request: SwapRequest) {
         guard options.domainsFile == nil, let old = place(request.oldConnection, "old_connection_info") else { return }
         let new = place(request.newConnection, "new_connection_info")
@@ -95,7 +97,7 @@ package final class DryRunHypervisor: Hypervisor {
         }
     }
 
-    /// Forgets a quarter of what was used longest ago.
+    /// Forgets the least recently used quarter.
     private func makeRoom(_ state: inout State) {
         if state.sizes.count > Self.capacity { state.sizes.removeAll() }
         guard state.domains.count >= Self.capacity else { return }
@@ -119,6 +121,9 @@ package final class DryRunHypervisor: Hypervisor {
 extension DryRunHypervisor {
     package func waitUntilConnected() async {}
 
+    /// Finds a listed or expected domain.
+    ///
+    /// - Throws: `noDomain` if there is none, or if a rule demands it.
     package func lookup(_ instance: InstanceReference) async throws(HypervisorError) -> DomainIdentity {
         let wanted = Self.identity(instance)
         let domain = state.withLock { state in
@@ -134,13 +139,14 @@ extension DryRunHypervisor {
         }
     }
 
+    /// The domain's XML, as libvirt would show it.
     package func xml(_ domain: DomainIdentity, _ view: XMLView) async throws(HypervisorError) -> String {
         let domain = try with(domain) { domain throws(HypervisorError) in domain }
         if case .inactive = view, case .xml(let xml)? = domain.definition { return xml }
         return DryRunXML.domain(domain, disks: domain.shown(view), at: .now)
     }
 
-    /// As ``xml(_:_:)``, read.
+    /// ``xml(_:_:)`` in parsed form.
     package func description(_ domain: DomainIdentity, _ view: XMLView) async throws(HypervisorError) -> DomainDescription {
         let domain = try with(domain) { domain throws(HypervisorError) in domain }
         do {
@@ -150,6 +156,7 @@ extension DryRunHypervisor {
         }
     }
 
+    /// Stores the configuration, as `virDomainDefineXMLFlags` does.
     package func define(xml: String) async throws(HypervisorError) {
         let description: DomainDescription
         do {
@@ -166,6 +173,7 @@ extension DryRunHypervisor {
         }
     }
 
+    /// Removes the stored configuration, as `virDomainUndefineFlags` does.
     package func undefine(_ domain: DomainIdentity) async throws(HypervisorError) {
         try with(domain) { domain throws(HypervisorError) in
             if let rule = rule(.undefine, domain) { throw Self.refusal("cannot delete the domain's configuration", rule) }
@@ -188,7 +196,7 @@ extension DryRunHypervisor {
         try with(domain) { domain throws(HypervisorError) in domain.metadata }
     }
 
-    /// The domains of the list. Those made up for requests are left out: they use no volume.
+    /// The listed domains. Those created for requests are left out, so that they occupy no volume.
     package func domains() async throws(HypervisorError) -> [DomainDescription] {
         let domains = state.withLock { state in options.domainsFile == nil ? [] : Array(state.domains.values) }
         var descriptions: [DomainDescription] = []
@@ -207,6 +215,7 @@ extension DryRunHypervisor {
         return descriptions
     }
 
+    /// Delivers the simulated domain's events.
     package func subscribe(_ events: HypervisorEvents, to domain: DomainIdentity) async throws(HypervisorError) {
         guard events.take() else { return }
         let uuid = domain.uuid
@@ -230,7 +239,7 @@ extension DryRunHypervisor {
         }
     }
 
-    /// A transient domain that does not run is gone. (`inout`: a dictionary's value is copied to be read.)
+    /// A transient domain that does not run no longer exists. (`inout` avoids copying the dictionary's value.)
     private static func isGone(_ domain: inout DryRunDomain) -> Bool { !domain.isActive && domain.definition == nil }
 
     func isActive(_ domain: DryRunDomain) -> Bool { domain.isActive && rule(.off, domain) == nil }

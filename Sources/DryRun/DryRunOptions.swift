@@ -1,22 +1,22 @@
 import Foundation
 package import Settings
 
-/// What a `dry-run:` URI asks for: `dry-run:?rate=200&domains=FILE&fail=instance:UUID,pivot&size=10&persistent=no`.
+/// The options of a `dry-run:` URI: `dry-run:?rate=200&domains=FILE&fail=instance:UUID,pivot&size=10&persistent=no`.
 package struct DryRunOptions: Sendable, Equatable {
-    /// The copy rate in MiB/s; nil copies instantly, whatever bandwidth is asked for.
+    /// The copy rate in MiB/s; nil copies instantly, whatever the requested bandwidth.
     package var rateMiBs: Double?
-    /// A file that lists the only domains there are; with nil every domain that is asked for exists.
+    /// A file that lists the only domains that exist; if nil, every requested domain exists.
     package var domainsFile: String?
     /// The size in GiB of volumes of unknown size.
     package var sizeGiB: Int64 = 1
     /// Whether domains that are not listed are persistent.
     package var isPersistent = true
-    /// Failures to rehearse: the first that matches applies.
+    /// Failures to rehearse; the first matching rule applies.
     package var rules: [DryRunRule] = []
 
     package init() {}
 
-    /// Whether a dry run is meant, well-formed or not: no URI of libvirt begins like that.
+    /// Whether a URI means a dry run, well-formed or not; no libvirt URI begins like this.
     package static func isMeant(by uri: String) -> Bool { uri.hasPrefix("dry-run") }
 
     /// - Throws: ``ConfigurationError`` with a line for each part that is wrong.

@@ -2,7 +2,7 @@ import Basics
 package import Settings
 import VolumeSwap
 
-/// The step of a swap that a rule lets fail, each as it would with libvirt and QEMU.
+/// The step of a swap that a rule makes fail, in the way libvirt and QEMU would.
 package enum DryRunStep: String, Sendable, CaseIterable {
     /// libvirt knows no such domain.
     case lookup
@@ -11,9 +11,9 @@ package enum DryRunStep: String, Sendable, CaseIterable {
     case undefine
     /// QEMU refuses to begin the copy.
     case start
-    /// The copy breaks off half-way: the new volume is full.
+    /// The copy fails half-way because the new volume is full.
     case copy
-    /// The mirror never comes in step.
+    /// The mirror never gets in sync.
     case ready
     /// The guest crashes half-way.
     case guest
@@ -24,11 +24,12 @@ package enum DryRunStep: String, Sendable, CaseIterable {
     case define
 }
 
-/// A failure to rehearse: `instance:UUID,disk:vdb,volume:ID,share:0.1,STEP`, every part of which may be left out but one.
+/// A failure to rehearse: `instance:UUID,disk:vdb,volume:ID,share:0.1,STEP`, with at least one of these parts.
 ///
-/// All conditions must hold. `volume` is an id, a path or a part of one, of the old or the new volume. `share` picks that part of
-/// all disks, always the same ones. Without a step the copy fails.
+/// All conditions must hold. `volume` is an id, a path or a part of one, of the old or the new volume. `share` picks that
+/// fraction of all disks, always the same ones. Without a step the copy fails.
 package struct DryRunRule: Sendable, Equatable {
+    /// The step that fails.
     package var step = DryRunStep.copy
     /// A UUID or a name, in lower case.
     package var instance: String?
@@ -39,16 +40,16 @@ package struct DryRunRule: Sendable, Equatable {
     /// From 0 to 1.
     package var share: Double?
 
-    /// - Throws: ``ConfigurationError`` with what is wrong, and what would be right.
+    /// - Throws: ``ConfigurationError`` with the problem and what is allowed.
     package init(parsing text: String) throws(ConfigurationError) {
         let parts = text.split(separator: ",")
-        guard !parts.isEmpty else { throw ConfigurationError(problems: ["says nothing; give instance:UUID or a step"]) }
+        guard !parts.isEmpty else { throw ConfigurationError(problems: ["is empty; give instance:UUID or a step"]) }
         for part in parts {
             let pair = part.split(separator: ":", maxSplits: 1).map { String($0) }
             guard pair.count == 2 else {
                 guard let step = DryRunStep(rawValue: String(part)) else {
                     let steps = DryRunStep.allCases.map(\.rawValue).joined(separator: ", ")
-                    throw ConfigurationError(problems: ["'\(part)' is no step; steps are \(steps)"])
+                    throw ConfigurationError(problems: ["'\(part)' is not a step; steps are \(steps)"])
                 }
                 self.step = step
                 continue
@@ -76,7 +77,7 @@ package struct DryRunRule: Sendable, Equatable {
         return Self.position(domain.identity.uuid, disk.target) < share
     }
 
-    /// A number from 0 to 1 that a disk keeps.
+    /// A number from 0 to 1 that is always the same for a disk.
     private static func position(_ uuid: String, _ disk: String) -> Double {
         Double(FNV1a.hash64((uuid + disk).utf8) >> 11) / Double(UInt64(1) << 53)
     }

@@ -1,6 +1,6 @@
 import VolumeSwap
 
-/// Domain XML as libvirt would show it, as far as a swap looks at it.
+/// Domain XML as libvirt would show it, limited to what a swap reads.
 enum DryRunXML {
     static func domain(_ domain: DryRunDomain, disks: [DryRunDisk], at now: ContinuousClock.Instant) -> String {
         let devices = XMLTree("devices", [:], disks.map { disk($0.facts, at: now) })

@@ -23,7 +23,7 @@ package enum BlockJobType: Sendable, Hashable {
 /// `virConnectDomainEventBlockJobStatus`.
 package enum BlockJobStatus: Sendable, Hashable {
     case completed, failed, canceled
-    /// The mirror is in step: it can be pivoted to.
+    /// The mirror is in sync and can be pivoted to.
     case ready
     /// One that this libvirt has and pivotd does not know.
     case other(Int32)
@@ -40,15 +40,15 @@ package enum BlockJobStatus: Sendable, Hashable {
     }
 }
 
-/// `virDomainBlockJobInfo`: how far a job on a disk is.
+/// `virDomainBlockJobInfo`: the progress of a job on a disk.
 package struct BlockJobInfo: Sendable, Hashable {
-    /// What kind of job it is.
+    /// The kind of job.
     package let type: BlockJobType
-    /// The limit in bytes a second; 0 for none.
+    /// The limit in bytes per second; 0 for none.
     package let bandwidth: UInt64
-    /// Position, in units of libvirt's choosing. It and ``end`` grow while the guest writes; equal is not the same as ready.
+    /// Position, in arbitrary units. This and ``end`` grow while the guest writes; being equal does not mean ready.
     package let cursor: UInt64
-    /// The value of ``cursor`` at the end of the job.
+    /// The value of ``cursor`` at which the job is done.
     package let end: UInt64
 
     package init(type: BlockJobType, bandwidth: UInt64, cursor: UInt64, end: UInt64) {
@@ -61,7 +61,7 @@ package struct BlockJobInfo: Sendable, Hashable {
 
 /// The `VIR_DOMAIN_BLOCK_COPY_…` parameters; nil leaves libvirt's default.
 package struct BlockCopyParameters: Sendable, Hashable {
-    /// Bytes a second.
+    /// Bytes per second.
     package var bandwidth: UInt64?
     /// The dirty bitmap's granularity in bytes, a power of two.
     package var granularity: UInt32?
@@ -81,7 +81,7 @@ package struct BlockRebaseFlags: OptionSet, Sendable, Hashable {
 
     package init(rawValue: UInt32) { self.rawValue = rawValue }
 
-    /// The destination exists, with its format and size.
+    /// The destination already exists, with its format and size.
     package static let reuseExternal = Self(rawValue: VIR_DOMAIN_BLOCK_REBASE_REUSE_EXT.rawValue)
     /// The destination is raw.
     package static let copyRaw = Self(rawValue: VIR_DOMAIN_BLOCK_REBASE_COPY_RAW.rawValue)
@@ -89,7 +89,7 @@ package struct BlockRebaseFlags: OptionSet, Sendable, Hashable {
     package static let copy = Self(rawValue: VIR_DOMAIN_BLOCK_REBASE_COPY.rawValue)
     /// The destination is a block device.
     package static let copyDevice = Self(rawValue: VIR_DOMAIN_BLOCK_REBASE_COPY_DEV.rawValue)
-    /// The bandwidth is in bytes, not MiB, a second.
+    /// The bandwidth is in bytes per second, not MiB.
     package static let bandwidthBytes = Self(rawValue: VIR_DOMAIN_BLOCK_REBASE_BANDWIDTH_BYTES.rawValue)
 }
 
@@ -99,6 +99,7 @@ package struct BlockCopyFlags: OptionSet, Sendable, Hashable {
 
     package init(rawValue: UInt32) { self.rawValue = rawValue }
 
+    /// The destination already exists, with its format and size.
     package static let reuseExternal = Self(rawValue: VIR_DOMAIN_BLOCK_COPY_REUSE_EXT.rawValue)
     /// The copy does not survive the domain; needed for persistent ones.
     package static let transientJob = Self(rawValue: VIR_DOMAIN_BLOCK_COPY_TRANSIENT_JOB.rawValue)
@@ -112,7 +113,7 @@ package struct BlockJobAbortFlags: OptionSet, Sendable, Hashable {
 
     package init(rawValue: UInt32) { self.rawValue = rawValue }
 
-    /// Returns at once; the outcome comes as an event.
+    /// Returns at once; an event reports the outcome.
     package static let async = Self(rawValue: VIR_DOMAIN_BLOCK_JOB_ABORT_ASYNC.rawValue)
     /// Ends a ready copy by moving the guest to it.
     package static let pivot = Self(rawValue: VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT.rawValue)

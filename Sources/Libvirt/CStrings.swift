@@ -1,14 +1,16 @@
 import CLibvirt
 import Foundation
 
-/// Copies and frees a string that libvirt allocated, or throws the calling thread's last error where there is none.
+/// Copies and frees a string that libvirt allocated.
+///
+/// - Throws: The calling thread's last error if the pointer is null.
 @safe func takeString(_ pointer: UnsafeMutablePointer<CChar>?) throws(LibvirtError) -> String {
     guard let pointer = unsafe pointer else { throw LibvirtError.last() }
     defer { unsafe free(pointer) }
     return unsafe String(cString: pointer)
 }
 
-/// Reads a UUID as a string by one of libvirt's `…GetUUIDString` functions.
+/// Reads a UUID as a string with one of libvirt's `…GetUUIDString` functions.
 @safe func uuidText(_ read: (UnsafeMutablePointer<CChar>) -> Int32) -> String? {
     let buffer = UnsafeMutableBufferPointer<CChar>.allocate(capacity: Int(VIR_UUID_STRING_BUFLEN))
     defer { unsafe buffer.deallocate() }

@@ -5,8 +5,8 @@ import Synchronization
 
 /// Threads for a connection's blocking calls, started as needed up to a limit and kept until the pool is stopped.
 ///
-/// A DispatchQueue would not do: its threads are as many as the machine has cores, and one libvirt call can wait half a minute
-/// for a domain's job lock.
+/// A DispatchQueue would not do: it has as many threads as the machine has cores, and a libvirt call can wait half a minute for a
+/// domain's job lock.
 final class CallPool: Sendable {
     private struct State {
         var jobs: [@Sendable () -> Void] = []
@@ -23,7 +23,7 @@ final class CallPool: Sendable {
         self.limit = limit
     }
 
-    /// Runs a job on one of the threads, in order of submission; after `stop()` too.
+    /// Runs a job on one of the threads, in order of submission, even after `stop()`.
     func submit(_ job: @escaping @Sendable () -> Void) {
         let number: Int? = state.withLock { state in
             state.jobs.append(job)
@@ -40,7 +40,7 @@ final class CallPool: Sendable {
         ready.signal()
     }
 
-    /// Ends the threads, each as soon as it has nothing to do.
+    /// Ends each thread as soon as it is idle.
     func stop() {
         let idle = state.withLock { state in
             state.stopped = true
@@ -51,7 +51,7 @@ final class CallPool: Sendable {
 
     /// Runs a blocking call and waits for it without blocking the caller's thread.
     ///
-    /// A libvirt call cannot be cancelled: a cancelled task gets its result or error like any other.
+    /// A libvirt call cannot be cancelled, so a cancelled task still gets its result or error.
     func run<Value: Sendable>(
         _ body: @escaping @Sendable () throws(LibvirtError) -> Value
     ) async throws(LibvirtError) -> Value {

@@ -4,9 +4,9 @@ import Dispatch
 import Logging
 import Synchronization
 
-/// The owner of a `virConnectPtr`, of the callbacks registered on it and of the threads for its calls.
+/// Owns a `virConnectPtr`, the callbacks registered on it and the threads for its calls.
 ///
-/// Each call holds a libvirt reference for as long as it runs, so that closing never frees what another thread uses.
+/// Each running call holds a libvirt reference, so that closing never frees what another thread uses.
 final class ConnectionHandle: Sendable {
     @safe struct State: @unchecked Sendable {
         var pointer: OpaquePointer?
@@ -17,7 +17,7 @@ final class ConnectionHandle: Sendable {
             return self
         }
 
-        /// Deregisters and drops the reference; blocking, since the last one says goodbye to a remote libvirt.
+        /// Deregisters and drops the reference. Blocks, since dropping the last one closes the connection to a remote libvirt.
         func release() {
             guard let pointer = unsafe pointer else { return }
             for registration in registrations {
@@ -29,14 +29,14 @@ final class ConnectionHandle: Sendable {
 
     let hub = EventHub()
     let pool: CallPool
-    /// The secret driver beside an embedded hypervisor driver.
+    /// The secret driver that accompanies an embedded hypervisor driver.
     private let secrets: ConnectionHandle?
     private let state: Mutex<State>
     private let watchdog = Mutex<Watchdog?>(nil)
 
-    /// Opens and registers on a thread of a new pool.
+    /// Opens a connection and registers its callbacks on a thread of a new pool.
     ///
-    /// - Throws: what libvirt reports; `VIR_ERR_NO_CONNECT` where the other side takes the connection and then does not answer.
+    /// - Throws: ``LibvirtError``; `VIR_ERR_NO_CONNECT` if the other side accepts the connection but does not respond.
     static func open(
         uri: String, secrets: ConnectionHandle? = nil, events: Bool, watched: Bool, within limit: DispatchTimeInterval?,
         logger: Logger
@@ -72,7 +72,7 @@ final class ConnectionHandle: Sendable {
         state = Mutex(unsafe State(pointer: pointer, registrations: registrations))
     }
 
-    /// Closes the connection when the other side gives no sign of life for half a minute.
+    /// Closes the connection if the other side is silent for half a minute.
     private func watch() {
         let dog = Watchdog(
             question: { [weak self] in
@@ -92,9 +92,9 @@ final class ConnectionHandle: Sendable {
         hub.close(.client)
     }
 
-    /// Runs a blocking call with the pointer on a thread of the pool; the end of the connection ends the wait too.
+    /// Runs a blocking call with the pointer on a thread of the pool; the end of the connection also ends the wait.
     ///
-    /// - Throws: `VIR_ERR_INVALID_CONN` after `close()`, else what the call throws.
+    /// - Throws: ``LibvirtError``: `VIR_ERR_INVALID_CONN` after `close()`, else what the call throws.
     @safe func call<Value: Sendable>(
         _ body: @escaping @Sendable (OpaquePointer) throws(LibvirtError) -> Value
     ) async throws(LibvirtError) -> Value {
@@ -108,9 +108,9 @@ final class ConnectionHandle: Sendable {
         return try await result.value().get()
     }
 
-    /// Deregisters the callbacks and drops the connection, waiting at most so long for the other side.
+    /// Deregisters the callbacks and drops the connection, waiting at most `limit` for the other side.
     ///
-    /// The transport ends with the last domain and secret of the connection.
+    /// The transport itself closes with the connection's last domain and secret.
     func close(within limit: DispatchTimeInterval) async {
         hub.close(.client)
         let closed = Waiter<Void>()
@@ -164,7 +164,7 @@ final class ConnectionHandle: Sendable {
 }
 
 extension LibvirtError {
-    /// What a call on an ended connection throws.
+    /// The error of a call on an ended connection.
     static func lost(_ reason: CloseReason) -> LibvirtError {
         guard reason != .client else {
             return LibvirtError(

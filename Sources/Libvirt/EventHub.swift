@@ -19,7 +19,7 @@ final class EventHub: Sendable {
 
     var closeReason: CloseReason? { state.withLock(\.closed) }
 
-    /// Passes an event to the subscribers that want it; never waits, for it is called on libvirt's event thread.
+    /// Passes an event to the subscribers that want it. Never waits, since it runs on libvirt's event thread.
     func publish(_ event: LibvirtEvent) {
         let buffers = state.withLock { Array($0.buffers.values) }
         for buffer in buffers where buffer.wants(event) {
@@ -27,7 +27,7 @@ final class EventHub: Sendable {
         }
     }
 
-    /// Reports the end of the connection to all; the first reason counts.
+    /// Reports the end of the connection to all; the first reason wins.
     func close(_ reason: CloseReason) {
         let (buffers, waiters) = state.withLock { state in
             guard state.closed == nil else { return ([EventBuffer](), [@Sendable (CloseReason) -> Void]()) }
@@ -42,7 +42,7 @@ final class EventHub: Sendable {
         waiters.forEach { $0(reason) }
     }
 
-    /// Adds a subscriber; after the end of the connection it receives that at once.
+    /// Adds a subscriber; if the connection has ended, it is told at once.
     func subscribe(_ buffer: EventBuffer) -> UInt64 {
         let (number, closed) = state.withLock { state in
             let number = state.number()
@@ -57,7 +57,7 @@ final class EventHub: Sendable {
         state.withLock { _ = $0.buffers.removeValue(forKey: number) }
     }
 
-    /// Calls the handler once with the reason of the end, at once if it has come; ``forget(_:)`` removes it.
+    /// Calls the handler once with the reason when the connection ends, or at once if it has; ``forget(_:)`` removes it.
     func whenClosed(_ handler: @escaping @Sendable (CloseReason) -> Void) -> UInt64 {
         let (number, closed) = state.withLock { state in
             let number = state.number()
@@ -72,7 +72,7 @@ final class EventHub: Sendable {
         state.withLock { _ = $0.waiters.removeValue(forKey: number) }
     }
 
-    /// The reason of the end, once there is one; nil when the waiting task was cancelled.
+    /// Waits for the end of the connection; nil if the waiting task is cancelled.
     func waitUntilClosed() async -> CloseReason? {
         let waiter = Waiter<CloseReason?>()
         let number = whenClosed { waiter.resume($0) }

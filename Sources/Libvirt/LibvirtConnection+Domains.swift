@@ -4,17 +4,19 @@ import Foundation
 extension LibvirtConnection {
     /// Looks a domain up by its UUID (`virDomainLookupByUUIDString`).
     ///
-    /// - Throws: `isNoDomain`; `VIR_ERR_INVALID_ARG` where the string is not a UUID.
+    /// - Throws: ``LibvirtError``: `isNoDomain`; `VIR_ERR_INVALID_ARG` if the string is not a UUID.
     package func domain(uuid: String) async throws(LibvirtError) -> LibvirtDomain {
         try await domain { unsafe virDomainLookupByUUIDString($0, uuid) }
     }
 
     /// Looks a domain up by its name (`virDomainLookupByName`).
+    ///
+    /// - Throws: ``LibvirtError``: `isNoDomain`.
     package func domain(name: String) async throws(LibvirtError) -> LibvirtDomain {
         try await domain { unsafe virDomainLookupByName($0, name) }
     }
 
-    /// All domains, or only the active or inactive, the persistent or transient ones (`virConnectListAllDomains`).
+    /// Lists all domains, or only active or inactive, persistent or transient ones (`virConnectListAllDomains`).
     package func domains(active: Bool? = nil, persistent: Bool? = nil) async throws(LibvirtError) -> [LibvirtDomain] {
         var flags: UInt32 = 0
         if let active {
@@ -36,7 +38,7 @@ extension LibvirtConnection {
         }
     }
 
-    /// Defines a persistent domain, or changes a present one's stored configuration (`virDomainDefineXMLFlags`).
+    /// Defines a persistent domain, or changes an existing one's stored configuration (`virDomainDefineXMLFlags`).
     package func defineDomain(xml: String) async throws(LibvirtError) -> LibvirtDomain {
         try await domain { unsafe virDomainDefineXMLFlags($0, xml, 0) }
     }

@@ -2,31 +2,33 @@ import CLibvirt
 import Foundation
 
 extension LibvirtConnection {
-    /// Looks a secret up by what it is for (`virSecretLookupByUsage`), for example a volume's id.
+    /// Looks a secret up by its usage (`virSecretLookupByUsage`), for example a volume's id.
     ///
-    /// - Throws: `isNoSecret`; `isUnsupported` where the driver has no secrets.
+    /// - Throws: ``LibvirtError``: `isNoSecret`; `isUnsupported` if the driver has no secrets.
     package func secret(usageType: LibvirtSecret.UsageType, usage: String) async throws(LibvirtError) -> LibvirtSecret {
         try await secret { unsafe virSecretLookupByUsage($0, usageType.rawValue, usage) }
     }
 
     /// Looks a secret up by its UUID (`virSecretLookupByUUIDString`).
+    ///
+    /// - Throws: ``LibvirtError``: `isNoSecret`; `isUnsupported` if the driver has no secrets.
     package func secret(uuid: String) async throws(LibvirtError) -> LibvirtSecret {
         try await secret { unsafe virSecretLookupByUUIDString($0, uuid) }
     }
 
-    /// Defines a secret without a value, or changes a present one (`virSecretDefineXML`).
+    /// Defines a secret without a value, or changes an existing one (`virSecretDefineXML`).
     ///
-    /// - Throws: `isUnsupported` for an ephemeral one where the driver cannot have them (`canUndefineSecrets`).
+    /// - Throws: ``LibvirtError``: `isUnsupported` for an ephemeral secret if the driver cannot have them (`canUndefineSecrets`).
     package func defineSecret(xml: String) async throws(LibvirtError) -> LibvirtSecret {
         let ephemeral = xml.contains("ephemeral='yes'") || xml.contains("ephemeral=\"yes\"")
         guard canUndefineSecrets || !ephemeral else { throw LibvirtError.embeddedSecrets("ephemeral secrets") }
         return try await secret { unsafe virSecretDefineXML($0, xml, 0) }
     }
 
-    /// Whether secrets can be undefined, or ephemeral at all.
+    /// Whether secrets can be undefined or be ephemeral.
     ///
-    /// The embedded secret driver of libvirt 9.0 calls a shutdown inhibitor that only a daemon has, and so ends the process.
-    /// Where this is false, `LibvirtSecret.undefine` empties the value and leaves the definition.
+    /// The embedded secret driver of libvirt 9.0 calls a shutdown inhibitor that only a daemon has, which would crash the
+    /// process. If this is false, `LibvirtSecret.undefine` clears the value and leaves the definition.
     package var canUndefineSecrets: Bool {
         !Self.isEmbedded(uri) || Self.clientVersion() >= 11_001_000
     }
@@ -42,7 +44,7 @@ extension LibvirtConnection {
         URLComponents(string: uri)?.path == "/embed"
     }
 
-    /// The embedded secret driver that goes with an embedded hypervisor driver, which has none of its own.
+    /// The URI of the embedded secret driver for an embedded hypervisor driver, which has no secrets itself.
     static func embeddedSecretURI(for uri: String) -> String? {
         guard isEmbedded(uri), var components = URLComponents(string: uri), components.scheme != "secret" else { return nil }
         components.scheme = "secret"

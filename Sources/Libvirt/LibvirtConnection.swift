@@ -4,13 +4,13 @@ package import Logging
 
 /// A connection to a hypervisor's libvirt driver, remote or embedded.
 ///
-/// Calls block threads of the connection's own, never the caller's, at most 32 at once. When the connection ends, calls in flight fail
-/// too (`isConnectionLost`), and whether they had an effect is unknown.
+/// Calls block the connection's own threads, at most 32, never the caller's. They throw ``LibvirtError``: what libvirt reports,
+/// or `isConnectionLost` when the connection ends, in which case it is unknown whether a call in flight had an effect.
 package final class LibvirtConnection: Sendable {
     /// The URI it was opened with.
     package let uri: String
     let handle: ConnectionHandle
-    /// Where secrets are: the same connection, but for an embedded hypervisor driver.
+    /// Where secrets are: the same connection, except for an embedded hypervisor driver.
     let secrets: ConnectionHandle
 
     private init(uri: String, handle: ConnectionHandle, secrets: ConnectionHandle) {
@@ -19,12 +19,13 @@ package final class LibvirtConnection: Sendable {
         self.secrets = secrets
     }
 
-    /// Opens a connection (`virConnectOpen`) and registers for its events; a remote one is asked for a sign of life every 5 s.
+    /// Opens a connection (`virConnectOpen`) and registers for its events; a remote one is probed every 5 s.
     ///
-    /// The event loop is started first. An embedded driver's directory belongs to one process at a time.
+    /// Starts the event loop first. Only one process at a time may use an embedded driver's directory.
     ///
-    /// - Parameter events: false for a connection that reports only its own end.
-    /// - Throws: what libvirt reports; `VIR_ERR_NO_CONNECT` when the other side accepts the connection and then does not answer for 30 s.
+    /// - Parameter events: Pass false for a connection that only reports its own end.
+    /// - Throws: what libvirt reports; `VIR_ERR_NO_CONNECT` when the other side accepts the connection and then does not answer
+    ///   for 30 s.
     package static func open(
         uri: String, events: Bool = true, logger: Logger
     ) async throws(LibvirtError) -> LibvirtConnection {
@@ -35,7 +36,7 @@ package final class LibvirtConnection: Sendable {
                 uri: uri, events: events, watched: true, within: .seconds(30), logger: logger)
             return LibvirtConnection(uri: uri, handle: handle, secrets: handle)
         }
-        // It has no other side to watch; its start may take long, because it adopts running domains.
+        // It has no peer to watch, and may take long to start, because it adopts running domains.
         let secrets = try await ConnectionHandle.open(
             uri: secretURI, events: events, watched: false, within: nil, logger: logger)
         let handle = try await ConnectionHandle.open(
@@ -43,7 +44,7 @@ package final class LibvirtConnection: Sendable {
         return LibvirtConnection(uri: uri, handle: handle, secrets: secrets)
     }
 
-    /// Whether a daemon serves connections of this URI; else the driver works in this process.
+    /// Whether a daemon serves connections to this URI; if not, the driver is embedded in this process.
     package static func isServed(_ uri: String) -> Bool {
         !isEmbedded(uri) && !uri.hasPrefix("test:")
     }
@@ -76,12 +77,12 @@ package final class LibvirtConnection: Sendable {
         try await handle.call { (connection) throws(LibvirtError) in try takeString(unsafe virConnectGetHostname(connection)) }
     }
 
-    /// Why the connection ended; nil while it lives.
+    /// Why the connection ended; nil while it is open.
     package var closeReason: CloseReason? { handle.hub.closeReason }
 
     /// Waits for the end of the connection. An embedded driver ends only by `close()`.
     ///
-    /// - Throws: `CancellationError` when the waiting task is cancelled.
+    /// - Throws: `CancellationError` if the waiting task is cancelled.
     package func waitUntilClosed() async throws(CancellationError) -> CloseReason {
         guard let reason = await handle.hub.waitUntilClosed() else { throw CancellationError() }
         return reason
@@ -90,15 +91,15 @@ package final class LibvirtConnection: Sendable {
     /// Subscribes to the connection's events from now on.
     ///
     /// - Parameters:
-    ///   - domainUUID: only this domain's; nil for all.
-    ///   - limit: maximum events waiting for the subscriber; beyond it the oldest are dropped.
+    ///   - domainUUID: Restricts events to this domain; nil for all.
+    ///   - limit: Maximum events waiting for the subscriber; beyond it the oldest are dropped.
     package func events(domainUUID: String? = nil, limit: Int = 256) -> LibvirtEvents {
         LibvirtEvents(hub: handle.hub, domainUUID: domainUUID, limit: limit)
     }
 
     /// Ends calls and subscriptions, deregisters the callbacks and closes, waiting at most 5 s for the other side.
     ///
-    /// The transport itself ends when its last domain and secret are released.
+    /// The transport itself closes when its last domain and secret are released.
     package func close() async {
         await handle.close(within: .seconds(5))
         if secrets !== handle { await secrets.close(within: .seconds(5)) }

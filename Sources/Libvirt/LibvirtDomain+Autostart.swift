@@ -10,7 +10,7 @@ extension LibvirtDomain {
         }
     }
 
-    /// Lets a persistent domain start with the host, or not (`virDomainSetAutostart`).
+    /// Sets whether a persistent domain starts with the host (`virDomainSetAutostart`).
     package func setAutostart(_ autostart: Bool) async throws(LibvirtError) {
         try await call { (domain) throws(LibvirtError) in _ = try check(unsafe virDomainSetAutostart(domain, autostart ? 1 : 0)) }
     }

@@ -4,9 +4,9 @@ extension LibvirtDomain {
     /// Starts a pull or, with `copy`, a copy onto a path (`virDomainBlockRebase`).
     ///
     /// - Parameters:
-    ///   - disk: target, for example `vdb`.
-    ///   - path: the destination of a copy, or a pull's new base; nil pulls the whole chain.
-    ///   - bandwidth: bytes a second; nil for no limit.
+    ///   - disk: The disk's target, for example `vdb`.
+    ///   - path: The destination of a copy, or a pull's new base; nil pulls the whole chain.
+    ///   - bandwidth: Bytes per second; nil for no limit.
     package func blockRebase(
         disk: String, path: String?, bandwidth: UInt64? = nil, flags: BlockRebaseFlags
     ) async throws(LibvirtError) {
@@ -18,7 +18,7 @@ extension LibvirtDomain {
 
     /// Starts a copy onto a destination described by a `<disk>` element (`virDomainBlockCopy`).
     ///
-    /// - Parameter destinationXML: can name secrets by UUID, never their values.
+    /// - Parameter destinationXML: Refers to secrets by UUID, never by value.
     package func blockCopy(
         disk: String, destinationXML: String, parameters: BlockCopyParameters = .init(), flags: BlockCopyFlags
     ) async throws(LibvirtError) {
@@ -32,7 +32,7 @@ extension LibvirtDomain {
         }
     }
 
-    /// The job on a disk; nil where there is none (`virDomainGetBlockJobInfo`).
+    /// The job on a disk; nil if there is none (`virDomainGetBlockJobInfo`).
     package func blockJobInfo(disk: String) async throws(LibvirtError) -> BlockJobInfo? {
         try await call { (domain) throws(LibvirtError) in
             var info = virDomainBlockJobInfo()
@@ -46,21 +46,21 @@ extension LibvirtDomain {
 
     /// Cancels the job on a disk, or with `pivot` ends it by moving the guest to the copy (`virDomainBlockJobAbort`).
     ///
-    /// Without `async` it returns when the job is over and holds the domain's job lock until then. With it, these follow within
-    /// milliseconds where nothing hangs (libvirt 9.0):
+    /// Without `async` it returns when the job is over, and holds the domain's job lock until then. With it, the following
+    /// happens within milliseconds if nothing hangs (libvirt 9.0):
     ///
-    /// - the live configuration says `<mirror ready='pivot'>` or `'abort'`, from before the call returns;
-    /// - QEMU ends the job; the live `<mirror>` loses its `ready` and `job`, and the source is the old one still;
+    /// - even before the call returns, the live configuration says `<mirror ready='pivot'>` or `'abort'`;
+    /// - QEMU ends the job; the live `<mirror>` loses its `ready` and `job`, and the source is still the old one;
     /// - after a pivot of a `transientJob` copy the stored configuration names the copy;
-    /// - the event: completed, canceled, or failed for a pivot that QEMU could not carry out;
-    /// - `blockJobInfo` is nil, and the live configuration names the copy after a pivot, without a `<mirror>` in every case.
+    /// - the event arrives: completed, canceled, or failed for a pivot that QEMU could not carry out;
+    /// - `blockJobInfo` is nil, and the live configuration has no `<mirror>` and, after a pivot, names the copy.
     ///
-    /// So the event comes before the live configuration is right, and as long as there is a `<mirror>` nothing is decided. While
-    /// the destination's flush hangs, only the first of these happens, across restarts of libvirtd too: the job stays, another
-    /// abort or pivot is refused ("still being ended"), and during a pivot the guest's writes to the disk wait.
+    /// So the event precedes the final live configuration, and nothing is decided while there is a `<mirror>`. While the
+    /// destination's flush hangs, only the first of these happens, even across restarts of libvirtd: the job stays, another abort
+    /// or pivot is refused ("still being ended"), and during a pivot the guest's writes to the disk wait.
     ///
-    /// - Throws: `isBlockCopyActive` for a pivot to a copy that is not ready; `VIR_ERR_INVALID_ARG` where the disk has no job;
-    ///   `isOperationInvalid` where the domain does not run or the job is being ended already.
+    /// - Throws: ``LibvirtError``: `isBlockCopyActive` for a pivot to a copy that is not ready; `VIR_ERR_INVALID_ARG` if the
+    ///   disk has no job; `isOperationInvalid` if the domain does not run or the job is already being ended.
     package func blockJobAbort(disk: String, flags: BlockJobAbortFlags = []) async throws(LibvirtError) {
         try await call { (domain) throws(LibvirtError) in
             _ = try check(unsafe virDomainBlockJobAbort(domain, disk, flags.rawValue))
@@ -93,7 +93,7 @@ extension LibvirtDomain {
     }
 }
 
-/// The owner of a list of `virTypedParameter`.
+/// Owns a list of `virTypedParameter`.
 @safe private struct TypedParameters: ~Copyable {
     private(set) var parameters: virTypedParameterPtr?
     private(set) var count: Int32 = 0

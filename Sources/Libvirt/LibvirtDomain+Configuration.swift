@@ -3,7 +3,7 @@ import CLibvirt
 extension LibvirtDomain {
     /// The configuration as XML (`virDomainGetXMLDesc`); the live one of an active domain unless `inactive` is given.
     ///
-    /// With `secure` it contains passwords, for example of graphics, and must not be logged.
+    /// With `secure` it contains passwords, for example for graphics, and must not be logged.
     package func xml(flags: DomainXMLFlags = []) async throws(LibvirtError) -> String {
         try await call { (domain) throws(LibvirtError) in
             try takeString(unsafe virDomainGetXMLDesc(domain, flags.rawValue))
@@ -12,7 +12,7 @@ extension LibvirtDomain {
 
     /// Removes the stored configuration; an active domain becomes transient (`virDomainUndefineFlags`).
     ///
-    /// - Parameter flags: `keepTPM` only where `LibvirtConnection.supportsKeepTPM()`: an older libvirt refuses the call with it.
+    /// - Parameter flags: `keepTPM` only if `LibvirtConnection.supportsKeepTPM()`; an older libvirt refuses it.
     package func undefine(flags: DomainUndefineFlags = []) async throws(LibvirtError) {
         try await call { (domain) throws(LibvirtError) in _ = try check(unsafe virDomainUndefineFlags(domain, flags.rawValue)) }
     }
@@ -37,10 +37,10 @@ extension LibvirtDomain {
     /// Sets or, with nil, removes the metadata element of a namespace (`virDomainSetMetadata`).
     ///
     /// - Parameters:
-    ///   - element: XML of one element, without a prefix of its own.
-    ///   - key: the prefix under which libvirt stores it.
-    ///   - uri: the namespace.
-    ///   - flags: the live or the stored configuration, or both; none for the present one.
+    ///   - element: The XML of one element, without a prefix.
+    ///   - key: The prefix under which libvirt stores it.
+    ///   - uri: The namespace.
+    ///   - flags: The live or the stored configuration, or both; none for the current one.
     package func setMetadata(
         _ element: String?, key: String, uri: String, flags: DomainModificationFlags = []
     ) async throws(LibvirtError) {
@@ -51,7 +51,7 @@ extension LibvirtDomain {
         }
     }
 
-    /// The metadata element of a namespace (`virDomainGetMetadata`); nil where there is none.
+    /// The metadata element of a namespace (`virDomainGetMetadata`); nil if there is none.
     package func metadata(uri: String, flags: DomainModificationFlags = []) async throws(LibvirtError) -> String? {
         try await call { (domain) throws(LibvirtError) in
             do throws(LibvirtError) {
@@ -71,7 +71,7 @@ package struct DomainXMLFlags: OptionSet, Sendable, Hashable {
 
     package init(rawValue: UInt32) { self.rawValue = rawValue }
 
-    /// With secrets.
+    /// Includes secrets.
     package static let secure = Self(rawValue: VIR_DOMAIN_XML_SECURE.rawValue)
     /// The stored configuration.
     package static let inactive = Self(rawValue: VIR_DOMAIN_XML_INACTIVE.rawValue)
@@ -83,7 +83,7 @@ package struct DomainUndefineFlags: OptionSet, Sendable, Hashable {
 
     package init(rawValue: UInt32) { self.rawValue = rawValue }
 
-    /// Keeps the file of UEFI variables.
+    /// Keeps the UEFI variables file.
     package static let keepNVRAM = Self(rawValue: VIR_DOMAIN_UNDEFINE_KEEP_NVRAM.rawValue)
     /// Keeps a vTPM's state.
     package static let keepTPM = Self(rawValue: VIR_DOMAIN_UNDEFINE_KEEP_TPM.rawValue)

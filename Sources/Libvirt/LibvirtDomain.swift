@@ -1,6 +1,9 @@
 import CLibvirt
 
-/// A domain of a connection: the handle, which stays valid when the domain itself is gone (calls then throw `isNoDomain`).
+/// A handle to a domain, which stays valid when the domain itself is gone.
+///
+/// Every call throws ``LibvirtError``: `isNoDomain` once the domain is gone, `isConnectionLost` if the connection is,
+/// `isOperationTimeout` if another call holds the domain for too long, else what libvirt reports.
 package final class LibvirtDomain: Sendable {
     /// The UUID as libvirt writes it: lower case, with hyphens.
     package let uuid: String
@@ -39,7 +42,7 @@ package final class LibvirtDomain: Sendable {
         try await call { (domain) throws(LibvirtError) in _ = try check(unsafe virDomainCreate(domain)) }
     }
 
-    /// Ends the guest at once.
+    /// Kills the guest immediately.
     package func destroy() async throws(LibvirtError) {
         try await call { (domain) throws(LibvirtError) in _ = try check(unsafe virDomainDestroy(domain)) }
     }
@@ -54,9 +57,9 @@ package final class LibvirtDomain: Sendable {
         try await call { (domain) throws(LibvirtError) in _ = try check(unsafe virDomainResume(domain)) }
     }
 
-    /// Sends a QMP command and returns QEMU's whole answer, an `error` of QEMU's included (`virDomainQemuMonitorCommand`).
+    /// Sends a QMP command and returns QEMU's complete answer, even if it is an `error` (`virDomainQemuMonitorCommand`).
     ///
-    /// libvirt marks the domain tainted (`custom-monitor`).
+    /// libvirt marks the domain as tainted (`custom-monitor`).
     package func monitorCommand(json: String) async throws(LibvirtError) -> String {
         try await call { (domain) throws(LibvirtError) in
             var answer: UnsafeMutablePointer<CChar>?
@@ -66,13 +69,13 @@ package final class LibvirtDomain: Sendable {
     }
 }
 
-/// The owner of a `virDomainPtr`.
+/// Owns a `virDomainPtr`.
 @safe private struct DomainHandle: ~Copyable, @unchecked Sendable {
     let pointer: OpaquePointer
     let pool: CallPool
 
     deinit {
-        // It can hold the last reference to a closed connection, and then freeing it waits for the other side.
+        // It may hold the last reference to a closed connection, in which case freeing it waits for the other side.
         let released = unsafe Released(pointer: pointer)
         pool.submit { _ = unsafe virDomainFree(released.pointer) }
     }

@@ -1,7 +1,7 @@
 import CLibvirt
 
 extension LibvirtError {
-    /// The code's name without `VIR_ERR_`, for example `NO_DOMAIN`; the number for a code newer than libvirt 9.0's.
+    /// The code's name without `VIR_ERR_`, for example `NO_DOMAIN`; the number for codes newer than libvirt 9.0.
     package var codeName: String {
         guard let index = Int(exactly: code), Self.codeNames.indices.contains(index), !Self.codeNames[index].isEmpty else {
             return "\(code)"
@@ -11,11 +11,11 @@ extension LibvirtError {
 
     /// No such domain (`VIR_ERR_NO_DOMAIN`).
     package var isNoDomain: Bool { has(VIR_ERR_NO_DOMAIN) }
-    /// Not applicable in the present state, for example "domain is not running" (`VIR_ERR_OPERATION_INVALID`).
+    /// Not possible in the current state, for example "domain is not running" (`VIR_ERR_OPERATION_INVALID`).
     package var isOperationInvalid: Bool { has(VIR_ERR_OPERATION_INVALID) }
-    /// A block copy is in the way, or the one to pivot to is not in step yet (`VIR_ERR_BLOCK_COPY_ACTIVE`).
+    /// A block copy is in the way, or the one to pivot to is not in sync yet (`VIR_ERR_BLOCK_COPY_ACTIVE`).
     package var isBlockCopyActive: Bool { has(VIR_ERR_BLOCK_COPY_ACTIVE) }
-    /// Another job or a lock holds the domain for too long (`VIR_ERR_OPERATION_TIMEOUT`).
+    /// Another job or a lock has held the domain for too long (`VIR_ERR_OPERATION_TIMEOUT`).
     package var isOperationTimeout: Bool { has(VIR_ERR_OPERATION_TIMEOUT) }
     /// No such secret, or one without a value (`VIR_ERR_NO_SECRET`).
     package var isNoSecret: Bool { has(VIR_ERR_NO_SECRET) }
@@ -27,7 +27,7 @@ extension LibvirtError {
             || has(VIR_ERR_CONFIG_UNSUPPORTED)
     }
 
-    /// The way to libvirt is gone, so that nothing is known of the call's effect.
+    /// The connection to libvirt was lost, so the call's effect is unknown.
     ///
     /// libvirt has no single code for this: its RPC layer raises system and internal errors in its own error domains.
     package var isConnectionLost: Bool {

@@ -9,7 +9,7 @@ package struct LibvirtError: Error, Sendable, Hashable, CustomStringConvertible 
     /// libvirt's own message.
     package let message: String
 
-    /// Makes an error as libvirt would have reported it.
+    /// Creates an error as libvirt would have reported it.
     package init(code: Int32, domain: Int32, message: String) {
         self.code = code
         self.domain = domain
@@ -22,7 +22,7 @@ package struct LibvirtError: Error, Sendable, Hashable, CustomStringConvertible 
 }
 
 extension LibvirtError {
-    /// Copies `virGetLastError()`, which is thread-local: only right on the thread of the failed call, before anything suspends.
+    /// Copies `virGetLastError()`, which is thread-local: call it on the thread of the failed call, before anything suspends.
     static func last() -> LibvirtError {
         guard let pointer = unsafe virGetLastError() else {
             return LibvirtError(
@@ -36,7 +36,9 @@ extension LibvirtError {
     }
 }
 
-/// Passes a libvirt status on, or throws the calling thread's last error where it is negative.
+/// Returns a libvirt status.
+///
+/// - Throws: The calling thread's last error if the status is negative.
 @discardableResult
 func check(_ status: Int32) throws(LibvirtError) -> Int32 {
     guard status >= 0 else { throw LibvirtError.last() }

@@ -4,11 +4,11 @@ import CLibvirt
 package enum LibvirtEvent: Sendable, Hashable {
     /// A block job changed (`VIR_DOMAIN_EVENT_ID_BLOCK_JOB_2`); `disk` is the target, for example `vdb`.
     case blockJob(domainUUID: String, disk: String, type: BlockJobType, status: BlockJobStatus)
-    /// A domain changed (`VIR_DOMAIN_EVENT_ID_LIFECYCLE`); `detail` is the `virDomainEvent…DetailType` that goes with `event`.
+    /// A domain changed (`VIR_DOMAIN_EVENT_ID_LIFECYCLE`); `detail` is the `virDomainEvent…DetailType` for `event`.
     case lifecycle(domainUUID: String, event: LifecycleEvent, detail: Int32)
     /// QEMU's own event, such as `BLOCK_JOB_COMPLETED` with its `error`; `details` is its data as JSON, or empty.
     case monitor(domainUUID: String, name: String, details: String)
-    /// The subscriber was too slow: this many events, older than those that follow, are lost. Query the domain itself.
+    /// The subscriber was too slow: this many events, older than those that follow, were dropped. Query the domain itself.
     case overflow(dropped: Int)
     /// The connection ended; nothing follows.
     case disconnected(CloseReason)

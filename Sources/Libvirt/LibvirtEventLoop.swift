@@ -2,12 +2,12 @@ import CLibvirt
 import Foundation
 import Synchronization
 
-/// libvirt's default event loop on a thread of its own, one for the process.
+/// libvirt's default event loop on its own thread, one per process.
 ///
-/// libvirt delivers events, keepalive and close notices from here, and an embedded driver needs it before it is opened.
-/// The thread sleeps in `poll` until one of libvirt's handles or timers is due.
+/// libvirt delivers events, keepalives and close notices from here, and an embedded driver needs it before it is opened. The
+/// thread sleeps in `poll` until one of libvirt's handles or timers is due.
 package final class LibvirtEventLoop: Sendable {
-    /// The process's loop: `virEventRegisterDefaultImpl` can be called once only.
+    /// The process's loop: `virEventRegisterDefaultImpl` may only be called once.
     package static let shared = LibvirtEventLoop()
 
     private struct State {
@@ -20,17 +20,17 @@ package final class LibvirtEventLoop: Sendable {
 
     private init() {}
 
-    /// Starts the loop's thread unless it runs.
+    /// Starts the loop's thread unless it is running.
     ///
-    /// - Throws: what `virInitialize` or `virEventRegisterDefaultImpl` reports.
+    /// - Throws: ``LibvirtError`` of `virInitialize` or `virEventRegisterDefaultImpl`.
     package func start() throws(LibvirtError) {
         try state.withLock { (state) throws(LibvirtError) in
             guard !state.running else { return }
             if !state.registered {
-                // An embedded driver writes its warnings on stderr, amid a log that may be JSON. A variable set outside wins.
+                // An embedded driver writes warnings to stderr, into a log that may be JSON. The user's own variable wins.
                 _ = unsafe setenv("LIBVIRT_DEBUG", "error", 0)
                 try check(virInitialize())
-                // Without a handler libvirt prints every error on stderr.
+                // Without a handler libvirt prints every error to stderr.
                 unsafe virSetErrorFunc(nil) { _, _ in }
                 try check(virEventRegisterDefaultImpl())
                 state.registered = true
@@ -44,13 +44,13 @@ package final class LibvirtEventLoop: Sendable {
         }
     }
 
-    /// Ends the loop's thread soon; events, keepalive and close notices stop until the next `start()`.
+    /// Ends the loop's thread soon; events, keepalives and close notices stop until the next `start()`.
     package func stop() {
         let wake = state.withLock { state in
             defer { state.running = false }
             return state.running
         }
-        // A timer is the one way to end another thread's wait in virEventRunDefaultImpl.
+        // A timer is the only way to end another thread's wait in virEventRunDefaultImpl.
         if wake {
             _ = unsafe virEventAddTimeout(0, { timer, _ in virEventRemoveTimeout(timer) }, nil, nil)
         }
@@ -59,7 +59,7 @@ package final class LibvirtEventLoop: Sendable {
     private func run(_ number: UInt64) {
         while state.withLock({ $0.running && $0.thread == number }) {
             guard virEventRunDefaultImpl() >= 0 else {
-                // poll() itself failed; the next start() tries again with a new thread.
+                // poll() itself failed; the next start() retries with a new thread.
                 state.withLock { state in
                     if state.thread == number { state.running = false }
                 }

@@ -3,8 +3,8 @@ import Synchronization
 
 /// A subscription to a connection's events, until it is released.
 ///
-/// At most `limit` events wait. Beyond that the oldest are dropped, which `.overflow` reports before the rest; libvirt's event thread
-/// never waits for a subscriber. The last element is `.disconnected`.
+/// At most `limit` events wait. Beyond that the oldest are dropped, which `.overflow` reports before the rest; libvirt's event
+/// thread never waits for a subscriber. The last element is `.disconnected`.
 package final class LibvirtEvents: AsyncSequence, Sendable {
     package typealias Element = LibvirtEvent
     package typealias Failure = Never
@@ -46,7 +46,7 @@ final class EventBuffer: Sendable {
         var finished = false
         var waiters = Waiters<LibvirtEvent?>()
 
-        /// Already resumed where there is something to read.
+        /// Returns a waiter, already resumed if there is something to read.
         mutating func take() -> Waiter<LibvirtEvent?> {
             if dropped > 0 {
                 defer { dropped = 0 }
@@ -76,7 +76,7 @@ final class EventBuffer: Sendable {
 
     func push(_ event: LibvirtEvent) {
         state.withLock { state in
-            // A waiter is there only while the buffer is empty.
+            // There is a waiter only while the buffer is empty.
             guard state.ending == nil, !state.waiters.resumeFirst(event) else { return }
             if state.events.count >= limit {
                 state.events.removeFirst()
@@ -96,7 +96,7 @@ final class EventBuffer: Sendable {
     }
 
     func next() async -> LibvirtEvent? {
-        // A cancelled task takes nothing out of the buffer.
+        // A cancelled task takes nothing from the buffer.
         let waiter = state.withLock { Task.isCancelled ? Waiter(.some(nil)) : $0.take() }
         return await waiter.value(ifCancelled: nil)
     }

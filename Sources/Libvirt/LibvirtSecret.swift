@@ -30,7 +30,7 @@ package final class LibvirtSecret: Sendable {
         }
     }
 
-    /// Removes the secret, or empties it where the driver cannot (`LibvirtConnection.canUndefineSecrets`).
+    /// Removes the secret, or only clears it if the driver cannot (`LibvirtConnection.canUndefineSecrets`).
     package func undefine() async throws(LibvirtError) {
         guard removable else { return try await setValue([]) }
         try await call { (secret) throws(LibvirtError) in _ = try check(unsafe virSecretUndefine(secret)) }
@@ -43,7 +43,7 @@ package final class LibvirtSecret: Sendable {
     }
 }
 
-/// The owner of a `virSecretPtr`.
+/// Owns a `virSecretPtr`.
 @safe private struct SecretHandle: ~Copyable, @unchecked Sendable {
     let pointer: OpaquePointer
     let pool: CallPool

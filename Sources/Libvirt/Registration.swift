@@ -7,7 +7,7 @@ enum Registration: Sendable {
     case monitorEvent(Int32)
     case close
 
-    /// Deregisters; blocking. Failures mean that the connection is gone, and its callbacks with it.
+    /// Deregisters the callback; blocking. A failure means that the connection is gone, and its callbacks with it.
     func remove(from connection: OpaquePointer) {
         switch self {
         case .domainEvent(let identifier): _ = unsafe virConnectDomainEventDeregisterAny(connection, identifier)
@@ -16,8 +16,8 @@ enum Registration: Sendable {
         }
     }
 
-    /// Registers for every event that pivotd reads, of all domains, or for the end of the connection alone; blocking. What a driver does
-    /// not have is logged and left out.
+    /// Registers for every event that pivotd reads, of all domains, or for the end of the connection alone; blocking. What a
+    /// driver does not have is logged and left out.
     static func all(on connection: OpaquePointer, events: Bool, hub: EventHub, logger: Logger) -> [Registration] {
         func attempt(_ what: String, _ register: (UnsafeMutableRawPointer) -> Int32) -> Int32? {
             let context = unsafe Unmanaged.passRetained(CallbackContext(hub: hub))
@@ -48,9 +48,9 @@ enum Registration: Sendable {
     }
 }
 
-/// What a callback's opaque pointer leads to, one for each registration.
+/// The target of a callback's opaque pointer, one per registration.
 ///
-/// The hub is held weakly since drivers without close notices take the context and never free it.
+/// Holds the hub weakly, since drivers without close notices accept the context and never free it.
 final class CallbackContext: Sendable {
     private weak let hub: EventHub?
 
@@ -101,7 +101,7 @@ private func text(_ pointer: UnsafePointer<CChar>?) -> String {
     unsafe pointer.map { unsafe String(cString: $0) } ?? ""
 }
 
-/// The UUID in libvirt's form; known to the handle, so no call to libvirt's other side.
+/// The UUID in libvirt's form; the handle knows it, so there is no remote call.
 @safe func domainUUID(_ domain: OpaquePointer?) -> String? {
     guard let domain = unsafe domain else { return nil }
     return uuidText { unsafe virDomainGetUUIDString(domain, $0) }

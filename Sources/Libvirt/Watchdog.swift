@@ -1,10 +1,10 @@
 import Dispatch
 import Synchronization
 
-/// Asks a remote libvirt for a sign of life at intervals, and reports when none came for several.
+/// Probes a remote libvirt at intervals, and reports when several probes have gone unanswered.
 ///
-/// In place of libvirt's own keepalive: when that finds the other side dead while two calls are in flight, libvirt 9.0's client
-/// leaves one of them hanging, withholds the close notice, and reads freed memory when the other side wakes up.
+/// Replaces libvirt's own keepalive: if that finds the other side dead while two calls are in flight, libvirt 9.0's client leaves
+/// one of them hanging, withholds the close notice, and reads freed memory when the other side wakes up.
 final class Watchdog: Sendable {
     private struct State {
         var waiting = false
@@ -12,18 +12,18 @@ final class Watchdog: Sendable {
     }
 
     private let state = Mutex(State())
-    // Dispatch sources are safe to use from any thread; their Swift type does not say so.
+    // Dispatch sources are safe to use from any thread, though their Swift type does not say so.
     nonisolated(unsafe) private let timer: any DispatchSourceTimer
-    // Of its own, since the calls' threads may all be busy.
+    // A queue of its own, since the calls' threads may all be busy.
     private let pool = CallPool(limit: 1)
 
     /// Starts at once.
     ///
     /// - Parameters:
-    ///   - milliseconds: between two questions.
-    ///   - count: how many intervals may pass without an answer.
-    ///   - question: a blocking call; its outcome does not matter here.
-    ///   - silence: called once.
+    ///   - milliseconds: Interval between probes.
+    ///   - count: How many intervals may pass without an answer.
+    ///   - question: A blocking call whose result does not matter.
+    ///   - silence: Called once.
     init(
         milliseconds: Int = 5000, count: Int = 5, question: @escaping @Sendable () -> Void,
         silence: @escaping @Sendable () -> Void

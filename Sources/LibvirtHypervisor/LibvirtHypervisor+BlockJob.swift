@@ -2,7 +2,7 @@ import Libvirt
 package import VolumeSwap
 
 extension LibvirtHypervisor {
-    /// `virDomainBlockRebase`; the start may take as long as the new volume takes to open.
+    /// `virDomainBlockRebase`; takes as long as opening the new volume takes.
     package func blockRebase(_ domain: DomainIdentity, disk: String, _ copy: RebaseCopy) async throws(HypervisorError) {
         var flags: BlockRebaseFlags = [.copy, .reuseExternal]
         if copy.isBlockDevice { flags.insert(.copyDevice) }
@@ -13,7 +13,7 @@ extension LibvirtHypervisor {
         }
     }
 
-    /// `virDomainBlockCopy`, likewise.
+    /// `virDomainBlockCopy`; takes as long as opening the new volume takes.
     package func blockCopy(_ domain: DomainIdentity, disk: String, _ copy: BlockCopy) async throws(HypervisorError) {
         var flags: BlockCopyFlags = [.reuseExternal, .transientJob]
         if copy.synchronousWrites { flags.insert(.synchronousWrites) }
@@ -33,6 +33,7 @@ extension LibvirtHypervisor {
         }
     }
 
+    /// `virDomainGetBlockJobInfo`
     package func blockJobInfo(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> VolumeSwap.BlockJobInfo? {
         let info = try await asking(domain, "blockJobInfo") { (domain) throws(LibvirtError) in
             try await domain.blockJobInfo(disk: disk)
@@ -44,20 +45,22 @@ extension LibvirtHypervisor {
         }
     }
 
-    /// Asks for the end of the copy; its event says when it has come.
+    /// `virDomainBlockJobAbort` with ASYNC: requests the end of the copy; an event reports when it has ended.
     ///
-    /// Without ASYNC the call holds the domain's job lock until QEMU is done. With it libvirt still waits where QEMU does: before a
-    /// pivot it puts a bitmap on the destination, for which QEMU drains the disk, so with writes that hang in the destination the call
-    /// stays out, the guest stands still and the live configuration goes on to say `ready='yes'`. When libvirtd is restarted in
-    /// that state, it kills the guest once QEMU answers again.
+    /// Without ASYNC the call would hold the domain's job lock until QEMU is done. Even with it, libvirt waits where QEMU does:
+    /// before a pivot it adds a bitmap to the destination, for which QEMU drains the disk. If writes hang in the destination, the
+    /// call does not return, the guest stands still and the live configuration keeps saying `ready='yes'`. If libvirtd is
+    /// restarted in that state, it kills the guest once QEMU responds again.
     package func blockJobAbort(_ domain: DomainIdentity, disk: String, pivot: Bool) async throws(HypervisorError) {
-        // A pivot is never asked of a libvirtd that has come up since the copy was seen: one that has forgotten where it goes would crash.
+        // Never request a pivot from a libvirtd restarted since the copy was seen: it crashes if it has forgotten the
+        // destination.
         if pivot, !link.isConnected { throw HypervisorError(.connectionLost, "there is no connection to libvirt") }
         try await writing(domain, "blockJobAbort") { (domain) throws(LibvirtError) in
             try await domain.blockJobAbort(disk: disk, flags: pivot ? [.async, .pivot] : [.async])
         }
     }
 
+    /// `virDomainBlockJobSetSpeed`
     package func blockJobSetSpeed(_ domain: DomainIdentity, disk: String, bytesPerSecond: Int64) async throws(HypervisorError) {
         try await writing(domain, "blockJobSetSpeed") { (domain) throws(LibvirtError) in
             try await domain.blockJobSetSpeed(disk: disk, bytesPerSecond: UInt64(clamping: bytesPerSecond))

@@ -2,10 +2,10 @@ import Libvirt
 package import VolumeSwap
 
 extension LibvirtHypervisor {
-    /// Domains that are read side by side: fewer than libvirtd works on for one connection.
+    /// Domains read concurrently: fewer than libvirtd handles per connection.
     private static let readers = 4
 
-    /// `virConnectListAllDomains`, then `virDomainGetXMLDesc` of each. A domain that has gone meanwhile is left out.
+    /// `virConnectListAllDomains`, then `virDomainGetXMLDesc` for each. Skips domains that have disappeared meanwhile.
     package func domains() async throws(HypervisorError) -> [DomainDescription] {
         let (active, stored) = try await read("listAllDomains") { (connection) throws(LibvirtError) in
             (try await connection.domains(active: true), try await connection.domains(persistent: true))
@@ -38,7 +38,7 @@ extension LibvirtHypervisor {
         return try result.get()
     }
 
-    /// A domain as it runs or as it is stored; nil when it has gone since it was listed.
+    /// A domain's live or stored configuration; nil if it has disappeared since it was listed.
     private func describe(_ domain: DomainIdentity, _ view: XMLView) async throws(HypervisorError) -> DomainDescription? {
         do {
             let text = try await reading(domain, "getXMLDesc") { (domain) throws(LibvirtError) in

@@ -3,9 +3,9 @@ import Libvirt
 package import VolumeSwap
 
 extension LibvirtHypervisor {
-    /// Events of the domain from one connection after the other; each new one posts `recheck`, since events may have been missed.
+    /// Delivers the domain's events across reconnects; each new connection posts `recheck`, since events may have been missed.
     package func subscribe(_ events: HypervisorEvents, to domain: DomainIdentity) async throws(HypervisorError) {
-        // Registered before this returns, so that a job started next cannot be missed.
+        // Registered before this returns, so that the events of a job started next cannot be missed.
         let first = try await read("events") { (connection) throws(LibvirtError) in connection }
         guard events.take() else { return }
         let link = link
@@ -19,7 +19,7 @@ extension LibvirtHypervisor {
                     if case .disconnected = event { break }
                 }
                 if Task.isCancelled { return }
-                // Else the link may hand out the lost connection again before it has heard of the loss itself.
+                // Otherwise the link may hand out the lost connection again before it notices the loss itself.
                 await link.report(broken: connection)
                 guard let next = try? await link.connection() else { return }
                 connection = next
@@ -57,7 +57,7 @@ extension LibvirtHypervisor {
         }
     }
 
-    /// virDomainEventStoppedDetailType
+    /// The meaning of a `virDomainEventStoppedDetailType`.
     private static func stopReason(_ detail: Int32) -> String {
         let reasons = [
             "shut down by the guest", "destroyed from the host", "QEMU crashed or was killed", "migrated away", "saved to a file",
@@ -66,7 +66,7 @@ extension LibvirtHypervisor {
         return reasons.indices.contains(Int(detail)) ? reasons[Int(detail)] : "stopped (\(detail))"
     }
 
-    /// QEMU's own word on why a copy failed. libvirt's job is named `copy-DISK-NODE`.
+    /// QEMU's own reason for a failed copy. libvirt names the job `copy-DISK-NODE`.
     static func jobError(_ name: String, _ details: String) -> HypervisorEvent? {
         guard name == "BLOCK_JOB_COMPLETED" || name == "BLOCK_JOB_ERROR", let data = try? JSONValue(parsing: details),
             let job = data["device"]?.stringValue, job.hasPrefix("copy-")

@@ -2,6 +2,7 @@ import Libvirt
 package import VolumeSwap
 
 extension LibvirtHypervisor {
+    /// `virSecretLookupByUsage`; nil if there is none.
     package func secret(usageType: String, usage: String) async throws(HypervisorError) -> String? {
         let types: [String: LibvirtSecret.UsageType] = ["volume": .volume, "ceph": .ceph, "iscsi": .iscsi]
         guard let type = types[usageType] else { return nil }
@@ -10,6 +11,7 @@ extension LibvirtHypervisor {
         }
     }
 
+    /// `virSecretLookupByUUIDString`
     package func hasSecret(uuid: String) async throws(HypervisorError) -> Bool {
         try await ifThere("secretLookup") { (connection) throws(LibvirtError) in try await connection.secret(uuid: uuid).uuid }
             != nil
@@ -22,7 +24,7 @@ extension LibvirtHypervisor {
         }
     }
 
-    /// `virSecretUndefine`; a secret that is gone already is no error.
+    /// `virSecretUndefine`; succeeds if the secret is already gone.
     package func removeSecret(uuid: String) async throws(HypervisorError) {
         do throws(HypervisorError) {
             try await write("secretUndefine") { (connection) throws(LibvirtError) in

@@ -2,20 +2,21 @@ import Libvirt
 package import Logging
 package import VolumeSwap
 
-/// ``Hypervisor`` over libvirt; what libvirt has no call for goes to QEMU's monitor (`QMP/`).
+/// ``Hypervisor`` over libvirt, and over QEMU's monitor (`QMP/`) where libvirt has no call.
 ///
-/// Every call throws ``HypervisorError`` with libvirt's own number and message.
+/// Every call throws ``HypervisorError`` with libvirt's own error number and message: `noDomain` if the domain is gone,
+/// `busy` if it or libvirt does not respond in time, `connectionLost` if libvirt cannot be reached.
 package struct LibvirtHypervisor: Hypervisor {
     /// The connection for look-ups and events.
     package let link: LibvirtLink
-    /// Calls that a hung guest may hold: each domain has a turn of its own.
+    /// For calls that a hung guest may block: one at a time for each domain.
     let calls: DomainCalls
     let allowsMonitorCommands: Bool
     let clock: any SwapClock
     let logger: Logger
     let host = HostPaths()
 
-    /// - Parameter allowsMonitorCommands: whether `virDomainQemuMonitorCommand` may be used. It marks the domain as tainted
+    /// - Parameter allowsMonitorCommands: Whether `virDomainQemuMonitorCommand` may be used. It marks the domain as tainted
     ///   (`custom-monitor`) in libvirt's log.
     package init(link: LibvirtLink, allowsMonitorCommands: Bool, clock: any SwapClock = SystemClock(), logger: Logger) {
         self.link = link
@@ -29,6 +30,7 @@ package struct LibvirtHypervisor: Hypervisor {
 
     package func waitUntilConnected() async { _ = try? await link.connection() }
 
+    /// `virDomainLookupByUUIDString`, then `virDomainLookupByName`.
     package func lookup(_ instance: InstanceReference) async throws(HypervisorError) -> DomainIdentity {
         try await read("domainLookup") { (connection) throws(LibvirtError) in
             if let uuid = instance.uuid {
@@ -60,6 +62,7 @@ package struct LibvirtHypervisor: Hypervisor {
         }
     }
 
+    /// `virDomainGetXMLDesc`
     package func xml(_ domain: DomainIdentity, _ view: XMLView) async throws(HypervisorError) -> String {
         try await reading(domain, "getXMLDesc") { (domain) throws(LibvirtError) in
             try await domain.xml(flags: view == .inactive ? [.secure, .inactive] : [.secure])
@@ -81,14 +84,17 @@ package struct LibvirtHypervisor: Hypervisor {
         }
     }
 
+    /// `virDomainGetAutostart`
     package func isAutostarted(_ domain: DomainIdentity) async throws(HypervisorError) -> Bool {
         try await reading(domain, "getAutostart") { (domain) throws(LibvirtError) in try await domain.isAutostarted() }
     }
 
+    /// `virDomainSetAutostart`
     package func setAutostart(_ domain: DomainIdentity) async throws(HypervisorError) {
         try await writing(domain, "setAutostart") { (domain) throws(LibvirtError) in try await domain.setAutostart(true) }
     }
 
+    /// `virDomainSetMetadata` on the live domain, in pivotd's namespace.
     package func setRecoveryMetadata(_ domain: DomainIdentity, _ element: String?) async throws(HypervisorError) {
         try await writing(domain, "setMetadata") { (domain) throws(LibvirtError) in
             do throws(LibvirtError) {
@@ -99,6 +105,7 @@ package struct LibvirtHypervisor: Hypervisor {
         }
     }
 
+    /// `virDomainGetMetadata`, in pivotd's namespace.
     package func recoveryMetadata(_ domain: DomainIdentity) async throws(HypervisorError) -> String? {
         try await reading(domain, "getMetadata") { (domain) throws(LibvirtError) in
             try await domain.metadata(uri: Self.metadataURI, flags: [.live])
@@ -118,7 +125,7 @@ package struct LibvirtHypervisor: Hypervisor {
         }
     }
 
-    // MARK: Which volume is which, by this host's word
+    // MARK: What this host knows about volumes
 
     package func inspect(path: String) async throws(HypervisorError) -> PathDescription? { try await host.inspect(path) }
 

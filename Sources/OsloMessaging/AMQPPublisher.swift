@@ -1,10 +1,10 @@
 package import AMQP
 
-/// The sending half over one connection to RabbitMQ.
+/// The sending half of a transport, over one connection to RabbitMQ.
 package struct AMQPPublisher: MessagePublisher {
     private let connection: AMQPConnection
 
-    /// - Parameter connection: run by its owner.
+    /// - Parameter connection: Run by its owner.
     package init(_ connection: AMQPConnection) { self.connection = connection }
 
     package func publish(

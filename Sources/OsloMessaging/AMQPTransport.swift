@@ -3,8 +3,8 @@ package import Logging
 
 /// The transport over RabbitMQ.
 ///
-/// It has two connections, one that consumes and acknowledges and one that publishes: a broker that blocks publishers no longer
-/// reads from their connection, and acknowledgements must go on.
+/// It has two connections, one to consume and acknowledge and one to publish: a broker that blocks publishers stops reading from
+/// their connection, and acknowledgements must still get through.
 package final class AMQPTransport: Transport {
     /// The connection that consumes and acknowledges; open for its events and for further declarations.
     package let consumer: AMQPConnection
@@ -12,9 +12,9 @@ package final class AMQPTransport: Transport {
     package let publisher: AMQPConnection
 
     /// - Parameters:
-    ///   - consuming: declared and consumed on the first connection.
-    ///   - publishing: declared on the second one.
-    ///   - prefetch: messages that may wait here unacknowledged, for each queue.
+    ///   - consuming: Declared and consumed on the first connection.
+    ///   - publishing: Declared on the second one.
+    ///   - prefetch: Maximum unacknowledged messages per queue.
     package init(
         configuration: AMQPConfiguration, consuming: AMQPTopology, publishing: AMQPTopology, prefetch: Int = 256, logger: Logger
     ) {
@@ -30,6 +30,8 @@ package final class AMQPTransport: Transport {
     package var isReady: Bool { consumer.isConsuming && publisher.isConnected }
 
     /// Connects and stays connected until ``close()`` or cancellation.
+    ///
+    /// - Throws: ``AMQPError`` if a connection cannot be started at all.
     package func run() async throws {
         try await withThrowingTaskGroup { group in
             for connection in [consumer, publisher] {

@@ -4,14 +4,14 @@ import Synchronization
 
 /// Requests waiting for their turn, in order of arrival; for one reader.
 ///
-/// Bounded by what the transport delivers unsettled. Most requests are kept undecoded and decoded again later: a decoded body takes up
-/// to 90 times its size.
+/// Bounded by what the transport delivers unsettled. Most requests are kept undecoded and decoded again later: a decoded body
+/// takes up to 90 times its size.
 final class Backlog: Sendable {
     struct Entry: Sendable {
-        /// Its place among all.
+        /// Its position in order of arrival.
         fileprivate(set) var number: UInt64 = 0
         let message: InboundMessage
-        /// Nil when it is to be read again: there are many, or it cannot be read.
+        /// Nil if the message must be decoded again, because many wait or it cannot be decoded.
         fileprivate(set) var request: RPCRequest?
         let heartbeats: HeartbeatToken?
 
@@ -25,7 +25,7 @@ final class Backlog: Sendable {
     private struct State {
         var entries: Deque<Entry> = []
         var lastNumber: UInt64 = 0
-        /// Of the bodies whose request is kept.
+        /// Bytes of the bodies whose request is kept decoded.
         var readBytes = 0
         var isPaused = false
         var isClosed = false
@@ -63,12 +63,12 @@ final class Backlog: Sendable {
         }
     }
 
-    /// Bytes of bodies whose request is kept.
+    /// Maximum bytes of bodies whose request is kept decoded.
     private static let readLimit = 256 << 10
 
     private let state = Mutex(State())
 
-    /// Gives a request its number without a wait: nothing is before it. Nil when something is.
+    /// Numbers a request that need not wait; nil if others are ahead of it.
     func pass(_ entry: Entry) -> Entry? {
         state.withLock { state in
             guard state.reader != nil, state.entries.isEmpty, !state.isPaused, !state.isClosed else { return nil }
@@ -76,13 +76,13 @@ final class Backlog: Sendable {
         }
     }
 
-    /// Bytes of the next request's body; 0 when there is none.
+    /// Bytes of the next request's body; 0 if there is none.
     var nextBytes: Int { state.withLock { $0.entries.first?.message.body.count ?? 0 } }
 
-    /// Whether what waits may be taken on.
+    /// Whether waiting requests may be processed.
     var isOpen: Bool { state.withLock { !$0.isPaused && !$0.isClosed } }
 
-    /// Puts one behind all others. False when the backlog is closed.
+    /// Appends a request; false if the backlog is closed.
     func append(_ entry: Entry) -> Bool {
         change { state in
             guard !state.isClosed else { return false }
@@ -91,7 +91,7 @@ final class Backlog: Sendable {
         }
     }
 
-    /// Puts one that was taken where it was. False when the backlog is closed.
+    /// Returns a taken request to its position; false if the backlog is closed.
     func putBack(_ entry: Entry) -> Bool {
         change { state in
             guard !state.isClosed else { return false }
@@ -100,7 +100,7 @@ final class Backlog: Sendable {
         }
     }
 
-    /// The next request; waits for it, and until the backlog is resumed. Nil once it is closed.
+    /// Waits for the next request, and until the backlog is resumed. Nil once it is closed.
     func next() async -> Entry? {
         let waiter = Waiter<Entry?>()
         change { $0.reader = waiter }
@@ -110,7 +110,7 @@ final class Backlog: Sendable {
     func pause() { change { $0.isPaused = true } }
     func resume() { change { $0.isPaused = false } }
 
-    /// Takes out all that waits and was not delivered in this epoch; without one, all.
+    /// Removes and returns all waiting requests, except those delivered in this epoch if one is given.
     func takeAll(except epoch: UInt64? = nil) -> [Entry] {
         change { state in
             let isTaken = { (entry: Entry) in epoch == nil || entry.message.settlement.epoch != epoch }
@@ -121,7 +121,7 @@ final class Backlog: Sendable {
         }
     }
 
-    /// Takes no more, and lets the reader end; what waits stays for ``takeAll()``.
+    /// Accepts no more and ends the reader; waiting requests remain for ``takeAll(except:)``.
     func close() { change { $0.isClosed = true } }
 
     private func change<Value: Sendable>(_ body: (inout State) -> Value) -> Value {

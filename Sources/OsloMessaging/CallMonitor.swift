@@ -4,25 +4,25 @@ import Synchronization
 
 /// Sends heartbeats for calls that outlast their caller's timeout; one timer for all of them.
 ///
-/// Mirrors the watchdog of `oslo_messaging/rpc/dispatcher.py`, except that a heartbeat that failed does not end the watch.
+/// Mirrors the watchdog in `oslo_messaging/rpc/dispatcher.py`, except that a failed heartbeat does not end it.
 final class CallMonitor: Sendable {
-    /// What came of a heartbeat.
+    /// The outcome of a heartbeat.
     enum Beat: Sendable {
         case delivered
-        /// The caller's queue is not there, or may not be published to.
+        /// The caller's queue does not exist, or may not be published to.
         case returned
-        /// The broker was away.
+        /// The broker was unreachable.
         case unsent
     }
 
-    /// Consecutive heartbeats without a queue after which a call gets no more: its caller has given up.
+    /// Consecutive heartbeats without a queue after which the caller is assumed to have given up.
     fileprivate static let maxReturns = 3
 
     private let beat: @Sendable (ReplyAddress) async -> Beat
     private let state = Mutex(State())
     private let wakeups = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
 
-    /// - Parameter beat: sends one heartbeat.
+    /// - Parameter beat: Sends one heartbeat.
     init(beat: @escaping @Sendable (ReplyAddress) async -> Beat) {
         self.beat = beat
     }
@@ -94,9 +94,9 @@ private struct State {
         let interval: Duration
         var isSending = false
         var isStopped = false
-        /// Heartbeats in a row that found no queue.
+        /// Consecutive heartbeats that found no queue.
         var returns = 0
-        /// Waiting for the heartbeat under way.
+        /// Callers waiting for the heartbeat in progress.
         var waiters = Waiters<Void>()
     }
 
@@ -131,7 +131,7 @@ private struct State {
         while let first = deadlines.min, first.instant <= now {
             deadlines.removeMin()
             guard let call = calls[first.id], !call.isStopped else { continue }
-            // One heartbeat of a call at a time: while the broker is away they must not pile up.
+            // One heartbeat per call at a time, so that they do not pile up while the broker is unreachable.
             if !call.isSending {
                 calls[first.id]?.isSending = true
                 due.append(first.id)
@@ -144,9 +144,9 @@ private struct State {
         return (due, next)
     }
 
-    /// Stops a call, now or once the heartbeat under way has been sent.
+    /// Stops a call, now or once the heartbeat in progress has been sent.
     ///
-    /// - Returns: what to wait for in the second case.
+    /// - Returns: What to wait for in the latter case.
     mutating func stop(_ id: UInt64) -> Waiter<Void>? {
         guard calls[id]?.isSending == true else {
             remove(id)
@@ -156,7 +156,7 @@ private struct State {
         return calls[id]?.waiters.add()
     }
 
-    /// Notes that a heartbeat has been sent, and resumes those waiting for it.
+    /// Records that a heartbeat has been sent, and resumes those waiting for it.
     mutating func sent(_ id: UInt64, _ beat: CallMonitor.Beat) {
         calls[id]?.isSending = false
         switch beat {

@@ -2,7 +2,7 @@ import Basics
 import DequeModule
 import Synchronization
 
-/// Bounds the number and the bytes of requests in progress, and reports when there are none.
+/// Bounds the number and bytes of requests in progress, and reports when there are none.
 final class DispatchLimit: Sendable {
     private struct State {
         let limit: Int
@@ -12,7 +12,7 @@ final class DispatchLimit: Sendable {
         var waiters: Deque<(bytes: Int, waiter: Waiter<Void>)> = []
         var idleWaiters = Waiters<Void>()
 
-        /// A request beyond the byte limit is processed alone.
+        /// A request larger than the byte limit is processed alone.
         mutating func admit(_ size: Int) -> Bool {
             guard used < limit, used == 0 || bytes + size <= byteLimit else { return false }
             used += 1
@@ -27,7 +27,7 @@ final class DispatchLimit: Sendable {
         state = Mutex(State(limit: max(1, limit), byteLimit: bytes))
     }
 
-    /// Waits for a free place and takes it, in the order of the calls.
+    /// Waits for a free place and takes it, in order of the calls.
     func acquire(_ bytes: Int = 0) async {
         let waiter = Waiter<Void>()
         state.withLock { state in
@@ -57,7 +57,7 @@ final class DispatchLimit: Sendable {
     }
 }
 
-/// A place in a ``DispatchLimit`` that is given back once.
+/// A place in a ``DispatchLimit`` that is released at most once.
 final class Place: Sendable {
     private let bytes: Int
     private let limit: Mutex<DispatchLimit?>

@@ -1,5 +1,6 @@
-/// Why a message cannot be read as an RPC message. Never quotes the message's values.
+/// Why a message is not a valid RPC message. Never quotes the message's values.
 package struct EnvelopeError: Error, Sendable, Hashable, CustomStringConvertible {
+    /// What is wrong; the raw values appear in the log.
     package enum Code: String, Sendable, Hashable {
         /// The body, or its content, is not a JSON object.
         case notJSON = "not_json"
@@ -9,7 +10,7 @@ package struct EnvelopeError: Error, Sendable, Hashable, CustomStringConvertible
         case missingKey = "missing_key"
         /// A member has another JSON type.
         case wrongType = "wrong_type"
-        /// The reply queue has one of the broker's own names.
+        /// The reply queue's name is reserved for the broker.
         case reservedQueue = "reserved_queue"
         /// The transport refused it, because of its size or its headers.
         case refused
@@ -19,7 +20,7 @@ package struct EnvelopeError: Error, Sendable, Hashable, CustomStringConvertible
     package let code: Code
     /// One line, without the message's values.
     package let message: String
-    /// Where the sender waits for an answer, if at least that could be read.
+    /// Where the sender waits for a reply, if at least that could be read.
     package let replyAddress: ReplyAddress?
 
     package init(code: Code, message: String, replyAddress: ReplyAddress? = nil) {

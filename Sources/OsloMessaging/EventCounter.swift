@@ -1,7 +1,7 @@
 import Metrics
 import Synchronization
 
-/// Counts one kind of event for swift-metrics, from zero, and can be read.
+/// Counts one kind of event for swift-metrics, and can be read.
 package final class EventCounter: Sendable {
     private let counter: Counter
     private let total = Atomic(0)
@@ -10,10 +10,10 @@ package final class EventCounter: Sendable {
         counter = Counter(label: label, dimensions: [("kind", kind)])
     }
 
-    /// Events since the counter was made.
+    /// Events since the counter was created.
     package var count: Int { total.load(ordering: .relaxed) }
 
-    /// - Returns: the new count.
+    /// - Returns: The new count.
     @discardableResult
     func increment() -> Int {
         counter.increment()

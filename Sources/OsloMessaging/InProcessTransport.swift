@@ -3,18 +3,18 @@ import Synchronization
 
 /// A transport without a broker, for replays and tests.
 ///
-/// Its buffer is unbounded: the sender has to limit what is unsettled, as a replay does.
+/// Its buffer is unbounded: the sender must limit unsettled messages, as a replay does.
 package final class InProcessTransport: Transport {
-    /// What the other side published.
+    /// A message published by the other side.
     package struct Published: Sendable {
         package let body: [UInt8]
         package let exchange: String
-        /// A queue's name where the exchange is the default one, `""`.
+        /// A queue's name if the exchange is the default one, `""`.
         package let routingKey: String
-        /// Whether the publisher wants it returned when it reaches no queue.
+        /// Whether the publisher wants it returned if it reaches no queue.
         package let mandatory: Bool
         package let properties: MessageProperties
-        /// What the body says, where it is a reply.
+        /// The body in decoded form, if it is a reply.
         package let reply: RPCReply?
     }
 
@@ -38,8 +38,8 @@ package final class InProcessTransport: Transport {
     }
 
     /// - Parameters:
-    ///   - onPublish: stands in for the broker: confirms, returns or refuses a publish.
-    ///   - onSettle: called once for each delivery.
+    ///   - onPublish: Acts as the broker: confirms, returns or refuses a publish.
+    ///   - onSettle: Called once for each delivery.
     package init(
         onPublish: @escaping @Sendable (Published) async throws(TransportError) -> PublishOutcome = { _ in .confirmed },
         onSettle: @escaping @Sendable (SettlementToken, Settlement) async -> Void = { _, _ in }
@@ -49,9 +49,9 @@ package final class InProcessTransport: Transport {
         self.onSettle = onSettle
     }
 
-    /// Passes a message to the reader; after ``close()`` it is dropped.
+    /// Passes a message to the reader; drops it after ``close()``.
     ///
-    /// - Parameter inner: its content, if the sender has opened the envelope already; the body does not count then.
+    /// - Parameter inner: The content, if the sender has already opened the envelope; the body is then ignored.
     @discardableResult
     package func deliver(
         _ body: [UInt8] = [], inner: JSONObject? = nil, properties: MessageProperties = .oslo, exchange: String = "",

@@ -38,7 +38,7 @@ extension AMQPProperties {
 }
 
 extension AMQPValue {
-    /// A JSON value as the AMQP field of its type.
+    /// Converts a JSON value to an AMQP field of the same type.
     fileprivate init(_ value: JSONValue) {
         switch value {
         case .null: self = .void
@@ -53,7 +53,7 @@ extension AMQPValue {
 }
 
 extension JSONObject {
-    /// An AMQP table, ordered by name since AMQP gives its fields no order.
+    /// Converts an AMQP table, ordering its members by name since AMQP does not order them.
     fileprivate init(_ table: [String: AMQPValue]) {
         self.init(minimumCapacity: table.count)
         for (key, value) in table.sorted(by: { $0.key < $1.key }) { self[key] = JSONValue(value) }
@@ -61,7 +61,7 @@ extension JSONObject {
 }
 
 extension JSONValue {
-    /// An AMQP field: bytes become Base64, timestamps seconds since 1970.
+    /// Converts an AMQP field: bytes become Base64, timestamps seconds since 1970.
     fileprivate init(_ value: AMQPValue) {
         switch value {
         case .void: self = .null

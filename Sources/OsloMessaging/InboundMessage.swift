@@ -1,6 +1,6 @@
 package import JSON
 
-/// The properties of a message that matter to a reader.
+/// A message's AMQP properties, independent of the transport.
 package struct MessageProperties: Sendable, Hashable {
     package var contentType: String?
     package var contentEncoding: String?
@@ -41,12 +41,12 @@ package struct MessageProperties: Sendable, Hashable {
         self.appID = appID
     }
 
-    /// As kombu sends everything for oslo.messaging: JSON in UTF-8, persistent, priority 0.
+    /// What kombu sets on every oslo.messaging message: JSON in UTF-8, persistent, priority 0.
     package static let oslo = MessageProperties(
         contentType: MessageEnvelope.contentType, contentEncoding: MessageEnvelope.contentEncoding, deliveryMode: 2, priority: 0)
 }
 
-/// Names one delivery to the transport it came from. Settling it twice, or after a reconnect, does nothing.
+/// Identifies a delivery to its transport. Settling it twice, or after a reconnect, does nothing.
 package struct SettlementToken: Sendable, Hashable {
     /// The life of the consuming channel.
     package let epoch: UInt64
@@ -61,9 +61,9 @@ package struct SettlementToken: Sendable, Hashable {
 
 /// A message as a transport delivers it.
 package struct InboundMessage: Sendable {
-    /// Empty when ``inner`` is given.
+    /// Empty if ``inner`` is given.
     package let body: [UInt8]
-    /// The content of the body, when a sender in this process has opened the envelope already.
+    /// The content of the body, if an in-process sender has already opened the envelope.
     package let inner: JSONObject?
     package let properties: MessageProperties
     package let exchange: String
@@ -72,7 +72,7 @@ package struct InboundMessage: Sendable {
     package let redelivered: Bool
     /// Settles the delivery.
     package let settlement: SettlementToken
-    /// Why the transport did not take the message; ``body`` is the end of the real one then.
+    /// Why the transport refused the message; ``body`` is then only the end of the real one.
     package let refusal: String?
 
     package init(

@@ -15,7 +15,7 @@ package enum MessageEnvelope {
     private static let versionKey = "oslo.version"
     private static let messageKey = "oslo.message"
 
-    /// The body of a message with this content.
+    /// Returns the body of a message with this content.
     package static func wrap(_ inner: JSONObject) -> [UInt8] {
         let envelope: JSONValue = [
             versionKey: .string(version), messageKey: .string(JSONValue.object(inner).serialized()),
@@ -23,7 +23,7 @@ package enum MessageEnvelope {
         return envelope.serializedBytes()
     }
 
-    /// The content of a message body, with or without an envelope of any version 2.x.
+    /// Returns the content of a message body, with or without an envelope of any version 2.x.
     ///
     /// - Throws: ``EnvelopeError``, without a reply address.
     package static func unwrap(_ body: [UInt8]) throws(EnvelopeError) -> JSONObject {
@@ -31,27 +31,27 @@ package enum MessageEnvelope {
         guard let version = outer[versionKey], let message = outer[messageKey] else { return outer }
         guard let version = version.stringValue else {
             throw EnvelopeError(
-                code: .unsupportedVersion, message: "oslo.version: must be a text, is of type \(version.typeName)")
+                code: .unsupportedVersion, message: "oslo.version: must be a string, is of type \(version.typeName)")
         }
         guard RPCVersion(version)?.major == 2 else {
             throw EnvelopeError(
                 code: .unsupportedVersion,
-                message: "envelope version \(version.prefix(16)) is not supported, only 2.0 and what is compatible with it")
+                message: "envelope version \(version.prefix(16)) is not supported, only 2.x")
         }
         guard let text = message.stringValue else {
-            throw EnvelopeError(code: .wrongType, message: "oslo.message: must be a text, is of type \(message.typeName)")
+            throw EnvelopeError(code: .wrongType, message: "oslo.message: must be a string, is of type \(message.typeName)")
         }
         return try object(parsing: text.utf8, what: "oslo.message")
     }
 
-    /// Bytes searched at the end of an unreadable body: oslo.messaging puts the address after the arguments.
+    /// Bytes searched at the end of an unreadable body; oslo.messaging puts the reply address after the arguments.
     package static let tailLength = 4096
 
-    /// Whom to answer when the content cannot be read: Python writes NaN, lone surrogates and numbers of any size, which are no
-    /// JSON here, and its caller waits. Where the last of each name stands at the end of the body, after which oslo.messaging
-    /// puts a plain token.
+    /// Finds the reply address in content that cannot be parsed: Python writes NaN, lone surrogates and numbers of any size,
+    /// which are not JSON here, and the caller still waits. Uses the last occurrence of each name, whose value must be a plain
+    /// token.
     static func address(inUnreadable body: [UInt8]) -> ReplyAddress? {
-        // Within an envelope the quotes are escaped.
+        // Inside an envelope the quotes are escaped.
         let text = String(decoding: body.suffix(tailLength).filter { $0 != UInt8(ascii: "\\") }, as: UTF8.self)
         guard let messageID = token("_msg_id", in: text), let queue = token("_reply_q", in: text) else { return nil }
         let address = ReplyAddress(messageID: messageID, replyQueue: queue, timeout: nil)

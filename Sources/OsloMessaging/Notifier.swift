@@ -15,8 +15,8 @@ package enum NotificationPriority: String, Sendable, Hashable, CaseIterable {
 
 /// Emits notifications in oslo.messaging's format 2.0 (driver `messagingv2`).
 ///
-/// Mirrors `_notify` of `oslo_messaging/notify/notifier.py`. Emitting never waits and never fails: a bounded number of
-/// notifications waits for the broker; beyond that, new ones are dropped and counted.
+/// Mirrors `_notify` in `oslo_messaging/notify/notifier.py`. Emitting never waits or fails: a bounded number of notifications
+/// waits for the broker; beyond that, new ones are dropped and counted.
 package final class Notifier: Sendable {
     /// Where notifications go, and how many may wait.
     package struct Configuration: Sendable {
@@ -39,7 +39,7 @@ package final class Notifier: Sendable {
         }
     }
 
-    /// Connections that may end while one notification is under way.
+    /// Lost connections after which a notification is dropped.
     private static let maxLosses = 5
 
     private struct Pending: Sendable {
@@ -54,10 +54,10 @@ package final class Notifier: Sendable {
     private let pending: (stream: AsyncStream<Pending>, continuation: AsyncStream<Pending>.Continuation)
     /// Notifications the broker confirmed.
     package let sent = EventCounter("pivotd_notifications", kind: "sent")
-    /// Notifications dropped, because too many waited or the broker did not take them.
+    /// Notifications dropped because too many waited or the broker did not accept them.
     package let dropped = EventCounter("pivotd_notifications", kind: "dropped")
 
-    /// - Parameter publisher: run by its owner.
+    /// - Parameter publisher: Run by its owner.
     package init(publisher: any MessagePublisher, configuration: Configuration, logger: Logger) {
         self.publisher = publisher
         self.configuration = configuration
@@ -67,7 +67,7 @@ package final class Notifier: Sendable {
 
     /// Queues a notification, with the secrets in payload and context masked.
     ///
-    /// - Parameter context: the request context it belongs to, without the `_context_` prefix.
+    /// - Parameter context: The request context it belongs to, without the `_context_` prefix.
     package func emit(eventType: String, priority: NotificationPriority, payload: JSONValue, context: JSONObject = [:]) {
         let inner = Self.message(
             eventType: eventType, priority: priority, publisherID: configuration.publisherID, payload: payload, context: context)
@@ -76,7 +76,7 @@ package final class Notifier: Sendable {
                 body: MessageEnvelope.wrap(inner), routingKey: "\(configuration.topic).\(priority.routingKeySuffix)",
                 eventType: eventType))
         if case .enqueued = result { return }
-        drop(eventType, "\(configuration.capacity) notifications wait for the broker already")
+        drop(eventType, "\(configuration.capacity) notifications are already waiting for the broker")
     }
 
     /// Publishes what was emitted, in order, until cancelled, or finished and drained.
@@ -101,7 +101,7 @@ package final class Notifier: Sendable {
                 return
             } catch {
                 if [.lost, .suspected].contains(error.code) { losses += 1 }
-                // The broker may be ending the connection because of it.
+                // The broker may be closing the connection because of it.
                 guard error.isRetriable, losses < Self.maxLosses else { return drop(notification.eventType, error.message) }
                 do {
                     try await Task.sleep(for: .milliseconds(250))

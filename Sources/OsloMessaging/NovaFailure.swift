@@ -1,13 +1,13 @@
 import JSON
 
-/// Makes failures that a client rebuilds as nova's exceptions (`nova/exception.py`), with nova's own messages.
+/// Creates failures that a client rebuilds as nova's exceptions (`nova/exception.py`), with nova's own messages.
 ///
-/// `args` holds the finished message: `NovaException.__init__` then keeps it and only stores the keyword arguments.
+/// `args` holds the complete message: `NovaException.__init__` then keeps it and only stores the keyword arguments.
 package struct NovaFailure: Sendable, Hashable {
     /// The Python module of the exceptions' classes; the setting `failure_module`.
     package let module: String
 
-    /// - Parameter module: the Python module of the exceptions' classes.
+    /// - Parameter module: The Python module of the exceptions' classes.
     package init(module: String = "nova.exception") {
         self.module = module
     }

@@ -1,6 +1,6 @@
 extension TransportURL {
-    /// What oslo.messaging's rabbit driver takes from a URL's query: `rabbit_opts` of `impl_rabbit.py` and `amqp_opts` of `amqp.py`.
-    /// Only some of them have a meaning here.
+    /// What oslo.messaging's rabbit driver takes from a URL's query: `rabbit_opts` of `impl_rabbit.py` and `amqp_opts` of
+    /// `amqp.py`. Only some of them have a meaning here.
     package static let queryKeys = [
         "amqp_auto_delete", "amqp_durable_queues", "conn_pool_min_size", "conn_pool_ttl", "direct_mandatory_flag",
         "enable_cancel_on_failover", "heartbeat_rate", "heartbeat_timeout_threshold", "hostname", "kombu_compression",
@@ -35,7 +35,7 @@ extension OsloRabbitOptions {
         ]
         for (name, path) in numbers {
             guard let text = query[name] else { continue }
-            guard let value = Int(text) else { throw OptionsError(message: "\(name) is no whole number") }
+            guard let value = Int(text) else { throw OptionsError(message: "\(name) is not an integer") }
             self[keyPath: path] = value
         }
     }

@@ -1,7 +1,7 @@
 /// The options of oslo.messaging's rabbit driver that decide how exchanges and queues are declared.
 ///
 /// Names and defaults are those of `[oslo_messaging_rabbit]` in `oslo_messaging/_drivers/impl_rabbit.py` and `amqp.py`. They must
-/// be those of the other services on the same exchange, or the broker refuses the declaration.
+/// match those of the other services on the same exchange, or the broker refuses the declaration.
 package struct OsloRabbitOptions: Sendable, Hashable {
     /// `amqp_durable_queues`
     package var durableQueues = false
@@ -31,9 +31,9 @@ package struct OsloRabbitOptions: Sendable, Hashable {
     /// Whether topic queues and exchanges are durable.
     package var isDurable: Bool { durableQueues || quorumQueue }
 
-    /// Checks the combinations that the rabbit driver checks.
+    /// Checks the same combinations as the rabbit driver.
     ///
-    /// - Throws: ``OptionsError``.
+    /// - Throws: ``OptionsError`` for a contradiction or a value out of range.
     package func validate() throws(OptionsError) {
         if haQueues, quorumQueue || transientQuorumQueue {
             throw OptionsError(message: "rabbit_ha_queues cannot be combined with quorum queues")

@@ -3,7 +3,7 @@ package import AMQP
 /// The exchanges, queues and bindings that oslo.messaging's rabbit driver declares, with the same arguments.
 ///
 /// Mirrors `declare_topic_consumer`, `declare_fanout_consumer`, `declare_direct_consumer`, `topic_send` and `notify_send` of
-/// `oslo_messaging/_drivers/impl_rabbit.py`. The broker refuses a second declaration that differs in anything.
+/// `oslo_messaging/_drivers/impl_rabbit.py`. The broker refuses a second declaration that differs in any way.
 package struct OsloTopology: Sendable, Hashable {
     /// The control exchange.
     package let exchange: String
@@ -19,8 +19,8 @@ package struct OsloTopology: Sendable, Hashable {
     /// The queues that an RPC server of this topic and host consumes from.
     ///
     /// - Parameters:
-    ///   - fanoutID: distinguishes this server's fanout queue from others'; a fresh one on each start, as oslo does.
-    ///   - prefetch: maximum unacknowledged messages per queue; 0 means the connection's default.
+    ///   - fanoutID: Distinguishes this server's fanout queue from others'; new on each start, as in oslo.
+    ///   - prefetch: Maximum unacknowledged messages per queue; 0 means the connection's default.
     package func server(
         topic: String, host: String, fanoutID: String = UniqueID.random(), prefetch: UInt16 = 0
     ) -> AMQPTopology {
@@ -65,7 +65,7 @@ package struct OsloTopology: Sendable, Hashable {
     /// What a notifier declares: the exchange, and a default queue for each priority, so that nothing is lost before the first
     /// listener starts. One topology each, because the broker may refuse them individually.
     ///
-    /// - Parameter maxLength: maximum messages in a queue, 0 for no limit; an existing queue must have the same.
+    /// - Parameter maxLength: Maximum messages per queue, 0 for no limit; an existing queue must have the same limit.
     package func notifications(topic: String, priorities: [NotificationPriority], maxLength: Int = 0) -> [AMQPTopology] {
         var parts = [AMQPTopology(exchanges: [controlExchange])]
         for priority in priorities {

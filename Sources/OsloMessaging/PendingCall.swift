@@ -2,7 +2,7 @@ import Basics
 import JSON
 import Synchronization
 
-/// A call on its way: ends once, by the final reply, a deadline, or the end of the client.
+/// A call in progress: ends once, with the final reply, a deadline, or the end of the client.
 final class PendingCall: Sendable {
     private let outcome = Waiter<Result<JSONValue, any Error>>()
     private let lastSign = Mutex(ContinuousClock.now)
@@ -26,12 +26,16 @@ final class PendingCall: Sendable {
 
     func fail(_ error: any Error) { outcome.resume(.failure(error)) }
 
-    /// Waits for the outcome; for one waiter.
+    /// Waits for the outcome; for a single waiter.
+    ///
+    /// - Throws: `RemoteFailure`, ``RPCClientError`` or `CancellationError`.
     func value() async throws -> JSONValue {
         try await outcome.value(ifCancelled: .failure(CancellationError())).get()
     }
 
-    /// Returns by throwing when the call's time is over, or when the server has been silent for too long.
+    /// Never returns normally.
+    ///
+    /// - Throws: ``RPCClientError`` when the call's time is up or the server has been silent for too long; `CancellationError`.
     func expire() async throws {
         while true {
             let monitorDeadline = callMonitorTimeout.map { lastSign.withLock(\.self) + $0 }

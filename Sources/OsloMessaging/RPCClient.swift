@@ -4,13 +4,13 @@ import Synchronization
 
 /// Calls methods of an RPC server, as oslo.messaging's `RPCClient` does.
 ///
-/// Replies come to a queue of its own, for which the transport was made (``OsloTopology/replies(queue:prefetch:)``).
+/// Replies arrive on its own queue, which the transport declares (``OsloTopology/replies(queue:prefetch:)``).
 package final class RPCClient: Sendable {
     /// The server that a request is for.
     package struct Target: Sendable, Hashable, CustomStringConvertible {
         /// The server's topic.
         package let topic: String
-        /// One host's server; nil for any of the topic.
+        /// A specific host's server; nil for any server of the topic.
         package let host: String?
 
         package init(topic: String, host: String? = nil) {
@@ -30,8 +30,8 @@ package final class RPCClient: Sendable {
     private let calls = Mutex<[String: PendingCall]>([:])
 
     /// - Parameters:
-    ///   - transport: consumes from `replyQueue`; run by ``run()``.
-    ///   - exchange: the control exchange.
+    ///   - transport: Consumes from `replyQueue`; run by ``run()``.
+    ///   - exchange: The control exchange.
     package init(transport: any Transport, exchange: String, replyQueue: String, logger: Logger) {
         self.transport = transport
         self.exchange = exchange
@@ -39,10 +39,12 @@ package final class RPCClient: Sendable {
         self.logger = logger
     }
 
-    /// A fresh reply queue name in oslo's form.
+    /// A new reply queue name in oslo's form.
     package static func makeReplyQueueName() -> String { "reply_" + UniqueID.random() }
 
     /// Runs the transport and dispatches replies until it is closed or the task is cancelled.
+    ///
+    /// - Throws: Whatever ends the transport.
     package func run() async throws {
         defer { failAll() }
         try await transport.startConsuming()
@@ -60,13 +62,13 @@ package final class RPCClient: Sendable {
         failAll()
     }
 
-    /// Sends a request and waits for its final reply. The message expires when the call does, so that an abandoned request is not
+    /// Sends a request and waits for its final reply. The message expires with the call, so that an abandoned request is not
     /// carried out hours later.
     ///
     /// - Parameters:
-    ///   - timeout: for the whole call.
-    ///   - callMonitorTimeout: requests heartbeats; the call fails early after this long without one.
-    /// - Throws: `RemoteFailure` as the server sent it, or `RPCClientError`.
+    ///   - timeout: For the whole call.
+    ///   - callMonitorTimeout: Requests heartbeats; the call fails early after this long without one.
+    /// - Throws: ``RemoteFailure`` as the server sent it, ``RPCClientError``, or `CancellationError`.
     package func call(
         _ method: String, args: JSONObject = [:], target: Target, timeout: Duration, callMonitorTimeout: Duration? = nil,
         version: String = "1.0", context: JSONObject = [:]
@@ -102,8 +104,8 @@ package final class RPCClient: Sendable {
 
     /// Sends a request that has no reply.
     ///
-    /// - Parameter timeout: how long the message may wait in its queue; nil for ever.
-    /// - Throws: ``RPCClientError``.
+    /// - Parameter timeout: How long the message may wait in its queue; nil means forever.
+    /// - Throws: ``RPCClientError`` if the broker does not accept the request.
     package func cast(
         _ method: String, args: JSONObject = [:], target: Target, timeout: Duration? = nil, version: String = "1.0",
         context: JSONObject = [:]
@@ -121,7 +123,7 @@ package final class RPCClient: Sendable {
         return inner
     }
 
-    /// Seconds, as an integer when they are whole.
+    /// Seconds, as an integer if they are whole.
     private static func json(_ duration: Duration) -> JSONValue {
         let seconds = duration.inSeconds
         return Int64(exactly: seconds).map { .integer($0) } ?? .real(seconds)
@@ -133,7 +135,7 @@ package final class RPCClient: Sendable {
         return String(Int64(min(max(milliseconds, 1), 4_294_967_295)))
     }
 
-    /// Publishes a request; while the broker is away it waits.
+    /// Publishes a request, waiting while the broker is unreachable.
     private func send(
         _ body: [UInt8], to target: Target, until deadline: ContinuousClock.Instant?
     ) async throws(RPCClientError) {

@@ -1,12 +1,12 @@
-/// Why a call has no answer.
+/// Why a call got no answer.
 package enum RPCClientError: Error, Sendable, Hashable, CustomStringConvertible {
     /// The broker has no queue for the request.
     case unroutable(target: String)
     /// No final reply within the call's time, in seconds.
     case timedOut(seconds: Double)
-    /// No heartbeat either within the call monitor's time, in seconds: the server is gone.
+    /// No heartbeat within the call monitor's time, in seconds: the server is gone.
     case silent(seconds: Double)
-    /// The broker was lost before the request was safe.
+    /// The connection was lost before the broker had the request.
     case transport(TransportError)
     /// The client was closed.
     case closed
@@ -15,7 +15,7 @@ package enum RPCClientError: Error, Sendable, Hashable, CustomStringConvertible 
         switch self {
         case .unroutable(let target): "no pivotd listens on \(target)"
         case .timedOut(let seconds): "no reply within \(seconds.formattedSeconds) s"
-        case .silent(let seconds): "the server has given no sign of life for \(seconds.formattedSeconds) s"
+        case .silent(let seconds): "the server has sent no heartbeat for \(seconds.formattedSeconds) s"
         case .transport(let error): error.message
         case .closed: "the connection to the broker was closed"
         }

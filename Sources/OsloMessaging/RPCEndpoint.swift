@@ -1,11 +1,11 @@
 package import JSON
 
-/// What an endpoint decides about a request.
+/// An endpoint's decision about a request.
 package enum RPCDisposition: Sendable {
     /// The outcome: the server sends the final reply if the request is a call, then acknowledges.
     case reply(Result<JSONValue, RemoteFailure>)
-    /// The request is safe in the endpoint's journal: the server acknowledges now, the endpoint answers later. Until then the caller
-    /// gets its heartbeats.
+    /// The request is safe in the endpoint's journal: the server acknowledges now, the endpoint answers later. Until then the
+    /// caller gets its heartbeats.
     case stored
     /// A duplicate of a stored request: the server acknowledges.
     case known
@@ -15,12 +15,12 @@ package enum RPCDisposition: Sendable {
 
 /// Carries out the methods of an ``RPCServer``.
 package protocol RPCEndpoint: Sendable {
-    /// A request's place among the others.
+    /// A request's place in the order of arrival.
     associatedtype Turn: Sendable
 
-    /// Takes a request, in the order of arrival; must not block.
+    /// Takes a request, in order of arrival; must not block.
     func take(_ request: RPCRequest) -> Turn
 
-    /// Does the work, side by side with that of other requests.
+    /// Carries out a request, concurrently with others.
     func carryOut(_ turn: Turn) async -> RPCDisposition
 }

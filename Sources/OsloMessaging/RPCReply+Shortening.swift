@@ -1,10 +1,10 @@
 import JSON
 
 extension RPCReply {
-    /// The same outcome in fewer bytes, for a broker that refuses the reply for its size; nil when there is nothing to leave out.
+    /// The same outcome in fewer bytes, for a broker that refuses the reply for its size; nil if nothing can be omitted.
     ///
-    /// A success stays one: the caller of a swap sent the new volume's connection_info itself. What cannot be shortened, such as a
-    /// long list, becomes a failure that says so.
+    /// A success stays one: the caller of a swap sent the new volume's connection_info itself. What cannot be shortened, such as
+    /// a long list, becomes a failure that says so.
     func shortened(failures: NovaFailure) -> RPCReply? {
         switch content {
         case .heartbeat: return nil
@@ -19,11 +19,11 @@ extension RPCReply {
         }
     }
 
-    /// A swap's result, or a status with one, without the connection_info; nil when there is none.
+    /// A swap's result, or a status with one, without the connection_info; nil if there is none.
     private static func withoutConnectionInfo(_ members: JSONObject) -> JSONObject? {
         var members = members
         if members.removeValue(forKey: "connection_info") != nil {
-            let warning: JSONValue = "connection_info: left out, with it the broker refuses the reply for its size"
+            let warning: JSONValue = "connection_info: omitted, because the broker refuses a reply of that size"
             members["warnings"] = .array((members["warnings"]?.arrayValue ?? []).prefix(8).map(Self.cut) + [warning])
             return members
         }
@@ -33,7 +33,7 @@ extension RPCReply {
     }
 
     private static func tooLarge(_ failures: NovaFailure) -> RemoteFailure {
-        RPCServer.refusal(failures, "the answer is larger than the broker takes (its max_message_size): ask for less")
+        RPCServer.refusal(failures, "the answer exceeds the broker's max_message_size: request less")
     }
 
     private func with(_ content: Content) -> RPCReply { RPCReply(messageID: messageID, uniqueID: uniqueID, content: content) }

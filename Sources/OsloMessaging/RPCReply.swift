@@ -1,10 +1,10 @@
 package import JSON
 
-/// One reply to a call: the final one or a heartbeat before it.
+/// One reply to a call: the final one, or a heartbeat before it.
 ///
-/// Mirrors `_send_reply` of `oslo_messaging/_drivers/amqpdriver.py`.
+/// Mirrors `_send_reply` in `oslo_messaging/_drivers/amqpdriver.py`.
 package struct RPCReply: Sendable, Hashable {
-    /// What a reply says.
+    /// The content of a reply.
     package enum Content: Sendable, Hashable {
         /// Still alive, no result yet (`ending` false).
         case heartbeat
@@ -51,7 +51,7 @@ package struct RPCReply: Sendable, Hashable {
 
     /// Parses a reply's body.
     ///
-    /// - Throws: ``EnvelopeError``.
+    /// - Throws: ``EnvelopeError`` if it is not a reply.
     package init(decoding body: [UInt8]) throws(EnvelopeError) {
         let inner = try MessageEnvelope.unwrap(body)
         guard let messageID = inner["_msg_id"]?.stringValue else {
@@ -61,7 +61,7 @@ package struct RPCReply: Sendable, Hashable {
         uniqueID = inner["_unique_id"]?.stringValue ?? ""
         if let failure = inner["failure"], !failure.isNull {
             guard let text = failure.stringValue else {
-                throw EnvelopeError(code: .wrongType, message: "failure: must be a text, is of type \(failure.typeName)")
+                throw EnvelopeError(code: .wrongType, message: "failure: must be a string, is of type \(failure.typeName)")
             }
             content = .failure(RemoteFailure(parsing: text))
         } else if inner["ending"]?.boolValue == true {

@@ -6,7 +6,7 @@ package struct RPCRequest: Sendable, Hashable {
     package let method: String
     /// The method's arguments by name. May hold credentials.
     package let args: JSONObject
-    /// The interface version the client asks for; nil when it names none, which means 1.0.
+    /// The interface version that the client requires; nil means 1.0.
     package let version: String?
     /// oslo.messaging's namespace; nil for the default one.
     package let namespace: String?
@@ -87,7 +87,7 @@ extension InboundMessage {
     ///
     /// - Throws: `EnvelopeError`, with the reply address if that could be read.
     func request() throws(EnvelopeError) -> RPCRequest {
-        if let refusal { throw EnvelopeError(code: .refused, message: "the message is not taken: \(refusal)") }
+        if let refusal { throw EnvelopeError(code: .refused, message: "the message was refused: \(refusal)") }
         if let inner { return try RPCRequest(inner: inner) }
         return try RPCRequest(decoding: body)
     }

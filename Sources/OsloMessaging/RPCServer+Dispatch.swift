@@ -2,7 +2,7 @@ import JSON
 import Logging
 import Synchronization
 
-/// From a message to its answer.
+/// The path of a message from its arrival to its reply.
 extension RPCServer {
     func serve(_ transport: some Transport) async {
         await withDiscardingTaskGroup { group in
@@ -18,7 +18,7 @@ extension RPCServer {
         }
     }
 
-    /// Decodes a message. Returns the rest of the work, unless the request has to wait.
+    /// Decodes a message. Returns the remaining work, unless the request has to wait.
     private func take(_ message: InboundMessage) async -> (@Sendable () async -> Void)? {
         received.increment()
         guard state != .draining else {
@@ -31,7 +31,7 @@ extension RPCServer {
         let entry = Backlog.Entry(message: message, request: request, heartbeats: heartbeats)
         let isStored = request.map { configuration.storedMethods.contains($0.method) && refusal(of: $0) == nil } ?? false
         let (backlog, limit) = isStored ? (backlog, storing) : (questions, answering)
-        // With nothing before it, it keeps its order among all requests.
+        // With nothing ahead of it, it can start without breaking the order.
         if let place = Place(ifFree: limit, bytes: message.body.count) {
             if let entry = backlog.pass(entry) { return begin(entry, place) }
             place.release()
@@ -40,7 +40,7 @@ extension RPCServer {
         return nil
     }
 
-    /// Works off a backlog until it is closed.
+    /// Processes a backlog until it is closed.
     private func work(on backlog: Backlog, _ limit: DispatchLimit) async {
         await withDiscardingTaskGroup { group in
             while let entry = await backlog.next() {
@@ -50,7 +50,7 @@ extension RPCServer {
                     place.release()
                     continue
                 }
-                // The broker redelivers what it no longer expects a settlement for.
+                // The broker redelivers what can no longer be settled.
                 guard transport.awaitsSettlement(entry.message.settlement) else {
                     await endHeartbeats(entry)
                     place.release()
@@ -63,7 +63,7 @@ extension RPCServer {
         }
     }
 
-    /// Lets the endpoint see a request; returns the rest of the work.
+    /// Passes a request to the endpoint; returns the remaining work.
     private func begin(_ entry: Backlog.Entry, _ place: Place) -> @Sendable () async -> Void {
         let request: RPCRequest
         do throws(EnvelopeError) {
@@ -94,7 +94,7 @@ extension RPCServer {
             stored.add(1, ordering: .relaxed)
             isTrying.withLock { $0 = false }
             await transport.acknowledge(entry.message.settlement)
-            // Its final reply ends the heartbeats.
+            // The final reply ends the heartbeats.
             return place.release()
         case .known: await transport.acknowledge(entry.message.settlement)
         case .notStored(let reason):
@@ -111,11 +111,12 @@ extension RPCServer {
         _ entry: Backlog.Entry, _ request: RPCRequest, _ result: Result<JSONValue, RemoteFailure>, _ place: Place
     ) async {
         if let address = request.replyAddress {
-            // Derived, not random: a request that is delivered again is answered with the same id, and its caller drops the second.
+            // Derived, not random: a request that is delivered again is answered with the same id, and its caller drops the
+            // second.
             let uniqueID = UniqueID.derived(from: "reply \(address.messageID) \(request.uniqueID ?? "")")
             _ = await replies.send(result: result, to: address, uniqueID: uniqueID) {
                 await self.transport.acknowledge(entry.message.settlement)
-                // A reply whose caller is away is retried for a minute: that must not hold up other requests.
+                // A reply whose caller is gone is retried for a minute, which must not hold up other requests.
                 place.release()
             }
         } else {
@@ -129,7 +130,7 @@ extension RPCServer {
         place.release()
     }
 
-    /// The reply to what is not a request at all.
+    /// The reply to something that is not a request at all.
     static func refusal(_ failures: NovaFailure, _ reason: String) -> RemoteFailure {
         failures.invalidInput(reason: reason).adding([
             "task_id": .null, "reason_code": "invalid_argument", "retryable": false, "in_use": "unknown", "left_behind": [],
@@ -149,7 +150,7 @@ extension RPCServer {
 
     private func refuse(_ message: InboundMessage, _ error: EnvelopeError, _ place: Place) async {
         let count = rejected.increment()
-        // The first ones, then samples: a flood of garbage must not flood the log.
+        // Only the first few, then samples: a flood of garbage must not flood the log.
         let level: Logger.Level = count <= 10 || count.isMultiple(of: 1000) ? .warning : .debug
         logger.log(
             level: level, "message rejected",
@@ -158,7 +159,7 @@ extension RPCServer {
                 "bytes": "\(message.body.count)", "rejected": "\(count)",
             ])
         await transport.reject(message.settlement)
-        // Searched here, concurrently with other requests, and not where they are put in order.
+        // Searched here, concurrently with other requests, not in the ordered part.
         let isUnread = [.notJSON, .refused].contains(error.code)
         if let address = error.replyAddress ?? (isUnread ? MessageEnvelope.address(inUnreadable: message.body) : nil) {
             place.release()

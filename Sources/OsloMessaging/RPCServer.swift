@@ -3,14 +3,15 @@ import Synchronization
 
 /// Serves RPC requests that a transport delivers.
 ///
-/// Mirrors oslo.messaging's `RPCDispatcher` towards clients, but acknowledges only once a request is answered or journaled.
-/// Runs inside ``run()``; the transport and the ``ReplyPublisher`` are run by their owner, and must outlive it.
+/// Behaves like oslo.messaging's `RPCDispatcher` towards clients, but acknowledges only once a request is answered or journaled.
+/// Runs inside ``run()``; the transport and the ``ReplyPublisher`` are run by their owner and must outlive it.
 package final class RPCServer: Sendable {
-    /// What the server answers, and how much of it at once.
+    /// What the server answers, and its limits.
     package struct Configuration: Sendable {
         /// The endpoint's methods.
         package var methods: Set<String>
-        /// Those whose requests are stored, and so wait for the disk: they are handled in order of arrival, and overtaken by all others.
+        /// Those whose requests are stored, and so wait for the disk: they are handled in order of arrival, and overtaken by all
+        /// others.
         package var storedMethods: Set<String>
         /// The interface version served.
         package var version: RPCVersion
@@ -18,9 +19,10 @@ package final class RPCServer: Sendable {
         package var maxConcurrentRequests: Int
         /// Maximum requests being answered at once without being stored; further ones wait likewise.
         package var maxConcurrentAnswers: Int
-        /// Maximum bytes of bodies of each kind, likewise: a decoded body takes up to 90 times its size. One body is always allowed.
+        /// Maximum bytes of bodies of each kind, likewise: a decoded body takes up to 90 times its size. One body is always
+        /// allowed.
         package var maxConcurrentBytes: Int
-        /// Makes the reply to messages that are not a valid request.
+        /// Creates the reply to messages that are not a valid request.
         package var failures: NovaFailure
 
         package init(
@@ -39,32 +41,32 @@ package final class RPCServer: Sendable {
         }
     }
 
-    /// The method that every server answers with `"pong"`, like oslo.messaging's own `PingEndpoint`.
+    /// The method that every server answers with `"pong"`, as oslo.messaging's own `PingEndpoint` does.
     package static let pingMethod = "oslo_rpc_server_ping"
 
     /// What the server is doing.
     package enum State: Sendable, Hashable {
         /// Not started.
         case idle
-        /// Takes requests.
+        /// Accepting requests.
         case consuming
-        /// Stopping: what still arrives is requeued.
+        /// Stopping; whatever still arrives is requeued.
         case draining
-        /// A request could not be stored: all that must be stored wait. The others are answered.
+        /// A request could not be stored. Requests that must be stored wait; the others are answered.
         case suspended(reason: String)
     }
 
     /// Messages that arrived.
     package let received = EventCounter("pivotd_messages", kind: "received")
-    /// Messages that were a request.
+    /// Messages that were valid requests.
     package let decoded = EventCounter("pivotd_messages", kind: "decoded")
-    /// Messages rejected because they were not a request.
+    /// Messages rejected because they were not valid requests.
     package let rejected = EventCounter("pivotd_messages", kind: "rejected")
     /// Messages requeued while not consuming or not storing.
     package let requeued = EventCounter("pivotd_messages", kind: "requeued")
 
     let transport: any Transport
-    /// Lets the endpoint take a request; the closure returned carries it out.
+    /// Has the endpoint take a request; the returned closure carries it out.
     let receive: @Sendable (RPCRequest) -> @Sendable () async -> RPCDisposition
     let replies: ReplyPublisher
     let configuration: Configuration
@@ -76,11 +78,11 @@ package final class RPCServer: Sendable {
     let questions = Backlog()
     let answering: DispatchLimit
     let currentState = Mutex(State.idle)
-    /// After a suspension: one request at a time, until one is stored.
+    /// After a suspension, requests are tried one at a time until one is stored.
     let isTrying = Mutex(false)
     let stored = Atomic(0)
 
-    /// - Parameter replies: publishes through the same transport.
+    /// - Parameter replies: Publishes through the same transport.
     package init(
         transport: any Transport, endpoint: some RPCEndpoint, replies: ReplyPublisher, configuration: Configuration,
         logger: Logger
@@ -105,16 +107,18 @@ package final class RPCServer: Sendable {
     package var isReady: Bool { state == .consuming && transport.isReady }
 
     /// Consumes and serves until the transport is closed or the task is cancelled.
+    ///
+    /// - Throws: ``TransportError`` `closed` if the transport is already closed.
     package func run() async throws(TransportError) {
         try await resume()
         await serve(transport)
     }
 
-    /// Starts consuming, also after a suspension.
+    /// Starts consuming, or resumes after a suspension.
     ///
-    /// - Throws: when the transport is closed.
+    /// - Throws: ``TransportError`` `closed` if the transport is closed.
     package func resume() async throws(TransportError) {
-        // Everything that could not be stored is back in its place before anything else starts.
+        // Everything that could not be stored must be back in its place before anything else starts.
         if case .suspended = state { await storing.waitUntilIdle() }
         let isServing = currentState.withLock { state in
             if state == .draining { return false }
@@ -129,7 +133,7 @@ package final class RPCServer: Sendable {
     /// Bytes of the next request to be stored; 0 if none waits.
     package var waitingBytes: Int { backlog.nextBytes }
 
-    /// Stops consuming, waits until everything begun has been answered or stored, and requeues the rest.
+    /// Stops consuming, waits until everything started has been answered or stored, and requeues the rest.
     package func drain() async {
         currentState.withLock { $0 = .draining }
         await transport.stopConsuming()
@@ -138,14 +142,14 @@ package final class RPCServer: Sendable {
         await answering.waitUntilIdle()
     }
 
-    /// While suspended: stops consuming and requeues what waits to be stored, before the broker's consumer timeout does.
+    /// While suspended, stops consuming and requeues what waits to be stored, before the broker's consumer timeout does.
     package func release() async {
         guard case .suspended = state else { return }
         await transport.stopConsuming()
         for entry in backlog.takeAll() { await giveBack(entry) }
     }
 
-    /// Accepts no more, and requeues what waits.
+    /// Accepts no more requests and requeues those waiting.
     func close() async {
         for backlog in [backlog, questions] {
             backlog.close()

@@ -1,4 +1,4 @@
-/// A version of an RPC interface: `MAJOR.MINOR`, a third part is ignored.
+/// A version of an RPC interface: `MAJOR.MINOR`; a third component is ignored.
 package struct RPCVersion: Sendable, Hashable, CustomStringConvertible {
     /// Changes when clients must change.
     package let major: Int
@@ -32,7 +32,7 @@ package struct RPCVersion: Sendable, Hashable, CustomStringConvertible {
         return digits.reduce(0) { $0 * 10 + Int($1 - 48) }
     }
 
-    /// Whether a server of this version can serve a client that asks for another: same major, minor not greater.
+    /// Whether a server of this version can serve a client that requires another: same major, minor not greater.
     ///
     /// Mirrors `version_is_compatible` of `oslo_messaging/_utils.py`.
     package func serves(_ requested: RPCVersion) -> Bool {

@@ -1,6 +1,6 @@
 package import JSON
 
-/// An exception as it crosses the bus, from which oslo.messaging rebuilds the real Python one.
+/// An exception as sent over the bus; oslo.messaging rebuilds the real Python exception from it.
 ///
 /// Mirrors `serialize_remote_exception` and `deserialize_remote_exception` of `oslo_messaging/_drivers/common.py`.
 package struct RemoteFailure: Error, Sendable, Hashable, CustomStringConvertible {
@@ -23,7 +23,7 @@ package struct RemoteFailure: Error, Sendable, Hashable, CustomStringConvertible
         self.kwargs = kwargs
     }
 
-    /// The same with more keyword arguments.
+    /// The same failure with more keyword arguments.
     package func adding(_ more: JSONObject) -> RemoteFailure {
         RemoteFailure(
             className: className, module: module, message: message, args: args, kwargs: kwargs.merging(more))

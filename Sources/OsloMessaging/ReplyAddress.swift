@@ -1,10 +1,10 @@
-/// Where and how the caller of a method waits for its answer.
+/// Where and how a caller waits for its reply.
 package struct ReplyAddress: Sendable, Hashable, Codable {
     /// The call's id, `_msg_id`.
     package let messageID: String
     /// The caller's queue, `_reply_q`, reached through the default exchange.
     package let replyQueue: String
-    /// Seconds without a heartbeat after which the caller gives up, `_timeout`; nil if it wants none.
+    /// `_timeout`: seconds without a heartbeat after which the caller gives up; nil if it wants no heartbeats.
     package let timeout: Double?
 
     package init(messageID: String, replyQueue: String, timeout: Double? = nil) {
@@ -13,13 +13,13 @@ package struct ReplyAddress: Sendable, Hashable, Codable {
         self.timeout = timeout
     }
 
-    /// Whether the queue is one of the broker's own names: no client of oslo.messaging has one, and RabbitMQ ends the connection
+    /// Whether the queue's name is reserved for the broker. No oslo.messaging client uses one, and RabbitMQ closes a connection
     /// (541) that publishes to a malformed `amq.rabbitmq.reply-to.…`.
     package var isReserved: Bool { replyQueue.hasPrefix("amq.") }
 
     /// How often a heartbeat is due while the call runs: half the caller's timeout, at most a day; nil for never.
     ///
-    /// One a second for timeouts below a second, so that a careless caller causes no storm.
+    /// One per second for timeouts below a second, so that a careless caller causes no storm.
     package var heartbeatInterval: Duration? {
         guard let timeout, timeout > 0 else { return nil }
         return .seconds(timeout < 1 ? 1 : min(timeout / 2, 86_400))

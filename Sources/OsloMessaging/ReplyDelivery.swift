@@ -1,17 +1,17 @@
-/// One final reply on its way to its caller: what has happened to it so far, and what comes next.
+/// The delivery of one final reply: what has happened so far, and what to do next.
 struct ReplyDelivery {
     enum Step {
         case done(ReplyOutcome)
-        /// Wait for the retry interval and publish again; the broker has to be waited for first, too.
+        /// Wait for the retry interval, and for the broker if `afterReconnect`, then publish again.
         case again(afterReconnect: Bool)
-        /// The reply in fewer bytes has taken its place: publish that.
+        /// A shorter reply has replaced it: publish that.
         case shortened
     }
 
     private(set) var reply: RPCReply
     private(set) var body: [UInt8]
     private(set) var strikes = ReplyStrikes()
-    /// Since when the broker has had no queue for it.
+    /// When the broker was first found to have no queue for it.
     var missingSince: ContinuousClock.Instant?
 
     init(_ reply: RPCReply) {
@@ -19,7 +19,7 @@ struct ReplyDelivery {
         body = reply.encoded()
     }
 
-    /// What follows from an attempt that failed.
+    /// Decides what to do after a failed attempt.
     mutating func failed(_ error: TransportError, alone: Bool, failures: NovaFailure) -> Step {
         strikes.add(error.code, alone: alone)
         switch error.code {
@@ -29,7 +29,7 @@ struct ReplyDelivery {
             body = shorter.encoded()
             return .shortened
         case .forbidden, .invalid: return gaveUp(error.message)
-        case _ where strikes.isOut: return gaveUp("the broker ends the connection whenever it comes: \(error.message)")
+        case _ where strikes.isOut: return gaveUp("the broker closes the connection each time it is sent: \(error.message)")
         case _ where !error.isRetriable: return .done(.interrupted)
         default:
             // After a loss of the broker the caller needs time to declare its queue again.

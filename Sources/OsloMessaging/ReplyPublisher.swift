@@ -2,13 +2,13 @@ package import JSON
 package import Logging
 import Synchronization
 
-/// How the sending of a final reply ended.
+/// The outcome of sending a final reply.
 package enum ReplyOutcome: Sendable, Hashable {
     /// The broker has it.
     case confirmed
     /// The caller's queue was missing for too long, or the reply cannot be sent at all.
     case gaveUp(reason: String)
-    /// Cancelled or closed in between: the reply is still owed.
+    /// Cancelled or closed meanwhile: the reply is still owed.
     case interrupted
 }
 
@@ -16,11 +16,11 @@ package enum ReplyOutcome: Sendable, Hashable {
 package final class ReplyPublisher: Sendable {
     /// How replies are retried.
     package struct Configuration: Sendable {
-        /// How long a reply without a queue is retried; oslo's `kombu_missing_consumer_retry_timeout`.
+        /// How long a reply without a queue is retried, like oslo's `kombu_missing_consumer_retry_timeout`.
         package var retryTimeout: Duration
-        /// Pause between two attempts.
+        /// Pause between attempts.
         package var retryInterval: Duration
-        /// Makes the failure that replaces a reply too large for the broker.
+        /// Creates the failure that replaces a reply too large for the broker.
         package var failures: NovaFailure
 
         package init(
@@ -35,9 +35,9 @@ package final class ReplyPublisher: Sendable {
 
     /// Final replies the broker confirmed.
     package let confirmed = EventCounter("pivotd_replies", kind: "confirmed")
-    /// Attempts at a final reply that found no queue.
+    /// Attempts to send a final reply that found no queue.
     package let returned = EventCounter("pivotd_replies", kind: "returned")
-    /// Final replies given up.
+    /// Final replies that were given up.
     package let givenUp = EventCounter("pivotd_replies", kind: "given_up")
     /// Heartbeats the broker confirmed.
     package let heartbeats = EventCounter("pivotd_replies", kind: "heartbeat")
@@ -49,7 +49,7 @@ package final class ReplyPublisher: Sendable {
     private let gate: SendingGate
     private let missingQueues: Mutex<MissingReplyQueues>
 
-    /// - Parameter publisher: run by its owner.
+    /// - Parameter publisher: Run by its owner.
     package init(publisher: any MessagePublisher, configuration: Configuration = Configuration(), logger: Logger) {
         self.publisher = publisher
         self.configuration = configuration
@@ -80,7 +80,7 @@ package final class ReplyPublisher: Sendable {
 
     /// Starts heartbeats, two per caller's timeout; nil if the caller wants none.
     ///
-    /// Sending the final reply to the same address ends them too.
+    /// Sending the final reply to the same address also ends them.
     package func startHeartbeats(for address: ReplyAddress) -> HeartbeatToken? {
         address.isReserved ? nil : monitor.start(address)
     }
@@ -92,18 +92,19 @@ package final class ReplyPublisher: Sendable {
 
     /// Sends the final reply of a call; returns when the broker has it or further attempts are pointless.
     ///
-    /// While the broker is away it waits, bounded by cancellation only. A reply that the broker will never accept is given up: the
-    /// user may not publish, the message is too large even when shortened, or the broker ends the connection over it.
+    /// While the broker is unreachable it waits, until cancelled. A reply that the broker will never accept is given up: the user
+    /// may not publish, the message is too large even when shortened, or the broker closes the connection over it.
     ///
-    /// - Parameter uniqueID: the reply's `_unique_id`; the same id for the same outcome, so that a client can drop a duplicate.
+    /// - Parameter uniqueID: The reply's `_unique_id`; use the same id for the same outcome, so that a client can drop
+    ///   duplicates.
     package func send(
         result: Result<JSONValue, RemoteFailure>, to address: ReplyAddress, uniqueID: String
     ) async -> ReplyOutcome {
         await send(result: result, to: address, uniqueID: uniqueID) {}
     }
 
-    /// - Parameter afterFirstWord: called once, when the broker has confirmed or returned the reply for the first time, or when
-    ///   it is given up without that.
+    /// - Parameter afterFirstWord: Called once, when the broker first confirms or returns the reply, or when it is given up
+    ///   before.
     func send(
         result: Result<JSONValue, RemoteFailure>, to address: ReplyAddress, uniqueID: String,
         afterFirstWord: () async -> Void
@@ -111,7 +112,7 @@ package final class ReplyPublisher: Sendable {
         await monitor.stopAll(for: address)
         guard !address.isReserved else {
             await afterFirstWord()
-            return giveUp(address, "the reply queue is a name of the broker's own")
+            return giveUp(address, "the reply queue's name is reserved for the broker")
         }
         let content: RPCReply.Content =
             switch result {
@@ -152,7 +153,7 @@ package final class ReplyPublisher: Sendable {
         return try await publisher.publish(delivery.reply, body: delivery.body, to: address.replyQueue)
     }
 
-    /// What follows from an attempt that the broker confirmed or returned.
+    /// Decides what to do after an attempt that the broker confirmed or returned.
     private func published(
         _ outcome: PublishOutcome, _ delivery: inout ReplyDelivery, _ address: ReplyAddress
     ) -> ReplyDelivery.Step {
@@ -165,7 +166,7 @@ package final class ReplyPublisher: Sendable {
         if let missingSince = delivery.missingSince {
             guard missingSince.duration(to: .now) < configuration.retryTimeout else {
                 missingQueues.withLock { $0.gaveUp(address.replyQueue, at: .now) }
-                return .done(.gaveUp(reason: "its queue is missing for \(configuration.retryTimeout)"))
+                return .done(.gaveUp(reason: "its queue has been missing for \(configuration.retryTimeout)"))
             }
         } else {
             if let reason = missingQueues.withLock({ $0.beginRetries(address.replyQueue, at: .now) }) {
@@ -176,7 +177,7 @@ package final class ReplyPublisher: Sendable {
         return .again(afterReconnect: false)
     }
 
-    /// False when there will be no more attempts.
+    /// False if there will be no more attempts.
     private func pause(afterReconnect: Bool) async -> Bool {
         do {
             try await Task.sleep(for: configuration.retryInterval)
@@ -200,10 +201,10 @@ package final class ReplyPublisher: Sendable {
 
 /// Remembers reply queues whose callers are gone, so that thousands of replies to a dead caller are not all retried.
 ///
-/// Mirrors `ObsoleteReplyQueuesCache` of `oslo_messaging/_drivers/amqpdriver.py`; one attempt is still made for each reply.
+/// Mirrors `ObsoleteReplyQueuesCache` in `oslo_messaging/_drivers/amqpdriver.py`; each reply still gets one attempt.
 private struct MissingReplyQueues {
     private static let maxQueues = 200
-    /// Replies retried at the same time; further ones without queue are given up at once.
+    /// Maximum replies being retried; further ones without a queue are given up at once.
     private static let maxRetries = 4096
     let memory: Duration
     private var gaveUpAt: [String: ContinuousClock.Instant] = [:]
@@ -225,10 +226,10 @@ private struct MissingReplyQueues {
         gaveUpAt[queue] = now
     }
 
-    /// Nil when the reply may be retried, else why not.
+    /// Why the reply must not be retried; nil if it may be.
     mutating func beginRetries(_ queue: String, at now: ContinuousClock.Instant) -> String? {
         if let since = gaveUpAt[queue], since.duration(to: now) < memory { return "its queue is gone" }
-        guard retries < Self.maxRetries else { return "\(Self.maxRetries) other replies wait for their queues already" }
+        guard retries < Self.maxRetries else { return "\(Self.maxRetries) other replies are already waiting for their queues" }
         retries += 1
         return nil
     }

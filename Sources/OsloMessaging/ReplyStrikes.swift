@@ -1,12 +1,12 @@
-/// What the broker did while one reply was on its way: finds the reply for which it closes the connection whenever it comes.
+/// Tracks the broker's reactions to one reply, in order to find a reply that makes it close the connection.
 ///
-/// A close names no message, so it counts for all that were under way; a reply with enough of them is sent alone, and what
-/// closes the connection then is its own doing.
+/// A close does not name the message, so it counts against all replies in flight. A reply with enough strikes is sent alone, and
+/// if the connection is closed then, that reply is the cause.
 struct ReplyStrikes: Sendable {
-    /// Closes that the broker gave a reason for, with others under way and alone.
+    /// Closes for which the broker gave a reason, with other replies in flight and alone.
     private var closes = 0
     private var closesAlone = 0
-    /// Ends of the connection without a word, as when a broker is killed: seldom a message's doing, so more of them count.
+    /// Connections lost without a reason, as when a broker is killed. A message seldom causes these, so more are tolerated.
     private var losses = 0
     private var lossesAlone = 0
 
@@ -14,9 +14,9 @@ struct ReplyStrikes: Sendable {
     /// Whether further attempts are pointless.
     var isOut: Bool { closesAlone >= 2 || lossesAlone >= 8 }
 
-    /// Notes how an attempt ended.
+    /// Records how an attempt ended.
     ///
-    /// - Parameter alone: whether nothing else was under way.
+    /// - Parameter alone: Whether nothing else was in flight.
     mutating func add(_ code: TransportError.Code, alone: Bool) {
         switch code {
         case .suspected:

@@ -2,15 +2,15 @@ import Basics
 import DequeModule
 import Synchronization
 
-/// Lets replies be published concurrently, or one of them alone: if the broker then closes the connection, that one is to blame.
+/// Lets replies be published concurrently, or a single one alone: if the broker then closes the connection, that one is to blame.
 final class SendingGate: Sendable {
     private struct State {
         var sending = 0
         var isAlone = false
-        /// In the order they came.
+        /// In order of arrival.
         var waiters: Deque<(alone: Bool, waiter: Waiter<Void>)> = []
 
-        /// Takes a place for the one at the front, if there is one for it.
+        /// Admits the waiter at the front, if possible.
         mutating func admit(alone: Bool) -> Bool {
             guard !isAlone, !alone || sending == 0 else { return false }
             sending += 1
@@ -21,9 +21,9 @@ final class SendingGate: Sendable {
 
     private let state = Mutex(State())
 
-    /// Waits until a reply may be published; ``leave()`` ends it.
+    /// Waits until a reply may be published; call ``leave()`` afterwards.
     ///
-    /// - Parameter alone: waits for all others to leave, and keeps further ones out.
+    /// - Parameter alone: Waits for all others to leave, and keeps further ones out.
     func enter(alone: Bool) async {
         let waiter = Waiter<Void>()
         state.withLock { state in

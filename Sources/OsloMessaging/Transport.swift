@@ -1,8 +1,8 @@
-/// How a publish ended well.
+/// How the broker answered a publish.
 package enum PublishOutcome: Sendable, Hashable {
-    /// The broker is responsible for the message now.
+    /// The broker has taken responsibility for the message.
     case confirmed
-    /// A mandatory message reached no queue, and is gone.
+    /// A mandatory message reached no queue and was dropped.
     case returned
 }
 
@@ -10,64 +10,69 @@ package enum PublishOutcome: Sendable, Hashable {
 package protocol MessagePublisher: Sendable {
     /// Publishes a body and waits for the broker to confirm or return it. Does not wait for a connection.
     ///
-    /// - Throws: ``TransportError``; after `lost`, `suspected` and `disconnected` the message may have arrived all the same.
+    /// - Throws: ``TransportError``; after `lost`, `suspected` and `disconnected` the message may have arrived nevertheless.
     func publish(
         _ body: [UInt8], properties: MessageProperties, exchange: String, routingKey: String, mandatory: Bool
     ) async throws(TransportError) -> PublishOutcome
 
     /// Publishes a reply to its caller's queue, mandatory.
     ///
-    /// - Parameter body: the encoded reply.
-    /// - Throws: as the general one.
+    /// - Parameter body: The encoded reply.
+    /// - Throws: ``TransportError``, like the general method.
     func publish(_ reply: RPCReply, body: [UInt8], to queue: String) async throws(TransportError) -> PublishOutcome
 
     /// Waits until publishing can succeed.
     ///
-    /// - Throws: `TransportError` with code `closed` or `cancelled`.
+    /// - Throws: ``TransportError`` `closed` or `cancelled`.
     func waitUntilPublishable() async throws(TransportError)
 }
 
 extension MessagePublisher {
-    /// Publishes a body as oslo.messaging does: JSON, UTF-8, persistent.
+    /// Publishes a body with oslo.messaging's properties: JSON, UTF-8, persistent.
+    ///
+    /// - Throws: ``TransportError``.
     package func publish(_ body: [UInt8], exchange: String, routingKey: String, mandatory: Bool) async throws(TransportError)
         -> PublishOutcome
     {
         try await publish(body, properties: .oslo, exchange: exchange, routingKey: routingKey, mandatory: mandatory)
     }
 
-    /// Publishes it to the default exchange.
+    /// Publishes the reply to the default exchange.
+    ///
+    /// - Throws: ``TransportError``.
     package func publish(_ reply: RPCReply, body: [UInt8], to queue: String) async throws(TransportError) -> PublishOutcome {
         try await publish(body, exchange: "", routingKey: queue, mandatory: true)
     }
 }
 
-/// Moves messages: over a broker (``AMQPTransport``) or within the process (``InProcessTransport``).
+/// Sends and receives messages, through a broker (``AMQPTransport``) or within the process (``InProcessTransport``).
 package protocol Transport: MessagePublisher {
+    /// The sequence of incoming messages.
     associatedtype Inbound: AsyncSequence where Inbound.Element == InboundMessage, Inbound.Failure == Never
 
-    /// Incoming messages, for one reader. Ends when the transport is closed.
+    /// Incoming messages, for a single reader. Ends when the transport is closed.
     var inbound: Inbound { get }
     /// Whether it is consuming and can publish.
     var isReady: Bool { get }
 
     /// Keeps the transport alive until ``close()`` or cancellation.
     ///
-    /// - Throws: when it cannot be started at all.
+    /// - Throws: The transport's own error if it cannot be started at all.
     func run() async throws
     /// Starts consuming, now or as soon as there is a connection.
     ///
-    /// - Throws: `closed`.
+    /// - Throws: ``TransportError`` `closed`.
     func startConsuming() async throws(TransportError)
-    /// Requests no more messages; those that have arrived are still delivered.
+    /// Stops consuming; messages that have already arrived are still delivered.
     func stopConsuming() async
-    /// Settles a delivery as done. Like the other two it does nothing for a delivery settled before, or after a reconnect.
+    /// Settles a delivery as done. Like the other two, does nothing for a delivery already settled, or after a reconnect.
     func acknowledge(_ token: SettlementToken) async
     /// Whether a delivery can still be settled; after a reconnect the broker redelivers it.
     func awaitsSettlement(_ token: SettlementToken) -> Bool
-    /// Rejects for good: the message goes to its queue's dead-letter exchange, if any.
+    /// Rejects a delivery for good: the message goes to its queue's dead-letter exchange, if any.
     func reject(_ token: SettlementToken) async
     /// Returns the message to its queue.
     func requeue(_ token: SettlementToken) async
-    /// Ends ``inbound`` and ``run()``; whatever is unsettled is redelivered to somebody else.
+    /// Ends ``inbound`` and ``run()``; the broker redelivers whatever is unsettled.
     func close() async
 }

@@ -1,12 +1,13 @@
 package import AMQP
 
 extension TransportURL {
-    /// The connection's configuration that this URL asks for.
+    /// The connection configuration that this URL describes.
     ///
-    /// As with oslo.messaging the hosts are tried in random order, so that the clients of a cluster spread over it, each with its
-    /// own user, and the broker's certificate is verified when `ssl_ca_file` is given, and not otherwise.
+    /// As in oslo.messaging, hosts are tried in random order, each with its own user, so that clients spread over a cluster; and
+    /// the broker's certificate is verified only if `ssl_ca_file` is given.
     ///
-    /// - Parameter connectionName: shown in the broker's list of connections.
+    /// - Parameter connectionName: Shown in the broker's list of connections.
+    /// - Throws: ``ParseError`` if the URL names no host.
     package func amqpConfiguration(connectionName: String) throws(ParseError) -> AMQPConfiguration {
         var generator = SystemRandomNumberGenerator()
         return try amqpConfiguration(connectionName: connectionName, using: &generator)

@@ -4,8 +4,10 @@ extension TransportURL {
     private static let plainSchemes: Set<String> = ["rabbit", "kombu", "amqp"]
     private static let secureSchemes: Set<String> = ["rabbits", "amqps"]
 
-    /// Reads a transport URL. Missing: host `localhost`, port 5672 (5671 with TLS by scheme), virtual host `/`; user and password are
-    /// then those of the host before, `guest` where there is none.
+    /// Parses a transport URL. Defaults: host `localhost`, port 5672 (5671 with a TLS scheme), virtual host `/`; user and
+    /// password of the host before, or `guest`.
+    ///
+    /// - Throws: ``ParseError``, which never quotes credentials.
     package init(parsing text: String) throws(ParseError) {
         guard let schemeEnd = text.firstRange(of: "://") else {
             throw ParseError(message: "no scheme; it should begin with rabbit://")
@@ -58,7 +60,7 @@ extension TransportURL {
             name = address[address.index(after: address.startIndex)..<end]
             let tail = address[address.index(after: end)...]
             guard tail.isEmpty || tail.hasPrefix(":") else {
-                throw ParseError(message: "host \(number): neither port nor end after \"]\"")
+                throw ParseError(message: "host \(number): expected a port or the end after \"]\"")
             }
             port = tail.isEmpty ? nil : tail.dropFirst()
         } else if let colon = address.lastIndex(of: ":"), address.firstIndex(of: ":") == colon {
@@ -68,8 +70,9 @@ extension TransportURL {
         guard !name.isEmpty else { throw ParseError(message: "host \(number) has no name") }
         guard let port else { return Host(name: String(name), port: defaultPort, username: username, password: password) }
         guard let value = Int(port), (1...65535).contains(value) else {
-            // Not quoted: an unencoded "/" or ":" in a password puts part of it here.
-            throw ParseError(message: "host \(number): the port is no number from 1 to 65535 (is the password percent-encoded?)")
+            // Not quoted: an unencoded "/" or ":" in a password puts part of the password here.
+            throw ParseError(
+                message: "host \(number): the port is not a number from 1 to 65535 (is the password percent-encoded?)")
         }
         return Host(name: String(name), port: value, username: username, password: password)
     }
@@ -91,13 +94,13 @@ extension TransportURL {
         func file(_ key: String) -> String? { query[key].flatMap { $0.isEmpty ? nil : $0 } }
         var tls = TLS(caFile: file("ssl_ca_file"), certFile: file("ssl_cert_file"), keyFile: file("ssl_key_file"))
         if (tls.certFile == nil) != (tls.keyFile == nil) {
-            throw ParseError(message: "ssl_cert_file and ssl_key_file go together")
+            throw ParseError(message: "ssl_cert_file and ssl_key_file must be given together")
         }
         tls.verifyHostname = try verifiesHostname(query)
         return tls
     }
 
-    /// Whether the broker's certificate has to be for its host, wherever the authorities' file is named.
+    /// Whether the broker's certificate must be for its host, wherever the CA file is configured.
     package var verifiesHostname: Bool { get throws(ParseError) { try Self.verifiesHostname(query) } }
 
     private static func verifiesHostname(_ query: [String: String]) throws(ParseError) -> Bool {

@@ -1,10 +1,10 @@
 /// OpenStack's transport URL: `rabbit://user:password@host:port[,user:password@host:port…]/virtual_host[?query]`.
 ///
-/// Mirrors `TransportURL.parse` of `oslo_messaging/transport.py`; `rabbits` and `ssl=1` ask for TLS. Prints without passwords.
+/// Mirrors `TransportURL.parse` in `oslo_messaging/transport.py`; `rabbits` and `ssl=1` request TLS. Prints without passwords.
 package struct TransportURL: Sendable, Hashable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
     /// A broker's address and user.
     package struct Host: Sendable, Hashable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
-        /// Name or address, without the brackets of IPv6.
+        /// Name or address; IPv6 without brackets.
         package let name: String
         package let port: Int
         package let username: String
@@ -15,7 +15,7 @@ package struct TransportURL: Sendable, Hashable, CustomStringConvertible, Custom
         package var customMirror: Mirror { Mirror(self, children: []) }
     }
 
-    /// `ssl_*` of the query.
+    /// The `ssl_*` options of the query.
     package struct TLS: Sendable, Hashable {
         /// `ssl_ca_file`; nil verifies nothing.
         package var caFile: String?
@@ -35,11 +35,11 @@ package struct TransportURL: Sendable, Hashable, CustomStringConvertible, Custom
 
     /// In the URL's order.
     package let hosts: [Host]
-    /// `/` where the URL names none.
+    /// `/` if the URL names none.
     package let virtualHost: String
     /// Nil for plain TCP.
     package let tls: TLS?
-    /// All of the query, among them options of oslo's rabbit driver.
+    /// The whole query, including options of oslo's rabbit driver.
     package let query: [String: String]
 
     package var description: String {

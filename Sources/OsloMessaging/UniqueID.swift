@@ -9,7 +9,7 @@ package enum UniqueID {
 
     /// An id derived from a string, the same in every process.
     ///
-    /// It gives a reply published twice the same `_unique_id`, so that a client discards the second.
+    /// Gives a reply that is published twice the same `_unique_id`, so that clients discard the second.
     package static func derived(from text: String) -> String {
         half(text, basis: FNV1a.basis64) + half(text, basis: 0x8422_2325_cbf2_9ce4)
     }

@@ -3,21 +3,21 @@ import Yams
 
 /// A configuration file: one YAML mapping of keys to scalars and lists. JSON is YAML.
 package struct ConfigurationFile {
-    /// A value, and the line of its key, from 1.
+    /// A value, and the line of its key, counted from 1.
     package struct Entry {
         let value: RawValue
         let line: Int?
     }
 
-    /// In the order of the file; keys without a value are left out.
+    /// In the order of the file, without keys that have no value.
     package let entries: [(name: String, entry: Entry)]
 
-    /// Why a file cannot be read, in one line without its content.
+    /// Why a file cannot be parsed, in one line that does not quote it.
     package struct Failure: Error {
         let reason: String
     }
 
-    /// - Throws: ``Failure`` when it is not YAML, or not a mapping of strings.
+    /// - Throws: ``Failure`` if it is not YAML, or not a mapping with string keys.
     package init(yaml: String) throws(Failure) {
         let root: Node?
         do {
@@ -36,7 +36,7 @@ package struct ConfigurationFile {
     private static func entries(_ mapping: Node.Mapping) throws(Failure) -> [(name: String, entry: Entry)] {
         var entries: [(name: String, entry: Entry)] = []
         for (key, value) in mapping {
-            guard let name = key.scalar?.string else { throw Failure(reason: "keys must be words") }
+            guard let name = key.scalar?.string else { throw Failure(reason: "keys must be strings") }
             guard !isNull(value) else { continue }
             entries.append((name, Entry(value: rawValue(value), line: key.mark?.line)))
         }
@@ -53,13 +53,13 @@ package struct ConfigurationFile {
         }
     }
 
-    /// A key without a value, or with null, counts as not given.
+    /// Whether a key has no value, or null, and counts as absent.
     private static func isNull(_ node: Node) -> Bool {
         guard let scalar = node.scalar, scalar.style == .plain || scalar.style == .any else { return false }
         return ["", "~", "null", "Null", "NULL"].contains(scalar.string)
     }
 
-    /// Yams' messages show the lines around the fault, which may hold a password: only place and problem are taken.
+    /// Only takes place and problem from Yams' messages, which quote the lines around the fault and so perhaps a password.
     private static func reason(_ error: any Error) -> String {
         switch error as? YamlError {
         case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _), .composer(_, let problem, let mark, _):

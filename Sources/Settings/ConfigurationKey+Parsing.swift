@@ -5,15 +5,15 @@ import Observability
 package enum RawValue: Sendable, Equatable {
     case text(String)
     case list([String])
-    /// Something that no key takes: a mapping, or a list with anything but scalars in it.
+    /// Something that no key accepts: a mapping, or a list that contains anything but scalars.
     case nested
 }
 
 extension ConfigurationKey {
-    /// Reads a value.
+    /// Parses a value.
     ///
-    /// - Returns: a `String`, ``Secret``, `Bool`, `Int`, `Double` or `[String]`, as the key's kind is; nil when the value is not
-    ///   what the key allows.
+    /// - Returns: A `String`, ``Secret``, `Bool`, `Int`, `Double` or `[String]`, depending on the key's kind; nil if the key
+    ///   does not allow the value.
     func parse(_ value: RawValue) -> (any Sendable)? {
         switch (kind, value) {
         case (.absolutePaths, .list(let members)): Self.paths(members)

@@ -1,25 +1,25 @@
-/// One setting: its name in every layer, its type, its default and what it may be.
+/// One setting: its name in every layer, its type, default and allowed values.
 package struct ConfigurationKey: Sendable, Equatable {
     /// The type of a value and its limits.
     package enum Kind: Sendable, Equatable {
-        /// A string that is not empty.
+        /// A non-empty string.
         case text
-        /// A string that is not empty and never shown.
+        /// A non-empty string that is never shown.
         case secret
-        /// A path; empty, which means none, only where the default is none.
+        /// A path; may only be empty, meaning none, if the default is none.
         case path
         case boolean
         case integer(ClosedRange<Int>)
-        /// Seconds (or the unit the key's name says); fractions are allowed.
+        /// Seconds (or the unit in the key's name); fractions are allowed.
         case number(ClosedRange<Double>)
         case choice([String])
-        /// Absolute paths and globs: a YAML list; in a flag or an environment variable separated by commas.
+        /// Absolute paths and globs: a YAML list, or comma-separated in a flag or environment variable.
         case absolutePaths
         /// `HOST:PORT`, or empty.
         case listenAddress
     }
 
-    /// Where a key belongs in help texts.
+    /// The group of a key in help output.
     package enum Section: String, Sendable {
         case bus = "Message bus"
         case hypervisor = "Hypervisor and volumes"
@@ -31,11 +31,11 @@ package struct ConfigurationKey: Sendable, Equatable {
     package let name: String
     /// Its type and limits.
     package let kind: Kind
-    /// Its place in help texts.
+    /// Its group in help output.
     package let section: Section
-    /// The default as an operator would write it; empty when there is none.
+    /// The default as an operator would write it; empty if there is none.
     package let defaultText: String
-    /// Whether a running worker takes a new value; all others wait for a restart.
+    /// Whether a running worker applies a new value; other keys need a restart.
     package let reloads: Bool
     /// What it does, in one sentence.
     package let help: String
@@ -49,10 +49,10 @@ package struct ConfigurationKey: Sendable, Equatable {
 }
 
 extension ConfigurationKey.Kind {
-    /// The kind in one word, for the place of a value in help texts: `integer 1…256`, `list`.
+    /// The placeholder for a value in help output: `integer 1…256`, `list`.
     package var placeholder: String {
         switch self {
-        case .text, .secret: "text"
+        case .text, .secret: "string"
         case .boolean: "bool"
         case .absolutePaths: "list"
         case .listenAddress: "host:port"
@@ -60,11 +60,11 @@ extension ConfigurationKey.Kind {
         }
     }
 
-    /// What a value may be, for error messages: `integer 1…256`.
+    /// The allowed values, for error messages: `integer 1…256`.
     package var allowed: String {
         switch self {
-        case .text: "text, not empty"
-        case .secret: "text, not empty"
+        case .text: "non-empty string"
+        case .secret: "non-empty string"
         case .path: "path"
         case .boolean: "true or false"
         case .integer(let range):

@@ -1,10 +1,10 @@
-/// The settings of one source, with their types known: flags, environment or file.
+/// The parsed settings of one source: flags, environment or file.
 struct ConfigurationLayer {
-    /// By key, of the type that ``ConfigurationKey/parse(_:)`` gives.
+    /// By key, as returned by ``ConfigurationKey/parse(_:)``.
     private(set) var values: [String: any Sendable] = [:]
     private(set) var problems: [String] = []
 
-    /// Flags, by the names of their keys.
+    /// Reads flags, given by key.
     init(flags: [String: String]) {
         for (name, text) in flags.sorted(by: { $0.key < $1.key }) where name != "config" {
             guard let key = PivotdConfiguration.key(name) else {
@@ -15,7 +15,7 @@ struct ConfigurationLayer {
         }
     }
 
-    /// The variables that begin with `PIVOTD_`; others are not ours.
+    /// Reads the variables that begin with `PIVOTD_`.
     init(environment: [String: String]) {
         let known = ["PIVOTD_CONFIG"] + PivotdConfiguration.keys.map(\.environmentVariable)
         for (variable, text) in environment.sorted(by: { $0.key < $1.key }) where variable.hasPrefix("PIVOTD_") {
@@ -28,7 +28,7 @@ struct ConfigurationLayer {
         }
     }
 
-    /// - Parameter path: The file's name for messages.
+    /// - Parameter path: The file's name, for messages.
     init(file: ConfigurationFile, path: String) {
         for (name, entry) in file.entries {
             let place = entry.line.map { "\(path):\($0): " } ?? "\(path): "
@@ -61,8 +61,8 @@ struct ConfigurationLayer {
         Suggestion.nearest(to: name, in: candidates).map { "; did you mean \($0)?" } ?? ""
     }
 
-    /// Variables with our prefix that are no settings: those of the tests, and those that Kubernetes and Docker links set for
-    /// a service named `pivotd`.
+    /// Variables with our prefix that are not settings: the tests' own, and those that Kubernetes and Docker links set for a
+    /// service named `pivotd`.
     static let foreignVariables = ["PIVOTD_TEST_*", "PIVOTD_SERVICE_*", "PIVOTD_PORT", "PIVOTD_PORT_*"]
 
     private static func isForeign(_ variable: String) -> Bool {

@@ -1,18 +1,18 @@
-/// Reads the keys of a ``PivotdConfiguration`` and, by being asked for them, learns which there are.
+/// Reads the keys of a ``PivotdConfiguration``, and collects their declarations as they are read.
 ///
-/// A key's name, type, limits, default and help stand in one place: the initialisers that call this.
+/// A key's name, type, limits, default and help are in one place: the initialisers that call this.
 struct ConfigurationReader {
-    /// Where the keys that follow belong in help texts.
+    /// The group of the keys that follow in help output.
     var section = ConfigurationKey.Section.bus
     private(set) var keys: [ConfigurationKey] = []
-    /// What is in force, by key, as an operator would write it.
+    /// The effective values, by key, as an operator would write them.
     private(set) var values: [String: Secret] = [:]
     private let given: [String: any Sendable]
 
-    /// - Parameter given: what ``ConfigurationKey/parse(_:)`` made of the values given, by key.
+    /// - Parameter given: The values given, by key, as returned by ``ConfigurationKey/parse(_:)``.
     init(_ given: [String: any Sendable] = [:]) { self.given = given }
 
-    /// - Parameter shown: the default's description, where the default is not the same on every machine.
+    /// - Parameter shown: A description of the default, if it differs between machines.
     mutating func text(_ name: String, default value: String, shown: String? = nil, _ help: String) -> String {
         read(name, .text, default: value, shown: shown, help)
     }
@@ -25,7 +25,7 @@ struct ConfigurationReader {
         read(name, .path, default: value, reloads: reloads, help)
     }
 
-    /// A path that may be left out: nil when it is not given or empty.
+    /// An optional path: nil if absent or empty.
     mutating func optionalPath(_ name: String, _ help: String) -> String? {
         let value = read(name, .path, default: "", help)
         return value.isEmpty ? nil : value

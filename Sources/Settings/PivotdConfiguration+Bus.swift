@@ -3,22 +3,31 @@ import Foundation
 extension PivotdConfiguration {
     /// The message bus, in oslo.messaging's terms.
     package struct Bus: Sendable {
-        /// `rabbit://user:pass@host:port,…/vhost`; already the content of `transport_url_file` when that one counts.
+        /// `rabbit://user:pass@host:port,…/vhost`; already the content of `transport_url_file` if that applies.
         package var transportURL: Secret
+        /// The file that `transportURL` may have been read from.
         package var transportURLFile: String?
+        /// The control exchange, also used for notifications.
         package var exchange: String
+        /// The topic to serve, which is also the name of the shared queue.
         package var topic: String
+        /// The server name: the queue is `TOPIC.HOST`.
         package var host: String
-        /// Messages the broker may have on the way to us.
+        /// Unacknowledged messages that the broker may deliver per queue.
         package var prefetch: Int
-        /// Bytes of a request's body.
+        /// Maximum bytes of a request's body.
         package var maxMessageBytes: Int
+        /// How long a reply without a queue is retried.
         package var replyRetryTimeout: Duration
+        /// The Python module of the exceptions in failures.
         package var failureModule: String
+        /// Whether notifications are sent.
         package var notifications: Bool
+        /// The first part of the notifications' routing keys.
         package var notificationTopic: String
-        /// Messages that a notification queue declared here holds; 0 for no limit.
+        /// Maximum messages in a notification queue declared here; 0 for no limit.
         package var notificationQueueMaxLength: Int
+        /// Seconds of silence after which the connection is lost; 0 disables heartbeats.
         package var heartbeatTimeoutThreshold: Int
         package var queues: QueueOptions
         package var tls: TLSOptions
@@ -27,44 +36,43 @@ extension PivotdConfiguration {
             reader.section = .bus
             transportURL = reader.secret(
                 "transport_url", default: "rabbit://guest:guest@127.0.0.1:5672/",
-                "The broker, rabbit://user:pass@host:port,…/vhost. A flag shows in the process list: the environment or "
-                    + "transport_url_file keeps the password out of it")
+                "The broker, rabbit://user:pass@host:port,…/vhost. A flag shows in the process list; use the environment or "
+                    + "transport_url_file to hide the password")
             transportURLFile = reader.optionalPath(
                 "transport_url_file",
-                "A file with the transport URL; relative to $CREDENTIALS_DIRECTORY when that is set. "
-                    + "Only a transport_url given at a stronger layer wins over it")
+                "A file with the transport URL, relative to $CREDENTIALS_DIRECTORY if that is set. Only a transport_url from a "
+                    + "stronger layer overrides it")
             exchange = reader.text("exchange", default: "openstack", "The topic exchange of requests and notifications")
-            topic = reader.text("topic", default: "pivotd", "The topic served")
+            topic = reader.text("topic", default: "pivotd", "The topic to serve")
             host = reader.text(
                 "host", default: Self.hostName, shown: "the machine's host name",
-                "The server name: the queue TOPIC.HOST and publisher_id")
+                "The server name, used in the queue TOPIC.HOST and in publisher_id")
             prefetch = reader.integer(
                 "prefetch", default: 8192, 1...65_535,
-                "Messages of each queue that the broker may deliver ahead of their acknowledgement; fewer while large ones are among "
-                    + "them: 64 MiB in all")
+                "Unacknowledged messages that the broker may deliver per queue; fewer if they are large: 64 MiB in all")
             maxMessageBytes = reader.integer(
                 "max_message_bytes", default: 1 << 20, 4096...(64 << 20),
-                "Bytes of a request's body; a larger one is rejected, and its caller answered")
+                "Maximum size of a request's body in bytes; a larger one is rejected, and its caller answered")
             replyRetryTimeout = reader.seconds(
                 "reply_retry_timeout", default: 60, 0...86_400,
-                "Seconds for which a reply is retried whose reply queue is not there")
+                "Seconds for which a reply is retried while its queue does not exist")
             failureModule = reader.text(
-                "failure_module", default: "nova.exception", "The Python module of the exceptions in failures")
+                "failure_module", default: "nova.exception", "The Python module named for the exceptions in failures")
             notifications = reader.boolean(
-                "notifications", default: false, "Send notifications of swaps, and declare their queues")
+                "notifications", default: false, "Send notifications about swaps, and declare their queues")
             notificationTopic = reader.text(
                 "notification_topic", default: "versioned_notifications", "The topic of notifications")
             notificationQueueMaxLength = reader.integer(
                 "notification_queue_max_length", default: 0, 0...Int(Int32.max),
-                "x-max-length of the notification queues that pivotd declares: the oldest are dropped; 0 leaves it out")
+                "x-max-length of the notification queues that pivotd declares: the oldest messages are dropped; 0 omits it")
             heartbeatTimeoutThreshold = reader.integer(
                 "heartbeat_timeout_threshold", default: 60, 0...65_535,
-                "Seconds without a sign of the broker after which the connection counts as lost; 0 switches heartbeats off")
+                "Seconds of silence from the broker after which the connection counts as lost; 0 disables heartbeats")
             queues = QueueOptions(reader: &reader)
             tls = TLSOptions(reader: &reader)
         }
 
-        /// gethostname(2), as oslo's `socket.gethostname()`: no resolver is asked. `localhost` when there is none.
+        /// gethostname(2), like oslo's `socket.gethostname()`, without a resolver; `localhost` if it fails.
         private static let hostName: String = {
             var name = [CChar](repeating: 0, count: 256)
             guard unsafe gethostname(&name, name.count - 1) == 0 else { return "localhost" }
@@ -73,15 +81,21 @@ extension PivotdConfiguration {
         }()
     }
 
-    /// How exchanges and queues are declared: oslo.messaging's options, names and defaults ([oslo_messaging_rabbit]).
+    /// How exchanges and queues are declared, with the names and defaults of oslo.messaging's `[oslo_messaging_rabbit]`.
     package struct QueueOptions: Sendable {
+        /// `amqp_durable_queues`
         package var isDurable: Bool
+        /// `amqp_auto_delete`
         package var isAutoDelete: Bool
+        /// `rabbit_quorum_queue`
         package var isQuorum: Bool
+        /// `rabbit_transient_quorum_queue`, for reply and fanout queues.
         package var isTransientQuorum: Bool
-        /// Seconds after which an unused transient queue (reply, fanout) goes; 0 for never.
+        /// Seconds after which an unused transient queue (reply, fanout) expires; 0 means never.
         package var transientTTL: Int
+        /// `rabbit_stream_fanout`
         package var isStreamFanout: Bool
+        /// Redeliveries before a message is dead-lettered; 0 omits the argument.
         package var quorumDeliveryLimit: Int
         package var quorumMaxMemoryLength: Int
         package var quorumMaxMemoryBytes: Int
@@ -95,18 +109,18 @@ extension PivotdConfiguration {
             )
             transientTTL = reader.integer(
                 "rabbit_transient_queues_ttl", default: 1800, 0...4_294_967,
-                "Seconds after which unused transient queues expire; 0 for never")
+                "Seconds after which unused transient queues expire; 0 means never")
             isStreamFanout = reader.boolean(
-                "rabbit_stream_fanout", default: false, "One stream instead of fanout queues")
+                "rabbit_stream_fanout", default: false, "Use one stream instead of fanout queues")
             quorumDeliveryLimit = reader.integer(
                 "rabbit_quorum_delivery_limit", default: 0, 0...Int(Int32.max),
-                "x-delivery-limit of quorum queues; 0 leaves it out")
+                "x-delivery-limit of quorum queues; 0 omits it")
             quorumMaxMemoryLength = reader.integer(
                 "rabbit_quorum_max_memory_length", default: 0, 0...Int(Int32.max),
-                "x-max-in-memory-length of quorum queues; 0 leaves it out")
+                "x-max-in-memory-length of quorum queues; 0 omits it")
             quorumMaxMemoryBytes = reader.integer(
                 "rabbit_quorum_max_memory_bytes", default: 0, 0...Int.max,
-                "x-max-in-memory-bytes of quorum queues; 0 leaves it out")
+                "x-max-in-memory-bytes of quorum queues; 0 omits it")
         }
     }
 
@@ -118,9 +132,9 @@ extension PivotdConfiguration {
         package var keyFile: String?
 
         init(reader: inout ConfigurationReader) {
-            isEnabled = reader.boolean("ssl", default: false, "Connect by TLS; also on with rabbits:// or ?ssl=1")
+            isEnabled = reader.boolean("ssl", default: false, "Connect with TLS; rabbits:// and ?ssl=1 turn it on too")
             caFile = reader.optionalPath(
-                "ssl_ca_file", "Certificates of the authorities that the broker is checked against")
+                "ssl_ca_file", "CA certificates used to verify the broker")
             certificateFile = reader.optionalPath("ssl_cert_file", "The client's certificate")
             keyFile = reader.optionalPath("ssl_key_file", "The client's private key")
         }

@@ -1,11 +1,11 @@
 import Foundation
 
-/// Everything that is wrong with the configuration, found at once.
+/// All problems of a configuration, found in one pass.
 package struct ConfigurationError: Error, Equatable, CustomStringConvertible {
     /// One line each: where the setting was given, what was given, what is allowed.
     package let problems: [String]
 
-    /// - Parameter problems: at least one.
+    /// - Parameter problems: At least one.
     package init(problems: [String]) { self.problems = problems }
 
     package var description: String {
@@ -14,16 +14,15 @@ package struct ConfigurationError: Error, Equatable, CustomStringConvertible {
 }
 
 extension PivotdConfiguration {
-    /// The configuration file that is read when none is named, and may be missing.
+    /// The configuration file that is read if none is named; it may be missing.
     package static let defaultFile = "/etc/pivotd/pivotd.yaml"
 
-    /// Puts the layers together: flags over environment over file over defaults.
+    /// Merges the layers: flags over environment over file over defaults.
     ///
     /// - Parameters:
-    ///   - flags: The flags given, by the names of their keys (`max_concurrent_swaps`), with `config` for the file.
-    ///   - environment: The process's environment. `CREDENTIALS_DIRECTORY` (systemd's) is where a relative
-    ///     `transport_url_file` is.
-    ///   - defaultFile: The file that is read when none is named.
+    ///   - flags: The flags given, by key (`max_concurrent_swaps`), with `config` for the file.
+    ///   - environment: The process's environment. A relative `transport_url_file` is in systemd's `CREDENTIALS_DIRECTORY`.
+    ///   - defaultFile: The file that is read if none is named.
     /// - Throws: ``ConfigurationError`` with all problems of all layers.
     package static func load(
         flags: [String: String] = [:], environment: [String: String] = ProcessInfo.processInfo.environment,
@@ -59,7 +58,7 @@ extension PivotdConfiguration {
             throw ConfigurationError(problems: ["configuration file \(path): \(readFailure(error))"])
         }
         guard let yaml = String(data: data, encoding: .utf8) else {
-            throw ConfigurationError(problems: ["configuration file \(path): is not UTF-8"])
+            throw ConfigurationError(problems: ["configuration file \(path): not UTF-8"])
         }
         do {
             return ConfigurationLayer(file: try ConfigurationFile(yaml: yaml), path: path)
@@ -68,14 +67,16 @@ extension PivotdConfiguration {
         }
     }
 
-    /// Whether `transport_url_file` counts: unless a stronger layer gives `transport_url` itself.
+    /// Whether `transport_url_file` applies: it does unless a stronger layer sets `transport_url` itself.
     private static func fileWins(_ layers: [ConfigurationLayer]) -> Bool {
         let url = layers.firstIndex { $0.values["transport_url"] != nil } ?? layers.endIndex
         let file = layers.firstIndex { $0.values["transport_url_file"] != nil } ?? layers.endIndex
         return file <= url
     }
 
-    /// - Parameter directory: `$CREDENTIALS_DIRECTORY`.
+    /// The path of a `transport_url_file`.
+    ///
+    /// - Parameter directory: `$CREDENTIALS_DIRECTORY`, for a relative name.
     package static func transportURLPath(_ file: String, directory: String?) -> String {
         guard !file.hasPrefix("/"), let directory, !directory.isEmpty else { return file }
         return "\(directory)/\(file)"

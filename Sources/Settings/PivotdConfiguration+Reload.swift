@@ -1,15 +1,15 @@
 extension PivotdConfiguration {
-    /// What another configuration changes.
+    /// How a new configuration differs.
     package struct Change: Sendable, Equatable {
-        /// `key=value` of what can be taken while the worker runs.
+        /// `key=value` of the settings that were applied.
         package var taken: [String] = []
-        /// Keys whose new values wait for a restart.
+        /// Keys whose new values need a restart.
         package var left: [String] = []
     }
 
-    /// Takes the reloadable keys of a configuration that was read later.
+    /// Applies the reloadable keys of a newly read configuration.
     ///
-    /// - Returns: what was taken, and what differs and waits for a restart.
+    /// - Returns: What was applied, and what differs and needs a restart.
     package mutating func adopt(_ new: PivotdConfiguration) -> Change {
         var change = Change()
         var given = given

@@ -1,5 +1,5 @@
 extension PivotdConfiguration {
-    /// The options of a swap whose request does not name them.
+    /// Defaults for the options that a request does not set.
     package struct SwapDefaults: Sendable {
         /// MiB/s; 0 for no limit.
         package var bandwidthMiBPerSecond: Int
@@ -7,11 +7,13 @@ extension PivotdConfiguration {
         package var granularityKiB: Int
         /// MiB; 0 for QEMU's default, or 8 with `detectZeroes`.
         package var bufferMiB: Int
+        /// Whether the guest's writes go to both volumes.
         package var synchronousWrites: Bool
+        /// Whether zeroes stay sparse on the new volume.
         package var detectZeroes: Bool
-        /// nil for no limit.
+        /// Limit for a whole swap; nil for none.
         package var timeout: Duration?
-        /// nil for no limit.
+        /// Limit within which the remaining bytes must shrink; nil for none.
         package var stallTimeout: Duration?
 
         init(reader: inout ConfigurationReader) {
@@ -23,16 +25,16 @@ extension PivotdConfiguration {
                 "Granularity of the copy's dirty bitmap in KiB; 0 for QEMU's default")
             bufferMiB = reader.integer(
                 "buffer_mib", default: 0, 0...4095, reloads: true,
-                "Data on the way at a time in MiB; 0 for QEMU's default (16), or 8 with detect_zeroes")
+                "Data in flight at a time in MiB; 0 for QEMU's default (16), or 8 with detect_zeroes")
             synchronousWrites = reader.boolean(
                 "synchronous_writes", default: false, reloads: true,
-                "Send the guest's writes to both volumes, so that a copy converges")
+                "Send the guest's writes to both volumes, so that the copy converges")
             detectZeroes = reader.boolean("detect_zeroes", default: false, reloads: true, "Keep zeroes sparse on the new volume")
             let timeout = reader.seconds(
-                "timeout_s", default: 0, 0...31_536_000, reloads: true, "Seconds that a whole swap may take; 0 for no limit")
+                "timeout_s", default: 0, 0...31_536_000, reloads: true, "Seconds a whole swap may take; 0 for no limit")
             let stallTimeout = reader.seconds(
                 "stall_timeout_s", default: 300, 0...31_536_000, reloads: true,
-                "Seconds in which the remaining bytes must shrink; 0 for no limit")
+                "Seconds within which the remaining bytes must shrink; 0 for no limit")
             self.timeout = timeout > .zero ? timeout : nil
             self.stallTimeout = stallTimeout > .zero ? stallTimeout : nil
         }

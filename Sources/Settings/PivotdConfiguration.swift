@@ -1,18 +1,18 @@
-/// All settings of pivotd, checked. What a property means is said where its key is read, in the key's help.
+/// All of pivotd's settings, validated. A key's help text, where the key is read, explains the property.
 ///
-/// Every key can be given in the configuration file (YAML, so JSON too), as the environment variable `PIVOTD_KEY` and as the
-/// flag `--key`; flags win over the environment, that over the file. ``load(flags:environment:)`` puts the layers together.
+/// Every key can be set in the configuration file (YAML, and therefore JSON), as the environment variable `PIVOTD_KEY` and as the
+/// flag `--key`; flags override the environment, which overrides the file. ``load(flags:environment:)`` merges the layers.
 package struct PivotdConfiguration: Sendable {
     package var bus: Bus
     package var hypervisor: Hypervisor
     package var swap: SwapDefaults
     package var daemon: Daemon
-    /// What is in force as an operator would write it, by key: for comparisons.
+    /// The effective values as an operator would write them, by key, for comparison.
     let values: [String: Secret]
-    /// What was given, by key, of the type that ``ConfigurationKey/parse(_:)`` gives.
+    /// The values given, by key, as returned by ``ConfigurationKey/parse(_:)``.
     let given: [String: any Sendable]
 
-    /// Reads the settings; each key, its type, limits and default is in the initialisers that this calls and nowhere else.
+    /// Reads the settings. Each key's type, limits and default are declared only in the initialisers that this calls.
     init(given: [String: any Sendable]) {
         var reader = ConfigurationReader(given)
         self.init(reader: &reader, given: given)
@@ -27,15 +27,15 @@ package struct PivotdConfiguration: Sendable {
         self.given = given
     }
 
-    /// Every key there is, in the order of the documentation. `config`, the file's own path, is not among them: it is only
-    /// a flag (`--config`) and an environment variable (`PIVOTD_CONFIG`).
+    /// All keys, in the order of the documentation. `config`, the file's own path, is not one of them: it exists only as a flag
+    /// (`--config`) and an environment variable (`PIVOTD_CONFIG`).
     package static let keys: [ConfigurationKey] = {
         var reader = ConfigurationReader()
         _ = PivotdConfiguration(reader: &reader)
         return reader.keys
     }()
 
-    /// The key of that name.
+    /// The key with this name; nil if there is none.
     package static func key(_ name: String) -> ConfigurationKey? { keysByName[name] }
 
     private static let keysByName = Dictionary(keys.map { ($0.name, $0) }) { first, _ in first }

@@ -1,4 +1,4 @@
-/// A string that must not be shown: printing, dumping or interpolating it gives `***`.
+/// A string that must not be shown: printing, dumping or interpolating it yields `***`.
 package struct Secret: Sendable, Equatable {
     private let text: String
 

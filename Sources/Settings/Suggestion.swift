@@ -1,6 +1,6 @@
-/// Finds what somebody may have meant.
+/// Suggests corrections of misspelt names.
 package enum Suggestion {
-    /// The candidate with the fewest differing letters, when they are few for its length.
+    /// The closest candidate, if it is close enough for its length.
     package static func nearest(to name: String, in candidates: some Sequence<String>) -> String? {
         let nearest = candidates.map { (candidate: $0, distance: distance($0, name)) }
             .min { ($0.distance, $0.candidate) < ($1.distance, $1.candidate) }
@@ -8,7 +8,7 @@ package enum Suggestion {
         return nearest.candidate
     }
 
-    /// Letters to insert, delete, replace or swap with their neighbour (optimal string alignment).
+    /// The number of bytes to insert, delete, replace or swap with a neighbour (optimal string alignment).
     static func distance(_ left: String, _ right: String) -> Int {
         let left = Array(left.utf8)
         let right = Array(right.utf8)

@@ -5,10 +5,10 @@ import JSON
 struct AbortCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "abort",
-        abstract: "End a swap; the virtual machine stays on its present volume.",
-        discussion: "Fails when the swap has pivoted or ended already.")
+        abstract: "Abort a swap; the virtual machine stays on its current volume.",
+        discussion: "Fails if the swap has already pivoted or ended.")
 
-    @Argument(help: "The task, as swap --cast and status show it.")
+    @Argument(help: "The task id, as printed by swap --cast and status.")
     var task: String
 
     @OptionGroup var reply: ReplyOptions

@@ -1,12 +1,12 @@
 import ArgumentParser
 import JSON
 
-/// `pivotd bandwidth`: changes the speed of a copy that runs.
+/// `pivotd bandwidth`: changes the bandwidth limit of a running copy.
 struct BandwidthCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bandwidth", abstract: "Change the bandwidth limit of a swap while it copies.")
 
-    @Argument(help: "The task, as swap --cast and status show it.")
+    @Argument(help: "The task id, as printed by swap --cast and status.")
     var task: String
 
     @Argument(help: ArgumentHelp("MiB/s; 0 for no limit.", valueName: "mib"))

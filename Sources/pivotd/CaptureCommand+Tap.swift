@@ -6,9 +6,9 @@ import OsloMessaging
 import Settings
 import UnixSignals
 
-/// A queue beside the real one, on a connection of its own.
+/// A queue beside the real one, with its own connection.
 struct CaptureTap {
-    /// Bytes that may wait for the recording on the broker: a recording that stands still must not fill it.
+    /// Bytes that may wait on the broker: a stalled recording must not fill it up.
     private static let backlog: Int64 = 512 << 20
     private static let connectTimeout = Duration.seconds(10)
 
@@ -21,7 +21,7 @@ struct CaptureTap {
     init(_ bus: PivotdConfiguration.Bus, queue: String?, routingKey: String?, withReplies: Bool) throws {
         do {
             var amqp = try bus.amqpConfiguration(name: "pivotd capture")
-            // Each second without the broker is one that is not recorded.
+            // Reconnect fast: nothing is recorded without the broker.
             (amqp.initialBackoff, amqp.maxBackoff) = (.milliseconds(250), .seconds(2))
             self.amqp = amqp
         } catch {
@@ -30,7 +30,7 @@ struct CaptureTap {
         let key = queue ?? routingKey ?? "#"
         var bindings = [QueueBinding(queue: "", exchange: bus.exchange, routingKey: key)]
         if withReplies {
-            // The firehose's key of what was published to the default exchange, whose name is empty.
+            // The firehose's key for messages to the default exchange, whose name is empty.
             bindings.append(QueueBinding(queue: "", exchange: "amq.rabbitmq.trace", routingKey: "publish."))
         }
         topology = AMQPTopology(
@@ -44,11 +44,11 @@ struct CaptureTap {
         text = queue.map { "queue \($0)" } ?? "exchange \(bus.exchange), routing key \(key)"
     }
 
-    /// Records until the recorder is done or a signal comes. A file that is there already is emptied once the tap stands.
+    /// Records until the recorder is done or a signal arrives. An existing file is only emptied once the tap is in place.
     ///
     /// - Parameters:
-    ///   - onReady: told what is tapped once it is.
-    ///   - gaps: follows the connection.
+    ///   - onReady: Called with a description of the tap once it is in place.
+    ///   - gaps: Follows the connection.
     func record(
         _ recorder: Recorder, to path: String, until signals: UnixSignalsSequence, gaps: CaptureGaps,
         onReady: @escaping @Sendable (String) -> Void
@@ -67,7 +67,7 @@ struct CaptureTap {
             }
             group.addTask {
                 for await _ in signals { break }
-                // What was delivered is still written.
+                // Messages already delivered are still written.
                 await transport.close()
                 return false
             }
@@ -90,7 +90,7 @@ struct CaptureTap {
         }
     }
 
-    /// Makes the queue and begins to consume, if what is to be tapped is there.
+    /// Creates the queue and starts consuming, if the thing to tap exists.
     private func tap(_ transport: AMQPTransport) async throws {
         do {
             try await transport.publisher.declare(checks)
@@ -102,8 +102,8 @@ struct CaptureTap {
 
     private var remedy: String {
         checks.queues.isEmpty
-            ? "--exchange must be there already, and the broker's user may read it"
-            : "the queue is made by its worker: check the name with rabbitmqctl list_queues, and the virtual host of --transport-url"
+            ? "--exchange must exist, and the broker's user must be allowed to read it"
+            : "its worker creates the queue: check the name with rabbitmqctl list_queues, and the virtual host of --transport-url"
     }
 
     private static let logger = Logger(label: "pivotd") { _ in SwiftLogNoOpLogHandler() }

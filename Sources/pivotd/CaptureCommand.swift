@@ -10,7 +10,7 @@ import UnixSignals
 struct CaptureCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "capture",
-        abstract: "Record messages of the bus to a file, without taking them from anybody.",
+        abstract: "Record messages from the bus to a file, without taking them from their consumers.",
         discussion: """
             A queue of the recording's own is bound beside the real one: --queue taps the key by which oslo.messaging binds a queue \
             of that name, --exchange with --routing-key any other. What is sent to the default exchange, as answers are, cannot be \
@@ -23,23 +23,23 @@ struct CaptureCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Tap this queue: pivotd.HOST, or pivotd.", valueName: "name"))
     var queue: String?
 
-    @Option(help: ArgumentHelp("Tap --exchange with this routing key; a topic exchange knows * and #.", valueName: "key"))
+    @Option(help: ArgumentHelp("Tap --exchange with this routing key; topic exchanges allow * and #.", valueName: "key"))
     var routingKey: String?
 
-    @Flag(help: "Record the answers to the requests as well; needs the broker's tracing.")
+    @Flag(help: "Also record the answers to the requests; needs the broker's tracing.")
     var replies = false
 
     @Option(
-        help: ArgumentHelp("The file; compressed when its name ends in .gz (default: -, standard output).", valueName: "file"),
+        help: ArgumentHelp("The file; compressed if its name ends in .gz (default: -, standard output).", valueName: "file"),
         completion: .file(extensions: ["jsonl", "gz"]))
     var out = "-"
 
     @Option(
-        help: ArgumentHelp("Stop after N messages; with --replies their answers are waited for, uncounted.", valueName: "n")
+        help: ArgumentHelp("Stop after N messages; with --replies, wait for their answers, which do not count.", valueName: "n")
     )
     var limit: Int?
 
-    @Option(help: ArgumentHelp("Stop when nothing has come for S seconds.", valueName: "s"))
+    @Option(help: ArgumentHelp("Stop when nothing has arrived for S seconds.", valueName: "s"))
     var idleTimeout: Double?
 
     @Flag(name: .customLong("no-redact"), help: "Keep passwords and tokens in the file.")
@@ -67,7 +67,7 @@ struct CaptureCommand: AsyncParsableCommand {
         recorder.redacts = !keepsSecrets
         recorder.withReplies = replies
         recorder.onMessage = { counter.show($0) }
-        recorder.onWaiting = { counter.say("waiting for the answers to \($0) of the calls; Ctrl-C ends it without them") }
+        recorder.onWaiting = { counter.say("waiting for the answers to \($0) of the calls; press Ctrl-C to stop without them") }
         let gaps = CaptureGaps { counter.say($0) }
         do {
             try await tap.record(recorder, to: out, until: interrupts, gaps: gaps) { counter.say("capturing \($0) to \(name)") }
@@ -79,7 +79,7 @@ struct CaptureCommand: AsyncParsableCommand {
         let count = counter.finish(name)
         if replies, count.calls > 0, count.answers == 0 {
             counter.say(
-                "none of the \(count.calls) calls has its answer here: is the broker's tracing on (rabbitmqctl trace_on -p VHOST)?"
+                "captured no answer to any of the \(count.calls) calls: is tracing on (rabbitmqctl trace_on -p VHOST)?"
             )
         }
         if !count.isComplete, let reason = gaps.reason {
@@ -88,7 +88,7 @@ struct CaptureCommand: AsyncParsableCommand {
     }
 }
 
-/// Counts on standard error what was captured; live on a terminal.
+/// Counts captured messages on standard error; live on a terminal.
 private final class CaptureCounter: Sendable {
     private let state = Mutex((count: Recorder.Count(), shown: ContinuousClock.now - .seconds(1)))
     private let isLive = StandardStream.error.isTerminal
@@ -103,7 +103,7 @@ private final class CaptureCounter: Sendable {
         if isDue { StandardStream.error.write("\r\(Self.text(count))\u{1B}[K") }
     }
 
-    /// Says something on a line of its own.
+    /// Prints a message on a line of its own.
     func say(_ text: String) {
         clear()
         StandardStream.error.write(line: text.escapingControls)

@@ -21,7 +21,7 @@ struct CaptureFileArguments: ParsableArguments {
     @Option(help: ArgumentHelp("Only the first N messages.", valueName: "n"))
     var limit: Int?
 
-    @Flag(help: "Stop at the first line that cannot be read, instead of leaving it out.")
+    @Flag(help: "Stop at the first line that cannot be read, instead of skipping it.")
     var strict = false
 
     func validate() throws {
@@ -31,7 +31,9 @@ struct CaptureFileArguments: ParsableArguments {
 
     func parsedFilters() throws -> [CaptureFilter] { try usage { try filters.map { try CaptureFilter(parsing: $0) } } }
 
-    /// Opens all files, so that a wrong name shows before anything is done.
+    /// Opens all files, so that a wrong name is reported before anything is done.
+    ///
+    /// - Throws: A usage error.
     func open() throws -> [CaptureReader] {
         do {
             return try files.map { try CaptureReader(path: $0) }
@@ -41,7 +43,7 @@ struct CaptureFileArguments: ParsableArguments {
     }
 }
 
-/// Turns what is wrong with an option's text into a usage error.
+/// Rethrows an error in an option's value as a usage error.
 func usage<Value>(_ work: () throws -> Value) throws -> Value {
     do {
         return try work()

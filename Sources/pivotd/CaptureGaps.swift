@@ -1,7 +1,7 @@
 import AMQP
 import Synchronization
 
-/// Follows a tap's connection: what is sent while it is lost is missing in the recording.
+/// Follows a tap's connection: what is sent while it is lost is missing from the recording.
 final class CaptureGaps: Sendable {
     private enum State {
         case connecting
@@ -12,10 +12,10 @@ final class CaptureGaps: Sendable {
     private let state = Mutex(State.connecting)
     private let tell: @Sendable (String) -> Void
 
-    /// - Parameter tell: told when the connection is lost, and when it is there again.
+    /// - Parameter tell: Called when the connection is lost, and when it is restored.
     init(_ tell: @escaping @Sendable (String) -> Void) { self.tell = tell }
 
-    /// Why the broker is not there; nil when it is.
+    /// Why the broker cannot be reached; nil if it can.
     var reason: String? {
         state.withLock { if case .away(_, let error) = $0 { "\(error)" } else { nil } }
     }
@@ -31,18 +31,19 @@ final class CaptureGaps: Sendable {
             switch (event, state) {
             case (.connected, .away(let start, _)):
                 state = .recording
-                return
-                    "recording again; what was sent in at least the last \(Quantity.duration(start.duration(to: .now) / .seconds(1))) is missing"
+                let gap = Quantity.duration(start.duration(to: .now) / .seconds(1))
+                return "recording again; anything sent in at least the last \(gap) is missing"
             case (.connected, _):
                 state = .recording
                 return nil
             case (.disconnected(let error), .recording) where error.code != .connectionClosed || error.isRetriable:
                 state = .away(since: .now, error)
-                return "the connection to the broker is lost, connecting again: \(error)"
+                return "the connection to the broker was lost, reconnecting: \(error)"
             case (.disconnected(let error), .away(let start, _)) where error.code != .connectionClosed || error.isRetriable:
                 state = .away(since: start, error)
                 return error.isRetriable ? nil : "\(error)"
-            case (.consumerCancelled, .recording): return "the broker ended the recording's queue; a few messages can be missing"
+            case (.consumerCancelled, .recording):
+                return "the broker deleted the recording's queue; a few messages may be missing"
             default: return nil
             }
         }

@@ -1,24 +1,24 @@
 import OsloMessaging
 
-/// The exit codes that callers may rely on.
+/// Exit codes that callers may rely on.
 enum ExitStatus: Int32 {
     case success = 0
-    /// The answer was a failure, or what was to be done did not succeed.
+    /// The answer was a failure, or the command did not succeed.
     case failure = 1
     /// Wrong arguments or a wrong configuration.
     case usage = 2
-    /// Nobody answered: no broker, no worker, or not in time.
+    /// Nobody answered: no broker, no worker, or a time-out.
     case noAnswer = 3
     /// Ended by Ctrl-C, as shells report SIGINT.
     case interrupted = 130
-    /// Whoever read standard output has ended, as shells report SIGPIPE.
+    /// The reader of standard output has exited, as shells report SIGPIPE.
     case readerGone = 141
 }
 
-/// Why a command ends without success.
+/// Why a command failed.
 struct CommandFailure: Error {
     let status: ExitStatus
-    /// For the operator, on standard error; may have several lines, or none.
+    /// Shown on standard error; may have several lines, or be empty.
     let message: String
 
     init(_ status: ExitStatus, _ message: String) {
@@ -26,9 +26,9 @@ struct CommandFailure: Error {
         self.message = message
     }
 
-    /// An error of a call.
+    /// Makes a failure of a call's error.
     ///
-    /// - Parameter hint: what the operator can do when it is not known how the request ended.
+    /// - Parameter hint: What the operator can do if the outcome of the request is unknown.
     init(_ error: any Error, hint: String? = nil) {
         switch error {
         case let failure as CommandFailure: self = failure

@@ -2,9 +2,9 @@ import ArgumentParser
 import Foundation
 import Settings
 
-/// The flags of the commands that read every setting: one for each, and the configuration file.
+/// The flags of commands that use all settings: one flag per setting, and the configuration file.
 ///
-/// A flag that is not given is nil: the environment, the file or the default counts then.
+/// A flag that is not given is nil, and the environment, the file or the default applies.
 struct ConfigurationOptions: ParsableArguments {
     @OptionGroup var configuration: ConfigurationFileOption
     @OptionGroup(title: BusSection.section.rawValue) var bus: KeyOptions<BusSection>
@@ -18,15 +18,15 @@ struct ConfigurationOptions: ParsableArguments {
             .reduce(into: [:]) { $0.merge($1) { first, _ in first } }
     }
 
-    /// The configuration file that is read.
+    /// The path of the configuration file.
     var file: String {
         configuration.config ?? ProcessInfo.processInfo.environment["PIVOTD_CONFIG"].flatMap { $0.isEmpty ? nil : $0 }
             ?? PivotdConfiguration.defaultFile
     }
 
-    /// All settings, checked, from flags, environment, file and defaults.
+    /// All settings, validated, from flags, environment, file and defaults.
     ///
-    /// - Throws: A usage error that shows every problem.
+    /// - Throws: A usage error that lists every problem.
     func load() throws -> PivotdConfiguration { try Self.load(given) }
 
     static func load(_ flags: [String: String]) throws -> PivotdConfiguration {
@@ -38,16 +38,16 @@ struct ConfigurationOptions: ParsableArguments {
     }
 
     static func usageError(_ error: some Error) -> ValidationError {
-        ValidationError("the configuration is not right:\n\(error)")
+        ValidationError("the configuration is invalid:\n\(error)")
     }
 }
 
-/// The flags of the commands that only speak to the bus. What else is in the configuration file is for the worker.
+/// The flags of commands that only talk to the bus. The rest of the configuration file is for the worker.
 struct ClientOptions: ParsableArguments {
     @OptionGroup var file: ConfigurationFileOption
     @OptionGroup(title: BusSection.section.rawValue) var bus: KeyOptions<BusSection>
 
-    /// - Throws: A usage error that shows every problem.
+    /// - Throws: A usage error that lists every problem.
     func load() throws -> PivotdConfiguration {
         try ConfigurationOptions.load(file.given.merging(bus.given) { first, _ in first })
     }
@@ -60,7 +60,7 @@ struct ConfigurationFileOption: ParsableArguments {
         help: ArgumentHelp(
             "The configuration file, YAML or JSON (default: \(PivotdConfiguration.defaultFile), which may be missing).",
             discussion: "Each flag of the groups above is also a key of this file (state_dir) and an environment variable "
-                + "(PIVOTD_STATE_DIR). Flags win over the environment, the environment wins over the file.",
+                + "(PIVOTD_STATE_DIR). Flags override the environment, which overrides the file.",
             valueName: "file"),
         completion: .file(extensions: ["yaml", "yml", "json"]))
     var config: String?

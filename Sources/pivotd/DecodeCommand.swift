@@ -6,15 +6,15 @@ import JSON
 struct DecodeCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "decode",
-        abstract: "Show captured messages readably: envelopes opened, contexts folded, secrets masked.",
-        discussion: "Exit code 1 when a line could not be read.")
+        abstract: "Print captured messages readably: envelopes opened, contexts folded, secrets masked.",
+        discussion: "The exit code is 1 if a line could not be read.")
 
     @OptionGroup var input: CaptureFileArguments
 
-    @Flag(help: "Print a JSON object a line.")
+    @Flag(help: "Print one JSON object per line.")
     var json = false
 
-    @Flag(help: "Show request contexts whole.")
+    @Flag(help: "Print request contexts in full.")
     var contexts = false
 
     func run() async throws {

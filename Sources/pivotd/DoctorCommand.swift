@@ -2,13 +2,13 @@ import ArgumentParser
 import Daemon
 import JSON
 
-/// `pivotd doctor`: checks what the worker needs, and asks one that runs for its readiness.
+/// `pivotd doctor`: checks what the worker needs, and asks a running worker for its readiness.
 struct DoctorCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "doctor",
         abstract: "Check what a worker needs: the configuration, this host, libvirt, QEMU, the broker and its permissions.",
-        discussion: "One line for each check; exit code 1 if any fails, as a worker would. A worker that runs is asked for its "
-            + "readiness. Nothing is changed, made or sent.")
+        discussion: "Prints one line per check; the exit code is 1 if a check fails that a worker would fail. Asks a running "
+            + "worker for its readiness. Changes, creates and sends nothing.")
 
     @Flag(help: "Print JSON.")
     var json = false
@@ -25,7 +25,7 @@ struct DoctorCommand: AsyncParsableCommand {
         if findings.contains(where: { $0.status == .failure }) { throw ExitCode.failure }
     }
 
-    /// A configuration that cannot be read is a finding too, and the last one.
+    /// A configuration that cannot be read is a finding too, and then the only one.
     private func findings() async -> [Finding] {
         do {
             return await Doctor(configuration: try options.load(), file: options.file).examine()

@@ -2,7 +2,7 @@ import ArgumentParser
 import Foundation
 import JSON
 
-/// Values that come as JSON on the command line, or from a file.
+/// Reads JSON values from the command line or from a file.
 enum JSONArgument {
     /// Reads `TEXT`, `@FILE` or `@-` (standard input).
     ///

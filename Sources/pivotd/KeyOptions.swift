@@ -1,10 +1,10 @@
 import ArgumentParser
 import Settings
 
-/// A flag for each key of one section, and no other declaration of it.
+/// One flag for each key of a section, without declaring any of them again.
 ///
-/// ArgumentParser learns a type's flags from its mirror and then decodes one option a flag: so this shows and decodes an option for
-/// each key of the section.
+/// ArgumentParser discovers a type's flags through its mirror and then decodes one option per flag, so this mirrors and decodes
+/// an option for each key of the section.
 struct KeyOptions<Section: KeySection>: ParsableArguments, CustomReflectable {
     private struct Name: CodingKey {
         let stringValue: String

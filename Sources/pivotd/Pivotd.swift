@@ -6,7 +6,7 @@ import Foundation
 struct Pivotd: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "pivotd",
-        abstract: "Moves the volumes of running virtual machines, asked for over RabbitMQ.",
+        abstract: "Moves the volumes of running virtual machines, on request over RabbitMQ.",
         discussion: "Exit codes: 0 success, 1 failure, 2 wrong usage or configuration, 3 no answer, 130 Ctrl-C.",
         version: "pivotd 0.1.0",
         subcommands: [
@@ -15,7 +15,7 @@ struct Pivotd: AsyncParsableCommand {
         ])
 
     static func main() async {
-        // A reader that has gone (a helper's, or that of our own output) is an error of the write, not the end of the process.
+        // If a reader has gone (a helper, or the reader of our output), the write fails and the process lives on.
         signal(SIGPIPE, SIG_IGN)
         do {
             var command = try parseAsRoot()
@@ -34,7 +34,7 @@ struct Pivotd: AsyncParsableCommand {
         }
     }
 
-    /// Says what there is to say and leaves with pivotd's own exit codes.
+    /// Prints the message and exits with one of pivotd's own exit codes.
     private static func end(_ error: any Error, message: String, prefix: String = "") -> Never {
         if let failure = error as? CommandFailure {
             if !failure.message.isEmpty { StandardStream.error.write(line: failure.message) }

@@ -13,7 +13,7 @@ struct ReplayPublishing: Sendable {
     private let transport: AMQPTransport
     private let target: PublishTarget
 
-    /// - Parameter patience: seconds.
+    /// - Parameter patience: Seconds without any answer after which the missing ones count as lost.
     /// - Throws: A usage error.
     init(
         _ bus: PivotdConfiguration.Bus, _ destination: PublishTarget.Destination, patience: Double, _ logger: Logger

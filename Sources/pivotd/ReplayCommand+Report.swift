@@ -4,7 +4,7 @@ import OsloMessaging
 import Synchronization
 import UnixSignals
 
-/// Says on standard output what becomes of each message, and at the end what came of all; shows a bar on a terminal.
+/// Reports on standard output what becomes of each message, and a summary at the end; shows a bar on a terminal.
 final class ReplayReport: Sendable {
     private struct State {
         var hasBar = false
@@ -31,9 +31,9 @@ final class ReplayReport: Sendable {
         _ = try await replayer.replay(readers)
     }
 
-    /// Runs the replay until it ends or a signal comes, then sums up.
+    /// Runs the replay until it ends or a signal arrives, then prints the summary.
     ///
-    /// - Throws: ``CommandFailure`` when not all was as recorded.
+    /// - Throws: ``CommandFailure`` if anything differed from the recording.
     func follow(_ signals: UnixSignalsSequence, _ work: @escaping @Sendable () async throws -> Void) async throws {
         var isInterrupted = false
         do {

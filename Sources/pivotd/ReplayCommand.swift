@@ -23,20 +23,20 @@ struct ReplayCommand: AsyncParsableCommand {
 
     @OptionGroup var input: CaptureFileArguments
 
-    @Option(help: ArgumentHelp("How fast: 1 as recorded, 10 in a tenth of the time, max without any pause.", valueName: "x|max"))
+    @Option(help: ArgumentHelp("Speed: 1 as recorded, 10 ten times as fast, max without pauses.", valueName: "x|max"))
     var speed = "1"
 
     @Option(
         name: .customLong("map"),
         help: ArgumentHelp(
-            "Replace a name wherever it stands: an instance's or volume's id, a path, a host; may be given several times.",
+            "Replace a name wherever it occurs: an instance's or volume's id, a path, a host; may be given several times.",
             valueName: "old=new"))
     var maps: [String] = []
 
-    @Flag(help: "Renew the ids of messages, so that a worker that knows them does them again.")
+    @Flag(help: "Give messages new ids, so that a worker that already knows them carries them out again.")
     var freshIds = false
 
-    @Flag(help: "Send to the broker of --transport-url. Flags --exchange, --topic and --host win over the recorded address.")
+    @Flag(help: "Send to the broker of --transport-url. --exchange, --topic and --host override the recorded address.")
     var publish = false
 
     @Flag(help: "Allow --publish to a broker on another machine.")
@@ -44,10 +44,10 @@ struct ReplayCommand: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "With --publish: seconds without any answer after which the missing ones count as lost.", valueName: "s"))
+            "With --publish: seconds without an answer after which the missing ones count as lost.", valueName: "s"))
     var timeout: Double = 60
 
-    @Flag(help: "No line for each message.")
+    @Flag(help: "Do not print a line for each message.")
     var quiet = false
 
     @OptionGroup var options: ConfigurationOptions
@@ -104,7 +104,7 @@ struct ReplayCommand: AsyncParsableCommand {
         }
     }
 
-    /// The recorded address, but for what flags say.
+    /// The recorded address, overridden by flags.
     private func destination(_ configuration: PivotdConfiguration) -> PublishTarget.Destination {
         let given = options.given
         var destination = PublishTarget.Destination()
@@ -141,7 +141,7 @@ struct ReplayCommand: AsyncParsableCommand {
         }
     }
 
-    /// The replay says itself what became of each message; the worker's own lines are for `--log-level debug`.
+    /// The replay reports on each message itself; the worker's own log lines are for `--log-level debug`.
     private static func logger(_ configuration: PivotdConfiguration) -> Logger {
         guard configuration.daemon.logLevel <= .debug else {
             return Logger(label: "pivotd") { _ in SwiftLogNoOpLogHandler() }

@@ -1,7 +1,7 @@
 import ArgumentParser
 import JSON
 
-/// How long a question to the worker may take.
+/// How long the worker may take to answer.
 struct ReplyOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Seconds to wait for the worker's answer.", valueName: "s"))
     var timeout = 10.0
@@ -12,7 +12,7 @@ struct ReplyOptions: ParsableArguments {
         guard timeout > 0, timeout <= 1e9 else { throw ValidationError("--timeout: must be a number of seconds above 0") }
     }
 
-    /// - Throws: ``CommandFailure``
+    /// - Throws: ``CommandFailure`` if the call fails or gets no answer.
     func call(_ method: String, _ args: JSONObject, _ session: BusSession) async throws -> JSONValue {
         do {
             return try await session.call(method, args, timeout: duration)

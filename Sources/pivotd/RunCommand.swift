@@ -9,7 +9,7 @@ struct RunCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "run",
         abstract: "Serve swap requests until SIGTERM.",
-        discussion: "Running copies are left to the hypervisor at the end; the next start takes them up again.")
+        discussion: "On exit, running copies are left to the hypervisor; the next start takes them over.")
 
     @OptionGroup var options: ConfigurationOptions
 

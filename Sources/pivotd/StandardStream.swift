@@ -8,27 +8,27 @@ enum StandardStream: Int32 {
 
     var isTerminal: Bool { isatty(rawValue) == 1 }
 
-    /// The width of the terminal in columns; 80 when it does not tell.
+    /// The terminal's width in columns; 80 if unknown.
     var columns: Int {
         var size = winsize()
         let status = unsafe withUnsafeMutablePointer(to: &size) { unsafe ioctl(rawValue, UInt(TIOCGWINSZ), $0) }
         return status == 0 && size.ws_col > 0 ? Int(size.ws_col) : 80
     }
 
-    /// The error number of the first write to standard output that failed, 0 when none did.
+    /// The errno of the first failed write to standard output; 0 if none failed.
     private static let outputError = Atomic<Int32>(0)
 
-    /// Why the output is not whole: a full disk, or a reader that has gone; nil when it is.
+    /// Why the output is incomplete: a full disk, or a reader that has gone; nil if it is complete.
     static var outputFailure: CommandFailure? {
         let error = outputError.load(ordering: .relaxed)
         guard error != 0 else { return nil }
-        // As of any other command before `| head`, there is nothing to say.
+        // As with any command before `| head`, there is nothing to report.
         if error == EPIPE { return CommandFailure(.readerGone, "") }
         return CommandFailure(.failure, "standard output: \(unsafe String(cString: strerror(error)))")
     }
 
-    /// Writes the text whole; what the descriptor refuses (a closed pipe, a full disk) is dropped, and of standard output reported at the
-    /// end by ``outputFailure``.
+    /// Writes the whole string. What the descriptor refuses (a closed pipe, a full disk) is dropped; for standard output
+    /// ``outputFailure`` reports it at the end.
     func write(_ text: String) {
         var rest = Array(text.utf8)[...]
         while !rest.isEmpty {

@@ -8,19 +8,19 @@ struct StatusCommand: AsyncParsableCommand {
         abstract: "Show the swaps that the worker knows, or one of them.",
         discussion: "With --watch for one task, the exit code is 1 when the swap fails or is aborted.")
 
-    @Argument(help: "A task; without one, the newest swaps are listed.")
+    @Argument(help: "A task id; without one, the newest swaps are listed.")
     var task: String?
 
-    @Option(help: ArgumentHelp("Only this instance's swaps.", valueName: "uuid"))
+    @Option(help: ArgumentHelp("Show only this instance's swaps.", valueName: "uuid"))
     var instance: String?
 
-    @Option(help: ArgumentHelp("With --instance: the newest swap of this disk.", valueName: "target"))
+    @Option(help: ArgumentHelp("With --instance: show the newest swap of this disk.", valueName: "target"))
     var disk: String?
 
     @Option(help: ArgumentHelp("List at most N swaps.", valueName: "n"))
     var limit = 100
 
-    @Flag(help: "Show it again every second, one task until it has ended.")
+    @Flag(help: "Refresh every second; a single task until it has ended.")
     var watch = false
 
     @Flag(help: "Print JSON; with --watch, one line each time.")
@@ -65,7 +65,7 @@ struct StatusCommand: AsyncParsableCommand {
     private func show(_ answer: JSONValue) {
         let output = StandardStream.output
         if json { return output.write(line: answer.serialized(indent: watch ? 0 : 2)) }
-        // Home, and erase what is below: without a flicker.
+        // Cursor home, then erase below: avoids flicker.
         let isRedrawn = watch && output.isTerminal
         let text = isOne ? StatusTable.details(answer) : StatusTable.list(answer["swaps"]?.arrayValue ?? [])
         output.write(isRedrawn ? "\u{1B}[H\u{1B}[J\(text)\n" : "\(text)\n")

@@ -1,7 +1,7 @@
 import Foundation
 import JSON
 
-/// Tasks as text.
+/// Formats tasks for people.
 enum StatusTable {
     /// A line for each task.
     static func list(_ swaps: [JSONValue]) -> String {
@@ -10,7 +10,7 @@ enum StatusTable {
         return aligned([header] + swaps.map { row(SwapState($0)) })
     }
 
-    /// Everything of one task, a line for each fact.
+    /// All details of one task, one per line.
     static func details(_ swap: JSONValue) -> String {
         let state = SwapState(swap)
         var rows: [[String]] = []

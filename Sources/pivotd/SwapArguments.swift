@@ -1,7 +1,7 @@
 import ArgumentParser
 import JSON
 
-/// What a swap is asked for with, as `swap_volume` takes it.
+/// The options of a swap, which become the arguments of `swap_volume`.
 struct SwapArguments: ParsableArguments {
     @Option(help: ArgumentHelp("The virtual machine: its UUID, or libvirt's name for it.", valueName: "uuid"))
     var instance: String
@@ -11,33 +11,34 @@ struct SwapArguments: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "The present volume's connection_info: JSON, @FILE, or @- for standard input. A file keeps passwords out of the "
+            "The current volume's connection_info: JSON, @FILE, or @- for standard input. A file keeps passwords out of the "
                 + "process list.", valueName: "json"))
     var old: String
 
     @Option(help: ArgumentHelp("The new volume's connection_info: JSON, @FILE, or @-.", valueName: "json"))
     var new: String
 
-    @Option(help: ArgumentHelp("The present volume's id (default: as its connection_info says).", valueName: "id"))
+    @Option(help: ArgumentHelp("The current volume's id (default: from its connection_info).", valueName: "id"))
     var oldVolumeID: String?
 
-    @Option(help: ArgumentHelp("The new volume's id (default: as its connection_info says).", valueName: "id"))
+    @Option(help: ArgumentHelp("The new volume's id (default: from its connection_info).", valueName: "id"))
     var newVolumeID: String?
 
     @Option(help: ArgumentHelp("The new size of the disk in GiB (default: 0, which keeps it).", valueName: "gib"))
     var resizeTo: Int64 = 0
 
-    @Option(help: ArgumentHelp("MiB/s of the copy; 0 for no limit.", valueName: "mib"))
+    @Option(help: ArgumentHelp("Bandwidth of the copy in MiB/s; 0 for no limit.", valueName: "mib"))
     var bandwidth: Int64?
 
     @Option(help: ArgumentHelp("auto, rebase or copy.", valueName: "name"), completion: .list(["auto", "rebase", "copy"]))
     var strategy: String?
 
     @Flag(
-        inversion: .prefixedNo, help: "Send the guest's writes to both volumes, so that the copy converges however busy it is.")
+        inversion: .prefixedNo,
+        help: "Send the guest's writes to both volumes, so that the copy converges however busy the guest is.")
     var synchronousWrites: Bool?
 
-    @Option(help: ArgumentHelp("Seconds in which the remaining bytes must shrink; 0 for no limit.", valueName: "s"))
+    @Option(help: ArgumentHelp("Seconds within which the remaining bytes must shrink; 0 for no limit.", valueName: "s"))
     var stallTimeout: Double?
 
     @Option(
@@ -55,6 +56,8 @@ struct SwapArguments: ParsableArguments {
     }
 
     /// The arguments of `swap_volume`.
+    ///
+    /// - Throws: A usage error.
     func request() throws -> JSONObject {
         let old = try JSONArgument.object(old, option: "--old")
         let new = try JSONArgument.object(new, option: "--new")
@@ -85,7 +88,7 @@ struct SwapArguments: ParsableArguments {
         return options
     }
 
-    /// The id by which Cinder's connection_info names its volume.
+    /// The volume's id in Cinder's connection_info.
     private static func volumeID(_ info: JSONObject) -> JSONValue? {
         [info["serial"], info["data"]?["volume_id"]].compactMap(\.self).first { $0.stringValue?.isEmpty == false }
     }

@@ -8,30 +8,30 @@ import VolumeSwap
 struct SwapCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "swap",
-        abstract: "Move a volume of a running virtual machine to another one that exists already.",
-        discussion: "Prints the result as JSON. The request expires when this command waits for it no longer, so that it is not "
+        abstract: "Move a running virtual machine's disk to another, existing volume.",
+        discussion: "Prints the result as JSON. The request expires when this command stops waiting for it, so that it is not "
             + "carried out hours later. Exit codes: 0 success, 1 failure, 2 wrong usage, 3 no answer.")
 
     @OptionGroup(title: "Swap") var arguments: SwapArguments
 
-    @Flag(help: "Do not wait: print the id of the task and leave.")
+    @Flag(help: "Do not wait: print the task's id and exit.")
     var cast = false
 
     @Option(
         help: ArgumentHelp(
-            "Seconds to wait for the end (default: as long as the worker gives signs of life); with --cast, after which the "
-                + "request expires in its queue.", valueName: "s"))
+            "Seconds to wait for the outcome (default: as long as the worker sends heartbeats); with --cast, seconds after "
+                + "which the request expires in its queue.", valueName: "s"))
     var timeout: Double?
 
     @Flag(help: "Print the secrets in the result's connection_info, which are masked otherwise.")
     var showSecrets = false
 
-    @Flag(inversion: .prefixedNo, help: "Show the progress on standard error.")
+    @Flag(inversion: .prefixedNo, help: "Show progress on standard error.")
     var progress = true
 
     @OptionGroup var options: ClientOptions
 
-    /// A worker that is silent for so long is gone; while it copies it sends a heartbeat twice as often.
+    /// A worker that is silent for this long is gone; it sends heartbeats twice as often.
     private static let callMonitorTimeout = Duration.seconds(30)
 
     func validate() throws {
@@ -71,11 +71,12 @@ struct SwapCommand: AsyncParsableCommand {
             }
             return (showSecrets ? result : result.redacted()).serialized(indent: 2)
         } catch {
-            throw CommandFailure(error, hint: session.taskID.map { "It is not known how the swap ends: pivotd status \($0)" })
+            throw CommandFailure(
+                error, hint: session.taskID.map { "The outcome of the swap is unknown; check it with: pivotd status \($0)" })
         }
     }
 
-    /// Runs the work until it ends or Ctrl-C is pressed: the swap itself goes on then.
+    /// Runs the work until it ends or Ctrl-C is pressed, in which case the swap itself continues.
     private static func interruptible(
         _ interrupts: UnixSignalsSequence, _ session: BusSession, _ work: @escaping @Sendable () async throws -> String
     ) async throws -> String {
@@ -87,8 +88,8 @@ struct SwapCommand: AsyncParsableCommand {
                     guard let task = session.taskID else { throw CommandFailure(.interrupted, "\nnothing was sent") }
                     throw CommandFailure(
                         .interrupted,
-                        "\nThe swap goes on as task \(task).\n  watch it:  pivotd status \(task) --watch\n"
-                            + "  end it:    pivotd abort \(task)")
+                        "\nThe swap continues as task \(task).\n  watch it:  pivotd status \(task) --watch\n"
+                            + "  abort it:  pivotd abort \(task)")
                 }
                 throw CancellationError()
             }

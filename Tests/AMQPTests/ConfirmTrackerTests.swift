@@ -109,7 +109,7 @@ import Testing
         #expect(result16.map(\.number) == [9])
     }
 
-    @Test("The publish that a channel.close is about, by RabbitMQ's words")
+    @Test("Finds the publish that caused a channel.close from RabbitMQ's message")
     func culprit() {
         func isAbout(_ text: String, _ exchange: String, _ size: Int = 10) -> Bool {
             AMQPError(code: .channelClosed, message: text).isAboutPublish(to: exchange, bodySize: size)

@@ -7,7 +7,7 @@ import Testing
     import Glibc
 #endif
 
-@Suite("A connection from which nothing is heard", .timeLimit(.minutes(10)))
+@Suite("A silent connection", .timeLimit(.minutes(10)))
 struct SilenceGuardTests {
     /// Two connected sockets, closed at the end.
     private final class Pair {
@@ -41,7 +41,7 @@ struct SilenceGuardTests {
         try body(silence)
     }
 
-    @Test("Its socket is shut down, which ends the wait of whoever reads or writes")
+    @Test("Its socket is shut down, which ends any wait to read or write")
     func silent() throws {
         let pair = try Pair()
         try watching { silence in
@@ -53,7 +53,7 @@ struct SilenceGuardTests {
         }
     }
 
-    @Test("One that is heard of, or released, is left alone")
+    @Test("A connection that is heard from, or released, is left alone")
     func heard() throws {
         let pair = try Pair()
         let silence = SilenceGuard()

@@ -13,7 +13,7 @@ struct TopologyRegistryTests {
             consumers: queues.map { ConsumerDeclaration(queue: name($0)) })
     }
 
-    @Test("Each queue is a unit with what belongs to it, after the exchanges")
+    @Test("Each queue is a unit with its bindings and consumers, after the exchanges")
     func byQueue() {
         let units = TopologyRegistry(Self.topology { $0 }).units
         #expect(units.map(\.id) == [0, 1, 2] && units.allSatisfy(\.isGated))
@@ -26,7 +26,7 @@ struct TopologyRegistryTests {
         }
     }
 
-    @Test("A queue that the broker names is found by its place, so that one stays whole")
+    @Test("A topology with a broker-named queue is not divided")
     func brokerNamed() {
         let topology = Self.topology { $0 == "own" ? "" : $0 }
         #expect(TopologyRegistry(topology).units.map(\.topology) == [topology])

@@ -1,4 +1,4 @@
-"""The replay of a large capture against a hypervisor made of nothing."""
+"""The replay of a large capture against a simulated hypervisor."""
 
 from __future__ import annotations
 

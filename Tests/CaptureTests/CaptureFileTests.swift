@@ -170,7 +170,7 @@ import Testing
             Issue.record("the cut was not noticed")
             return
         }
-        #expect(entries.count > 500 && reason.hasPrefix("the compressed data is cut off") && place.line == entries.count)
+        #expect(entries.count > 500 && reason.hasPrefix("the compressed data is truncated") && place.line == entries.count)
         let broken = entries.filter { if case .broken = $0 { true } else { false } }
         #expect(broken.count == 1, "what stands before the cut is no line of its own")
     }
@@ -186,7 +186,7 @@ import Testing
                 Issue.record("a file without its end is called whole")
                 return
             }
-            #expect(reason.hasPrefix("the compressed data is cut off"))
+            #expect(reason.hasPrefix("the compressed data is truncated"))
         }
         try await writer.close()
         #expect(try await Self.messages(file.path).count == 3)

@@ -42,7 +42,7 @@ struct DryRunOptionsTests {
 
     @Test(arguments: [
         (#"{"name": "a", "disks": []}"#, "uuid: missing"), (#"{"uuid": "x", "name": "a"}"#, "uuid: must be a UUID"),
-        (#"{"uuid": "3c9d8a4e-6d5d-4b35-9b0c-1f0c6f1a0001", "name": 1}"#, "name: must be a text"),
+        (#"{"uuid": "3c9d8a4e-6d5d-4b35-9b0c-1f0c6f1a0001", "name": 1}"#, "name: must be a string"),
         (#"{"uuid": "3c9d8a4e-6d5d-4b35-9b0c-1f0c6f1a0001", "name": "a", "disk": []}"#, "unknown 'disk'; known are"),
         (#"{"uuid": "3c9d8a4e-6d5d-4b35-9b0c-1f0c6f1a0001", "name": "a", "running": "no"}"#, "running: must be true or false"),
         (

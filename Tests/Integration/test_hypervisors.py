@@ -43,7 +43,7 @@ class House:
 
 @pytest.fixture(scope="module")
 def rehearsal(lab):
-    """A pivotd whose hypervisor is made of nothing, with one domain for each test."""
+    """A pivotd with a simulated hypervisor, with one domain for each test."""
     domains = lab.workspace.path("domains.json")
     known = [
         {"uuid": str(uuid.uuid4()), "name": f"dry-{n}", "disks": [{"target": "vdb", "path": f"/volumes/d{n}.img"}]}

@@ -89,7 +89,7 @@ def test_a_compressed_file_that_is_cut_off(tmp_path):
     assert captures.replay(file).returncode == 0
     file.write_bytes(whole[: len(whole) // 2])
     done = captures.replay(file)
-    assert done.returncode == 1 and "cut off" in done.stderr and " ok" in done.stdout
+    assert done.returncode == 1 and "truncated" in done.stderr and " ok" in done.stdout
 
 
 def test_pace(tmp_path):

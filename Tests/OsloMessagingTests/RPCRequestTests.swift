@@ -76,7 +76,7 @@ import Testing
     }
 
     @Test(
-        "What Python writes and JSON does not know: the caller is answered all the same",
+        "The caller is answered even if Python wrote something that is not JSON",
         arguments: ["NaN", "1e400", #""\ud800""#, "18446744073709551616"])
     func unreadableNumbers(value: String) {
         let inner = #"{"method": "m", "args": {"_msg_id": 5, "x": \#(value)}, "_msg_id": "0a", "_reply_q": "reply_1"}"#
@@ -89,7 +89,7 @@ import Testing
     }
 
     @Test(
-        "Without plain names of both nobody is answered",
+        "Nobody is answered unless both names are plain tokens",
         arguments: [
             #""_msg_id": "a""#, #""_msg_id": "a", "_reply_q": "amq.rabbitmq.reply-to""#,
             #""_msg_id": "a", "_reply_q": "x y""#, #""_msg_id": 5, "_reply_q": "q""#,
@@ -100,7 +100,7 @@ import Testing
         #expect(MessageEnvelope.address(inUnreadable: envelope.serializedBytes()) == nil)
     }
 
-    @Test("The address is looked for at the end of a body, not all through it")
+    @Test("The reply address is only searched for at the end of a body")
     func endOfTheBody() {
         let address = #""_msg_id": "a", "_reply_q": "q""#
         let padding = String(repeating: "x", count: 100_000)

@@ -31,7 +31,7 @@ import Testing
     }
 
     @Test(
-        "A reply for which the broker ends the connection whenever it comes is given up, and the request acknowledged",
+        "A reply that makes the broker close the connection every time is given up, and the request acknowledged",
         arguments: [(TransportError.Code.suspected, 4), (.lost, 13)])
     func poison(_ code: TransportError.Code, _ limit: Int) async throws {
         let attempts = Mutex(0)
@@ -46,7 +46,7 @@ import Testing
         #expect(attempts.withLock { $0 } == limit)
     }
 
-    @Test("A broker that is away is waited for without limit")
+    @Test("An unreachable broker is waited for without limit")
     func patience() async throws {
         let harness = ServerHarness(outcome: { (attempt) throws(TransportError) -> PublishOutcome in
             if attempt < 40 { throw Self.error(.disconnected) }
@@ -55,7 +55,7 @@ import Testing
         #expect(await harness.replies.send(result: .success(1), to: Self.address, uniqueID: "u") == .confirmed)
     }
 
-    @Test("Those that were under way beside it are delivered")
+    @Test("Other replies in flight are delivered")
     func bystanders() async throws {
         let sending = Mutex<[String: Int]>([:])
         let delivered = Mutex<Set<String>>([])
@@ -89,7 +89,7 @@ import Testing
         guard case .gaveUp = outcomes["poison"] else { Issue.record("\(String(describing: outcomes["poison"]))"); return }
     }
 
-    @Test("A queue of the broker's own is never published to")
+    @Test("A queue reserved for the broker is never published to")
     func reserved() async throws {
         let harness = ServerHarness(outcome: { _ in
             Issue.record("published")
@@ -134,7 +134,7 @@ import Testing
         #expect(reply?.uniqueID == "u")
     }
 
-    @Test("A list that is too large is a failure that says so")
+    @Test("A list that is too large becomes a failure that says so")
     func tooLargeList() async throws {
         let swaps = JSONValue.array(Array(repeating: "swap", count: 1000))
         let (reply, _) = await sent(.success(["swaps": swaps]), limit: 2000)
@@ -143,7 +143,7 @@ import Testing
         #expect(failure.kwargs["reason_code"] == "invalid_argument")
     }
 
-    @Test("A failure that is too large keeps its class and what programs read")
+    @Test("A failure that is too large keeps its class and its members for programs")
     func tooLargeFailure() async throws {
         let long = String(repeating: "y", count: 9000)
         let failure = NovaFailure().volumeRebaseFailed(reason: long).adding(["in_use": "old", "left_behind": [.string(long)]])
@@ -153,13 +153,13 @@ import Testing
         #expect(short.message.count <= 257)
     }
 
-    @Test("Where nothing helps, it is given up")
+    @Test("A reply that cannot be shortened enough is given up")
     func nothingHelps() async throws {
         let (reply, outcome) = await sent(.failure(NovaFailure().invalidInput(reason: "no")), limit: 10)
         #expect(reply == nil && outcome == .gaveUp(reason: "tooLarge"))
     }
 
-    @Test("What is repeated of a request is cut")
+    @Test("Quoted parts of a request are truncated")
     func echoes() {
         let long = String(repeating: "x", count: 100_000)
         #expect(Echo.cut(long).unicodeScalars.count == 257)

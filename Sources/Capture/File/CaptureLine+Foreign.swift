@@ -6,7 +6,7 @@ import OsloMessaging
 /// The program that wrote a line.
 package enum CaptureDialect: Sendable, Hashable {
     case pivotd
-    /// rabtap's `RabtapPersistentMessage`; the body may be in a file beside it.
+    /// rabtap's `RabtapPersistentMessage`; the body may be in a separate file.
     case rabtap
     /// The JSON log of RabbitMQ's tracing plugin; `isDelivery` distinguishes a delivery from the publish before it.
     case tracing(isDelivery: Bool)
@@ -15,7 +15,7 @@ package enum CaptureDialect: Sendable, Hashable {
 extension CaptureLine {
     /// Parses a line in any known form.
     ///
-    /// - Throws: ``CaptureLineError``.
+    /// - Throws: ``CaptureLineError`` if it has none of them.
     package static func read(_ value: JSONValue) throws(CaptureLineError) -> (line: CaptureLine, dialect: CaptureDialect) {
         guard let json = value.objectValue else { throw CaptureLineError("must be a JSON object, is of type \(value.typeName)") }
         if json["payload"] != nil, json["routing_keys"] != nil { return try tracing(json) }
@@ -24,9 +24,9 @@ extension CaptureLine {
     }
 
     private static func tracing(_ json: JSONObject) throws(CaptureLineError) -> (CaptureLine, CaptureDialect) {
-        guard let payload = json["payload"]?.stringValue else { throw CaptureLineError("payload: is not a text") }
+        guard let payload = json["payload"]?.stringValue else { throw CaptureLineError("payload: is not a string") }
         guard let key = json["routing_keys"]?.arrayValue?.first?.stringValue else {
-            throw CaptureLineError("routing_keys: holds no text")
+            throw CaptureLineError("routing_keys: contains no string")
         }
         let isDelivery = json["type"]?.stringValue == "received"
         let line = CaptureLine(

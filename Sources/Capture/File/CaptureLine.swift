@@ -5,7 +5,7 @@ package import OsloMessaging
 
 /// One captured message: a line of a capture file.
 package struct CaptureLine: Sendable {
-    /// When it was seen; nil if the file does not say.
+    /// When it was seen; nil if unknown.
     package var capturedAt: Date?
     package var exchange: String
     package var routingKey: String
@@ -70,15 +70,15 @@ package struct CaptureLine: Sendable {
 
     /// Parses a line in pivotd's own form.
     ///
-    /// - Throws: ``CaptureLineError``.
+    /// - Throws: ``CaptureLineError`` if a member is missing or has the wrong type.
     package init(json: JSONObject) throws(CaptureLineError) {
-        guard let exchange = json["exchange"]?.stringValue else { throw CaptureLineError("exchange: missing or not a text") }
+        guard let exchange = json["exchange"]?.stringValue else { throw CaptureLineError("exchange: missing or not a string") }
         guard let routingKey = json["routing_key"]?.stringValue else {
-            throw CaptureLineError("routing_key: missing or not a text")
+            throw CaptureLineError("routing_key: missing or not a string")
         }
         let time = json["captured_at"]?.stringValue
         capturedAt = time.flatMap(Timestamp.date)
-        if time != nil, capturedAt == nil { throw CaptureLineError("captured_at: is no time by RFC 3339") }
+        if time != nil, capturedAt == nil { throw CaptureLineError("captured_at: is not an RFC 3339 time") }
         self.exchange = exchange
         self.routingKey = routingKey
         redelivered = json["redelivered"]?.boolValue ?? false
@@ -93,12 +93,12 @@ package struct CaptureLine: Sendable {
     }
 
     static func decode(base64 text: String, _ key: String) throws(CaptureLineError) -> [UInt8] {
-        guard let data = Data(base64Encoded: text) else { throw CaptureLineError("\(key): is no Base64") }
+        guard let data = Data(base64Encoded: text) else { throw CaptureLineError("\(key): is not Base64") }
         return [UInt8](data)
     }
 }
 
-/// Why a line is not one of a capture file. Never quotes the line.
+/// Why a line is not a valid line of a capture file. Never quotes the line.
 package struct CaptureLineError: Error, Sendable, Hashable, CustomStringConvertible {
     package let description: String
 
@@ -106,7 +106,7 @@ package struct CaptureLineError: Error, Sendable, Hashable, CustomStringConverti
 }
 
 extension MessageProperties {
-    /// Without the properties that the message lacks; `headers` is always present.
+    /// Omits properties that the message does not have; `headers` is always present.
     var json: JSONValue {
         var json: JSONObject = [:]
         func put(_ key: String, _ text: String?) { if let text { json[key] = .string(text) } }
@@ -127,7 +127,7 @@ extension MessageProperties {
         return .object(json)
     }
 
-    /// Reads the properties by RabbitMQ's names for them; nil where missing or of another type.
+    /// Reads the properties by RabbitMQ's names; those missing or of another type are nil.
     init(json: JSONValue?) {
         func text(_ key: String) -> String? { json?[key]?.stringValue }
         func number(_ key: String) -> Int64? { json?[key]?.integerValue }

@@ -4,23 +4,23 @@ import JSON
 /// A message's place in a capture file.
 package struct CaptureLocation: Sendable, Hashable, CustomStringConvertible {
     package let file: String
-    /// Of the message's first line, from 1.
+    /// The message's first line, counted from 1.
     package let line: Int
 
     package var description: String { "\(file):\(line)" }
 }
 
-/// A message, or a line that is not one.
+/// A message, or a line that is not a message.
 package enum CaptureEntry: Sendable {
     case message(CaptureLine, CaptureLocation)
-    /// A line that is not a message, or the place where a compressed file is truncated.
+    /// A line that is not a message, or the point where a compressed file is truncated.
     case broken(CaptureLocation, reason: String)
 }
 
 /// Reads a capture file sequentially, in bounded memory.
 ///
-/// It accepts pivotd's own lines, the JSON log of RabbitMQ's tracing plugin, and rabtap's JSON, one message per line or indented over
-/// several. Deliveries in a tracing log that also has publishes are skipped: each message counts once.
+/// It accepts pivotd's own lines, the JSON log of RabbitMQ's tracing plugin, and rabtap's JSON, one message per line or indented
+/// over several. Deliveries in a tracing log that also has publishes are skipped: each message counts once.
 package actor CaptureReader {
     private nonisolated let source: LineSource
     private let directory: String
@@ -37,16 +37,16 @@ package actor CaptureReader {
         var isOpen: Bool { !bytes.isEmpty }
     }
 
-    /// - Parameter path: a file, or `-` for standard input; gzip is known by its first bytes.
-    /// - Throws: ``CaptureError`` when it cannot be opened.
+    /// - Parameter path: A file, or `-` for standard input; gzip is recognised by its first bytes.
+    /// - Throws: ``CaptureError`` if it cannot be opened.
     package init(path: String) throws(CaptureError) {
         source = try LineSource(path: path)
         directory = (path as NSString).deletingPathExtension
     }
 
-    /// What the file is called in messages.
+    /// The file's name in messages.
     package nonisolated var name: String { source.name }
-    /// The part of the file that has been read, from 0 to 1; nil for a pipe.
+    /// The fraction of the file that has been read, from 0 to 1; nil for a pipe.
     package nonisolated var fraction: Double? {
         guard let size = source.size, size > 0 else { return nil }
         return min(1, Double(source.position) / Double(size))
@@ -54,7 +54,7 @@ package actor CaptureReader {
 
     /// The next message or broken line; nil at the end.
     ///
-    /// - Throws: ``CaptureError`` of code `file` when reading fails.
+    /// - Throws: ``CaptureError`` `file` if reading fails.
     package func next() async throws(CaptureError) -> CaptureEntry? {
         while let line = try await nextLine() {
             lastLine = line.number
@@ -93,7 +93,7 @@ package actor CaptureReader {
         }
         if line.number == 1, bytes.starts(with: Self.byteOrderMark) { bytes.removeFirst(Self.byteOrderMark.count) }
         if document.isOpen {
-            // An indented message begins and ends in the first column; what else begins there is the next message.
+            // An indented message begins and ends in the first column; anything else there begins the next message.
             if bytes.first != UInt8(ascii: "{") { return continueDocument(bytes) }
             lines = [line] + lines
             return abandonDocument()
@@ -106,7 +106,7 @@ package actor CaptureReader {
         return read(bytes, location)
     }
 
-    /// What some editors put before UTF-8.
+    /// Some editors write this before UTF-8.
     private static let byteOrderMark: [UInt8] = [0xef, 0xbb, 0xbf]
 
     private func continueDocument(_ bytes: [UInt8]) -> CaptureEntry? {
@@ -120,7 +120,7 @@ package actor CaptureReader {
 
     private func abandonDocument() -> CaptureEntry {
         defer { document = Document() }
-        return .broken(CaptureLocation(file: name, line: document.start), reason: "the message that begins here has no end")
+        return .broken(CaptureLocation(file: name, line: document.start), reason: "the message that begins here is incomplete")
     }
 
     private func read(_ bytes: [UInt8], _ location: CaptureLocation) -> CaptureEntry? {

@@ -4,18 +4,18 @@ import Glibc
 import JSON
 import Synchronization
 
-/// Writes a capture file, each message to the kernel before it returns: a kill loses none.
+/// Writes a capture file. Each message is handed to the kernel before ``write(_:)`` returns, so a kill loses none.
 ///
-/// A name that ends in `.gz` is written as gzip; a kill leaves it without its trailer, but with all messages.
+/// A name that ends in `.gz` is compressed; a kill leaves the file without its trailer, but with all messages.
 package final class CaptureWriter: Sendable {
     private struct State: ~Copyable {
         let file: CInt
-        /// nil for a file that is not compressed.
+        /// nil if the file is not compressed.
         let gzip: GzipEncoder?
-        /// Why nothing more can be written: the file may end within a message.
+        /// Why nothing more can be written; the file may then end within a message.
         var failure: CaptureError?
         var isClosed = false
-        /// Messages that are in the file.
+        /// Messages written to the file.
         var stored = 0
 
         /// Hands a message to the kernel.
@@ -48,19 +48,19 @@ package final class CaptureWriter: Sendable {
         }
     }
 
-    /// What a path is called in messages.
+    /// The name of a path in messages.
     package static func name(path: String) -> String { path == "-" ? "standard output" : path }
 
-    /// What the file is called in messages.
+    /// The file's name in messages.
     package let name: String
     private let queue = DispatchQueue(label: "capture writer")
     private let state: Mutex<State>
 
-    /// - Parameter path: created for its owner only, or emptied; `-` is standard output.
-    /// - Throws: ``CaptureError``.
+    /// - Parameter path: Created with access for its owner only, or emptied; `-` is standard output.
+    /// - Throws: ``CaptureError`` if it cannot be opened.
     package init(path: String) throws(CaptureError) {
         name = Self.name(path: path)
-        // Without O_NONBLOCK this would wait for the reader of a named pipe, and no signal would end that.
+        // Without O_NONBLOCK this would wait for a named pipe's reader, uninterruptible by signals.
         let flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK
         let file = path == "-" ? fcntl(1, F_DUPFD_CLOEXEC, 3) : unsafe open(path, flags, 0o600)
         guard file >= 0 else {
@@ -80,7 +80,7 @@ package final class CaptureWriter: Sendable {
 
     /// Appends a message.
     ///
-    /// - Throws: ``CaptureError`` of code `file`, for example when there is no space; `readerGone` for a pipe without a reader.
+    /// - Throws: ``CaptureError`` `file`, for example if the disk is full; `readerGone` for a pipe without a reader.
     package func write(_ line: CaptureLine) async throws(CaptureError) {
         var bytes = line.json.serializedBytes()
         bytes.append(0x0a)
@@ -90,12 +90,12 @@ package final class CaptureWriter: Sendable {
 
     /// Ends the file.
     ///
-    /// - Throws: ``CaptureError`` when its end cannot be written; an error that ``write(_:)`` has thrown is not repeated.
+    /// - Throws: ``CaptureError`` if its end cannot be written; an error that ``write(_:)`` has thrown is not repeated.
     package func close() async throws(CaptureError) {
         try await perform { [name] state throws(CaptureError) in try state.close(name) }
     }
 
-    /// On a thread that may block.
+    /// Runs the work on a thread that may block.
     private func perform(_ work: @escaping @Sendable (inout State) throws(CaptureError) -> Void) async throws(CaptureError) {
         let result = Waiter<Result<Void, CaptureError>>()
         queue.async { [self] in
@@ -104,7 +104,7 @@ package final class CaptureWriter: Sendable {
         try await result.value().get()
     }
 
-    /// 0, or the error's number.
+    /// 0, or the errno.
     private static func write(_ bytes: [UInt8], _ descriptor: CInt) -> CInt {
         var rest = bytes[...]
         while !rest.isEmpty {

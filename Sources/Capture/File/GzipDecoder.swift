@@ -1,6 +1,6 @@
 import CZlib
 
-/// Reads gzip's format, any number of members one after the other, in pieces of bounded size.
+/// Decompresses gzip, with any number of members, in pieces of bounded size.
 @safe struct GzipDecoder: ~Copyable {
     /// Why decompression ended.
     enum Fault: Error {
@@ -11,22 +11,22 @@ import CZlib
     }
 
     private static let outputSize = 256 << 10
-    /// zlib refuses a stream that has moved.
+    /// On the heap, because zlib refuses a stream that has moved.
     private let stream: UnsafeMutablePointer<z_stream>
     private var input: ArraySlice<UInt8> = []
-    /// zlib has output that found no room.
+    /// Whether zlib has more output than fitted.
     private var hasMore = false
     private var isDamaged = false
-    /// Whether a member has begun that has no end yet.
+    /// Whether a member has begun but not ended.
     private(set) var isWithinMember = true
 
-    /// - Throws: ``CaptureError`` of code `compression` without memory.
+    /// - Throws: ``CaptureError`` `compression` if memory is short.
     init() throws(CaptureError) {
         unsafe stream = .allocate(capacity: 1)
         unsafe stream.initialize(to: z_stream())
         guard unsafe czlib_inflate_init(stream) == Z_OK else {
             unsafe stream.deallocate()
-            throw CaptureError(.compression, "no memory to decompress with")
+            throw CaptureError(.compression, "not enough memory to decompress")
         }
     }
 
@@ -38,7 +38,9 @@ import CZlib
     /// Takes the next bytes of the file, once ``next()`` has returned nil.
     mutating func feed(_ bytes: [UInt8]) { input = bytes[...] }
 
-    /// The next decompressed bytes; nil when more of the file is needed.
+    /// The next decompressed bytes; nil if more input is needed.
+    ///
+    /// - Throws: ``Fault``.
     mutating func next() throws(Fault) -> [UInt8]? {
         while hasMore || !input.isEmpty {
             if isDamaged { throw .damaged }

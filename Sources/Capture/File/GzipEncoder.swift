@@ -1,18 +1,18 @@
 import CZlib
 
-/// Compresses a stream into one member of gzip's format.
+/// Compresses a stream into a single gzip member.
 @safe struct GzipEncoder: ~Copyable {
     private static let outputSize = 64 << 10
-    /// zlib refuses a stream that has moved.
+    /// On the heap, because zlib refuses a stream that has moved.
     private let stream: UnsafeMutablePointer<z_stream>
 
-    /// - Throws: ``CaptureError`` of code `compression` without memory.
+    /// - Throws: ``CaptureError`` `compression` if memory is short.
     init() throws(CaptureError) {
         unsafe stream = .allocate(capacity: 1)
         unsafe stream.initialize(to: z_stream())
         guard unsafe czlib_deflate_init(stream) == Z_OK else {
             unsafe stream.deallocate()
-            throw CaptureError(.compression, "no memory to compress with")
+            throw CaptureError(.compression, "not enough memory to compress")
         }
     }
 
@@ -21,10 +21,10 @@ import CZlib
         unsafe stream.deallocate()
     }
 
-    /// What to write so that all up to these bytes can be read back, though the member has no end yet.
+    /// What to write so that everything up to these bytes can be read back before the member ends.
     func compress(_ bytes: [UInt8]) -> [UInt8] { run(bytes, Z_SYNC_FLUSH) }
 
-    /// What ends the member; nothing may be compressed afterwards.
+    /// The end of the member; nothing may be compressed afterwards.
     func finish() -> [UInt8] { run([], Z_FINISH) }
 
     private func run(_ bytes: [UInt8], _ flush: Int32) -> [UInt8] {

@@ -3,22 +3,22 @@ import Dispatch
 import Glibc
 import Synchronization
 
-/// A line as it stands in a file.
+/// A raw line of a file.
 struct RawLine: Sendable {
-    /// From 1.
+    /// Counted from 1.
     let number: Int
-    /// Without the line feed; nil for a line longer than the reader takes.
+    /// Without the line feed; nil for a line longer than ``LineSource/maximumLine``.
     let bytes: [UInt8]?
 }
 
-/// Reads a file's lines in pieces, on a thread that may block; the file is never held as a whole.
+/// Reads a file's lines in pieces, on a thread that may block; never holds the whole file.
 final class LineSource: Sendable {
     private static let chunkSize = 256 << 10
-    /// Bytes; a body of 64 MiB (the largest that pivotd takes) fits in Base64.
+    /// Bytes; enough for a body of 64 MiB (pivotd's maximum) in Base64.
     static let maximumLine = 128 << 20
 
     private struct State: ~Copyable {
-        /// nil for a file that is not compressed.
+        /// nil if the file is not compressed.
         var gzip: GzipDecoder?
         var buffer: [UInt8] = []
         var lineNumber = 0
@@ -26,7 +26,7 @@ final class LineSource: Sendable {
         var isAtEnd = false
         var isDamaged = false
 
-        /// What precedes the place of the truncation is not a line.
+        /// Discards the incomplete line before the truncation.
         mutating func cutOff() {
             (isDamaged, isTooLong) = (true, false)
             buffer = []
@@ -34,14 +34,15 @@ final class LineSource: Sendable {
     }
 
     let name: String
-    /// Bytes of the file; nil for a pipe.
+    /// The file's size in bytes; nil for a pipe.
     let size: Int64?
     /// Its offset shows how much has been read.
     private let file: CInt
     private let queue = DispatchQueue(label: "capture file")
     private let state: Mutex<State>
 
-    /// - Parameter path: a file, compressed or not, or `-` for standard input.
+    /// - Parameter path: A file, compressed or not, or `-` for standard input.
+    /// - Throws: ``CaptureError`` `file` if it cannot be opened.
     init(path: String) throws(CaptureError) {
         name = path == "-" ? "standard input" : path
         let file = path == "-" ? fcntl(0, F_DUPFD_CLOEXEC, 3) : unsafe open(path, O_RDONLY | O_CLOEXEC)
@@ -64,12 +65,12 @@ final class LineSource: Sendable {
 
     deinit { _ = close(file) }
 
-    /// Bytes of the file that are read already.
+    /// Bytes of the file read so far.
     var position: Int64 { size == nil ? 0 : Int64(lseek(file, 0, SEEK_CUR)) }
 
     /// The next lines, at least one; empty at the end.
     ///
-    /// - Throws: ``CaptureError``; of code `compression` after the last line of a truncated or damaged compressed file.
+    /// - Throws: ``CaptureError``; `compression` after the last line of a truncated or damaged compressed file.
     func next() async throws(CaptureError) -> [RawLine] {
         let result = Waiter<Result<[RawLine], CaptureError>>()
         queue.async { [self] in
@@ -84,7 +85,7 @@ final class LineSource: Sendable {
         return unsafe pread(file, &start, 2, 0) == 2 && start == magic
     }
 
-    /// How gzip's format begins.
+    /// The first bytes of a gzip file.
     private static let magic: [UInt8] = [0x1f, 0x8b]
 
     private func read(_ state: inout State) throws(CaptureError) -> [RawLine] {
@@ -100,7 +101,7 @@ final class LineSource: Sendable {
                 continue
             }
             if state.lineNumber == 0, start == 0, state.buffer.starts(with: Self.magic) {
-                throw CaptureError(.file, "\(name): is compressed; put gzip -dc before it, or give the file by its name")
+                throw CaptureError(.file, "\(name): is compressed; pipe it through gzip -dc, or give the file by name")
             }
             Self.split(&state, from: start, into: &lines)
         }
@@ -111,7 +112,7 @@ final class LineSource: Sendable {
         return lines
     }
 
-    /// The next decompressed bytes; none at the end, and where the compressed data is truncated or damaged.
+    /// The next decompressed bytes; none at the end, or where the compressed data is truncated or damaged.
     private func nextBytes(_ state: inout State) throws(CaptureError) -> [UInt8] {
         guard state.gzip != nil else { return try readChunk() }
         while true {
@@ -143,7 +144,7 @@ final class LineSource: Sendable {
         }
     }
 
-    /// Cuts the buffer at its line feeds; what is behind the last one stays.
+    /// Splits the buffer at its line feeds, keeping what follows the last one.
     private static func split(_ state: inout State, from start: Int, into lines: inout [RawLine]) {
         var lineStart = 0
         var scan = start
@@ -167,7 +168,7 @@ final class LineSource: Sendable {
     }
 
     private static let damaged = CaptureError(
-        .compression, "the compressed data is cut off or damaged; what could be read was read")
+        .compression, "the compressed data is truncated or damaged; everything before that was read")
 }
 
 extension [UInt8] {

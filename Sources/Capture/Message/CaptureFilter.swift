@@ -4,16 +4,15 @@ import OsloMessaging
 
 /// Selects messages: `method=swap_volume and instance=UUID`, `volume~abc or time>=2026-11-23T10:00:00Z`.
 ///
-/// A condition is a key, an operator and a case-insensitive value. Keys: `method`, `kind`
-/// (``CapturedMessage/kind``), `instance`, `disk`, `volume` (the old or the new one), `exchange`, `routing_key`, `time`. Operators: `=`,
-/// `!=`, `~` (contains), and for `time` also `<`, `<=`, `>`, `>=`. `and` binds closer than `or`; a comma is an `and`. A value with
-/// blanks needs quotes.
+/// A condition is a key, an operator and a case-insensitive value. Keys: `method`, `kind` (``CapturedMessage/kind``), `instance`,
+/// `disk`, `volume` (the old or the new one), `exchange`, `routing_key`, `time`. Operators: `=`, `!=`, `~` (contains), and for
+/// `time` also `<`, `<=`, `>`, `>=`. `and` binds closer than `or`; a comma is an `and`. A value with blanks needs quotes.
 package struct CaptureFilter: Sendable {
     private struct Condition: Sendable {
         let key: String
         let comparison: Comparison
         let value: String
-        /// Of `time`.
+        /// The value of a `time` condition.
         let moment: Date?
     }
 
@@ -29,10 +28,10 @@ package struct CaptureFilter: Sendable {
 
     private static let keys = ["method", "kind", "instance", "disk", "volume", "exchange", "routing_key", "time"]
 
-    /// One of these lists must hold, and of it every condition.
+    /// Every condition of at least one of these lists must hold.
     private let alternatives: [[Condition]]
 
-    /// - Throws: ``CaptureError`` of code `usage`.
+    /// - Throws: ``CaptureError`` `usage`.
     package init(parsing text: String) throws(CaptureError) {
         var tokens = try Self.tokens(text)[...]
         var alternatives: [[Condition]] = [[]]
@@ -42,7 +41,7 @@ package struct CaptureFilter: Sendable {
             switch junction {
             case "and", "&&", "&", ",": continue
             case "or", "||", "|": alternatives.append([])
-            default: throw CaptureError(.usage, "filter: '\(junction)' should be and, or, or the end")
+            default: throw CaptureError(.usage, "filter: expected 'and', 'or' or the end, not '\(junction)'")
             }
         }
         self.alternatives = alternatives
@@ -92,26 +91,26 @@ package struct CaptureFilter: Sendable {
     private static func condition(_ tokens: inout ArraySlice<String>) throws(CaptureError) -> Condition {
         guard let key = tokens.popFirst() else { throw CaptureError(.usage, "filter: a condition is missing at the end") }
         guard keys.contains(key) else {
-            throw CaptureError(.usage, "filter: '\(key)' is no key; keys are \(keys.joined(separator: ", "))")
+            throw CaptureError(.usage, "filter: '\(key)' is not a key; keys are \(keys.joined(separator: ", "))")
         }
         guard let sign = tokens.popFirst(), let comparison = Comparison(rawValue: sign == "==" ? "=" : sign) else {
-            throw CaptureError(.usage, "filter: an operator should follow \(key): = != ~ < <= > >=")
+            throw CaptureError(.usage, "filter: expected an operator after \(key): = != ~ < <= > >=")
         }
-        guard let value = tokens.popFirst() else { throw CaptureError(.usage, "filter: a value should follow \(key)\(sign)") }
+        guard let value = tokens.popFirst() else { throw CaptureError(.usage, "filter: expected a value after \(key)\(sign)") }
         guard key == "time" else {
             guard [.equal, .unequal, .contains].contains(comparison) else {
-                throw CaptureError(.usage, "filter: \(sign) is for time only")
+                throw CaptureError(.usage, "filter: \(sign) only works with time")
             }
             if key == "kind", comparison != .contains, !CapturedMessage.kinds.contains(value.lowercased()) {
                 throw CaptureError(
-                    .usage, "filter: '\(value)' is no kind; kinds are \(CapturedMessage.kinds.joined(separator: ", "))")
+                    .usage, "filter: '\(value)' is not a kind; kinds are \(CapturedMessage.kinds.joined(separator: ", "))")
             }
             let isDisk = key == "disk" && comparison != .contains
             let wanted = isDisk ? RPCRequest.diskName(value) : value
             return Condition(key: key, comparison: comparison, value: wanted.lowercased(), moment: nil)
         }
         guard let moment = Timestamp.date(value) ?? Timestamp.date(value + "T00:00:00Z") else {
-            throw CaptureError(.usage, "filter: '\(value)' is no time such as 2026-11-23T10:00:00Z")
+            throw CaptureError(.usage, "filter: '\(value)' is not a time such as 2026-11-23T10:00:00Z")
         }
         return Condition(key: key, comparison: comparison, value: value, moment: moment)
     }

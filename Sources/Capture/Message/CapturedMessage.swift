@@ -1,13 +1,13 @@
 package import JSON
 package import OsloMessaging
 
-/// What a captured message is, with its envelope opened.
+/// A captured message with its envelope opened.
 package enum CapturedMessage: Sendable {
     /// A call or a cast.
     case request(RPCRequest)
     case reply(RPCReply)
     case notification(eventType: String, content: JSONObject)
-    /// None of these: garbage, or an incomplete request. `replyAddress` is set if it can be answered all the same.
+    /// None of these: garbage, or an incomplete request. `replyAddress` is set if it can still be answered.
     case unreadable(reason: String, replyAddress: ReplyAddress?)
 
     /// Opens the envelope of a line.
@@ -42,6 +42,8 @@ package enum CapturedMessage: Sendable {
     }
 
     /// The content of a body, with or without an envelope.
+    ///
+    /// - Throws: ``EnvelopeError``.
     static func inner(_ body: CaptureLine.Body) throws(EnvelopeError) -> JSONObject {
         // The usual envelope, without parsing the outer JSON again.
         if case .json(let outer) = body, outer["oslo.version"] == "2.0", let text = outer["oslo.message"]?.stringValue,
@@ -57,7 +59,7 @@ extension RPCRequest {
     /// `call` or `cast`.
     package var kind: String { messageID == nil ? "cast" : "call" }
 
-    /// The instance's UUID, else its name; nil when the arguments name none.
+    /// The instance's UUID, else its name; nil if the arguments name none.
     package var instance: String? {
         switch args["instance"] {
         case .string(let text): return text
@@ -74,7 +76,7 @@ extension RPCRequest {
     /// A disk's name without `/dev/`.
     static func diskName(_ text: String) -> String { text.hasPrefix("/dev/") ? String(text.dropFirst(5)) : text }
 
-    /// The ids of the old and the new volume, as far as they are named.
+    /// The ids of the old and the new volume, if given.
     package var volumes: [String] {
         var volumes = [args["old_volume_id"]?.stringValue, args["new_volume_id"]?.stringValue]
         for side in ["old_connection_info", "new_connection_info"] {

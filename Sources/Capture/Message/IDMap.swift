@@ -3,10 +3,10 @@ package import JSON
 import OsloMessaging
 import Synchronization
 
-/// Renames what messages refer to, so that a capture of one cloud can be replayed on another.
+/// Renames the objects that messages refer to, so that a capture from one cloud can be replayed on another.
 ///
-/// An old name is replaced wherever it is a word of its own: a volume id in `volume-ID`, a host in `HOST:3260` and `TOPIC.HOST`, a
-/// directory with everything below it, also in JSON strings that hold JSON. UUIDs match in either case.
+/// An old name is replaced wherever it is a word of its own: a volume id in `volume-ID`, a host in `HOST:3260` and `TOPIC.HOST`,
+/// a directory with everything below it, also in JSON strings that hold JSON. UUIDs match in either case.
 package struct IDMap: Sendable {
     private struct Rule: Sendable {
         let old: [UInt8]
@@ -26,12 +26,12 @@ package struct IDMap: Sendable {
             self.new = Array(new.utf8)
         }
 
-        /// Whether the name stands at this place, and is not a part of a longer one.
+        /// Whether the name occurs here and is not part of a longer one.
         func applies(at index: Int, of bytes: [UInt8]) -> Bool {
             let end = index + old.count
             guard end <= bytes.count, spells(bytes[index..<end]) else { return false }
             if index > 0, joins(bytes[index - 1], bytes[index], beyond: index > 1 ? bytes[index - 2] : 0) { return false }
-            // A path that ends in a slash goes on as it likes.
+            // Anything may follow a path that ends in a slash.
             guard end < bytes.count, kind != .path || bytes[end - 1] != UInt8(ascii: "/") else { return true }
             return !joins(bytes[end], bytes[end - 1], beyond: end + 1 < bytes.count ? bytes[end + 1] : 0)
         }
@@ -41,8 +41,8 @@ package struct IDMap: Sendable {
             return bytes.first == old.first && bytes.elementsEqual(old)
         }
 
-        /// Whether a byte beside a name makes both one longer name: a letter or digit after another, an address's next number,
-        /// or whatever else a file's name may have.
+        /// Whether an adjacent byte makes the name part of a longer one: another letter or digit, an address's next number, or
+        /// any other character of a file name.
         private func joins(_ neighbour: UInt8, _ edge: UInt8, beyond: UInt8) -> Bool {
             if kind == .path { return IDMap.isOfFileName(neighbour) }
             guard IDMap.isAlphanumeric(edge) else { return false }
@@ -68,17 +68,17 @@ package struct IDMap: Sendable {
         rules.filter { !$0.use.isUsed.load(ordering: .relaxed) }.map { String(decoding: $0.old, as: UTF8.self) }
     }
 
-    /// Adds `OLD=NEW`; rules apply in the order of addition, and not to what another rule has inserted.
+    /// Adds `OLD=NEW`. Rules apply in the order they were added, but not to what another rule has inserted.
     ///
-    /// - Throws: ``CaptureError`` of code `usage`.
+    /// - Throws: ``CaptureError`` `usage`.
     package mutating func add(_ text: String) throws(CaptureError) {
         guard let mark = text.firstIndex(of: "="), mark != text.startIndex else {
-            throw CaptureError(.usage, "map: '\(text)' should be OLD=NEW")
+            throw CaptureError(.usage, "map: expected OLD=NEW, not '\(text)'")
         }
         let rule = Rule(old: String(text[..<mark]), new: String(text[text.index(after: mark)...]))
         guard !rule.new.isEmpty else { throw CaptureError(.usage, "map: '\(text)' has nothing after the equals sign") }
         guard !rules.contains(where: { $0.old == rule.old }) else {
-            throw CaptureError(.usage, "map: '\(text[..<mark])' is to become two things")
+            throw CaptureError(.usage, "map: '\(text[..<mark])' is mapped twice")
         }
         rules.append(rule)
     }
@@ -139,7 +139,7 @@ package struct IDMap: Sendable {
     }
 }
 
-/// Gives messages ids of this replay's own; equal ids stay equal, so that duplicates remain duplicates.
+/// Gives messages new ids for this replay; equal ids stay equal, so that duplicates remain duplicates.
 package struct FreshIDs: Sendable {
     private let salt = UniqueID.random()
 

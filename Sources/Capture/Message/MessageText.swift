@@ -5,16 +5,16 @@ import OsloMessaging
 
 /// Formats captured messages for people, one block each, with secrets masked.
 package struct MessageText: Sendable {
-    /// Shows request contexts whole, not folded to a line.
+    /// Whether request contexts are shown in full, not folded to a line.
     private let showsContexts: Bool
     private var redactor = CaptureRedactor()
 
-    /// - Parameter showsContexts: whether request contexts are shown in full.
+    /// - Parameter showsContexts: Whether request contexts are shown in full.
     package init(showsContexts: Bool) {
         self.showsContexts = showsContexts
     }
 
-    /// The block of a message, without a line feed at its end.
+    /// The block for a message, without a trailing line feed.
     package mutating func block(_ line: CaptureLine, number: Int) -> String {
         let line = redactor.redacted(line)
         let time = line.capturedAt.map { Timestamp.text($0) } ?? "time unknown"
@@ -27,13 +27,13 @@ package struct MessageText: Sendable {
             rows.append("    notification \(type)")
             rows += Self.indented(content["payload"] ?? .null, "payload")
         case .unreadable(let reason, _):
-            rows.append("    no request: \(reason)")
+            rows.append("    not a request: \(reason)")
             rows.append("    body: \(Self.preview(line.body))")
         }
         return rows.map(Self.printable).joined(separator: "\n")
     }
 
-    /// The message as one JSON value: the line with its envelope opened.
+    /// The message as a JSON value: the line with its envelope opened.
     package mutating func json(_ line: CaptureLine) -> JSONValue {
         let line = redactor.redacted(line)
         guard case .object(var json) = line.json else { return line.json }
@@ -95,7 +95,7 @@ package struct MessageText: Sendable {
         return bytes.count > limit ? "\(text)... (\(bytes.count) bytes)" : text
     }
 
-    /// Without control characters: it came over the bus and goes to a terminal.
+    /// Escapes control characters: the string came over the bus and goes to a terminal.
     private static func printable(_ text: String) -> String {
         String(
             String.UnicodeScalarView(

@@ -1,13 +1,13 @@
 import JSON
 import OsloMessaging
 
-/// Replaces every password, key and token by `***` in the properties and bodies of captured messages, which can still be replayed.
-/// A body that is not JSON is masked whole.
+/// Replaces every password, key and token by `***` in the properties and bodies of captured messages, which can still be
+/// replayed. A body that is not JSON is masked whole.
 ///
-/// Remembers the secrets it has seen under their names, and finds them again in the same message and later ones: a failure may quote
-/// the password of its request.
+/// Remembers the secrets it has seen under their names, and finds them again in the same message and later ones: a failure may
+/// quote the password of its request.
 package struct CaptureRedactor: Sendable {
-    /// Bytes of a body that is not JSON.
+    /// Bytes searched of a body that is not JSON.
     private static let readLength = 1 << 20
 
     private var known = KnownSecrets()
@@ -17,12 +17,12 @@ package struct CaptureRedactor: Sendable {
     /// The line without its secrets.
     package mutating func redacted(_ line: CaptureLine) -> CaptureLine {
         var line = line
-        // As one value: what the one names may stand in the other.
+        // As one value: a secret named in one may occur in the other.
         var message: JSONObject = ["properties": line.properties.json]
         switch line.body {
         case .json(let value): message["body"] = value
         case .bytes(let bytes):
-            // Masked whole, and its beginning is read for the secrets that it names.
+            // Masked whole, but its beginning is searched for secrets that it names.
             message["body"] = .string(String(decoding: bytes.prefix(Self.readLength), as: UTF8.self))
             if !bytes.isEmpty { line.body = .bytes(Array(JSONValue.redactionMark.utf8)) }
         }
@@ -32,10 +32,10 @@ package struct CaptureRedactor: Sendable {
         return line
     }
 
-    /// nil when nothing is to be masked.
+    /// nil if nothing needs masking.
     private mutating func redacted(_ value: JSONValue) -> JSONValue? {
         let (once, found) = masked(value)
-        // What is known now may stand before the place where it was named.
+        // A secret may occur before the place where it is named.
         let learned = found.filter { known.learn($0) }
         return learned.isEmpty ? once : masked(once ?? value).clean ?? once
     }

@@ -1,12 +1,12 @@
 import JSON
 
-/// Secrets seen before, to be found again where nothing marks them as such: `iscsiadm: hunter2 rejected`.
+/// Secrets seen before, to be recognised where nothing marks them as such: `iscsiadm: hunter2 rejected`.
 ///
-/// Only those unlike words and ids: at least 8 bytes, no blank, a digit or a capital inside, not a UUID.
+/// Only those that do not look like words or ids: at least 8 bytes, no blank, a digit or an inner capital, not a UUID.
 struct KnownSecrets: Sendable {
     private static let minimumLength = 8
     private static let capacity = 20_000
-    /// Maximum lengths of remembered secrets with the same beginning: each length costs a lookup.
+    /// Maximum number of lengths remembered for secrets with the same beginning; each costs a lookup.
     private static let lengthsPerBeginning = 32
 
     private struct Secret: Hashable {
@@ -20,7 +20,7 @@ struct KnownSecrets: Sendable {
     private var lengths: [UInt64: Set<Int>] = [:]
     private var order: [Secret] = []
 
-    /// Returns whether it is new.
+    /// Remembers a secret; returns whether it is new.
     mutating func learn(_ text: String) -> Bool {
         let bytes = Array(text.utf8)
         guard bytes.count >= Self.minimumLength, Self.isUnlikeWord(bytes), !bytes[...].holdsUUID else { return false }
@@ -51,7 +51,7 @@ struct KnownSecrets: Sendable {
         bytes[index..<index + minimumLength].reduce(0) { $0 << 8 | UInt64($1) }
     }
 
-    /// The string with each known secret masked that is a word of its own; nil if there is none.
+    /// The string with every known secret that is a whole word masked; nil if there is none.
     func masked(_ text: String) -> String? {
         guard !secrets.isEmpty, text.utf8.count >= Self.minimumLength else { return nil }
         let bytes = Array(text.utf8)
@@ -78,7 +78,7 @@ struct KnownSecrets: Sendable {
     }
 }
 
-/// The hash of any part of a string in constant time: secrets with the same beginning cost no more than others.
+/// Hashes any part of a string in constant time, so that secrets with the same beginning cost no more than others.
 private struct RollingHash {
     /// Random, so that nobody can choose secrets that collide.
     private static let base = UInt64.random(in: .min ... .max) | 1

@@ -4,11 +4,11 @@ import Synchronization
 
 /// Replays into an RPC server in this process, which reads from ``transport``.
 ///
-/// A `swap_volume` cast is delivered as a call, to see its outcome too.
+/// A `swap_volume` cast is delivered as a call, so that its outcome is seen too.
 package final class InProcessTarget: ReplayTarget {
     private static let castQueue = "reply_replayed_cast"
 
-    /// For the server.
+    /// The transport that the server reads from.
     package let transport: InProcessTransport
     private let ledger: Ledger
 
@@ -50,7 +50,7 @@ package final class InProcessTarget: ReplayTarget {
         ledger.delivered(token.value, delivery)
     }
 
-    /// A request is passed on decoded: it is neither encoded nor decoded again.
+    /// Passes a request on in decoded form, which saves encoding and decoding it again.
     private func deliver(_ line: CaptureLine, _ inner: JSONObject?) -> SettlementToken {
         guard let inner else {
             return transport.deliver(
@@ -67,7 +67,7 @@ package final class InProcessTarget: ReplayTarget {
 
 /// A message delivered, or about to be delivered, to the server.
 private struct Delivery: Sendable {
-    /// Whose answer is the outcome; nil when the settlement is.
+    /// The call whose answer is the outcome; nil if the settlement is.
     var caller: String?
     var rejection: String
     var isDuplicate = false
@@ -104,7 +104,7 @@ private final class Ledger: Sendable {
         }
     }
 
-    /// Waits for the answer of a call; a second one of the same id, which gets no answer of its own, for its settlement.
+    /// Waits for a call's answer, or for the settlement of a second call with the same id, which gets no answer of its own.
     func expect(_ delivery: inout Delivery) {
         guard let caller = delivery.caller else { return }
         let expected = delivery
@@ -145,13 +145,13 @@ private final class Ledger: Sendable {
         if let caller = delivery.caller {
             guard settlement == .requeued else { return }
             state.withLock { $0.callers.removeValue(forKey: caller) }?
-                .completion(.lost(reason: "the worker gave it back"))
+                .completion(.lost(reason: "the worker requeued it"))
             return
         }
         switch settlement {
         case .acknowledged: delivery.completion(delivery.isDuplicate ? .duplicate : .accepted)
         case .rejected: delivery.completion(.rejected(reason: delivery.rejection))
-        case .requeued: delivery.completion(.lost(reason: "the worker gave it back"))
+        case .requeued: delivery.completion(.lost(reason: "the worker requeued it"))
         }
     }
 }

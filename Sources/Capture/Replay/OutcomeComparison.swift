@@ -2,15 +2,15 @@ import JSON
 import OrderedCollections
 import OsloMessaging
 
-/// Compares each replayed call's answer with the recorded one; the two may come in either order.
+/// Compares each replayed call's answer with the recorded one, which may arrive in either order.
 struct OutcomeComparison {
-    /// What a comparison found; `difference` is nil for equal answers.
+    /// The result of a comparison; `difference` is nil if the answers are equal.
     struct Verdict {
         let place: ReplayPlace
         let difference: String?
     }
 
-    /// Maximum answers whose counterpart is missing; beyond it the oldest are dropped.
+    /// Maximum answers without a counterpart; beyond it the oldest are dropped.
     static let capacity = 10_000
 
     /// The encoded answer: a tenth of the size of its values.
@@ -61,11 +61,11 @@ struct OutcomeComparison {
     }
 }
 
-/// An answer without what may differ from run to run: ids, times, secrets, and answers that depend on the moment.
+/// An answer without anything that may differ between runs: ids, times, secrets, and values that depend on the moment.
 private struct AnswerForm {
     private static let passing: Set = [
         "task_id", "duration_s", "accepted_at", "started_at", "finished_at", "rate_bytes_s", "eta_s", "hypervisor",
-        // What is copied depends on what the guest writes meanwhile.
+        // The number of copied bytes depends on what the guest writes meanwhile.
         "copied_bytes", "total_bytes", "remaining_bytes", "attempts",
     ]
     private static let sentences: Set = ["message", "reason"]
@@ -73,12 +73,12 @@ private struct AnswerForm {
     /// Members whose values depend on the moment.
     private static let momentary: Set = ["state", "strategy", "progress", "result", "failure", "swaps"]
 
-    /// What can be compared of two answers to the same question.
+    /// Which parts of two answers to the same request can be compared.
     enum Comparable {
         case all
-        /// Answers that depend on the moment, both of a swap that was over: what has become of it does not.
+        /// Answers that depend on the moment, but both about a finished swap, whose outcome does not.
         case outcome
-        /// Answers that depend on the moment; of one swap the strategy does not once it is known.
+        /// Answers that depend on the moment, except for a swap's strategy once it is known.
         case lasting(strategy: Bool)
 
         private static let final: Set = ["completed", "failed", "aborted"]

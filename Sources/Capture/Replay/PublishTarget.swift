@@ -2,13 +2,14 @@ import JSON
 package import OsloMessaging
 import Synchronization
 
-/// Replays to a broker: each message to the exchange and routing key it was recorded from, answers to a queue of the replay's own.
+/// Replays to a broker: each message to the exchange and routing key it was recorded from, answers to a queue of the replay's
+/// own.
 package final class PublishTarget: ReplayTarget {
-    /// Where messages are published instead of their recorded places.
+    /// Where messages are published, if not to their recorded address.
     package struct Destination: Sendable {
-        /// Nil publishes to the recorded one.
+        /// Nil publishes to the recorded exchange.
         package var exchange: String?
-        /// Nil publishes with the recorded one.
+        /// Nil publishes with the recorded routing key.
         package var routingKey: String?
 
         package init(exchange: String? = nil, routingKey: String? = nil) {
@@ -29,8 +30,8 @@ package final class PublishTarget: ReplayTarget {
     private let state = Mutex(State())
 
     /// - Parameters:
-    ///   - transport: consumes from `replyQueue`; run by its owner.
-    ///   - patience: after this long without any answer or heartbeat, missing answers count as lost.
+    ///   - transport: Consumes from `replyQueue`; run by its owner.
+    ///   - patience: After this long without any answer or heartbeat, missing answers count as lost.
     package init(transport: any Transport, replyQueue: String, destination: Destination, patience: Duration) {
         self.transport = transport
         self.replyQueue = replyQueue
@@ -52,7 +53,7 @@ package final class PublishTarget: ReplayTarget {
         if case .request(let request) = message.content, let id = request.messageID {
             var inner = request.inner
             inner["_reply_q"] = .string(replyQueue)
-            // A caller whose worker sends heartbeats is known to be served.
+            // Heartbeats show that a worker is serving the call.
             if request.timeout == nil { inner["_timeout"] = .integer(Int64(max(1, patience / .seconds(2)))) }
             body = MessageEnvelope.wrap(inner)
             caller = id
@@ -74,7 +75,7 @@ package final class PublishTarget: ReplayTarget {
 
     package func finish() async {}
 
-    /// - Parameter done: called with nil once the broker has confirmed it.
+    /// - Parameter done: Called with nil once the broker has confirmed the message.
     private func publish(_ body: [UInt8], _ message: ReplayMessage, done: (ReplayOutcome?) -> Void) async {
         let exchange = destination.exchange ?? message.line.exchange
         let key = destination.routingKey ?? message.line.routingKey
@@ -94,7 +95,7 @@ package final class PublishTarget: ReplayTarget {
         }
     }
 
-    /// As recorded, without the user, which the broker would refuse, and without the recorded address of the answer.
+    /// The recorded properties without the user, which the broker would refuse, and without the recorded reply address.
     private static func properties(_ recorded: MessageProperties) -> MessageProperties {
         guard recorded != MessageProperties() else { return .oslo }
         var properties = recorded

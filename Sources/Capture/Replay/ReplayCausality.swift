@@ -1,14 +1,14 @@
 import Basics
 import Synchronization
 
-/// Which replayed calls must be over before a question is asked: those whose recorded answers stand before it.
+/// Tracks which replayed calls must finish before a query is sent: those whose recorded answers precede it.
 ///
-/// For one asker. A cancelled one does not wait.
+/// For a single waiter, which does not wait if cancelled.
 final class ReplayCausality: Sendable {
     private struct State {
-        /// Calls under way.
+        /// Calls in progress.
         var inFlight: Set<String> = []
-        /// Those among them that were answered by now when they were recorded.
+        /// Those among them that had been answered at this point of the recording.
         var owed: Set<String> = []
         var askers = Waiters<Void>()
     }

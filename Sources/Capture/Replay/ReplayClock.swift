@@ -2,14 +2,14 @@ package import Foundation
 
 /// Schedules messages with the gaps of the recording, faster or slower.
 package struct ReplayClock: Sendable {
-    /// How fast a recording is replayed.
+    /// The speed of a replay.
     package enum Speed: Sendable, Hashable {
-        /// 1 as recorded, 10 in a tenth of the time.
+        /// 1 as recorded, 10 ten times as fast.
         case factor(Double)
         /// Each as soon as the previous one has been sent.
         case max
 
-        /// - Throws: ``CaptureError`` of code `usage`.
+        /// - Throws: ``CaptureError`` `usage`.
         package init(parsing text: String) throws(CaptureError) {
             if text == "max" {
                 self = .max
@@ -25,13 +25,13 @@ package struct ReplayClock: Sendable {
     private let start: ContinuousClock.Instant
     private var firstMoment: Date?
 
-    /// - Parameter start: when the first message is due.
+    /// - Parameter start: When the first message is due.
     package init(speed: Speed, start: ContinuousClock.Instant = .now) {
         self.speed = speed
         self.start = start
     }
 
-    /// When a message captured at that moment is due; nil for now, as for messages without a time or older than the first.
+    /// When a message captured at that time is due; nil means now, as for messages without a time or older than the first.
     package mutating func due(_ capturedAt: Date?) -> ContinuousClock.Instant? {
         guard case .factor(let factor) = speed, let capturedAt else { return nil }
         guard let firstMoment else {

@@ -1,22 +1,22 @@
 package import OsloMessaging
 
-/// A message on its way to be replayed.
+/// A message to be replayed.
 package struct ReplayMessage: Sendable {
-    /// Its place among the replayed ones, from 1.
+    /// Its position among the replayed messages, from 1.
     package let number: Int
     package let location: CaptureLocation
     /// The message to send, with names mapped and ids renewed.
     package let line: CaptureLine
     /// Its content.
     package let content: CapturedMessage
-    /// The `_msg_id` in the recording, by which the recorded reply is found; nil for a cast.
+    /// The `_msg_id` in the recording, used to find the recorded reply; nil for a cast.
     package let recordedMessageID: String?
 
-    /// Its place in the replay.
+    /// Its position in the replay.
     package var place: ReplayPlace { ReplayPlace(number: number, location: location) }
 }
 
-/// Which message it was.
+/// Identifies a replayed message.
 package struct ReplayPlace: Sendable, Hashable {
     package let number: Int
     package let location: CaptureLocation
@@ -24,18 +24,18 @@ package struct ReplayPlace: Sendable, Hashable {
 
 /// What became of a replayed message.
 package enum ReplayOutcome: Sendable {
-    /// The final answer, read and as it came.
+    /// The final answer, decoded and raw.
     case reply(RPCReply.Content, body: [UInt8])
     /// Acknowledged without a reply: a cast.
     case accepted
-    /// The same message as one shortly before.
+    /// A duplicate of a recent message.
     case duplicate
-    /// Not a request: rejected, for the dead-letter exchange.
+    /// Not a request, so rejected to the dead-letter exchange.
     case rejected(reason: String)
     /// Undeliverable, requeued, or never answered.
     case lost(reason: String)
 
-    /// One word and what is to be said of it.
+    /// One word, followed by a detail if there is one.
     package var summary: String {
         switch self {
         case .reply(.failure(let failure), _): "\(failure.className): \(failure.message)"
@@ -48,13 +48,13 @@ package enum ReplayOutcome: Sendable {
     }
 }
 
-/// Where messages are replayed to.
+/// The destination of a replay.
 package protocol ReplayTarget: Sendable {
-    /// Hands a message over; returns when it has been taken, in which order messages are replayed.
+    /// Sends a message; returns once it has been accepted, which keeps messages in order.
     ///
-    /// - Parameter completion: called once, when its outcome is known.
+    /// - Parameter completion: Called once, when the outcome is known.
     func send(_ message: ReplayMessage, completion: @escaping @Sendable (ReplayOutcome) -> Void) async
 
-    /// Lets the target finish what it was handed; no outcome may be missing afterwards.
+    /// Finishes what was sent; every outcome must be known afterwards.
     func finish() async
 }

@@ -1,11 +1,11 @@
 import Basics
 import Synchronization
 
-/// Bounds how many replayed messages wait for their outcomes; for one sender. A cancelled sender does not wait.
+/// Bounds how many replayed messages await their outcomes. For a single sender, which does not wait if cancelled.
 final class ReplayWindow: Sendable {
     private struct State {
         var used = 0
-        /// Resumed with whether they were given the place of another.
+        /// Resumed with whether they took over another's place.
         var senders = Waiters<Bool>()
         var last = Waiters<Void>()
     }

@@ -3,31 +3,32 @@ import JSON
 import OsloMessaging
 import Synchronization
 
-/// Sends the requests of capture files to a target, at the pace of the recording, and compares the answers with the recorded ones.
+/// Sends the requests of capture files to a target, at the pace of the recording, and compares the answers with the recorded
+/// ones.
 package final class Replayer: Sendable {
-    /// What is replayed, and how fast.
+    /// What to replay, and how fast.
     package struct Options: Sendable {
-        /// How fast.
+        /// Speed relative to the recording.
         package var speed = ReplayClock.Speed.factor(1)
-        /// Requests to replay; nil for all. In a file their recorded answers are still looked for behind the last one.
+        /// Maximum requests to replay; nil for all. In a file, recorded answers after the last one are still used.
         package var limit: Int?
-        /// All must match.
+        /// All of these must match.
         package var filters: [CaptureFilter] = []
-        /// Renames what messages refer to.
+        /// Renames the objects that messages refer to.
         package var map = IDMap()
         /// nil keeps the recorded ids.
         package var freshIDs: FreshIDs?
         /// Stops at the first broken line.
         package var isStrict = false
-        /// Answers are compared without sizes: the target's volumes are not the recorded ones.
+        /// Compares answers without sizes, because the target's volumes are not the recorded ones.
         package var ignoresSizes = false
-        /// Requests that may wait for their outcomes; the next ones wait until there is room.
+        /// Maximum requests awaiting their outcomes.
         package var window = 256
 
         package init() {}
     }
 
-    /// What a replay came to.
+    /// The result of a replay.
     package struct Summary: Sendable, Hashable {
         /// Requests sent.
         package var requests = 0
@@ -49,15 +50,15 @@ package final class Replayer: Sendable {
         package var skipped = 0
         /// Answers compared with recorded ones.
         package var compared = 0
-        /// Those that differ.
+        /// Compared answers that differ.
         package var differences = 0
-        /// Answers without a recorded one.
+        /// Answers without a recorded counterpart.
         package var uncompared = 0
-        /// Requests that have no outcome yet.
+        /// Requests without an outcome yet.
         package var underWay: Int { requests - succeeded - failed - accepted - duplicates - rejected - lost }
     }
 
-    /// What happens, as it happens; in no particular order of messages.
+    /// What happens during a replay, in no particular order of messages.
     package enum Event: Sendable {
         case outcome(ReplayMessage, ReplayOutcome, after: Duration)
         case difference(ReplayPlace, String)
@@ -67,11 +68,11 @@ package final class Replayer: Sendable {
     private struct State {
         var summary = Summary()
         var comparison: OutcomeComparison
-        /// Behind the limit: lines read so far, and the calls of which the recorded answer has not come yet.
+        /// Lines read beyond the limit so far, in search of recorded answers.
         var linesBehind = 0
         var unanswered: Set<String> = []
 
-        /// Whether it is still worth while to look for recorded answers.
+        /// Whether it is still worth looking for recorded answers.
         var looksForAnswers: Bool { !unanswered.isEmpty && linesBehind < OutcomeComparison.capacity }
     }
 
@@ -82,7 +83,7 @@ package final class Replayer: Sendable {
     private let window: ReplayWindow
     private let causality = ReplayCausality()
 
-    /// - Parameter onEvent: called for each outcome, difference and broken line as it comes.
+    /// - Parameter onEvent: Called for each outcome, difference and broken line.
     package init(target: any ReplayTarget, options: Options, onEvent: @escaping @Sendable (Event) -> Void) {
         self.target = target
         self.options = options
@@ -91,7 +92,7 @@ package final class Replayer: Sendable {
         window = ReplayWindow(options.window)
     }
 
-    /// What has been done so far.
+    /// The result so far.
     package var summary: Summary {
         state.withLock { state in
             var summary = state.summary
@@ -100,12 +101,12 @@ package final class Replayer: Sendable {
         }
     }
 
-    /// The old names of the map that occurred in no message.
+    /// The map's old names that occurred in no message.
     package var unusedMaps: [String] { options.map.unused }
 
-    /// Replays these files one after the other, and waits for the outcomes of all that was sent.
+    /// Replays the files one after the other, and waits for all outcomes.
     ///
-    /// - Throws: ``CaptureError`` when a file cannot be read; `CancellationError`.
+    /// - Throws: ``CaptureError`` if a file cannot be read; `CancellationError`.
     package func replay(_ readers: [CaptureReader]) async throws -> Summary {
         var clock = ReplayClock(speed: options.speed)
         reading: for reader in readers {
@@ -135,12 +136,12 @@ package final class Replayer: Sendable {
 
     private var isBehindLimit: Bool { options.limit.map { limit in state.withLock { $0.summary.requests >= limit } } ?? false }
 
-    /// Not in a pipe, which may have no end.
+    /// Whether to read on for recorded answers; not in a pipe, which may never end.
     private func looksBehindLimit(_ reader: CaptureReader) -> Bool {
         reader.fraction != nil && state.withLock { $0.looksForAnswers }
     }
 
-    /// Of what is behind the limit only the answers to what is before it count.
+    /// Handles a line beyond the limit, where only answers to requests before it matter.
     private func takeAnswer(_ line: CaptureLine) {
         state.withLock { $0.linesBehind += 1 }
         guard case .reply(let reply) = CapturedMessage(line), reply.isFinal,
@@ -171,7 +172,7 @@ package final class Replayer: Sendable {
         }
         let number = state.withLock { $0.summary.requests } + 1
         if let due = clock.due(line.capturedAt) { try await Task.sleep(until: due, clock: .continuous) }
-        // Whoever asks what has become of a swap has read the answers before.
+        // Whoever queries a swap has seen the answers before.
         if case .request(let request) = content, request.method == "get_swap" { await causality.settle() }
         await window.enter()
         try Task.checkCancellation()
@@ -187,7 +188,7 @@ package final class Replayer: Sendable {
         await target.send(message) { [self] outcome in finish(message, outcome, after: start.duration(to: .now)) }
     }
 
-    /// The message under the names and ids that it is replayed with.
+    /// The message with mapped names and new ids.
     private func renamed(
         _ line: CaptureLine, _ content: CapturedMessage, _ location: CaptureLocation, _ number: Int
     ) -> ReplayMessage {

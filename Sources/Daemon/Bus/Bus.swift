@@ -10,7 +10,7 @@ final class Bus: Service {
     /// Times the confirms of replies.
     let confirms: TimedPublisher
     let replies: ReplyPublisher
-    /// Nil where notifications are off.
+    /// Nil if notifications are off.
     let notifications: NotificationLink?
     let failures: NovaFailure
 
@@ -21,7 +21,8 @@ final class Bus: Service {
         amqp.bodyLimit = configuration.maxMessageBytes
         amqp.bodyTail = MessageEnvelope.tailLength
         if let tls = amqp.tls, !tls.verifyPeer {
-            logger.warning("TLS to RabbitMQ without ssl_ca_file: whoever answers is taken for the broker, and gets the password")
+            logger.warning(
+                "TLS to RabbitMQ without ssl_ca_file: the broker is not verified, and anyone posing as it gets the password")
         }
         amqp.deliveryBytes = Self.deliveryBytes
         transport = AMQPTransport(
@@ -39,10 +40,10 @@ final class Bus: Service {
             ? try NotificationLink(configuration, topology: topology, publisherID: publisherID, logger: logger) : nil
     }
 
-    /// Bytes of requests that may wait here unacknowledged.
+    /// Maximum bytes of unacknowledged requests held here.
     private static let deliveryBytes = 64 << 20
 
-    /// Runs until graceful shutdown: then what is queued goes out, and the connections are closed.
+    /// Runs until graceful shutdown, then sends what is queued and closes the connections.
     func run() async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
             defer { group.cancelAll() }

@@ -5,7 +5,8 @@ import OsloMessaging
 import Settings
 import Synchronization
 
-/// Notifications, on a connection of their own: trouble with them is a warning, a counter and a line in /readyz, never more.
+/// Notifications, on a connection of their own: a problem with them is never more than a warning, a counter and a line in
+/// /readyz.
 final class NotificationLink: Sendable {
     let notifier: Notifier
     private let connection: AMQPConnection
@@ -15,12 +16,12 @@ final class NotificationLink: Sendable {
     private let drained = AsyncStream<Never>.makeStream()
     private let problems = Counter(label: "pivotd_notification_problems_total")
 
-    /// How long a stop waits for what is queued.
+    /// How long a stop waits for queued notifications.
     private static let drainTimeout = Duration.seconds(2)
 
     private struct State {
         var problem: String?
-        /// Said in the log already.
+        /// Problems already logged.
         var warned: Set<String> = []
     }
 
@@ -37,7 +38,7 @@ final class NotificationLink: Sendable {
             configuration: .init(exchange: bus.exchange, topic: bus.notificationTopic, publisherID: publisherID), logger: logger)
     }
 
-    /// What is wrong with notifications now, for people; nil when nothing is.
+    /// What is currently wrong with notifications, for an operator; nil if nothing is.
     var problem: String? {
         if let problem = state.withLock({ $0.problem }) { return problem }
         if !connection.isConnected { return "not connected" }
@@ -63,7 +64,7 @@ final class NotificationLink: Sendable {
         }
     }
 
-    /// Sends what is queued, as far as it goes at once, and ends ``run()``.
+    /// Sends what is queued, as far as that works at once, and ends ``run()``.
     func close() async {
         notifier.finish()
         await withTaskGroup { group in
@@ -75,7 +76,7 @@ final class NotificationLink: Sendable {
         await connection.close()
     }
 
-    /// Declares exchange, queues and bindings; what is refused leaves the rest as it is, and notifications go out all the same.
+    /// Declares exchange, queues and bindings; a refusal affects nothing else, and notifications are still sent.
     private func declare() async {
         var refused: [String] = []
         for part in declarations {
@@ -93,7 +94,7 @@ final class NotificationLink: Sendable {
         problems.increment(by: refused.count)
         guard !new.isEmpty else { return }
         logger.warning(
-            "notifications may go nowhere: RabbitMQ refuses what pivotd declares for them",
+            "notifications may be lost: RabbitMQ refused a declaration for them",
             metadata: ["reason": "\(new.joined(separator: "; "))"])
     }
 }

@@ -5,13 +5,13 @@ package import Settings
 extension PivotdConfiguration.Bus {
     /// The connection that `transport_url` and the `ssl` keys ask for.
     ///
-    /// - Parameter name: shown in the broker's list of connections.
-    /// - Throws: ``ConfigurationError``, never with the password.
+    /// - Parameter name: Shown in the broker's list of connections.
+    /// - Throws: ``ConfigurationError``, which never contains the password.
     package func amqpConfiguration(name: String) throws(ConfigurationError) -> AMQPConfiguration {
         let url = try reading("transport_url") { try parsedURL() }
         var configuration = try reading("transport_url") { try url.amqpConfiguration(connectionName: name) }
         let threshold = try url.query["heartbeat_timeout_threshold"].map(Self.heartbeatThreshold) ?? heartbeatTimeoutThreshold
-        // AMQP counts in whole seconds from 1; off is as good as never.
+        // AMQP's heartbeat is in whole seconds from 1, so "off" becomes a very long interval.
         configuration.heartbeat = .seconds(threshold == 0 ? 65_535 : threshold)
         if tls.isEnabled || configuration.tls != nil {
             var settings =
@@ -30,7 +30,7 @@ extension PivotdConfiguration.Bus {
 
     /// Exchanges and queues as oslo.messaging's rabbit driver declares them under the same options.
     ///
-    /// - Throws: ``ConfigurationError`` for options that exclude each other.
+    /// - Throws: ``ConfigurationError`` for mutually exclusive options.
     package func topology() throws(ConfigurationError) -> OsloTopology {
         var options = OsloRabbitOptions()
         options.durableQueues = queues.isDurable
@@ -63,7 +63,7 @@ extension PivotdConfiguration.Bus {
         let url = try TransportURL(parsing: transportURL.reveal())
         let unknown = url.query.keys.filter { !TransportURL.queryKeys.contains($0) }.sorted()
         guard unknown.isEmpty else {
-            // Not quoted beyond a name's length: an unencoded "?" in a password puts part of it here.
+            // Never quoted: an unencoded "?" in a password puts part of the password here.
             throw ConfigurationError(
                 problems: unknown.map { key in
                     Suggestion.nearest(to: key, in: TransportURL.queryKeys)

@@ -2,12 +2,12 @@ import Foundation
 import JSON
 
 extension ConnectorHelper {
-    /// By this a helper says that it knows the action `check`; no other is ever sent one.
+    /// Marks a helper that supports the action `check`; it is never sent to any other.
     private static let checkMark = "pivotd-connector: check"
-    /// Where the mark must be: these first bytes of the file.
+    /// The mark must be within this many bytes of the file's start.
     private static let markLimit = 4096
 
-    /// Whether the helper says of itself that it can be asked for a ``check()``.
+    /// Whether the helper declares that it supports ``check()``.
     var knowsCheck: Bool {
         guard let file = FileHandle(forReadingAtPath: executable) else { return false }
         defer { try? file.close() }
@@ -15,16 +15,16 @@ extension ConnectorHelper {
         return head.range(of: Data(Self.checkMark.utf8)) != nil
     }
 
-    /// Asks the helper whether it could work, which attaches nothing.
+    /// Asks the helper whether it could work, without attaching anything.
     ///
-    /// - Returns: why it could not, in one line; nil when it could.
+    /// - Returns: Why it could not, in one line; nil if it could.
     func check() async -> String? {
         do {
             return switch try await ask(["action": "check"]) {
-            case .late: "it has not ended within \(timeout.components.seconds) s and was killed"
+            case .late: "it did not finish within \(timeout.components.seconds) s and was killed"
             case .ended(true, _, _, _): nil
             case .ended(false, let status, _, let errors):
-                errors.isEmpty ? "\(status), without a word on standard error" : ConnectorText.brief(errors)
+                errors.isEmpty ? "\(status), with nothing on standard error" : ConnectorText.brief(errors)
             }
         } catch {
             return ConnectorText.brief("\(error)")

@@ -4,11 +4,11 @@ import Subprocess
 import SystemPackage
 package import VolumeSwap
 
-/// Attaches volumes by an executable: `connector_helper`.
+/// Attaches volumes through an executable, `connector_helper`.
 ///
-/// It is run without a shell and without arguments. It reads `{"action": "connect"|"disconnect", "connection_info": {…}}` from
-/// standard input and answers a `connect` with `{"path": "/dev/…"}` on standard output. It reports a failure by its exit code,
-/// and why on standard error.
+/// The helper runs without a shell and without arguments. It reads `{"action": "connect"|"disconnect", "connection_info": {…}}`
+/// from standard input and answers a `connect` with `{"path": "/dev/…"}` on standard output. On failure its exit code is not 0
+/// and standard error gives the reason.
 package struct ConnectorHelper: VolumeConnector {
     enum Action: String, Sendable {
         case connect
@@ -27,8 +27,8 @@ package struct ConnectorHelper: VolumeConnector {
     private let logger: Logger
 
     /// - Parameters:
-    ///   - executable: an absolute path.
-    ///   - timeout: after this the helper and all that it started are killed.
+    ///   - executable: An absolute path.
+    ///   - timeout: After this, the helper and all its child processes are killed.
     package init(executable: String, timeout: Duration, logger: Logger) {
         self.executable = executable
         self.timeout = timeout
@@ -37,6 +37,9 @@ package struct ConnectorHelper: VolumeConnector {
 
     package var isConfigured: Bool { true }
 
+    /// Runs the helper's `connect`; returns the path it printed.
+    ///
+    /// - Throws: ``SwapFailure`` `connectorFailed` if the helper fails, is late or prints no absolute path.
     package func connect(_ volume: ConnectionInfo) async throws(SwapFailure) -> String {
         let reply = try await run(.connect, volume)
         guard let path = (try? JSONValue(parsing: reply))?["path"]?.stringValue else {
@@ -44,16 +47,19 @@ package struct ConnectorHelper: VolumeConnector {
         }
         let isPlain = path.unicodeScalars.allSatisfy { $0.value >= 0x20 && $0.value != 0x7f }
         guard path.hasPrefix("/"), path.utf8.count <= 4096, isPlain else {
-            throw failure(.connect, volume, "the path in its answer is not an absolute one")
+            throw failure(.connect, volume, "the path in its answer is not absolute")
         }
         return path
     }
 
+    /// Runs the helper's `disconnect`.
+    ///
+    /// - Throws: ``SwapFailure`` `connectorFailed` if the helper fails or is late.
     package func disconnect(_ volume: ConnectionInfo) async throws(SwapFailure) {
         _ = try await run(.disconnect, volume)
     }
 
-    /// - Returns: what the helper wrote on its standard output.
+    /// - Returns: The helper's standard output.
     private func run(_ action: Action, _ volume: ConnectionInfo) async throws(SwapFailure) -> String {
         let request: JSONValue = ["action": .string(action.rawValue), "connection_info": .object(volume.json)]
         let ending: Ending
@@ -65,9 +71,9 @@ package struct ConnectorHelper: VolumeConnector {
             throw failure(action, volume, "\(error)")
         }
         switch ending {
-        case .late: throw failure(action, volume, "it has not ended within \(timeout / .seconds(1)) s and was killed")
+        case .late: throw failure(action, volume, "it did not finish within \(timeout / .seconds(1)) s and was killed")
         case .ended(false, let status, _, let errors):
-            throw failure(action, volume, errors.isEmpty ? "\(status), without a word on standard error" : "\(status): \(errors)")
+            throw failure(action, volume, errors.isEmpty ? "\(status), with nothing on standard error" : "\(status): \(errors)")
         case .ended(true, _, let output, let errors):
             if !errors.isEmpty {
                 let text = ConnectorText.brief(errors, hiding: volume)
@@ -78,6 +84,8 @@ package struct ConnectorHelper: VolumeConnector {
     }
 
     /// Runs the helper within its time limit.
+    ///
+    /// - Throws: Whatever prevents starting or talking to it.
     func ask(_ request: JSONValue) async throws -> Ending {
         try await withThrowingTaskGroup(of: Ending.self) { group in
             defer { group.cancelAll() }
@@ -92,14 +100,14 @@ package struct ConnectorHelper: VolumeConnector {
 
     private func execute(_ request: String) async throws -> Ending {
         var platform = PlatformOptions()
-        // A session is a process group of its own, which the teardown can kill with all that the helper started.
+        // A session of its own, so that the teardown can kill everything the helper started.
         platform.createSession = true
         platform.teardownSequence = [.send(signal: .kill, toProcessGroup: true, allowedDurationToNextStep: .zero)]
         let result = try await Subprocess.run(
             .path(FilePath(executable)), environment: environment, workingDirectory: "/", platformOptions: platform,
             input: .inputWriter, output: .string(limit: Self.outputLimit), error: .string(limit: Self.outputLimit)
         ) { execution in
-            // A helper may end without having read everything; the writer must be finished all the same.
+            // A helper may exit without reading all its input; the writer must still be finished.
             _ = try? await execution.standardInputWriter.write(request)
             try? await execution.standardInputWriter.finish()
         }
@@ -108,7 +116,7 @@ package struct ConnectorHelper: VolumeConnector {
             success: status.isSuccess, status: "\(status)", output: result.standardOutput, errors: result.standardError)
     }
 
-    /// Nothing of pivotd's own environment: that may hold the broker's password.
+    /// Takes nothing from pivotd's own environment, which may hold the broker's password.
     private var environment: Environment {
         .custom([
             "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/",

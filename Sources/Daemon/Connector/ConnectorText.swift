@@ -2,11 +2,11 @@ import Foundation
 import JSON
 import VolumeSwap
 
-/// What a connector helper wrote, fit for a log line and a failure.
+/// Prepares a connector helper's output for the log and for failures.
 enum ConnectorText {
     private static let limit = 1000
 
-    /// One line, its end if it is long, without the volume's secrets.
+    /// One line without the volume's secrets; only the end if it is long.
     static func brief(_ text: String, hiding volume: ConnectionInfo) -> String {
         var text = text
         for secret in secrets(in: .object(volume.json)).sorted(by: { $0.count > $1.count }) {
@@ -15,7 +15,7 @@ enum ConnectorText {
         return brief(text)
     }
 
-    /// One line, its end if it is long.
+    /// One line; only the end if it is long.
     static func brief(_ text: String) -> String {
         let lines = text.split(whereSeparator: \.isNewline).map { $0.trimmingCharacters(in: .whitespaces) }
         let line = lines.filter { !$0.isEmpty }.joined(separator: " | ")
@@ -27,7 +27,7 @@ enum ConnectorText {
         scalar.value < 0x20 || (0x7f...0x9f).contains(scalar.value)
     }
 
-    /// Every text below a secret's key, also as it stands in JSON and percent-encoded.
+    /// Every string below a secret's key, also JSON-escaped and percent-encoded.
     private static func secrets(in value: JSONValue, isSecret: Bool = false) -> Set<String> {
         switch value {
         case .object(let members):

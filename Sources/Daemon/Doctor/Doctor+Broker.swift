@@ -3,12 +3,12 @@ import OsloMessaging
 import Settings
 
 extension Doctor {
-    /// For the connection, and for the handshake.
+    /// For the connection, and again for the handshake.
     private static let connectTimeout = Duration.seconds(5)
-    /// For all that one host is asked, name resolution included.
+    /// For all questions to one host, including name resolution.
     private static let hostTimeout = Duration.seconds(30)
 
-    /// The broker: each of its hosts by itself, and at one of them what the worker would declare, consume and publish.
+    /// Checks each of the broker's hosts, and on one of them what the worker would declare, consume and publish.
     func broker() async -> [Finding] {
         let settings: BrokerSettings
         do {
@@ -26,7 +26,7 @@ extension Doctor {
         return await findings + notes + queues(probes[index], settings, within: Self.hostTimeout)
     }
 
-    /// Why each cannot be used, all tried side by side.
+    /// Why each host cannot be used; all are tried concurrently.
     private static func errors(of probes: [AMQPProbe]) async -> [AMQPError?] {
         await withTaskGroup(of: (Int, AMQPError?).self) { group in
             for (index, probe) in probes.enumerated() {
@@ -43,8 +43,8 @@ extension Doctor {
         }
     }
 
-    /// A finding for each host. The worker does without one that is down as long as there is another; one that refuses it is an error in
-    /// the configuration.
+    /// One finding per host. The worker can do without a host that is down as long as another works; a host that refuses it is a
+    /// configuration error.
     static func hosts(_ settings: BrokerSettings, _ errors: [AMQPError?]) -> [Finding] {
         let isAlone = errors.count == 1
         let isUsable = errors.contains { $0 == nil }
@@ -62,17 +62,17 @@ extension Doctor {
         switch error.code {
         case .authenticationFailed: "check user name, password and virtual host, and rabbitmqctl list_permissions"
         case .tls: "check ssl, ssl_ca_file, ssl_cert_file and ssl_key_file"
-        default: "check transport_url, and that RabbitMQ runs and can be reached"
+        default: "check transport_url, and that RabbitMQ is running and reachable"
         }
     }
 
-    /// TLS that protects from listeners alone.
+    /// Warns about TLS that only protects against eavesdropping.
     private static func verification(_ settings: BrokerSettings) -> Finding? {
         guard let tls = settings.amqp.tls, !tls.verifyPeer else { return nil }
         return .warning("broker", "its certificate is not verified", remedy: "set ssl_ca_file")
     }
 
-    /// A password that everybody knows.
+    /// Warns about the default password.
     private func credentials(_ settings: BrokerSettings) -> Finding? {
         let isGuest = settings.url.hosts.contains { $0.username == "guest" && $0.password == "guest" }
         let isLocal = settings.url.hosts.allSatisfy { ["localhost", "127.0.0.1", "::1"].contains($0.name) }

@@ -4,7 +4,7 @@ import Libvirt
 import Settings
 
 extension Doctor {
-    /// The least libvirt: `virDomainBlockCopy` with `TRANSIENT_JOB` came with 3.5.
+    /// The minimum libvirt: 3.5 introduced `virDomainBlockCopy` with `TRANSIENT_JOB`.
     private static let leastLibvirt: UInt = 3_005_000
     /// Growing a volume needs `blockdev-reopen`, stable since QEMU 7.0.
     private static let growingQEMU: UInt = 7_000_000
@@ -23,7 +23,7 @@ extension Doctor {
             return [
                 .failure(
                     "libvirt", "\(uri): \(error.message)",
-                    remedy: "check libvirt_uri, that libvirtd runs, and that user \(geteuid()) may use it")
+                    remedy: "check libvirt_uri, that libvirtd is running, and that user \(geteuid()) may use it")
             ]
         }
     }
@@ -34,15 +34,16 @@ extension Doctor {
         } catch {
             return .failure("libvirt", error.problems.joined(separator: "; "), remedy: "correct libvirt_uri")
         }
-        return .ok("libvirt", "\(uri) is a hypervisor made of nothing: no volume is moved")
+        return .ok("libvirt", "\(uri) is a simulated hypervisor: no volume is moved")
     }
 
-    /// Opening an embedded driver would start its guests, and only one process may.
+    /// Opening an embedded driver would start its guests, and only one process may open it.
     private func embedded(_ uri: String, _ root: String) -> Finding {
         guard FileStatus.isWritable(root) else {
-            return .failure("libvirt", "\(uri): \(root) cannot be written", remedy: "make it, owned by the user that runs pivotd")
+            return .failure(
+                "libvirt", "\(uri): \(root) cannot be written", remedy: "create it, owned by the user that runs pivotd")
         }
-        return .ok("libvirt", "\(uri): embedded, only pivotd run opens it")
+        return .ok("libvirt", "\(uri): embedded; only pivotd run opens it")
     }
 
     /// `DIR` of `qemu:///embed?root=DIR`
@@ -63,7 +64,7 @@ extension Doctor {
             let count = try await connection.domains(active: true).count
             findings.append(.ok("domains", "\(count) running"))
         } catch {
-            findings.append(.failure("libvirt", error.message, remedy: "look into libvirtd's log"))
+            findings.append(.failure("libvirt", error.message, remedy: "check libvirtd's log"))
         }
         return findings
     }
@@ -75,11 +76,11 @@ extension Doctor {
         let text = "version \(Self.text(version))"
         guard configuration.hypervisor.allowMonitorCommands else {
             return .warning(
-                "qemu", "\(text); allow_monitor_commands is false: volumes cannot grow on the move",
+                "qemu", "\(text); allow_monitor_commands is false: volumes cannot grow while they are moved",
                 remedy: "set allow_monitor_commands to true")
         }
         guard version >= Self.growingQEMU else {
-            return .warning("qemu", "\(text): volumes cannot grow on the move", remedy: "7.0 or newer can")
+            return .warning("qemu", "\(text): volumes cannot grow while they are moved", remedy: "use QEMU 7.0 or newer")
         }
         return .ok("qemu", text)
     }

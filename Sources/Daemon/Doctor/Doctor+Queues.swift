@@ -3,16 +3,16 @@ import OsloMessaging
 import Settings
 
 extension Doctor {
-    /// Something the worker needs at the broker, and all that it does with it.
+    /// Something the worker needs at the broker, and every use it makes of it.
     private struct Need {
         let name: String
         let questions: [AMQPQuestion]
-        /// Whether `pivotd run` goes on without it.
+        /// Whether `pivotd run` can do without it.
         var isOptional = false
     }
 
-    /// Compares what is declared already with what the worker would declare, and asks whether it may do what it has to. Nothing is made
-    /// that is not there, no message is taken or sent.
+    /// Compares what exists with what the worker would declare, and asks for every permission it needs. Creates nothing, and
+    /// takes or sends no message.
     func queues(_ probe: AMQPProbe, _ settings: BrokerSettings, within limit: Duration) async -> [Finding] {
         let needs = needs(settings)
         do {
@@ -23,17 +23,17 @@ extension Doctor {
                 return Self.findings(need, Array(rest.prefix(need.questions.count)), virtualHost: settings.url.virtualHost)
             }
         } catch {
-            return [.failure("broker", "\(probe.endpoint): \(error)", remedy: "look into RabbitMQ's log")]
+            return [.failure("broker", "\(probe.endpoint): \(error)", remedy: "check RabbitMQ's log")]
         }
     }
 
-    /// Publishes come last: a broker that blocks publishers answers nothing after one.
+    /// Publishes come last, because a broker that blocks publishers answers nothing after one.
     private func needs(_ settings: BrokerSettings) -> [Need] {
         let bus = configuration.bus
         let fanoutID = UniqueID.random()
         let server = settings.topology.server(topic: bus.topic, host: bus.host, fanoutID: fanoutID)
         let declarations = Self.needs(server, named: { $0.replacing(fanoutID, with: "*") })
-        // To a queue that nobody has.
+        // To a queue that does not exist.
         let reply = AMQPQuestion.publish(exchange: "", routingKey: "reply_\(UniqueID.random())")
         let replies = Need(name: "replies", questions: [reply])
         guard bus.notifications else { return declarations + [replies] }
@@ -65,8 +65,8 @@ extension Doctor {
         guard refused.isEmpty else { return refused }
         switch (need.questions.first, answers.first) {
         case (.publish?, _): return [.ok(need.name, "may be published")]
-        case (_, .notThereYet?): return [.ok(need.name, "not there yet: pivotd run may make it")]
-        default: return [.ok(need.name, "there, and as configured")]
+        case (_, .notThereYet?): return [.ok(need.name, "does not exist yet: pivotd run may create it")]
+        default: return [.ok(need.name, "exists as configured")]
         }
     }
 
@@ -76,16 +76,16 @@ extension Doctor {
         let remedy =
             switch error.replyCode {
             case 406:
-                "set amqp_durable_queues, amqp_auto_delete, rabbit_quorum_queue and the other rabbit_ options as the services "
+                "set amqp_durable_queues, amqp_auto_delete, rabbit_quorum_queue and the other rabbit_ options like the services "
                     + "that declared it, or delete it"
             case 403:
-                "\(question.permissions): rabbitmqctl set_permissions -p \(virtualHost), and set_topic_permissions where there are any"
-            case 404: "start the cluster's node that it lives on"
-            case 405: "another connection holds it exclusively: find that with rabbitmqctl list_queues"
-            default: "look into RabbitMQ's log; it takes no publishes while it is short of memory or disk space"
+                "\(question.permissions): rabbitmqctl set_permissions -p \(virtualHost), and set_topic_permissions if used"
+            case 404: "start the cluster node that it lives on"
+            case 405: "another connection holds it exclusively: find it with rabbitmqctl list_queues"
+            default: "check RabbitMQ's log; it accepts no publishes while it is short of memory or disk space"
             }
         let finding = Finding.failure(need.name, "\(question.deed): \(error.message)", remedy: remedy)
-        // The worker goes on with its other queues, and comes back to it by itself.
+        // The worker carries on with its other queues and returns to this one on its own.
         return need.isOptional || error.isHomeNodeDown ? finding.asWarning : finding
     }
 }
@@ -101,7 +101,7 @@ extension AMQPQuestion {
         }
     }
 
-    /// What RabbitMQ has to allow for it.
+    /// The permissions it needs, as advice.
     fileprivate var permissions: String {
         switch self {
         case .exchange(let exchange): "give the user the configure permission for \(exchange.name)"

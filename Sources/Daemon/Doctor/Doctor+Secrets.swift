@@ -3,11 +3,11 @@ import Foundation
 import Settings
 
 extension Doctor {
-    /// The configuration has been read; its file may hold the broker's password.
+    /// Checks the permissions of the configuration file, which may hold the broker's password.
     func configurationFile() -> [Finding] {
         let name = "configuration"
         guard let status = FileStatus(file) else {
-            return [.ok(name, "\(file) is not there: defaults, environment and flags count")]
+            return [.ok(name, "\(file) does not exist: defaults, environment and flags apply")]
         }
         guard status.permissions & 0o022 == 0 else {
             return [.warning(name, "\(file) may be changed by other users", remedy: "chmod go-w \(file)")]
@@ -15,13 +15,13 @@ extension Doctor {
         guard status.permissions & 0o004 != 0, holdsSecret else { return [.ok(name, file)] }
         return [
             .warning(
-                name, "\(file) holds the broker's password and may be read by everybody",
+                name, "\(file) holds the broker's password and is readable by everybody",
                 remedy: "chmod 0640 \(file), or keep the password in transport_url_file")
         ]
     }
 
     private var holdsSecret: Bool {
-        // It has been read before; should it be gone now, it is taken for the worse.
+        // It was read before; if it is gone now, assume the worst.
         guard let yaml = try? String(contentsOfFile: file, encoding: .utf8), let content = try? ConfigurationFile(yaml: yaml)
         else {
             return true
@@ -29,10 +29,10 @@ extension Doctor {
         return content.entries.contains { PivotdConfiguration.key($0.name)?.isSecret ?? false }
     }
 
-    /// Files that hold a secret of the connection to the broker, or what it is verified by.
+    /// Files with a secret of the connection to the broker, or with what the broker is verified by.
     func brokerFiles() -> [Finding] {
         var findings: [Finding] = []
-        // A file that counts has been read; another URL may count in its place.
+        // A file that applies has been read; another URL may apply instead.
         if let path = transportURLFile, FileStatus(path) != nil {
             findings.append(Self.checked("transport_url_file", path, isSecret: true))
         }
@@ -51,7 +51,7 @@ extension Doctor {
 
     static func checked(_ name: String, _ path: String, isSecret: Bool) -> Finding {
         guard let status = FileStatus(path) else {
-            return .failure(name, "\(path) does not exist", remedy: "put it there, or set \(name) to where it is")
+            return .failure(name, "\(path) does not exist", remedy: "create it, or set \(name) to its location")
         }
         guard !status.isDirectory, FileStatus.isReadable(path) else {
             return .failure(
@@ -61,7 +61,7 @@ extension Doctor {
             return .warning(name, "\(path) may be changed by other users", remedy: "chmod go-w \(path)")
         }
         guard !isSecret || status.permissions & 0o004 == 0 else {
-            return .warning(name, "\(path) is secret and may be read by everybody", remedy: "chmod 0600 \(path)")
+            return .warning(name, "\(path) is secret but readable by everybody", remedy: "chmod 0600 \(path)")
         }
         return .ok(name, path)
     }

@@ -4,22 +4,22 @@ import Settings
 import VolumeSwap
 
 extension Doctor {
-    /// What a start writes to a new journal, and to its log, takes no more.
+    /// Upper bound of what a start writes to a new journal and its log.
     private static let neededSpace: Int64 = 256 << 10
-    /// Free space below which the journal may soon not be written.
+    /// Free space below which writing the journal may soon fail.
     private static let wantedSpace: Int64 = 64 << 20
 
-    /// The journal's directory: as `pivotd run` would find it, with room.
+    /// Checks that `pivotd run` could use the journal's directory, and that it has room.
     func stateDirectory() -> [Finding] {
         let name = "state_dir"
         let path = configuration.daemon.stateDirectory
         do {
             switch try JournalInspection(directory: path).checkDirectory() {
             case .missing(let parent):
-                return [space(parent) ?? .ok(name, "\(path) does not exist yet: pivotd run makes it")]
+                return [space(parent) ?? .ok(name, "\(path) does not exist yet: pivotd run creates it")]
             case .open:
                 let open = Finding.warning(
-                    name, "\(path) is open to other users until pivotd run closes it", remedy: "chmod 0700 \(path)")
+                    name, "\(path) is open to other users until pivotd run restricts it", remedy: "chmod 0700 \(path)")
                 return [open] + [space(path)].compactMap(\.self)
             case .closed:
                 return [space(path) ?? .ok(name, "\(path) is private and writable")]
@@ -29,16 +29,16 @@ extension Doctor {
         }
     }
 
-    /// The journal's files, and whether a worker has them open.
+    /// Checks the journal's files, and whether a worker has them open.
     func journal() -> (state: JournalInspection.State?, findings: [Finding]) {
         let path = configuration.daemon.stateDirectory
         let inspection = JournalInspection(directory: path)
-        // What is wrong with the directory has been said.
+        // Problems with the directory have been reported.
         guard (try? inspection.checkDirectory()) != nil else { return (nil, []) }
         do {
             let state = try inspection.checkJournal()
             switch state {
-            case .missing: return (state, [.ok("journal", "not there yet: pivotd run makes it")])
+            case .missing: return (state, [.ok("journal", "does not exist yet: pivotd run creates it")])
             case .sound: return (state, [.ok("journal", "sound, and no worker has it open")])
             case .inUse: return (state, [])
             }
@@ -52,24 +52,24 @@ extension Doctor {
         guard let space = FreeSpace(path) else { return nil }
         guard space.hasFiles else {
             return .failure(
-                name, "the file system of \(path) has no inode left: no file can be made", remedy: "remove files there")
+                name, "the file system of \(path) has no inode left: no file can be created", remedy: "remove files there")
         }
         guard space.bytes >= Self.neededSpace else {
             return .failure(
                 name, "the file system of \(path) is full, \(space.bytes >> 10) KiB are free: the journal cannot be written",
-                remedy: "make room: pivotd run waits for it")
+                remedy: "free some space: pivotd run waits for it")
         }
         guard space.bytes >= Self.wantedSpace else {
             return .warning(
-                name, "\(path) has only \(space.bytes >> 20) MiB free", remedy: "make room: a full disk stops all swaps")
+                name, "\(path) has only \(space.bytes >> 20) MiB free", remedy: "free some space: a full disk stops all swaps")
         }
         return nil
     }
 
-    /// The journal's messages end in what to do: "WHAT; REMEDY".
+    /// The journal's messages end with the remedy: "WHAT; REMEDY".
     private static func failure(_ name: String, _ error: JournalError) -> Finding {
         guard let end = error.message.firstRange(of: "; ") else {
-            return .failure(name, error.message, remedy: "check the disk, how it is mounted, and the permissions")
+            return .failure(name, error.message, remedy: "check the disk, its mount options and the permissions")
         }
         return .failure(name, String(error.message[..<end.lowerBound]), remedy: String(error.message[end.upperBound...]))
     }

@@ -6,7 +6,7 @@ import Settings
 extension Doctor {
     private static let patience = Duration.seconds(5)
 
-    /// The journal and the health pages: a running worker's, or free for one.
+    /// Checks the journal and the health pages: a running worker's, or free for a new one.
     func worker() async -> [Finding] {
         let (state, findings) = journal()
         if case .inUse(by: let owner)? = state { return await running("process \(owner ?? "of unknown id")") }
@@ -16,7 +16,7 @@ extension Doctor {
     private func running(_ process: String) async -> [Finding] {
         let inUse = Finding.ok("journal", "\(process) has it open")
         guard let address = configuration.daemon.httpAddress else {
-            let unknown = "\(process) runs; without http_address it cannot be asked for its readiness"
+            let unknown = "\(process) is running; without http_address it cannot be asked for its readiness"
             return [inUse, .warning("worker", unknown, remedy: "set http_address")]
         }
         do throws(HealthServer.Failure) {
@@ -25,12 +25,13 @@ extension Doctor {
             return [
                 .failure(
                     "journal", "\(process) has it open and cannot be asked for its readiness: \(error)",
-                    remedy: "is http_address the worker's? look into its log; what is not a worker must end before one can start")
+                    remedy:
+                        "check http_address and the worker's log; a process that is not a worker must exit before one can start")
             ]
         }
     }
 
-    /// - Parameter page: /readyz of the worker.
+    /// - Parameter page: The worker's /readyz.
     static func readiness(_ page: HealthClient.Page, _ process: String) -> Finding {
         let lines = page.body.split(whereSeparator: \.isNewline).map(String.init)
         switch page.status {
@@ -40,7 +41,7 @@ extension Doctor {
         case 503:
             return .failure(
                 "worker", "\(process) is not ready: \(lines.joined(separator: "; "))",
-                remedy: "mend what it names; its log has more")
+                remedy: "fix what it names; its log has more")
         default:
             return .failure(
                 "worker", "\(process) has the journal, but what answers at http_address is not pivotd (\(page.status))",
@@ -48,18 +49,18 @@ extension Doctor {
         }
     }
 
-    /// Whether a worker that starts would have its health pages. It would go on without them, unwatched.
+    /// Whether a starting worker could serve its health pages. It would run without them, but unmonitored.
     private func pages() async -> Finding {
         let name = "http_address"
         guard let address = configuration.daemon.httpAddress else { return .ok(name, "empty: no health pages") }
         guard let problem = address.listenProblem() else { return .ok(name, "\(address) is free") }
         let page = try? await HealthClient.get("/readyz", of: address, patience: Self.patience)
         if let line = page?.body.split(whereSeparator: \.isNewline).first, page?.status == 503, line.hasPrefix("start: ") {
-            let waiting = "a worker that has not opened its journal is at \(address): \(line)"
-            return .failure("worker", waiting, remedy: "mend what it waits for; its log has more")
+            let waiting = "a worker that has not opened its journal yet is at \(address): \(line)"
+            return .failure("worker", waiting, remedy: "fix what it waits for; its log has more")
         }
         return .failure(
             name, "\(address): \(problem)",
-            remedy: "set http_address to a free port of this machine; ss -ltnp names the process that has one")
+            remedy: "set http_address to a free port of this machine; ss -ltnp shows which process uses a port")
     }
 }

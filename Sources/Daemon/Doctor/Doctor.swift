@@ -2,16 +2,16 @@ package import JSON
 import Logging
 package import Settings
 
-/// Checks what the worker needs, without changing anything: the host, libvirt, QEMU, the broker and its queues; and asks a worker
-/// that runs for its readiness.
+/// Checks what the worker needs, without changing anything: the host, libvirt, QEMU, the broker and its queues. Asks a running
+/// worker for its readiness.
 package struct Doctor: Sendable {
     let configuration: PivotdConfiguration
     /// The configuration file; it may be missing.
     let file: String
-    /// A check says what it found; the modules' own log lines would only repeat it.
+    /// Checks report what they find; the modules' own log lines would only repeat it.
     let logger = Logger(label: "doctor") { _ in SwiftLogNoOpLogHandler() }
 
-    /// - Parameter file: the configuration file, for its permissions.
+    /// - Parameter file: The configuration file, whose permissions are checked.
     package init(configuration: PivotdConfiguration, file: String) {
         self.configuration = configuration
         self.file = file

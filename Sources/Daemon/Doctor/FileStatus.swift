@@ -1,7 +1,7 @@
 import Foundation
 import SystemPackage
 
-/// What stat(2), faccessat(2) and statvfs(3) say, with symbolic links followed, of the effective user's rights.
+/// Results of stat(2), faccessat(2) and statvfs(3), following symbolic links, for the effective user.
 struct FileStatus {
     let isDirectory: Bool
     let permissions: mode_t
@@ -21,7 +21,7 @@ struct FileStatus {
     }
 }
 
-/// What may still be written to the file system that holds a path.
+/// The free space of a path's file system.
 struct FreeSpace {
     let bytes: Int64
     /// Whether another file can be created.
@@ -30,10 +30,10 @@ struct FreeSpace {
     init?(_ path: String) {
         var status = statvfs()
         guard unsafe statvfs(path, &status) == 0 else { return nil }
-        // What is kept for root counts for root alone.
+        // Reserved blocks are only available to root.
         let blocks = geteuid() == 0 ? status.f_bfree : status.f_bavail
         bytes = Int64(clamping: UInt64(blocks) &* UInt64(status.f_frsize))
-        // Some file systems do not count files.
+        // Some file systems do not count inodes.
         hasFiles = status.f_files == 0 || status.f_ffree > 0
     }
 }

@@ -1,6 +1,6 @@
 package import JSON
 
-/// What one check of ``Doctor`` found.
+/// The result of one check of ``Doctor``.
 package struct Finding: Sendable, Hashable {
     /// How much it matters.
     package enum Status: String, Sendable, Hashable {
@@ -14,9 +14,9 @@ package struct Finding: Sendable, Hashable {
     /// What was checked: a key, a queue, a file.
     package let name: String
     package let status: Status
-    /// What was found, in words.
+    /// What was found.
     package let detail: String
-    /// What an operator can do about it; empty where nothing is wrong.
+    /// What an operator can do about it; empty if nothing is wrong.
     package let remedy: String
 
     package static func ok(_ name: String, _ detail: String) -> Finding {
@@ -31,7 +31,7 @@ package struct Finding: Sendable, Hashable {
         Finding(name: name, status: .failure, detail: detail, remedy: remedy)
     }
 
-    /// The same, of something that the worker can do without.
+    /// The same finding about something that the worker can do without.
     var asWarning: Finding {
         status == .failure ? .warning(name, detail, remedy: remedy) : self
     }

@@ -3,16 +3,16 @@ import Observability
 import OsloMessaging
 import Synchronization
 
-/// What stands between the worker and its bus, in words.
+/// Why the worker cannot use its bus, for an operator.
 final class BusHealth: Sendable {
-    /// What is known of one connection.
+    /// What is known about one connection.
     struct Connection: Sendable {
         var isConnected: Bool
         /// Why the last attempt failed, or the last connection ended.
         var failure: AMQPError?
     }
 
-    /// All that the verdict depends on.
+    /// Everything that the verdict depends on.
     struct Sight: Sendable {
         var consuming: Connection
         var publishing: Connection
@@ -20,11 +20,11 @@ final class BusHealth: Sendable {
         var blockedReason: String?
         var serving: RPCServer.State
         var oldestUnconfirmed: Duration
-        /// Queues that are out of reach, and why, while others are consumed from.
+        /// Queues that cannot be reached, with the reason, while others are consumed from.
         var unavailableQueues: [String] = []
     }
 
-    /// Above this the broker counts as one that does not answer.
+    /// Above this the broker counts as not responding.
     static let confirmLimit = Duration.seconds(10)
 
     private struct Events {
@@ -64,14 +64,14 @@ final class BusHealth: Sendable {
     private static func trouble(_ sight: Sight) -> String? {
         for connection in [sight.consuming, sight.publishing] where !connection.isConnected { return reason(connection.failure) }
         if let reason = sight.blockedReason {
-            return "the broker takes no messages: memory or disk alarm\(reason.isEmpty ? "" : " (\(reason))")"
+            return "the broker accepts no messages: memory or disk alarm\(reason.isEmpty ? "" : " (\(reason))")"
         }
         if sight.oldestUnconfirmed > confirmLimit {
             return
-                "the broker does not answer: a reply has not been confirmed for \(sight.oldestUnconfirmed.components.seconds) s"
+                "the broker does not respond: a reply has not been confirmed for \(sight.oldestUnconfirmed.components.seconds) s"
         }
         switch sight.serving {
-        case .suspended(let reason): return "swaps are not taken on: \(reason)"
+        case .suspended(let reason): return "swaps are not accepted: \(reason)"
         case .draining: return "not consuming: stopping"
         case .idle: return "not consuming yet"
         case .consuming: return sight.isConsuming ? nil : "not consuming: the queues are being declared"
@@ -82,11 +82,11 @@ final class BusHealth: Sendable {
         guard let failure else { return "no connection to the broker yet" }
         switch failure.code {
         case .authenticationFailed:
-            return "the broker refuses the user name, the password or the virtual host: \(failure.message)"
+            return "the broker refused the user name, the password or the virtual host: \(failure.message)"
         case .tls: return "no TLS connection to the broker: \(failure.message)"
         case .connectFailed: return "no broker: \(failure.message)"
-        case .channelClosed: return "the broker refuses a declaration: \(failure.message)"
-        default: return "the connection to the broker is lost: \(failure)"
+        case .channelClosed: return "the broker refused a declaration: \(failure.message)"
+        default: return "the connection to the broker was lost: \(failure)"
         }
     }
 

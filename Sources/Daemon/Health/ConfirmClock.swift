@@ -1,9 +1,9 @@
 import OsloMessaging
 import Synchronization
 
-/// For how long the broker has not confirmed what it was sent. Pure.
+/// Measures how long the broker has not confirmed what it was sent. Pure.
 ///
-/// An attempt that times out and is made again does not start the count anew: only the broker's word does.
+/// Retrying an attempt that timed out does not restart the clock; only an answer from the broker does.
 struct ConfirmClock: Sendable {
     typealias Instant = ContinuousClock.Instant
 
@@ -12,7 +12,7 @@ struct ConfirmClock: Sendable {
 
     private var inFlight: [UInt64: Instant] = [:]
     private var nextID: UInt64 = 0
-    /// The beginning of the oldest attempt that failed, and when the last one did, since the broker's last word.
+    /// Start of the oldest failed attempt, and end of the latest, since the broker's last answer.
     private var failed: (began: Instant, last: Instant)?
 
     init() {}
@@ -28,7 +28,7 @@ struct ConfirmClock: Sendable {
         failed = hasWord ? nil : (min(failed?.began ?? began, began), now)
     }
 
-    /// Zero when nothing waits for a confirm.
+    /// Age of the oldest unconfirmed publish; zero if there is none.
     func age(at now: Instant) -> Duration {
         var oldest = inFlight.values.min()
         if let failed, !inFlight.isEmpty || failed.last.duration(to: now) < Self.retryGap {
@@ -47,7 +47,7 @@ final class TimedPublisher: MessagePublisher {
         self.base = base
     }
 
-    /// For how long the oldest publish has had no confirm.
+    /// How long the oldest publish has been unconfirmed.
     var oldestUnconfirmed: Duration { clock.withLock { $0.age(at: .now) } }
 
     func publish(

@@ -1,13 +1,13 @@
 import Observability
 import Synchronization
 
-/// Something of the worker that has to go on all the time, and for how long it has not.
+/// A part of the worker that must keep making progress, and for how long it has not.
 struct Vital: Sendable, Equatable {
-    /// Above this `/livez` is 503, and systemd's watchdog hears nothing more.
+    /// Above this, `/livez` is 503 and systemd's watchdog is no longer fed.
     static let limit = Duration.seconds(60)
 
     let name: String
-    /// What has stood still, for a sentence that goes on with a time.
+    /// What is stuck, as the beginning of a sentence that ends with a duration.
     let what: String
     let standstill: Duration
 
@@ -17,7 +17,7 @@ struct Vital: Sendable, Equatable {
     }
 }
 
-/// Whether Swift's tasks get their turn.
+/// Measures whether Swift tasks get to run.
 final class ExecutorBeat: Sendable {
     private static let interval = Duration.seconds(1)
 
@@ -25,7 +25,7 @@ final class ExecutorBeat: Sendable {
 
     var vital: Vital {
         let age = last.withLock { $0 }.duration(to: .now)
-        return Vital(name: "executor", what: "no task has had its turn", standstill: age)
+        return Vital(name: "executor", what: "no task has run", standstill: age)
     }
 
     /// Beats until the task is cancelled.

@@ -1,15 +1,15 @@
 import Observability
 import Synchronization
 
-/// What the health pages show of a worker, from its first moment to its last.
+/// What the health pages show about a worker, from start to exit.
 final class WorkerHealth: Sendable {
-    /// A worker's own part, once it is complete.
+    /// The worker's own part, available once start-up is complete.
     struct Worker: Sendable {
         /// Why it is not ready, or what an operator should know although it is.
         let readiness: @Sendable () -> [HealthCheck]
-        /// What has to go on all the time.
+        /// What must keep making progress.
         let vitals: @Sendable () -> [Vital]
-        /// Brings the figures up to date.
+        /// Updates the gauges.
         let updateMetrics: @Sendable () -> Void
     }
 

@@ -3,8 +3,8 @@ import Observability
 import Settings
 import Synchronization
 
-/// Reads the configuration again on SIGHUP, takes what a running worker can take, and says so. A configuration that is not right
-/// changes nothing.
+/// Rereads the configuration on SIGHUP, applies what can change at run time, and logs it. An invalid configuration changes
+/// nothing.
 final class ConfigurationReloader: Sendable {
     private struct State {
         var configuration: PivotdConfiguration
@@ -16,7 +16,7 @@ final class ConfigurationReloader: Sendable {
     private let load: @Sendable () throws(ConfigurationError) -> PivotdConfiguration
     private let logger: Logger
 
-    /// - Parameter load: reads flags, environment and file as the start did.
+    /// - Parameter load: Reads flags, environment and file as on start.
     init(
         _ configuration: PivotdConfiguration, logger: Logger,
         load: @escaping @Sendable () throws(ConfigurationError) -> PivotdConfiguration
@@ -26,7 +26,7 @@ final class ConfigurationReloader: Sendable {
         self.logger = logger
     }
 
-    /// Who takes what has changed; called at once when something has already.
+    /// Sets the handler for changes; it is called at once if something has already changed.
     func onReload(_ apply: @escaping @Sendable (PivotdConfiguration) -> Void) {
         let reloaded = state.withLock { state in
             state.apply = apply
@@ -35,13 +35,13 @@ final class ConfigurationReloader: Sendable {
         if let reloaded { apply(reloaded) }
     }
 
-    /// Reads files: not for a thread that must not wait.
+    /// Rereads the configuration. Blocks on files.
     func reload() {
         let new: PivotdConfiguration
         do throws(ConfigurationError) {
             new = try load()
         } catch {
-            logger.error("the configuration is not reloaded, the old one stays:\n\(error)")
+            logger.error("the configuration is invalid and was not reloaded:\n\(error)")
             return
         }
         let (change, configuration, apply) = state.withLock { state in
@@ -57,7 +57,7 @@ final class ConfigurationReloader: Sendable {
     static func text(_ change: PivotdConfiguration.Change) -> String {
         var texts: [String] = []
         if !change.taken.isEmpty { texts.append("took \(change.taken.joined(separator: ", "))") }
-        if !change.left.isEmpty { texts.append("needs a restart for \(change.left.joined(separator: ", "))") }
+        if !change.left.isEmpty { texts.append("restart needed for \(change.left.joined(separator: ", "))") }
         return texts.isEmpty ? "nothing has changed" : texts.joined(separator: "; ")
     }
 }

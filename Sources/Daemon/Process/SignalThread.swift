@@ -4,11 +4,11 @@ import Logging
 import Observability
 import Synchronization
 
-/// SIGTERM, SIGINT and SIGHUP, taken on a thread of their own: a process whose tasks get no turn still ends when it is told to.
+/// Handles SIGTERM, SIGINT and SIGHUP on its own thread, so that the process exits on request even if its tasks cannot run.
 ///
-/// The thread also keeps the time limit of the drain. The journal knows where everything stands, so what hangs is left as it is.
+/// The thread also enforces the drain's time limit. Everything is in the journal, so whatever hangs can be abandoned.
 final class SignalThread: Sendable {
-    /// What the last log lines may take of the time limit.
+    /// The part of the time limit reserved for the last log lines.
     private static let farewell = Duration.milliseconds(100)
 
     private let drainLimit: Mutex<Duration>
@@ -18,8 +18,8 @@ final class SignalThread: Sendable {
     private let pipe: SignalPipe
 
     /// - Parameters:
-    ///   - onStop: called once, on the thread; must not wait.
-    ///   - onReload: called for each SIGHUP, on a dispatch queue.
+    ///   - onStop: Called once, on the thread; must not block.
+    ///   - onReload: Called for each SIGHUP, on a dispatch queue.
     init(
         drainLimit: Duration, logger: Logger, onStop: @escaping @Sendable () -> Void, onReload: @escaping @Sendable () -> Void
     ) throws {
@@ -36,7 +36,7 @@ final class SignalThread: Sendable {
         thread.start()
     }
 
-    /// Counts for a drain that has not begun.
+    /// Applies to a drain that has not begun.
     func setDrainLimit(_ limit: Duration) { drainLimit.withLock { $0 = limit } }
 
     private func run() {
@@ -54,7 +54,7 @@ final class SignalThread: Sendable {
         }
     }
 
-    /// `_exit`: what the C library does at an exit may wait for what hangs.
+    /// Uses `_exit`, because the C library's exit handlers may wait for what hangs.
     private func leave() -> Never {
         logger.warning("not drained within drain_timeout_s: the journal takes over")
         LogOutput.standardError.flush(within: Self.farewell)
@@ -77,7 +77,7 @@ private struct SignalPipe {
         Self.writing.store(ends[1], ordering: .sequentiallyConsistent)
         for signal in signals {
             var action = sigaction()
-            // A handler and no mask: helpers and QEMU inherit masks, but start with the default actions.
+            // A handler instead of a mask: helpers and QEMU would inherit a mask, but start with default actions.
             unsafe action.__sigaction_handler.sa_handler = { signal in SignalPipe.note(signal) }
             action.sa_flags = SA_RESTART
             guard unsafe sigaction(signal, &action, nil) == 0 else {
@@ -86,7 +86,7 @@ private struct SignalPipe {
         }
     }
 
-    /// The next signal, or nil when there is none by then.
+    /// The next signal, or nil if none arrives before `end`.
     func next(until end: ContinuousClock.Instant?) -> CInt? {
         while true {
             var signal: UInt8 = 0
@@ -94,14 +94,14 @@ private struct SignalPipe {
             let left = end.map { max(.zero, ContinuousClock.now.duration(to: $0)) }
             if left == .zero { return nil }
             var polled = pollfd(fd: reading, events: Int16(POLLIN), revents: 0)
-            // Rounded up: the last fraction of a millisecond must not be spent in a loop.
+            // Rounded up, or we would busy-loop for the last fraction of a millisecond.
             _ = unsafe poll(&polled, 1, left.map { CInt(clamping: Int64($0 / .milliseconds(1)) + 1) } ?? -1)
         }
     }
 
     private static let writing = Atomic<CInt>(-1)
 
-    /// In signal context: one write, nothing else.
+    /// Runs in signal context, so it only does one write.
     private static func note(_ signal: CInt) {
         let saved = errno
         var byte = UInt8(truncatingIfNeeded: signal)

@@ -1,6 +1,6 @@
 import Synchronization
 
-/// Whether the worker is to stop, and what has to be done then.
+/// Whether the worker has been asked to stop, and what to do then.
 final class StopRequest: Sendable {
     private struct State {
         var isRequested = false
@@ -18,7 +18,7 @@ final class StopRequest: Sendable {
         }()
     }
 
-    /// What a request does from now on; carried out at once when there has been one.
+    /// Sets what a request does from now on; runs at once if there already was one.
     func onRequest(_ action: @escaping @Sendable () -> Void) {
         let isRequested = state.withLock { state in
             state.action = action

@@ -9,20 +9,20 @@ package import Settings
 import SwapBus
 import VolumeSwap
 
-/// The worker of `pivotd run` without a broker: server, endpoint, service, journal and hypervisor are the same, the transport is
-/// in this process.
+/// The worker of `pivotd run` without a broker: server, endpoint, service, journal and hypervisor are the same, but the transport
+/// is in-process.
 package struct ReplayWorker: Sendable {
-    /// Concurrent swaps where copies are instant: there is no load to bound, and what is journaled together needs one transaction.
+    /// Concurrent swaps if copies are instant: there is no load to bound, and batched journal writes share a transaction.
     private static let instantSwaps = 128
     private static let connectTimeout = Duration.seconds(10)
 
-    /// What replayed messages are sent to.
+    /// Receives the replayed messages.
     package let target = InProcessTarget()
     private let configuration: PivotdConfiguration
     private let choice: HypervisorChoice
     private let logger: Logger
 
-    /// - Throws: ``ConfigurationError`` when `libvirt_uri` cannot be read.
+    /// - Throws: ``ConfigurationError`` if `libvirt_uri` is invalid.
     package init(configuration: PivotdConfiguration, logger: Logger) throws {
         self.configuration = configuration
         self.logger = logger
@@ -34,9 +34,9 @@ package struct ReplayWorker: Sendable {
 
     /// Serves while the work runs.
     ///
-    /// - Parameter stateDirectory: of the journal; nil takes a temporary one, which no longer has a name while the work runs: nothing of
-    ///   it stays, however the process ends.
-    /// - Throws: `JournalError` when the state directory cannot be used, and what the work throws.
+    /// - Parameter stateDirectory: The journal's directory. nil uses a temporary one, which is unlinked while the work runs, so
+    ///   that nothing remains however the process ends.
+    /// - Throws: `JournalError` if the state directory cannot be used, and whatever the work throws.
     package func serve<Value: Sendable>(
         stateDirectory: String?, _ work: @escaping @Sendable () async throws -> Value
     ) async throws -> Value {
@@ -69,7 +69,7 @@ package struct ReplayWorker: Sendable {
         let endpoint = SwapEndpoint(service: service, failures: failures) {}
         let server = RPCServer(
             transport: target.transport, endpoint: endpoint, replies: replies,
-            // What was answered in order is answered in order again: nothing overtakes.
+            // Answers must come in the recorded order, so nothing may overtake.
             configuration: .init(methods: SwapEndpoint.methods, maxConcurrentAnswers: 256, failures: failures), logger: logger)
         return try await withThrowingTaskGroup(of: Value?.self) { group in
             defer { group.cancelAll() }
@@ -100,7 +100,7 @@ package struct ReplayWorker: Sendable {
         }
     }
 
-    /// Waits for libvirt, but not forever: a replay should fail when it is not there.
+    /// Waits for libvirt, but not forever: a replay should fail if it is unavailable.
     private func connect() async throws {
         guard let link = choice.link else { return }
         try await withThrowingTaskGroup(of: Void.self) { [choice, uri = configuration.hypervisor.libvirtURI] group in

@@ -1,16 +1,16 @@
 import Basics
 import VolumeSwap
 
-/// The answer to a call that nothing can end, for a caller who may give up waiting for it. The first answer counts.
+/// The answer to a call that cannot be cancelled, for a caller that may stop waiting for it. The first answer wins.
 typealias CallAnswer<Value: Sendable> = Waiter<Result<Value, HypervisorError>>
 
 extension Waiter {
     /// Starts the call and waits. To be called once.
     ///
     /// - Parameters:
-    ///   - limit: for how long, by the clock.
-    ///   - start: makes the call; its answer resumes this.
-    /// - Throws: what the call throws; `busy` with one of the two messages when the time is over or the waiting task is cancelled.
+    ///   - limit: How long to wait, by the clock.
+    ///   - start: Makes the call; its answer resumes this.
+    /// - Throws: What the call throws; `busy` with one of the two messages after `limit` or if the waiting task is cancelled.
     func wait<Success>(
         atMost limit: Duration, _ clock: any SwapClock, else late: String, ifCancelled cancelled: String, _ start: () -> Void = {}
     ) async throws(HypervisorError) -> Success where Value == Result<Success, HypervisorError> {

@@ -4,13 +4,13 @@ import Logging
 import Synchronization
 import VolumeSwap
 
-/// Connections for the calls that may hang, apart from the one for look-ups and events.
+/// Connections for calls that may hang, separate from the one for look-ups and events.
 ///
-/// libvirtd works on 5 calls of a connection at a time (`max_client_requests`): five hung ones would stop everything on it. It has 20
-/// workers for all clients (`max_workers`), so the connections are few too: when every call here hangs, some workers are left for
-/// others.
+/// libvirtd handles 5 calls of a connection at a time (`max_client_requests`), so five hung calls would block a connection. It
+/// has 20 workers for all clients (`max_workers`), so the connections are few: even if every call here hangs, some workers remain
+/// for others.
 final class CallConnections: Sendable {
-    /// The part of a connection that one call takes up.
+    /// The right to make one call on a connection.
     struct Lease: Sendable {
         let connection: LibvirtConnection
         fileprivate let slot: UInt64
@@ -34,16 +34,16 @@ final class CallConnections: Sendable {
         }
     }
 
-    /// How many connections, with how many calls each; one short of libvirtd's limit, for the question whether it is alive.
+    /// How many connections, and calls on each: one below libvirtd's limit, which leaves room for the watchdog's question.
     static let (count, callsEach) = (3, 4)
-    /// How many calls at a time where nothing is served: an embedded driver knows no limit, but threads of this process are held.
+    /// Maximum concurrent calls to an embedded driver, which has no limit itself but blocks threads of this process.
     static let unservedCalls = 24
 
     private let uri: String
     private let logger: Logger
     private let clock: any SwapClock
     private let state = Mutex(State())
-    /// An embedded driver's directory allows one connection, and it has no limit of its own.
+    /// False for an embedded driver, whose directory allows one connection only and which has no call limit.
     private let isServed: Bool
 
     init(uri: String, clock: any SwapClock, logger: Logger) {
@@ -53,10 +53,10 @@ final class CallConnections: Sendable {
         isServed = LibvirtConnection.isServed(uri)
     }
 
-    /// Takes a part of a connection, opening one when those there are full; waits for a while when all are.
+    /// Takes a lease, opening a connection if the existing ones are full; waits for `patience` if all are.
     ///
-    /// - Parameter primary: the connection for look-ups.
-    /// - Throws: `busy` when all calls are out, `connectionLost` when libvirt cannot be reached.
+    /// - Parameter primary: The connection for look-ups.
+    /// - Throws: `busy` if all calls are outstanding, `connectionLost` if libvirt cannot be reached.
     func lease(_ primary: LibvirtConnection, patience: Duration) async throws(HypervisorError) -> Lease {
         while true {
             switch state.withLock({ take(&$0, primary) }) {
@@ -65,13 +65,13 @@ final class CallConnections: Sendable {
             case .full(let answer):
                 defer { state.withLock { $0.waiters.removeAll { $0 === answer } } }
                 return try await answer.wait(
-                    atMost: patience, clock, else: "libvirt is not asked more: \(most) calls are out and do not come back",
+                    atMost: patience, clock, else: "no further calls to libvirt: \(most) calls are outstanding and do not return",
                     ifCancelled: "the call was given up")
             }
         }
     }
 
-    /// How many wait for a part.
+    /// How many callers wait for a lease.
     var waiters: Int { state.withLock { $0.waiters.count } }
 
     func release(_ lease: Lease) {
@@ -83,7 +83,7 @@ final class CallConnections: Sendable {
         hand(next)
     }
 
-    /// Closes all: libvirt is gone, or pivotd stops.
+    /// Closes all connections: libvirt is gone, or pivotd is stopping.
     func closeAll() async {
         let ended = state.withLock { state in
             defer { state.slots = [] }
@@ -134,7 +134,7 @@ final class CallConnections: Sendable {
     }
 
     private func hand(_ grant: Grant?) {
-        // One who has given up leaves it to the next.
+        // A waiter that has given up passes it on to the next.
         if let grant, !grant.waiter.resume(.success(grant.lease)) { release(grant.lease) }
     }
 

@@ -3,30 +3,30 @@ package import Logging
 import Synchronization
 package import VolumeSwap
 
-/// A domain whose libvirt call does not come back.
+/// A domain whose libvirt call does not return.
 package struct HungDomain: Sendable, Hashable {
-    /// The domain's.
+    /// The domain's name.
     package var name: String
-    /// libvirt's name of the call.
+    /// The name of the libvirt call.
     package var call: String
-    /// When the first of its calls that did not come back was made.
+    /// When the first of its calls that did not return was made.
     package var since: ContinuousClock.Instant
 }
 
-/// Lets one call at a time out for each domain, of those that need QEMU's monitor or the domain's job lock.
+/// Serialises, per domain, the calls that need QEMU's monitor or the domain's job lock.
 ///
-/// A QEMU that does not answer holds such a call for good, and each further one for the 30 s after which libvirt gives up waiting
-/// for the lock. libvirtd has few hands for all domains together, so one call is all that a hung domain gets.
+/// A QEMU that does not respond blocks such a call forever, and each further one for the 30 s that libvirt waits for the lock.
+/// libvirtd has few workers for all domains together, so a hung domain gets only one call.
 ///
-/// A call that comes while another is out waits for its turn. Once a call is out for longer than ``Limits/patience`` the domain counts
-/// as hung, and further calls are refused at once until it has answered. A caller waits no longer than it asked for, or until
-/// its task is cancelled; the call itself stays out then, and keeps the turn.
+/// A call waits for its turn while another is outstanding. Once a call has been outstanding for longer than ``Limits/patience``,
+/// the domain counts as hung and further calls are refused at once until it has answered. A caller waits no longer than it asked
+/// for, or until its task is cancelled; the call itself then stays outstanding and keeps the turn.
 package final class DomainCalls: Sendable {
-    /// Times after which a call, and a hang, count for something else.
+    /// Time limits of calls and hangs.
     package struct Limits: Sendable {
-        /// How long a call may be out before its domain counts as hung.
+        /// How long a call may be outstanding before its domain counts as hung.
         package var patience = Duration.seconds(5)
-        /// How long a hang whose last call came back with libvirt's lock time-out is remembered while nobody asks again.
+        /// How long a hang whose last call returned with libvirt's lock time-out is remembered if no further call is made.
         package var memory = Duration.seconds(60)
 
         package init() {}
@@ -34,7 +34,7 @@ package final class DomainCalls: Sendable {
 
     private struct Call {
         var name: String
-        /// Resumed with nil when the call's turn has come, with an error when there is none.
+        /// Resumed with nil when it is the call's turn, with an error if there will be none.
         let turn = Waiter<HypervisorError?>()
         /// nil while it waits for a connection.
         var since: ContinuousClock.Instant?
@@ -60,21 +60,21 @@ package final class DomainCalls: Sendable {
         self.logger = logger
     }
 
-    /// The domains that do not answer, longest first.
+    /// The domains that do not respond, longest first.
     package var hungDomains: [HungDomain] {
         domains.withLock { $0.values.compactMap(\.hang) }.sorted { $0.since < $1.since }
     }
 
-    /// How many calls wait for a domain's turn.
+    /// How many calls wait for their turn on a domain.
     func waiters(_ domain: DomainIdentity) -> Int { domains.withLock { $0[domain.uuid]?.waiting.count ?? 0 } }
 
-    /// Makes a call when the domain's turn comes.
+    /// Makes a call when its turn on the domain has come.
     ///
     /// - Parameters:
-    ///   - name: libvirt's name of the call.
-    ///   - limit: how long the caller waits for the answer.
-    ///   - lease: gets what the call is made on; the turn waits for it, and what it throws ends the turn.
-    /// - Throws: `busy` when the domain is hung, or the caller gave up; whether the call has an effect is not known then.
+    ///   - name: The name of the libvirt call.
+    ///   - limit: How long the caller waits for the answer.
+    ///   - lease: Gets the connection for the call; the turn waits for it, and ends if it throws.
+    /// - Throws: `busy` if the domain is hung or the caller gave up; it is then unknown whether the call takes effect.
     func make<Lease: Sendable, Value: Sendable>(
         _ name: String, on domain: DomainIdentity, within limit: Duration,
         lease: () async throws(HypervisorError) -> Lease,
@@ -95,7 +95,7 @@ package final class DomainCalls: Sendable {
             else: "domain \(domain.name) does not answer: \(name) has been out for \(limit.rounded), its effect is not known",
             ifCancelled: Self.givenUp(name, domain)
         ) {
-            // Unstructured on purpose: the call outlives a caller who has given up.
+            // Unstructured on purpose: the call outlives a caller that has given up.
             Task { [self] in
                 let result = await call(leased)
                 end(domain, turn, result.failure)
@@ -112,7 +112,7 @@ package final class DomainCalls: Sendable {
 extension DomainCalls {
     private typealias Turn = Waiter<HypervisorError?>
 
-    /// Waits for the domain's turn.
+    /// Waits for the call's turn.
     private func turn(_ domain: DomainIdentity, _ name: String) async throws(HypervisorError) -> Turn {
         let givenUp = HypervisorError(.busy, Self.givenUp(name, domain))
         if Task.isCancelled { throw givenUp }
@@ -133,7 +133,7 @@ extension DomainCalls {
         return new.turn
     }
 
-    /// The call is out from now on.
+    /// Records that the call is outstanding from now on.
     private func begin(_ domain: DomainIdentity, _ turn: Turn) {
         let timer = clock.schedule(after: limits.patience) { [weak self] in self?.hang(domain, turn) }
         let now = clock.now
@@ -143,7 +143,7 @@ extension DomainCalls {
         }
     }
 
-    /// The call has been out for too long.
+    /// Marks the domain as hung: the call has been outstanding for too long.
     private func hang(_ domain: DomainIdentity, _ turn: Turn) {
         let begun = domains.withLock { domains -> HungDomain? in
             guard var entry = domains[domain.uuid], let call = entry.call, call.turn === turn, let since = call.since else {
@@ -163,20 +163,20 @@ extension DomainCalls {
             metadata: ["instance": "\(domain.uuid)"])
     }
 
-    /// The call came back, or was not made: the next one's turn.
+    /// Passes the turn on: the call returned, or was not made.
     private func end(_ domain: DomainIdentity, _ turn: Turn, _ error: HypervisorError?) {
-        // libvirt's lock time-out: somebody else's call on the domain hangs.
+        // libvirt's lock time-out means that somebody else's call on the domain hangs.
         let staysHung = error?.code == .busy
         let over = domains.withLock { domains -> HungDomain? in
             guard var entry = domains[domain.uuid], let call = entry.call, call.turn === turn else { return nil }
             call.timer?.cancel()
             var over: HungDomain?
-            // A turn that ended before a call was made says nothing.
+            // A turn that ended before a call was made proves nothing.
             if call.since != nil, !staysHung {
                 over = entry.hang
                 entry.hang = nil
             }
-            // Those that have given up are passed over.
+            // Skips those that have given up.
             let next = entry.waiting.firstIndex { $0.turn.resume(nil) }
             entry.call = next.map { entry.waiting[$0] }
             entry.waiting.removeFirst(next.map { $0 + 1 } ?? entry.waiting.count)
@@ -200,7 +200,7 @@ extension DomainCalls {
         }
         guard let hang else { return }
         logger.notice(
-            "domain \(hang.name) is not asked any more; it did not answer last", metadata: ["instance": "\(domain.uuid)"])
+            "domain \(hang.name) is no longer queried; it did not answer last time", metadata: ["instance": "\(domain.uuid)"])
     }
 
     private func refused(_ hang: HungDomain, _ call: Call) -> HypervisorError {

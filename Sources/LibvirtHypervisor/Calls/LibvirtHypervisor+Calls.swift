@@ -2,23 +2,23 @@ import Basics
 import Libvirt
 import VolumeSwap
 
-/// The ways of a call to libvirt.
+/// How calls reach libvirt.
 ///
-/// Look-ups, configurations and definitions need neither QEMU nor the domain's job lock and are answered while a domain hangs: they go
-/// over the connection that events arrive on. Everything else goes through ``DomainCalls`` over ``CallConnections``. Every call can be
-/// given up by cancelling its task, and throws `busy` once its time limit has passed.
+/// Look-ups, configurations and definitions need neither QEMU nor the domain's job lock and work while a domain hangs, so they
+/// use the connection that events arrive on. Everything else goes through ``DomainCalls`` over ``CallConnections``. Cancelling
+/// the task ends the wait for a call, and every call throws `busy` after its time limit.
 extension LibvirtHypervisor {
-    /// How long a look-up may take; a libvirtd that gives no sign of life loses its connection before.
+    /// How long a look-up may take; the connection to a silent libvirtd is closed sooner.
     private static let lookUpLimit = Duration.seconds(60)
     /// A little longer than libvirt waits for a domain's job lock.
     private static let callLimit = Duration.seconds(35)
-    /// The start of a copy opens the new volume, which a storage cluster may take long for.
+    /// Starting a copy opens the new volume, which can take long on a storage cluster.
     static let startLimit = Duration.seconds(120)
 
-    /// The domains that do not answer, longest first.
+    /// The domains that do not respond, longest first.
     package var hungDomains: [HungDomain] { calls.hungDomains }
 
-    /// A look-up: made again when the connection was lost under it.
+    /// Makes a look-up; retries it if the connection was lost during it.
     func read<Value: Sendable>(
         _ name: String, _ body: @escaping @Sendable (LibvirtConnection) async throws(LibvirtError) -> Value
     ) async throws(HypervisorError) -> Value {
@@ -33,7 +33,7 @@ extension LibvirtHypervisor {
         }
     }
 
-    /// A change without QEMU; not made again.
+    /// Makes a change that does not involve QEMU; never retried.
     func write<Value: Sendable>(
         _ name: String, _ body: @escaping @Sendable (LibvirtConnection) async throws(LibvirtError) -> Value
     ) async throws(HypervisorError) -> Value {
@@ -46,7 +46,7 @@ extension LibvirtHypervisor {
         }
     }
 
-    /// ``read(_:_:)`` of one domain.
+    /// ``read(_:_:)`` for a single domain.
     func reading<Value: Sendable>(
         _ identity: DomainIdentity, _ name: String,
         _ body: @escaping @Sendable (LibvirtDomain) async throws(LibvirtError) -> Value
@@ -56,7 +56,7 @@ extension LibvirtHypervisor {
         }
     }
 
-    /// A question that QEMU answers: made again when the connection was lost under it.
+    /// Asks something that QEMU answers; retries it if the connection was lost during it.
     func asking<Value: Sendable>(
         _ identity: DomainIdentity, _ name: String,
         _ body: @escaping @Sendable (LibvirtDomain) async throws(LibvirtError) -> Value
@@ -70,7 +70,7 @@ extension LibvirtHypervisor {
         }
     }
 
-    /// A change of a domain, or a monitor command; not made again.
+    /// Changes a domain or sends a monitor command; never retried.
     func writing<Value: Sendable>(
         _ identity: DomainIdentity, _ name: String, within limit: Duration = callLimit,
         _ body: @escaping @Sendable (LibvirtDomain) async throws(LibvirtError) -> Value
@@ -97,11 +97,11 @@ extension LibvirtHypervisor {
                 return try await link.calls.lease(primary, patience: .seconds(5))
             } catch {
                 guard error.code == .connectionLost else { throw error }
-                // Either libvirt is gone, which the first connection may not have heard yet, or it takes no more connections.
+                // Either libvirt is gone, which the first connection may not have noticed yet, or it accepts no more connections.
                 let isThere = try? await lookUp("getLibVersion", primary) { (connection) throws(LibvirtError) in
                     try await connection.libraryVersion()
                 }
-                if isThere != nil { throw HypervisorError(.busy, "libvirt takes no further connection: \(error.message)") }
+                if isThere != nil { throw HypervisorError(.busy, "libvirt accepts no further connection: \(error.message)") }
                 await link.report(broken: primary)
             }
         }
@@ -133,7 +133,7 @@ extension LibvirtHypervisor {
 }
 
 extension Result {
-    /// What an asynchronous call returns or throws.
+    /// Captures what an asynchronous call returns or throws.
     init(of body: () async throws(Failure) -> Success) async {
         do {
             self = .success(try await body())

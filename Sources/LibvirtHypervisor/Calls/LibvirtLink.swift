@@ -4,7 +4,7 @@ package import Logging
 import Synchronization
 package import VolumeSwap
 
-/// Keeps a connection to libvirt open, and opens another with back-off when it ends.
+/// Keeps a connection to libvirt open, reopening it with back-off when it ends.
 package final class LibvirtLink: Sendable {
     private struct State {
         var connection: LibvirtConnection?
@@ -12,23 +12,23 @@ package final class LibvirtLink: Sendable {
         var lastError: String?
     }
 
-    /// libvirt's, such as `qemu:///system`.
+    /// The libvirt URI, such as `qemu:///system`.
     package let uri: String
     /// The connections for calls that may hang; ``connection()`` is for look-ups and events.
     let calls: CallConnections
     private let logger: Logger
     private let state = Mutex(State())
 
-    /// Nothing is opened before ``run()``.
+    /// Opens nothing before ``run()``.
     package init(uri: String, clock: any SwapClock = SystemClock(), logger: Logger) {
         self.uri = uri
         self.logger = logger
         calls = CallConnections(uri: uri, clock: clock, logger: logger)
     }
 
-    /// Whether there is a connection now.
+    /// Whether there is currently a connection.
     package var isConnected: Bool { state.withLock { $0.connection != nil } }
-    /// Why there is no connection, for the readiness page.
+    /// Why there is no connection, for /readyz.
     package var lastError: String? { state.withLock { $0.lastError } }
 
     /// Runs until the task is cancelled, then closes the connection.
@@ -44,7 +44,7 @@ package final class LibvirtLink: Sendable {
                 retract()
                 await connection.close()
                 await calls.closeAll()
-                if !Task.isCancelled { logger.warning("the connection to libvirt is lost, opening another") }
+                if !Task.isCancelled { logger.warning("the connection to libvirt was lost, reconnecting") }
             } catch {
                 state.withLock { $0.lastError = error.description }
                 logger.error("cannot connect to libvirt: \(error)", metadata: ["uri": "\(uri)"])
@@ -54,16 +54,16 @@ package final class LibvirtLink: Sendable {
         state.withLock { $0.waiters.resumeAll(nil) }
     }
 
-    /// The open connection, waiting for one.
+    /// Waits for an open connection.
     ///
-    /// - Throws: `CancellationError` when the waiting task is cancelled or the link has ended.
+    /// - Throws: `CancellationError` if the waiting task is cancelled or the link has ended.
     func connection() async throws(CancellationError) -> LibvirtConnection {
         let waiter = state.withLock { state in state.connection.map { Waiter($0) } ?? state.waiters.add() }
         guard let connection = await waiter.value(ifCancelled: nil) else { throw CancellationError() }
         return connection
     }
 
-    /// Takes a connection out of use on which a call failed because it is gone, though libvirt may not have announced it.
+    /// Takes a connection out of use after a call failed because it is gone, even if libvirt has not announced that.
     func report(broken connection: LibvirtConnection) async {
         let isCurrent = state.withLock { state in
             guard state.connection === connection else { return false }

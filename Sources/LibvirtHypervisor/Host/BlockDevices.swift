@@ -1,7 +1,7 @@
 import Foundation
 import VolumeSwap
 
-/// What sysfs and udev know of a block device.
+/// Reads what sysfs and udev know about a block device.
 struct BlockDevices: Sendable {
     var deviceDirectory = "/dev"
     var systemDirectory = "/sys"
@@ -17,7 +17,7 @@ struct BlockDevices: Sendable {
         place.links = links(to: [name] + paths(directory))
     }
 
-    /// The devices below a multipath device: each is the same LUN.
+    /// The devices below a multipath device, all of which are the same LUN.
     private func paths(_ directory: String) -> [String] {
         guard text("\(directory)/dm/uuid")?.hasPrefix("mpath-") == true else { return [] }
         return (try? FileManager.default.contentsOfDirectory(atPath: "\(directory)/slaves")) ?? []

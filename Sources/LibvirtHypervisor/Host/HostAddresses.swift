@@ -1,14 +1,14 @@
 import Glibc
 import VolumeSwap
 
-/// The addresses of a host's name, in one spelling.
+/// Resolves a host name to addresses in canonical form.
 struct HostAddresses: Sendable {
     private static let pool = ProbePool()
     private static let patience = Duration.seconds(2)
 
-    /// Those of this host, however they are written, are ``NetworkLocation/loopback``.
+    /// This host's own addresses, however they are written, become ``NetworkLocation/loopback``.
     ///
-    /// - Returns: none when the name does not resolve in time.
+    /// - Returns: Nothing if the name does not resolve in time.
     func addresses(of name: String) async -> [String] {
         await Self.pool.ask(name, patience: Self.patience) { Self.resolve(name) } ?? []
     }

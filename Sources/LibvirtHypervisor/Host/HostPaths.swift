@@ -2,12 +2,12 @@ import Glibc
 import SystemPackage
 import VolumeSwap
 
-/// What the host's file system says of a path. Slow storage blocks a thread of its own, never a task's.
+/// Examines paths on the host. Slow storage blocks a dedicated thread, never a task's.
 struct HostPaths: Sendable {
-    /// Other guests' paths have threads of their own: however many of them hang, a swap's own are looked at.
+    /// Separate from other guests' paths, so that a swap's own paths are examined however many of those hang.
     private static let own = ProbePool()
     private static let foreign = ProbePool()
-    /// How long what has to be known of a swap's own volume may take.
+    /// How long examining a swap's own volume may take.
     private static let patience = Duration.seconds(30)
 
     private let own: ProbePool
@@ -20,9 +20,9 @@ struct HostPaths: Sendable {
         self.foreign = foreign
     }
 
-    /// Opens a block device, for its size.
+    /// Describes a path; opens a block device to get its size.
     ///
-    /// - Throws: ``HypervisorError`` for what is there but cannot be looked at.
+    /// - Throws: ``HypervisorError`` if it exists but cannot be examined.
     func inspect(_ path: String) async throws(HypervisorError) -> PathDescription? {
         try await ask(path) { [devices] () throws(HypervisorError) in
             var place = try Self.look(path, devices)
@@ -31,7 +31,7 @@ struct HostPaths: Sendable {
         }
     }
 
-    /// Opens nothing.
+    /// Examines a path without opening anything.
     func look(at path: String, of owner: PathOwner) async -> PathAnswer {
         let pool = owner == .swap ? own : foreign
         let answer = await pool.ask(path, patience: owner.patience) { [devices] in
@@ -44,8 +44,9 @@ struct HostPaths: Sendable {
         return answer ?? .noAnswer
     }
 
-    /// Whether somebody has claimed a block device for himself alone, as a mount, swap, LVM, md and multipath do. QEMU claims
-    /// nothing.
+    /// Whether a block device is claimed exclusively, as by a mount, swap, LVM, md or multipath. QEMU claims nothing.
+    ///
+    /// - Throws: ``HypervisorError`` if the device cannot be opened for another reason.
     func isHeld(_ path: String) async throws(HypervisorError) -> Bool {
         try await ask(path) { () throws(HypervisorError) in
             do {
@@ -60,12 +61,12 @@ struct HostPaths: Sendable {
         }
     }
 
-    /// The payload offset of a LUKS header of version 1 in bytes; nil when there is none to be read.
+    /// The payload offset of a LUKS 1 header in bytes; nil if there is no readable one.
     func luksPayloadOffset(_ path: String) async throws(HypervisorError) -> Int64? {
         try await ask(path) { LUKSHeader(path: path)?.payloadOffset }
     }
 
-    /// The UUID in a LUKS header; nil when there is none to be read.
+    /// The UUID in a LUKS header; nil if there is no readable one.
     func luksUUID(_ path: String) async throws(HypervisorError) -> String? {
         try await ask(path) { LUKSHeader(path: path)?.uuid }
     }
@@ -119,9 +120,9 @@ struct HostPaths: Sendable {
     }
 }
 
-/// Paths as the kernel follows them.
+/// Resolves paths as the kernel does.
 enum FilePaths {
-    /// Each link on the way, with its directory resolved: the names by which udev and LVM know a device.
+    /// Every symbolic link on the way, with its directory resolved: the names that udev and LVM use for a device.
     static func names(_ path: String) -> [String] {
         var names: [String] = []
         var current = path
@@ -156,7 +157,7 @@ enum FilePaths {
 /// "LUKS on-disk format specification": magic, version; the UUID, at the same place in versions 1 and 2; in version 1, at 104,
 /// the offset of the payload in sectors of 512 bytes. All big-endian.
 struct LUKSHeader {
-    /// nil where the version is not 1, the one that QEMU opens.
+    /// nil unless the version is 1, the only one that QEMU opens.
     var payloadOffset: Int64?
     var uuid: String
 

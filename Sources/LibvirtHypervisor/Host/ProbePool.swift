@@ -2,10 +2,10 @@ import Basics
 import Dispatch
 import Synchronization
 
-/// Asks questions that may never be answered, of a dead mount for example, each on a thread of its own.
+/// Runs probes that may never finish, for example on a dead mount, each on a thread of its own.
 ///
-/// A question that is not answered in time keeps its thread until it is. The number of those threads is bounded, and neither such a
-/// path nor a directory with several of them is asked again meanwhile.
+/// A probe that does not finish in time keeps its thread until it does. The number of such threads is bounded, and neither the
+/// path nor a directory with several of them is probed again meanwhile.
 final class ProbePool: Sendable {
     private enum Progress {
         case waiting, running, overdue, done
@@ -14,7 +14,7 @@ final class ProbePool: Sendable {
     private final class Probe: Sendable {
         let path: String
         let patience: Duration
-        /// Asks, then resumes the asker, unless that has given up.
+        /// Probes, then resumes the caller unless it has given up.
         let work: @Sendable (Probe) -> Void
         let giveUp: @Sendable () -> Void
         let progress = Mutex(Progress.waiting)
@@ -28,12 +28,12 @@ final class ProbePool: Sendable {
             self.giveUp = giveUp
         }
 
-        /// A name without one stands for itself.
+        /// The path itself if it has no directory.
         var directory: String { String(path[..<(path.lastIndex(of: "/") ?? path.endIndex)]) }
     }
 
     private struct State {
-        /// Threads whose answer is waited for.
+        /// Threads whose result is awaited.
         var running = 0
         var waiting: [Probe] = []
         var hungPaths: [String: Int] = [:]
@@ -51,20 +51,20 @@ final class ProbePool: Sendable {
     private let queue = DispatchQueue(label: "pivotd.probes", attributes: .concurrent)
 
     /// - Parameters:
-    ///   - threads: at most this many questions at a time.
-    ///   - hungThreads: at most this many more that hang.
+    ///   - threads: Maximum concurrent probes.
+    ///   - hungThreads: Maximum additional probes that hang.
     init(threads: Int = 8, hungThreads: Int = 16) {
         self.threads = threads
         self.hungThreads = hungThreads
     }
 
-    /// How many questions hang.
+    /// How many probes hang.
     var hung: Int { state.withLock { $0.hung } }
 
     /// - Parameters:
-    ///   - patience: from when the question is asked; it may have to wait for others before.
-    ///   - work: blocks its thread.
-    /// - Returns: nil when there was no answer in time, or none is to be expected.
+    ///   - patience: From when the probe starts; it may have to wait for others first.
+    ///   - work: Blocks its thread.
+    /// - Returns: nil if there was no result in time, or none can be expected.
     func ask<Value: Sendable>(
         _ path: String, patience: Duration, _ work: @escaping @Sendable () -> Value
     ) async -> Value? {
@@ -106,7 +106,7 @@ final class ProbePool: Sendable {
         }
     }
 
-    /// - Returns: whether the answer came in time.
+    /// - Returns: Whether the result came in time.
     private func end(_ probe: Probe) -> Bool {
         let wasOverdue = state.withLock { state in
             let wasOverdue = probe.progress.withLock { progress in

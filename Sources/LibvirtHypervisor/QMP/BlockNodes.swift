@@ -1,7 +1,7 @@
 import JSON
 import VolumeSwap
 
-/// QEMU's block nodes: the answer to `query-named-block-nodes`.
+/// QEMU's block nodes, the answer to `query-named-block-nodes`.
 struct BlockNodes: Sendable {
     private let nodes: [String: JSONValue]
 
@@ -13,18 +13,19 @@ struct BlockNodes: Sendable {
 
     subscript(name: String) -> JSONValue? { nodes[name] }
 
-    /// The whole size in bytes of volume `libvirt-INDEX`.
+    /// The full size in bytes of volume `libvirt-INDEX`.
     func bytes(ofVolume index: String) -> Int64? {
         nodes["libvirt-\(index)-storage"]?["image"]?["virtual-size"]?.integerValue
     }
 
     /// Reopens the raw node of volume `libvirt-INDEX`.
     ///
-    /// - Parameter changes: options that differ from what is open. A window (`offset`, `size`) that they do not name is dropped.
-    /// - Throws: `unsupported` when the volume has no raw node.
+    /// - Parameter changes: Options that differ from the current ones. A window (`offset`, `size`) that they do not name is
+    ///   dropped.
+    /// - Throws: `unsupported` if the volume has no raw node.
     func reopening(volume index: String, _ changes: JSONObject) throws(HypervisorError) -> QMPCommand {
         let storage = "libvirt-\(index)-storage"
-        // libvirt puts the window into the format node of a raw disk, or into a node of its own.
+        // libvirt puts the window into a raw disk's format node, or into a separate node.
         guard let raw = nodes["libvirt-\(index)-slice-sto"] ?? nodes["libvirt-\(index)-format"], nodes[storage] != nil,
             raw["drv"]?.stringValue == "raw", let name = raw["node-name"]?.stringValue
         else { throw HypervisorError(.unsupported, "QEMU has no raw node over \(storage)") }
@@ -36,12 +37,12 @@ struct BlockNodes: Sendable {
         return QMPCommand("blockdev-reopen", ["options": [.object(options)]])
     }
 
-    /// Opens the volume of a disk that libvirt has closed, with the cache mode of the one that runs.
+    /// Reopens a disk's volume that libvirt has closed, with the cache mode of the running one.
     ///
     /// - Parameters:
-    ///   - top: the volume's uppermost node, `libvirt-INDEX-format`.
-    ///   - running: the node that the disk runs on.
-    /// - Returns: what has to be sent, in this order; nothing when the volume is open.
+    ///   - top: The volume's topmost node, `libvirt-INDEX-format`.
+    ///   - running: The node that the disk runs on.
+    /// - Returns: The commands to send, in order; none if the volume is open.
     /// - Throws: `unsupported` for anything but raw files and block devices.
     func opening(_ disk: LiveDisk, index: String, top: String, as running: String) throws(HypervisorError) -> [QMPCommand] {
         guard nodes[top] == nil else { return [] }
@@ -71,7 +72,7 @@ struct BlockNodes: Sendable {
         return commands
     }
 
-    /// Closes the nodes of volume `libvirt-INDEX`, the uppermost first.
+    /// Closes the nodes of volume `libvirt-INDEX`, the topmost first.
     func closing(volume index: String) -> [QMPCommand] {
         ["format", "slice-sto", "storage"].map { "libvirt-\(index)-\($0)" }.filter { nodes[$0] != nil }
             .map { QMPCommand("blockdev-del", ["node-name": .string($0)]) }

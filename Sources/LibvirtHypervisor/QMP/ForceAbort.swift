@@ -1,20 +1,20 @@
 import JSON
 
-/// What ends a copy that libvirt cannot end.
+/// Commands that end a copy that libvirt cannot end.
 enum ForceAbort {
     /// Breaks the connection to an nbd volume.
     ///
-    /// - Parameter instances: the answer to `query-yank`.
-    /// - Returns: nil when volume `libvirt-INDEX` has no connection that QEMU could break.
+    /// - Parameter instances: The answer to `query-yank`.
+    /// - Returns: nil if volume `libvirt-INDEX` has no connection that QEMU could break.
     static func yanking(volume index: String, _ instances: JSONValue) -> QMPCommand? {
         let destination = instances.arrayValue?.first { $0["node-name"]?.stringValue == "libvirt-\(index)-storage" }
         return destination.map { QMPCommand("yank", ["instances": [$0]]) }
     }
 
-    /// Cancels libvirt's copy of a disk with force.
+    /// Force-cancels libvirt's copy of a disk.
     ///
-    /// - Parameter jobs: the answer to `query-jobs`.
-    /// - Returns: nil when there is no copy, or it has ended and libvirt only has to take note.
+    /// - Parameter jobs: The answer to `query-jobs`.
+    /// - Returns: nil if there is no copy, or it has ended and libvirt only has to notice.
     static func cancelling(disk: String, _ jobs: JSONValue) -> QMPCommand? {
         let ended = ["concluded", "aborting", "null"]
         let job = jobs.arrayValue?.first { $0["id"]?.stringValue?.hasPrefix("copy-\(disk)-") == true }

@@ -2,15 +2,15 @@ import Libvirt
 package import VolumeSwap
 
 extension LibvirtHypervisor {
-    /// Breaks the copy's way to an nbd destination (`yank`), then cancels the job with force.
+    /// Breaks the copy's connection to an nbd destination (`yank`), then force-cancels the job.
     ///
-    /// libvirt's own cancel has no force: a copy that is ready has to come in step once more, which a busy guest over slow storage puts
-    /// off for good. With force such a job ends at once, but not while requests hang in the destination. For an nbd server that
-    /// does not answer, `yank` ends them: the job fails or is cancelled, and the guest goes on with the old volume, even when a pivot
-    /// was waiting for the server's flush. QEMU has no such way out of a hung NFS or LUN.
+    /// libvirt's own cancel does not use force: a ready copy must get in sync once more, which a busy guest on slow storage can
+    /// postpone forever. With force such a job ends at once, except while requests hang in the destination. For an nbd server
+    /// that does not respond, `yank` ends those: the job fails or is cancelled, and the guest continues on the old volume, even
+    /// if a pivot was waiting for the server's flush. QEMU has no such way out for a hung NFS or LUN.
     ///
-    /// The order matters. A job without a request under way ends at once, and QEMU flushes the destination as it closes it: a server that
-    /// does not answer then stops the whole guest, unless its socket was broken before.
+    /// The order matters. A job without an outstanding request ends at once, and QEMU flushes the destination as it closes it: a
+    /// server that does not respond then stops the whole guest, unless its socket was broken first.
     package func forceAbort(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) {
         guard allowsMonitorCommands, let index = try await live(domain, disk).mirrorIndex else { return }
         if let yank = ForceAbort.yanking(volume: index, try await monitor(domain, .queryYank)) {
@@ -20,7 +20,7 @@ extension LibvirtHypervisor {
         do throws(HypervisorError) {
             _ = try await monitor(domain, cancel)
         } catch {
-            // It may have ended by itself in between.
+            // It may have ended by itself meanwhile.
             guard error.code == .other, ForceAbort.cancelling(disk: disk, try await monitor(domain, .queryJobs)) == nil else {
                 throw error
             }

@@ -3,6 +3,7 @@ import Libvirt
 package import VolumeSwap
 
 extension LibvirtHypervisor {
+    /// Growing needs monitor commands and QEMU 7.0 (`blockdev-reopen`).
     package func growSupport() async throws(HypervisorError) -> GrowSupport {
         guard allowsMonitorCommands else {
             return .unsupported("it needs QEMU's monitor, and allow_monitor_commands is false")
@@ -27,8 +28,9 @@ extension LibvirtHypervisor {
         return nodes.bytes(ofVolume: index)
     }
 
+    /// Drops the window onto the volume (`blockdev-reopen`), then `virDomainBlockResize`.
     package func grow(_ domain: DomainIdentity, disk: String, toBytes bytes: Int64) async throws(HypervisorError) {
-        // Without the window QEMU reports the volume's whole size, though the guest has not heard of it: only the resize tells it.
+        // Without the window QEMU reports the volume's full size, but only the resize informs the guest.
         if try await !live(domain, disk).hasSlice, try await capacity(domain, disk: disk) >= bytes { return }
         _ = try await dropSlice(domain, disk: disk)
         try await writing(domain, "blockResize") { (domain) throws(LibvirtError) in
@@ -36,13 +38,13 @@ extension LibvirtHypervisor {
         }
     }
 
-    /// - Throws: `unsupported` before QEMU 7.0, without the monitor, or where the copy has no raw node.
+    /// - Throws: `unsupported` before QEMU 7.0, without the monitor, or if the copy has no raw node.
     package func unmapZeroes(_ domain: DomainIdentity, disk: String, sliceBytes: Int64?) async throws(HypervisorError) {
         guard case .supported = try await growSupport() else {
             throw HypervisorError(.unsupported, "it needs QEMU 7.0 and its monitor")
         }
         guard let index = try await live(domain, disk).mirrorIndex else {
-            throw HypervisorError(.other, "libvirt does not tell the node of the copy of disk \(disk)")
+            throw HypervisorError(.other, "libvirt does not report the node of the copy of disk \(disk)")
         }
         var changes: JSONObject = ["discard": "unmap", "detect-zeroes": "unmap"]
         if let sliceBytes {
@@ -52,14 +54,14 @@ extension LibvirtHypervisor {
         try await reopen(domain, index, changes)
     }
 
-    /// libvirt before 10.0 keeps `<slices>` in the live configuration whatever is done (`virDomainUpdateDeviceFlags` and a restart
-    /// of libvirtd were tried on 9.0); from then on `virDomainBlockResize` drops them.
+    /// libvirt before 10.0 keeps `<slices>` in the live configuration no matter what (on 9.0 neither `virDomainUpdateDeviceFlags`
+    /// nor restarting libvirtd helps); from 10.0 on `virDomainBlockResize` drops them.
     package func dropSlice(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Bool {
         let before = try await live(domain, disk)
         guard before.hasSlice else { return false }
         if case .unsupported(let why) = try await growSupport() { throw HypervisorError(.unsupported, why) }
         guard let index = before.index else {
-            throw HypervisorError(.other, "libvirt does not tell the node of disk \(disk)")
+            throw HypervisorError(.other, "libvirt does not report the node of disk \(disk)")
         }
         try await reopen(domain, index, ["discard": .string(before.discard ?? "ignore")])
         return try await live(domain, disk).hasSlice
@@ -77,8 +79,8 @@ extension LibvirtHypervisor {
 
     /// `virDomainQemuMonitorCommand`
     ///
-    /// - Returns: what QEMU returns.
-    /// - Throws: `other` when QEMU refuses the command.
+    /// - Returns: QEMU's `return` value.
+    /// - Throws: `other` if QEMU refuses the command.
     func monitor(_ domain: DomainIdentity, _ command: QMPCommand) async throws(HypervisorError) -> JSONValue {
         let answer = try await writing(domain, "qemuMonitorCommand \(command.name)") { (domain) throws(LibvirtError) in
             try await domain.monitorCommand(json: command.text)

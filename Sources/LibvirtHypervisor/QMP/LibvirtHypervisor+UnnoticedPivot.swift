@@ -3,13 +3,13 @@ import Libvirt
 import Logging
 package import VolumeSwap
 
-/// Mends a disk that QEMU runs on another volume than libvirt describes, past libvirt.
+/// Repairs, behind libvirt's back, a disk that QEMU runs on another volume than libvirt describes.
 extension LibvirtHypervisor {
-    /// `query-block` against the live configuration, twice with a second in between.
+    /// Compares `query-block` with the live configuration, twice, a second apart.
     package func hasPivotedUnnoticed(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Bool? {
         guard allowsMonitorCommands else { return nil }
         guard let found = try await running(domain, disk), !found.isDescribed else { return false }
-        // Somebody else's pivot may have come a moment ago, and libvirt be about to note it.
+        // Somebody else may just have pivoted, and libvirt may be about to notice.
         try? await Task.sleep(for: .seconds(1))
         return try await running(domain, disk).map { !$0.isDescribed } ?? false
     }
@@ -18,9 +18,9 @@ extension LibvirtHypervisor {
         RunningNode(try await live(domain, disk), devices: try await monitor(domain, .queryBlock))
     }
 
-    /// Asks, sends what ``MirrorBack`` returns, and waits for the job's next event, until both agree.
+    /// Sends what ``MirrorBack`` returns and waits for the job's next event, until libvirt and QEMU agree.
     ///
-    /// - Throws: `other` when the mirror fails or pivotd stops, `unsupported` when the old volume cannot be opened again.
+    /// - Throws: `other` if the mirror fails or pivotd stops, `unsupported` if the old volume cannot be reopened.
     package func mirrorBack(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) {
         var machine = MirrorBack(disk: disk)
         while true {
@@ -53,7 +53,7 @@ extension LibvirtHypervisor {
         }
     }
 
-    /// Returns at the job's next event, when there can be no more events, or after a second in case one was lost.
+    /// Returns at the job's next event, when no more events can come, or after a second in case one was lost.
     private func wait(for job: String, in events: LibvirtEvents) async {
         await withTaskGroup { group in
             group.addTask { await Self.event(of: job, in: events) }

@@ -1,15 +1,15 @@
 import JSON
 import VolumeSwap
 
-/// A disk of the live configuration, as far as its nodes in QEMU go.
+/// A disk in the live configuration, as far as its QEMU nodes are concerned.
 ///
-/// libvirt numbers what it opens: `<source index='3'>` stands for QEMU's nodes `libvirt-3-format` and `libvirt-3-storage`.
+/// libvirt numbers what it opens: `<source index='3'>` means QEMU's nodes `libvirt-3-format` and `libvirt-3-storage`.
 struct LiveDisk: Sendable {
     private let element: XMLTree?
 
     /// - Parameters:
-    ///   - name: the disk's target, such as `vdb`.
-    ///   - xml: the domain's live configuration. Everything is nil where it has no such disk.
+    ///   - name: The disk's target, such as `vdb`.
+    ///   - xml: The domain's live configuration. Everything is nil if it has no such disk.
     init(_ name: String, in xml: String) {
         let disks = (try? XMLTree(parsing: xml))?.first("devices")?.all("disk")
         element = disks?.first { $0.first("target")?.value("dev") == name }
@@ -17,18 +17,18 @@ struct LiveDisk: Sendable {
 
     private var source: XMLTree? { element?.first("source") }
 
-    /// libvirt's number of the disk's volume.
+    /// libvirt's number for the disk's volume.
     var index: String? { source?.value("index") }
-    /// libvirt's number of the volume that a copy writes to.
+    /// libvirt's number for the volume that a copy writes to.
     var mirrorIndex: String? { element?.first("mirror")?.first("source")?.value("index") }
     var isMirrored: Bool { element?.first("mirror") != nil }
     /// The name of the disk's device in QEMU.
     var alias: String? { element?.first("alias")?.value("name") }
     var discard: String? { element?.first("driver")?.value("discard") }
-    /// Whether only a part of the volume is shown to the guest.
+    /// Whether the guest sees only a part of the volume.
     var hasSlice: Bool { source?.first("slices") != nil }
 
-    /// QEMU's protocol driver and the path of a raw file or block device; nil for any other volume.
+    /// QEMU's protocol driver and the path for a raw file or block device; nil for any other volume.
     var rawPath: (driver: JSONValue, path: String)? {
         guard element?.first("driver")?.value("type") == "raw" else { return nil }
         switch element?.value("type") {

@@ -12,8 +12,8 @@ struct RunningNode: Sendable, Equatable {
     /// The counterpart of `node` in the volume that libvirt describes.
     var describedNode: String { "libvirt-\(described)\(node.dropFirst("libvirt-\(index)".count))" }
 
-    /// - Parameter devices: the answer to `query-block`.
-    /// - Returns: nil when either side's node has no number of libvirt's.
+    /// - Parameter devices: The answer to `query-block`.
+    /// - Returns: nil if either node is not numbered by libvirt.
     init?(_ disk: LiveDisk, devices: JSONValue) {
         guard let described = disk.index, let alias = disk.alias else { return nil }
         let device = devices.arrayValue?.first {
@@ -28,8 +28,8 @@ struct RunningNode: Sendable, Equatable {
     }
 }
 
-/// Mirrors a disk back onto the volume that libvirt describes, after a pivot that libvirt has not noticed. Pure: what libvirt and
-/// QEMU show goes in, the next commands come out.
+/// Mirrors a disk back onto the volume that libvirt describes, after a pivot that libvirt has not noticed. Pure: takes what
+/// libvirt and QEMU report, and returns the next commands.
 struct MirrorBack {
     /// libvirt's view and QEMU's, read one after the other.
     struct Sight: Sendable {
@@ -42,30 +42,30 @@ struct MirrorBack {
     }
 
     enum Step: Equatable {
-        /// Send these, then look again at the next event of the ``job``.
+        /// Send these, then recheck at the next event of the ``job``.
         case send([QMPCommand])
-        /// libvirt and QEMU agree. These close the volume that libvirt does not know; it may stay open, too.
+        /// libvirt and QEMU agree. These close the volume that libvirt does not know, though it may stay open.
         case agree([QMPCommand])
         /// The mirror failed: send this, then report the error.
         case fail(QMPCommand, HypervisorError)
     }
 
     let disk: String
-    /// The mirror's name in QEMU: libvirt's own for a copy of this disk. Where libvirt still waits for that copy's end, the end of
-    /// this one lets it drop the `<mirror>`.
+    /// The mirror's job name in QEMU: libvirt's own for a copy of this disk. If libvirt still waits for that copy to end, the end
+    /// of this one makes it drop the `<mirror>`.
     private(set) var job = ""
     private var strayed: RunningNode?
-    /// How often the mirror has been seen to be over with the `<mirror>` still there.
+    /// How often the mirror was found finished with the `<mirror>` still present.
     private var waits = 0
 
     init(disk: String) {
         self.disk = disk
     }
 
-    /// - Throws: `other` when QEMU does not report the disk's node, `unsupported` when the old volume cannot be opened again.
+    /// - Throws: `other` if QEMU does not report the disk's node, `unsupported` if the old volume cannot be reopened.
     mutating func next(_ sight: Sight) throws(HypervisorError) -> Step {
         guard let found = RunningNode(sight.disk, devices: sight.devices) else {
-            throw HypervisorError(.other, "QEMU does not tell the node of disk \(disk)")
+            throw HypervisorError(.other, "QEMU does not report the node of disk \(disk)")
         }
         job = "copy-\(disk)-\(found.describedNode)"
         let known = sight.jobs.arrayValue?.first { $0["id"]?.stringValue == job }
@@ -91,7 +91,7 @@ struct MirrorBack {
             return .send([QMPCommand("job-complete", ["id": .string(job)])])
         case (false, "concluded"):
             let reason = known?["error"]?.stringValue ?? "QEMU gave no reason"
-            return .fail(dismissal, HypervisorError(.other, "the mirror back failed: \(reason)"))
+            return .fail(dismissal, HypervisorError(.other, "mirroring back failed: \(reason)"))
         default: return .send([])
         }
     }

@@ -11,7 +11,7 @@ struct QMPCommand: Sendable, Equatable {
         self.arguments = arguments
     }
 
-    /// As `virDomainQemuMonitorCommand` takes it.
+    /// The JSON that `virDomainQemuMonitorCommand` takes.
     var text: String {
         let command: JSONValue =
             arguments.map { ["execute": .string(name), "arguments": $0] } ?? ["execute": .string(name)]
@@ -20,11 +20,11 @@ struct QMPCommand: Sendable, Equatable {
 
     /// Reads QEMU's answer.
     ///
-    /// - Returns: its `return`.
-    /// - Throws: `other` with QEMU's own reason when it refused the command, or when the answer is not JSON.
+    /// - Returns: The answer's `return` value.
+    /// - Throws: `other` with QEMU's own reason if it refused the command, or if the answer is not JSON.
     func result(of answer: String) throws(HypervisorError) -> JSONValue {
         guard let json = try? JSONValue(parsing: answer) else {
-            throw HypervisorError(.other, "QEMU answered \(name) with no JSON")
+            throw HypervisorError(.other, "QEMU's answer to \(name) is not JSON")
         }
         if let error = json["error"] {
             throw HypervisorError(.other, "QEMU refused \(name): \(error["desc"]?.stringValue ?? "no reason given")")

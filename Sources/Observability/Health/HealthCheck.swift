@@ -1,13 +1,13 @@
-/// What one readiness check found.
+/// The result of one readiness check.
 package struct HealthCheck: Sendable, Equatable {
     /// Short name of what was checked: `broker`, `libvirt`.
     package let name: String
-    /// Whether it holds.
+    /// Whether the check passed.
     package let isOK: Bool
-    /// Why it does not hold, or what an operator should know although it does; one line.
+    /// Why it failed, or what an operator should know although it passed; one line.
     package let detail: String
 
-    /// - Parameter detail: why it does not hold, or what to know although it does.
+    /// - Parameter detail: Why it failed, or what to know although it passed.
     package init(_ name: String, ok: Bool, detail: String = "") {
         self.name = name
         self.isOK = ok

@@ -3,13 +3,13 @@ import NIOCore
 import NIOHTTP1
 import NIOPosix
 
-/// Reads a page of a ``HealthServer``.
+/// Fetches a page from a ``HealthServer``.
 package enum HealthClient {
-    /// An answer of the server.
+    /// A response of the server.
     package struct Page: Sendable, Hashable {
         /// The HTTP status code.
         package let status: Int
-        /// Its first 64 KiB.
+        /// The first 64 KiB of the body.
         package let body: String
 
         package init(status: Int, body: String) {
@@ -22,8 +22,8 @@ package enum HealthClient {
 
     /// `GET path`.
     ///
-    /// - Parameter patience: for the connection, and again for the answer.
-    /// - Throws: what there is instead of an HTTP answer, in words.
+    /// - Parameter patience: Time limit for the connection, and again for the response.
+    /// - Throws: ``HealthServer/Failure`` that says what happened instead of an HTTP response.
     package static func get(_ path: String, of address: ListenAddress, patience: Duration) async throws(HealthServer.Failure)
         -> Page
     {
@@ -65,7 +65,7 @@ package enum HealthClient {
     }
 }
 
-/// Puts one answer together.
+/// Assembles one response.
 private final class PageReader: ChannelInboundHandler {
     typealias InboundIn = HTTPClientResponsePart
 

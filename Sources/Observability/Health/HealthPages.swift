@@ -1,9 +1,9 @@
-/// What is sent for a request.
+/// The response to a request.
 struct HealthPage: Sendable {
     var status: Int
     var type = "text/plain; charset=utf-8"
     var body: String
-    /// The methods there are, for a request with another one.
+    /// The allowed methods, for a request with another one.
     var allow: String?
     var isHeadOnly = false
 
@@ -33,7 +33,7 @@ struct HealthPages: Sendable {
 
     private static func isRead(_ method: String) -> Bool { method == "GET" || method == "HEAD" }
 
-    /// One line per failed check, `ok` if there is none; then one per passed check with a detail.
+    /// One line per failed check, or `ok` if there is none; then one per passed check with a detail.
     private static func page(_ checks: [HealthCheck]) -> HealthPage {
         var failing = ""
         var holding = ""

@@ -6,26 +6,26 @@ import Synchronization
 
 /// A small HTTP server for probes and scrapes: `/livez`, `/readyz`, `/metrics`.
 ///
-/// It has a thread of its own: it answers even when Swift's executor is blocked, and visitors cannot slow tasks down.
+/// It has its own thread, so that it answers even if Swift's executor is blocked, and visitors cannot slow tasks down.
 package final class HealthServer: Sendable {
     /// Why the server could not listen or had to stop.
     package struct Failure: Error, CustomStringConvertible {
         package let description: String
     }
 
-    /// What visitors may use.
+    /// Limits for visitors.
     package struct Limits: Sendable {
-        /// Maximum connections; one more closes the oldest, so that silent visitors do not lock others out.
+        /// Maximum connections; one more closes the oldest, so that silent visitors cannot lock others out.
         package var connections = 64
         /// Maximum bytes of a request's header fields, and of its path.
         package var headBytes = 8192
-        /// Time limit for sending the head, and again for receiving the answer.
+        /// Time limit for sending the request's head, and again for receiving the response.
         package var patience = Duration.seconds(5)
 
         package init() {}
     }
 
-    /// The address given.
+    /// The configured address.
     package let address: ListenAddress
 
     private let pages: HealthPages
@@ -34,7 +34,7 @@ package final class HealthServer: Sendable {
 
     /// - Parameters:
     ///   - address: Where to listen.
-    ///   - isAlive: What must hold for `/livez` to answer 200. Called, as all others, on the server's thread.
+    ///   - isAlive: What must hold for `/livez` to answer 200. Called, like the others, on the server's thread.
     ///   - checks: What must hold for `/readyz` to answer 200; all are run for each request.
     ///   - metrics: The body of `/metrics`, in the Prometheus text format.
     package init(
@@ -50,8 +50,8 @@ package final class HealthServer: Sendable {
 
     /// Serves until the task is cancelled, then closes the port and all connections and returns. Can be called again.
     ///
-    /// - Parameter onListening: Gets the address in use: with the kernel's port when 0 was asked for.
-    /// - Throws: ``Failure`` when the port cannot be listened on, or when listening ends by itself.
+    /// - Parameter onListening: Called with the address in use, with the kernel's port if port 0 was requested.
+    /// - Throws: ``Failure`` if listening on the port fails or ends unexpectedly.
     package func run(onListening: @Sendable (ListenAddress) -> Void = { _ in }) async throws(Failure) {
         let visitors = HealthVisitors(limit: limits.connections)
         let channel: any Channel
@@ -79,7 +79,7 @@ package final class HealthServer: Sendable {
             .serverChannelOption(.backlog, value: 64)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .serverChannelInitializer { channel in
-                // Without it a process that has no file descriptor left would spin in accept.
+                // Without it a process with no file descriptors left would spin in accept.
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandler(AcceptBackoffHandler(shouldForwardIOErrorCaught: false))
                 }
@@ -116,7 +116,7 @@ package final class HealthServer: Sendable {
     }
 }
 
-/// The connections that are open, oldest first.
+/// The open connections, oldest first.
 final class HealthVisitors: Sendable {
     private let limit: Int
     private let open = Mutex<[any Channel]>([])

@@ -1,10 +1,10 @@
 import NIOCore
 import NIOHTTP1
 
-/// One connection: a request is answered, and the connection is over.
+/// One connection, which serves a single request.
 ///
-/// One request per connection keeps every limit simple, at a negligible cost for a probe every few seconds. After the answer
-/// its sending half is closed and what still arrives is dropped, for a visitor in mid-sentence would lose the answer to a reset.
+/// One request per connection keeps the limits simple, at negligible cost for a probe every few seconds. After the response the
+/// sending half is closed and further input is discarded: a visitor that is still sending would lose the response to a reset.
 final class HealthVisit: ChannelInboundHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias OutboundOut = HTTPServerResponsePart
@@ -29,7 +29,7 @@ final class HealthVisit: ChannelInboundHandler {
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        // The visitor says no more: with an answer on its way it still reads.
+        // The visitor has closed its sending half, but still reads a pending response.
         if case ChannelEvent.inputClosed = event {
             if isAnswered { context.close(promise: nil) } else { leave(context) }
         }
@@ -61,7 +61,7 @@ final class HealthVisit: ChannelInboundHandler {
         context.writeAndFlush(wrapOutboundOut(.end(nil))).whenComplete { _ in channel.close(mode: .output, promise: nil) }
     }
 
-    /// However slowly it sends, or reads what it asked for.
+    /// Bounds the visit, however slowly the visitor sends or reads.
     private func endLater(_ context: ChannelHandlerContext) {
         end?.cancel()
         let channel = context.channel

@@ -2,9 +2,9 @@ import Glibc
 import NIOCore
 
 extension ListenAddress {
-    /// Why a server could not listen here now; nil when it could.
+    /// Why a server could not listen here now; nil if it could.
     ///
-    /// Binds without listening, which does not keep others from the port.
+    /// Binds without listening, which does not block the port for others.
     package func listenProblem() -> String? {
         guard let address = try? SocketAddress(ipAddress: host, port: Int(port)) else { return "not an address" }
         let descriptor = socket(isIPv6 ? AF_INET6 : AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
@@ -16,7 +16,7 @@ extension ListenAddress {
         return status == 0 ? nil : Self.reason(errno)
     }
 
-    /// What `errno` says of an attempt to listen or to connect.
+    /// Explains the `errno` of an attempt to listen or connect.
     static func reason(_ code: CInt) -> String {
         let message = unsafe String(cString: strerror(code))
         return switch code {

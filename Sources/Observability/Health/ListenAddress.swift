@@ -37,7 +37,7 @@ package struct ListenAddress: Sendable, Equatable, CustomStringConvertible {
         return parts.count == 4 && parts.allSatisfy { $0.utf8.allSatisfy(isDigit) && UInt8($0) != nil }
     }
 
-    /// The alphabet and the separators only; the kernel has the last word on the rest.
+    /// Only checks alphabet and separators; the kernel decides on the rest.
     private static func isIPv6(_ host: String) -> Bool {
         host.contains(":") && host.allSatisfy { $0.isHexDigit || $0 == ":" || $0 == "." }
     }

@@ -1,6 +1,6 @@
 package import Logging
 
-/// Log lines for machines: one JSON object each, with `timestamp`, `level`, `logger`, `message` and the metadata beside them.
+/// Log lines for machines: one JSON object each, with `timestamp`, `level`, `logger`, `message` and the metadata.
 package struct JSONLogHandler: LineLogHandler {
     package let label: String
     package let output: LogOutput
@@ -11,7 +11,7 @@ package struct JSONLogHandler: LineLogHandler {
 
     private static let own: Set = ["timestamp", "level", "logger", "message"]
 
-    /// - Parameter threshold: for loggers without a level of their own.
+    /// - Parameter threshold: The level of loggers without one of their own.
     package init(
         label: String, threshold: LogThreshold, output: LogOutput = .standardError,
         metadataProvider: Logger.MetadataProvider? = nil
@@ -22,13 +22,14 @@ package struct JSONLogHandler: LineLogHandler {
         self.metadataProvider = metadataProvider
     }
 
+    /// The event as a JSON object, without a line feed.
     package func line(
         _ event: LogEvent, timestamp: String, metadata: [(key: String, value: Logger.Metadata.Value)]
     ) -> String {
         var line = "{\"timestamp\":\"\(timestamp)\",\"level\":\"\(event.level.rawValue)\""
         line += ",\"logger\":\(LogText.json(label)),\"message\":\(LogText.json("\(event.message)"))"
         for (key, value) in metadata {
-            // A key that is taken must not appear twice: readers differ in which of the two they take.
+            // No key may appear twice: readers differ in which of the two they use.
             let key = Self.own.contains(key) ? "metadata_\(key)" : key
             line += ",\(LogText.json(key)):\(Self.json(value))"
         }

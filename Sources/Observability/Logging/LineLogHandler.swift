@@ -2,16 +2,20 @@ import Basics
 import Foundation
 package import Logging
 
-/// A handler whose event becomes one line of a ``LogOutput``.
+/// A handler that turns each event into one line of a ``LogOutput``.
 package protocol LineLogHandler: LogHandler {
+    /// Where the lines go.
     var output: LogOutput { get }
     /// The logger's name.
     var label: String { get }
     /// The level of a logger without one of its own.
     var threshold: LogThreshold { get }
+    /// The logger's own level, which overrides ``threshold``.
     var ownLevel: Logger.Level? { get set }
 
-    /// - Parameter metadata: Everything known at the event, in the order in which it is to be shown.
+    /// Formats an event as one line, without a line feed.
+    ///
+    /// - Parameter metadata: Everything known at the event, in the order to show it.
     func line(_ event: LogEvent, timestamp: String, metadata: [(key: String, value: Logger.Metadata.Value)]) -> String
 }
 
@@ -30,7 +34,7 @@ extension LineLogHandler {
         set { metadata[key] = newValue }
     }
 
-    /// The event's own values win over the provider's, those over the logger's.
+    /// The event's own values override the provider's, which override the logger's.
     private func merged(_ event: LogEvent) -> Logger.Metadata {
         var merged = metadata
         if let provided = metadataProvider?.get() { merged.merge(provided) { _, new in new } }

@@ -11,6 +11,6 @@ package enum LogKey {
     /// How many lines or messages were dropped.
     static let dropped = "dropped"
 
-    /// The keys that come before all others in a line, in this order.
+    /// The keys that come first in a line, in this order.
     static let first = [taskID, instance, disk]
 }

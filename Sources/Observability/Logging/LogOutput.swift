@@ -1,19 +1,19 @@
 import Foundation
 import Synchronization
 
-/// Writes whole lines to a file descriptor, in order, from a thread of its own: logging never waits for the reader of the log.
+/// Writes whole lines to a file descriptor, in order, from its own thread, so that logging never waits for the log's reader.
 ///
-/// Lines that a stalled reader leaves no room for are dropped and counted, and the log says how many as soon as it is read again.
+/// If a stalled reader leaves no room, lines are dropped and counted; the log says how many once it is read again.
 package final class LogOutput: Sendable {
     /// The process's standard error.
     package static let standardError = LogOutput(descriptor: 2)
 
-    /// Bytes that may wait.
+    /// Maximum bytes waiting to be written.
     static let defaultCapacity = 1 << 20
 
     private struct State {
         var waiting: [UInt8] = []
-        /// Lines dropped that the log has not spoken of yet.
+        /// Dropped lines not yet reported in the log.
         var unreported = 0
         var dropped = 0
         var isStarted = false
@@ -27,9 +27,9 @@ package final class LogOutput: Sendable {
     private let capacity: Int
     private let state = Mutex(State())
     private let work = DispatchSemaphore(value: 0)
-    private let lossLine = Mutex<@Sendable (Int) -> String>({ "\($0) log lines were dropped: nobody read the log" })
+    private let lossLine = Mutex<@Sendable (Int) -> String>({ "\($0) log lines were dropped: the log was not read" })
 
-    /// - Parameter capacity: maximum bytes waiting to be written; lines beyond it are dropped and counted.
+    /// - Parameter capacity: Maximum bytes waiting to be written; lines beyond it are dropped and counted.
     package init(descriptor: Int32, capacity: Int = defaultCapacity) {
         self.descriptor = descriptor
         self.capacity = capacity
@@ -38,11 +38,11 @@ package final class LogOutput: Sendable {
     /// Lines dropped since the start.
     package var dropped: Int { state.withLock { $0.dropped } }
 
-    /// How the log says that lines are missing.
+    /// Sets how the log reports that lines are missing.
     package func describeLosses(_ line: @escaping @Sendable (Int) -> String) { lossLine.withLock { $0 = line } }
 
-    /// Hands over the line and a line feed; never waits. A line that the descriptor refuses (closed, full disk) is gone: there is
-    /// nowhere left to say so.
+    /// Queues the line and a line feed; never waits. A line that the descriptor refuses (closed, full disk) is lost: there is
+    /// nowhere left to report it.
     func write(_ line: String) {
         let (isNew, needsSignal) = state.withLock { state -> (Bool, Bool) in
             guard state.waiting.count + line.utf8.count < capacity else {
@@ -60,7 +60,7 @@ package final class LogOutput: Sendable {
         if needsSignal { work.signal() }
     }
 
-    /// Waits until all that was handed over is written, but no longer than that. Blocks: for the end of a process.
+    /// Blocks until all queued lines are written, at most for `limit`; for use at the end of a process.
     package func flush(within limit: Duration) {
         let written = DispatchSemaphore(value: 0)
         let isIdle = state.withLock { state in

@@ -18,7 +18,7 @@ enum LogText {
         return result
     }
 
-    /// A metadata value in a line of text: bare if it is one word, else in double quotes.
+    /// A metadata value for a text line: bare if it is a single word, else in double quotes.
     static func value(_ text: String) -> String {
         let isWord = !text.isEmpty && !text.unicodeScalars.contains { $0 == " " || $0 == "\"" || $0 == "=" || isUnsafe($0) }
         if isWord { return text }
@@ -44,7 +44,7 @@ enum LogText {
         return result + "\""
     }
 
-    /// All of these are below U+FFFF: four hex digits say them.
+    /// All of these are below U+FFFF, so four hex digits suffice.
     private static func isUnsafe(_ scalar: Unicode.Scalar) -> Bool {
         switch scalar.value {
         case 0x00...0x1F, 0x7F...0x9F, 0x200E, 0x200F, 0x2028...0x202E, 0x2066...0x2069: true

@@ -1,7 +1,7 @@
 package import Logging
 import Synchronization
 
-/// A log level that many loggers share.
+/// A log level shared by many loggers.
 package final class LogThreshold: Sendable {
     private let value: Mutex<Logger.Level>
 
@@ -9,9 +9,9 @@ package final class LogThreshold: Sendable {
         value = Mutex(level)
     }
 
-    /// The least level that is logged.
+    /// The minimum level that is logged.
     package var level: Logger.Level { value.withLock { $0 } }
 
-    /// Changes the level, at once for all loggers that share it.
+    /// Changes the level for all loggers that share it, at once.
     package func set(_ level: Logger.Level) { value.withLock { $0 = level } }
 }

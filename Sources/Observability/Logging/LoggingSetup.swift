@@ -2,24 +2,24 @@ import Basics
 import Foundation
 package import Logging
 
-/// Puts pivotd's log handlers under swift-log.
+/// Installs pivotd's log handlers in swift-log.
 package enum LoggingSetup {
-    /// How log lines look.
+    /// The format of log lines.
     package enum Format: String, Sendable, CaseIterable {
         case text
         case json
     }
 
-    /// The least level that is logged by loggers that were given none of their own; can be changed while the process runs.
+    /// The minimum level of loggers without one of their own; can be changed at run time.
     package static let threshold = LogThreshold(.info)
 
-    /// Makes every logger of the process write such lines to standard error. To be called once, before the first logger.
+    /// Makes every logger of the process write such lines to standard error. Call it once, before creating any logger.
     package static func bootstrap(format: Format, level: Logger.Level) {
         threshold.set(level)
         LogOutput.standardError.describeLosses { count in
             let handler = handler(format, "pivotd", nil)
             let event = LogEvent(
-                level: .warning, message: "log lines are missing: whoever reads the log was too slow", metadata: nil, source: nil,
+                level: .warning, message: "log lines are missing: the log's reader was too slow", metadata: nil, source: nil,
                 file: #fileID, function: #function, line: #line)
             return handler.line(
                 event, timestamp: Timestamp.text(Date(), .milliseconds), metadata: [(key: LogKey.dropped, value: "\(count)")])

@@ -9,7 +9,7 @@ package struct TextLogHandler: LineLogHandler {
     package var metadata: Logger.Metadata = [:]
     package var metadataProvider: Logger.MetadataProvider?
 
-    /// - Parameter threshold: for loggers without a level of their own.
+    /// - Parameter threshold: The level of loggers without one of their own.
     package init(
         label: String, threshold: LogThreshold, output: LogOutput = .standardError,
         metadataProvider: Logger.MetadataProvider? = nil
@@ -20,6 +20,7 @@ package struct TextLogHandler: LineLogHandler {
         self.metadataProvider = metadataProvider
     }
 
+    /// The event as text, without a line feed.
     package func line(
         _ event: LogEvent, timestamp: String, metadata: [(key: String, value: Logger.Metadata.Value)]
     ) -> String {

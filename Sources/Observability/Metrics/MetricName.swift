@@ -1,4 +1,4 @@
-/// Makes names and values fit the Prometheus text format 0.0.4.
+/// Adapts names and values to the Prometheus text format 0.0.4.
 enum MetricName {
     /// A metric name in the alphabet `[a-zA-Z_:][a-zA-Z0-9_:]*`.
     ///
@@ -7,8 +7,8 @@ enum MetricName {
         sanitized(name, allowingColon: true)
     }
 
-    /// A label name in the alphabet `[a-zA-Z_][a-zA-Z0-9_]*`, without the reserved `__` prefix and without the names
-    /// that a histogram keeps for itself.
+    /// A label name in the alphabet `[a-zA-Z_][a-zA-Z0-9_]*`, without the reserved `__` prefix and the names reserved for
+    /// histograms.
     static func label(_ name: String) -> String {
         var name = sanitized(name, allowingColon: false)
         while name.hasPrefix("__") { name.removeFirst() }

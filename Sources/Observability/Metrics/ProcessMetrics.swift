@@ -1,10 +1,10 @@
 import Foundation
 
-/// The process's own figures under the names of Prometheus' client libraries, read from /proc at each scrape.
+/// The process's own metrics, named as in Prometheus' client libraries and read from /proc at each scrape.
 package enum ProcessMetrics {
     /// Sample lines in the Prometheus text format, to follow those of ``PrometheusRegistry/text()``.
     ///
-    /// Figures missing in /proc are omitted.
+    /// Metrics missing in /proc are omitted.
     package static func text() -> String {
         var text = ""
         if let stat = contents("/proc/self/stat"), let fields = fields(ofStat: stat), fields.count > 21 {
@@ -27,7 +27,7 @@ package enum ProcessMetrics {
         return text
     }
 
-    /// The fields after the process's name, which may hold blanks and parentheses itself; the first is the state.
+    /// The fields after the process's name, which may itself contain blanks and parentheses; the first is the state.
     static func fields(ofStat stat: String) -> [Substring]? {
         guard let end = stat.lastIndex(of: ")") else { return nil }
         return stat[stat.index(after: end)...].split { $0 == " " || $0 == "\n" }

@@ -19,7 +19,7 @@ extension PrometheusSeries {
     }
 }
 
-/// A counter of whole numbers. A negative increment is ignored: a counter never falls but by a reset.
+/// A counter of integers. Negative increments are ignored: a counter only falls when it is reset.
 final class PrometheusCounter: CounterHandler, PrometheusSeries {
     private let count = Atomic<Int64>(0)
 

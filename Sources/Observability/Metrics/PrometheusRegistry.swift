@@ -1,11 +1,11 @@
 package import CoreMetrics
 import Synchronization
 
-/// A swift-metrics backend whose content is read in the Prometheus text format 0.0.4.
+/// A swift-metrics backend that renders its content in the Prometheus text format 0.0.4.
 ///
-/// Names are taken as they are (`pivotd_swaps_total`); only characters outside Prometheus' alphabet are replaced.
-/// The same name and dimensions give the same series. Label sets are bounded: beyond `seriesLimit` of them, everything is counted in
-/// one more series whose label values are all `other`.
+/// Names are kept (`pivotd_swaps_total`), except that characters outside Prometheus' alphabet are replaced. The same name and
+/// dimensions give the same series. Beyond `seriesLimit` label sets, everything is counted in one more series whose label values
+/// are all `other`.
 package final class PrometheusRegistry: MetricsFactory {
     /// The content type of ``text()``.
     package static let contentType = "text/plain; version=0.0.4; charset=utf-8"
@@ -42,14 +42,17 @@ package final class PrometheusRegistry: MetricsFactory {
 
     /// - Parameters:
     ///   - help: HELP lines by metric name.
-    ///   - bounds: Histogram bounds by metric name, ascending, where the usual ones do not fit.
-    ///   - seriesLimit: Maximum sets of labels of a metric.
+    ///   - bounds: Histogram bounds by metric name, ascending, for metrics that the defaults do not suit.
+    ///   - seriesLimit: Maximum label sets per metric.
     package init(help: [String: String] = [:], bounds: [String: [Double]] = [:], seriesLimit: Int = 200) {
         self.help = help
         self.bounds = bounds
         self.seriesLimit = max(1, seriesLimit)
     }
 
+    // MARK: MetricsFactory
+
+    /// A counter rendered as Prometheus' `counter`.
     package func makeCounter(label: String, dimensions: [(String, String)]) -> any CounterHandler {
         series(label, dimensions, .counter, make: PrometheusCounter.init)
     }
@@ -58,19 +61,23 @@ package final class PrometheusRegistry: MetricsFactory {
         series(label, dimensions, .counter, make: PrometheusFloatingPointCounter.init)
     }
 
+    /// A meter rendered as Prometheus' `gauge`.
     package func makeMeter(label: String, dimensions: [(String, String)]) -> any MeterHandler {
         series(label, dimensions, .gauge, make: PrometheusGauge.init)
     }
 
+    /// A recorder rendered as a `histogram` if it aggregates, else as a `gauge`.
     package func makeRecorder(label: String, dimensions: [(String, String)], aggregate: Bool) -> any RecorderHandler {
         guard aggregate else { return series(label, dimensions, .gauge, make: PrometheusGauge.init) }
         return histogram(label, dimensions, Self.recorderBounds)
     }
 
+    /// A timer rendered as a `histogram` in seconds.
     package func makeTimer(label: String, dimensions: [(String, String)]) -> any TimerHandler {
         histogram(label, dimensions, Self.timerBounds)
     }
 
+    /// Removes the series from the page.
     package func destroyCounter(_ handler: any CounterHandler) { remove(handler) }
     package func destroyFloatingPointCounter(_ handler: any FloatingPointCounterHandler) { remove(handler) }
     package func destroyMeter(_ handler: any MeterHandler) { remove(handler) }
@@ -130,7 +137,7 @@ package final class PrometheusRegistry: MetricsFactory {
         }
     }
 
-    /// Labels in the order of their names; of two with one name the last counts.
+    /// Labels ordered by name; the last one wins if a name occurs twice.
     private static func labels(_ dimensions: [(String, String)]) -> [Label] {
         let values = Dictionary(dimensions.map { (MetricName.label($0.0), $0.1) }) { _, last in last }
         return values.sorted { $0.key < $1.key }.map { Label(name: $0.key, value: $0.value) }

@@ -1,8 +1,8 @@
 import Foundation
 
-/// Tells systemd about the service's state: sd_notify(3), without libsystemd.
+/// Reports the service's state to systemd, as sd_notify(3) does, but without libsystemd.
 ///
-/// Outside of systemd, without `NOTIFY_SOCKET`, every call does nothing.
+/// Outside systemd (no `NOTIFY_SOCKET`) every call does nothing.
 package struct SystemdNotifier: Sendable {
     /// The path of the socket, or its name after `@` in the abstract namespace.
     private let path: String?
@@ -11,7 +11,7 @@ package struct SystemdNotifier: Sendable {
     /// nil when no watchdog is set or when it is meant for another process.
     package let watchdogInterval: Duration?
 
-    /// - Parameter environment: `NOTIFY_SOCKET` and `WATCHDOG_USEC` are read from it.
+    /// - Parameter environment: Supplies `NOTIFY_SOCKET` and `WATCHDOG_USEC`.
     package init(environment: [String: String] = ProcessInfo.processInfo.environment) {
         let path = environment["NOTIFY_SOCKET"] ?? ""
         self.path = path.hasPrefix("/") || path.hasPrefix("@") ? path : nil
@@ -38,9 +38,9 @@ package struct SystemdNotifier: Sendable {
     @discardableResult
     package func watchdog() -> Bool { send("WATCHDOG=1") }
 
-    /// Says ``watchdog()`` in systemd's rhythm for as long as `isAlive` says so, until the task is cancelled.
+    /// Calls ``watchdog()`` at ``watchdogInterval`` while `isAlive` returns true, until the task is cancelled.
     ///
-    /// Returns at once when no watchdog is set.
+    /// Returns at once if no watchdog is set.
     package func runWatchdog(isAlive: @Sendable () async -> Bool) async {
         guard let watchdogInterval else { return }
         repeat {
@@ -51,7 +51,7 @@ package struct SystemdNotifier: Sendable {
 
     /// Sends one datagram without waiting.
     ///
-    /// - Returns: false if there is no socket or it did not accept the datagram; a service runs on without systemd.
+    /// - Returns: false if there is no socket or it did not accept the datagram; the service runs on without systemd.
     private func send(_ state: String) -> Bool {
         guard let path, var address = UnixAddress(path) else { return false }
         let descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
@@ -68,7 +68,7 @@ package struct SystemdNotifier: Sendable {
     }
 }
 
-/// A sockaddr_un and its true length, which an abstract name needs: the kernel takes every byte of it.
+/// A sockaddr_un and its exact length, which an abstract name needs because every byte of it counts.
 private struct UnixAddress {
     private var address = sockaddr_un()
     private let length: socklen_t

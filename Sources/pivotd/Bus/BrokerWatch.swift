@@ -1,18 +1,18 @@
 import AMQP
 import OsloMessaging
 
-/// Waits for the first connection to the broker, and gives up early when it will not come.
+/// Waits for the first connection to the broker, and gives up early if none can be expected.
 struct BrokerWatch: Sendable {
     let connections: [AMQPConnection]
-    /// Those whose events are read here, to give up early; nobody can read them again.
+    /// Connections whose events are consumed here; nobody else can read them.
     let watched: [AMQPConnection]
-    /// - Parameter watchesConsumer: false leaves the events of the consuming connection to somebody else.
+    /// - Parameter watchesConsumer: Pass false to leave the consuming connection's events to somebody else.
     init(_ transport: AMQPTransport, watchesConsumer: Bool = true) {
         connections = [transport.consumer, transport.publisher]
         watched = watchesConsumer ? connections : [transport.publisher]
     }
 
-    /// How often every address may fail before the broker counts as away.
+    /// How often every address may fail before the broker counts as unreachable.
     private static let rounds = 2
 
     /// - Parameter endpoints: how many addresses the broker has.

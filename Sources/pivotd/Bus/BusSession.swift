@@ -7,18 +7,18 @@ import OsloMessaging
 import Settings
 import VolumeSwap
 
-/// A connection to the bus for the length of a command, and the worker that it speaks to.
+/// A command's connection to the bus, and the worker it talks to.
 struct BusSession: Sendable {
     private let client: RPCClient
     private let observer: RequestObserver
     let target: RPCClient.Target
 
-    /// How long the broker may take to be there.
+    /// How long connecting to the broker may take.
     private static let connectTimeout = Duration.seconds(10)
 
-    /// Connects, does the work, and disconnects whatever came of it.
+    /// Connects, does the work, and disconnects whatever the outcome.
     ///
-    /// - Parameter timeout: for the connection, when it is shorter than pivotd's own patience.
+    /// - Parameter timeout: For the connection, if shorter than pivotd's own limit.
     static func with<Value: Sendable>(
         _ configuration: PivotdConfiguration, timeout: Duration? = nil,
         _ work: @escaping @Sendable (BusSession) async throws -> Value
@@ -51,12 +51,12 @@ struct BusSession: Sendable {
         }
     }
 
-    /// The task that the swap of this session has become, once the broker has taken the request.
+    /// The task of this session's swap, once the broker has accepted the request.
     var taskID: TaskID? { observer.taskID }
 
     /// - Parameters:
-    ///   - timeout: nil to wait for as long as heartbeats come.
-    ///   - callMonitorTimeout: how long the worker may be silent.
+    ///   - timeout: nil to wait for as long as heartbeats arrive.
+    ///   - callMonitorTimeout: How long the worker may be silent.
     func call(
         _ method: String, _ args: JSONObject, timeout: Duration?, callMonitorTimeout: Duration? = nil
     ) async throws -> JSONValue {
@@ -65,12 +65,12 @@ struct BusSession: Sendable {
             method, args: args, target: target, timeout: timeout ?? forever, callMonitorTimeout: callMonitorTimeout)
     }
 
-    /// - Parameter timeout: after which the message expires in its queue; nil for never.
+    /// - Parameter timeout: Time after which the message expires in its queue; nil for never.
     func cast(_ method: String, _ args: JSONObject, timeout: Duration?) async throws {
         try await client.cast(method, args: args, target: target, timeout: timeout)
     }
 
-    /// A command says itself what went wrong; the modules' own lines are for `--log-level debug`.
+    /// A command reports errors itself; the modules' own log lines are for `--log-level debug`.
     private static func logger(_ configuration: PivotdConfiguration) -> Logger {
         guard configuration.daemon.logLevel <= .debug else {
             return Logger(label: "pivotd") { _ in SwiftLogNoOpLogHandler() }
@@ -80,7 +80,7 @@ struct BusSession: Sendable {
     }
 }
 
-/// Where the broker is and how the bus is laid out on it.
+/// The broker's address and the topology of the bus on it.
 private struct Broker {
     let amqp: AMQPConfiguration
     let topology: OsloTopology

@@ -3,7 +3,7 @@ import OsloMessaging
 import Synchronization
 import VolumeSwap
 
-/// A transport that tells which task a `swap_volume` request becomes: its id derives from the request's `_unique_id`.
+/// A transport that learns which task a `swap_volume` request becomes: its id derives from the request's `_unique_id`.
 final class RequestObserver: Transport {
     private let base: AMQPTransport
     private let task = Mutex<TaskID?>(nil)
@@ -12,7 +12,7 @@ final class RequestObserver: Transport {
         self.base = base
     }
 
-    /// The task of the last swap that the broker has taken; nil until then.
+    /// The task of the last swap that the broker has accepted; nil until then.
     var taskID: TaskID? { task.withLock { $0 } }
 
     func publish(

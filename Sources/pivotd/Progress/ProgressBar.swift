@@ -1,6 +1,6 @@
-/// One line that says how far a swap is.
+/// One line that shows a swap's progress.
 enum ProgressBar {
-    /// With a bar as wide as the terminal leaves room for.
+    /// The line with a bar that fills the terminal's width.
     static func line(_ disk: String, _ state: SwapState, columns: Int) -> String {
         let (head, tail) = ("\(disk) ", " " + facts(state))
         let room = min(40, columns - head.count - tail.count - 3)
@@ -9,7 +9,7 @@ enum ProgressBar {
         return "\(head)[\(String(repeating: "#", count: filled))\(String(repeating: ".", count: room - filled))]\(tail)"
     }
 
-    /// Without a bar.
+    /// The line without a bar.
     static func text(_ disk: String, _ state: SwapState) -> String { "\(disk): \(facts(state))" }
 
     private static func facts(_ state: SwapState) -> String {

@@ -1,6 +1,6 @@
 import Foundation
 
-/// Numbers as people read them.
+/// Formats numbers for people.
 enum Quantity {
     /// `512 B`, `1.5 GiB`.
     static func bytes(_ count: Int64) -> String {
@@ -36,7 +36,7 @@ enum Quantity {
 }
 
 extension String {
-    /// The text with control characters masked: it came over the bus and goes to a terminal.
+    /// The string with control characters escaped: it came over the bus and goes to a terminal.
     var escapingControls: String {
         let isControl: (Unicode.Scalar) -> Bool = { $0.value < 0x20 || (0x7f...0x9f).contains($0.value) }
         guard unicodeScalars.contains(where: isControl) else { return self }

@@ -4,7 +4,7 @@ import JSON
 struct SwapProgressDisplay {
     private let disk: String
     private let isTerminal: Bool
-    /// The last tenth that got a line.
+    /// The last tenth for which a line was printed.
     private var tenth = -1
     private var phase = ""
     private var hasBar = false
@@ -20,13 +20,13 @@ struct SwapProgressDisplay {
         StandardStream.error.write("\r" + ProgressBar.line(disk, state, columns: StandardStream.error.columns) + "\u{1B}[K")
     }
 
-    /// Removes the bar, so that a message has the line for itself.
+    /// Removes the bar, so that a message gets a line to itself.
     mutating func clear() {
         if hasBar { StandardStream.error.write("\r\u{1B}[K") }
         hasBar = false
     }
 
-    /// Says what was done, from the swap's result.
+    /// Prints a summary of the swap's result.
     mutating func finish(_ result: JSONValue) {
         clear()
         let size = (result["capacity_bytes"] ?? result["copied_bytes"])?.integerValue

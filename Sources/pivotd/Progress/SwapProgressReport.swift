@@ -1,12 +1,12 @@
 import JSON
 import VolumeSwap
 
-/// Shows how far a swap is while its call waits: a bar on a terminal, elsewhere a line for every tenth.
+/// Shows a swap's progress while its call waits: a bar on a terminal, elsewhere a line for every tenth.
 struct SwapProgressReport: Sendable {
     let disk: String
     let isShown: Bool
 
-    /// Waits for the work and asks the worker for the swap's state beside it.
+    /// Waits for the work, and meanwhile polls the worker for the swap's state.
     func following(
         _ session: BusSession, _ work: @escaping @Sendable () async throws -> JSONValue
     ) async throws -> JSONValue {
@@ -38,7 +38,7 @@ struct SwapProgressReport: Sendable {
         }
     }
 
-    /// The worker may not know the task yet, or be away for a moment: only answers count.
+    /// Ignores failures: the worker may not know the task yet, or be unavailable for a moment.
     private static func ask(
         _ session: BusSession, every interval: Duration, _ states: AsyncStream<SwapState>.Continuation
     ) async {

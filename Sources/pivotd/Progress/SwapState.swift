@@ -2,7 +2,7 @@ import Basics
 import Foundation
 import JSON
 
-/// A task as `get_swap` and `list_swaps` tell of it.
+/// A task as `get_swap` and `list_swaps` report it.
 struct SwapState: Sendable {
     let taskID: String
     let instance: String
@@ -10,7 +10,7 @@ struct SwapState: Sendable {
     let name: String
     let copied: Int64?
     let total: Int64?
-    /// Bytes a second.
+    /// Bytes per second.
     let rate: Double?
     let secondsLeft: Double?
     let acceptedAt: Date?
@@ -34,7 +34,7 @@ struct SwapState: Sendable {
     var isFinal: Bool { ["completed", "failed", "aborted"].contains(name) }
     var isSuccess: Bool { name == "completed" }
 
-    /// How much is copied, from 0 to 1; nil while that is not known.
+    /// The copied fraction, from 0 to 1; nil while unknown.
     var fraction: Double? {
         if isSuccess { return 1 }
         guard let copied, let total, total > 0 else { return nil }

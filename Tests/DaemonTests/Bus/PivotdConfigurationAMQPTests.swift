@@ -6,7 +6,7 @@ import Testing
 @testable import Daemon
 
 @Suite struct PivotdConfigurationAMQPTests {
-    @Test("Keys of the transport URL's query: oslo.messaging's, or an error with a suggestion")
+    @Test("Keys of the transport URL's query are oslo.messaging's, or an error with a suggestion")
     func queryKeys() throws {
         func bus(_ query: String) throws -> PivotdConfiguration.Bus {
             try PivotdConfiguration.load(

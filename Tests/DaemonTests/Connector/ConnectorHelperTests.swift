@@ -12,7 +12,7 @@ struct ConnectorHelperTests {
         signal(SIGPIPE, SIG_IGN)  // as pivotd does
     }
 
-    @Test("hands the connection_info over on standard input and takes the path from standard output")
+    @Test("passes connection_info on standard input and reads the path from standard output")
     func connects() async throws {
         let directory = try HelperDirectory()
         let helper = try directory.helper(
@@ -46,7 +46,7 @@ struct ConnectorHelperTests {
     }
 
     @Test(
-        "an answer that is no path is a failure",
+        "an answer that is not a path is a failure",
         arguments: [
             "", "no JSON", "[]", "{}", "{\"path\": 1}", "{\"path\": \"\"}", "{\"path\": \"dev/sda\"}",
             "{\"path\": \"/dev/a\\nb\"}",
@@ -59,14 +59,14 @@ struct ConnectorHelperTests {
         #expect(failure?.kind == .invalidVolume && failure?.reason.contains("answer") == true)
     }
 
-    @Test("a helper that takes too long is killed with all that it started")
+    @Test("a helper that takes too long is killed with its child processes")
     func timesOut() async throws {
         let directory = try HelperDirectory()
         let helper = try directory.helper(
             "trap '' TERM; sleep 600 & echo $! > \(directory.path)/child; wait; sleep 600", timeout: .milliseconds(800))
         let began = ContinuousClock.now
         let failure = await #expect(throws: SwapFailure.self) { try await helper.connect(Self.volume()) }
-        #expect(failure?.reason.contains("has not ended within 0.8 s and was killed") == true)
+        #expect(failure?.reason.contains("did not finish within 0.8 s and was killed") == true)
         #expect(ContinuousClock.now - began < .seconds(300), "it was waited for: it sleeps for 600 s")
         let text = try String(contentsOf: URL(fileURLWithPath: "\(directory.path)/child"), encoding: .utf8)
         let child = try #require(pid_t(text.trimmingCharacters(in: .whitespacesAndNewlines)))
@@ -76,7 +76,7 @@ struct ConnectorHelperTests {
         #expect(!Self.runs(child))
     }
 
-    @Test("only a helper that says so is asked whether it could work, and how long it may think is limited")
+    @Test("only a helper that declares support is checked, within a time limit")
     func checks() async throws {
         let directory = try HelperDirectory()
         let mark = "# pivotd-connector: check"
@@ -88,7 +88,7 @@ struct ConnectorHelperTests {
         let request = try JSONValue(parsing: try Data(contentsOf: URL(fileURLWithPath: "\(directory.path)/request")))
         #expect(request == ["action": "check"])
         #expect(await (try directory.helper("echo no brick >&2; exit 1")).check() == "no brick")
-        #expect(await (try directory.helper("exit 1")).check()?.contains("without a word") == true)
+        #expect(await (try directory.helper("exit 1")).check()?.contains("with nothing on standard error") == true)
         #expect(await (try directory.helper("sleep 600", timeout: .milliseconds(300))).check()?.contains("was killed") == true)
     }
 
@@ -99,7 +99,7 @@ struct ConnectorHelperTests {
         await #expect(throws: SwapFailure.self) { try await helper.connect(Self.volume()) }
     }
 
-    @Test("nothing of pivotd's environment reaches the helper, and no shell reads what a caller sends")
+    @Test("pivotd's environment never reaches the helper, and no shell reads a caller's data")
     func environment() async throws {
         setenv("PIVOTD_TRANSPORT_URL", "rabbit://user:password@host/", 1)
         defer { unsetenv("PIVOTD_TRANSPORT_URL") }
@@ -111,7 +111,7 @@ struct ConnectorHelperTests {
         #expect(!FileManager.default.fileExists(atPath: "\(directory.path)/hacked"))
     }
 
-    @Test("a helper that is not there is a failure")
+    @Test("a missing helper is a failure")
     func missing() async throws {
         let helper = ConnectorHelper(executable: "/nonexistent/helper", timeout: .seconds(5), logger: Logger(label: "test"))
         let failure = await #expect(throws: SwapFailure.self) { try await helper.connect(Self.volume()) }

@@ -42,7 +42,7 @@ import Settings
         #expect(statuses(Self.isDown, Self.isRefused, Self.isDown) == [.failure, .failure, .failure])
     }
 
-    @Test("a worker's readiness, with the words of its page")
+    @Test("a worker's readiness, quoting its page")
     func readiness() {
         let ready = Doctor.readiness(.init(status: 200, body: "ok\nlibvirt: vm1 does not answer\n"), "process 7")
         #expect(ready == .ok("worker", "process 7 is ready; libvirt: vm1 does not answer"))
@@ -70,7 +70,7 @@ import Settings
         #expect(Doctor.checked("ssl_ca_file", NSTemporaryDirectory(), isSecret: false).status == .failure)
     }
 
-    @Test("a configuration file that everybody may read, with and without a password")
+    @Test("a world-readable configuration file, with and without a password")
     func configurationFile() throws {
         let path = NSTemporaryDirectory() + "pivotd-doctor-" + UUID().uuidString
         defer { try? FileManager.default.removeItem(atPath: path) }

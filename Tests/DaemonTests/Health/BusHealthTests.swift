@@ -25,10 +25,10 @@ import Testing
     }
 
     @Test(arguments: [
-        (AMQPError.Code.authenticationFailed, "the broker refuses the user name, the password or the virtual host: x"),
+        (AMQPError.Code.authenticationFailed, "the broker refused the user name, the password or the virtual host: x"),
         (.connectFailed, "no broker: x"), (.tls, "no TLS connection to the broker: x"),
-        (.channelClosed, "the broker refuses a declaration: x"),
-        (.timedOut, "the connection to the broker is lost: timed out: x"),
+        (.channelClosed, "the broker refused a declaration: x"),
+        (.timedOut, "the connection to the broker was lost: timed out: x"),
     ])
     func theReasonIsInWords(code: AMQPError.Code, text: String) {
         let failure = AMQPError(code: code, message: "x")
@@ -39,7 +39,7 @@ import Testing
     @Test func aBrokerThatTakesNothingIsNotReady() {
         #expect(detail { $0.blockedReason = "low on memory" }.contains("memory or disk alarm (low on memory)"))
         #expect(detail { $0.oldestUnconfirmed = .seconds(31) }.hasSuffix("has not been confirmed for 31 s"))
-        #expect(detail { $0.serving = .suspended(reason: "disk full") } == "swaps are not taken on: disk full")
+        #expect(detail { $0.serving = .suspended(reason: "disk full") } == "swaps are not accepted: disk full")
         #expect(detail { $0.isConsuming = false }.hasPrefix("not consuming"))
         #expect(detail { $0.consuming = .init(isConnected: false) } == "no connection to the broker yet")
     }

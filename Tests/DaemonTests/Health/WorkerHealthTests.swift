@@ -24,7 +24,7 @@ import Testing
     @Test func aDiskThatHangsIsNotReadyAtOnceAndNotAliveLater() {
         let health = WorkerHealth()
         health.runs(Self.worker(journal: .seconds(20)))
-        #expect(health.readiness.map(\.detail) == ["the disk does not answer: a commit has waited for 20 s"])
+        #expect(health.readiness.map(\.detail) == ["the disk does not respond: a commit has waited for 20 s"])
         #expect(health.isAlive)
         let later = WorkerHealth()
         later.runs(Self.worker(journal: .seconds(61)))

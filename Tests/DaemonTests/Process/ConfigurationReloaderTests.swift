@@ -24,7 +24,7 @@ import Testing
         #expect(running.daemon.maxConcurrentSwaps == 2)
         #expect(running.bus.topic == "pivotd")
         let text = ConfigurationReloader.text(change)
-        #expect(text.hasSuffix("; needs a restart for transport_url, topic"))
+        #expect(text.hasSuffix("; restart needed for transport_url, topic"))
         #expect(!text.contains("s3cret"))
         // What waits for a restart is said each time, what was taken is not.
         #expect(running.adopt(new) == PivotdConfiguration.Change(left: ["transport_url", "topic"]))

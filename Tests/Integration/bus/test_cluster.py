@@ -43,7 +43,7 @@ def test_the_home_node_of_the_shared_queue_is_down(cluster, second_worker):
         assert worker.log().count("the queue's home node is down: nothing is consumed from it") == 1
         where = ["--libvirt-uri", "dry-run:", "--state-dir", worker.state, "--http-address", f"127.0.0.1:{worker.http}"]
         code, said, _ = worker.command("doctor", *where)
-        assert code == 0 and "start the cluster's node" in said and "is ready; " in said, said
+        assert code == 0 and "start the cluster node" in said and "is ready; " in said, said
         worker.restart_hard()
         assert answered(own)
     finally:

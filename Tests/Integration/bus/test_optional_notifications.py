@@ -12,7 +12,7 @@ def queues(lab) -> list[str]:
 
 def warnings(worker) -> int:
     """How often the log says that notifications are in trouble."""
-    return worker.log().count("notifications may go nowhere")
+    return worker.log().count("notifications may be lost")
 
 
 def assert_swaps_go_on(worker, rpc) -> None:

@@ -82,7 +82,7 @@ def test_a_full_disk_keeps_nobody_from_the_tasks_there_are(lab):
         first = answer(raw, "list_swaps", states=["preparing", "copying"])["swaps"][0]["task_id"]
         with full(directory):
             held = raw.send(raw.message("swap_volume", unstored))
-            until(lambda: "not taken on" in worker.get("/readyz")[1], 30, lambda: f"{worker.get('/readyz')}")
+            until(lambda: "not accepted" in worker.get("/readyz")[1], 30, lambda: f"{worker.get('/readyz')}")
             assert answer(raw, "oslo_rpc_server_ping") == "pong"
             states = {swap["old_volume_id"]: swap["state"] for swap in answer(raw, "list_swaps")["swaps"]}
             assert states[waiting["old_volume_id"]] == "queued" and len(states) == 2

@@ -63,7 +63,7 @@ def test_a_reply_that_is_too_large(lab, small_messages, dry_worker):
     finals = [raw.final(message["_msg_id"]) for message in messages[:1]]
     result = finals[0]["result"]
     assert result and "connection_info" not in result and result["new_volume_id"] == arguments["new_volume_id"], finals
-    assert any(warning.startswith("connection_info: left out") for warning in result["warnings"])
+    assert any(warning.startswith("connection_info: omitted") for warning in result["warnings"])
     for _ in range(20):
         rpc.call("swap_volume", **dry_swap())
     with pytest.raises(Exception, match="max_message_size"):

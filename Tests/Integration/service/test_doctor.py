@@ -363,7 +363,7 @@ def test_files_of_the_connection_to_the_broker(lab, idle):
     daemon.config.chmod(0o644)
     report = Report(daemon)
     assert report.code == 0 and report.of("warn") == ["transport_url_file"], report.text
-    assert "read by everybody" in str(report.checks["transport_url_file"])
+    assert "readable by everybody" in str(report.checks["transport_url_file"])
     daemon.config.write_text(config)
     assert Report(daemon).of("warn") == ["configuration"], "the password is in it"
     daemon.config.chmod(0o600)
@@ -371,4 +371,4 @@ def test_files_of_the_connection_to_the_broker(lab, idle):
     key.touch(0o644)
     report = Report(daemon, "--ssl", "true", "--ssl-key-file", key, "--ssl-cert-file", key, "--ssl-ca-file", missing)
     assert "does not exist" in report.failure("ssl_ca_file")
-    assert "read by everybody" in str(report.checks["ssl_key_file"]) and report.checks["ssl_cert_file"][0][0] == "ok"
+    assert "readable by everybody" in str(report.checks["ssl_key_file"]) and report.checks["ssl_cert_file"][0][0] == "ok"

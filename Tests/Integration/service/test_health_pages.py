@@ -65,7 +65,7 @@ def test_why_there_is_no_broker(lab):
     wrong = lab.rabbit.url.replace("pivot:", "pivot:not")
     with dry_worker(lab, {"transport_url": wrong}, start=False) as worker:
         worker.start(ready=False)
-        until(lambda: "refuses the user name" in worker.get("/readyz")[1], 30, lambda: f"{worker.get('/readyz')}")
+        until(lambda: "refused the user name" in worker.get("/readyz")[1], 30, lambda: f"{worker.get('/readyz')}")
         assert worker.get("/livez")[0] == 200
     nobody = "rabbit://pivot:x@127.0.0.1:1/lab"
     with dry_worker(lab, {"transport_url": nobody}, start=False) as worker:

@@ -29,7 +29,7 @@ def hang_up(worker, **keys) -> str:
 def test_what_can_change_is_taken(lab):
     with dry_worker(lab) as worker, contextlib.closing(Rpc(worker.transport_url, worker.topic)) as rpc:
         told = hang_up(worker, log_level="debug", max_concurrent_swaps=3, prefetch=7)
-        assert "log_level=debug" in told and "max_concurrent_swaps=3" in told and "restart for prefetch" in told
+        assert "log_level=debug" in told and "max_concurrent_swaps=3" in told and "restart needed for prefetch" in told
         rpc.call("swap_volume", **captures.swap())
         until(lambda: "entered " in worker.log(), 10, "no line of level debug")
         assert worker.running() and worker.get("/readyz")[0] == 200

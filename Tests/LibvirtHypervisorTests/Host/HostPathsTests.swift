@@ -5,7 +5,7 @@ import VolumeSwap
 
 @testable import LibvirtHypervisor
 
-@Suite("What the host says of a path")
+@Suite("What the host knows about a path")
 struct HostPathsTests {
     /// A directory of its own, its links resolved.
     static func directory() throws -> URL {
@@ -38,7 +38,7 @@ struct HostPathsTests {
         }
     }
 
-    @Test("Nothing there, and nothing below a file, is nil")
+    @Test("A missing path, and a path below a file, is nil")
     func missing() async throws {
         try await Self.withDirectory { directory in
             #expect(try await HostPaths().inspect("\(directory)/none") == nil)
@@ -49,7 +49,7 @@ struct HostPathsTests {
         }
     }
 
-    @Test("Links are followed, each name kept; dots are resolved")
+    @Test("Links are followed and each name is kept; dots are resolved")
     func links() async throws {
         try await Self.withDirectory { directory in
             let path = "\(directory)/volume"
@@ -66,7 +66,7 @@ struct HostPathsTests {
         }
     }
 
-    @Test("A linked directory is judged by where it leads")
+    @Test("A linked directory is judged by its target")
     func linkedDirectory() async throws {
         try await Self.withDirectory { directory in
             let inside = "\(directory)/inside"
@@ -94,7 +94,7 @@ struct HostPathsTests {
         }
     }
 
-    @Test("Directories and character devices are no volumes", arguments: ["/dev", "/dev/null", "/"])
+    @Test("Directories and character devices are not volumes", arguments: ["/dev", "/dev/null", "/"])
     func other(path: String) async throws {
         #expect(try await HostPaths().inspect(path)?.kind == .other)
     }
@@ -133,7 +133,7 @@ struct HostPathsTests {
         }
     }
 
-    @Test("Many looks at once")
+    @Test("Many concurrent probes")
     func manyAtOnce() async throws {
         try await Self.withDirectory { directory in
             let path = "\(directory)/volume"
@@ -146,7 +146,7 @@ struct HostPathsTests {
     }
 }
 
-@Suite("What the host says of devices and mounts", .enabled(if: RealVolume.isPossible), .timeLimit(.minutes(10)))
+@Suite("What the host knows about devices and mounts", .enabled(if: RealVolume.isPossible), .timeLimit(.minutes(10)))
 struct HostDevicesTests {
     @Test("A block device: its size is known once it is opened, its number before; the file behind it is another name")
     func loop() async throws {
@@ -213,7 +213,7 @@ struct HostDevicesTests {
         }
     }
 
-    @Test("A mount that does not answer costs its patience once, then nothing, and holds up nobody else")
+    @Test("A dead mount costs its patience once, then nothing, and delays nobody else")
     func hungMount() async throws {
         try await HostPathsTests.withDirectory { directory in
             let dead = "\(directory)/dead"
@@ -234,7 +234,7 @@ struct HostDevicesTests {
     }
 }
 
-@Suite("Block devices by sysfs")
+@Suite("Block devices in sysfs")
 struct BlockDevicesTests {
     static func write(_ text: String, to path: String) throws {
         let url = URL(filePath: path)
@@ -242,7 +242,7 @@ struct BlockDevicesTests {
         try Data("\(text)\n".utf8).write(to: url)
     }
 
-    @Test("A mapped rbd image; a multipath device has the links of its paths")
+    @Test("A mapped rbd image, and a multipath device with the links of its paths")
     func names() async throws {
         try await HostPathsTests.withDirectory { directory in
             let (system, byPath) = ("\(directory)/sys", "\(directory)/dev/disk/by-path")
@@ -278,12 +278,12 @@ struct BlockDevicesTests {
 
 @Suite("Addresses of a host's name")
 struct HostAddressesTests {
-    @Test("This host, however it is written", arguments: ["127.0.0.1", "127.1", "localhost", "::1", "127.8.8.8", "0"])
+    @Test("This host's addresses in any spelling", arguments: ["127.0.0.1", "127.1", "localhost", "::1", "127.8.8.8", "0"])
     func loopback(name: String) async {
         #expect(await HostAddresses().addresses(of: name) == [NetworkLocation.loopback])
     }
 
-    @Test("An address is one spelling; a name that does not resolve has none")
+    @Test("An address has one canonical spelling; a name that does not resolve has none")
     func others() async {
         #expect(await HostAddresses().addresses(of: "192.0.2.7") == ["192.0.2.7"])
         #expect(await HostAddresses().addresses(of: "::ffff:192.0.2.7") == ["192.0.2.7"])

@@ -34,7 +34,7 @@ struct ProbePoolTests {
         #expect(await ProbePool().ask("/a", patience: .seconds(50)) { 7 } == 7)
     }
 
-    @Test("What hangs is given up, not asked again while it does, and asked again after")
+    @Test("A hanging probe is given up, not repeated while it hangs, and repeated afterwards")
     func hangs() async throws {
         let pool = ProbePool()
         let hang = Hang()
@@ -47,7 +47,7 @@ struct ProbePoolTests {
         #expect(await pool.ask("/dead/a", patience: .seconds(50)) { hang.ask() } == "late")
     }
 
-    @Test("One path that hangs says nothing of its neighbours, two do")
+    @Test("One hanging path does not condemn its neighbours, two do")
     func neighbours() async throws {
         let pool = ProbePool()
         let hang = Hang()
@@ -61,7 +61,7 @@ struct ProbePoolTests {
         #expect(await pool.ask("host-c", patience: .seconds(50)) { 1 } == 1)
     }
 
-    @Test("Many paths that hang take a bounded number of threads, and end")
+    @Test("Many hanging paths use a bounded number of threads, and end")
     func bounded() async throws {
         let pool = ProbePool(threads: 2, hungThreads: 3)
         let hang = Hang()
@@ -79,7 +79,7 @@ struct ProbePoolTests {
         #expect(await pool.ask("/mnt/x/disk", patience: .seconds(50)) { 1 } == 1)
     }
 
-    @Test("Questions beyond the number of threads wait, and are answered")
+    @Test("Probes beyond the number of threads wait, and are answered")
     func waits() async {
         let pool = ProbePool(threads: 2)
         await withTaskGroup(of: Int?.self) { group in

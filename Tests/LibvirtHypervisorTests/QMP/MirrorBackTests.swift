@@ -37,7 +37,7 @@ import VolumeSwap
         var (sight, _) = try #require(sights("old volume still open").first)
         sight.jobs = [["id": "copy-vdb-libvirt-4-format", "status": "concluded", "error": "No space left on device"]]
         var machine = MirrorBack(disk: "vdb")
-        let error = HypervisorError(.other, "the mirror back failed: No space left on device")
+        let error = HypervisorError(.other, "mirroring back failed: No space left on device")
         #expect(
             try machine.next(sight) == .fail(QMPCommand("job-dismiss", ["id": "copy-vdb-libvirt-4-format"]), error))
     }
@@ -61,7 +61,7 @@ import VolumeSwap
         sight.devices = []
         var machine = MirrorBack(disk: "vdb")
         let error = #expect(throws: HypervisorError.self) { try machine.next(sight) }
-        #expect(error?.message == "QEMU does not tell the node of disk vdb")
+        #expect(error?.message == "QEMU does not report the node of disk vdb")
     }
 
     @Test func onlyRawFilesAndBlockDevicesAreOpenedAgain() throws {
