@@ -27,6 +27,12 @@ struct SwapArguments: ParsableArguments {
     @Option(help: ArgumentHelp("The new size of the disk in GiB (default: 0, which keeps it).", valueName: "gib"))
     var resizeTo: Int64 = 0
 
+    @Option(
+        help: ArgumentHelp(
+            "The task's id, a UUID of your own: the same command with it again starts nothing, and prints the same outcome.",
+            valueName: "uuid"))
+    var requestToken: String?
+
     @Option(help: ArgumentHelp("Bandwidth of the copy in MiB/s; 0 for no limit.", valueName: "mib"))
     var bandwidth: Int64?
 
@@ -68,6 +74,7 @@ struct SwapArguments: ParsableArguments {
         if resizeTo > 0 { request["resize_to"] = .integer(resizeTo) }
         request["old_volume_id"] = oldVolumeID.map { .string($0) } ?? Self.volumeID(old)
         request["new_volume_id"] = newVolumeID.map { .string($0) } ?? Self.volumeID(new)
+        request["request_token"] = requestToken.map { .string($0) }
         let options = try options()
         if !options.isEmpty { request["options"] = .object(options) }
         return request

@@ -105,3 +105,19 @@ def test_a_cast_is_done_without_a_reply(lab, rpc, guest):
     rpc.cast("swap_volume", **swap_arguments(guest, new))
     assert wait_for_state(rpc, guest, "completed", after=swaps)["new_volume_id"] == new.id
     assert_moved(guest, new)
+
+
+def test_a_token_names_the_task(lab, rpc, guest):
+    """A cast can be followed, a resend by another message starts nothing, and the token is for these arguments alone."""
+    new, token, swaps = lab.volumes.file(), str(uuid.uuid4()), len(swaps_of(rpc, guest))
+    arguments = swap_arguments(guest, new)
+    rpc.cast("swap_volume", request_token=token, **arguments)
+    assert wait_for_state(rpc, guest, "completed", after=swaps)["task_id"] == token
+    assert rpc.call("swap_volume", request_token=token.upper(), **arguments)["task_id"] == token
+    assert rpc.call("get_swap", task_id=token)["state"] == "completed"
+    with pytest.raises(exception.InvalidInput):
+        rpc.call("swap_volume", request_token=token, **swap_arguments(guest, lab.volumes.file()))
+    with pytest.raises(exception.InvalidInput):
+        rpc.call("swap_volume", request_token="mine", **arguments)
+    assert len(swaps_of(rpc, guest)) == swaps + 1
+    assert_moved(guest, new)

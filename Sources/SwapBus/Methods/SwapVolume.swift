@@ -27,7 +27,8 @@ struct SwapVolume {
     }
 
     static func record(_ request: RPCRequest, isRefused: Bool = false) -> SwapRecord {
-        let id = TaskID(uniqueID: request.uniqueID, messageID: request.messageID) ?? TaskID(UniqueID.random())
+        let token = (try? SwapRequest.token(request.args)) ?? nil
+        let id = token ?? TaskID(uniqueID: request.uniqueID, messageID: request.messageID) ?? TaskID(UniqueID.random())
         let instance = try? InstanceReference(json: request.args["instance"])
         let disk = try? SwapRequest.disk(mountpoint: request.args["mountpoint"])
         let replyTo = request.replyAddress.map { ReplyTo(messageID: $0.messageID, queue: $0.replyQueue, timeout: $0.timeout) }

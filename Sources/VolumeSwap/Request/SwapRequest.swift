@@ -21,7 +21,7 @@ package struct SwapRequest: Sendable {
 
     private static let known: Set = [
         "instance", "old_connection_info", "new_connection_info", "mountpoint", "resize_to", "old_volume_id", "new_volume_id",
-        "options",
+        "options", "request_token",
     ]
 
     /// Reads the arguments.
@@ -40,6 +40,17 @@ package struct SwapRequest: Sendable {
         oldVolumeID = try Argument(args, "old_volume_id")?.string(limit: 255)
         newVolumeID = try Argument(args, "new_volume_id")?.string(limit: 255)
         options = try SwapOptions(json: args["options"], defaults: defaults)
+        _ = try Self.token(args)
+    }
+
+    /// `request_token`, in lower case: the task's id where it is given.
+    ///
+    /// - Throws: ``SwapFailure`` of kind `invalidInput` when it is not a UUID.
+    package static func token(_ args: JSONObject) throws(SwapFailure) -> TaskID? {
+        guard let argument = Argument(args, "request_token") else { return nil }
+        let text = try argument.string()
+        guard InstanceReference.isUUID(text) else { throw argument.invalid("must be a UUID") }
+        return TaskID(text.lowercased())
     }
 
     /// The string without a leading `/dev/`.

@@ -1,3 +1,4 @@
+import JSON
 import Synchronization
 
 /// The result of submitting a message.
@@ -38,7 +39,10 @@ extension SwapService {
     ///
     /// - Parameter refusal: why the request cannot be a swap of any instance, if so.
     package func take(_ record: SwapRecord, refusal: SwapFailure? = nil) -> SwapTurn {
-        if let known = known(record) { return SwapTurn(record: record, kind: known) }
+        // Under a token of the caller's own the arguments may be others: that shows against the journal.
+        if !record.hasToken, let known = known(record) {
+            return SwapTurn(record: record, kind: known)
+        }
         var record = record
         if let refusal {
             record.arrival = instanceQueue.nextNumber()
@@ -105,6 +109,12 @@ extension SwapService {
 
     /// Sends what is known about a task to a caller that asks again.
     private func repeating(_ known: SwapRecord, for record: SwapRecord) -> Submission {
+        guard !record.hasToken || record.asks(for: known) else {
+            repeatReply(
+                record,
+                .failure(.invalidInput("request_token: \(record.id) is the token of another request, with other arguments")))
+            return .ended
+        }
         guard let outcome = known.outcome, known.isReplied else {
             // Stored only a moment ago.
             let isShared = active.withLock { $0[record.id]?.note(record.replyTo) }
@@ -118,5 +128,21 @@ extension SwapService {
             if case .success(let result) = outcome { .success(result.restoringSecrets(from: record.args)) } else { outcome }
         repeatReply(again, result)
         return .ended
+    }
+}
+
+extension SwapRecord {
+    /// Whether its id is a token of the caller's own.
+    fileprivate var hasToken: Bool { self.args["request_token"].map { !$0.isNull } ?? false }
+
+    /// Whether both ask for the same. A settled record has lost its secrets, so they are not compared.
+    fileprivate func asks(for known: SwapRecord) -> Bool {
+        let (mine, theirs) = (self.args, known.args)
+        func plain(_ args: JSONObject) -> JSONValue {
+            var args = args
+            args.removeValue(forKey: "request_token")
+            return JSONValue.object(args).redacted()
+        }
+        return plain(mine) == plain(theirs)
     }
 }

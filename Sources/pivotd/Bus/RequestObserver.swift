@@ -3,7 +3,7 @@ import OsloMessaging
 import Synchronization
 import VolumeSwap
 
-/// A transport that learns which task a `swap_volume` request becomes: its id derives from the request's `_unique_id`.
+/// A transport that learns which task a `swap_volume` request becomes: its `request_token`, or what derives from its `_unique_id`.
 final class RequestObserver: Transport {
     private let base: AMQPTransport
     private let task = Mutex<TaskID?>(nil)
@@ -22,7 +22,9 @@ final class RequestObserver: Transport {
         let outcome = try await base.publish(
             body, properties: properties, exchange: exchange, routingKey: routingKey, mandatory: mandatory)
         if outcome == .confirmed, inner["method"] == "swap_volume" {
-            let id = TaskID(uniqueID: inner["_unique_id"]?.stringValue, messageID: inner["_msg_id"]?.stringValue)
+            let token = try? SwapRequest.token(inner["args"]?.objectValue ?? [:])
+            let id =
+                (token ?? nil) ?? TaskID(uniqueID: inner["_unique_id"]?.stringValue, messageID: inner["_msg_id"]?.stringValue)
             task.withLock { $0 = id }
         }
         return outcome
