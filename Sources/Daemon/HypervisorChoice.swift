@@ -9,8 +9,6 @@ import VolumeSwap
 /// The hypervisor that `libvirt_uri` names, and what depends on it.
 struct HypervisorChoice: Sendable {
     let hypervisor: any Hypervisor
-    /// Whether copies take no time at all.
-    let isInstant: Bool
     private let connector: any VolumeConnector
     private let libvirt: LibvirtHypervisor?
     private var hooks = SwapHooks()
@@ -26,7 +24,6 @@ struct HypervisorChoice: Sendable {
         guard !DryRunOptions.isMeant(by: configuration.libvirtURI) else {
             let options = try DryRunOptions(uri: configuration.libvirtURI)
             libvirt = nil
-            isInstant = options.rateMiBs == nil
             let simulated = try DryRunHypervisor(options: options, mountPointBase: configuration.mountPointBase)
             hypervisor = simulated
             hooks.willPrepare = { simulated.expect($0) }
@@ -37,7 +34,6 @@ struct HypervisorChoice: Sendable {
             link: LibvirtLink(uri: configuration.libvirtURI, logger: logger),
             allowsMonitorCommands: configuration.allowMonitorCommands, logger: logger)
         self.libvirt = libvirt
-        isInstant = false
         hypervisor = libvirt
         connector =
             configuration.connectorHelper.map {

@@ -40,18 +40,14 @@ extension JSONValue {
         guard let start = bytes.baseAddress, !bytes.isEmpty else {
             return .failure(JSONError(code: .invalidSyntax, message: "the document is empty", line: 1, column: 1, position: 0))
         }
-        return ParseArena.with(expected: bytes.count * treeFactor) {
-            var error = json_error_t()
-            let root = unsafe start.withMemoryRebound(to: CChar.self, capacity: bytes.count) {
-                unsafe json_loadb($0, bytes.count, Int(flags), &error)
-            }
-            guard let root = unsafe root else { return .failure(JSONError(error)) }
-            return .success(unsafe Document.convert(root))
+        var error = json_error_t()
+        let root = unsafe start.withMemoryRebound(to: CChar.self, capacity: bytes.count) {
+            unsafe json_loadb($0, bytes.count, Int(flags), &error)
         }
+        guard let root = unsafe root else { return .failure(JSONError(error)) }
+        defer { unsafe json_decref(root) }
+        return .success(unsafe Document.convert(root))
     }
-
-    /// The size of jansson's tree relative to a document with short members.
-    private static let treeFactor = 6
 
     /// Whether there are more `[` and `{` than the limit: fewer cannot nest deeply.
     private static func hasMoreBrackets(than limit: Int, _ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
@@ -90,7 +86,7 @@ extension JSONValue {
     }
 }
 
-/// Converts a jansson tree, which belongs to its arena.
+/// Converts a jansson tree.
 private enum Document {
     static func convert(_ node: UnsafeMutablePointer<json_t>) -> JSONValue {
         switch unsafe node.pointee.type {

@@ -109,7 +109,7 @@ package final class SQLiteJournal: SwapJournal {
     /// - Throws: ``JournalError``, with code `unusable` if the task does not exist.
     package func enter(_ id: TaskID, _ phase: SwapPhase, plan: SwapPlan?) async throws(JournalError) {
         guard memory != nil else { return note(id, phase) }  // only a restart needs the plan
-        let text = plan.map { PlanCoding.text($0) }
+        let text = try plan.map { plan throws(JournalError) in try JournalCoding.text(plan) }
         _ = try await writer.submit(.enter(id, phase, plan: text, at: now().timeIntervalSince1970))
     }
 

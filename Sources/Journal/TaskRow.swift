@@ -41,12 +41,12 @@ struct TaskRow: Sendable, Decodable, FetchableRecord {
         disk = record.disk
         args = JSONValue.object(record.args).serialized()
         context = JSONValue.object(record.context).serialized()
-        replyTo = record.replyTo.map { PlanCoding.text($0) }
+        replyTo = record.replyTo.map(JournalCoding.text)
         acceptedAt = record.acceptedAt.timeIntervalSince1970
         startedAt = record.startedAt?.timeIntervalSince1970
         finishedAt = record.finishedAt?.timeIntervalSince1970
         phase = record.phase.rawValue
-        plan = record.plan.map { PlanCoding.text($0) }
+        plan = try record.plan.map { plan throws(JournalError) in try JournalCoding.text(plan) }
         (result, failure) = try JournalCoding.texts(record.outcome)
         isSettled = false
     }
@@ -100,6 +100,13 @@ enum JournalCoding {
         } catch {
             throw JournalError(.unusable, "a record cannot be written as JSON: \(type(of: value))")
         }
+    }
+
+    /// As `JSONEncoder` writes it, which takes longer than the rest of a task's acceptance.
+    static func text(_ replyTo: ReplyTo) -> String {
+        var members: JSONObject = ["messageID": .string(replyTo.messageID), "queue": .string(replyTo.queue)]
+        members["timeout"] = replyTo.timeout.map { .real($0) }
+        return JSONValue.object(members).serialized()
     }
 
     static func value<Value: Decodable>(_ type: Value.Type, _ text: String) throws -> Value {

@@ -12,8 +12,6 @@ import VolumeSwap
 /// The worker of `pivotd run` without a broker: server, endpoint, service, journal and hypervisor are the same, but the transport
 /// is in-process.
 package struct ReplayWorker: Sendable {
-    /// Concurrent swaps if copies are instant: there is no load to bound, and batched journal writes share a transaction.
-    private static let instantSwaps = 128
     private static let connectTimeout = Duration.seconds(10)
 
     /// Receives the replayed messages.
@@ -61,10 +59,9 @@ package struct ReplayWorker: Sendable {
     ) async throws -> Value {
         let failures = NovaFailure(module: configuration.bus.failureModule)
         let replies = ReplyPublisher(publisher: target.transport, logger: logger)
-        var settings = choice.settings(configuration)
-        if choice.isInstant { settings.maxConcurrentSwaps = max(settings.maxConcurrentSwaps, Self.instantSwaps) }
         let service = choice.service(
-            settings, progressInterval: configuration.daemon.progressInterval, journal: journal, replies: replies,
+            choice.settings(configuration), progressInterval: configuration.daemon.progressInterval, journal: journal,
+            replies: replies,
             failures: failures, logger: logger)
         let endpoint = SwapEndpoint(service: service, failures: failures) {}
         let server = RPCServer(
