@@ -118,4 +118,6 @@ package struct SwapCourse: Sendable, Hashable, Codable {
     package var strategy: SwapStrategy
     package var copiedBytes: Int64
     package var totalBytes: Int64
+    /// Whether QEMU runs the disk on the new volume while libvirt names the old one; nil counts as false.
+    package var isStranded: Bool?
 }

@@ -1,3 +1,4 @@
+import JSON
 import Synchronization
 
 extension SwapService {
@@ -14,6 +15,7 @@ extension SwapService {
     @discardableResult
     package func recover(onTask: (UnfinishedTask) -> Void = { _ in }) async throws(JournalError) -> Int {
         let unfinished = try await environment.journal.unfinished()
+        try await recoverStrays()
         var owed: [TaskID] = []
         for task in unfinished {
             onTask(task)
@@ -29,15 +31,28 @@ extension SwapService {
             }
         }
         handOut(owed)
-        // The query returns the newest first; the oldest may be forgotten.
-        let failed = try await environment.journal.records(SwapQuery(states: ["failed", "aborted"], limit: StrayGuests.limit))
-        for record in failed.reversed() { noteStray(record) }
         return unfinished.count
     }
 
-    /// Keeps other swaps off a volume on which a guest may run without libvirt's knowledge.
-    func noteStray(_ record: SwapRecord) {
-        environment.strays.note(record, mountPointBase: environment.settings.volumes.mountPointBase)
+    /// Before any task runs: none may write to a volume on which a guest runs without libvirt's knowledge.
+    private func recoverStrays() async throws(JournalError) {
+        let query = SwapQuery(states: ["failed", "aborted"], limit: StrayGuests.limit)
+        for record in try await environment.journal.records(query).reversed() {
+            if case .failure(let failure)? = record.outcome { noteStray(record, failure) }
+        }
+    }
+
+    /// Remembers the disk of a task that has left it on the new volume without libvirt's knowledge.
+    func noteStray(_ record: SwapRecord, _ failure: SwapFailure) {
+        guard failure.course?.isStranded == true, let domain = failure.course?.instanceUUID,
+            let connection = try? ConnectionInfo(resuming: record.args["new_connection_info"], argument: "new_connection_info")
+        else { return }
+        let base = environment.settings.volumes.mountPointBase
+        let place = (try? connection.target(mountPointBase: base, argument: "new_connection_info"))?.location
+        let ids = [record.args["new_volume_id"]?.stringValue].compactMap { $0 } + connection.volumeIDs
+        var volume = VolumeIdentity(ids: ids).union(connection.driver.identity(of: connection))
+        if let place { volume = volume.union(VolumeIdentity(text: place)) }
+        environment.strays.note(.init(task: record.id, domain: domain, disk: record.disk, volume: volume))
     }
 
     private func handOut(_ owed: [TaskID]) {

@@ -201,7 +201,7 @@ package final class SwapService: Sendable {
         await persist("outcome") { [self] () async throws(JournalError) in
             try await environment.journal.finish(finished.id, told, at: finished.finishedAt ?? environment.clock.date)
         }
-        noteStray(finished)
+        if case .failure(let failure) = outcome { noteStray(finished, failure) }
         environment.reservations.release(record.id)
         await environment.hooks.onPhase(outcome.phase)
         if early.failure == nil {

@@ -23,7 +23,7 @@ struct InUseCheck: Sendable {
         if let use = finding.use {
             throw SwapFailure.invalidVolume("the new volume \(destination) is in use as \(use)", .newVolumeInUse)
         }
-        try await checkStrays(answer.identity)
+        try await checkStrays(answer.identity, except: own)
         if case .block(let path) = destination, try await hypervisor.isHeldByHost(path: path) {
             throw SwapFailure.invalidVolume(
                 "the new volume \(path) is in use by the host itself: mounted, swap, or part of a mapped device", .newVolumeInUse)
@@ -39,16 +39,16 @@ struct InUseCheck: Sendable {
         let identity = request.newConnection.driver.identity(of: request.newConnection)
         let own = VolumeUses.Exemption(domain: domain.uuid, disk: disk)
         guard let use = await uses.find(identity, at: nil, ids: request.newVolumeIDs, except: own).use else {
-            return try await checkStrays(identity)
+            return try await checkStrays(identity, except: own)
         }
         let id = request.newVolumeIDs.first.map { " \($0)" } ?? ""
         throw SwapFailure.invalidVolume("the new volume\(id) is in use as \(use)", .newVolumeInUse)
     }
 
-    private func checkStrays(_ volume: VolumeIdentity) async throws {
+    private func checkStrays(_ volume: VolumeIdentity, except own: VolumeUses.Exemption) async throws {
         let named = volume.union(VolumeIdentity(ids: request.newVolumeIDs))
-        guard let use = try await strays.use(of: named, hypervisor) else { return }
-        throw SwapFailure.invalidVolume("the new volume is in use as \(use)", .newVolumeInUse)
+        guard let stray = try await strays.user(of: named, except: own, hypervisor) else { return }
+        throw SwapFailure.invalidVolume("the new volume is in use as \(stray)", .newVolumeInUse)
     }
 
     /// Refuses an old volume with several writers.

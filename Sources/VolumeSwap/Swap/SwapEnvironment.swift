@@ -46,6 +46,8 @@ package final class SwapEnvironment: Sendable {
         VolumeResolver(hypervisor: hypervisor, connector: connector, settings: settings.volumes, ledger: ledger)
     }
 
+    var release: VolumeRelease { VolumeRelease(hypervisor: hypervisor, connector: connector, strays: strays) }
+
     func change(_ settings: SwapSettings) { currentSettings.withLock { $0 = settings } }
 }
 

@@ -77,6 +77,9 @@ final class SwapMarks: Sendable {
         }
     }
 
+    /// Whether QEMU was last seen to run the disk on the new volume while libvirt names the old one.
+    var isStranded: Bool { state.withLock { $0.seen == .pivotedUnnoticed } }
+
     /// Whether the guest was last seen on the old volume, without a job that could move it away.
     var isSettledOnOld: Bool { state.withLock { $0.seen == .onOld || $0.seen == .forgottenMirror } }
 

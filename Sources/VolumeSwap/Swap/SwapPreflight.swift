@@ -65,7 +65,7 @@ final class SwapPreflight: Sendable {
             if entries.isAttached { remains.append("the new volume stays connected: task \(other) uses it") }
             if let secret = entries.madeSecret { remains.append("libvirt's secret \(secret) stays: task \(other) may use it") }
         } else {
-            remains = await VolumeRelease(hypervisor: hypervisor, connector: environment.connector).release(
+            remains = await environment.release.release(
                 request.newConnection, entries.location, isConnected: entries.isAttached, madeSecret: entries.madeSecret,
                 volumeID: request.newVolumeID, except: volumeInUse == .old ? ownDisk.withLock { $0 } : nil)
         }

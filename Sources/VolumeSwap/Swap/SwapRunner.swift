@@ -83,7 +83,7 @@ struct SwapRunner {
         guard let plan = control.plan else { return failure }
         failure.course = SwapCourse(
             instanceUUID: plan.domain.uuid, strategy: plan.strategy, copiedBytes: control.progress.copiedBytes,
-            totalBytes: control.progress.totalBytes)
+            totalBytes: control.progress.totalBytes, isStranded: control.marks.isStranded ? true : nil)
         return failure
     }
 

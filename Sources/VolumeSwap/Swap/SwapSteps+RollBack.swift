@@ -139,7 +139,7 @@ extension SwapSteps {
             ]
             return ["\(plan.destination.location) \(what.compactMap(\.self).joined(separator: " and ")): the guest may run on it"]
         }
-        return await VolumeRelease(hypervisor: hypervisor, connector: environment.connector).release(
+        return await environment.release.release(
             request.newConnection, plan.destination.location, isConnected: plan.isNewConnected, madeSecret: plan.madeSecret)
     }
 

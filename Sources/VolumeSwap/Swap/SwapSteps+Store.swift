@@ -204,8 +204,7 @@ extension SwapSteps {
         if let other = environment.reservations.claim(await oldIdentity(plan), for: record.id) {
             return ["\(plan.oldLocation) stays connected: task \(other) is about to use it"]
         }
-        let release = VolumeRelease(hypervisor: hypervisor, connector: environment.connector)
-        return await release.release(
+        return await environment.release.release(
             request.oldConnection, plan.oldLocation, isConnected: isConnected, madeSecret: secret, volumeID: request.oldVolumeID,
             except: .init(domain: plan.domain.uuid, disk: plan.disk))
     }

@@ -2,6 +2,7 @@
 struct VolumeRelease {
     let hypervisor: any Hypervisor
     let connector: any VolumeConnector
+    let strays: StrayGuests
 
     /// Releases a volume unless a domain uses it.
     ///
@@ -56,15 +57,30 @@ struct VolumeRelease {
         except own: VolumeUses.Exemption?
     ) async -> VolumeUses.Finding {
         let uses = VolumeUses(hypervisor: hypervisor, domains: domains)
+        let ids = [volumeID].compactMap { $0 } + connection.volumeIDs
         guard let location, !location.isOther else {
             let identity = connection.driver.identity(of: connection)
-            let ids = [volumeID].compactMap { $0 } + connection.volumeIDs
             var finding = await uses.find(identity, at: nil, ids: ids, except: own)
             if finding.use == nil { finding.doubts += await doubts(identity, in: domains, except: own) }
-            return finding
+            return await adding(strays(on: identity, ids), to: finding)
         }
         let identity = await VolumeIdentifier(hypervisor: hypervisor).identity(of: location).identity
-        return await uses.find(identity, at: location)
+        return await adding(strays(on: identity, ids), to: uses.find(identity, at: location))
+    }
+
+    private func adding(_ doubt: String?, to finding: VolumeUses.Finding) -> VolumeUses.Finding {
+        var finding = finding
+        if let doubt { finding.doubts.append(doubt) }
+        return finding
+    }
+
+    /// The moved disk counts, too: QEMU may run it on this volume while libvirt does not know.
+    private func strays(on identity: VolumeIdentity, _ ids: [String]) async -> String? {
+        do {
+            return try await strays.user(of: identity.union(VolumeIdentity(ids: ids)), hypervisor)?.description
+        } catch {
+            return "\(error)"
+        }
     }
 
     /// Host devices that may be a volume whose place is unknown. A serial does not help, since it keeps the id that the disk had

@@ -203,7 +203,7 @@ struct SwapPreflightTests {
         let bench = Bench(connector: FakeConnector(isConfigured: true))
         let old = try ConnectionInfo(
             json: ["driver_volume_type": "vendor", "serial": "old-volume", "data": [:]], argument: "old_connection_info")
-        let release = VolumeRelease(hypervisor: bench.hypervisor, connector: bench.connector)
+        let release = VolumeRelease(hypervisor: bench.hypervisor, connector: bench.connector, strays: StrayGuests())
         let own = VolumeUses.Exemption(domain: Fixture.uuid, disk: "vdb")
         let kept = await release.release(old, .other("old volume old-volume"), isConnected: true, madeSecret: nil)
         #expect(kept.first?.contains("whose serial is its id") == true)
