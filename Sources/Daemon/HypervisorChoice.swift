@@ -9,6 +9,8 @@ import VolumeSwap
 /// The hypervisor that `libvirt_uri` names, and what depends on it.
 struct HypervisorChoice: Sendable {
     let hypervisor: any Hypervisor
+    /// Whether copies take no time at all.
+    let isInstant: Bool
     private let connector: any VolumeConnector
     private let libvirt: LibvirtHypervisor?
     private var hooks = SwapHooks()
@@ -24,6 +26,7 @@ struct HypervisorChoice: Sendable {
         guard !DryRunOptions.isMeant(by: configuration.libvirtURI) else {
             let options = try DryRunOptions(uri: configuration.libvirtURI)
             libvirt = nil
+            isInstant = options.rateMiBs == nil
             let simulated = try DryRunHypervisor(options: options, mountPointBase: configuration.mountPointBase)
             hypervisor = simulated
             hooks.willPrepare = { simulated.expect($0) }
@@ -34,6 +37,7 @@ struct HypervisorChoice: Sendable {
             link: LibvirtLink(uri: configuration.libvirtURI, logger: logger),
             allowsMonitorCommands: configuration.allowMonitorCommands, logger: logger)
         self.libvirt = libvirt
+        isInstant = false
         hypervisor = libvirt
         connector =
             configuration.connectorHelper.map {

@@ -12,6 +12,8 @@ import VolumeSwap
 /// The worker of `pivotd run` without a broker: server, endpoint, service, journal and hypervisor are the same, but the transport
 /// is in-process.
 package struct ReplayWorker: Sendable {
+    /// Concurrent swaps if copies are instant: there is no load to bound, and swaps that end together share a transaction.
+    private static let instantSwaps = 128
     private static let connectTimeout = Duration.seconds(10)
 
     /// Receives the replayed messages.
@@ -59,8 +61,10 @@ package struct ReplayWorker: Sendable {
     ) async throws -> Value {
         let failures = NovaFailure(module: configuration.bus.failureModule)
         let replies = ReplyPublisher(publisher: target.transport, logger: logger)
+        var settings = choice.settings(configuration)
+        if choice.isInstant { settings.maxConcurrentSwaps = max(settings.maxConcurrentSwaps, Self.instantSwaps) }
         let service = choice.service(
-            choice.settings(configuration), progressInterval: configuration.daemon.progressInterval, journal: journal,
+            settings, progressInterval: configuration.daemon.progressInterval, journal: journal,
             replies: replies,
             failures: failures, logger: logger)
         let endpoint = SwapEndpoint(service: service, failures: failures) {}
