@@ -55,7 +55,7 @@ import Testing
 
     /// A cancellation runs its handler under the task's lock, which a resumption takes: neither may wait for the other.
     @Test func aCancellationAndAValueThatMeetHoldUpNobody() async {
-        let rounds = 20_000
+        let rounds = 5000
         let gate = Mutex<(round: Int, waiter: Waiter<Int>?, task: Task<Int, Never>?)>((0, nil, nil))
         let passed = Atomic(0)
         for side in 0..<2 {
