@@ -46,7 +46,8 @@ extension ReplyAddress {
 }
 
 extension ReplyPublisher {
-    /// Sends a task's final reply, with the same body each time.
+    /// Sends a task's final reply: to one call with the same body and id each time, which its client drops as a duplicate. Another call for
+    /// the same task, perhaps of the same client, gets an id of its own.
     ///
     /// - Returns: false if it is still owed.
     package func deliver(_ record: SwapRecord, _ replyTo: ReplyTo, _ outcome: SwapOutcome, failures: NovaFailure) async -> Bool {
@@ -55,7 +56,10 @@ extension ReplyPublisher {
             case .success(let result): .success(result.json)
             case .failure(let failure): .failure(failures.failure(failure, task: record.id.text))
             }
-        switch await send(result: result, to: ReplyAddress(replyTo), uniqueID: UniqueID.derived(from: "outcome \(record.id)")) {
+        switch await send(
+            result: result, to: ReplyAddress(replyTo),
+            uniqueID: UniqueID.derived(from: "outcome \(record.id) \(replyTo.messageID)"))
+        {
         case .confirmed, .gaveUp: return true
         case .interrupted: return false
         }
