@@ -97,6 +97,17 @@ import Testing
         #expect(map.mapped(text) == mapped)
     }
 
+    @Test func aTokenIsRenewedAsTheTaskIDThatItBecomes() throws {
+        let (fresh, token) = (FreshIDs(), "2B1F9D0E-6A1C-4C53-9D84-0F1D6F7C9A10")
+        var swap: JSONObject = ["method": "swap_volume", "args": ["request_token": .string(token)]]
+        var question: JSONObject = ["method": "get_swap", "args": ["task_id": .string(token.lowercased())]]
+        fresh.renew(&swap)
+        fresh.renew(&question)
+        let renewed = try #require(swap["args"]?["request_token"]?.stringValue)
+        #expect(UUID(uuidString: renewed) != nil && renewed != token.lowercased())
+        #expect(question["args"]?["task_id"] == .string(renewed))
+    }
+
     @Test func freshIDsStayEqualToEachOther() {
         let fresh = FreshIDs()
         var first: JSONObject = ["_msg_id": "m", "_unique_id": "u", "args": [:]]

@@ -145,17 +145,27 @@ package struct FreshIDs: Sendable {
 
     package init() {}
 
-    /// The new id for an old one.
-    package func id(for old: String) -> String { UniqueID.derived(from: salt + old) }
+    /// The new id for an old one; a UUID for a UUID, whose case does not count.
+    package func id(for old: String) -> String {
+        let dashes = [8, 13, 18, 23]
+        let bytes = Array(old.utf8)
+        guard bytes.count == 36, dashes.allSatisfy({ bytes[$0] == UInt8(ascii: "-") }) else {
+            return UniqueID.derived(from: salt + old)
+        }
+        var id = UniqueID.derived(from: salt + old.lowercased())
+        for dash in dashes { id.insert("-", at: id.index(id.startIndex, offsetBy: dash)) }
+        return id
+    }
 
-    /// Renews `_msg_id` and `_unique_id`, and the task ids by which other requests refer to it.
+    /// Renews `_msg_id` and `_unique_id`, and the tokens and task ids by which requests name their task.
     func renew(_ inner: inout JSONObject) {
         for key in ["_msg_id", "_unique_id"] {
             if let old = inner[key]?.stringValue, !old.isEmpty { inner[key] = .string(id(for: old)) }
         }
-        if var args = inner["args"]?.objectValue, let task = args["task_id"]?.stringValue {
-            args["task_id"] = .string(id(for: task))
-            inner["args"] = .object(args)
+        guard var args = inner["args"]?.objectValue else { return }
+        for key in ["task_id", "request_token"] {
+            if let old = args[key]?.stringValue { args[key] = .string(id(for: old)) }
         }
+        inner["args"] = .object(args)
     }
 }
