@@ -64,6 +64,8 @@ extension SQLiteJournal {
             conditions.append("disk = ?")
             arguments.append(disk)
         }
+        // As JSONEncoder writes it; within a reason its quotes are escaped.
+        if query.isStranded { conditions.append(#"instr(failure, '"isStranded":true') > 0"#) }
         if let states = query.states {
             let phases = SwapPhase.allCases.filter { states.contains($0.publicState) }
             // Unfinished tasks are few, and unsettled ones are indexed.

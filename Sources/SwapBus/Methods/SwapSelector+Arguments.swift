@@ -7,7 +7,8 @@ extension SwapSelector {
     /// - Throws: ``SwapFailure`` of kind `invalidInput` naming the argument.
     init(args: JSONObject) throws(SwapFailure) {
         if let task = Argument(args, "task_id") {
-            self = .task(TaskID(try task.string()))
+            let text = try task.string()
+            self = .task(TaskID(InstanceReference.isUUID(text) ? text.lowercased() : text))
             return
         }
         guard args["instance"] != nil else {

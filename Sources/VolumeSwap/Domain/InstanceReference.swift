@@ -46,7 +46,7 @@ package struct InstanceReference: Sendable, Hashable, Codable, CustomStringConve
 
     package var description: String { uuid ?? name ?? "?" }
 
-    static func isUUID(_ text: String) -> Bool {
+    package static func isUUID(_ text: String) -> Bool {
         let bytes = Array(text.utf8)
         guard bytes.count == 36 else { return false }
         for (index, byte) in bytes.enumerated() {

@@ -16,13 +16,18 @@ package struct SwapQuery: Sendable, Hashable {
     package var disk: String?
     /// ``SwapPhase/publicState`` values; nil for all.
     package var states: Set<String>?
+    /// Only tasks that left their disk on the new volume without libvirt's knowledge.
+    package var isStranded: Bool
     /// Maximum number of tasks.
     package var limit: Int
 
-    package init(instanceKey: String? = nil, disk: String? = nil, states: Set<String>? = nil, limit: Int = 100) {
+    package init(
+        instanceKey: String? = nil, disk: String? = nil, states: Set<String>? = nil, isStranded: Bool = false, limit: Int = 100
+    ) {
         self.instanceKey = instanceKey
         self.disk = disk
         self.states = states
+        self.isStranded = isStranded
         self.limit = limit
     }
 }

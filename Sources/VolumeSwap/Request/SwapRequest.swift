@@ -53,6 +53,14 @@ package struct SwapRequest: Sendable {
         return TaskID(text.lowercased())
     }
 
+    /// Whether two requests ask for the same swap, secrets aside.
+    func asksForTheSame(as other: SwapRequest) -> Bool {
+        func plain(_ connection: ConnectionInfo) -> JSONValue { JSONValue.object(connection.json).redacted() }
+        return instance.key == other.instance.key && disk == other.disk && resizeToGiB == other.resizeToGiB
+            && oldVolumeID == other.oldVolumeID && newVolumeID == other.newVolumeID && options == other.options
+            && plain(oldConnection) == plain(other.oldConnection) && plain(newConnection) == plain(other.newConnection)
+    }
+
     /// The string without a leading `/dev/`.
     package static func diskName(_ text: String) -> String { text.hasPrefix("/dev/") ? String(text.dropFirst(5)) : text }
 

@@ -68,7 +68,8 @@ extension SwapService {
 
     private func known(_ record: SwapRecord) -> SwapTurn.Kind? {
         active.withLock { active in
-            guard let entry = active[record.id] else { return nil }
+            // One whose record is not in memory is read from the journal.
+            guard let entry = active[record.id], entry.record != nil else { return nil }
             if case .settled(let failure) = entry.early { return .answered(failure) }
             return active[record.id]?.note(record.replyTo) == true ? .shared : .underWay
         }
@@ -83,7 +84,7 @@ extension SwapService {
                 await conclude(record, .failure(refusal))
                 return .accepted
             case .duplicate(let known):
-                return repeating(known, for: record)
+                return await repeating(known, for: record)
             }
         } catch {
             return .notStored(error)
@@ -99,7 +100,7 @@ extension SwapService {
                 return .accepted
             case .duplicate(let known):
                 instanceQueue.withdraw(ticket)
-                return repeating(known, for: record)
+                return await repeating(known, for: record)
             }
         } catch {
             instanceQueue.withdraw(ticket)
@@ -107,27 +108,38 @@ extension SwapService {
         }
     }
 
-    /// Sends what is known about a task to a caller that asks again.
-    private func repeating(_ known: SwapRecord, for record: SwapRecord) -> Submission {
-        guard !record.hasToken || record.asks(for: known) else {
-            repeatReply(
-                record,
-                .failure(.invalidInput("request_token: \(record.id) is the token of another request, with other arguments")))
+    /// Answers a caller that asks again for a task that the journal has: now if it is over, else with the others.
+    private func repeating(_ found: SwapRecord, for record: SwapRecord) async -> Submission {
+        guard !record.hasToken || record.asks(for: found) else {
+            let refusal = "request_token: belongs to another request, with other arguments"
+            repeatReply(record, .failure(.invalidInput(refusal)))
             return .ended
         }
-        guard let outcome = known.outcome, known.isReplied else {
-            // Stored only a moment ago.
-            let isShared = active.withLock { $0[record.id]?.note(record.replyTo) }
-            return isShared == true ? .shared : .underWay
+        var known = found
+        for _ in 0..<Self.repetitions {
+            if let outcome = known.outcome, known.isReplied {
+                repeatReply(known.answering(record), outcome.restoringSecrets(from: record.args))
+                return .ended
+            }
+            if active.withLock({ $0[record.id]?.note(record.replyTo) }) != nil {
+                return record.replyTo == nil || record.replyTo == known.replyTo ? .underWay : .shared
+            }
+            // The task is taken up a moment after it was stored, and let go a moment before its settlement is.
+            guard (try? await environment.clock.sleep(for: .milliseconds(10))) != nil, let again = await self.record(record.id)
+            else { break }
+            known = again
         }
-        var again = known
-        again.replyTo = record.replyTo
-        again.isReplied = record.replyTo == nil
-        // A settled result has lost its secrets; the repeated message has them.
-        let result: SwapOutcome =
-            if case .success(let result) = outcome { .success(result.restoringSecrets(from: record.args)) } else { outcome }
-        repeatReply(again, result)
-        return .ended
+        return .underWay
+    }
+
+    /// How often the journal is read again for a task that is neither under way nor over: 5 s.
+    private static let repetitions = 500
+}
+
+extension SwapOutcome {
+    /// A settled result has lost its secrets; the repeated message has them.
+    fileprivate func restoringSecrets(from args: JSONObject) -> SwapOutcome {
+        if case .success(let result) = self { .success(result.restoringSecrets(from: args)) } else { self }
     }
 }
 
@@ -135,14 +147,20 @@ extension SwapRecord {
     /// Whether its id is a token of the caller's own.
     fileprivate var hasToken: Bool { self.args["request_token"].map { !$0.isNull } ?? false }
 
-    /// Whether both ask for the same. A settled record has lost its secrets, so they are not compared.
+    /// The task as another message's caller is answered.
+    fileprivate func answering(_ other: SwapRecord) -> SwapRecord {
+        var again = self
+        again.replyTo = other.replyTo
+        again.isReplied = other.replyTo == nil
+        return again
+    }
+
+    /// Whether both ask for the same, however they write it. A settled record has lost its secrets, so they are not compared.
     fileprivate func asks(for known: SwapRecord) -> Bool {
-        let (mine, theirs) = (self.args, known.args)
-        func plain(_ args: JSONObject) -> JSONValue {
-            var args = args
-            args.removeValue(forKey: "request_token")
-            return JSONValue.object(args).redacted()
-        }
-        return plain(mine) == plain(theirs)
+        let defaults = SwapOptions()
+        guard let mine = try? SwapRequest(args: self.args, defaults: defaults),
+            let theirs = try? SwapRequest(args: known.args, defaults: defaults)
+        else { return JSONValue.object(self.args).redacted() == JSONValue.object(known.args).redacted() }
+        return mine.asksForTheSame(as: theirs)
     }
 }

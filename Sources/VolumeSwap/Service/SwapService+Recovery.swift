@@ -36,7 +36,7 @@ extension SwapService {
 
     /// Before any task runs: none may write to a volume on which a guest runs without libvirt's knowledge.
     private func recoverStrays() async throws(JournalError) {
-        let query = SwapQuery(states: ["failed", "aborted"], limit: StrayGuests.limit)
+        let query = SwapQuery(isStranded: true, limit: StrayGuests.limit)
         for record in try await environment.journal.records(query).reversed() {
             if case .failure(let failure)? = record.outcome { noteStray(record, failure) }
         }

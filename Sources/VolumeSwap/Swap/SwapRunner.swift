@@ -83,8 +83,13 @@ struct SwapRunner {
         guard let plan = control.plan else { return failure }
         failure.course = SwapCourse(
             instanceUUID: plan.domain.uuid, strategy: plan.strategy, copiedBytes: control.progress.copiedBytes,
-            totalBytes: control.progress.totalBytes, isStranded: control.marks.isStranded ? true : nil)
+            totalBytes: control.progress.totalBytes, isStranded: hasStranded(plan) ? true : nil)
         return failure
+    }
+
+    /// Whether a pivot of this swap has left the disk on the new volume without libvirt's knowledge.
+    private func hasStranded(_ plan: SwapPlan) -> Bool {
+        control.marks.isStranded && (plan.isMirroredBack == false || plan.mayHavePivoted == true)
     }
 
     /// Journals the phase that the action begins. Does not wait for a phase that recovery does not need: a preflight is repeated

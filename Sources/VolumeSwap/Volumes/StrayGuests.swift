@@ -28,7 +28,7 @@ package final class StrayGuests: Sendable {
 
     func note(_ stray: Stray) {
         held.withLock { held in
-            held.removeAll { $0.domain == stray.domain && $0.disk == stray.disk }
+            held.removeAll { $0.task == stray.task }
             if held.count >= Self.limit { held.removeFirst() }
             held.append(stray)
         }

@@ -193,6 +193,14 @@ private struct Subject {
         #expect(try await ids(SwapQuery(instanceKey: "instance-2")) == ["t3"])
         #expect(try await ids(SwapQuery(states: ["failed"])) == ["t1"])
         #expect(try await ids(SwapQuery(states: ["queued"])) == ["t3", "t2"])
+        #expect(try await ids(SwapQuery(isStranded: true)) == [])
+        var stranded = SwapFailure.rebaseFailed(#"lost track of the "isStranded":true pivot"#)
+        stranded.course = SwapCourse(
+            instanceUUID: Self.instance, strategy: .copy, copiedBytes: 1, totalBytes: 1, isStranded: true)
+        try await journal.finish(TaskID("t2"), .failure(stranded), at: .now)
+        stranded.course?.isStranded = nil
+        try await journal.finish(TaskID("t3"), .failure(stranded), at: .now)
+        #expect(try await ids(SwapQuery(isStranded: true)) == ["t2"])
     }
 
     func unknown() async throws {

@@ -148,7 +148,8 @@ final class FakeJournal: SwapJournal {
             let all = state.order.reversed().compactMap { state.records[$0] }
             return Array(
                 all.filter { record in
-                    (query.instanceKey.map { [$0, $0.lowercased(), "name:\($0)"].contains(record.instanceKey) } ?? true)
+                    (!query.isStranded || record.isStranded)
+                        && (query.instanceKey.map { [$0, $0.lowercased(), "name:\($0)"].contains(record.instanceKey) } ?? true)
                         && (query.disk.map { $0 == record.disk } ?? true)
                         && (query.states?.contains(record.phase.publicState) ?? true)
                 }.prefix(query.limit))
@@ -171,4 +172,9 @@ final class FakeJournal: SwapJournal {
 /// Distinguishes "there is no record" from "the call failed".
 private struct SwapRecordBox {
     var record: SwapRecord?
+}
+
+extension SwapRecord {
+    /// Whether it left its disk on the new volume without libvirt's knowledge.
+    var isStranded: Bool { if case .failure(let failure)? = self.outcome { failure.course?.isStranded == true } else { false } }
 }

@@ -60,4 +60,35 @@ struct RequestTokenTests {
         }
         #expect(bench.bench.hypervisor.log.filter { $0 == "copy" }.count == 1)
     }
+
+    @Test("The same request in other words is the same")
+    func words() async throws {
+        let bench = ServiceBench()
+        try await bench.running { (_: SwapService) async throws in
+            #expect(await bench.submit(Self.record("m-1", ["mountpoint": "/dev/vdb"])) == "accepted")
+            _ = try await bench.nextReply()
+            _ = try await bench.nextSettlement()
+            let more: JSONObject = [
+                "mountpoint": "vdb", "resize_to": 0, "options": [:], "instance": ["uuid": .string(Fixture.uuid.uppercased())],
+            ]
+            #expect(await bench.submit(Self.record("m-2", more)) == "ended")
+            #expect(try await bench.nextReply().outcome.result != nil)
+        }
+    }
+
+    @Test("Requests and resends that arrive together are each answered, and carried out once")
+    func together() async throws {
+        let bench = ServiceBench()
+        try await bench.running { (_: SwapService) async throws in
+            let submissions = await withTaskGroup(of: String.self) { group in
+                for number in 1...20 { group.addTask { await bench.submit(Self.record("m-\(number)")) } }
+                return await group.reduce(into: [String]()) { $0.append($1) }
+            }
+            #expect(submissions.filter { $0 == "accepted" }.count == 1 && !submissions.contains("not stored"))
+            var answered: Set<String> = []
+            for _ in 1...20 { answered.insert(try await bench.nextReply().replyTo.messageID) }
+            #expect(answered.count == 20)
+        }
+        #expect(bench.bench.hypervisor.log.filter { $0 == "copy" }.count == 1)
+    }
 }

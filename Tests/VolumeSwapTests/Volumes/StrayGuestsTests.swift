@@ -92,6 +92,10 @@ struct StrayGuestsTests {
                 return #expect(Bool(false), "moved a disk that QEMU runs elsewhere")
             }
             #expect(failure.inUse == .unknown, "the new volume may not be deleted")
+            #expect(failure.course?.isStranded == nil, "it was stranded by another task")
+            // What is known of the disk's earlier swap stays known.
+            let named = VolumeIdentity(ids: ["v-new"])
+            #expect(try await service.environment.strays.user(of: named, bench.bench.hypervisor) != nil)
         }
     }
 
