@@ -30,7 +30,9 @@ import Testing
         #expect(try JSONValue(parsing: #"{"\#(name)": "s3cret"}"#).redacted()[name] == "***")
     }
 
-    @Test(arguments: ["key_name", "routing_key", "secret_uuid", "secret-uuid", "encryption_key_id", "bypass", "keystone", "request_token"])
+    @Test(arguments: [
+        "key_name", "routing_key", "secret_uuid", "secret-uuid", "encryption_key_id", "bypass", "keystone", "request_token",
+    ])
     func leavesOtherNamesAlone(name: String) throws {
         #expect(try JSONValue(parsing: #"{"\#(name)": "plain"}"#).redacted()[name] == "plain")
     }
