@@ -18,6 +18,8 @@ final class ScriptedBroker {
     /// Why the broker refuses a queue's declaration, or its consumer.
     var undeclarable: [String: AMQPError] = [:]
     var unconsumable: [String: AMQPError] = [:]
+    /// Called while a consumer is being started.
+    var whileStarting: () -> Void = {}
     private var consumersStarted = 0
     private var log: [String] = []
 
@@ -133,6 +135,7 @@ final class ScriptedBroker {
             case .consume(let consumer, let queue, let prefetch):
                 log.append("consume \(queue) \(prefetch)")
                 consumersStarted += 1
+                whileStarting()
                 try machine.started(consumer, unconsumable[queue].map { .failure($0) } ?? .success("c\(consumersStarted)"))
             case .cancel(let tag), .requestCancel(let tag): log.append("cancel \(tag)")
             case .confirmCancel(let tag): log.append("cancel-ok \(tag)")

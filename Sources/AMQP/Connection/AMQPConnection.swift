@@ -162,9 +162,12 @@ package final class AMQPConnection: Sendable {
     package func stopConsuming() async { await setConsuming(false) { .stopConsuming($0) } }
 
     private func setConsuming(_ wanted: Bool, _ command: @Sendable (Reply<Void>) -> Command) async {
-        core.withState { $0.wantsConsuming = wanted }
         let reply = Reply<Void>()
-        if core.post(command(reply), if: { $0.phase == .connected }) { _ = await reply.value() }
+        let isConnected = core.post(command(reply)) { state in
+            state.wantsConsuming = wanted
+            return state.phase == .connected
+        }
+        if isConnected { _ = await reply.value() }
     }
 
     /// Declares more topology, starts its consumers at once, and redeclares it on later connects; nothing is kept if it throws.

@@ -24,11 +24,7 @@ extension ConnectionMachine {
         case .startConsuming(let reply):
             steps.append(contentsOf: [.startConsumers, .answer(reply)])
         case .stopConsuming(let reply):
-            for (tag, consumer) in consumers where consumer.unit.isGated {
-                write(.cancel(tag: tag))
-                retire(tag)
-            }
-            updateConsuming()
+            cancelGated()
             steps.append(.answer(reply))
         }
     }

@@ -80,6 +80,15 @@ extension ConnectionMachine {
         consumers.values.contains { $0.unit.id == unit.id && $0.index == index }
     }
 
+    /// Cancels the consumers that callers start and stop.
+    mutating func cancelGated() {
+        for (tag, consumer) in consumers where consumer.unit.isGated {
+            write(.cancel(tag: tag))
+            retire(tag)
+        }
+        updateConsuming()
+    }
+
     /// Remembers an ended consumer, since its deliveries may still be in flight.
     mutating func retire(_ tag: String) {
         if cancelled.count >= 64 { cancelled = [:] }

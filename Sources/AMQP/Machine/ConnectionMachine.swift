@@ -119,6 +119,8 @@ struct ConnectionMachine {
             case .connected:
                 core.connected()
                 context.events.yield(.connected(epoch: epoch, endpoint: endpoint))
+                // A caller who wanted something else since the consumers were started found no connection to ask.
+                if core.withState(\.wantsConsuming) { steps.append(.startConsumers) } else { cancelGated() }
             case .end(let error): throw error
             }
         }

@@ -64,6 +64,14 @@ import Testing
         #expect(broker.machine.epoch == 2)
     }
 
+    @Test func whoStopsWhileAConnectIsUnderWayIsHeard() throws {
+        let broker = ScriptedBroker()
+        broker.whileStarting = { broker.core.withState { $0.wantsConsuming = false } }
+        try broker.connect()
+        #expect(broker.written().suffix(2) == ["consume q 10", "cancel c1"])
+        #expect(broker.core.withState { $0.phase == .connected && !$0.isConsuming })
+    }
+
     @Test func withoutWillToConsumeOnlyTheCallersOwnConsumersRun() async throws {
         let broker = ScriptedBroker()
         broker.core.withState { $0.wantsConsuming = false }

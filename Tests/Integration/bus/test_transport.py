@@ -16,15 +16,7 @@ def test_over_rabbitmq(quiet_broker):
     """The suite runs, and is not skipped."""
     argv = [TESTS, "--testing-library", "swift-testing", "--filter", SUITE]
     environment = {**os.environ, "PIVOTD_TEST_TRANSPORT_URL": quiet_broker.url}
-    done = None
-    for attempt in range(3):
-        # It takes a fraction of a second, and was seen to hang once, on a busy machine, for a cause that is not known yet.
-        try:
-            done = subprocess.run(argv, capture_output=True, text=True, timeout=50, stdin=subprocess.DEVNULL, env=environment)
-            break
-        except subprocess.TimeoutExpired as hang:
-            print(f"attempt {attempt} hung: {(hang.stderr or b'')[-3000:]!r}")
-    assert done, "the suite hung three times"
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL, env=environment)
     said = done.stdout + done.stderr
     assert done.returncode == 0, said[-5000:]
     assert re.search(r"Test run with [1-9]\d* tests? in 1 suite passed", said), said[-5000:]
