@@ -7,8 +7,8 @@ extension DryRunHypervisor {
     package func keepsTPMState() async throws(HypervisorError) -> Bool { true }
 
     /// Every encrypted volume has its secret.
-    package func secret(usageType: String, usage: String) async throws(HypervisorError) -> String? {
-        usageType == "volume" ? Self.identity(InstanceReference(uuid: nil, name: usage)).uuid : nil
+    package func secret(usageType: SecretUsage, usage: String) async throws(HypervisorError) -> String? {
+        usageType == .volume ? Self.identity(InstanceReference(uuid: nil, name: usage)).uuid : nil
     }
 
     /// Always false: a volume not declared as encrypted is plain.

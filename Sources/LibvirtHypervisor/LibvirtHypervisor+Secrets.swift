@@ -3,9 +3,12 @@ package import VolumeSwap
 
 extension LibvirtHypervisor {
     /// `virSecretLookupByUsage`; nil if there is none.
-    package func secret(usageType: String, usage: String) async throws(HypervisorError) -> String? {
-        let types: [String: LibvirtSecret.UsageType] = ["volume": .volume, "ceph": .ceph, "iscsi": .iscsi]
-        guard let type = types[usageType] else { return nil }
+    package func secret(usageType: SecretUsage, usage: String) async throws(HypervisorError) -> String? {
+        let type: LibvirtSecret.UsageType =
+            switch usageType {
+            case .volume: .volume
+            case .iscsi: .iscsi
+            }
         return try await ifThere("secretLookup") { (connection) throws(LibvirtError) in
             try await connection.secret(usageType: type, usage: usage).uuid
         }

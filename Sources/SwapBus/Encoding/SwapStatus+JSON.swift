@@ -1,3 +1,4 @@
+import Basics
 import Foundation
 import JSON
 import OsloMessaging
@@ -33,9 +34,7 @@ extension SwapStatus {
     }
 
     /// RFC 3339 in UTC, to the millisecond.
-    static func timestamp(_ date: Date) -> String { date.formatted(style) }
-
-    private static let style = Date.ISO8601FormatStyle(includingFractionalSeconds: true)
+    static func timestamp(_ date: Date) -> String { Timestamp.text(date, .milliseconds) }
 }
 
 extension SwapProgress {

@@ -163,9 +163,8 @@ package enum DomainXML {
     }
 
     /// The `<secret>` to define: private, persistent, with the usage that the source refers to.
-    package static func secret(uuid: String, usageType: String, usage: String, description: String) -> String {
-        let key = ["iscsi": "target", "ceph": "name", "volume": "volume"][usageType] ?? "name"
-        let usageElement = XMLElement("usage", [("type", usageType)], [text(key, usage)])
+    package static func secret(uuid: String, usageType: SecretUsage, usage: String, description: String) -> String {
+        let usageElement = XMLElement("usage", [("type", usageType.rawValue)], [text(usageType.element, usage)])
         let children = [text("uuid", uuid), text("description", description), usageElement]
         return XMLElement("secret", [("ephemeral", "no"), ("private", "yes")], children).xmlString
     }

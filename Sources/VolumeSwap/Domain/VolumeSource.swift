@@ -78,6 +78,22 @@ package struct NetworkLocation: Sendable, Hashable, Codable, CustomStringConvert
     package static let loopback = "loopback"
 }
 
+/// What a libvirt secret that pivotd looks up or makes is for: libvirt's usage type.
+package enum SecretUsage: String, Sendable {
+    /// The passphrase of an encrypted volume, by the volume's id.
+    case volume
+    /// The CHAP password of an iSCSI target.
+    case iscsi
+
+    /// The element of `<usage>` that holds the usage itself.
+    var element: String {
+        switch self {
+        case .volume: "volume"
+        case .iscsi: "target"
+        }
+    }
+}
+
 /// A reference to a libvirt secret; never its value.
 package struct SecretReference: Sendable, Hashable, Codable {
     /// libvirt's secret type in the source element: `ceph`, `iscsi` or `passphrase`.

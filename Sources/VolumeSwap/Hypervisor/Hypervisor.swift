@@ -85,7 +85,7 @@ package protocol Hypervisor: Sendable {
     func subscribe(_ events: HypervisorEvents, to domain: DomainIdentity) async throws(HypervisorError)
 
     /// The UUID of the secret with this usage (`virSecretLookupByUsage`); nil if there is none.
-    func secret(usageType: String, usage: String) async throws(HypervisorError) -> String?
+    func secret(usageType: SecretUsage, usage: String) async throws(HypervisorError) -> String?
     /// Whether a secret exists (`virSecretLookupByUUIDString`).
     func hasSecret(uuid: String) async throws(HypervisorError) -> Bool
     /// Defines a secret and sets its value (`virSecretDefineXML`, `virSecretSetValue`).

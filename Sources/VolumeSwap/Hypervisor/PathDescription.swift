@@ -90,6 +90,6 @@ extension Hypervisor {
     package func luksUUID(path: String) async throws(HypervisorError) -> String? { nil }
 
     package func hasPassphrase(volumeID: String) async throws(HypervisorError) -> Bool {
-        try await secret(usageType: "volume", usage: volumeID) != nil
+        try await secret(usageType: .volume, usage: volumeID) != nil
     }
 }

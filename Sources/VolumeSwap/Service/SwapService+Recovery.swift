@@ -50,7 +50,7 @@ extension SwapService {
         let base = environment.settings.volumes.mountPointBase
         let place = (try? connection.target(mountPointBase: base, argument: "new_connection_info"))?.location
         let ids = [record.args["new_volume_id"]?.stringValue].compactMap { $0 } + connection.volumeIDs
-        var volume = VolumeIdentity(ids: ids).union(connection.driver.identity(of: connection))
+        var volume = VolumeIdentity(ids: ids).union(connection.identity)
         if let place { volume = volume.union(VolumeIdentity(text: place)) }
         environment.strays.note(.init(task: record.id, domain: domain, disk: record.disk, volume: volume))
     }

@@ -1,3 +1,4 @@
+import Basics
 import Foundation
 import JSON
 import Logging
@@ -237,15 +238,14 @@ package final class SwapService: Sendable {
     /// Retries until the journal has stored something, which must happen before it is reported. Survives a full disk.
     @discardableResult
     private func persist<Value>(_ what: String, _ work: @Sendable () async throws(JournalError) -> Value) async -> Value? {
-        var pause = Duration.milliseconds(200)
+        var backoff = Backoff(first: .milliseconds(200), longest: .seconds(10))
         while true {
             do {
                 return try await work()
             } catch {
                 environment.logger.error("journal: \(what) failed, retrying: \(error)")
                 // Bounded back-off: disk space may come back.
-                guard (try? await environment.clock.sleep(for: pause)) != nil else { return nil }
-                pause = min(pause * 2, .seconds(10))
+                guard (try? await environment.clock.sleep(for: backoff.pause())) != nil else { return nil }
             }
         }
     }

@@ -34,13 +34,13 @@ struct LocationComparison: Sendable {
             if try await isSame(.block(path), current) { return true }
             // QEMU's own initiator may now use a LUN that was attached to the host before.
             guard case .network = current else { return false }
-            return await reaches(connection.driver.identity(of: connection), current)
+            return await reaches(connection.identity, current)
         case .network(let network):
             if try await isReached(network, current) { return true }
             guard hasItsSerial else { return false }
             return await !contradicts(connection, network, current)
         case .connector:
-            let identity = connection.driver.identity(of: connection)
+            let identity = connection.identity
             if await reaches(identity, current) { return true }
             // Without a path, only the serial, which Cinder sets to the volume's id, identifies a disk.
             guard hasItsSerial else { return false }

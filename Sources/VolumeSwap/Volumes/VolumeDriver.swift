@@ -128,6 +128,9 @@ enum VolumeDrivers {
 
 extension ConnectionInfo {
     var driver: any VolumeDriver { VolumeDrivers.serving(type: driverVolumeType) }
+
+    /// The names that it gives the volume itself, by its driver.
+    var identity: VolumeIdentity { driver.identity(of: self) }
 }
 
 extension NetworkLocation {

@@ -58,26 +58,23 @@ struct VolumeRelease {
     ) async -> VolumeUses.Finding {
         let uses = VolumeUses(hypervisor: hypervisor, domains: domains)
         let ids = [volumeID].compactMap { $0 } + connection.volumeIDs
-        guard let location, !location.isOther else {
-            let identity = connection.driver.identity(of: connection)
-            var finding = await uses.find(identity, at: nil, ids: ids, except: own)
+        var identity = connection.identity
+        var finding: VolumeUses.Finding
+        if let location, !location.isOther {
+            identity = await VolumeIdentifier(hypervisor: hypervisor).identity(of: location).identity
+            finding = await uses.find(identity, at: location)
+        } else {
+            finding = await uses.find(identity, at: nil, ids: ids, except: own)
             if finding.use == nil { finding.doubts += await doubts(identity, in: domains, except: own) }
-            return await adding(strays(on: identity, ids), to: finding)
         }
-        let identity = await VolumeIdentifier(hypervisor: hypervisor).identity(of: location).identity
-        return await adding(strays(on: identity, ids), to: uses.find(identity, at: location))
-    }
-
-    private func adding(_ doubt: String?, to finding: VolumeUses.Finding) -> VolumeUses.Finding {
-        var finding = finding
-        if let doubt { finding.doubts.append(doubt) }
+        if let stray = await stray(on: identity.union(VolumeIdentity(ids: ids))) { finding.doubts.append(stray) }
         return finding
     }
 
     /// The moved disk counts, too: QEMU may run it on this volume while libvirt does not know.
-    private func strays(on identity: VolumeIdentity, _ ids: [String]) async -> String? {
+    private func stray(on volume: VolumeIdentity) async -> String? {
         do {
-            return try await strays.user(of: identity.union(VolumeIdentity(ids: ids)), hypervisor)?.description
+            return try await strays.user(of: volume, hypervisor)?.description
         } catch {
             return "\(error)"
         }

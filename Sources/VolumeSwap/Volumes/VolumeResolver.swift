@@ -133,7 +133,7 @@ struct VolumeResolver {
             return nil
         }
         for usage in ids {
-            if let uuid = try await hypervisor.secret(usageType: "volume", usage: usage) {
+            if let uuid = try await hypervisor.secret(usageType: .volume, usage: usage) {
                 return SecretReference(type: "passphrase", uuid: uuid)
             }
         }

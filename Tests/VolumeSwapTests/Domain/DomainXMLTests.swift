@@ -84,7 +84,7 @@ struct DomainXMLTests {
 
     @Test("A secret's usage and description are escaped", arguments: hostile)
     func secret(text: String) throws {
-        let xml = DomainXML.secret(uuid: "u-1", usageType: "iscsi", usage: text, description: text)
+        let xml = DomainXML.secret(uuid: "u-1", usageType: .iscsi, usage: text, description: text)
         let root = try Self.readBack(xml)
         #expect(root.value("private") == "yes" && root.value("ephemeral") == "no")
         #expect(root.first("usage")?.value("type") == "iscsi")

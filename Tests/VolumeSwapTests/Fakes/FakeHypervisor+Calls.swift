@@ -205,7 +205,7 @@ extension FakeHypervisor {
         try call(.subscribe) { state throws(HypervisorError) in if events.take() { state.events.append(events) } }
     }
 
-    func secret(usageType: String, usage: String) async throws(HypervisorError) -> String? {
+    func secret(usageType: SecretUsage, usage: String) async throws(HypervisorError) -> String? {
         try call(.secret) { state throws(HypervisorError) in state.secrets["\(usageType):\(usage)"] }
     }
 

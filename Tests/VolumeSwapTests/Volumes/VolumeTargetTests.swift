@@ -77,7 +77,7 @@ struct VolumeTargetTests {
         let paths = ["iqn.a:b/3", "iqn.a:c/4"].map { NetworkLocation(transport: "iscsi", name: $0, hosts: []) }
         let named = paths.map { VolumeIdentity(text: .network($0)) }.reduce(VolumeIdentity()) { $0.union($1) }
         let connection = try Self.connection("iscsi", several)
-        #expect(named.names.count == 2 && connection.driver.identity(of: connection) == named)
+        #expect(named.names.count == 2 && connection.identity == named)
         #expect(Fixture.failure { _ = try Self.target("iscsi", ["target_portals": []]) }?.kind == .invalidInput)
     }
 

@@ -36,7 +36,7 @@ struct InUseCheck: Sendable {
     /// - Throws: ``SwapFailure`` of kind `invalidVolume` naming the user of the volume; ``HypervisorError``.
     func checkUnattached(_ domain: DomainIdentity, disk: String) async throws {
         let uses = VolumeUses(hypervisor: hypervisor, domains: try await all(nil))
-        let identity = request.newConnection.driver.identity(of: request.newConnection)
+        let identity = request.newConnection.identity
         let own = VolumeUses.Exemption(domain: domain.uuid, disk: disk)
         guard let use = await uses.find(identity, at: nil, ids: request.newVolumeIDs, except: own).use else {
             return try await checkStrays(identity, except: own)

@@ -84,8 +84,7 @@ final class SwapPreflight: Sendable {
     }
 
     private static func identity(of request: SwapRequest) -> VolumeIdentity {
-        let new = request.newConnection
-        return VolumeIdentity(ids: request.newVolumeIDs).union(new.driver.identity(of: new))
+        VolumeIdentity(ids: request.newVolumeIDs).union(request.newConnection.identity)
     }
 
     // MARK: The checks, in order

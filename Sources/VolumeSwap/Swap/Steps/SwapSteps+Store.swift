@@ -210,8 +210,7 @@ extension SwapSteps {
     }
 
     private func oldIdentity(_ plan: SwapPlan) async -> VolumeIdentity {
-        let old = request.oldConnection
-        let named = VolumeIdentity(ids: request.oldVolumeIDs).union(old.driver.identity(of: old))
+        let named = VolumeIdentity(ids: request.oldVolumeIDs).union(request.oldConnection.identity)
         guard !plan.oldLocation.isOther else { return named }
         return named.union(await VolumeIdentifier(hypervisor: hypervisor).identity(of: plan.oldLocation).identity)
     }

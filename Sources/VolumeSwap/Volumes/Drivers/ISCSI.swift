@@ -106,9 +106,9 @@ struct ISCSI: NetworkVolumeDriver {
         }
         secrets.ledger.note(.network(network))
         let usage = CHAPSecret.usage(network)
-        let uuid = try await secrets.hypervisor.secret(usageType: "iscsi", usage: usage) ?? CHAPSecret.uuid(network)
+        let uuid = try await secrets.hypervisor.secret(usageType: .iscsi, usage: usage) ?? CHAPSecret.uuid(network)
         secrets.ledger.note(madeSecret: uuid)
-        let xml = DomainXML.secret(uuid: uuid, usageType: "iscsi", usage: usage, description: CHAPSecret.mark)
+        let xml = DomainXML.secret(uuid: uuid, usageType: .iscsi, usage: usage, description: CHAPSecret.mark)
         try await secrets.hypervisor.makeSecret(xml: xml, uuid: uuid, value: Array(password.utf8))
         return VolumeCredentials(
             auth: .init(username: user, secret: SecretReference(type: "iscsi", uuid: uuid)), madeSecret: uuid)

@@ -1,7 +1,7 @@
 @testable import VolumeSwap
 
 extension SimHypervisor {
-    func secret(usageType: String, usage: String) async throws(HypervisorError) -> String? {
+    func secret(usageType: SecretUsage, usage: String) async throws(HypervisorError) -> String? {
         try await call("secret", nil, .nothing) { [libvirt] in libvirt.secrets["\(usageType):\(usage)"] }
     }
 
