@@ -1,3 +1,4 @@
+import Basics
 import JSON
 import Synchronization
 
@@ -77,36 +78,49 @@ extension SwapService {
 
     private func refuse(_ record: SwapRecord, _ refusal: SwapFailure) async -> Submission {
         do {
-            switch try await environment.journal.accept(record) {
-            case .new:
+            let known = try await store(record) {
                 active.withLock { $0[record.id] = Entry(control: SwapControl(phase: record.phase), ticket: nil, record: record) }
-                environment.observer.ended(record, .failure(refusal), duration: .zero, overhead: nil)
-                await conclude(record, .failure(refusal))
-                return .accepted
-            case .duplicate(let known):
-                return await repeating(known, for: record)
             }
+            if let known { return await repeating(known, for: record) }
         } catch {
             return .notStored(error)
         }
+        environment.observer.ended(record, .failure(refusal), duration: .zero, overhead: nil)
+        await conclude(record, .failure(refusal))
+        return .accepted
     }
 
     private func accept(_ record: SwapRecord, _ ticket: InstanceQueue.Ticket) async -> Submission {
         do {
-            switch try await environment.journal.accept(record) {
-            case .new:
+            let known = try await store(record) {
                 await environment.hooks.onPhase(.accepted)
                 enqueue(record, ticket, .fresh)
-                return .accepted
-            case .duplicate(let known):
-                instanceQueue.withdraw(ticket)
-                return await repeating(known, for: record)
             }
+            guard let known else { return .accepted }
+            instanceQueue.withdraw(ticket)
+            return await repeating(known, for: record)
         } catch {
             instanceQueue.withdraw(ticket)
             return .notStored(error)
         }
     }
+
+    /// Journals a task and takes it up. Whoever finds it in the journal before that waits, by ``arrival(of:)``.
+    ///
+    /// - Returns: the journal's record of the same task if it has one; then nothing is taken up.
+    private func store(_ record: SwapRecord, takeUp: () async -> Void) async throws(JournalError) -> SwapRecord? {
+        arrivals.withLock { $0.begin(record.id) }
+        defer { arrivals.withLock { $0.end(record.id) } }
+        switch try await environment.journal.accept(record) {
+        case .new:
+            await takeUp()
+            return nil
+        case .duplicate(let known): return known
+        }
+    }
+
+    /// Waits until a task that may just have been stored is in memory, too.
+    func arrival(of id: TaskID) async { await arrivals.withLock { $0.wait(for: id) }?.value(ifCancelled: ()) }
 
     /// Answers a caller that asks again for a task that the journal has: now if it is over, else with the others.
     private func repeating(_ found: SwapRecord, for record: SwapRecord) async -> Submission {
@@ -115,25 +129,22 @@ extension SwapService {
             repeatReply(record, .failure(.invalidInput(refusal)))
             return .ended
         }
-        var known = found
-        for _ in 0..<Self.repetitions {
-            if let outcome = known.outcome, known.isReplied {
-                repeatReply(known.answering(record), outcome.restoringSecrets(from: record.args))
-                return .ended
-            }
-            if active.withLock({ $0[record.id]?.note(record.replyTo) }) != nil {
-                return record.replyTo == nil || record.replyTo == known.replyTo ? .underWay : .shared
-            }
-            // The task is taken up a moment after it was stored, and let go a moment before its settlement is.
-            guard (try? await environment.clock.sleep(for: .milliseconds(10))) != nil, let again = await self.record(record.id)
-            else { break }
-            known = again
+        if repeatReply(of: found, to: record) { return .ended }
+        await arrival(of: found.id)
+        if active.withLock({ $0[record.id]?.note(record.replyTo) }) != nil {
+            return record.replyTo == nil || record.replyTo == found.replyTo ? .underWay : .shared
         }
-        return .underWay
+        // It left memory after it was found, once its settlement was stored.
+        guard let known = await self.record(found.id), repeatReply(of: known, to: record) else { return .underWay }
+        return .ended
     }
 
-    /// How often the journal is read again for a task that is neither under way nor over: 5 s.
-    private static let repetitions = 500
+    /// - Returns: false if the task's own caller has not been answered yet.
+    private func repeatReply(of known: SwapRecord, to record: SwapRecord) -> Bool {
+        guard let outcome = known.outcome, known.isReplied else { return false }
+        repeatReply(known.answering(record), outcome.restoringSecrets(from: record.args))
+        return true
+    }
 }
 
 extension SwapOutcome {

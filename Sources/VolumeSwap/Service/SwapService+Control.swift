@@ -26,10 +26,7 @@ extension SwapService {
     ///
     /// - Throws: ``SwapFailure`` of kind `invalidInput` if the task is unknown, over or past its pivot; ``JournalError``.
     package func abort(_ selector: SwapSelector) async throws -> SwapStatus {
-        let record = try await find(selector)
-        guard !record.isOver, let entry = active.withLock({ $0[record.id] }) else {
-            throw SwapFailure.invalidInput("task \(record.id) has already ended: it is \(record.phase.publicState)")
-        }
+        let (record, entry) = try await underWay(selector)
         guard entry.control.requestAbort() else {
             let phase = entry.control.phase
             let why =
@@ -77,12 +74,21 @@ extension SwapService {
     ///
     /// - Throws: ``SwapFailure`` of kind `invalidInput` if the task is unknown or over; ``JournalError``.
     package func setBandwidth(_ selector: SwapSelector, mibS: Int64) async throws -> SwapStatus {
-        let record = try await find(selector)
-        guard !record.isOver, let entry = active.withLock({ $0[record.id] }) else {
-            throw SwapFailure.invalidInput("task \(record.id) has already ended: it is \(record.phase.publicState)")
-        }
+        let (record, entry) = try await underWay(selector)
         entry.control.requestBandwidth(mibS)
         return status(of: record)
+    }
+
+    /// A task that is not over, and its place in memory.
+    private func underWay(_ selector: SwapSelector) async throws -> (SwapRecord, Entry) {
+        var record = try await find(selector)
+        if !record.isOver {
+            await arrival(of: record.id)
+            if let entry = active.withLock({ $0[record.id] }) { return (record, entry) }
+            record = try await find(.task(record.id))
+        }
+        let state = record.isOver ? "has already ended" : "is not under way"
+        throw SwapFailure.invalidInput("task \(record.id) \(state): it is \(record.phase.publicState)")
     }
 
     private func find(_ selector: SwapSelector) async throws -> SwapRecord {

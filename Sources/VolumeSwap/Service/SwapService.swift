@@ -69,6 +69,7 @@ package final class SwapService: Sendable {
     let instanceQueue: InstanceQueue
     private let deliver: Delivery
     let active = Mutex<[TaskID: Entry]>([:])
+    let arrivals = Mutex(Arrivals())
 
     /// - Parameter deliver: publishes each outcome.
     package init(environment: SwapEnvironment, deliver: @escaping Delivery) {

@@ -176,6 +176,33 @@ struct SwapServiceTests {
         }
     }
 
+    @Test("A task that is stored and not in memory yet is waited for, by its abort and by a resend")
+    func abortArriving() async throws {
+        var inner = Bench()
+        let (stored, store) = AsyncStream<Void>.makeStream()
+        let isTakenUp = Mutex(false)
+        inner.onPhase = { phase in
+            guard phase == .accepted else { return }
+            store.yield()
+            while !isTakenUp.withLock({ $0 }) { await Task.yield() }
+        }
+        let bench = ServiceBench(inner)
+        try await bench.running { (service: SwapService) async throws in
+            let arrival = Task { await bench.submit(Fixture.record()) }
+            for await _ in stored { break }
+            let abort = Task { try await service.abort(.task(TaskID("task-1"))) }
+            let resend = Task { await bench.submit(Fixture.record()) }
+            // Long enough for both to have failed if they did not wait.
+            for _ in 0..<10_000 { await Task.yield() }
+            isTakenUp.withLock { $0 = true }
+            #expect(await arrival.value == "accepted")
+            #expect(try await abort.value.phase != .completed)
+            // The abort may have ended it by then.
+            #expect(["under way", "ended"].contains(await resend.value))
+            #expect(try await bench.nextReply().outcome.failure?.isAbort == true)
+        }
+    }
+
     @Test("A running copy can be aborted, an ended task cannot")
     func abortRunning() async throws {
         let (copies, copy) = AsyncStream<Void>.makeStream()
