@@ -4,7 +4,6 @@ import contextlib
 import json
 import signal
 
-import pytest
 from expectations import assert_moved, swap_arguments
 from lab.processes import send_signal, until
 
@@ -25,7 +24,6 @@ def stopped(guests):
             send_signal(pid, signal.SIGCONT)
 
 
-@pytest.mark.timeout(400)
 def test_five_hung_guests_do_not_keep_a_sixth_from_its_swap(lab, pool, second_worker):
     daemon, rpc = second_worker()
     *hung, sixth = pool.take(HUNG + 1)

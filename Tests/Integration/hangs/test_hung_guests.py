@@ -13,7 +13,6 @@ def names(text: str, guests: list) -> bool:
     return all(guest.uuid in text or guest.name in text for guest in guests)
 
 
-@pytest.mark.timeout(240)
 def test_five_of_them_hold_up_nobody(lab, own_stage, pool):
     """As many as libvirtd serves calls of one connection: a sixth swap finishes, and pivotd becomes ready again beside them."""
     stage = own_stage()

@@ -5,14 +5,12 @@ import os
 import subprocess
 
 import captures
-import pytest
 from lab.clients import Rpc
 from lab.daemon import clean_environment
 from lab.processes import until
 from service.bench import dry_worker
 
 
-@pytest.mark.timeout(600)
 def test_a_stalled_reader_of_the_log(lab):
     with dry_worker(lab, {"log_level": "trace"}, start=False) as worker:
         reading, writing = os.pipe()

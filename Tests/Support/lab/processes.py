@@ -20,7 +20,7 @@ class LabError(Exception):
     """Something of the lab itself, not of what it tests, went wrong."""
 
 
-def run(*argv, timeout: float = 60, check: bool = True, **options) -> str:
+def run(*argv, timeout: float = 240, check: bool = True, **options) -> str:
     """Runs a command to its end and returns its standard output; a failure is a LabError that quotes its last words."""
     words = [str(word) for word in argv]
     done = subprocess.run(words, capture_output=True, text=True, timeout=timeout, **options)
@@ -30,15 +30,19 @@ def run(*argv, timeout: float = 60, check: bool = True, **options) -> str:
     return done.stdout
 
 
+# Limits, in seconds on a quiet machine, only tell a hang from an end; a busy one gets this many times as long.
+PATIENCE = 4
+
+
 def until(condition: Callable, timeout: float, what: str | Callable[[], str], step: float = 0.05):
-    """Waits for `condition()` to be true and returns its value; after `timeout` seconds raises a LabError that says `what`."""
-    deadline = time.monotonic() + timeout
+    """Waits for `condition()` to be true and returns its value; else raises a LabError that says `what`."""
+    deadline = time.monotonic() + PATIENCE * timeout
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > deadline:
-            raise LabError(f"timed out after {timeout} s: {what() if callable(what) else what}")
+            raise LabError(f"timed out after {PATIENCE * timeout} s: {what() if callable(what) else what}")
         time.sleep(step)
 
 

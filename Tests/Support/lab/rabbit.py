@@ -123,7 +123,7 @@ class Rabbit:
         time.sleep(pause)
         self.start()
 
-    def control(self, *arguments, timeout: float = 60) -> str:
+    def control(self, *arguments, timeout: float = 300) -> str:
         """Runs rabbitmqctl against the node."""
         return run(f"{PROGRAMS}/rabbitmqctl", "-q", *arguments, env=self.env, timeout=timeout)
 

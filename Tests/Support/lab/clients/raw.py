@@ -12,6 +12,7 @@ import uuid
 import amqp
 
 from ..daemon import HOST
+from ..processes import PATIENCE
 
 
 class Raw:
@@ -82,7 +83,7 @@ class Raw:
     def replies(self, msg_id: str, timeout: float = 60, finals: int = 1, quiet: float = 0) -> list[dict]:
         """The replies to one message, in order, until `finals` final ones have come and `quiet` seconds more have passed."""
         found: list[dict] = []
-        deadline, enough = time.monotonic() + timeout, None
+        deadline, enough = time.monotonic() + PATIENCE * timeout, None
         while time.monotonic() < deadline and (enough is None or time.monotonic() < enough + quiet):
             message = self.get()
             if not message:
