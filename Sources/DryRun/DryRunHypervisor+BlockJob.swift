@@ -17,7 +17,9 @@ extension DryRunHypervisor {
     /// The simulated copy's progress; nil without a copy.
     package func blockJobInfo(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> BlockJobInfo? {
         try withDisk(domain, disk) { _, disk throws(HypervisorError) in
-            disk.facts.copy.map { BlockJobInfo(type: "copy", cursor: $0.cursor(at: .now), end: $0.bytes) }
+            disk.facts.copy.map {
+                BlockJobInfo(type: "copy", cursor: $0.cursor(at: .now), end: $0.bytes, bandwidth: Int64($0.rate ?? 0))
+            }
         }
     }
 

@@ -119,6 +119,14 @@ package struct LibvirtHypervisor: Hypervisor {
         }
     }
 
+    package func versions() async throws(HypervisorError) -> HypervisorVersions {
+        try await read("getVersion") { (connection) throws(LibvirtError) in
+            HypervisorVersions(
+                libvirt: HypervisorVersions.text(try await connection.libraryVersion()),
+                qemu: HypervisorVersions.text(try await connection.hypervisorVersion()))
+        }
+    }
+
     package func keepsTPMState() async throws(HypervisorError) -> Bool {
         try await read("getLibVersion") { (connection) throws(LibvirtError) in
             try await connection.supportsKeepTPM()

@@ -5,7 +5,10 @@ package import VolumeSwap
 
 /// The methods on the bus, carried out by a ``SwapService``.
 package struct SwapEndpoint: RPCEndpoint {
-    private static let answered: [any SwapMethod.Type] = [GetSwap.self, ListSwaps.self, AbortSwap.self, SetBandwidth.self]
+    private static let answered: [any SwapMethod.Type] = [
+        GetSwap.self, ListSwaps.self, AbortSwap.self, SetBandwidth.self, GetConnector.self, ListVolumes.self,
+        GetCapabilities.self,
+    ]
     private static let methodsByName = Dictionary(uniqueKeysWithValues: answered.map { ($0.name, $0) })
 
     /// Methods whose requests are stored before they are acknowledged.
@@ -70,6 +73,8 @@ package struct SwapEndpoint: RPCEndpoint {
             return .success(try await method.init(args: request.args).call(service, failures))
         } catch let failure as SwapFailure {
             return .failure(failures.failure(failure, task: nil))
+        } catch let error as HypervisorError {
+            return .failure(failures.failure(.rebaseFailed(error.message), task: nil))
         } catch {
             return .failure(failures.failure(.rebaseFailed("\(error)", .internal), task: nil))
         }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Basics
 import Foundation
 
 /// The command line: `pivotd run` is the worker, the other commands are its clients and tools.
@@ -8,7 +9,7 @@ struct Pivotd: AsyncParsableCommand {
         commandName: "pivotd",
         abstract: "Moves the volumes of running virtual machines, on request over RabbitMQ.",
         discussion: "Exit codes: 0 success, 1 failure, 2 wrong usage or configuration, 3 no answer, 130 Ctrl-C.",
-        version: "pivotd 0.1.0",
+        version: "pivotd \(pivotdVersion)",
         subcommands: [
             RunCommand.self, SwapCommand.self, StatusCommand.self, AbortCommand.self, BandwidthCommand.self, DoctorCommand.self,
             CaptureCommand.self, ReplayCommand.self, DecodeCommand.self,

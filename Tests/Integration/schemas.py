@@ -31,6 +31,9 @@ def result_problems(method: str, result: object) -> list[str]:
     """What the schemas say against the result of a method."""
     if method == "swap_volume":
         return problems("swap-status", result, "#/$defs/result")
+    host = {"get_connector": "connector", "list_volumes": "volumes", "get_capabilities": "capabilities"}
+    if method in host:
+        return problems("host", result, f"#/$defs/{host[method]}")
     tasks = result["swaps"] if method == "list_swaps" else [result]
     return [problem for task in tasks for problem in problems("swap-status", task)]
 

@@ -5,14 +5,15 @@ import uuid
 
 import pytest
 from expectations import assert_moved, assert_stayed, swap_arguments
+from lab.clients.rpc import CONTEXT
 from nova import exception
 from steering import FAST, SLOW, swaps_of, wait_for_copy, wait_for_state
 
 SWAP_KEYS = {
     "task_id", "instance_uuid", "disk", "old_volume_id", "new_volume_id", "strategy", "hypervisor", "state", "accepted_at",
-    "started_at", "finished_at", "progress", "result", "failure",
+    "started_at", "finished_at", "request_id", "reason_code", "in_use", "waits_for", "progress", "result", "failure",
 }  # fmt: skip
-PROGRESS_KEYS = {"copied_bytes", "total_bytes", "remaining_bytes", "rate_bytes_s", "eta_s"}
+PROGRESS_KEYS = {"copied_bytes", "total_bytes", "remaining_bytes", "rate_bytes_s", "eta_s", "limit_bytes_s"}
 
 
 def test_a_slow_copy_is_watched_and_sped_up(lab, rpc, guest):
@@ -23,6 +24,8 @@ def test_a_slow_copy_is_watched_and_sped_up(lab, rpc, guest):
     swap = rpc.call("get_swap", task_id=task)
     assert SWAP_KEYS <= swap.keys() and PROGRESS_KEYS <= swap["progress"].keys()
     assert swap["state"] == "copying" and swap["result"] is None and swap["failure"] is None
+    assert swap["request_id"] == CONTEXT["request_id"] and swap["waits_for"] is None
+    assert swap["progress"]["limit_bytes_s"] == SLOW["bandwidth_mib_s"] << 20
     assert swap["finished_at"] is None and swap["accepted_at"] <= swap["started_at"]
     assert rpc.call("get_swap", instance=guest.uuid, mountpoint="/dev/vdb")["task_id"] == task
     assert task in [one["task_id"] for one in rpc.call("list_swaps", states=["copying"])["swaps"]]

@@ -11,7 +11,7 @@ struct StatusEncodingTests {
     static let uuid = "3c9d8a4e-6d5d-4b35-9b0c-1f0c6f1a0099"
     static let keys = [
         "task_id", "instance_uuid", "disk", "old_volume_id", "new_volume_id", "strategy", "hypervisor", "state", "accepted_at",
-        "started_at", "finished_at", "reason_code", "in_use", "detail", "progress", "result", "failure",
+        "started_at", "finished_at", "request_id", "waits_for", "reason_code", "in_use", "detail", "progress", "result", "failure",
     ]
 
     private func json(_ outcome: SwapOutcome? = nil, _ phase: SwapPhase = .accepted) -> JSONValue {
@@ -32,17 +32,21 @@ struct StatusEncodingTests {
         }
         #expect(
             json["progress"]
-                == ["copied_bytes": 0, "total_bytes": 0, "remaining_bytes": 0, "rate_bytes_s": nil, "eta_s": nil])
+                == [
+                    "copied_bytes": 0, "total_bytes": 0, "remaining_bytes": 0, "rate_bytes_s": nil, "eta_s": nil,
+                    "limit_bytes_s": nil,
+                ])
     }
 
     @Test("Progress has a rate")
     func progress() {
         var progress = SwapProgress()
-        (progress.copiedBytes, progress.totalBytes, progress.rate) = (250, 1000, 100.7)
+        (progress.copiedBytes, progress.totalBytes, progress.rate, progress.limit) = (250, 1000, 100.7, 2048)
         #expect(
             progress.json
                 == [
                     "copied_bytes": 250, "total_bytes": 1000, "remaining_bytes": 750, "rate_bytes_s": 100, "eta_s": .real(7.4),
+                    "limit_bytes_s": 2048,
                 ])
     }
 

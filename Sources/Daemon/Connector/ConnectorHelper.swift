@@ -7,12 +7,14 @@ package import VolumeSwap
 /// Attaches volumes through an executable, `connector_helper`.
 ///
 /// The helper runs without a shell and without arguments. It reads `{"action": "connect"|"disconnect", "connection_info": {…}}`
-/// from standard input and answers a `connect` with `{"path": "/dev/…"}` on standard output. On failure its exit code is not 0
+/// from standard input and answers a `connect` with `{"path": "/dev/…"}` on standard output; `{"action": "properties"}` it answers
+/// with the host's connector properties. On failure its exit code is not 0
 /// and standard error gives the reason.
 package struct ConnectorHelper: VolumeConnector {
     enum Action: String, Sendable {
         case connect
         case disconnect
+        case properties
     }
 
     enum Ending: Sendable {
@@ -59,12 +61,23 @@ package struct ConnectorHelper: VolumeConnector {
         _ = try await run(.disconnect, volume)
     }
 
+    /// Runs the helper's `properties`.
+    ///
+    /// - Throws: ``SwapFailure`` `connectorFailed` if the helper fails, is late or prints no object.
+    package func properties() async throws(SwapFailure) -> ConnectorProperties {
+        guard let properties = (try? JSONValue(parsing: try await run(.properties, nil)))?.objectValue else {
+            throw failure(.properties, nil, "its answer is not an object")
+        }
+        return ConnectorProperties(json: properties)
+    }
+
     /// - Returns: The helper's standard output.
-    private func run(_ action: Action, _ volume: ConnectionInfo) async throws(SwapFailure) -> String {
-        let request: JSONValue = ["action": .string(action.rawValue), "connection_info": .object(volume.json)]
+    private func run(_ action: Action, _ volume: ConnectionInfo?) async throws(SwapFailure) -> String {
+        var request: JSONObject = ["action": .string(action.rawValue)]
+        if let volume { request["connection_info"] = .object(volume.json) }
         let ending: Ending
         do {
-            ending = try await ask(request)
+            ending = try await ask(.object(request))
         } catch is CancellationError {
             throw failure(action, volume, "it was interrupted")
         } catch {
@@ -77,7 +90,7 @@ package struct ConnectorHelper: VolumeConnector {
         case .ended(true, _, let output, let errors):
             if !errors.isEmpty {
                 let text = ConnectorText.brief(errors, hiding: volume)
-                logger.debug("connector helper, \(action.rawValue): \(text)", metadata: ["volume": "\(volume.volumeID ?? "?")"])
+                logger.debug("connector helper, \(action.rawValue): \(text)", metadata: ["volume": "\(volume?.volumeID ?? "-")"])
             }
             return output
         }
@@ -124,7 +137,10 @@ package struct ConnectorHelper: VolumeConnector {
         ])
     }
 
-    private func failure(_ action: Action, _ volume: ConnectionInfo, _ reason: String) -> SwapFailure {
+    private func failure(_ action: Action, _ volume: ConnectionInfo?, _ reason: String) -> SwapFailure {
+        guard let volume else {
+            return .rebaseFailed("connector helper, \(action.rawValue): \(ConnectorText.brief(reason))", .connectorFailed)
+        }
         let id = volume.volumeID.map { " \($0)" } ?? ""
         return .invalidVolume(
             "the connector helper could not \(action.rawValue) volume\(id) (\(volume.driverVolumeType)): "

@@ -7,9 +7,9 @@ enum ConnectorText {
     private static let limit = 1000
 
     /// One line without the volume's secrets; only the end if it is long.
-    static func brief(_ text: String, hiding volume: ConnectionInfo) -> String {
+    static func brief(_ text: String, hiding volume: ConnectionInfo?) -> String {
         var text = text
-        for secret in secrets(in: .object(volume.json)).sorted(by: { $0.count > $1.count }) {
+        for secret in secrets(in: .object(volume?.json ?? [:])).sorted(by: { $0.count > $1.count }) {
             text = text.replacing(secret, with: JSONValue.redactionMark)
         }
         return brief(text)

@@ -2,6 +2,7 @@ import DryRun
 import Foundation
 import Libvirt
 import Settings
+import VolumeSwap
 
 extension Doctor {
     /// The minimum libvirt: 3.5 introduced `virDomainBlockCopy` with `TRANSIENT_JOB`.
@@ -58,8 +59,9 @@ extension Doctor {
             let libvirt = try await connection.libraryVersion()
             findings.append(
                 libvirt >= Self.leastLibvirt
-                    ? .ok("libvirt", "\(connection.uri), version \(Self.text(libvirt))")
-                    : .failure("libvirt", "version \(Self.text(libvirt)) is too old", remedy: "3.5 or newer is needed"))
+                    ? .ok("libvirt", "\(connection.uri), version \(HypervisorVersions.text(libvirt))")
+                    : .failure(
+                        "libvirt", "version \(HypervisorVersions.text(libvirt)) is too old", remedy: "3.5 or newer is needed"))
             findings.append(qemu(try await connection.hypervisorVersion(), uri: connection.uri))
             let count = try await connection.domains(active: true).count
             findings.append(.ok("domains", "\(count) running"))
@@ -73,7 +75,7 @@ extension Doctor {
         guard uri.hasPrefix("qemu") else {
             return .failure("qemu", "\(uri) is not QEMU's driver", remedy: "set libvirt_uri to qemu:///system")
         }
-        let text = "version \(Self.text(version))"
+        let text = "version \(HypervisorVersions.text(version))"
         guard configuration.hypervisor.allowMonitorCommands else {
             return .warning(
                 "qemu", "\(text); allow_monitor_commands is false: volumes cannot grow while they are moved",
@@ -83,9 +85,5 @@ extension Doctor {
             return .warning("qemu", "\(text): volumes cannot grow while they are moved", remedy: "use QEMU 7.0 or newer")
         }
         return .ok("qemu", text)
-    }
-
-    private static func text(_ version: UInt) -> String {
-        "\(version / 1_000_000).\(version / 1000 % 1000).\(version % 1000)"
     }
 }

@@ -13,7 +13,7 @@ extension LibvirtHypervisor {
         }
         guard version >= 7_000_000 else {
             return .unsupported(
-                "it needs QEMU 7.0 (blockdev-reopen), and this is \(version / 1_000_000).\(version / 1000 % 1000)")
+                "it needs QEMU 7.0 (blockdev-reopen), and this is \(HypervisorVersions.text(version))")
         }
         return .supported
     }

@@ -20,6 +20,8 @@ extension SwapStatus {
             "accepted_at": .string(Self.timestamp(facts.acceptedAt)),
             "started_at": facts.startedAt.map { .string(Self.timestamp($0)) } ?? .null,
             "finished_at": facts.finishedAt.map { .string(Self.timestamp($0)) } ?? .null,
+            "request_id": requestID.map { .string($0) } ?? .null,
+            "waits_for": waitsFor.map { .string($0.rawValue) } ?? .null,
             "reason_code": failure.map { .string($0.code.rawValue) } ?? .null,
             "in_use": inUse.map { .string($0.rawValue) } ?? .null,
             "detail": detail.map { .string($0) } ?? .null,
@@ -46,6 +48,7 @@ extension SwapProgress {
             "remaining_bytes": .integer(remainingBytes),
             "rate_bytes_s": rate.map { .integer(Int64($0)) } ?? .null,
             "eta_s": eta.map { .real(($0 * 10).rounded() / 10) } ?? .null,
+            "limit_bytes_s": limit.map { .integer($0) } ?? .null,
         ]
     }
 }

@@ -7,6 +7,8 @@ package protocol Hypervisor: Sendable {
     /// `libvirt` or `dry-run`, as shown in every result.
     var kind: String { get }
 
+    /// The versions of its parts.
+    func versions() async throws(HypervisorError) -> HypervisorVersions
     /// Returns as soon as the hypervisor is connected.
     func waitUntilConnected() async
 
@@ -122,6 +124,7 @@ extension Hypervisor {
         }
     }
 
+    package func versions() async throws(HypervisorError) -> HypervisorVersions { HypervisorVersions() }
     package func isAutostarted(_ domain: DomainIdentity) async throws(HypervisorError) -> Bool { false }
     package func setAutostart(_ domain: DomainIdentity) async throws(HypervisorError) {}
     package func unmapZeroes(_ domain: DomainIdentity, disk: String, sliceBytes: Int64?) async throws(HypervisorError) {}

@@ -9,6 +9,14 @@ package final class InstanceQueue: Sendable {
         let number: UInt64
     }
 
+    /// What a place waits for.
+    package enum Wait: String, Sendable {
+        /// Other work of its key.
+        case instance
+        /// The limit on keys that run at once.
+        case slot
+    }
+
     /// One piece of work; it should return soon once cancelled.
     package typealias Work = @Sendable () async -> Void
 
@@ -58,6 +66,14 @@ package final class InstanceQueue: Sendable {
     package var depth: Int { state.withLock { $0.depth } }
     /// Number of keys with running work.
     package var running: Int { state.withLock { $0.busy.count } }
+
+    /// What a place waits for; nil once its work runs.
+    func wait(of ticket: Ticket) -> Wait? {
+        state.withLock { state in
+            guard state.busy[ticket.key] != ticket.number else { return nil }
+            return state.busy[ticket.key] == nil && state.queues[ticket.key]?.first?.number == ticket.number ? .slot : .instance
+        }
+    }
 
     /// The next ticket number, without a place.
     package func nextNumber() -> UInt64 {

@@ -108,7 +108,8 @@ extension SwapService {
     }
 
     private func status(of record: SwapRecord) -> SwapStatus {
-        let control = record.isOver ? nil : active.withLock { $0[record.id]?.control }
-        return SwapStatus(record, control: control, hypervisor: environment.hypervisor.kind)
+        let entry = record.isOver ? nil : active.withLock { $0[record.id] }
+        let waitsFor = entry?.control.phase == .accepted ? entry?.ticket.flatMap(instanceQueue.wait(of:)) : nil
+        return SwapStatus(record, control: entry?.control, waitsFor: waitsFor, hypervisor: environment.hypervisor.kind)
     }
 }

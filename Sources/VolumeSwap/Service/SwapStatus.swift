@@ -1,3 +1,5 @@
+import JSON
+
 /// The current state of a task, for `get_swap` and `list_swaps`.
 package struct SwapStatus: Sendable {
     /// The task as journaled.
@@ -11,11 +13,14 @@ package struct SwapStatus: Sendable {
     package let progress: SwapProgress
     /// What delays it, for an operator; nil if nothing does.
     package let detail: String?
+    /// What a queued task waits for; nil once it has begun.
+    package let waitsFor: InstanceQueue.Wait?
     /// ``Hypervisor/kind``
     package let hypervisor: String
 
-    init(_ record: SwapRecord, control: SwapControl?, hypervisor: String) {
+    init(_ record: SwapRecord, control: SwapControl?, waitsFor: InstanceQueue.Wait? = nil, hypervisor: String) {
         self.record = record
+        self.waitsFor = waitsFor
         self.hypervisor = hypervisor
         // The outcome may have been reported before the roll-back is over.
         phase = record.isOver ? record.phase : control?.phase ?? record.phase
@@ -39,6 +44,9 @@ package struct SwapStatus: Sendable {
         }
         self.progress = progress
     }
+
+    /// The id of the caller's own request, out of oslo's context.
+    package var requestID: String? { record.context["request_id"]?.stringValue }
 
     /// The failure, if it failed.
     package var failure: SwapFailure? {

@@ -7,6 +7,9 @@ package struct SwapProgress: Sendable, Hashable, Codable {
     /// Bytes/s, smoothed over the last samples; nil before the second sample.
     package var rate: Double?
 
+    /// The job's own speed limit in bytes/s, as libvirt reports it; nil without a limit or a copy.
+    package var limit: Int64?
+
     package init() {}
 
     /// Bytes left to copy.

@@ -1,3 +1,5 @@
+package import JSON
+
 /// Attaches volumes that neither a path nor QEMU reaches: the connector helper.
 package protocol VolumeConnector: Sendable {
     /// Whether a helper is set, which can then also attach volumes that QEMU could reach by itself.
@@ -12,6 +14,26 @@ package protocol VolumeConnector: Sendable {
     ///
     /// - Throws: ``SwapFailure`` of kind `invalidVolume` with the helper's own message.
     func disconnect(_ volume: ConnectionInfo) async throws(SwapFailure)
+    /// What a storage system must know of this host to export a volume to it.
+    ///
+    /// - Throws: ``SwapFailure`` of kind `volumeRebaseFailed` with the helper's own message, `invalidInput` without one.
+    func properties() async throws(SwapFailure) -> ConnectorProperties
+}
+
+/// A host's connector properties, as os-brick's `get_connector_properties` returns them: `host`, `ip`, `initiator`, `wwpns`, `nqn`,
+/// `multipath` and others, opaque to pivotd.
+package struct ConnectorProperties: Sendable, Hashable {
+    package let json: JSONObject
+
+    package init(json: JSONObject) { self.json = json }
+}
+
+extension VolumeConnector {
+    package func properties() async throws(SwapFailure) -> ConnectorProperties {
+        throw .invalidInput(
+            "get_connector: this host has no connector helper; set connector_helper, or export volumes that QEMU or a path reaches",
+            .notSupported)
+    }
 }
 
 /// The connector used when `connector_helper` is not set: it refuses every volume.

@@ -114,6 +114,8 @@ enum VolumeDrivers {
     private static let fallback = HostAttached()
 
     private static let byType = Dictionary(uniqueKeysWithValues: known.flatMap { driver in driver.types.map { ($0, driver) } })
+    /// Every type that has a driver of its own.
+    static let types = byType.keys.sorted()
     static let network = known.compactMap { $0 as? any NetworkVolumeDriver }
     private static let byProtocol = Dictionary(uniqueKeysWithValues: network.map { ($0.networkProtocol, $0) })
 

@@ -33,6 +33,21 @@ struct ConnectorHelperTests {
         #expect(request["action"] == "disconnect")
     }
 
+    @Test("properties are the object that the helper prints; anything else is a failure")
+    func properties() async throws {
+        let directory = try HelperDirectory()
+        let helper = try directory.helper(
+            "cat > \(directory.path)/request; echo '{\"initiator\": \"iqn.x\", \"multipath\": false}'")
+        #expect(try await helper.properties().json == ["initiator": "iqn.x", "multipath": false])
+        let request = try JSONValue(parsing: try Data(contentsOf: URL(fileURLWithPath: "\(directory.path)/request")))
+        #expect(request == ["action": "properties"])
+        for script in ["cat >/dev/null; echo '[]'", "cat >/dev/null; echo 'no network' >&2; exit 1"] {
+            let failing = try directory.helper(script)
+            let failure = await #expect(throws: SwapFailure.self) { try await failing.properties() }
+            #expect(failure?.kind == .volumeRebaseFailed && failure?.code == .connectorFailed)
+        }
+    }
+
     @Test("a failure is InvalidVolume with the helper's own words, secrets masked")
     func fails() async throws {
         let directory = try HelperDirectory()

@@ -28,6 +28,7 @@ struct CopyWatch {
     mutating func sample(_ job: BlockJobInfo, now: ContinuousClock.Instant) {
         progress.copiedBytes = job.cursor
         progress.totalBytes = job.end
+        progress.limit = job.bandwidth > 0 ? job.bandwidth : nil
         if let lastSample {
             let seconds = (now - lastSample.at) / .seconds(1)
             if seconds > 0.2 {

@@ -1,0 +1,2 @@
+/// pivotd's version, by Semantic Versioning.
+package let pivotdVersion = "0.1.0"

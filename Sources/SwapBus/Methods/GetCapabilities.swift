@@ -1,0 +1,29 @@
+import Basics
+import JSON
+import OsloMessaging
+import VolumeSwap
+
+/// `get_capabilities()`
+struct GetCapabilities: SwapMethod {
+    static let name = "get_capabilities"
+
+    init(args: JSONObject) throws(SwapFailure) {}
+
+    func call(_ service: SwapService, _ failures: NovaFailure) async throws -> JSONValue {
+        let host = try await service.capabilities()
+        let obstacle = if case .unsupported(let why) = host.growSupport { why } else { String?.none }
+        return [
+            "version": .string(pivotdVersion),
+            "methods": .array(SwapEndpoint.methods.sorted().map { .string($0) }),
+            "drivers": .array(HostCapabilities.drivers.map { .string($0) }),
+            "connector_helper": .bool(host.hasConnector),
+            "strategies": .array((["auto"] + SwapStrategy.allCases.map(\.rawValue)).map { .string($0) }),
+            "hypervisor": .string(host.hypervisor),
+            "libvirt": host.versions.libvirt.map { .string($0) } ?? .null,
+            "qemu": host.versions.qemu.map { .string($0) } ?? .null,
+            "grow": .bool(obstacle == nil),
+            "grow_obstacle": obstacle.map { .string($0) } ?? .null,
+            "keep_tpm": .bool(host.keepsTPMState),
+        ]
+    }
+}

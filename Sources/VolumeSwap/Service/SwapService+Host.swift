@@ -1,0 +1,88 @@
+import Logging
+
+/// What the host has and can do.
+extension SwapService {
+    /// Domains asked at once for their disks' sizes and jobs.
+    private static let domainsAtOnce = 8
+
+    /// `get_connector`: the host's connector properties, as os-brick calls them.
+    ///
+    /// - Throws: ``SwapFailure`` if there is no connector helper, or it fails.
+    package func connectorProperties() async throws(SwapFailure) -> ConnectorProperties {
+        try await environment.connector.properties()
+    }
+
+    /// `get_capabilities`
+    ///
+    /// - Throws: ``HypervisorError`` if libvirt does not answer.
+    package func capabilities() async throws(HypervisorError) -> HostCapabilities {
+        let hypervisor = environment.hypervisor
+        return HostCapabilities(
+            hypervisor: hypervisor.kind, versions: try await hypervisor.versions(),
+            growSupport: try await hypervisor.growSupport(),
+            keepsTPMState: try await hypervisor.keepsTPMState(), hasConnector: environment.connector.isConfigured)
+    }
+
+    /// `list_volumes`: the disks of the host's domains, or of one, running or not; sorted by domain and disk.
+    ///
+    /// - Throws: ``HypervisorError`` if libvirt does not answer or does not know the instance.
+    package func volumes(of instance: InstanceReference?) async throws(HypervisorError) -> [HostVolume] {
+        let wanted = if let instance { try await environment.hypervisor.lookup(instance).uuid } else { String?.none }
+        var domains: [String: DomainDescription] = [:]
+        // A running domain's own configuration, not the one stored for its next start.
+        for domain in try await environment.hypervisor.domains() where wanted == nil || domain.uuid == wanted {
+            if domain.isLive || domains[domain.uuid] == nil { domains[domain.uuid] = domain }
+        }
+        let sorted = domains.values.sorted { ($0.name, $0.uuid) < ($1.name, $1.uuid) }
+        return await withTaskGroup(of: (Int, [HostVolume]).self) { group in
+            var waiting = sorted.indices[...]
+            func start() {
+                guard let index = waiting.popFirst() else { return }
+                group.addTask { [self] in (index, await volumes(of: sorted[index])) }
+            }
+            for _ in 0..<Self.domainsAtOnce { start() }
+            var found: [Int: [HostVolume]] = [:]
+            for await (index, volumes) in group {
+                found[index] = volumes
+                start()
+            }
+            return sorted.indices.flatMap { found[$0] ?? [] }
+        }
+    }
+
+    private func volumes(of domain: DomainDescription) async -> [HostVolume] {
+        var volumes = domain.disks.compactMap { HostVolume(domain, $0) }.sorted { $0.disk < $1.disk }
+        guard domain.isLive else { return volumes }
+        for index in volumes.indices {
+            let disk = volumes[index]
+            do {
+                volumes[index].bytes = try await environment.hypervisor.capacity(disk.domain, disk: disk.disk)
+                let job = try await environment.hypervisor.blockJobInfo(disk.domain, disk: disk.disk)
+                volumes[index].job = job?.type ?? disk.job
+            } catch {
+                // Each call to a hung guest waits for its whole time limit: one tells enough.
+                environment.logger.info(
+                    "list_volumes: domain \(domain.name) does not answer: \(error.message)",
+                    metadata: ["instance": "\(domain.uuid)", "disk": "\(disk.disk)"])
+                break
+            }
+        }
+        return volumes
+    }
+}
+
+/// What a host and its hypervisor can do.
+package struct HostCapabilities: Sendable {
+    /// ``Hypervisor/kind``
+    package let hypervisor: String
+    package let versions: HypervisorVersions
+    /// Whether a volume can grow while it is moved.
+    package let growSupport: GrowSupport
+    /// Whether `rebase` works for a domain with a vTPM.
+    package let keepsTPMState: Bool
+    /// Whether volumes can be attached that neither a path nor QEMU reaches.
+    package let hasConnector: Bool
+
+    /// The `driver_volume_type`s that pivotd knows by name; any other needs the connector helper.
+    package static var drivers: [String] { VolumeDrivers.types }
+}
