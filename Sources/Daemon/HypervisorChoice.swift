@@ -52,6 +52,9 @@ struct HypervisorChoice: Sendable {
         settings.volumes.mountPointBase = configuration.hypervisor.mountPointBase
         settings.volumes.prefersQEMUInitiator = configuration.hypervisor.preferQEMUInitiator
         settings.maxConcurrentSwaps = configuration.daemon.maxConcurrentSwaps
+        settings.budget.bandwidthMiBs = Int64(configuration.budget.bandwidthMiBPerSecond)
+        settings.budget.schedule = configuration.budget.schedule
+        settings.budget.rules = configuration.budget.rules
         settings.sampleInterval = min(.seconds(1), max(.milliseconds(100), configuration.daemon.progressInterval))
         settings.storeRetry = configuration.daemon.storeRetry
         settings.defaults.bandwidthMiBs = Int64(configuration.swap.bandwidthMiBPerSecond)

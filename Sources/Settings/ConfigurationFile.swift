@@ -48,9 +48,15 @@ package struct ConfigurationFile {
         case .scalar(let scalar): return .text(scalar.string)
         case .sequence(let members):
             let texts = members.compactMap { isNull($0) ? nil : $0.scalar?.string }
-            return texts.count == members.count ? .list(texts) : .nested
-        default: return .nested
+            return texts.count == members.count ? .list(texts) : .nested(json(node))
+        default: return .nested(json(node))
         }
+    }
+
+    private static func json(_ node: Node) -> String? {
+        guard JSONSerialization.isValidJSONObject(node.any), let data = try? JSONSerialization.data(withJSONObject: node.any)
+        else { return nil }
+        return String(decoding: data, as: UTF8.self)
     }
 
     /// Whether a key has no value, or null, and counts as absent.

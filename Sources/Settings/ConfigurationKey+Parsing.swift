@@ -1,3 +1,4 @@
+import Budgets
 import Foundation
 import Observability
 
@@ -5,8 +6,8 @@ import Observability
 package enum RawValue: Sendable, Equatable {
     case text(String)
     case list([String])
-    /// Something that no key accepts: a mapping, or a list that contains anything but scalars.
-    case nested
+    /// A mapping, or a list that contains anything but scalars: as JSON, if it can be that.
+    case nested(String?)
 }
 
 extension ConfigurationKey {
@@ -19,6 +20,9 @@ extension ConfigurationKey {
         case (.absolutePaths, .list(let members)): Self.paths(members)
         case (.absolutePaths, .text(let text)):
             Self.paths(text.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }.filter { !$0.isEmpty })
+        case (.rules, .list(let members)): members.isEmpty ? [BudgetRule]() : nil
+        case (.rules, .text(let text)), (.rules, .nested(let text?)): text.isEmpty ? [] : BudgetRule.rules(json: text)
+        case (.schedule, .text(let text)): text.isEmpty || BandwidthSchedule(text) != nil ? text : nil
         case (_, .list), (_, .nested): nil
         case (.text, .text(let text)): text.isEmpty ? nil : text
         case (.secret, .text(let text)): text.isEmpty ? nil : Secret(text)

@@ -17,6 +17,10 @@ package struct ConfigurationKey: Sendable, Equatable {
         case absolutePaths
         /// `HOST:PORT`, or empty.
         case listenAddress
+        /// Members of ``BudgetRule``: a YAML list, or JSON in a flag or environment variable.
+        case rules
+        /// ``BandwidthSchedule``, or empty.
+        case schedule
     }
 
     /// The group of a key in help output.
@@ -56,6 +60,8 @@ extension ConfigurationKey.Kind {
         case .boolean: "bool"
         case .absolutePaths: "list"
         case .listenAddress: "host:port"
+        case .rules: "json"
+        case .schedule: "schedule"
         default: allowed
         }
     }
@@ -76,6 +82,8 @@ extension ConfigurationKey.Kind {
         case .choice(let choices): choices.joined(separator: "|")
         case .absolutePaths: "list of absolute paths and globs"
         case .listenAddress: "HOST:PORT, or empty"
+        case .rules: "list of {match: {side, driver, where}, bandwidth_mib_s, concurrent}"
+        case .schedule: "HH:MM MIB/S; …, or empty"
         }
     }
 

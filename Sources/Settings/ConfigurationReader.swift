@@ -1,3 +1,5 @@
+import Budgets
+
 /// Reads the keys of a ``PivotdConfiguration``, and collects their declarations as they are read.
 ///
 /// A key's name, type, limits, default and help are in one place: the initialisers that call this.
@@ -63,6 +65,15 @@ struct ConfigurationReader {
         read(name, .absolutePaths, default: value, reloads: reloads, help)
     }
 
+    mutating func rules(_ name: String, reloads: Bool = false, _ help: String) -> [BudgetRule] {
+        read(name, .rules, default: [BudgetRule](), reloads: reloads, help)
+    }
+
+    /// nil if absent or empty.
+    mutating func schedule(_ name: String, reloads: Bool = false, _ help: String) -> BandwidthSchedule? {
+        BandwidthSchedule(read(name, .schedule, default: "", reloads: reloads, help))
+    }
+
     private mutating func read<Value: Sendable>(
         _ name: String, _ kind: ConfigurationKey.Kind, default value: Value, shown: String? = nil, reloads: Bool = false,
         _ help: String
@@ -78,6 +89,7 @@ struct ConfigurationReader {
     private static func text(_ value: any Sendable) -> String {
         switch value {
         case let members as [String]: members.joined(separator: ",")
+        case let rules as [BudgetRule]: BudgetRule.json(rules)
         case let secret as Secret: secret.reveal()
         default: "\(value)"
         }

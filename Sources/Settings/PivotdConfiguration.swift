@@ -6,6 +6,7 @@ package struct PivotdConfiguration: Sendable {
     package var bus: Bus
     package var hypervisor: Hypervisor
     package var swap: SwapDefaults
+    package var budget: Budget
     package var daemon: Daemon
     /// The effective values as an operator would write them, by key, for comparison.
     let values: [String: Secret]
@@ -22,6 +23,7 @@ package struct PivotdConfiguration: Sendable {
         bus = Bus(reader: &reader)
         hypervisor = Hypervisor(reader: &reader)
         swap = SwapDefaults(reader: &reader)
+        budget = Budget(reader: &reader)
         daemon = Daemon(reader: &reader)
         values = reader.values
         self.given = given

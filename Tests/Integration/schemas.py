@@ -32,6 +32,7 @@ def result_problems(method: str, result: object) -> list[str]:
     if method == "swap_volume":
         return problems("swap-status", result, "#/$defs/result")
     host = {"get_connector": "connector", "list_volumes": "volumes", "get_capabilities": "capabilities"}
+    host |= dict.fromkeys(("pause_queue", "resume_queue", "drain"), "queue")
     if method in host:
         return problems("host", result, f"#/$defs/{host[method]}")
     tasks = result["swaps"] if method == "list_swaps" else [result]

@@ -49,7 +49,8 @@ import Testing
             case .boolean: #expect(type == "boolean", "\(key.name)")
             case .choice(let wanted): #expect(choices == wanted, "\(key.name)")
             case .absolutePaths: #expect(property?["oneOf"] != nil, "\(key.name)")
-            case .text, .secret, .path, .listenAddress: #expect(type == "string", "\(key.name)")
+            case .rules: #expect(type == "array", "\(key.name)")
+            case .text, .secret, .path, .listenAddress, .schedule: #expect(type == "string", "\(key.name)")
             }
         }
     }

@@ -11,7 +11,8 @@ struct StatusEncodingTests {
     static let uuid = "3c9d8a4e-6d5d-4b35-9b0c-1f0c6f1a0099"
     static let keys = [
         "task_id", "instance_uuid", "disk", "old_volume_id", "new_volume_id", "strategy", "hypervisor", "state", "accepted_at",
-        "started_at", "finished_at", "request_id", "waits_for", "reason_code", "in_use", "detail", "progress", "result", "failure",
+        "started_at", "finished_at", "request_id", "waits_for", "reason_code", "in_use", "detail", "progress", "result",
+        "failure",
     ]
 
     private func json(_ outcome: SwapOutcome? = nil, _ phase: SwapPhase = .accepted) -> JSONValue {

@@ -21,7 +21,7 @@ extension SwapStatus {
             "started_at": facts.startedAt.map { .string(Self.timestamp($0)) } ?? .null,
             "finished_at": facts.finishedAt.map { .string(Self.timestamp($0)) } ?? .null,
             "request_id": requestID.map { .string($0) } ?? .null,
-            "waits_for": waitsFor.map { .string($0.rawValue) } ?? .null,
+            "waits_for": waitsFor.map { .string($0) } ?? .null,
             "reason_code": failure.map { .string($0.code.rawValue) } ?? .null,
             "in_use": inUse.map { .string($0.rawValue) } ?? .null,
             "detail": detail.map { .string($0) } ?? .null,

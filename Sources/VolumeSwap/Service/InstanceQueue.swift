@@ -1,3 +1,4 @@
+import Basics
 import DequeModule
 import Synchronization
 
@@ -15,6 +16,8 @@ package final class InstanceQueue: Sendable {
         case instance
         /// The limit on keys that run at once.
         case slot
+        /// The whole queue is paused.
+        case pause
     }
 
     /// One piece of work; it should return soon once cancelled.
@@ -30,6 +33,9 @@ package final class InstanceQueue: Sendable {
         var runnable: Deque<String> = []
         var isRunnable: Set<String> = []
         var slots = 0
+        /// Work that has given up its slot and wants one again.
+        var returning: Deque<(key: String, waiter: Waiter<Void>)> = []
+        var isPaused = false
         var depth = 0
         var next: UInt64 = 0
         /// Work outside the queues, which takes no slot.
@@ -71,6 +77,7 @@ package final class InstanceQueue: Sendable {
     func wait(of ticket: Ticket) -> Wait? {
         state.withLock { state in
             guard state.busy[ticket.key] != ticket.number else { return nil }
+            if state.isPaused { return .pause }
             return state.busy[ticket.key] == nil && state.queues[ticket.key]?.first?.number == ticket.number ? .slot : .instance
         }
     }
@@ -131,6 +138,27 @@ package final class InstanceQueue: Sendable {
         wake.yield()
     }
 
+    /// Takes a slot again for work that has given its own up, before any new work; waits until there is one, or for cancellation.
+    func takeSlot(_ ticket: Ticket) async {
+        let waiter = state.withLock { state -> Waiter<Void>? in
+            guard state.busy[ticket.key] == ticket.number, state.slotless.contains(ticket.key) else { return nil }
+            let waiter = Waiter<Void>()
+            state.returning.append((ticket.key, waiter))
+            return waiter
+        }
+        wake.yield()
+        await waiter?.value(ifCancelled: ())
+    }
+
+    /// Whether new work waits, however many slots are free. Running work goes on.
+    var isPaused: Bool {
+        get { state.withLock { $0.isPaused } }
+        set {
+            state.withLock { $0.isPaused = newValue }
+            wake.yield()
+        }
+    }
+
     /// Runs work at once, outside the queues and the limit, such as the delivery of an outcome.
     package func runAside(_ work: @escaping Work) {
         state.withLock { $0.aside.append(work) }
@@ -156,7 +184,12 @@ package final class InstanceQueue: Sendable {
     private func next() -> Work? {
         state.withLock { state in
             if let aside = state.aside.popFirst() { return aside }
-            guard state.slots < limit, let key = state.runnable.popFirst() else { return nil }
+            while state.slots < limit, let first = state.returning.popFirst() {
+                guard first.waiter.resume() else { continue }
+                state.slotless.remove(first.key)
+                state.slots += 1
+            }
+            guard !state.isPaused, state.slots < limit, let key = state.runnable.popFirst() else { return nil }
             state.isRunnable.remove(key)
             guard let place = state.queues[key]?.popFirst(), let work = place.work else { return nil }
             if state.queues[key]?.isEmpty == true { state.queues[key] = nil }

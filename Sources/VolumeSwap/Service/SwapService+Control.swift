@@ -75,7 +75,8 @@ extension SwapService {
     /// - Throws: ``SwapFailure`` of kind `invalidInput` if the task is unknown or over; ``JournalError``.
     package func setBandwidth(_ selector: SwapSelector, mibS: Int64) async throws -> SwapStatus {
         let (record, entry) = try await underWay(selector)
-        entry.control.requestBandwidth(mibS)
+        entry.control.limit = mibS << 20
+        environment.budget.changeCopy(record.id, limit: mibS << 20)
         return status(of: record)
     }
 
@@ -109,7 +110,9 @@ extension SwapService {
 
     private func status(of record: SwapRecord) -> SwapStatus {
         let entry = record.isOver ? nil : active.withLock { $0[record.id] }
-        let waitsFor = entry?.control.phase == .accepted ? entry?.ticket.flatMap(instanceQueue.wait(of:)) : nil
+        let waitsFor =
+            entry?.control.waitsFor
+            ?? (entry?.control.phase == .accepted ? entry?.ticket.flatMap(instanceQueue.wait(of:))?.rawValue : nil)
         return SwapStatus(record, control: entry?.control, waitsFor: waitsFor, hypervisor: environment.hypervisor.kind)
     }
 }

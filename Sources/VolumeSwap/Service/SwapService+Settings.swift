@@ -4,4 +4,10 @@ extension SwapService {
         environment.change(settings)
         instanceQueue.setLimit(settings.maxConcurrentSwaps)
     }
+
+    /// `pause_queue`, `resume_queue`: whether new swaps wait, until this is set to false or pivotd restarts. Running ones go on.
+    package var isPaused: Bool {
+        get { instanceQueue.isPaused }
+        set { instanceQueue.isPaused = newValue }
+    }
 }

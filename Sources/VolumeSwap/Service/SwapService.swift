@@ -129,12 +129,16 @@ package final class SwapService: Sendable {
     func perform(_ id: TaskID, _ control: SwapControl, _ entry: SwapEntry) async {
         guard var record = await record(id) else { return forget(id) }
         // Held until the outcome is stored, so that what it states about the disk is still true then.
-        defer { environment.domainLocks.release(id) }
+        defer {
+            environment.domainLocks.release(id)
+            environment.budget.leave(id)
+        }
         if record.startedAt == nil { record.startedAt = environment.clock.date }
         let started = record
         let outcome: SwapOutcome?
         do {
             let request = try request(of: record)
+            await admit(id, request, control, entry)
             let host = SwapHost(
                 answer: { [self] in await answerEarly(started, $0) }, giveUpSlot: { [self] in giveUpSlot(started.id) })
             let runner = SwapRunner(environment: environment, record: record, request: request, control: control, host: host)
@@ -144,6 +148,23 @@ package final class SwapService: Sendable {
             outcome = .failure(error)
         }
         if let outcome { await conclude(record, outcome) }
+    }
+
+    /// Waits, without its slot, until the `limits` leave room for a swap between its volumes, or it is aborted.
+    private func admit(_ id: TaskID, _ request: SwapRequest, _ control: SwapControl, _ entry: SwapEntry) async {
+        let isBegun = if case .resume = entry { true } else { false }
+        guard let wait = environment.budget.admit(id, environment.budgetVolumes(of: request), isBegun: isBegun) else { return }
+        control.waitsFor = "limit: \(wait.rule)"
+        giveUpSlot(id)
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await wait.waiter.value(ifCancelled: ()) }
+            group.addTask { await control.untilAborted() }
+            await group.next()
+            group.cancelAll()
+        }
+        control.waitsFor = InstanceQueue.Wait.slot.rawValue
+        if let ticket = active.withLock({ $0[id]?.ticket }) { await instanceQueue.takeSlot(ticket) }
+        control.waitsFor = nil
     }
 
     private func giveUpSlot(_ id: TaskID) {

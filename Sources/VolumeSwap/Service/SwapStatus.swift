@@ -14,11 +14,11 @@ package struct SwapStatus: Sendable {
     /// What delays it, for an operator; nil if nothing does.
     package let detail: String?
     /// What a queued task waits for; nil once it has begun.
-    package let waitsFor: InstanceQueue.Wait?
+    package let waitsFor: String?
     /// ``Hypervisor/kind``
     package let hypervisor: String
 
-    init(_ record: SwapRecord, control: SwapControl?, waitsFor: InstanceQueue.Wait? = nil, hypervisor: String) {
+    init(_ record: SwapRecord, control: SwapControl?, waitsFor: String? = nil, hypervisor: String) {
         self.record = record
         self.waitsFor = waitsFor
         self.hypervisor = hypervisor

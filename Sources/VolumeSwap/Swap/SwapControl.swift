@@ -6,7 +6,11 @@ package final class SwapControl: Sendable {
         var phase: SwapPhase
         var progress = SwapProgress()
         var plan: SwapPlan?
-        var bandwidth: Int64?
+        /// The limit that was requested since, in bytes/s, instead of the request's own.
+        var limit: Int64?
+        /// The speed to set next, in bytes/s; 0 for unlimited.
+        var speed: Int64?
+        var waitsFor: String?
         var wake: (@Sendable () -> Void)?
         var warnings: [String] = []
         var detail: String?
@@ -53,20 +57,32 @@ package final class SwapControl: Sendable {
     /// Returns when an abort is requested or the waiting task is cancelled.
     func untilAborted() async { await abort.wait() }
 
-    /// Sets the running copy's limit in MiB/s, 0 for unlimited.
-    package func requestBandwidth(_ mibS: Int64) {
+    /// The copy's own limit in bytes/s, 0 for unlimited, if one was requested since the swap was.
+    var limit: Int64? {
+        get { state.withLock { $0.limit } }
+        set { state.withLock { $0.limit = newValue } }
+    }
+
+    /// Has the running copy's speed set, in bytes/s, 0 for unlimited.
+    func requestSpeed(_ bytesPerSecond: Int64) {
         let wake = state.withLock { state in
-            state.bandwidth = mibS
+            state.speed = bytesPerSecond
             return state.wake
         }
         wake?()
     }
 
-    func takeBandwidth() -> Int64? {
+    func takeSpeed() -> Int64? {
         state.withLock { state in
-            defer { state.bandwidth = nil }
-            return state.bandwidth
+            defer { state.speed = nil }
+            return state.speed
         }
+    }
+
+    /// What keeps a swap from beginning whose turn has come; nil if nothing does.
+    package internal(set) var waitsFor: String? {
+        get { state.withLock { $0.waitsFor } }
+        set { state.withLock { $0.waitsFor = newValue } }
     }
 
     func enter(_ phase: SwapPhase) { state.withLock { $0.phase = phase } }

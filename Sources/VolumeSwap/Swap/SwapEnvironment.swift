@@ -20,6 +20,8 @@ package final class SwapEnvironment: Sendable {
     /// The volumes that tasks are about to use.
     package let reservations: VolumeReservations
     let strays = StrayGuests()
+    /// What all swaps of the host share.
+    package let budget: HostBudget
     let hooks: SwapHooks
 
     package init(
@@ -36,6 +38,8 @@ package final class SwapEnvironment: Sendable {
         self.clock = clock
         self.reservations = reservations
         self.hooks = hooks
+        budget = HostBudget(clock: clock)
+        budget.change(settings.budget)
     }
 
     /// The current settings; a step reads them when it starts.
@@ -48,7 +52,10 @@ package final class SwapEnvironment: Sendable {
 
     var release: VolumeRelease { VolumeRelease(hypervisor: hypervisor, connector: connector, strays: strays) }
 
-    func change(_ settings: SwapSettings) { currentSettings.withLock { $0 = settings } }
+    func change(_ settings: SwapSettings) {
+        currentSettings.withLock { $0 = settings }
+        budget.change(settings.budget)
+    }
 }
 
 /// Hooks for simulated hypervisors and debug builds, called as each swap runs.

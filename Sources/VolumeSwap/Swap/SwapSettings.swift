@@ -6,6 +6,8 @@ package struct SwapSettings: Sendable {
     package var defaults = SwapOptions()
     /// Maximum number of swaps that run at once: `max_concurrent_swaps`.
     package var maxConcurrentSwaps = 8
+    /// What all swaps of the host share.
+    package var budget = BudgetSettings()
     /// Time between two inspections of a running copy, for progress, time-outs and lost events.
     package var sampleInterval: Duration = .seconds(1)
     /// Maximum number of retries of a pivot that libvirt refuses as too early (error 83).

@@ -165,7 +165,7 @@ struct SwapServiceTests {
             _ = await bench.submit(Fixture.record("second"))
             for await _ in copies { break }
             #expect(try await service.status(.task(TaskID("first"))).waitsFor == nil)
-            #expect(try await service.status(.task(TaskID("second"))).waitsFor == .instance)
+            #expect(try await service.status(.task(TaskID("second"))).waitsFor == "instance")
             let status = try await service.abort(.task(TaskID("second")))
             #expect(status.phase == .aborted)
             #expect(bench.bench.observer.log.contains("ended"))

@@ -179,7 +179,7 @@ struct RunnerSuccessTests {
         let control = bench.control
         bench.onPhase = { phase in
             guard phase == .copying else { return }
-            control.requestBandwidth(5)
+            control.requestSpeed(5 << 20)
             hypervisor.post(.ready)
         }
         let outcome = try await bench.run(["options": ["bandwidth_mib_s": 1]])

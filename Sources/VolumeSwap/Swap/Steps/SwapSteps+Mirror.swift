@@ -15,7 +15,10 @@ extension SwapSteps {
         }
         guard case .done = first else { return first }
         return await withTaskGroup(of: Void.self) { group in
-            defer { group.cancelAll() }
+            defer {
+                group.cancelAll()
+                environment.budget.endCopy(record.id)
+            }
             return await watch(plan, isAdopted: isAdopted, &group)
         }
     }
@@ -89,18 +92,18 @@ extension SwapSteps {
     }
 
     private func sample(_ plan: SwapPlan, isFull: Bool) async -> MirrorWatch.Sample {
-        await applyBandwidth(plan)
+        await applySpeed(plan)
         let job = (try? await hypervisor.blockJobInfo(plan.domain, disk: plan.disk)) ?? nil
         if !isFull, let job, MirrorWatch.isFarFromReady(job) { return .init(sight: .copying(isReady: false), job: job) }
         return .init(sight: await look(plan), job: job)
     }
 
-    private func applyBandwidth(_ plan: SwapPlan) async {
-        guard let mibS = control.takeBandwidth() else { return }
+    private func applySpeed(_ plan: SwapPlan) async {
+        guard let speed = control.takeSpeed() else { return }
         do {
-            try await hypervisor.blockJobSetSpeed(plan.domain, disk: plan.disk, bytesPerSecond: mibS << 20)
+            try await hypervisor.blockJobSetSpeed(plan.domain, disk: plan.disk, bytesPerSecond: speed)
         } catch {
-            control.warn("set_bandwidth \(mibS) MiB/s: \(error)")
+            control.warn("the copy's speed could not be set to \(speed) bytes/s: \(error)")
             logger.warning("bandwidth: \(error)")
         }
     }

@@ -6,6 +6,7 @@ extension SwapSteps {
     ///
     /// If that takes long, a swap that has not reached its pivot is answered before: its guest is on the old volume.
     func rollBack(_ plan: SwapPlan?, _ cause: SwapFailure) async -> SwapInput {
+        environment.budget.endCopy(record.id)
         guard let plan else { return .rolledBack(cause.inUse ?? .unknown, leftBehind: await releaseAttachment()) }
         return await withTaskGroup(of: SwapInput?.self) { group in
             group.addTask { [self] in await undo(plan, cause) }

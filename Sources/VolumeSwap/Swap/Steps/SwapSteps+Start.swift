@@ -235,11 +235,22 @@ extension SwapSteps {
         try await setPlannedSpeed(plan)
     }
 
+    /// The copy's share of the host's bandwidth in bytes/s; 0 for unlimited. Later ones arrive through the control.
+    private func share(_ plan: SwapPlan) -> Int64 {
+        let limit = control.limit ?? plan.options.bandwidthMiBs << 20
+        let speed = environment.budget.beginCopy(record.id, environment.budgetVolumes(of: request), limit: limit) { [control] in
+            control.requestSpeed($0)
+        }
+        // One that was requested meanwhile may have missed the copy.
+        if let later = control.limit, later != limit { environment.budget.changeCopy(record.id, limit: later) }
+        return speed
+    }
+
     /// Sets the requested speed. An adopted copy may have another: the slow start of `detect_zeroes`, or an earlier limit.
     func setPlannedSpeed(_ plan: SwapPlan) async throws {
         try await settle { () async throws(HypervisorError) in
             guard try await hypervisor.blockJobInfo(plan.domain, disk: plan.disk) != nil else { return }
-            try await hypervisor.blockJobSetSpeed(plan.domain, disk: plan.disk, bytesPerSecond: plan.options.bandwidthMiBs << 20)
+            try await hypervisor.blockJobSetSpeed(plan.domain, disk: plan.disk, bytesPerSecond: share(plan))
         } isDone: { () async throws(HypervisorError) in
             false
         }
@@ -262,7 +273,7 @@ extension SwapSteps {
     }
 
     private func startCopy(_ plan: SwapPlan) async throws(HypervisorError) {
-        let bandwidth = plan.options.bandwidthMiBs << 20
+        let bandwidth = share(plan)
         if plan.strategy == .rebase, let path = plan.destination.location.path {
             let isBlock = if case .block = plan.destination.location { true } else { false }
             let copy = RebaseCopy(

@@ -1,0 +1,246 @@
+internal import Basics
+package import Budgets
+import Foundation
+import Synchronization
+
+/// The bandwidth and the places that the host's swaps share: `host_bandwidth_mib_s`, `schedule`, `limits`.
+package struct BudgetSettings: Sendable, Equatable {
+    /// MiB/s of all copies together; 0 for no limit.
+    package var bandwidthMiBs: Int64 = 0
+    /// MiB/s of all copies together, by time of day; nil for none.
+    package var schedule: BandwidthSchedule?
+    package var rules: [BudgetRule] = []
+
+    package init() {}
+
+    /// Bytes/s of all copies together at a time; nil for no limit.
+    func bandwidth(at date: Date) -> Int64? {
+        [bandwidthMiBs, schedule?.limit(at: date) ?? 0].filter { $0 > 0 }.min().map { $0 << 20 }
+    }
+}
+
+/// Divides the host's bandwidth among its running copies, again whenever one comes or goes, and admits swaps under the rules that
+/// their volumes match.
+package final class HostBudget: Sendable {
+    /// A swap's volumes, which only rules need.
+    typealias Volumes = @Sendable () -> BudgetVolumes
+
+    /// A swap that has to wait for a place under a rule.
+    struct Wait: Sendable {
+        /// The rule's match.
+        let rule: String
+        let waiter: Waiter<Void>
+    }
+
+    private struct Copy {
+        /// bytes/s; 0 for none.
+        var limit: Int64
+        var volumes: Volumes
+        /// bytes/s as last applied; 0 for none.
+        var speed: Int64
+        let apply: @Sendable (Int64) -> Void
+    }
+
+    private struct Waiting {
+        let task: TaskID
+        let volumes: Volumes
+        let waiter: Waiter<Void>
+    }
+
+    private struct State {
+        var settings = BudgetSettings()
+        /// Running swaps, and their volumes.
+        var admitted: [TaskID: Volumes] = [:]
+        /// In order of arrival.
+        var waiting: [Waiting] = []
+        var copies: [TaskID: Copy] = [:]
+        var timer: ScheduledAction?
+    }
+
+    /// The host's own budget, beside those of the rules by their index.
+    private static let host = -1
+    /// A wall clock that steps is noticed within this time.
+    private static let longestSleep = Duration.seconds(3600)
+
+    private let clock: any SwapClock
+    private let state = Mutex(State())
+
+    init(clock: any SwapClock) { self.clock = clock }
+
+    /// Applies new settings to all copies. Swaps that already run stay admitted.
+    func change(_ settings: BudgetSettings) {
+        state.withLock { state in
+            state.settings = settings
+            state.timer?.cancel()
+            state.timer = nil
+            divide(&state)
+        }
+        admitWaiting()
+    }
+
+    /// bytes/s of all copies together now; nil for no limit.
+    package var bandwidth: Int64? { state.withLock { $0.settings.bandwidth(at: clock.date) } }
+
+    // MARK: Places
+
+    /// Admits a swap under the rules that it matches.
+    ///
+    /// - Parameter isBegun: it runs already, since before a restart, and does not wait.
+    /// - Returns: nil if it is admitted; else it will be when the waiter is resumed.
+    func admit(_ task: TaskID, _ volumes: @escaping Volumes, isBegun: Bool) -> Wait? {
+        state.withLock { state in
+            guard !isBegun, let rule = Self.obstacle(volumes, state, ahead: state.waiting.map(\.volumes)) else {
+                state.admitted[task] = volumes
+                return nil
+            }
+            let waiter = Waiter<Void>()
+            state.waiting.append(Waiting(task: task, volumes: volumes, waiter: waiter))
+            return Wait(rule: rule, waiter: waiter)
+        }
+    }
+
+    /// Gives up a swap's place, and its copy's share.
+    func leave(_ task: TaskID) {
+        state.withLock { state in
+            state.admitted[task] = nil
+            state.waiting.removeAll { $0.task == task }
+        }
+        endCopy(task)
+        admitWaiting()
+    }
+
+    private func admitWaiting() {
+        state.withLock { state in
+            var left: [Waiting] = []
+            for entry in state.waiting where !entry.waiter.isResumed {
+                if Self.obstacle(entry.volumes, state, ahead: left.map(\.volumes)) == nil {
+                    state.admitted[entry.task] = entry.volumes
+                    entry.waiter.resume()
+                } else {
+                    left.append(entry)
+                }
+            }
+            state.waiting = left
+        }
+    }
+
+    /// The first rule under which there is no place: those who came earlier go first.
+    private static func obstacle(_ volumes: Volumes, _ state: State, ahead: [Volumes]) -> String? {
+        let rules = state.settings.rules.filter { $0.concurrent > 0 }
+        guard !rules.isEmpty else { return nil }
+        let (mine, others) = (volumes(), (state.admitted.values + ahead).map { $0() })
+        return rules.first { rule in mine.matches(rule) && others.count { $0.matches(rule) } >= rule.concurrent }?.name
+    }
+
+    // MARK: Bandwidth
+
+    /// Adds a copy.
+    ///
+    /// - Parameters:
+    ///   - limit: the copy's own limit in bytes/s; 0 for none.
+    ///   - apply: called with each later speed in bytes/s, 0 for unlimited. Must not block or call back.
+    /// - Returns: the speed to begin with.
+    func beginCopy(
+        _ task: TaskID, _ volumes: @escaping Volumes, limit: Int64, apply: @escaping @Sendable (Int64) -> Void
+    ) -> Int64 {
+        state.withLock { state in
+            state.copies[task] = Copy(limit: limit, volumes: volumes, speed: limit, apply: { _ in })
+            divide(&state)
+            let speed = state.copies[task]?.speed ?? limit
+            state.copies[task] = Copy(limit: limit, volumes: volumes, speed: speed, apply: apply)
+            return speed
+        }
+    }
+
+    /// Changes a copy's own limit in bytes/s; nothing if it does not run.
+    func changeCopy(_ task: TaskID, limit: Int64) {
+        state.withLock { state in
+            state.copies[task]?.limit = limit
+            divide(&state)
+        }
+    }
+
+    /// Gives the copy's share to the others.
+    func endCopy(_ task: TaskID) {
+        state.withLock { state in
+            guard state.copies.removeValue(forKey: task) != nil else { return }
+            divide(&state)
+        }
+    }
+
+    /// Divides the bandwidth anew and applies what has changed.
+    private func divide(_ state: inout State) {
+        keepTime(&state)
+        var budgets: [Int: Int64] = [:]
+        budgets[Self.host] = state.settings.bandwidth(at: clock.date)
+        for (index, rule) in state.settings.rules.enumerated() where rule.bandwidthMiBs > 0 {
+            budgets[index] = rule.bandwidthMiBs << 20
+        }
+        guard !budgets.isEmpty else { return divideNothing(&state) }
+        let rules = state.settings.rules
+        let copies = state.copies.mapValues { copy in
+            let volumes = copy.volumes()
+            return BandwidthDivision.Copy(
+                limit: copy.limit > 0 ? copy.limit : nil,
+                budgets: budgets.keys.filter { $0 == Self.host || volumes.matches(rules[$0]) })
+        }
+        for (task, share) in BandwidthDivision.shares(of: copies, budgets: budgets) { Self.apply(share ?? 0, to: task, &state) }
+    }
+
+    /// Without a budget each copy runs at its own limit.
+    private func divideNothing(_ state: inout State) {
+        for (task, copy) in state.copies where copy.speed != copy.limit { Self.apply(copy.limit, to: task, &state) }
+    }
+
+    private static func apply(_ speed: Int64, to task: TaskID, _ state: inout State) {
+        guard let copy = state.copies[task], copy.speed != speed else { return }
+        state.copies[task]?.speed = speed
+        copy.apply(speed)
+    }
+
+    /// Divides again when the schedule changes.
+    private func keepTime(_ state: inout State) {
+        guard state.timer == nil, let schedule = state.settings.schedule, !state.copies.isEmpty else { return }
+        let seconds = schedule.nextChange(after: clock.date).timeIntervalSince(clock.date)
+        let pause = min(Self.longestSleep, .seconds(max(0, seconds)) + .milliseconds(10))
+        state.timer = clock.schedule(after: pause) { [weak self] in
+            self?.state.withLock { state in
+                state.timer = nil
+                self?.divide(&state)
+            }
+        }
+    }
+}
+
+/// A swap's two volumes, as rules see them.
+struct BudgetVolumes: Sendable {
+    let source: BudgetVolume
+    let destination: BudgetVolume
+
+    func matches(_ rule: BudgetRule) -> Bool { rule.applies(from: source, to: destination) }
+}
+
+extension SwapEnvironment {
+    func budgetVolumes(of request: SwapRequest) -> HostBudget.Volumes {
+        let (old, new) = (request.oldConnection, request.newConnection)
+        return { [self] in
+            BudgetVolumes(source: old.budgetVolume(settings.volumes), destination: new.budgetVolume(settings.volumes))
+        }
+    }
+}
+
+extension ConnectionInfo {
+    /// By all that connection_info says of its place, without asking the host.
+    fileprivate func budgetVolume(_ settings: VolumeSettings) -> BudgetVolume {
+        var places = [text("export"), text("name"), text("target_portal"), text("device_path")].compactMap { $0 }
+        let target = try? target(mountPointBase: settings.mountPointBase, argument: "connection_info")
+        if let location = target?.location {
+            places.append("\(location)")
+            if case .network(let network) = location {
+                places.append(network.name)
+                places += network.hosts.map { host in host.port.map { "\(host.name):\($0)" } ?? host.name }
+            }
+        }
+        return BudgetVolume(driver: driverVolumeType, places: places)
+    }
+}
