@@ -1,9 +1,9 @@
 import Foundation
 import JSON
 import Logging
-import VolumeSwap
 
 @testable import Journal
+@testable import VolumeSwap
 
 /// A test's own directory, and records for a journal in it.
 final class TemporaryDirectory: Sendable {
