@@ -173,6 +173,6 @@ package final class RPCServer: Sendable {
 
     func requeue(_ message: InboundMessage) async {
         requeued.increment()
-        await transport.requeue(message.settlement)
+        await transport.requeue(message.tag)
     }
 }
