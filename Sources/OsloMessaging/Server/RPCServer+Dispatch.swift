@@ -81,7 +81,7 @@ extension RPCServer {
     /// Why this server does not handle a request, in the words of oslo.messaging's dispatcher.
     private func refusal(of request: RPCRequest) -> RemoteFailure? {
         let version = request.version ?? "1.0"
-        guard request.namespace == nil, let requested = RPCVersion(version), configuration.version.serves(requested) else {
+        guard request.namespace == nil, let requested = RPCVersion(version), Self.version.serves(requested) else {
             return .unsupportedVersion(version, method: request.method)
         }
         let isKnown = request.method == Self.pingMethod || configuration.methods.contains(request.method)

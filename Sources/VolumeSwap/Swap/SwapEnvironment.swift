@@ -18,14 +18,13 @@ package final class SwapEnvironment: Sendable {
     /// Admits one task at a time per domain.
     package let domainLocks = DomainLocks()
     /// The volumes that tasks are about to use.
-    package let reservations: VolumeReservations
+    package let reservations = VolumeReservations()
     let strays = StrayGuests()
     let hooks: SwapHooks
 
     package init(
         hypervisor: any Hypervisor, connector: any VolumeConnector, journal: any SwapJournal, settings: SwapSettings,
-        observer: any SwapObserver, logger: Logger, clock: any SwapClock = SystemClock(),
-        reservations: VolumeReservations = VolumeReservations(), hooks: SwapHooks = SwapHooks()
+        observer: any SwapObserver, logger: Logger, clock: any SwapClock = SystemClock(), hooks: SwapHooks = SwapHooks()
     ) {
         self.hypervisor = hypervisor
         self.connector = connector
@@ -34,7 +33,6 @@ package final class SwapEnvironment: Sendable {
         self.observer = observer
         self.logger = logger
         self.clock = clock
-        self.reservations = reservations
         self.hooks = hooks
     }
 
