@@ -4,10 +4,9 @@ package struct AMQPEndpoint: Sendable, Hashable, CustomStringConvertible {
     package var host: String
     /// TCP port: 5672 by default, usually 5671 for TLS.
     package var port: Int
-    /// Nil means the configuration's credentials.
-    package var credentials: AMQPCredentials?
+    package var credentials: AMQPCredentials
 
-    package init(host: String, port: Int = 5672, credentials: AMQPCredentials? = nil) {
+    package init(host: String, port: Int = 5672, credentials: AMQPCredentials) {
         self.host = host
         self.port = port
         self.credentials = credentials
@@ -32,7 +31,7 @@ package struct AMQPCredentials: Sendable, Hashable, CustomStringConvertible, Cus
 }
 
 /// TLS settings, as librabbitmq's `amqp_ssl_socket_*` takes them; files are PEM.
-package struct AMQPTLS: Sendable {
+package struct AMQPTLS: Sendable, Hashable {
     /// Trusted authorities; nil means the system's bundle.
     package var caFile: String?
     /// Client certificate chain; needs ``keyFile``.
@@ -60,8 +59,6 @@ package struct AMQPTLS: Sendable {
 package struct AMQPConfiguration: Sendable {
     /// Tried in order; a failure moves on to the next at once, and back-off begins when all have failed.
     package var endpoints: [AMQPEndpoint]
-    /// Used for endpoints without credentials of their own.
-    package var credentials: AMQPCredentials
     /// The virtual host's name, at most 255 bytes.
     package var virtualHost: String
     /// Nil means plain TCP.
@@ -90,11 +87,9 @@ package struct AMQPConfiguration: Sendable {
     package var publishLimit = 16384
 
     package init(
-        endpoints: [AMQPEndpoint], credentials: AMQPCredentials, virtualHost: String = "/", tls: AMQPTLS? = nil,
-        connectionName: String = ""
+        endpoints: [AMQPEndpoint], virtualHost: String = "/", tls: AMQPTLS? = nil, connectionName: String = ""
     ) {
         self.endpoints = endpoints
-        self.credentials = credentials
         self.virtualHost = virtualHost
         self.tls = tls
         self.connectionName = connectionName

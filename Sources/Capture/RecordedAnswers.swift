@@ -33,26 +33,3 @@ struct RecordedAnswers {
         return true
     }
 }
-
-/// A set that forgets the older half of its members when it is full.
-private struct RecentTexts {
-    let capacity: Int
-    private var members: Set<String> = []
-    private var order: [String] = []
-
-    init(capacity: Int) { self.capacity = capacity }
-
-    var count: Int { members.count }
-
-    func contains(_ text: String) -> Bool { members.contains(text) }
-
-    mutating func insert(_ text: String) {
-        guard members.insert(text).inserted else { return }
-        order.append(text)
-        guard order.count > capacity else { return }
-        members.subtract(order.prefix(capacity / 2))
-        order.removeFirst(capacity / 2)
-    }
-
-    mutating func remove(_ text: String) { members.remove(text) }
-}

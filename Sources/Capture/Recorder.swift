@@ -1,3 +1,4 @@
+import Basics
 import Foundation
 import JSON
 package import OsloMessaging
@@ -41,25 +42,19 @@ package struct Recorder: Sendable {
     /// - Throws: ``CaptureError`` if the file cannot be written.
     package func record(from transport: some Transport, to writer: CaptureWriter) async throws -> Count {
         let activity = LastActivity()
-        return try await withThrowingTaskGroup(of: Count?.self) { group in
-            defer { group.cancelAll() }
-            group.addTask { try await take(transport, writer) { activity.note() } }
-            if let idleTimeout {
-                group.addTask {
-                    while true {
-                        let due = activity.moment + idleTimeout
-                        if due <= .now { break }
-                        try await Task.sleep(until: due, clock: .continuous)
-                    }
-                    await transport.close()
-                    return nil
-                }
-            }
-            while let count = try await group.next() {
-                if let count { return count }
-            }
-            return Count()
+        return try await alongside([{ try await close(transport, onceIdle: activity) }]) {
+            try await take(transport, writer) { activity.note() }
         }
+    }
+
+    private func close(_ transport: some Transport, onceIdle activity: LastActivity) async throws {
+        guard let idleTimeout else { return }
+        while true {
+            let due = activity.moment + idleTimeout
+            if due <= .now { break }
+            try await Task.sleep(until: due, clock: .continuous)
+        }
+        await transport.close()
     }
 
     private func take(
@@ -84,7 +79,7 @@ package struct Recorder: Sendable {
                 onMessage(count)
                 if left == 0, !isAnswer, answers.missing > 0 { onWaiting(answers.missing) }
             }
-            await transport.acknowledge(message.settlement)
+            await transport.acknowledge(message.tag)
             if left == 0, answers.missing == 0 {
                 count.isComplete = true
                 onMessage(count)

@@ -37,9 +37,6 @@ extension SQLiteJournal {
             TaskID(id), phase, instanceKey: row[1], caller: caller.flatMap { try? JournalCoding.value(ReplyTo.self, $0) })
     }
 
-    /// Reads one task; nil if there is none with this id.
-    ///
-    /// - Throws: ``JournalError``, with code `unusable` for a task that cannot be read.
     package func record(_ id: TaskID) async throws(JournalError) -> SwapRecord? {
         guard let row = try await read({ db in try TaskRow.fetch(db, id: id.text) }) else { return nil }
         do throws(JournalError) {

@@ -1,3 +1,4 @@
+import Basics
 package import Foundation
 import GRDB
 package import Logging
@@ -21,7 +22,7 @@ package final class SQLiteJournal: SwapJournal {
 
     /// The path of the database file, for messages.
     package let path: String
-    private let database: any DatabaseWriter
+    let database: any DatabaseWriter
     private let writer: GroupCommit
     private let lock: ProcessLock
     /// nil in a journal that is not durable: its file is deleted, not masked.
@@ -46,15 +47,11 @@ package final class SQLiteJournal: SwapJournal {
         directory: String, isDurable: Bool = true, logger: Logger = Logger(label: "pivotd"),
         now: @escaping @Sendable () -> Date = { Date() }
     ) async throws(JournalError) -> SQLiteJournal {
-        let result = await withCheckedContinuation { (reply: CheckedContinuation<Result<SQLiteJournal, JournalError>, Never>) in
-            DispatchQueue.global().async {
-                let result = Result { () throws(JournalError) in
-                    try SQLiteJournal(directory: directory, isDurable: isDurable, logger: logger, now: now)
-                }
-                reply.resume(returning: result)
+        try await DispatchQueue.global().run {
+            Result { () throws(JournalError) in
+                try SQLiteJournal(directory: directory, isDurable: isDurable, logger: logger, now: now)
             }
-        }
-        return try result.get()
+        }.get()
     }
 
     private init(
@@ -90,9 +87,6 @@ package final class SQLiteJournal: SwapJournal {
     /// How long the oldest change has been waiting for its commit; grows while the disk hangs.
     package var oldestWait: Duration { writer.oldestWait }
 
-    /// Stores a task unless one with its id exists; see ``SwapJournal/accept(_:)``.
-    ///
-    /// - Throws: ``JournalError`` if the task could not be stored.
     package func accept(_ record: SwapRecord) async throws(JournalError) -> Acceptance {
         var row = try TaskRow(record)
         // Tasks that arrive together may be written out of order; the sequence preserves their arrival.
@@ -104,23 +98,16 @@ package final class SQLiteJournal: SwapJournal {
         return .duplicate(stored)
     }
 
-    /// Stores a phase and plan. A task that has its outcome keeps its phase.
-    ///
-    /// - Throws: ``JournalError``, with code `unusable` if the task does not exist.
     package func enter(_ id: TaskID, _ phase: SwapPhase, plan: SwapPlan?) async throws(JournalError) {
         guard memory != nil else { return note(id, phase) }  // only a restart needs the plan
         let text = try plan.map { plan throws(JournalError) in try JournalCoding.text(plan) }
         _ = try await writer.submit(.enter(id, phase, plan: text, at: now().timeIntervalSince1970))
     }
 
-    /// Stores a phase without waiting.
     package func note(_ id: TaskID, _ phase: SwapPhase) {
         writer.note(.enter(id, phase, plan: nil, at: now().timeIntervalSince1970))
     }
 
-    /// Stores the outcome; the first one stays.
-    ///
-    /// - Throws: ``JournalError``, with code `unusable` if the task does not exist.
     package func finish(_ id: TaskID, _ outcome: SwapOutcome, at date: Date) async throws(JournalError) {
         let (result, failure) = try JournalCoding.texts(outcome)
         let write = JournalWrite.finish(id, outcome.phase, result: result, failure: failure, at: date.timeIntervalSince1970)
@@ -128,9 +115,6 @@ package final class SQLiteJournal: SwapJournal {
         if case .count(1) = try await writer.submit(write) { memory.finished(id, outcome) } else { memory.forget(id) }
     }
 
-    /// Stores an outcome that is reported before the task is over.
-    ///
-    /// - Throws: ``JournalError``, with code `unusable` if the task does not exist.
     package func answer(_ id: TaskID, _ outcome: SwapOutcome) async throws(JournalError) {
         let (result, failure) = try JournalCoding.texts(outcome)
         let write = JournalWrite.answer(id, result: result, failure: failure)
@@ -140,9 +124,6 @@ package final class SQLiteJournal: SwapJournal {
         memory?.forget(id)
     }
 
-    /// Stores that the reply to ``answer(_:_:)`` is settled.
-    ///
-    /// - Throws: ``JournalError`` if that could not be stored.
     package func forgetReply(_ id: TaskID) async throws(JournalError) {
         guard memory != nil else { return writer.note(.forgetReply(id)) }
         _ = try await writer.submit(.forgetReply(id))
@@ -170,9 +151,6 @@ package final class SQLiteJournal: SwapJournal {
         }
     }
 
-    /// Writes and syncs a small row, and `bytes` more that are deleted again.
-    ///
-    /// - Throws: ``JournalError`` if the journal cannot store.
     package func probe(bytes: Int) async throws(JournalError) {
         for bytes in bytes > 0 ? [bytes, 0] : [0] {
             _ = try await writer.submit(.probe(at: now().timeIntervalSince1970, bytes: bytes))
@@ -190,7 +168,7 @@ package final class SQLiteJournal: SwapJournal {
 
     /// Reads on the reader's own queue. Sees all changes submitted before, unless the disk is slow to take them.
     func read<Value: Sendable>(_ body: @escaping @Sendable (Database) throws -> Value) async throws(JournalError) -> Value {
-        await writer.settleQueue(within: Self.readingDelay)
+        await writer.drainQueue(within: Self.readingDelay)
         let path = path
         let result = await withCheckedContinuation { (reply: CheckedContinuation<Result<Value, JournalError>, Never>) in
             database.asyncRead { access in
@@ -203,11 +181,6 @@ package final class SQLiteJournal: SwapJournal {
         }
         return try result.get()
     }
-
-    /// Runs SQL on the writer's connection, blocking.
-    func execute(_ sql: String) throws { try database.writeWithoutTransaction { db in try db.execute(sql: sql) } }
-
-    func fetchInt(_ sql: String) throws -> Int? { try database.writeWithoutTransaction { db in try Int.fetchOne(db, sql: sql) } }
 
     private static func durable(path: String) throws -> DatabasePool {
         let pool = try DatabasePool(path: path, configuration: configuration)

@@ -9,13 +9,6 @@ package struct LibvirtError: Error, Sendable, Hashable, CustomStringConvertible 
     /// libvirt's own message.
     package let message: String
 
-    /// Creates an error as libvirt would have reported it.
-    package init(code: Int32, domain: Int32, message: String) {
-        self.code = code
-        self.domain = domain
-        self.message = message
-    }
-
     package var description: String {
         "\(message) (\(codeName), domain \(domain))"
     }

@@ -4,24 +4,15 @@ package import VolumeSwap
 extension LibvirtHypervisor {
     /// `virDomainBlockRebase`; takes as long as opening the new volume takes.
     package func blockRebase(_ domain: DomainIdentity, disk: String, _ copy: RebaseCopy) async throws(HypervisorError) {
-        var flags: BlockRebaseFlags = [.copy, .reuseExternal]
-        if copy.isBlockDevice { flags.insert(.copyDevice) }
-        if copy.isRaw { flags.insert(.copyRaw) }
-        let given = flags
         try await writing(domain, "blockRebase", within: Self.startLimit) { (domain) throws(LibvirtError) in
-            try await domain.blockRebase(disk: disk, path: copy.path, bandwidth: Self.optional(copy.bandwidth), flags: given)
+            try await domain.blockRebase(
+                disk: disk, path: copy.path, bandwidth: Self.optional(copy.bandwidth), isBlockDevice: copy.isBlockDevice,
+                isRaw: copy.isRaw)
         }
     }
 
     /// `virDomainBlockCopy`; takes as long as opening the new volume takes.
     package func blockCopy(_ domain: DomainIdentity, disk: String, _ copy: BlockCopy) async throws(HypervisorError) {
-        var flags: BlockCopyFlags = [.reuseExternal, .transientJob]
-        if copy.synchronousWrites { flags.insert(.synchronousWrites) }
-        let given = flags
-        let parameters = BlockCopyParameters(
-            bandwidth: Self.optional(copy.bandwidth),
-            granularity: copy.granularity > 0 ? UInt32(clamping: copy.granularity) : nil,
-            bufferSize: Self.optional(copy.bufferSize))
         let xml: String
         do {
             xml = try DomainXML.destination(copy.destination, sliceBytes: copy.sliceBytes)
@@ -29,7 +20,10 @@ extension LibvirtHypervisor {
             throw HypervisorError(.other, error.reason)
         }
         try await writing(domain, "blockCopy", within: Self.startLimit) { (domain) throws(LibvirtError) in
-            try await domain.blockCopy(disk: disk, destinationXML: xml, parameters: parameters, flags: given)
+            try await domain.blockCopy(
+                disk: disk, destinationXML: xml, bandwidth: Self.optional(copy.bandwidth),
+                granularity: Self.optional(copy.granularity).map(UInt32.init(clamping:)),
+                bufferSize: Self.optional(copy.bufferSize), synchronousWrites: copy.synchronousWrites)
         }
     }
 
@@ -40,7 +34,7 @@ extension LibvirtHypervisor {
         }
         return info.map {
             VolumeSwap.BlockJobInfo(
-                type: Self.name($0.type), cursor: Int64(clamping: $0.cursor), end: Int64(clamping: $0.end),
+                type: $0.type.rawValue, cursor: Int64(clamping: $0.cursor), end: Int64(clamping: $0.end),
                 bandwidth: Int64(clamping: $0.bandwidth))
         }
     }
@@ -56,7 +50,7 @@ extension LibvirtHypervisor {
         // destination.
         if pivot, !link.isConnected { throw HypervisorError(.connectionLost, "there is no connection to libvirt") }
         try await writing(domain, "blockJobAbort") { (domain) throws(LibvirtError) in
-            try await domain.blockJobAbort(disk: disk, flags: pivot ? [.async, .pivot] : [.async])
+            try await domain.blockJobAbort(disk: disk, pivot: pivot)
         }
     }
 
@@ -68,15 +62,4 @@ extension LibvirtHypervisor {
     }
 
     private static func optional(_ value: Int64) -> UInt64? { value > 0 ? UInt64(value) : nil }
-
-    private static func name(_ type: BlockJobType) -> String {
-        switch type {
-        case .pull: "pull"
-        case .copy: "copy"
-        case .commit: "commit"
-        case .activeCommit: "active-commit"
-        case .backup: "backup"
-        default: "foreign"
-        }
-    }
 }

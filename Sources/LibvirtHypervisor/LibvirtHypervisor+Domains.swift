@@ -42,7 +42,7 @@ extension LibvirtHypervisor {
     private func describe(_ domain: DomainIdentity, _ view: XMLView) async throws(HypervisorError) -> DomainDescription? {
         do {
             let text = try await reading(domain, "getXMLDesc") { (domain) throws(LibvirtError) in
-                try await domain.xml(flags: view == .inactive ? .inactive : [])
+                try await domain.xml(inactive: view == .inactive)
             }
             var description = try DomainDescription(xml: text)
             description.isLive = view == .live

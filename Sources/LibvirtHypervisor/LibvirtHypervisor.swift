@@ -65,7 +65,7 @@ package struct LibvirtHypervisor: Hypervisor {
     /// `virDomainGetXMLDesc`
     package func xml(_ domain: DomainIdentity, _ view: XMLView) async throws(HypervisorError) -> String {
         try await reading(domain, "getXMLDesc") { (domain) throws(LibvirtError) in
-            try await domain.xml(flags: view == .inactive ? [.secure, .inactive] : [.secure])
+            try await domain.xml(inactive: view == .inactive, secure: true)
         }
     }
 
@@ -80,7 +80,7 @@ package struct LibvirtHypervisor: Hypervisor {
     package func undefine(_ domain: DomainIdentity) async throws(HypervisorError) {
         let keepsTPM = try await keepsTPMState()
         try await writing(domain, "undefine") { (domain) throws(LibvirtError) in
-            try await domain.undefine(flags: keepsTPM ? [.keepNVRAM, .keepTPM] : [.keepNVRAM])
+            try await domain.undefine(keepsNVRAM: true, keepsTPM: keepsTPM)
         }
     }
 
@@ -98,7 +98,7 @@ package struct LibvirtHypervisor: Hypervisor {
     package func setRecoveryMetadata(_ domain: DomainIdentity, _ element: String?) async throws(HypervisorError) {
         try await writing(domain, "setMetadata") { (domain) throws(LibvirtError) in
             do throws(LibvirtError) {
-                try await domain.setMetadata(element, key: "pivotd", uri: Self.metadataURI, flags: [.live])
+                try await domain.setMetadata(element, key: "pivotd", uri: Self.metadataURI)
             } catch {
                 guard element == nil, error.isNoDomainMetadata else { throw error }
             }
@@ -108,7 +108,7 @@ package struct LibvirtHypervisor: Hypervisor {
     /// `virDomainGetMetadata`, in pivotd's namespace.
     package func recoveryMetadata(_ domain: DomainIdentity) async throws(HypervisorError) -> String? {
         try await reading(domain, "getMetadata") { (domain) throws(LibvirtError) in
-            try await domain.metadata(uri: Self.metadataURI, flags: [.live])
+            try await domain.metadata(uri: Self.metadataURI)
         }
     }
 

@@ -18,27 +18,6 @@ package enum NotificationPriority: String, Sendable, Hashable, CaseIterable {
 /// Mirrors `_notify` in `oslo_messaging/notify/notifier.py`. Emitting never waits or fails: a bounded number of notifications
 /// waits for the broker; beyond that, new ones are dropped and counted.
 package final class Notifier: Sendable {
-    /// Where notifications go, and how many may wait.
-    package struct Configuration: Sendable {
-        /// The topic exchange.
-        package var exchange: String
-        /// First part of the routing key.
-        package var topic: String
-        /// `publisher_id` of each notification, `SERVICE:HOST`.
-        package var publisherID: String
-        /// Maximum notifications waiting for the broker.
-        package var capacity: Int
-
-        package init(
-            exchange: String, topic: String = "versioned_notifications", publisherID: String, capacity: Int = 1024
-        ) {
-            self.exchange = exchange
-            self.topic = topic
-            self.publisherID = publisherID
-            self.capacity = capacity
-        }
-    }
-
     /// Lost connections after which a notification is dropped.
     private static let maxLosses = 5
 
@@ -49,7 +28,10 @@ package final class Notifier: Sendable {
     }
 
     private let publisher: any MessagePublisher
-    private let configuration: Configuration
+    private let exchange: String
+    private let topic: String
+    private let publisherID: String
+    private let capacity: Int
     private let logger: Logger
     private let pending: (stream: AsyncStream<Pending>, continuation: AsyncStream<Pending>.Continuation)
     /// Notifications the broker confirmed.
@@ -57,12 +39,23 @@ package final class Notifier: Sendable {
     /// Notifications dropped because too many waited or the broker did not accept them.
     package let dropped = EventCounter("pivotd_notifications", kind: "dropped")
 
-    /// - Parameter publisher: Run by its owner.
-    package init(publisher: any MessagePublisher, configuration: Configuration, logger: Logger) {
+    /// - Parameters:
+    ///   - publisher: Run by its owner.
+    ///   - exchange: The topic exchange.
+    ///   - topic: First part of the routing key.
+    ///   - publisherID: `publisher_id` of each notification, `SERVICE:HOST`.
+    ///   - capacity: Maximum notifications waiting for the broker.
+    package init(
+        publisher: any MessagePublisher, exchange: String, topic: String, publisherID: String, capacity: Int = 1024,
+        logger: Logger
+    ) {
         self.publisher = publisher
-        self.configuration = configuration
+        self.exchange = exchange
+        self.topic = topic
+        self.publisherID = publisherID
+        self.capacity = capacity
         self.logger = logger
-        pending = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(configuration.capacity))
+        pending = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(capacity))
     }
 
     /// Queues a notification, with the secrets in payload and context masked.
@@ -70,13 +63,13 @@ package final class Notifier: Sendable {
     /// - Parameter context: The request context it belongs to, without the `_context_` prefix.
     package func emit(eventType: String, priority: NotificationPriority, payload: JSONValue, context: JSONObject = [:]) {
         let inner = Self.message(
-            eventType: eventType, priority: priority, publisherID: configuration.publisherID, payload: payload, context: context)
+            eventType: eventType, priority: priority, publisherID: publisherID, payload: payload, context: context)
         let result = pending.continuation.yield(
             Pending(
-                body: MessageEnvelope.wrap(inner), routingKey: "\(configuration.topic).\(priority.routingKeySuffix)",
+                body: MessageEnvelope.wrap(inner), routingKey: "\(topic).\(priority.routingKeySuffix)",
                 eventType: eventType))
         if case .enqueued = result { return }
-        drop(eventType, "\(configuration.capacity) notifications are already waiting for the broker")
+        drop(eventType, "\(capacity) notifications are already waiting for the broker")
     }
 
     /// Publishes what was emitted, in order, until cancelled, or finished and drained.
@@ -96,7 +89,7 @@ package final class Notifier: Sendable {
         while true {
             do {
                 _ = try await publisher.publish(
-                    notification.body, exchange: configuration.exchange, routingKey: notification.routingKey, mandatory: false)
+                    notification.body, exchange: exchange, routingKey: notification.routingKey, mandatory: false)
                 sent.increment()
                 return
             } catch {

@@ -1,4 +1,5 @@
 import AMQP
+import Basics
 import Capture
 import Daemon
 import Logging
@@ -10,7 +11,6 @@ import UnixSignals
 struct CaptureTap {
     /// Bytes that may wait on the broker: a stalled recording must not fill it up.
     private static let backlog: Int64 = 512 << 20
-    private static let connectTimeout = Duration.seconds(10)
 
     private let amqp: AMQPConfiguration
     private let checks: AMQPTopology
@@ -19,14 +19,10 @@ struct CaptureTap {
 
     /// - Throws: A usage error.
     init(_ bus: PivotdConfiguration.Bus, queue: String?, routingKey: String?, withReplies: Bool) throws {
-        do {
-            var amqp = try bus.amqpConfiguration(name: "pivotd capture")
-            // Reconnect fast: nothing is recorded without the broker.
-            (amqp.initialBackoff, amqp.maxBackoff) = (.milliseconds(250), .seconds(2))
-            self.amqp = amqp
-        } catch {
-            throw ConfigurationOptions.usageError(error)
-        }
+        var amqp = try ConfigurationOptions.checking { try bus.amqpConfiguration(name: "pivotd capture") }
+        // Reconnect fast: nothing is recorded without the broker.
+        (amqp.initialBackoff, amqp.maxBackoff) = (.milliseconds(250), .seconds(2))
+        self.amqp = amqp
         let key = queue ?? routingKey ?? "#"
         var bindings = [QueueBinding(queue: "", exchange: bus.exchange, routingKey: key)]
         if withReplies {
@@ -55,38 +51,23 @@ struct CaptureTap {
     ) async throws {
         let transport = AMQPTransport(
             configuration: amqp, consuming: AMQPTopology(), publishing: AMQPTopology(), logger: Self.logger)
-        try await withThrowingTaskGroup(of: Bool.self) { group in
-            defer { group.cancelAll() }
-            group.addTask {
-                try await transport.run()
-                return false
+        let stop: @Sendable () async throws -> Void = {
+            for await _ in signals { break }
+            // Messages already delivered are still written.
+            await transport.close()
+        }
+        try await alongside([transport.run, { await gaps.follow(transport.consumer.events) }, stop]) {
+            try await BrokerWatch(transport, watchesConsumer: false).waitUntilConnected(endpoints: amqp.endpoints.count)
+            try await tap(transport)
+            let writer = try CaptureWriter(path: path)
+            onReady(text)
+            do {
+                _ = try await recorder.record(from: transport, to: writer)
+            } catch {
+                try? await writer.close()
+                throw error
             }
-            group.addTask {
-                await gaps.follow(transport.consumer.events)
-                return false
-            }
-            group.addTask {
-                for await _ in signals { break }
-                // Messages already delivered are still written.
-                await transport.close()
-                return false
-            }
-            group.addTask {
-                let watch = BrokerWatch(transport, watchesConsumer: false)
-                try await watch.waitUntilConnected(endpoints: amqp.endpoints.count, within: Self.connectTimeout)
-                try await tap(transport)
-                let writer = try CaptureWriter(path: path)
-                onReady(text)
-                do {
-                    _ = try await recorder.record(from: transport, to: writer)
-                } catch {
-                    try? await writer.close()
-                    throw error
-                }
-                try await writer.close()
-                return true
-            }
-            while let isDone = try await group.next(), !isDone {}
+            try await writer.close()
         }
     }
 

@@ -30,8 +30,13 @@ struct ConfigurationOptions: ParsableArguments {
     func load() throws -> PivotdConfiguration { try Self.load(given) }
 
     static func load(_ flags: [String: String]) throws -> PivotdConfiguration {
+        try checking { try PivotdConfiguration.load(flags: flags) }
+    }
+
+    /// Does something with the settings; its failure is a usage error.
+    static func checking<Value>(_ work: () throws -> Value) throws -> Value {
         do {
-            return try PivotdConfiguration.load(flags: flags)
+            return try work()
         } catch {
             throw usageError(error)
         }

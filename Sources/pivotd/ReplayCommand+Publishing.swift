@@ -1,4 +1,5 @@
 import AMQP
+import Basics
 import Capture
 import Daemon
 import Logging
@@ -7,8 +8,6 @@ import Settings
 
 /// A replay's connection to a broker.
 struct ReplayPublishing: Sendable {
-    private static let connectTimeout = Duration.seconds(10)
-
     private let endpoints: Int
     private let transport: AMQPTransport
     private let target: PublishTarget
@@ -18,40 +17,23 @@ struct ReplayPublishing: Sendable {
     init(
         _ bus: PivotdConfiguration.Bus, _ destination: PublishTarget.Destination, patience: Double, _ logger: Logger
     ) throws {
-        do {
-            let amqp = try bus.amqpConfiguration(name: "pivotd replay")
-            let replyQueue = RPCClient.makeReplyQueueName()
-            endpoints = amqp.endpoints.count
-            transport = AMQPTransport(
-                configuration: amqp, consuming: try bus.topology().replies(queue: replyQueue), publishing: AMQPTopology(),
-                logger: logger)
-            target = PublishTarget(
-                transport: transport, replyQueue: replyQueue, destination: destination, patience: .seconds(patience))
-        } catch {
-            throw ConfigurationOptions.usageError(error)
+        let (amqp, topology) = try ConfigurationOptions.checking {
+            (try bus.amqpConfiguration(name: "pivotd replay"), try bus.topology())
         }
+        let replyQueue = RPCClient.makeReplyQueueName()
+        endpoints = amqp.endpoints.count
+        transport = AMQPTransport(
+            configuration: amqp, consuming: topology.replies(queue: replyQueue), publishing: AMQPTopology(), logger: logger)
+        target = PublishTarget(
+            transport: transport, replyQueue: replyQueue, destination: destination, patience: .seconds(patience))
     }
 
     /// Connects, does the work, and disconnects.
     func with(_ work: @escaping @Sendable (PublishTarget) async throws -> Void) async throws {
-        try await withThrowingTaskGroup(of: Bool.self) { group in
-            defer { group.cancelAll() }
-            group.addTask {
-                try await transport.run()
-                return false
-            }
-            group.addTask {
-                await target.run()
-                return false
-            }
-            group.addTask {
-                let watch = BrokerWatch(transport)
-                try await watch.waitUntilConnected(endpoints: endpoints, within: Self.connectTimeout)
-                try await transport.startConsuming()
-                try await work(target)
-                return true
-            }
-            while let isDone = try await group.next(), !isDone {}
+        try await alongside([transport.run, target.run]) {
+            try await BrokerWatch(transport).waitUntilConnected(endpoints: endpoints)
+            try await transport.startConsuming()
+            try await work(target)
         }
     }
 }

@@ -1,3 +1,4 @@
+import Basics
 import Capture
 import Foundation
 import OsloMessaging
@@ -35,20 +36,12 @@ final class ReplayReport: Sendable {
     ///
     /// - Throws: ``CommandFailure`` if anything differed from the recording.
     func follow(_ signals: UnixSignalsSequence, _ work: @escaping @Sendable () async throws -> Void) async throws {
-        var isInterrupted = false
         do {
-            isInterrupted = try await withThrowingTaskGroup(of: Bool.self) { group in
-                defer { group.cancelAll() }
-                group.addTask {
-                    try await work()
-                    return false
-                }
-                group.addTask {
-                    for await _ in signals { return true }
-                    throw CancellationError()
-                }
-                return try await group.next() ?? false
+            let interruption: @Sendable () async throws -> Void = {
+                for await _ in signals { throw CommandFailure(.interrupted, "interrupted") }
+                throw CancellationError()
             }
+            try await alongside([interruption], work)
         } catch {
             clearBar()
             writeSummary()
@@ -56,7 +49,6 @@ final class ReplayReport: Sendable {
         }
         clearBar()
         writeSummary()
-        if isInterrupted { throw CommandFailure(.interrupted, "interrupted") }
         if let problem { throw CommandFailure(.failure, problem) }
         if state.withLock({ $0.replayer })?.summary.requests == 0 {
             throw CommandFailure(

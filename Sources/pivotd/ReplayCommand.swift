@@ -64,7 +64,8 @@ struct ReplayCommand: AsyncParsableCommand {
         let readers = try input.open()
         let interrupts = await UnixSignalsSequence(trapping: .sigint, .sigterm)
         let report = ReplayReport(readers: readers, isQuiet: quiet, isFiltered: !input.filters.isEmpty)
-        let logger = Self.logger(configuration)
+        // The replay reports on each message itself.
+        let logger = configuration.commandLogger()
         let speed = try ReplayClock.Speed(parsing: speed)
         if publish {
             let publishing = try ReplayPublishing(configuration.bus, destination(configuration), patience: timeout, logger)
@@ -117,12 +118,7 @@ struct ReplayCommand: AsyncParsableCommand {
 
     /// A recording must not reach a production broker by mistake.
     private func checkBroker(_ configuration: PivotdConfiguration) throws {
-        let url: TransportURL
-        do {
-            url = try TransportURL(parsing: configuration.bus.transportURL.reveal())
-        } catch {
-            throw ConfigurationOptions.usageError(error)
-        }
+        let url = try ConfigurationOptions.checking { try TransportURL(parsing: configuration.bus.transportURL.reveal()) }
         guard !iMeanIt, let host = url.hosts.map(\.name).first(where: { !Self.isLocal($0) }) else { return }
         throw ValidationError("--publish: the broker \(host) is not on this machine; give --i-mean-it to send to it")
     }
@@ -139,14 +135,5 @@ struct ReplayCommand: AsyncParsableCommand {
         } catch let error as ConfigurationError {
             throw ConfigurationOptions.usageError(error)
         }
-    }
-
-    /// The replay reports on each message itself; the worker's own log lines are for `--log-level debug`.
-    private static func logger(_ configuration: PivotdConfiguration) -> Logger {
-        guard configuration.daemon.logLevel <= .debug else {
-            return Logger(label: "pivotd") { _ in SwiftLogNoOpLogHandler() }
-        }
-        LoggingSetup.bootstrap(format: configuration.daemon.logFormat, level: configuration.daemon.logLevel)
-        return Logger(label: "pivotd")
     }
 }

@@ -1,3 +1,4 @@
+import Basics
 import Foundation
 import Synchronization
 
@@ -30,18 +31,9 @@ enum StandardStream: Int32 {
     /// Writes the whole string. What the descriptor refuses (a closed pipe, a full disk) is dropped; for standard output
     /// ``outputFailure`` reports it at the end.
     func write(_ text: String) {
-        var rest = Array(text.utf8)[...]
-        while !rest.isEmpty {
-            let written = unsafe rest.withUnsafeBytes { unsafe Foundation.write(rawValue, $0.baseAddress, $0.count) }
-            if written > 0 {
-                rest = rest.dropFirst(written)
-            } else if written < 0, errno == EAGAIN {
-                var descriptor = pollfd(fd: rawValue, events: Int16(POLLOUT), revents: 0)
-                _ = unsafe poll(&descriptor, 1, -1)
-            } else if written < 0, errno != EINTR {
-                if self == .output { _ = Self.outputError.compareExchange(expected: 0, desired: errno, ordering: .relaxed) }
-                return
-            }
+        let error = writeAll(Array(text.utf8), to: rawValue)
+        if error != 0, self == .output {
+            _ = Self.outputError.compareExchange(expected: 0, desired: error, ordering: .relaxed)
         }
     }
 

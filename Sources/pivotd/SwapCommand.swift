@@ -1,3 +1,4 @@
+import Basics
 import ArgumentParser
 import JSON
 import OsloMessaging
@@ -80,21 +81,16 @@ struct SwapCommand: AsyncParsableCommand {
     private static func interruptible(
         _ interrupts: UnixSignalsSequence, _ session: BusSession, _ work: @escaping @Sendable () async throws -> String
     ) async throws -> String {
-        try await withThrowingTaskGroup(of: String.self) { group in
-            defer { group.cancelAll() }
-            group.addTask { try await work() }
-            group.addTask {
-                for await _ in interrupts {
-                    guard let task = session.taskID else { throw CommandFailure(.interrupted, "\nnothing was sent") }
-                    throw CommandFailure(
-                        .interrupted,
-                        "\nThe swap continues as task \(task).\n  watch it:  pivotd status \(task) --watch\n"
-                            + "  abort it:  pivotd abort \(task)")
-                }
-                throw CancellationError()
+        let interruption: @Sendable () async throws -> Void = {
+            for await _ in interrupts {
+                guard let task = session.taskID else { throw CommandFailure(.interrupted, "\nnothing was sent") }
+                throw CommandFailure(
+                    .interrupted,
+                    "\nThe swap continues as task \(task).\n  watch it:  pivotd status \(task) --watch\n"
+                        + "  abort it:  pivotd abort \(task)")
             }
-            guard let output = try await group.next() else { throw CancellationError() }
-            return output
+            throw CancellationError()
         }
+        return try await alongside([interruption], work)
     }
 }

@@ -28,7 +28,7 @@ final class ScriptedBroker {
             queues: queues.map { QueueDeclaration(name: $0) }, consumers: queues.map { ConsumerDeclaration(queue: $0) })
         let continuation: AsyncStream<AMQPConnectionEvent>.Continuation
         (events, continuation) = AsyncStream.makeStream()
-        var configuration = AMQPConfiguration(endpoints: [], credentials: AMQPCredentials(username: "", password: ""))
+        var configuration = AMQPConfiguration(endpoints: [])
         (configuration.bodyLimit, configuration.bodyTail, configuration.deliveryBytes) = (bodyLimit, bodyTail, deliveryBytes)
         context = IOContext(
             configuration: configuration, topology: topology, defaultPrefetch: prefetch, core: core, deliveries: deliveries,
@@ -45,7 +45,9 @@ final class ScriptedBroker {
 
     private static func machine(_ context: IOContext, _ registry: TopologyRegistry, _ clock: Clock) -> ConnectionMachine {
         ConnectionMachine(
-            context: context, registry: registry, endpoint: AMQPEndpoint(host: "broker"), frameMax: 131_072, clock: { clock.now })
+            context: context, registry: registry,
+            endpoint: AMQPEndpoint(host: "broker", credentials: AMQPCredentials(username: "", password: "")), frameMax: 131_072,
+            clock: { clock.now })
     }
 
     /// What was written since the last look.

@@ -1,3 +1,4 @@
+import AMQP
 import Foundation
 import JSON
 import OsloMessaging
@@ -9,7 +10,7 @@ import Testing
     static let line = CaptureLine(
         capturedAt: Date(timeIntervalSince1970: 1_795_395_522.25), exchange: "openstack", routingKey: "pivotd.h",
         redelivered: true,
-        properties: MessageProperties(
+        properties: AMQPProperties(
             contentType: "application/json", headers: ["a": 1], deliveryMode: 2, priority: 0, messageID: "m", timestamp: 7),
         body: .json(["oslo.version": "2.0", "oslo.message": "{\"method\":\"x\"}"]))
 
@@ -147,7 +148,8 @@ import Testing
         line.exchange = "amq.rabbitmq.trace"
         line.routingKey = "publish.openstack"
         line.properties.headers = [
-            "exchange_name": "openstack", "routing_keys": ["pivotd.h"], "properties": ["delivery_mode": 1], "node": "n",
+            "exchange_name": "openstack", "routing_keys": .array(["pivotd.h"]), "properties": .table(["delivery_mode": 1]),
+            "node": "n",
         ]
         let traced = try #require(line.traced)
         #expect(traced.exchange == "openstack" && traced.routingKey == "pivotd.h" && traced.properties.deliveryMode == 1)

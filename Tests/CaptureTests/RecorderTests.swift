@@ -1,3 +1,4 @@
+import AMQP
 import Foundation
 import JSON
 import OsloMessaging
@@ -54,8 +55,8 @@ import Testing
         } _: { transport in
             @Sendable func answer(_ id: String, to queue: String, isFinal: Bool = true) {
                 let content: JSONObject = ["_msg_id": .string(id), "result": 1, "failure": nil, "ending": .bool(isFinal)]
-                var properties = MessageProperties.oslo
-                properties.headers = ["exchange_name": "", "properties": [:], "routing_keys": [.string(queue)]]
+                var properties = AMQPProperties.oslo
+                properties.headers = ["exchange_name": "", "properties": .table([:]), "routing_keys": .array([.string(queue)])]
                 transport.deliver(
                     MessageEnvelope.wrap(content), properties: properties, exchange: "amq.rabbitmq.trace", routingKey: "publish.")
             }

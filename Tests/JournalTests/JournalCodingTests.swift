@@ -1,9 +1,9 @@
 import Foundation
 import JSON
 import Testing
-import VolumeSwap
 
 @testable import Journal
+@testable import VolumeSwap
 
 struct JournalCodingTests {
     static let locations: [VolumeLocation] = [

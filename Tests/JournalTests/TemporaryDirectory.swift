@@ -1,9 +1,10 @@
 import Foundation
+import GRDB
 import JSON
 import Logging
-import VolumeSwap
 
 @testable import Journal
+@testable import VolumeSwap
 
 /// A test's own directory, and records for a journal in it.
 final class TemporaryDirectory: Sendable {
@@ -106,6 +107,11 @@ struct LineHandler: LogHandler {
 }
 
 extension SQLiteJournal {
+    /// Runs SQL on the writer's connection, blocking.
+    func execute(_ sql: String) throws { try database.writeWithoutTransaction { db in try db.execute(sql: sql) } }
+
+    func fetchInt(_ sql: String) throws -> Int? { try database.writeWithoutTransaction { db in try Int.fetchOne(db, sql: sql) } }
+
     /// The records of ``unfinished()``.
     func unfinishedRecords() async throws -> [SwapRecord] {
         var records: [SwapRecord] = []

@@ -1,9 +1,9 @@
 import Foundation
 import HypervisorConformance
-import Libvirt
 import Logging
 import Testing
 
+@testable import Libvirt
 @testable import LibvirtHypervisor
 @testable import VolumeSwap
 

@@ -30,7 +30,7 @@ struct LibvirtErrorTests {
 
     @Test func mapsCodesItDoesNotKnow() {
         #expect(BlockJobType(code: 2) == .copy)
-        #expect(BlockJobType(code: 77) == .other(77))
+        #expect(BlockJobType(code: 77) == .foreign)
         #expect(BlockJobStatus(code: 3) == .ready)
         #expect(BlockJobStatus(code: 77) == .other(77))
         #expect(LifecycleEvent(code: 77) == .other(77))

@@ -19,7 +19,9 @@ import Testing
 
     @Test func textLinesCannotBeForged() throws {
         let lines = try lines { output in
-            var logger = Logger(label: "test") { TextLogHandler(label: $0, threshold: LogThreshold(.info), output: output) }
+            var logger = Logger(label: "test") {
+                LineLogHandler(label: $0, format: .text, threshold: LogThreshold(.info), output: output)
+            }
             logger[metadataKey: "zone"] = "b"
             logger[metadataKey: "disk"] = "vdb"
             logger.info("one\ntwo\u{1B}[31m", metadata: ["task_id": "t 1", "a": "x\"y\\z\r\n", "empty": ""])
@@ -33,7 +35,9 @@ import Testing
 
     @Test func jsonLinesAreObjects() throws {
         let lines = try lines { output in
-            let logger = Logger(label: "test") { JSONLogHandler(label: $0, threshold: LogThreshold(.trace), output: output) }
+            let logger = Logger(label: "test") {
+                LineLogHandler(label: $0, format: .json, threshold: LogThreshold(.trace), output: output)
+            }
             logger.warning(
                 "say \"hi\"\n\u{2028}é\u{0}",
                 metadata: [
@@ -59,7 +63,8 @@ import Testing
         let lines = try lines { output in
             let provider = Logger.MetadataProvider { ["a": "provider", "b": "provider"] }
             var logger = Logger(label: "test") {
-                TextLogHandler(label: $0, threshold: LogThreshold(.info), output: output, metadataProvider: provider)
+                LineLogHandler(
+                    label: $0, format: .text, threshold: LogThreshold(.info), output: output, metadataProvider: provider)
             }
             logger[metadataKey: "b"] = "logger"
             logger[metadataKey: "c"] = "logger"
@@ -114,7 +119,7 @@ import Testing
     @Test func theLevelOfAllLoggersCanBeChanged() throws {
         let threshold = LogThreshold(.info)
         let lines = try lines { output in
-            let logger = Logger(label: "test") { TextLogHandler(label: $0, threshold: threshold, output: output) }
+            let logger = Logger(label: "test") { LineLogHandler(label: $0, format: .text, threshold: threshold, output: output) }
             var own = logger
             own.logLevel = .error
             logger.debug("one")

@@ -31,7 +31,7 @@ import Testing
             return .confirmed
         })
         let notifier = Notifier(
-            publisher: transport, configuration: .init(exchange: "openstack", topic: "t", publisherID: "p", capacity: 2),
+            publisher: transport, exchange: "openstack", topic: "t", publisherID: "p", capacity: 2,
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
         notifier.emit(eventType: "a", priority: .info, payload: [:])
         notifier.emit(eventType: "b", priority: .error, payload: [:])

@@ -1,3 +1,4 @@
+import AMQP
 import JSON
 import Logging
 import Synchronization

@@ -1,3 +1,4 @@
+import AMQP
 import JSON
 import Synchronization
 import Testing
@@ -90,7 +91,7 @@ import Testing
         func entry(_ id: String) throws -> Backlog.Entry {
             let message = InboundMessage(
                 body: ServerHarness.body("store", id: id), properties: .oslo, exchange: "", routingKey: "", redelivered: false,
-                settlement: SettlementToken(epoch: id == "old" ? 1 : 2, value: 1))
+                tag: DeliveryTag(epoch: id == "old" ? 1 : 2, value: 1))
             return Backlog.Entry(message: message, request: try message.request(), heartbeats: nil)
         }
         var passed: [Backlog.Entry] = []

@@ -1,3 +1,4 @@
+import AMQP
 import Testing
 
 @testable import OsloMessaging
@@ -61,14 +62,14 @@ struct TransportConformance<Subject: Transport> {
             for number in 0..<20 {
                 let (text, message) = try await reader.text()
                 #expect(text == "\(number)" && !message.redelivered)
-                await transport.acknowledge(message.settlement)
+                await transport.acknowledge(message.tag)
             }
         }
     }
 
     private func deliversWhatWasPublished() async throws {
         try await consuming { reader in
-            let properties = MessageProperties(
+            let properties = AMQPProperties(
                 contentType: "application/json", correlationID: "id", replyTo: "r", messageID: "m")
             _ = try await transport.publish(
                 Array("{}".utf8), properties: properties, exchange: "", routingKey: queue, mandatory: true)
@@ -76,7 +77,7 @@ struct TransportConformance<Subject: Transport> {
             #expect(message.body == Array("{}".utf8) && message.routingKey == queue && message.exchange == "")
             #expect(message.properties.contentType == "application/json" && message.properties.correlationID == "id")
             #expect(message.properties.messageID == "m" && message.properties.replyTo == "r")
-            await transport.acknowledge(message.settlement)
+            await transport.acknowledge(message.tag)
         }
     }
 
@@ -84,13 +85,13 @@ struct TransportConformance<Subject: Transport> {
         try await consuming { reader in
             try await send("first")
             let message = try await reader.next()
-            #expect(transport.awaitsSettlement(message.settlement))
-            await transport.acknowledge(message.settlement)
-            #expect(!transport.awaitsSettlement(message.settlement))
+            #expect(transport.awaitsSettlement(message.tag))
+            await transport.acknowledge(message.tag)
+            #expect(!transport.awaitsSettlement(message.tag))
             // None of these is heard of again.
-            await transport.acknowledge(message.settlement)
-            await transport.requeue(message.settlement)
-            await transport.reject(message.settlement)
+            await transport.acknowledge(message.tag)
+            await transport.requeue(message.tag)
+            await transport.reject(message.tag)
             try await send("second")
             #expect(try await reader.text().0 == "second")
         }
@@ -100,18 +101,18 @@ struct TransportConformance<Subject: Transport> {
         try await consuming { reader in
             try await send("again")
             let (_, first) = try await reader.text()
-            await transport.requeue(first.settlement)
+            await transport.requeue(first.tag)
             let (text, second) = try await reader.text()
             #expect(text == "again" && second.redelivered)
-            #expect(second.settlement != first.settlement && transport.awaitsSettlement(second.settlement))
-            await transport.acknowledge(second.settlement)
+            #expect(second.tag != first.tag && transport.awaitsSettlement(second.tag))
+            await transport.acknowledge(second.tag)
         }
     }
 
     private func rejectsForGood() async throws {
         try await consuming { reader in
             try await send("bad")
-            await transport.reject(try await reader.next().settlement)
+            await transport.reject(try await reader.next().tag)
             try await send("good")
             let (text, message) = try await reader.text()
             #expect(text == "good" && !message.redelivered)
@@ -131,8 +132,8 @@ struct TransportConformance<Subject: Transport> {
             await transport.stopConsuming()
             #expect(!transport.isReady)
             // What was delivered can still be settled.
-            #expect(transport.awaitsSettlement(message.settlement))
-            await transport.acknowledge(message.settlement)
+            #expect(transport.awaitsSettlement(message.tag))
+            await transport.acknowledge(message.tag)
             try await start()
             try await send("after")
             #expect(try await reader.text().0 == "after")

@@ -11,7 +11,7 @@ import Testing
     private final class Loopback: Sendable {
         private struct State {
             var transport: InProcessTransport?
-            var unsettled: [SettlementToken: InProcessTransport.Published] = [:]
+            var unsettled: [DeliveryTag: InProcessTransport.Published] = [:]
         }
 
         private let queue: String

@@ -195,7 +195,7 @@ package final class AMQPConnection: Sendable {
 
 extension AMQPConfiguration {
     func validate() throws(AMQPError) {
-        let users = [credentials] + endpoints.compactMap(\.credentials)
+        let users = endpoints.map(\.credentials)
         let texts = [virtualHost, connectionName] + endpoints.map(\.host) + users.flatMap { [$0.username, $0.password] }
         // These become C strings, and AMQP limits the virtual host to 255 bytes.
         guard virtualHost.utf8.count <= 255, texts.allSatisfy({ $0.utf8.count <= 1024 && !$0.utf8.contains(0) }) else {

@@ -7,7 +7,7 @@ struct ConfirmTracker {
         fileprivate(set) var returned: (replyCode: Int, replyText: String)?
     }
 
-    /// Index 0 has sequence number `base`; nil is settled.
+    /// Index 0 has sequence number `base`; nil is confirmed.
     private var entries: Deque<Entry?> = []
     private var base: UInt64 = 1
     private(set) var count = 0
@@ -41,24 +41,24 @@ struct ConfirmTracker {
         return true
     }
 
-    /// Removes and returns the publishes that a basic.ack or basic.nack settles; an unknown number settles nothing.
-    mutating func settle(_ sequence: UInt64, multiple: Bool) -> [Entry] {
-        var settled: [Entry] = []
+    /// Removes and returns the publishes that a basic.ack or basic.nack confirms; an unknown number confirms nothing.
+    mutating func confirm(_ sequence: UInt64, multiple: Bool) -> [Entry] {
+        var confirmed: [Entry] = []
         if multiple {
             let last = sequence == 0 ? .max : sequence
             while let first = entries.first, base <= last {
                 entries.removeFirst()
                 base += 1
-                if let first { settled.append(first) }
+                if let first { confirmed.append(first) }
             }
         } else if sequence >= base, sequence - base < UInt64(entries.count) {
             let index = Int(sequence - base)
-            if let entry = entries[index] { settled.append(entry) }
+            if let entry = entries[index] { confirmed.append(entry) }
             entries[index] = nil
         }
         trim()
-        count -= settled.count
-        return settled
+        count -= confirmed.count
+        return confirmed
     }
 
     /// Removes and returns the publishes whose deadline has passed; a late confirm is ignored.

@@ -20,10 +20,10 @@ extension ConnectionMachine {
             if !isKnown {
                 context.logger.debug("a returned message matches no publish", metadata: ["exchange": "\(returned.exchange)"])
             }
-        case .acknowledged(let sequence, let multiple): settle(confirms.settle(sequence, multiple: multiple))
+        case .acknowledged(let sequence, let multiple): confirm(confirms.confirm(sequence, multiple: multiple))
         case .notAcknowledged(let sequence, let multiple):
             let error = AMQPError(code: .nacked, message: "the broker could not accept the message")
-            finish(confirms.settle(sequence, multiple: multiple).map(\.publish.reply), .failure(error))
+            finish(confirms.confirm(sequence, multiple: multiple).map(\.publish.reply), .failure(error))
         case .consumerCancelled(let tag, let needsAnswer): consumerCancelled(tag, needsAnswer: needsAnswer)
         case .consumerEnded(let tag): ending.remove(tag)
         case .channelClosed(let channel, let error): channelClosed(channel, error)
@@ -51,7 +51,7 @@ extension ConnectionMachine {
                 consumerTag: deliver.consumerTag, tag: tag, refusal: refusal))
     }
 
-    private func settle(_ entries: [ConfirmTracker.Entry]) {
+    private func confirm(_ entries: [ConfirmTracker.Entry]) {
         guard !entries.isEmpty else { return }
         core.withState { $0.publishesInFlight -= entries.count }
         for entry in entries {

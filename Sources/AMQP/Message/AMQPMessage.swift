@@ -93,19 +93,6 @@ package struct AMQPDelivery: Sendable {
     package let tag: DeliveryTag
     /// Why the message was refused; its body is then only the end of the real one, see ``AMQPConfiguration/bodyTail``.
     package let refusal: String?
-
-    package init(
-        message: AMQPMessage, exchange: String, routingKey: String, redelivered: Bool, consumerTag: String, tag: DeliveryTag,
-        refusal: String? = nil
-    ) {
-        self.refusal = refusal
-        self.message = message
-        self.exchange = exchange
-        self.routingKey = routingKey
-        self.redelivered = redelivered
-        self.consumerTag = consumerTag
-        self.tag = tag
-    }
 }
 
 /// How the broker answered a publish that it took.

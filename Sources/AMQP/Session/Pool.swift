@@ -3,7 +3,7 @@ internal import CRabbitMQ
 /// Owns librabbitmq's region allocator; what is allocated in it lives until the next ``recycle()``.
 @safe
 final class Pool {
-    private let pool: UnsafeMutablePointer<amqp_pool_t>
+    let pool: UnsafeMutablePointer<amqp_pool_t>
 
     init() {
         unsafe pool = .allocate(capacity: 1)
@@ -103,19 +103,5 @@ final class Pool {
             throw AMQPError(code: .overflow, message: "out of memory")
         }
         return unsafe memory.bindMemory(to: type, capacity: count)
-    }
-
-    /// Encodes a table to the wire format and decodes it again, both with librabbitmq; nil if it exceeds `limit` bytes. For
-    /// tests.
-    func roundTrip(_ values: [String: AMQPValue], limit: Int) throws(AMQPError) -> [String: AMQPValue]? {
-        var input = unsafe try table(values)
-        var output = unsafe amqp_table_t()
-        let buffer = unsafe amqp_bytes_t(len: limit, bytes: try allocate(UInt8.self, limit))
-        var (written, read) = (0, 0)
-        guard unsafe amqp_encode_table(buffer, &input, &written) == 0 else { return nil }
-        guard unsafe amqp_decode_table(amqp_bytes_t(len: written, bytes: buffer.bytes), pool, &output, &read) == 0 else {
-            return nil
-        }
-        return written == read ? unsafe AMQPValue.decode(output) : nil
     }
 }

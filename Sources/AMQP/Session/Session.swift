@@ -68,10 +68,9 @@ final class Session {
         var properties = unsafe try pool.table(Self.clientProperties(name: configuration.connectionName))
         defer { pool.recycle() }
         let seconds = Int32(clamping: max(1, configuration.heartbeat.components.seconds))
-        let credentials = endpoint.credentials ?? configuration.credentials
         let reply = unsafe crabbitmq_login_plain(
             state, configuration.virtualHost, 0, AMQP_DEFAULT_FRAME_SIZE, seconds, &properties,
-            credentials.username, credentials.password)
+            endpoint.credentials.username, endpoint.credentials.password)
         do {
             unsafe try check(reply)
         } catch {

@@ -1,3 +1,4 @@
+import AMQP
 import Basics
 import Foundation
 package import JSON
@@ -31,7 +32,7 @@ extension CaptureLine {
         let isDelivery = json["type"]?.stringValue == "received"
         let line = CaptureLine(
             capturedAt: json["timestamp"]?.stringValue.flatMap(Timestamp.date), exchange: json["exchange"]?.stringValue ?? "",
-            routingKey: key, properties: MessageProperties(json: json["properties"]),
+            routingKey: key, properties: AMQPProperties(json: json["properties"]),
             body: Body(try decode(base64: payload, "payload")))
         return (line, .tracing(isDelivery: isDelivery))
     }
@@ -39,14 +40,15 @@ extension CaptureLine {
     private static func rabtap(_ json: JSONObject) throws(CaptureLineError) -> CaptureLine {
         // Go writes missing values as an empty string or 0.
         func text(_ key: String) -> String? { json[key]?.stringValue.flatMap { $0.isEmpty ? nil : $0 } }
-        func number(_ key: String) -> Int? { json[key]?.integerValue.flatMap { $0 == 0 ? nil : Int(clamping: $0) } }
+        func number(_ key: String) -> UInt8? { json[key]?.integerValue.flatMap { $0 == 0 ? nil : UInt8(clamping: $0) } }
         let sent = text("Timestamp").flatMap(Timestamp.date)
-        let properties = MessageProperties(
+        let properties = AMQPProperties(
             contentType: text("ContentType"), contentEncoding: text("ContentEncoding"),
-            headers: json["Headers"]?.objectValue ?? [:], deliveryMode: number("DeliveryMode"), priority: number("Priority"),
-            correlationID: text("CorrelationID"), replyTo: text("ReplyTo"), expiration: text("Expiration"),
-            messageID: text("MessageID"), timestamp: sent.map { Int64($0.timeIntervalSince1970) }, type: text("Type"),
-            userID: text("UserID"), appID: text("AppID"))
+            headers: [String: AMQPValue](json["Headers"]?.objectValue ?? [:]), deliveryMode: number("DeliveryMode"),
+            priority: number("Priority"), correlationID: text("CorrelationID"), replyTo: text("ReplyTo"),
+            expiration: text("Expiration"), messageID: text("MessageID"),
+            timestamp: sent.map { UInt64(max(0, $0.timeIntervalSince1970)) }, type: text("Type"), userID: text("UserID"),
+            appID: text("AppID"))
         return CaptureLine(
             capturedAt: text("XRabtapReceivedTimestamp").flatMap(Timestamp.date), exchange: text("Exchange") ?? "",
             routingKey: text("RoutingKey") ?? "", redelivered: json["Redelivered"]?.boolValue ?? false, properties: properties,
@@ -55,12 +57,14 @@ extension CaptureLine {
 
     /// The message that a message of the broker's firehose (exchange `amq.rabbitmq.trace`) describes; nil if it is not one.
     package var traced: CaptureLine? {
-        guard exchange == "amq.rabbitmq.trace", let original = properties.headers["exchange_name"]?.stringValue,
-            let key = properties.headers["routing_keys"]?.arrayValue?.first?.stringValue
+        guard exchange == "amq.rabbitmq.trace" else { return nil }
+        let headers = JSONObject(properties.headers)
+        guard let original = headers["exchange_name"]?.stringValue,
+            let key = headers["routing_keys"]?.arrayValue?.first?.stringValue
         else { return nil }
         return CaptureLine(
             capturedAt: capturedAt, exchange: original, routingKey: key,
-            redelivered: properties.headers["redelivered"]?.integerValue == 1,
-            properties: MessageProperties(json: properties.headers["properties"]), body: body)
+            redelivered: headers["redelivered"]?.integerValue == 1, properties: AMQPProperties(json: headers["properties"]),
+            body: body)
     }
 }

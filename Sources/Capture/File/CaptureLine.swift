@@ -1,3 +1,4 @@
+package import AMQP
 import Basics
 package import Foundation
 package import JSON
@@ -10,8 +11,8 @@ package struct CaptureLine: Sendable {
     package var exchange: String
     package var routingKey: String
     /// Whether it may have been delivered before; false for a publish.
-    package var redelivered: Bool
-    package var properties: MessageProperties
+    package var redelivered = false
+    package var properties = AMQPProperties()
     package var body: Body
 
     /// A message's body.
@@ -33,19 +34,9 @@ package struct CaptureLine: Sendable {
             }
         }
     }
+}
 
-    package init(
-        capturedAt: Date?, exchange: String, routingKey: String, redelivered: Bool = false,
-        properties: MessageProperties = MessageProperties(), body: Body
-    ) {
-        self.capturedAt = capturedAt
-        self.exchange = exchange
-        self.routingKey = routingKey
-        self.redelivered = redelivered
-        self.properties = properties
-        self.body = body
-    }
-
+extension CaptureLine {
     /// A message seen at `capturedAt`.
     package init(_ message: InboundMessage, capturedAt: Date) {
         self.init(
@@ -82,7 +73,7 @@ package struct CaptureLine: Sendable {
         self.exchange = exchange
         self.routingKey = routingKey
         redelivered = json["redelivered"]?.boolValue ?? false
-        properties = MessageProperties(json: json["properties"])
+        properties = AMQPProperties(json: json["properties"])
         if let value = json["body"] {
             body = .json(value)
         } else if let text = json["body_base64"]?.stringValue {
@@ -105,7 +96,7 @@ package struct CaptureLineError: Error, Sendable, Hashable, CustomStringConverti
     init(_ description: String) { self.description = description }
 }
 
-extension MessageProperties {
+extension AMQPProperties {
     /// Omits properties that the message does not have; `headers` is always present.
     var json: JSONValue {
         var json: JSONObject = [:]
@@ -113,14 +104,14 @@ extension MessageProperties {
         func put(_ key: String, _ number: Int64?) { if let number { json[key] = .integer(number) } }
         put("content_type", contentType)
         put("content_encoding", contentEncoding)
-        json["headers"] = .object(headers)
+        json["headers"] = .object(JSONObject(headers))
         put("delivery_mode", deliveryMode.map(Int64.init))
         put("priority", priority.map(Int64.init))
         put("correlation_id", correlationID)
         put("reply_to", replyTo)
         put("expiration", expiration)
         put("message_id", messageID)
-        put("timestamp", timestamp)
+        put("timestamp", timestamp.map(Int64.init(clamping:)))
         put("type", type)
         put("user_id", userID)
         put("app_id", appID)
@@ -133,9 +124,11 @@ extension MessageProperties {
         func number(_ key: String) -> Int64? { json?[key]?.integerValue }
         self.init(
             contentType: text("content_type"), contentEncoding: text("content_encoding"),
-            headers: json?["headers"]?.objectValue ?? [:], deliveryMode: number("delivery_mode").map(Int.init(clamping:)),
-            priority: number("priority").map(Int.init(clamping:)), correlationID: text("correlation_id"),
+            headers: [String: AMQPValue](json?["headers"]?.objectValue ?? [:]),
+            deliveryMode: number("delivery_mode").map(UInt8.init(clamping:)),
+            priority: number("priority").map(UInt8.init(clamping:)), correlationID: text("correlation_id"),
             replyTo: text("reply_to"), expiration: text("expiration"), messageID: text("message_id"),
-            timestamp: number("timestamp"), type: text("type"), userID: text("user_id"), appID: text("app_id"))
+            timestamp: number("timestamp").map(UInt64.init(clamping:)), type: text("type"), userID: text("user_id"),
+            appID: text("app_id"))
     }
 }

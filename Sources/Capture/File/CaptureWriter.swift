@@ -37,7 +37,7 @@ package final class CaptureWriter: Sendable {
         }
 
         private mutating func store(_ bytes: [UInt8], _ name: String) throws(CaptureError) {
-            let error = CaptureWriter.write(bytes, file)
+            let error = writeAll(bytes, to: file)
             guard error != 0 else { return }
             let reason = error == EPIPE ? "its reader has ended" : unsafe String(cString: strerror(error))
             let failure = CaptureError(
@@ -97,24 +97,8 @@ package final class CaptureWriter: Sendable {
 
     /// Runs the work on a thread that may block.
     private func perform(_ work: @escaping @Sendable (inout State) throws(CaptureError) -> Void) async throws(CaptureError) {
-        let result = Waiter<Result<Void, CaptureError>>()
-        queue.async { [self] in
-            result.resume(state.withLock { state in Result { () throws(CaptureError) in try work(&state) } })
-        }
-        try await result.value().get()
-    }
-
-    /// 0, or the errno.
-    private static func write(_ bytes: [UInt8], _ descriptor: CInt) -> CInt {
-        var rest = bytes[...]
-        while !rest.isEmpty {
-            let count = unsafe rest.withUnsafeBytes { unsafe Glibc.write(descriptor, $0.baseAddress, $0.count) }
-            if count >= 0 {
-                rest = rest.dropFirst(count)
-            } else if errno != EINTR {
-                return errno
-            }
-        }
-        return 0
+        try await queue.run { [self] in
+            state.withLock { state in Result { () throws(CaptureError) in try work(&state) } }
+        }.get()
     }
 }

@@ -72,11 +72,9 @@ final class LineSource: Sendable {
     ///
     /// - Throws: ``CaptureError``; `compression` after the last line of a truncated or damaged compressed file.
     func next() async throws(CaptureError) -> [RawLine] {
-        let result = Waiter<Result<[RawLine], CaptureError>>()
-        queue.async { [self] in
-            result.resume(state.withLock { state in Result { () throws(CaptureError) in try read(&state) } })
-        }
-        return try await result.value().get()
+        try await queue.run { [self] in
+            state.withLock { state in Result { () throws(CaptureError) in try read(&state) } }
+        }.get()
     }
 
     private static func isCompressed(_ file: CInt, path: String, isRegular: Bool) -> Bool {

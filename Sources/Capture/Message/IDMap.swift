@@ -46,7 +46,7 @@ package struct IDMap: Sendable {
         private func joins(_ neighbour: UInt8, _ edge: UInt8, beyond: UInt8) -> Bool {
             if kind == .path { return IDMap.isOfFileName(neighbour) }
             guard IDMap.isAlphanumeric(edge) else { return false }
-            if neighbour == UInt8(ascii: "."), IDMap.isDigit(edge), IDMap.isDigit(beyond) { return true }
+            if neighbour == UInt8(ascii: "."), edge.isDigit, beyond.isDigit { return true }
             return IDMap.isAlphanumeric(neighbour)
         }
     }
@@ -128,14 +128,12 @@ package struct IDMap: Sendable {
         return (0...bytes.count - rule.old.count).contains { rule.spells(bytes[$0..<$0 + rule.old.count]) }
     }
 
-    fileprivate static func lowercased(_ byte: UInt8) -> UInt8 { (65...90).contains(byte) ? byte | 0x20 : byte }
+    fileprivate static func lowercased(_ byte: UInt8) -> UInt8 { byte.isCapital ? byte | 0x20 : byte }
 
     fileprivate static func isOfFileName(_ byte: UInt8) -> Bool { isAlphanumeric(byte) || "-.+".utf8.contains(byte) }
 
-    fileprivate static func isDigit(_ byte: UInt8) -> Bool { (48...57).contains(byte) }
-
     fileprivate static func isAlphanumeric(_ byte: UInt8) -> Bool {
-        isDigit(byte) || (65...90).contains(byte) || (97...122).contains(byte) || byte == UInt8(ascii: "_") || byte >= 0x80
+        byte.isDigit || byte.isCapital || byte.isSmall || byte == UInt8(ascii: "_") || byte >= 0x80
     }
 }
 

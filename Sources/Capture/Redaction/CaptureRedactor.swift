@@ -1,3 +1,4 @@
+import AMQP
 import JSON
 import OsloMessaging
 
@@ -27,7 +28,7 @@ package struct CaptureRedactor: Sendable {
             if !bytes.isEmpty { line.body = .bytes(Array(JSONValue.redactionMark.utf8)) }
         }
         guard let clean = redacted(.object(message)) else { return line }
-        line.properties = MessageProperties(json: clean["properties"])
+        line.properties = AMQPProperties(json: clean["properties"])
         if case .json = line.body { line.body = .json(clean["body"] ?? .null) }
         return line
     }

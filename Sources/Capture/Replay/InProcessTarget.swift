@@ -1,3 +1,4 @@
+import AMQP
 import JSON
 package import OsloMessaging
 import Synchronization
@@ -20,7 +21,7 @@ package final class InProcessTarget: ReplayTarget {
                 if let reply = published.reply, reply.isFinal { ledger.answered(reply, published.body) }
                 return .confirmed
             },
-            onSettle: { token, settlement in ledger.settled(token.value, settlement) })
+            onSettle: { tag, settlement in ledger.settled(tag.value, settlement) })
     }
 
     package func send(_ message: ReplayMessage, completion: @escaping @Sendable (ReplayOutcome) -> Void) async {
@@ -46,20 +47,15 @@ package final class InProcessTarget: ReplayTarget {
         case .reply, .notification: break
         }
         ledger.expect(&delivery)
-        let token = deliver(message.line, inner)
-        ledger.delivered(token.value, delivery)
+        let tag = deliver(message.line, inner)
+        ledger.delivered(tag.value, delivery)
     }
 
     /// Passes a request on in decoded form, which saves encoding and decoding it again.
-    private func deliver(_ line: CaptureLine, _ inner: JSONObject?) -> SettlementToken {
-        guard let inner else {
-            return transport.deliver(
-                line.body.bytes, properties: line.properties, exchange: line.exchange, routingKey: line.routingKey,
-                redelivered: line.redelivered)
-        }
-        return transport.deliver(
-            inner: inner, properties: line.properties, exchange: line.exchange, routingKey: line.routingKey,
-            redelivered: line.redelivered)
+    private func deliver(_ line: CaptureLine, _ inner: JSONObject?) -> DeliveryTag {
+        transport.deliver(
+            inner == nil ? line.body.bytes : [], inner: inner, properties: line.properties, exchange: line.exchange,
+            routingKey: line.routingKey, redelivered: line.redelivered)
     }
 
     package func finish() async { await transport.close() }
@@ -76,16 +72,13 @@ private struct Delivery: Sendable {
 
 /// Tracks the messages without an outcome.
 private final class Ledger: Sendable {
-    /// Maximum ids remembered to recognise duplicates.
-    private static let memory = 4096
-
     private struct State {
         var callers: [String: Delivery] = [:]
         var unsettled: [UInt64: Delivery] = [:]
-        /// Settled before the transport returned the delivery's token.
+        /// Settled before the transport returned the delivery's tag.
         var settledEarly: [UInt64: InProcessTransport.Settlement] = [:]
-        var recent: Set<String> = []
-        var order: [String] = []
+        /// Ids by which duplicates are recognised.
+        var recent = RecentTexts(capacity: 8192)
     }
 
     private let state = Mutex(State())
@@ -93,15 +86,7 @@ private final class Ledger: Sendable {
     /// Whether a recent message had this id.
     func isRepeated(_ id: String?) -> Bool {
         guard let id else { return false }
-        return state.withLock { state in
-            guard state.recent.insert(id).inserted else { return true }
-            state.order.append(id)
-            if state.order.count == 2 * Self.memory {
-                state.recent.subtract(state.order.prefix(Self.memory))
-                state.order.removeFirst(Self.memory)
-            }
-            return false
-        }
+        return state.withLock { !$0.recent.insert(id) }
     }
 
     /// Waits for a call's answer, or for the settlement of a second call with the same id, which gets no answer of its own.
@@ -119,19 +104,19 @@ private final class Ledger: Sendable {
         }
     }
 
-    func delivered(_ token: UInt64, _ delivery: Delivery) {
+    func delivered(_ tag: UInt64, _ delivery: Delivery) {
         let settlement = state.withLock { state -> InProcessTransport.Settlement? in
-            if let early = state.settledEarly.removeValue(forKey: token) { return early }
-            state.unsettled[token] = delivery
+            if let early = state.settledEarly.removeValue(forKey: tag) { return early }
+            state.unsettled[tag] = delivery
             return nil
         }
         if let settlement { end(delivery, settlement) }
     }
 
-    func settled(_ token: UInt64, _ settlement: InProcessTransport.Settlement) {
+    func settled(_ tag: UInt64, _ settlement: InProcessTransport.Settlement) {
         let delivery = state.withLock { state -> Delivery? in
-            if let delivery = state.unsettled.removeValue(forKey: token) { return delivery }
-            state.settledEarly[token] = settlement
+            if let delivery = state.unsettled.removeValue(forKey: tag) { return delivery }
+            state.settledEarly[tag] = settlement
             return nil
         }
         if let delivery { end(delivery, settlement) }

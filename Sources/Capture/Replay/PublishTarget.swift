@@ -1,3 +1,4 @@
+import AMQP
 import JSON
 package import OsloMessaging
 import Synchronization
@@ -96,15 +97,13 @@ package final class PublishTarget: ReplayTarget {
     }
 
     /// The recorded properties without the user, which the broker would refuse, and without the recorded reply address.
-    private static func properties(_ recorded: MessageProperties) -> MessageProperties {
-        guard recorded != MessageProperties() else { return .oslo }
+    private static func properties(_ recorded: AMQPProperties) -> AMQPProperties {
+        guard recorded != AMQPProperties() else { return .oslo }
         var properties = recorded
         properties.userID = nil
         properties.replyTo = nil
         // RabbitMQ would send copies to the recorded keys.
-        for (key, _) in properties.headers where ["cc", "bcc"].contains(key.lowercased()) {
-            properties.headers.removeValue(forKey: key)
-        }
+        properties.headers = properties.headers.filter { !["cc", "bcc"].contains($0.key.lowercased()) }
         return properties
     }
 
@@ -112,7 +111,7 @@ package final class PublishTarget: ReplayTarget {
 
     private func readAnswers(_ transport: some Transport) async {
         for await message in transport.inbound {
-            await transport.acknowledge(message.settlement)
+            await transport.acknowledge(message.tag)
             guard let reply = try? RPCReply(decoding: message.body) else { continue }
             state.withLock { $0.lastAnswer = .now }
             if reply.isFinal { take(reply.messageID)?(.reply(reply.content, body: message.body)) }

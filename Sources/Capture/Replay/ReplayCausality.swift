@@ -32,5 +32,5 @@ final class ReplayCausality: Sendable {
     }
 
     /// Waits until no call is owed.
-    func settle() async { await state.withLock { $0.owed.isEmpty ? nil : $0.askers.add() }?.value(ifCancelled: ()) }
+    func untilAnswered() async { await state.withLock { $0.owed.isEmpty ? nil : $0.askers.add() }?.value(ifCancelled: ()) }
 }

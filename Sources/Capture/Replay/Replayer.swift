@@ -173,7 +173,7 @@ package final class Replayer: Sendable {
         let number = state.withLock { $0.summary.requests } + 1
         if let due = clock.due(line.capturedAt) { try await Task.sleep(until: due, clock: .continuous) }
         // Whoever queries a swap has seen the answers before.
-        if case .request(let request) = content, request.method == "get_swap" { await causality.settle() }
+        if case .request(let request) = content, request.method == "get_swap" { await causality.untilAnswered() }
         await window.enter()
         try Task.checkCancellation()
         state.withLock { state in

@@ -34,8 +34,8 @@ final class NotificationLink: Sendable {
         declarations = topology.notifications(
             topic: bus.notificationTopic, priorities: [.info, .error], maxLength: bus.notificationQueueMaxLength)
         notifier = Notifier(
-            publisher: AMQPPublisher(connection),
-            configuration: .init(exchange: bus.exchange, topic: bus.notificationTopic, publisherID: publisherID), logger: logger)
+            publisher: AMQPPublisher(connection), exchange: bus.exchange, topic: bus.notificationTopic, publisherID: publisherID,
+            logger: logger)
     }
 
     /// What is currently wrong with notifications, for an operator; nil if nothing is.

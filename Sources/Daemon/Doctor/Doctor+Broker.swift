@@ -99,10 +99,3 @@ struct BrokerSettings: Sendable {
         return configuration
     }
 }
-
-extension AMQPEndpoint {
-    init(_ host: TransportURL.Host) {
-        let user = AMQPCredentials(username: host.username, password: host.password)
-        self.init(host: host.name, port: host.port, credentials: user)
-    }
-}

@@ -1,3 +1,4 @@
+import AMQP
 import OsloMessaging
 import Synchronization
 
@@ -51,7 +52,7 @@ final class TimedPublisher: MessagePublisher {
     var oldestUnconfirmed: Duration { clock.withLock { $0.age(at: .now) } }
 
     func publish(
-        _ body: [UInt8], properties: MessageProperties, exchange: String, routingKey: String, mandatory: Bool
+        _ body: [UInt8], properties: AMQPProperties, exchange: String, routingKey: String, mandatory: Bool
     ) async throws(TransportError) -> PublishOutcome {
         try await timed { () async throws(TransportError) in
             try await base.publish(

@@ -1,3 +1,4 @@
+import Basics
 package import Capture
 import Foundation
 import JSON
@@ -64,40 +65,20 @@ package struct ReplayWorker: Sendable {
         var settings = choice.settings(configuration)
         if choice.isInstant { settings.maxConcurrentSwaps = max(settings.maxConcurrentSwaps, Self.instantSwaps) }
         let service = choice.service(
-            settings, progressInterval: configuration.daemon.progressInterval, journal: journal,
-            replies: replies,
+            settings, progressInterval: configuration.daemon.progressInterval, journal: journal, replies: replies,
             failures: failures, logger: logger)
         let endpoint = SwapEndpoint(service: service, failures: failures) {}
         let server = RPCServer(
             transport: target.transport, endpoint: endpoint, replies: replies,
             // Answers must come in the recorded order, so nothing may overtake.
             configuration: .init(methods: SwapEndpoint.methods, maxConcurrentAnswers: 256, failures: failures), logger: logger)
-        return try await withThrowingTaskGroup(of: Value?.self) { group in
-            defer { group.cancelAll() }
-            group.addTask { [choice] in
-                await choice.link?.run()
-                return nil
-            }
-            group.addTask {
-                await replies.run()
-                return nil
-            }
-            group.addTask {
-                await service.run()
-                return nil
-            }
+        return try await alongside([
+            { [choice] in await choice.link?.run() }, { await replies.run() }, { await service.run() },
+        ]) { [self] in
             try await connect()
             try await service.recover()
             await service.restoreOrphans()
-            group.addTask {
-                try await server.run()
-                return nil
-            }
-            group.addTask { try await work() }
-            while let value = try await group.next() {
-                if let value { return value }
-            }
-            throw CancellationError()
+            return try await alongside([{ try await server.run() }], work)
         }
     }
 

@@ -22,7 +22,7 @@ final class GroupCommit: Sendable {
         var waiters = Waiters<Void>()
         var isRunning = false
         var wait = CommitWait()
-        var settling = SettlingReaders()
+        var draining = DrainingReaders()
         /// Why a task could not be stored, after which later ones must not overtake it.
         var refusal: JournalError?
         /// No more changes are accepted.
@@ -72,33 +72,21 @@ final class GroupCommit: Sendable {
     func note(_ write: JournalWrite) { enqueue(.init(write: write, reply: nil)) }
 
     /// Waits until all earlier changes have been tried, at most for `limit`: readers must not wait for a hanging disk.
-    func settleQueue(within limit: DispatchTimeInterval) async {
-        guard let waiter = state.withLock({ $0.settling.add() }) else { return }
+    func drainQueue(within limit: DispatchTimeInterval) async {
+        guard let waiter = state.withLock({ $0.draining.add() }) else { return }
         DispatchQueue.global().asyncAfter(deadline: .now() + limit) { waiter.resume() }
         await waiter.value()
     }
 
     /// Checkpoints and truncates the write-ahead log, so that no overwritten byte is left in either file.
-    func scrub() async {
-        await withCheckedContinuation { done in
-            queue.async {
-                self.scrubNow()
-                done.resume()
-            }
-        }
-    }
+    func scrub() async { await queue.run { self.scrubNow() } }
 
     /// Commits what is queued, refuses later changes, and empties the write-ahead log.
     func close() async {
         // The barrier makes the notes of a failed transaction go along.
         _ = try? await submit(.barrier)
         state.withLock { $0.isClosed = true }
-        await withCheckedContinuation { done in
-            queue.async {
-                self.closeNow()
-                done.resume()
-            }
-        }
+        await queue.run { self.closeNow() }
     }
 
     private func closeNow() {
@@ -126,7 +114,7 @@ final class GroupCommit: Sendable {
         let next = state.withLock { state -> Next in
             guard !state.isClosed else { return .refuse }
             state.queued.append(entry)
-            state.settling.queued()
+            state.draining.queued()
             state.wait.queued(at: .now)
             if state.isRunning { return .wait }
             state.isRunning = true
@@ -169,7 +157,7 @@ final class GroupCommit: Sendable {
             state.awaited = 0
             while state.awaited < Self.limit, state.waiters.resumeFirst(()) { state.awaited += 1 }
             state.wait.begins()
-            state.settling.begins()
+            state.draining.begins()
             return batch
         }
         defer { endBatch() }
@@ -192,7 +180,7 @@ final class GroupCommit: Sendable {
     private func endBatch() {
         state.withLock { state in
             state.wait.ends()
-            state.settling.ends()
+            state.draining.ends()
         }
     }
 

@@ -67,14 +67,9 @@ package final class LibvirtConnection: Sendable {
         }
     }
 
-    /// Whether undefining can keep a vTPM's state (`DomainUndefineFlags.keepTPM`): libvirt 8.9 and newer.
+    /// Whether undefining can keep a vTPM's state: libvirt 8.9 and newer.
     package func supportsKeepTPM() async throws(LibvirtError) -> Bool {
         try await libraryVersion() >= 8_009_000
-    }
-
-    /// The host's name as the hypervisor's side knows it.
-    package func hostname() async throws(LibvirtError) -> String {
-        try await handle.call { (connection) throws(LibvirtError) in try takeString(unsafe virConnectGetHostname(connection)) }
     }
 
     /// Why the connection ended; nil while it is open.

@@ -1,34 +1,46 @@
 import CLibvirt
 
 extension LibvirtDomain {
-    /// Starts a pull or, with `copy`, a copy onto a path (`virDomainBlockRebase`).
+    /// Starts a copy onto a path that exists, with its format and size (`virDomainBlockRebase`).
     ///
     /// - Parameters:
     ///   - disk: The disk's target, for example `vdb`.
-    ///   - path: The destination of a copy, or a pull's new base; nil pulls the whole chain.
     ///   - bandwidth: Bytes per second; nil for no limit.
     package func blockRebase(
-        disk: String, path: String?, bandwidth: UInt64? = nil, flags: BlockRebaseFlags
+        disk: String, path: String, bandwidth: UInt64?, isBlockDevice: Bool, isRaw: Bool
     ) async throws(LibvirtError) {
-        let flags = flags.union(.bandwidthBytes)
+        var flags = VIR_DOMAIN_BLOCK_REBASE_COPY.rawValue | VIR_DOMAIN_BLOCK_REBASE_REUSE_EXT.rawValue
+        flags |= VIR_DOMAIN_BLOCK_REBASE_BANDWIDTH_BYTES.rawValue
+        if isBlockDevice { flags |= VIR_DOMAIN_BLOCK_REBASE_COPY_DEV.rawValue }
+        if isRaw { flags |= VIR_DOMAIN_BLOCK_REBASE_COPY_RAW.rawValue }
+        let given = flags
         try await call { (domain) throws(LibvirtError) in
-            _ = try check(unsafe virDomainBlockRebase(domain, disk, path, UInt(bandwidth ?? 0), flags.rawValue))
+            _ = try check(unsafe virDomainBlockRebase(domain, disk, path, UInt(bandwidth ?? 0), given))
         }
     }
 
-    /// Starts a copy onto a destination described by a `<disk>` element (`virDomainBlockCopy`).
+    /// Starts a copy onto a destination that exists, described by a `<disk>` element; it does not survive the domain, which
+    /// persistent ones demand (`virDomainBlockCopy`). Nil leaves libvirt's default.
     ///
-    /// - Parameter destinationXML: Refers to secrets by UUID, never by value.
+    /// - Parameters:
+    ///   - destinationXML: Refers to secrets by UUID, never by value.
+    ///   - bandwidth: Bytes per second.
+    ///   - granularity: The dirty bitmap's granularity in bytes, a power of two.
+    ///   - bufferSize: Maximum bytes in flight.
+    ///   - synchronousWrites: Whether guest writes wait for the destination too, so that the copy converges.
     package func blockCopy(
-        disk: String, destinationXML: String, parameters: BlockCopyParameters = .init(), flags: BlockCopyFlags
+        disk: String, destinationXML: String, bandwidth: UInt64?, granularity: UInt32?, bufferSize: UInt64?,
+        synchronousWrites: Bool
     ) async throws(LibvirtError) {
+        var flags = VIR_DOMAIN_BLOCK_COPY_REUSE_EXT.rawValue | VIR_DOMAIN_BLOCK_COPY_TRANSIENT_JOB.rawValue
+        if synchronousWrites { flags |= VIR_DOMAIN_BLOCK_COPY_SYNCHRONOUS_WRITES.rawValue }
+        let given = flags
         try await call { (domain) throws(LibvirtError) in
             var list = TypedParameters()
-            try list.add(VIR_DOMAIN_BLOCK_COPY_BANDWIDTH, parameters.bandwidth)
-            try list.add(VIR_DOMAIN_BLOCK_COPY_GRANULARITY, parameters.granularity)
-            try list.add(VIR_DOMAIN_BLOCK_COPY_BUF_SIZE, parameters.bufferSize)
-            _ = try check(
-                unsafe virDomainBlockCopy(domain, disk, destinationXML, list.parameters, list.count, flags.rawValue))
+            try list.add(VIR_DOMAIN_BLOCK_COPY_BANDWIDTH, bandwidth)
+            try list.add(VIR_DOMAIN_BLOCK_COPY_GRANULARITY, granularity)
+            try list.add(VIR_DOMAIN_BLOCK_COPY_BUF_SIZE, bufferSize)
+            _ = try check(unsafe virDomainBlockCopy(domain, disk, destinationXML, list.parameters, list.count, given))
         }
     }
 
@@ -44,14 +56,13 @@ extension LibvirtDomain {
         }
     }
 
-    /// Cancels the job on a disk, or with `pivot` ends it by moving the guest to the copy (`virDomainBlockJobAbort`).
+    /// Cancels the job on a disk, or with `pivot` ends it by moving the guest to the copy (`virDomainBlockJobAbort` with ASYNC).
     ///
-    /// Without `async` it returns when the job is over, and holds the domain's job lock until then. With it, the following
-    /// happens within milliseconds if nothing hangs (libvirt 9.0):
+    /// The following happens within milliseconds if nothing hangs (libvirt 9.0):
     ///
     /// - even before the call returns, the live configuration says `<mirror ready='pivot'>` or `'abort'`;
     /// - QEMU ends the job; the live `<mirror>` loses its `ready` and `job`, and the source is still the old one;
-    /// - after a pivot of a `transientJob` copy the stored configuration names the copy;
+    /// - after a pivot of a `blockCopy` the stored configuration names the copy;
     /// - the event arrives: completed, canceled, or failed for a pivot that QEMU could not carry out;
     /// - `blockJobInfo` is nil, and the live configuration has no `<mirror>` and, after a pivot, names the copy.
     ///
@@ -61,9 +72,10 @@ extension LibvirtDomain {
     ///
     /// - Throws: ``LibvirtError``: `isBlockCopyActive` for a pivot to a copy that is not ready; `VIR_ERR_INVALID_ARG` if the
     ///   disk has no job; `isOperationInvalid` if the domain does not run or the job is already being ended.
-    package func blockJobAbort(disk: String, flags: BlockJobAbortFlags = []) async throws(LibvirtError) {
+    package func blockJobAbort(disk: String, pivot: Bool) async throws(LibvirtError) {
+        let flags = VIR_DOMAIN_BLOCK_JOB_ABORT_ASYNC.rawValue | (pivot ? VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT.rawValue : 0)
         try await call { (domain) throws(LibvirtError) in
-            _ = try check(unsafe virDomainBlockJobAbort(domain, disk, flags.rawValue))
+            _ = try check(unsafe virDomainBlockJobAbort(domain, disk, flags))
         }
     }
 

@@ -4,17 +4,20 @@ extension LibvirtDomain {
     /// The configuration as XML (`virDomainGetXMLDesc`); the live one of an active domain unless `inactive` is given.
     ///
     /// With `secure` it contains passwords, for example for graphics, and must not be logged.
-    package func xml(flags: DomainXMLFlags = []) async throws(LibvirtError) -> String {
-        try await call { (domain) throws(LibvirtError) in
-            try takeString(unsafe virDomainGetXMLDesc(domain, flags.rawValue))
-        }
+    package func xml(inactive: Bool = false, secure: Bool = false) async throws(LibvirtError) -> String {
+        let flags = (inactive ? VIR_DOMAIN_XML_INACTIVE.rawValue : 0) | (secure ? VIR_DOMAIN_XML_SECURE.rawValue : 0)
+        return try await call { (domain) throws(LibvirtError) in try takeString(unsafe virDomainGetXMLDesc(domain, flags)) }
     }
 
     /// Removes the stored configuration; an active domain becomes transient (`virDomainUndefineFlags`).
     ///
-    /// - Parameter flags: `keepTPM` only if `LibvirtConnection.supportsKeepTPM()`; an older libvirt refuses it.
-    package func undefine(flags: DomainUndefineFlags = []) async throws(LibvirtError) {
-        try await call { (domain) throws(LibvirtError) in _ = try check(unsafe virDomainUndefineFlags(domain, flags.rawValue)) }
+    /// - Parameters:
+    ///   - keepsNVRAM: Keeps the UEFI variables file.
+    ///   - keepsTPM: Keeps a vTPM's state; only if `LibvirtConnection.supportsKeepTPM()`, since an older libvirt refuses.
+    package func undefine(keepsNVRAM: Bool = false, keepsTPM: Bool = false) async throws(LibvirtError) {
+        let flags =
+            (keepsNVRAM ? VIR_DOMAIN_UNDEFINE_KEEP_NVRAM.rawValue : 0) | (keepsTPM ? VIR_DOMAIN_UNDEFINE_KEEP_TPM.rawValue : 0)
+        try await call { (domain) throws(LibvirtError) in _ = try check(unsafe virDomainUndefineFlags(domain, flags)) }
     }
 
     /// Whether the domain has a managed save image.
@@ -34,69 +37,31 @@ extension LibvirtDomain {
         }
     }
 
-    /// Sets or, with nil, removes the metadata element of a namespace (`virDomainSetMetadata`).
+    /// Sets or, with nil, removes the metadata element of a namespace on the running domain (`virDomainSetMetadata`).
     ///
     /// - Parameters:
     ///   - element: The XML of one element, without a prefix.
     ///   - key: The prefix under which libvirt stores it.
     ///   - uri: The namespace.
-    ///   - flags: The live or the stored configuration, or both; none for the current one.
-    package func setMetadata(
-        _ element: String?, key: String, uri: String, flags: DomainModificationFlags = []
-    ) async throws(LibvirtError) {
+    package func setMetadata(_ element: String?, key: String, uri: String) async throws(LibvirtError) {
         try await call { (domain) throws(LibvirtError) in
             _ = try check(
                 unsafe virDomainSetMetadata(
-                    domain, Int32(VIR_DOMAIN_METADATA_ELEMENT.rawValue), element, key, uri, flags.rawValue))
+                    domain, Int32(VIR_DOMAIN_METADATA_ELEMENT.rawValue), element, key, uri, VIR_DOMAIN_AFFECT_LIVE.rawValue))
         }
     }
 
-    /// The metadata element of a namespace (`virDomainGetMetadata`); nil if there is none.
-    package func metadata(uri: String, flags: DomainModificationFlags = []) async throws(LibvirtError) -> String? {
+    /// The metadata element of a namespace on the running domain (`virDomainGetMetadata`); nil if there is none.
+    package func metadata(uri: String) async throws(LibvirtError) -> String? {
         try await call { (domain) throws(LibvirtError) in
             do throws(LibvirtError) {
                 return try takeString(
-                    unsafe virDomainGetMetadata(domain, Int32(VIR_DOMAIN_METADATA_ELEMENT.rawValue), uri, flags.rawValue))
+                    unsafe virDomainGetMetadata(
+                        domain, Int32(VIR_DOMAIN_METADATA_ELEMENT.rawValue), uri, VIR_DOMAIN_AFFECT_LIVE.rawValue))
             } catch {
                 guard error.isNoDomainMetadata else { throw error }
                 return nil
             }
         }
     }
-}
-
-/// `virDomainXMLFlags`.
-package struct DomainXMLFlags: OptionSet, Sendable, Hashable {
-    package let rawValue: UInt32
-
-    package init(rawValue: UInt32) { self.rawValue = rawValue }
-
-    /// Includes secrets.
-    package static let secure = Self(rawValue: VIR_DOMAIN_XML_SECURE.rawValue)
-    /// The stored configuration.
-    package static let inactive = Self(rawValue: VIR_DOMAIN_XML_INACTIVE.rawValue)
-}
-
-/// `virDomainUndefineFlagsValues`.
-package struct DomainUndefineFlags: OptionSet, Sendable, Hashable {
-    package let rawValue: UInt32
-
-    package init(rawValue: UInt32) { self.rawValue = rawValue }
-
-    /// Keeps the UEFI variables file.
-    package static let keepNVRAM = Self(rawValue: VIR_DOMAIN_UNDEFINE_KEEP_NVRAM.rawValue)
-    /// Keeps a vTPM's state.
-    package static let keepTPM = Self(rawValue: VIR_DOMAIN_UNDEFINE_KEEP_TPM.rawValue)
-}
-
-/// `virDomainModificationImpact`.
-package struct DomainModificationFlags: OptionSet, Sendable, Hashable {
-    package let rawValue: UInt32
-
-    package init(rawValue: UInt32) { self.rawValue = rawValue }
-
-    /// The running domain.
-    package static let live = Self(rawValue: VIR_DOMAIN_AFFECT_LIVE.rawValue)
-    /// The stored configuration.
-    package static let config = Self(rawValue: VIR_DOMAIN_AFFECT_CONFIG.rawValue)
 }

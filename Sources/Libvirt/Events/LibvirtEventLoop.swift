@@ -12,7 +12,6 @@ package final class LibvirtEventLoop: Sendable {
 
     private struct State {
         var registered = false
-        var thread: UInt64 = 0
         var running = false
     }
 
@@ -36,35 +35,15 @@ package final class LibvirtEventLoop: Sendable {
                 state.registered = true
             }
             state.running = true
-            state.thread += 1
-            let number = state.thread
-            let thread = Thread { self.run(number) }
+            let thread = Thread { self.run() }
             thread.name = "libvirt-events"
             thread.start()
         }
     }
 
-    /// Ends the loop's thread soon; events, keepalives and close notices stop until the next `start()`.
-    package func stop() {
-        let wake = state.withLock { state in
-            defer { state.running = false }
-            return state.running
-        }
-        // A timer is the only way to end another thread's wait in virEventRunDefaultImpl.
-        if wake {
-            _ = unsafe virEventAddTimeout(0, { timer, _ in virEventRemoveTimeout(timer) }, nil, nil)
-        }
-    }
-
-    private func run(_ number: UInt64) {
-        while state.withLock({ $0.running && $0.thread == number }) {
-            guard virEventRunDefaultImpl() >= 0 else {
-                // poll() itself failed; the next start() retries with a new thread.
-                state.withLock { state in
-                    if state.thread == number { state.running = false }
-                }
-                return
-            }
-        }
+    private func run() {
+        while virEventRunDefaultImpl() >= 0 {}
+        // poll() itself failed; the next start() retries with a new thread.
+        state.withLock { $0.running = false }
     }
 }

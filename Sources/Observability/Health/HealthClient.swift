@@ -11,11 +11,6 @@ package enum HealthClient {
         package let status: Int
         /// The first 64 KiB of the body.
         package let body: String
-
-        package init(status: Int, body: String) {
-            self.status = status
-            self.body = body
-        }
     }
 
     private static let bodyLimit = 64 << 10

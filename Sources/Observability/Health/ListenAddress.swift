@@ -7,6 +7,10 @@ package struct ListenAddress: Sendable, Equatable, CustomStringConvertible {
     /// Whether `host` is an IPv6 address.
     package let isIPv6: Bool
 
+    package var description: String { isIPv6 ? "[\(host)]:\(port)" : "\(host):\(port)" }
+}
+
+extension ListenAddress {
     /// - Returns: nil if the string is not `ADDRESS:PORT`.
     package init?(_ text: String) {
         guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else { return nil }
@@ -23,14 +27,6 @@ package struct ListenAddress: Sendable, Equatable, CustomStringConvertible {
         self.port = port
         self.isIPv6 = isIPv6
     }
-
-    init(host: String, port: UInt16, isIPv6: Bool) {
-        self.host = host
-        self.port = port
-        self.isIPv6 = isIPv6
-    }
-
-    package var description: String { isIPv6 ? "[\(host)]:\(port)" : "\(host):\(port)" }
 
     private static func isIPv4(_ host: String) -> Bool {
         let parts = host.split(separator: ".", omittingEmptySubsequences: false)

@@ -1,35 +1,40 @@
 import Basics
 import Foundation
-package import Logging
+import Logging
 
 /// A handler that turns each event into one line of a ``LogOutput``.
-package protocol LineLogHandler: LogHandler {
-    /// Where the lines go.
-    var output: LogOutput { get }
+struct LineLogHandler: LogHandler {
     /// The logger's name.
-    var label: String { get }
+    let label: String
+    let format: LoggingSetup.Format
     /// The level of a logger without one of its own.
-    var threshold: LogThreshold { get }
+    let threshold: LogThreshold
+    var output = LogOutput.standardError
     /// The logger's own level, which overrides ``threshold``.
-    var ownLevel: Logger.Level? { get set }
+    var ownLevel: Logger.Level?
+    var metadata: Logger.Metadata = [:]
+    var metadataProvider: Logger.MetadataProvider?
 
     /// Formats an event as one line, without a line feed.
     ///
     /// - Parameter metadata: Everything known at the event, in the order to show it.
-    func line(_ event: LogEvent, timestamp: String, metadata: [(key: String, value: Logger.Metadata.Value)]) -> String
-}
+    func line(_ event: LogEvent, timestamp: String, metadata: [(key: String, value: Logger.Metadata.Value)]) -> String {
+        switch format {
+        case .text: text(event, timestamp: timestamp, metadata: metadata)
+        case .json: json(event, timestamp: timestamp, metadata: metadata)
+        }
+    }
 
-extension LineLogHandler {
-    package var logLevel: Logger.Level {
+    var logLevel: Logger.Level {
         get { ownLevel ?? threshold.level }
         set { ownLevel = newValue }
     }
 
-    package func log(event: LogEvent) {
+    func log(event: LogEvent) {
         output.write(line(event, timestamp: Timestamp.text(Date(), .milliseconds), metadata: ordered(merged(event))))
     }
 
-    package subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
         get { metadata[key] }
         set { metadata[key] = newValue }
     }

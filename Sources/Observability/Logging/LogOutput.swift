@@ -1,3 +1,4 @@
+import Basics
 import Foundation
 import Synchronization
 
@@ -94,23 +95,8 @@ package final class LogOutput: Sendable {
                 return (state.waiting, state.unreported)
             }
             guard !bytes.isEmpty || lost > 0 else { return }
-            send(bytes)
-            if lost > 0 { send(Array((lossLine.withLock { $0 }(lost) + "\n").utf8)) }
-        }
-    }
-
-    private func send(_ bytes: [UInt8]) {
-        var rest = bytes[...]
-        while !rest.isEmpty {
-            let written = unsafe rest.withUnsafeBytes { unsafe Foundation.write(descriptor, $0.baseAddress, $0.count) }
-            if written >= 0 {
-                rest = rest.dropFirst(written)
-            } else if errno == EAGAIN {
-                var writable = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
-                _ = unsafe poll(&writable, 1, -1)
-            } else if errno != EINTR {
-                return
-            }
+            _ = writeAll(bytes, to: descriptor)
+            if lost > 0 { _ = writeAll(Array((lossLine.withLock { $0 }(lost) + "\n").utf8), to: descriptor) }
         }
     }
 }

@@ -17,22 +17,14 @@ package enum LoggingSetup {
     package static func bootstrap(format: Format, level: Logger.Level) {
         threshold.set(level)
         LogOutput.standardError.describeLosses { count in
-            let handler = handler(format, "pivotd", nil)
+            let handler = LineLogHandler(label: "pivotd", format: format, threshold: threshold)
             let event = LogEvent(
                 level: .warning, message: "log lines are missing: the log's reader was too slow", metadata: nil, source: nil,
                 file: #fileID, function: #function, line: #line)
             return handler.line(
                 event, timestamp: Timestamp.text(Date(), .milliseconds), metadata: [(key: LogKey.dropped, value: "\(count)")])
         }
-        LoggingSystem.bootstrap({ label, provider in handler(format, label, provider) }, metadataProvider: nil)
-    }
-
-    private static func handler(
-        _ format: Format, _ label: String, _ provider: Logger.MetadataProvider?
-    ) -> any LineLogHandler {
-        switch format {
-        case .text: TextLogHandler(label: label, threshold: threshold, metadataProvider: provider)
-        case .json: JSONLogHandler(label: label, threshold: threshold, metadataProvider: provider)
-        }
+        LoggingSystem.bootstrap(
+            { LineLogHandler(label: $0, format: format, threshold: threshold, metadataProvider: $1) }, metadataProvider: nil)
     }
 }

@@ -1,3 +1,5 @@
+import Basics
+import AMQP
 package import JSON
 package import Logging
 import Synchronization
@@ -84,21 +86,10 @@ package final class RPCClient: Sendable {
 
         let patience = min(timeout, callMonitorTimeout ?? timeout)
         let deadline = ContinuousClock.now + patience
-        return try await withThrowingTaskGroup(of: JSONValue?.self) { group in
-            defer { group.cancelAll() }
-            let body = MessageEnvelope.wrap(inner)
-            group.addTask {
-                try await call.expire()
-                return nil
-            }
-            group.addTask {
-                try await self.send(body, to: target, until: deadline)
-                return try await call.value()
-            }
-            while let value = try await group.next() {
-                if let value { return value }
-            }
-            throw RPCClientError.closed
+        let body = MessageEnvelope.wrap(inner)
+        return try await alongside([{ try await call.expire() }]) {
+            try await self.send(body, to: target, until: deadline)
+            return try await call.value()
         }
     }
 
@@ -142,7 +133,7 @@ package final class RPCClient: Sendable {
         while true {
             do {
                 try await transport.waitUntilPublishable()
-                var properties = MessageProperties.oslo
+                var properties = AMQPProperties.oslo
                 properties.expiration = deadline.map(Self.expiration)
                 let outcome = try await transport.publish(
                     body, properties: properties, exchange: exchange, routingKey: target.routingKey, mandatory: true)
@@ -167,7 +158,7 @@ package final class RPCClient: Sendable {
             } catch {
                 logger.warning("reply cannot be read", metadata: ["reason": "\(error)"])
             }
-            await transport.acknowledge(message.settlement)
+            await transport.acknowledge(message.tag)
         }
     }
 

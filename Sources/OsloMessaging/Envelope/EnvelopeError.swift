@@ -21,13 +21,7 @@ package struct EnvelopeError: Error, Sendable, Hashable, CustomStringConvertible
     /// One line, without the message's values.
     package let message: String
     /// Where the sender waits for a reply, if at least that could be read.
-    package let replyAddress: ReplyAddress?
-
-    package init(code: Code, message: String, replyAddress: ReplyAddress? = nil) {
-        self.code = code
-        self.message = message
-        self.replyAddress = replyAddress
-    }
+    package var replyAddress: ReplyAddress?
 
     package var description: String { message }
 }

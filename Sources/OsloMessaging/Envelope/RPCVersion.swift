@@ -4,12 +4,9 @@ package struct RPCVersion: Sendable, Hashable, CustomStringConvertible {
     package let major: Int
     /// Changes with compatible additions.
     package let minor: Int
+}
 
-    package init(major: Int, minor: Int) {
-        self.major = major
-        self.minor = minor
-    }
-
+extension RPCVersion {
     /// Nil if the string is not a version.
     package init?(_ text: some StringProtocol) {
         var rest = Substring(text).utf8

@@ -13,20 +13,15 @@ package struct RemoteFailure: Error, Sendable, Hashable, CustomStringConvertible
     /// Positional arguments of the exception.
     package let args: [JSONValue]
     /// Keyword arguments of the exception.
-    package let kwargs: JSONObject
+    package private(set) var kwargs: JSONObject = [:]
+}
 
-    package init(className: String, module: String, message: String, args: [JSONValue], kwargs: JSONObject = [:]) {
-        self.className = className
-        self.module = module
-        self.message = message
-        self.args = args
-        self.kwargs = kwargs
-    }
-
+extension RemoteFailure {
     /// The same failure with more keyword arguments.
     package func adding(_ more: JSONObject) -> RemoteFailure {
-        RemoteFailure(
-            className: className, module: module, message: message, args: args, kwargs: kwargs.merging(more))
+        var failure = self
+        failure.kwargs.merge(more)
+        return failure
     }
 
     /// The failure as a JSON value, with an empty traceback.

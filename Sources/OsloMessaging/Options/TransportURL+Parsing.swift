@@ -1,3 +1,4 @@
+import AMQP
 import Foundation
 
 extension TransportURL {
@@ -88,15 +89,16 @@ extension TransportURL {
         return query
     }
 
-    private static func tls(from query: [String: String], isSecure: Bool) throws(ParseError) -> TLS? {
+    private static func tls(from query: [String: String], isSecure: Bool) throws(ParseError) -> AMQPTLS? {
         let isAsked = try query["ssl"].map { text throws(ParseError) in try flag(text, "ssl") }
         guard isAsked ?? isSecure else { return nil }
         func file(_ key: String) -> String? { query[key].flatMap { $0.isEmpty ? nil : $0 } }
-        var tls = TLS(caFile: file("ssl_ca_file"), certFile: file("ssl_cert_file"), keyFile: file("ssl_key_file"))
+        var tls = AMQPTLS(caFile: file("ssl_ca_file"), certFile: file("ssl_cert_file"), keyFile: file("ssl_key_file"))
         if (tls.certFile == nil) != (tls.keyFile == nil) {
             throw ParseError(message: "ssl_cert_file and ssl_key_file must be given together")
         }
-        tls.verifyHostname = try verifiesHostname(query)
+        tls.verifyPeer = tls.caFile != nil
+        tls.verifyHostname = try verifiesHostname(query) && tls.verifyPeer
         return tls
     }
 

@@ -1,3 +1,5 @@
+package import AMQP
+
 /// OpenStack's transport URL: `rabbit://user:password@host:port[,user:password@host:port…]/virtual_host[?query]`.
 ///
 /// Mirrors `TransportURL.parse` in `oslo_messaging/transport.py`; `rabbits` and `ssl=1` request TLS. Prints without passwords.
@@ -15,30 +17,13 @@ package struct TransportURL: Sendable, Hashable, CustomStringConvertible, Custom
         package var customMirror: Mirror { Mirror(self, children: []) }
     }
 
-    /// The `ssl_*` options of the query.
-    package struct TLS: Sendable, Hashable {
-        /// `ssl_ca_file`; nil verifies nothing.
-        package var caFile: String?
-        /// `ssl_cert_file`, PEM.
-        package var certFile: String?
-        /// `ssl_key_file`, PEM.
-        package var keyFile: String?
-        package var verifyHostname: Bool
-
-        package init(caFile: String? = nil, certFile: String? = nil, keyFile: String? = nil, verifyHostname: Bool = true) {
-            self.caFile = caFile
-            self.certFile = certFile
-            self.keyFile = keyFile
-            self.verifyHostname = verifyHostname
-        }
-    }
-
     /// In the URL's order.
     package let hosts: [Host]
     /// `/` if the URL names none.
     package let virtualHost: String
-    /// Nil for plain TCP.
-    package let tls: TLS?
+    /// The `ssl_*` options of the query; nil for plain TCP. As in oslo.messaging, the broker's certificate is verified only if
+    /// `ssl_ca_file` is given.
+    package let tls: AMQPTLS?
     /// The whole query, including options of oslo's rabbit driver.
     package let query: [String: String]
 

@@ -1,3 +1,4 @@
+import AMQP
 import Basics
 import DequeModule
 import Synchronization
@@ -113,7 +114,7 @@ final class Backlog: Sendable {
     /// Removes and returns all waiting requests, except those delivered in this epoch if one is given.
     func takeAll(except epoch: UInt64? = nil) -> [Entry] {
         change { state in
-            let isTaken = { (entry: Entry) in epoch == nil || entry.message.settlement.epoch != epoch }
+            let isTaken = { (entry: Entry) in epoch == nil || entry.message.tag.epoch != epoch }
             let taken = state.entries.filter(isTaken)
             state.entries.removeAll(where: isTaken)
             state.readBytes = state.entries.reduce(0) { $0 + ($1.request == nil ? 0 : $1.message.body.count) }

@@ -1,3 +1,4 @@
+import AMQP
 import JSON
 import Logging
 import Synchronization
@@ -10,8 +11,8 @@ extension RPCServer {
             group.addTask { await self.work(on: self.questions, self.answering) }
             var epoch: UInt64 = 0
             for await message in transport.inbound {
-                if message.settlement.epoch != epoch { await forgetDeliveries(before: message.settlement.epoch) }
-                epoch = message.settlement.epoch
+                if message.tag.epoch != epoch { await forgetDeliveries(before: message.tag.epoch) }
+                epoch = message.tag.epoch
                 if let work = await take(message) { group.addTask { await work() } }
             }
             await close()
@@ -51,7 +52,7 @@ extension RPCServer {
                     continue
                 }
                 // The broker redelivers what can no longer be settled.
-                guard transport.awaitsSettlement(entry.message.settlement) else {
+                guard transport.awaitsSettlement(entry.message.tag) else {
                     await endHeartbeats(entry)
                     place.release()
                     continue
@@ -74,29 +75,29 @@ extension RPCServer {
         if let refusal = refusal(of: request) { return { await self.answer(entry, request, .failure(refusal), place) } }
         if request.method == Self.pingMethod { return { await self.answer(entry, request, .success("pong"), place) } }
         let work = receive(request)
-        return { await self.settle(entry, request, await work(), place) }
+        return { await self.conclude(entry, request, await work(), place) }
     }
 
     /// Why this server does not handle a request, in the words of oslo.messaging's dispatcher.
     private func refusal(of request: RPCRequest) -> RemoteFailure? {
         let version = request.version ?? "1.0"
-        guard request.namespace == nil, let requested = RPCVersion(version), configuration.version.serves(requested) else {
+        guard request.namespace == nil, let requested = RPCVersion(version), Self.version.serves(requested) else {
             return .unsupportedVersion(version, method: request.method)
         }
         let isKnown = request.method == Self.pingMethod || configuration.methods.contains(request.method)
         return isKnown ? nil : .noSuchMethod(request.method)
     }
 
-    private func settle(_ entry: Backlog.Entry, _ request: RPCRequest, _ disposition: RPCDisposition, _ place: Place) async {
+    private func conclude(_ entry: Backlog.Entry, _ request: RPCRequest, _ disposition: RPCDisposition, _ place: Place) async {
         switch disposition {
         case .reply(let result): return await answer(entry, request, result, place)
         case .stored:
             stored.add(1, ordering: .relaxed)
             isTrying.withLock { $0 = false }
-            await transport.acknowledge(entry.message.settlement)
+            await transport.acknowledge(entry.message.tag)
             // The final reply ends the heartbeats.
             return place.release()
-        case .known: await transport.acknowledge(entry.message.settlement)
+        case .known: await transport.acknowledge(entry.message.tag)
         case .notStored(let reason):
             suspend(reason: reason)
             let waits = configuration.storedMethods.contains(request.method) && backlog.putBack(entry)
@@ -115,7 +116,7 @@ extension RPCServer {
             // second.
             let uniqueID = UniqueID.derived(from: "reply \(address.messageID) \(request.uniqueID ?? "")")
             _ = await replies.send(result: result, to: address, uniqueID: uniqueID) {
-                await self.transport.acknowledge(entry.message.settlement)
+                await self.transport.acknowledge(entry.message.tag)
                 // A reply whose caller is gone is retried for a minute, which must not hold up other requests.
                 place.release()
             }
@@ -124,7 +125,7 @@ extension RPCServer {
                 logger.info(
                     "cast failed", metadata: ["method": "\(Echo.cut(request.method))", "failure": "\(failure.className)"])
             }
-            await transport.acknowledge(entry.message.settlement)
+            await transport.acknowledge(entry.message.tag)
         }
         await endHeartbeats(entry)
         place.release()
@@ -158,7 +159,7 @@ extension RPCServer {
                 "code": "\(error.code.rawValue)", "reason": "\(error)", "routing_key": "\(message.routingKey)",
                 "bytes": "\(message.body.count)", "rejected": "\(count)",
             ])
-        await transport.reject(message.settlement)
+        await transport.reject(message.tag)
         // Searched here, concurrently with other requests, not in the ordered part.
         let isUnread = [.notJSON, .refused].contains(error.code)
         if let address = error.replyAddress ?? (isUnread ? MessageEnvelope.address(inUnreadable: message.body) : nil) {

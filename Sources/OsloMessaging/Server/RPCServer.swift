@@ -13,33 +13,30 @@ package final class RPCServer: Sendable {
         /// Those whose requests are stored, and so wait for the disk: they are handled in order of arrival, and overtaken by all
         /// others.
         package var storedMethods: Set<String>
-        /// The interface version served.
-        package var version: RPCVersion
         /// Maximum requests being stored at once; further ones wait undecoded, and in the broker.
         package var maxConcurrentRequests: Int
         /// Maximum requests being answered at once without being stored; further ones wait likewise.
         package var maxConcurrentAnswers: Int
-        /// Maximum bytes of bodies of each kind, likewise: a decoded body takes up to 90 times its size. One body is always
-        /// allowed.
-        package var maxConcurrentBytes: Int
         /// Creates the reply to messages that are not a valid request.
         package var failures: NovaFailure
 
         package init(
-            methods: Set<String>, storedMethods: Set<String> = [], version: RPCVersion = RPCVersion(major: 1, minor: 0),
-            maxConcurrentRequests: Int = 1024, maxConcurrentAnswers: Int = 64,
-            maxConcurrentBytes: Int = 8 << 20,
-            failures: NovaFailure = NovaFailure()
+            methods: Set<String>, storedMethods: Set<String> = [], maxConcurrentRequests: Int = 1024,
+            maxConcurrentAnswers: Int = 64, failures: NovaFailure = NovaFailure()
         ) {
             self.methods = methods
             self.storedMethods = storedMethods
-            self.version = version
             self.maxConcurrentRequests = maxConcurrentRequests
             self.maxConcurrentAnswers = maxConcurrentAnswers
-            self.maxConcurrentBytes = maxConcurrentBytes
             self.failures = failures
         }
     }
+
+    /// The interface version served.
+    static let version = RPCVersion(major: 1, minor: 0)
+    /// Maximum bytes of bodies being stored at once, and again of those being answered: a decoded body takes up to 90 times its
+    /// size. One body is always allowed.
+    private static let maxConcurrentBytes = 8 << 20
 
     /// The method that every server answers with `"pong"`, as oslo.messaging's own `PingEndpoint` does.
     package static let pingMethod = "oslo_rpc_server_ping"
@@ -95,8 +92,8 @@ package final class RPCServer: Sendable {
         self.replies = replies
         self.configuration = configuration
         self.logger = logger
-        storing = DispatchLimit(configuration.maxConcurrentRequests, bytes: configuration.maxConcurrentBytes)
-        answering = DispatchLimit(configuration.maxConcurrentAnswers, bytes: configuration.maxConcurrentBytes)
+        storing = DispatchLimit(configuration.maxConcurrentRequests, bytes: Self.maxConcurrentBytes)
+        answering = DispatchLimit(configuration.maxConcurrentAnswers, bytes: Self.maxConcurrentBytes)
     }
 
     /// Requests stored since the start.
@@ -173,6 +170,6 @@ package final class RPCServer: Sendable {
 
     func requeue(_ message: InboundMessage) async {
         requeued.increment()
-        await transport.requeue(message.settlement)
+        await transport.requeue(message.tag)
     }
 }

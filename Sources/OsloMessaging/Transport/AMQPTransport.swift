@@ -44,13 +44,13 @@ package final class AMQPTransport: Transport {
     package func startConsuming() async throws(TransportError) { await consumer.startConsuming() }
     package func stopConsuming() async { await consumer.stopConsuming() }
 
-    package func acknowledge(_ token: SettlementToken) async { _ = await consumer.acknowledge(token.tag) }
-    package func awaitsSettlement(_ token: SettlementToken) -> Bool { consumer.awaitsSettlement(token.tag) }
-    package func reject(_ token: SettlementToken) async { _ = await consumer.reject(token.tag, requeue: false) }
-    package func requeue(_ token: SettlementToken) async { _ = await consumer.reject(token.tag, requeue: true) }
+    package func acknowledge(_ tag: DeliveryTag) async { _ = await consumer.acknowledge(tag) }
+    package func awaitsSettlement(_ tag: DeliveryTag) -> Bool { consumer.awaitsSettlement(tag) }
+    package func reject(_ tag: DeliveryTag) async { _ = await consumer.reject(tag, requeue: false) }
+    package func requeue(_ tag: DeliveryTag) async { _ = await consumer.reject(tag, requeue: true) }
 
     package func publish(
-        _ body: [UInt8], properties: MessageProperties, exchange: String, routingKey: String, mandatory: Bool
+        _ body: [UInt8], properties: AMQPProperties, exchange: String, routingKey: String, mandatory: Bool
     ) async throws(TransportError) -> PublishOutcome {
         try await AMQPPublisher(publisher).publish(
             body, properties: properties, exchange: exchange, routingKey: routingKey, mandatory: mandatory)
@@ -67,10 +67,6 @@ package final class AMQPTransport: Transport {
     }
 }
 
-extension SettlementToken {
-    fileprivate var tag: DeliveryTag { DeliveryTag(epoch: epoch, value: value) }
-}
-
 /// The sending half of a transport, over one connection to RabbitMQ.
 package struct AMQPPublisher: MessagePublisher {
     private let connection: AMQPConnection
@@ -79,10 +75,10 @@ package struct AMQPPublisher: MessagePublisher {
     package init(_ connection: AMQPConnection) { self.connection = connection }
 
     package func publish(
-        _ body: [UInt8], properties: MessageProperties, exchange: String, routingKey: String, mandatory: Bool
+        _ body: [UInt8], properties: AMQPProperties, exchange: String, routingKey: String, mandatory: Bool
     ) async throws(TransportError) -> PublishOutcome {
         do {
-            let message = AMQPMessage(body: body, properties: AMQPProperties(properties))
+            let message = AMQPMessage(body: body, properties: properties)
             switch try await connection.publish(message, exchange: exchange, routingKey: routingKey, mandatory: mandatory) {
             case .confirmed: return .confirmed
             case .returned: return .returned

@@ -1,3 +1,4 @@
+package import AMQP
 package import JSON
 import Synchronization
 
@@ -13,7 +14,7 @@ package final class InProcessTransport: Transport {
         package let routingKey: String
         /// Whether the publisher wants it returned if it reaches no queue.
         package let mandatory: Bool
-        package let properties: MessageProperties
+        package let properties: AMQPProperties
         /// The body in decoded form, if it is a reply.
         package let reply: RPCReply?
     }
@@ -26,14 +27,14 @@ package final class InProcessTransport: Transport {
     package let inbound: AsyncStream<InboundMessage>
     private let arrivals: AsyncStream<InboundMessage>.Continuation
     private let onPublish: @Sendable (Published) async throws(TransportError) -> PublishOutcome
-    private let onSettle: @Sendable (SettlementToken, Settlement) async -> Void
+    private let onSettle: @Sendable (DeliveryTag, Settlement) async -> Void
     private let state = Mutex(State())
     private let closed = AsyncStream<Never>.makeStream()
 
     private struct State {
         var isConsuming = false
         var isClosed = false
-        var lastToken: UInt64 = 0
+        var lastTag: UInt64 = 0
         var unsettled: Set<UInt64> = []
     }
 
@@ -42,7 +43,7 @@ package final class InProcessTransport: Transport {
     ///   - onSettle: Called once for each delivery.
     package init(
         onPublish: @escaping @Sendable (Published) async throws(TransportError) -> PublishOutcome = { _ in .confirmed },
-        onSettle: @escaping @Sendable (SettlementToken, Settlement) async -> Void = { _, _ in }
+        onSettle: @escaping @Sendable (DeliveryTag, Settlement) async -> Void = { _, _ in }
     ) {
         (inbound, arrivals) = AsyncStream.makeStream()
         self.onPublish = onPublish
@@ -54,20 +55,20 @@ package final class InProcessTransport: Transport {
     /// - Parameter inner: The content, if the sender has already opened the envelope; the body is then ignored.
     @discardableResult
     package func deliver(
-        _ body: [UInt8] = [], inner: JSONObject? = nil, properties: MessageProperties = .oslo, exchange: String = "",
+        _ body: [UInt8] = [], inner: JSONObject? = nil, properties: AMQPProperties = .oslo, exchange: String = "",
         routingKey: String = "", redelivered: Bool = false
-    ) -> SettlementToken {
+    ) -> DeliveryTag {
         let value = state.withLock { state in
-            state.lastToken += 1
-            state.unsettled.insert(state.lastToken)
-            return state.lastToken
+            state.lastTag += 1
+            state.unsettled.insert(state.lastTag)
+            return state.lastTag
         }
-        let token = SettlementToken(epoch: 1, value: value)
+        let tag = DeliveryTag(epoch: 1, value: value)
         arrivals.yield(
             InboundMessage(
                 body: body, inner: inner, properties: properties, exchange: exchange, routingKey: routingKey,
-                redelivered: redelivered, settlement: token))
-        return token
+                redelivered: redelivered, tag: tag))
+        return tag
     }
 
     package var isReady: Bool { state.withLock { $0.isConsuming && !$0.isClosed } }
@@ -87,18 +88,18 @@ package final class InProcessTransport: Transport {
         state.withLock { $0.isConsuming = false }
     }
 
-    package func acknowledge(_ token: SettlementToken) async { await settle(token, .acknowledged) }
-    package func awaitsSettlement(_ token: SettlementToken) -> Bool { state.withLock { $0.unsettled.contains(token.value) } }
-    package func reject(_ token: SettlementToken) async { await settle(token, .rejected) }
-    package func requeue(_ token: SettlementToken) async { await settle(token, .requeued) }
+    package func acknowledge(_ tag: DeliveryTag) async { await settle(tag, .acknowledged) }
+    package func awaitsSettlement(_ tag: DeliveryTag) -> Bool { state.withLock { $0.unsettled.contains(tag.value) } }
+    package func reject(_ tag: DeliveryTag) async { await settle(tag, .rejected) }
+    package func requeue(_ tag: DeliveryTag) async { await settle(tag, .requeued) }
 
-    private func settle(_ token: SettlementToken, _ settlement: Settlement) async {
-        guard state.withLock({ $0.unsettled.remove(token.value) }) != nil else { return }
-        await onSettle(token, settlement)
+    private func settle(_ tag: DeliveryTag, _ settlement: Settlement) async {
+        guard state.withLock({ $0.unsettled.remove(tag.value) }) != nil else { return }
+        await onSettle(tag, settlement)
     }
 
     package func publish(
-        _ body: [UInt8], properties: MessageProperties, exchange: String, routingKey: String, mandatory: Bool
+        _ body: [UInt8], properties: AMQPProperties, exchange: String, routingKey: String, mandatory: Bool
     ) async throws(TransportError) -> PublishOutcome {
         try await publish(
             Published(

@@ -1,40 +1,18 @@
-import AMQP
+package import AMQP
 import Foundation
-import JSON
+package import JSON
 
 extension InboundMessage {
     init(delivery: AMQPDelivery) {
         self.init(
-            body: delivery.message.body, properties: MessageProperties(delivery.message.properties), exchange: delivery.exchange,
-            routingKey: delivery.routingKey, redelivered: delivery.redelivered,
-            settlement: SettlementToken(epoch: delivery.tag.epoch, value: delivery.tag.value),
-            refusal: delivery.refusal)
+            body: delivery.message.body, properties: delivery.message.properties, exchange: delivery.exchange,
+            routingKey: delivery.routingKey, redelivered: delivery.redelivered, tag: delivery.tag, refusal: delivery.refusal)
     }
 }
 
-extension MessageProperties {
-    init(_ properties: AMQPProperties) {
-        self.init(
-            contentType: properties.contentType, contentEncoding: properties.contentEncoding,
-            headers: JSONObject(properties.headers), deliveryMode: properties.deliveryMode.map(Int.init),
-            priority: properties.priority.map(Int.init), correlationID: properties.correlationID, replyTo: properties.replyTo,
-            expiration: properties.expiration, messageID: properties.messageID,
-            timestamp: properties.timestamp.map(Int64.init(clamping:)), type: properties.type, userID: properties.userID,
-            appID: properties.appID)
-    }
-}
-
-extension AMQPProperties {
-    init(_ properties: MessageProperties) {
-        self.init(
-            contentType: properties.contentType, contentEncoding: properties.contentEncoding,
-            headers: properties.headers.reduce(into: [:]) { $0[$1.key] = AMQPValue($1.value) },
-            deliveryMode: properties.deliveryMode.map(UInt8.init(clamping:)),
-            priority: properties.priority.map(UInt8.init(clamping:)), correlationID: properties.correlationID,
-            replyTo: properties.replyTo, expiration: properties.expiration, messageID: properties.messageID,
-            timestamp: properties.timestamp.map(UInt64.init(clamping:)), type: properties.type, userID: properties.userID,
-            appID: properties.appID)
-    }
+extension [String: AMQPValue] {
+    /// Converts a JSON object to an AMQP table, whose members have no order.
+    package init(_ object: JSONObject) { self = object.reduce(into: [:]) { $0[$1.key] = AMQPValue($1.value) } }
 }
 
 extension AMQPValue {
@@ -47,14 +25,14 @@ extension AMQPValue {
         case .real(let value): self = .double(value)
         case .string(let text): self = .string(text)
         case .array(let values): self = .array(values.map { AMQPValue($0) })
-        case .object(let members): self = .table(members.reduce(into: [:]) { $0[$1.key] = AMQPValue($1.value) })
+        case .object(let members): self = .table([String: AMQPValue](members))
         }
     }
 }
 
 extension JSONObject {
     /// Converts an AMQP table, ordering its members by name since AMQP does not order them.
-    fileprivate init(_ table: [String: AMQPValue]) {
+    package init(_ table: [String: AMQPValue]) {
         self.init(minimumCapacity: table.count)
         for (key, value) in table.sorted(by: { $0.key < $1.key }) { self[key] = JSONValue(value) }
     }

@@ -1,3 +1,5 @@
+package import AMQP
+
 /// How the broker answered a publish.
 package enum PublishOutcome: Sendable, Hashable {
     /// The broker has taken responsibility for the message.
@@ -12,7 +14,7 @@ package protocol MessagePublisher: Sendable {
     ///
     /// - Throws: ``TransportError``; after `lost`, `suspected` and `disconnected` the message may have arrived nevertheless.
     func publish(
-        _ body: [UInt8], properties: MessageProperties, exchange: String, routingKey: String, mandatory: Bool
+        _ body: [UInt8], properties: AMQPProperties, exchange: String, routingKey: String, mandatory: Bool
     ) async throws(TransportError) -> PublishOutcome
 
     /// Publishes a reply to its caller's queue, mandatory.
@@ -66,13 +68,13 @@ package protocol Transport: MessagePublisher {
     /// Stops consuming; messages that have already arrived are still delivered.
     func stopConsuming() async
     /// Settles a delivery as done. Like the other two, does nothing for a delivery already settled, or after a reconnect.
-    func acknowledge(_ token: SettlementToken) async
+    func acknowledge(_ tag: DeliveryTag) async
     /// Whether a delivery can still be settled; after a reconnect the broker redelivers it.
-    func awaitsSettlement(_ token: SettlementToken) -> Bool
+    func awaitsSettlement(_ tag: DeliveryTag) -> Bool
     /// Rejects a delivery for good: the message goes to its queue's dead-letter exchange, if any.
-    func reject(_ token: SettlementToken) async
+    func reject(_ tag: DeliveryTag) async
     /// Returns the message to its queue.
-    func requeue(_ token: SettlementToken) async
+    func requeue(_ tag: DeliveryTag) async
     /// Ends ``inbound`` and ``run()``; the broker redelivers whatever is unsettled.
     func close() async
 }

@@ -29,11 +29,5 @@ package struct TransportError: Error, Sendable, Hashable, CustomStringConvertibl
     /// Whether the same call may succeed later.
     package let isRetriable: Bool
 
-    package init(code: Code, message: String, isRetriable: Bool) {
-        self.code = code
-        self.message = message
-        self.isRetriable = isRetriable
-    }
-
     package var description: String { message }
 }

@@ -1,3 +1,5 @@
+import Basics
+
 /// MD5 (RFC 1321), only for nova's mount point names, `BASE/md5(export)`. Not for security.
 package enum MD5 {
     /// The digest of the string's UTF-8, in lower-case hexadecimal.
@@ -11,7 +13,8 @@ package enum MD5 {
         for start in stride(from: 0, to: message.count, by: 64) {
             mix(&state, words: (0..<16).map { word(message, start + $0 * 4) })
         }
-        return [state.0, state.1, state.2, state.3].map(littleEndianHex).joined()
+        // Little-endian, like all of MD5.
+        return [state.0, state.1, state.2, state.3].map { $0.byteSwapped.padded(to: 8, radix: 16) }.joined()
     }
 
     private static func mix(_ state: inout (UInt32, UInt32, UInt32, UInt32), words: [UInt32]) {
@@ -48,12 +51,5 @@ package enum MD5 {
 
     private static func word(_ bytes: [UInt8], _ at: Int) -> UInt32 {
         UInt32(bytes[at]) | UInt32(bytes[at + 1]) << 8 | UInt32(bytes[at + 2]) << 16 | UInt32(bytes[at + 3]) << 24
-    }
-
-    private static func littleEndianHex(_ value: UInt32) -> String {
-        (0..<4).map { shift in
-            let text = String(UInt8(truncatingIfNeeded: value >> (UInt32(shift) * 8)), radix: 16)
-            return text.count == 1 ? "0" + text : text
-        }.joined()
     }
 }

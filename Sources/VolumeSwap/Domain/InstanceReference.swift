@@ -46,21 +46,5 @@ package struct InstanceReference: Sendable, Hashable, Codable, CustomStringConve
 
     package var description: String { uuid ?? name ?? "?" }
 
-    package static func isUUID(_ text: String) -> Bool {
-        let bytes = Array(text.utf8)
-        guard bytes.count == 36 else { return false }
-        for (index, byte) in bytes.enumerated() {
-            switch index {
-            case 8, 13, 18, 23: if byte != UInt8(ascii: "-") { return false }
-            default:
-                switch byte {
-                case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "f"),
-                    UInt8(ascii: "A")...UInt8(ascii: "F"):
-                    break
-                default: return false
-                }
-            }
-        }
-        return true
-    }
+    package static func isUUID(_ text: String) -> Bool { text.utf8.count == 36 && Array(text.utf8)[...].holdsUUID }
 }

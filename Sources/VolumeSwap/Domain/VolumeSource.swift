@@ -40,11 +40,6 @@ package struct NetworkLocation: Sendable, Hashable, Codable, CustomStringConvert
         package var name: String
         /// nil for the protocol's default.
         package var port: Int?
-
-        package init(name: String, port: Int?) {
-            self.name = name
-            self.port = port
-        }
     }
 
     /// libvirt's `protocol`: `rbd`, `iscsi`, `nbd`.
@@ -53,12 +48,6 @@ package struct NetworkLocation: Sendable, Hashable, Codable, CustomStringConvert
     package var name: String
     /// Servers or monitors, any of which leads to the volume.
     package var hosts: [Host]
-
-    package init(transport: String, name: String, hosts: [Host]) {
-        self.transport = transport
-        self.name = name
-        self.hosts = hosts
-    }
 
     package var description: String {
         let place = hosts.map { host in
@@ -100,12 +89,6 @@ package struct SecretReference: Sendable, Hashable, Codable {
     package var type: String
     package var uuid: String?
     package var usage: String?
-
-    package init(type: String, uuid: String? = nil, usage: String? = nil) {
-        self.type = type
-        self.uuid = uuid
-        self.usage = usage
-    }
 }
 
 /// A swap's destination, ready to become `<disk>` XML.
@@ -114,11 +97,6 @@ package struct VolumeSource: Sendable, Hashable, Codable {
     package struct Auth: Sendable, Hashable, Codable {
         package var username: String
         package var secret: SecretReference
-
-        package init(username: String, secret: SecretReference) {
-            self.username = username
-            self.secret = secret
-        }
     }
 
     package var location: VolumeLocation

@@ -163,20 +163,15 @@ package struct DomainStatus: Sendable, Hashable {
     /// Whether it has a stored configuration (`virDomainIsPersistent`).
     package var isPersistent: Bool
     /// Whether it has snapshots (`virDomainSnapshotNum`).
-    package var hasSnapshots: Bool
+    package var hasSnapshots = false
     /// Whether it has checkpoints (`virDomainListAllCheckpoints`).
-    package var hasCheckpoints: Bool
+    package var hasCheckpoints = false
     /// Whether it has a managed save image (`virDomainHasManagedSaveImage`).
-    package var hasManagedSave: Bool
+    package var hasManagedSave = false
 
-    package init(
-        isActive: Bool, isPersistent: Bool, hasSnapshots: Bool = false, hasCheckpoints: Bool = false, hasManagedSave: Bool = false
-    ) {
+    package init(isActive: Bool, isPersistent: Bool) {
         self.isActive = isActive
         self.isPersistent = isPersistent
-        self.hasSnapshots = hasSnapshots
-        self.hasCheckpoints = hasCheckpoints
-        self.hasManagedSave = hasManagedSave
     }
 }
 

@@ -67,7 +67,7 @@ package protocol SwapJournal: Sendable {
     func enter(_ id: TaskID, _ phase: SwapPhase, plan: SwapPlan?) async throws(JournalError)
     /// Like ``enter(_:_:plan:)`` but without waiting: stored no later than the task's next awaited call.
     func note(_ id: TaskID, _ phase: SwapPhase)
-    /// Stores the outcome, and with it the final phase. An outcome already reported with ``answer(_:_:)`` stays.
+    /// Stores the outcome, and with it the final phase. An earlier one stays, also one reported with ``answer(_:_:)``.
     ///
     /// - Throws: ``JournalError`` if the outcome could not be stored, or the task does not exist (`unusable`).
     func finish(_ id: TaskID, _ outcome: SwapOutcome, at: Date) async throws(JournalError)
@@ -100,7 +100,7 @@ package protocol SwapJournal: Sendable {
     /// - Returns: the number of deleted tasks.
     /// - Throws: ``JournalError`` if they could not be deleted.
     func prune(before date: Date) async throws(JournalError) -> Int
-    /// Writes a small row plus `bytes` more, and syncs, to test whether the journal works.
+    /// Writes a small row plus `bytes` more, which are deleted again, and syncs, to test whether the journal works.
     ///
     /// After a failure to store a task none is accepted until a probe succeeds, since it would overtake the failed one.
     ///

@@ -23,32 +23,11 @@ package struct SwapResult: Sendable, Hashable, CustomStringConvertible, CustomRe
     /// Seconds since the task was started.
     package var duration: Double
     /// Number of times the copy was started.
-    package var attempts: Int64
+    package var attempts: Int64 = 1
     /// Whether the disk grew to the requested size; nil if no growth was requested.
     package var resized: Bool?
     /// What an operator should know, such as settings not carried over.
-    package var warnings: [String]
-
-    package init(
-        taskID: TaskID, instanceUUID: String, disk: String, oldVolumeID: String? = nil, newVolumeID: String? = nil,
-        strategy: SwapStrategy, hypervisor: String, connectionInfo: JSONObject, capacityBytes: Int64, copiedBytes: Int64,
-        duration: Double, attempts: Int64 = 1, resized: Bool? = nil, warnings: [String] = []
-    ) {
-        self.taskID = taskID
-        self.instanceUUID = instanceUUID
-        self.disk = disk
-        self.oldVolumeID = oldVolumeID
-        self.newVolumeID = newVolumeID
-        self.strategy = strategy
-        self.hypervisor = hypervisor
-        self.connectionInfo = connectionInfo
-        self.capacityBytes = capacityBytes
-        self.copiedBytes = copiedBytes
-        self.duration = duration
-        self.attempts = attempts
-        self.resized = resized
-        self.warnings = warnings
-    }
+    package var warnings: [String] = []
 
     package var description: String { "result of task \(taskID), disk \(disk)" }
     package var customMirror: Mirror { Mirror(self, children: ["result": description]) }

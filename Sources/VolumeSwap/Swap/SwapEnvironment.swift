@@ -18,7 +18,7 @@ package final class SwapEnvironment: Sendable {
     /// Admits one task at a time per domain.
     package let domainLocks = DomainLocks()
     /// The volumes that tasks are about to use.
-    package let reservations: VolumeReservations
+    package let reservations = VolumeReservations()
     let strays = StrayGuests()
     /// What all swaps of the host share.
     package let budget: HostBudget
@@ -26,8 +26,7 @@ package final class SwapEnvironment: Sendable {
 
     package init(
         hypervisor: any Hypervisor, connector: any VolumeConnector, journal: any SwapJournal, settings: SwapSettings,
-        observer: any SwapObserver, logger: Logger, clock: any SwapClock = SystemClock(),
-        reservations: VolumeReservations = VolumeReservations(), hooks: SwapHooks = SwapHooks()
+        observer: any SwapObserver, logger: Logger, clock: any SwapClock = SystemClock(), hooks: SwapHooks = SwapHooks()
     ) {
         self.hypervisor = hypervisor
         self.connector = connector
@@ -36,7 +35,6 @@ package final class SwapEnvironment: Sendable {
         self.observer = observer
         self.logger = logger
         self.clock = clock
-        self.reservations = reservations
         self.hooks = hooks
         budget = HostBudget(clock: clock)
         budget.change(settings.budget)

@@ -81,7 +81,7 @@ final class SwapMarks: Sendable {
     var isStranded: Bool { state.withLock { $0.seen == .pivotedUnnoticed } }
 
     /// Whether the guest was last seen on the old volume, without a job that could move it away.
-    var isSettledOnOld: Bool { state.withLock { $0.seen == .onOld || $0.seen == .forgottenMirror } }
+    var isSurelyOnOld: Bool { state.withLock { $0.seen == .onOld || $0.seen == .forgottenMirror } }
 
     /// Which volume the guest was last seen on, in a roll-back before any pivot by pivotd.
     var lastInUse: VolumeInUse {

@@ -147,8 +147,8 @@ struct SwapRunner {
 
     private func result(_ plan: SwapPlan, _ warnings: [String]) -> SwapResult {
         let request = steps.request
-        let connection = request.newConnection.settled(
-            replacing: request.oldConnection, oldVolumeID: request.oldVolumeID, devicePath: plan.destination.location.path)
+        let connection = request.newConnection.replacing(
+            request.oldConnection, oldVolumeID: request.oldVolumeID, devicePath: plan.destination.location.path)
         return SwapResult(
             taskID: id, instanceUUID: plan.domain.uuid, disk: plan.disk, oldVolumeID: request.oldVolumeID,
             newVolumeID: request.newVolumeID, strategy: plan.strategy, hypervisor: environment.hypervisor.kind,

@@ -84,7 +84,7 @@ package struct ConnectionInfo: Sendable, Hashable, CustomStringConvertible, Cust
     ///   - old: the old volume's connection_info.
     ///   - oldVolumeID: the id to use if `old` has no `serial`.
     ///   - devicePath: the new volume's host path, if it has one.
-    package func settled(replacing old: ConnectionInfo, oldVolumeID: String?, devicePath: String?) -> JSONObject {
+    package func replacing(_ old: ConnectionInfo, oldVolumeID: String?, devicePath: String?) -> JSONObject {
         var connection = json
         var data = data
         if let devicePath { data["device_path"] = .string(devicePath) }

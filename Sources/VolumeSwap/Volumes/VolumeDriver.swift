@@ -86,7 +86,7 @@ struct DriverContext: Sendable {
     var mountPointBase: String
     /// Whether a connector can attach a volume that QEMU could reach by itself.
     var hasConnector = false
-    /// Whether to prefer QEMU's own initiator over such a connector.
+    /// Whether to prefer QEMU's own initiator over such a connector, unless connection_info decides.
     var prefersQEMUInitiator = false
     /// Names the argument in errors.
     var argument: String

@@ -24,17 +24,10 @@ extension ConnectionInfo {
     ///
     /// - Parameters:
     ///   - mountPointBase: the setting used if connection_info names no `mount_point_base`.
-    ///   - hasConnector: whether a connector can attach a volume that QEMU could reach by itself.
-    ///   - prefersQEMUInitiator: whether to prefer QEMU's own initiator over such a connector, unless connection_info decides.
     ///   - argument: names the argument in errors.
     /// - Throws: ``SwapFailure`` of kind `invalidInput` naming the member.
-    package func target(
-        mountPointBase: String, hasConnector: Bool = false, prefersQEMUInitiator: Bool = false, argument: String
-    ) throws(SwapFailure) -> VolumeTarget {
-        let context = DriverContext(
-            mountPointBase: mountPointBase, hasConnector: hasConnector, prefersQEMUInitiator: prefersQEMUInitiator,
-            argument: argument)
-        return try driver.target(of: self, context)
+    package func target(mountPointBase: String, argument: String) throws(SwapFailure) -> VolumeTarget {
+        try driver.target(of: self, DriverContext(mountPointBase: mountPointBase, argument: argument))
     }
 
     /// The image format: `raw` unless connection_info says `qcow2`.

@@ -15,9 +15,15 @@ struct BrokerWatch: Sendable {
     /// How often every address may fail before the broker counts as unreachable.
     private static let rounds = 2
 
-    /// - Parameter endpoints: how many addresses the broker has.
+    /// How long connecting may take.
+    private static let limit = Duration.seconds(10)
+
+    /// - Parameters:
+    ///   - endpoints: how many addresses the broker has.
+    ///   - timeout: for the connection, if shorter than pivotd's own limit.
     /// - Throws: ``CommandFailure`` with status `noAnswer`.
-    func waitUntilConnected(endpoints: Int, within limit: Duration) async throws {
+    func waitUntilConnected(endpoints: Int, within timeout: Duration? = nil) async throws {
+        let limit = min(timeout ?? Self.limit, Self.limit)
         try await withThrowingTaskGroup { group in
             group.addTask {
                 for connection in connections { try await connection.waitUntilConnected() }

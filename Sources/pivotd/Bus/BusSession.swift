@@ -1,4 +1,5 @@
 import AMQP
+import Basics
 import Daemon
 import JSON
 import Logging
@@ -13,9 +14,6 @@ struct BusSession: Sendable {
     private let observer: RequestObserver
     let target: RPCClient.Target
 
-    /// How long connecting to the broker may take.
-    private static let connectTimeout = Duration.seconds(10)
-
     /// Connects, does the work, and disconnects whatever the outcome.
     ///
     /// - Parameter timeout: For the connection, if shorter than pivotd's own limit.
@@ -23,31 +21,25 @@ struct BusSession: Sendable {
         _ configuration: PivotdConfiguration, timeout: Duration? = nil,
         _ work: @escaping @Sendable (BusSession) async throws -> Value
     ) async throws -> Value {
-        let broker = try Broker(configuration.bus)
-        let logger = Self.logger(configuration)
+        let (amqp, topology) = try ConfigurationOptions.checking {
+            (try configuration.bus.amqpConfiguration(name: "pivotd command line"), try configuration.bus.topology())
+        }
+        let logger = configuration.commandLogger()
         let replyQueue = RPCClient.makeReplyQueueName()
         let transport = AMQPTransport(
-            configuration: broker.amqp, consuming: broker.topology.replies(queue: replyQueue),
-            publishing: broker.topology.requests, logger: logger)
+            configuration: amqp, consuming: topology.replies(queue: replyQueue), publishing: topology.requests, logger: logger)
         let observer = RequestObserver(transport)
         let session = BusSession(
             client: RPCClient(
                 transport: observer, exchange: configuration.bus.exchange, replyQueue: replyQueue, logger: logger),
             observer: observer, target: RPCClient.Target(topic: configuration.bus.topic, host: configuration.bus.host))
-        return try await withThrowingTaskGroup(of: Value?.self) { group in
-            defer { group.cancelAll() }
-            group.addTask {
-                try await session.client.run()
-                return nil
-            }
-            group.addTask {
-                let watch = BrokerWatch(transport)
-                let limit = min(timeout ?? connectTimeout, connectTimeout)
-                try await watch.waitUntilConnected(endpoints: broker.amqp.endpoints.count, within: limit)
-                return try await work(session)
-            }
-            guard let value = try await group.next() ?? nil else { throw RPCClientError.closed }
-            return value
+        let client: @Sendable () async throws -> Void = {
+            try await session.client.run()
+            throw RPCClientError.closed
+        }
+        return try await alongside([client]) {
+            try await BrokerWatch(transport).waitUntilConnected(endpoints: amqp.endpoints.count, within: timeout)
+            return try await work(session)
         }
     }
 
@@ -69,29 +61,13 @@ struct BusSession: Sendable {
     func cast(_ method: String, _ args: JSONObject, timeout: Duration?) async throws {
         try await client.cast(method, args: args, target: target, timeout: timeout)
     }
-
-    /// A command reports errors itself; the modules' own log lines are for `--log-level debug`.
-    private static func logger(_ configuration: PivotdConfiguration) -> Logger {
-        guard configuration.daemon.logLevel <= .debug else {
-            return Logger(label: "pivotd") { _ in SwiftLogNoOpLogHandler() }
-        }
-        LoggingSetup.bootstrap(format: configuration.daemon.logFormat, level: configuration.daemon.logLevel)
-        return Logger(label: "pivotd")
-    }
 }
 
-/// The broker's address and the topology of the bus on it.
-private struct Broker {
-    let amqp: AMQPConfiguration
-    let topology: OsloTopology
-
-    /// - Throws: A usage error.
-    init(_ bus: PivotdConfiguration.Bus) throws {
-        do {
-            amqp = try bus.amqpConfiguration(name: "pivotd command line")
-            topology = try bus.topology()
-        } catch {
-            throw ConfigurationOptions.usageError(error)
-        }
+extension PivotdConfiguration {
+    /// A command reports errors itself; the modules' own log lines are for `--log-level debug`.
+    func commandLogger() -> Logger {
+        guard daemon.logLevel <= .debug else { return Logger(label: "pivotd") { _ in SwiftLogNoOpLogHandler() } }
+        LoggingSetup.bootstrap(format: daemon.logFormat, level: daemon.logLevel)
+        return Logger(label: "pivotd")
     }
 }

@@ -1,3 +1,4 @@
+import AMQP
 import JSON
 import OsloMessaging
 import Synchronization
@@ -16,7 +17,7 @@ final class RequestObserver: Transport {
     var taskID: TaskID? { task.withLock { $0 } }
 
     func publish(
-        _ body: [UInt8], properties: MessageProperties, exchange: String, routingKey: String, mandatory: Bool
+        _ body: [UInt8], properties: AMQPProperties, exchange: String, routingKey: String, mandatory: Bool
     ) async throws(TransportError) -> PublishOutcome {
         let inner = (try? MessageEnvelope.unwrap(body)) ?? [:]
         let outcome = try await base.publish(
@@ -36,9 +37,9 @@ final class RequestObserver: Transport {
     func run() async throws { try await base.run() }
     func startConsuming() async throws(TransportError) { try await base.startConsuming() }
     func stopConsuming() async { await base.stopConsuming() }
-    func acknowledge(_ token: SettlementToken) async { await base.acknowledge(token) }
-    func awaitsSettlement(_ token: SettlementToken) -> Bool { base.awaitsSettlement(token) }
-    func reject(_ token: SettlementToken) async { await base.reject(token) }
-    func requeue(_ token: SettlementToken) async { await base.requeue(token) }
+    func acknowledge(_ tag: DeliveryTag) async { await base.acknowledge(tag) }
+    func awaitsSettlement(_ tag: DeliveryTag) -> Bool { base.awaitsSettlement(tag) }
+    func reject(_ tag: DeliveryTag) async { await base.reject(tag) }
+    func requeue(_ tag: DeliveryTag) async { await base.requeue(tag) }
     func close() async { await base.close() }
 }

@@ -1,4 +1,4 @@
-import Foundation
+import Basics
 
 /// Formats numbers for people.
 enum Quantity {
@@ -21,8 +21,8 @@ enum Quantity {
         let whole = Int(seconds.rounded())
         switch whole {
         case ..<60: return "\(whole) s"
-        case ..<3600: return "\(whole / 60):\(padded(whole % 60)) min"
-        case ..<172_800: return "\(whole / 3600):\(padded(whole / 60 % 60)):\(padded(whole % 60)) h"
+        case ..<3600: return "\(whole / 60):\((whole % 60).padded(to: 2)) min"
+        case ..<172_800: return "\(whole / 3600):\((whole / 60 % 60).padded(to: 2)):\((whole % 60).padded(to: 2)) h"
         default: return "\(whole / 86_400) d"
         }
     }
@@ -31,8 +31,6 @@ enum Quantity {
     static func count(_ number: Int, _ noun: String) -> String { "\(number) \(noun)\(number == 1 ? "" : "s")" }
 
     private static func tenths(_ value: Double) -> String { "\((value * 10).rounded() / 10)" }
-
-    private static func padded(_ number: Int) -> String { number < 10 ? "0\(number)" : "\(number)" }
 }
 
 extension String {

@@ -5,19 +5,19 @@ import Testing
 
 @Suite struct AMQPConnectionTests {
     private let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    private static let credentials = AMQPCredentials(username: "user", password: "secret")
 
     /// Port 1 of this host refuses connections.
     private func connection(backoff: Duration = .seconds(60)) -> AMQPConnection {
         var configuration = AMQPConfiguration(
-            endpoints: [AMQPEndpoint(host: "127.0.0.1", port: 1)],
-            credentials: AMQPCredentials(username: "user", password: "secret"))
+            endpoints: [AMQPEndpoint(host: "127.0.0.1", port: 1, credentials: Self.credentials)])
         (configuration.initialBackoff, configuration.maxBackoff) = (backoff, backoff)
         return AMQPConnection(configuration: configuration, logger: logger)
     }
 
     @Test func credentialsDoNotPrint() {
-        let credentials = AMQPCredentials(username: "user", password: "secret")
-        let configuration = AMQPConfiguration(endpoints: [], credentials: credentials)
+        let credentials = Self.credentials
+        let configuration = AMQPConfiguration(endpoints: [AMQPEndpoint(host: "h", credentials: credentials)])
         var dumped = ""
         dump(configuration, to: &dumped)
         for text in [
@@ -77,7 +77,7 @@ import Testing
     }
 
     @Test func noEndpointIsRefused() async {
-        let configuration = AMQPConfiguration(endpoints: [], credentials: AMQPCredentials(username: "", password: ""))
+        let configuration = AMQPConfiguration(endpoints: [])
         let connection = AMQPConnection(configuration: configuration, logger: logger)
         await #expect(throws: AMQPError.self) { try await connection.run() }
     }

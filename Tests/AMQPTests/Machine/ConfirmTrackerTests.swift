@@ -24,35 +24,35 @@ import Testing
 
     @Test func singleAcknowledgementsInAnyOrder() {
         var tracker = tracker([1, 2, 3])
-        let result1 = tracker.settle(2, multiple: false)
+        let result1 = tracker.confirm(2, multiple: false)
         #expect(result1.map(\.number) == [2])
-        let result2 = tracker.settle(2, multiple: false)
+        let result2 = tracker.confirm(2, multiple: false)
         #expect(result2.isEmpty)
-        let result3 = tracker.settle(3, multiple: false)
+        let result3 = tracker.confirm(3, multiple: false)
         #expect(result3.map(\.number) == [3])
-        let result4 = tracker.settle(1, multiple: false)
+        let result4 = tracker.confirm(1, multiple: false)
         #expect(result4.map(\.number) == [1])
         #expect(tracker.isEmpty)
     }
 
     @Test func multipleSettlesAllUpToIt() {
         var tracker = tracker([1, 2, 3, 4, 5])
-        let result5 = tracker.settle(2, multiple: false)
+        let result5 = tracker.confirm(2, multiple: false)
         #expect(result5.map(\.number) == [2])
-        let result6 = tracker.settle(4, multiple: true)
+        let result6 = tracker.confirm(4, multiple: true)
         #expect(result6.map(\.number) == [1, 3, 4])
         #expect(tracker.count == 1)
-        let result7 = tracker.settle(0, multiple: true)
+        let result7 = tracker.confirm(0, multiple: true)
         #expect(result7.map(\.number) == [5])
     }
 
     @Test func unknownSequenceSettlesNothing() {
         var tracker = tracker([1])
-        let result8 = tracker.settle(2, multiple: false)
+        let result8 = tracker.confirm(2, multiple: false)
         #expect(result8.isEmpty)
-        let result9 = tracker.settle(9, multiple: true)
+        let result9 = tracker.confirm(9, multiple: true)
         #expect(result9.map(\.number) == [1])
-        let result10 = tracker.settle(1, multiple: true)
+        let result10 = tracker.confirm(1, multiple: true)
         #expect(result10.isEmpty)
     }
 
@@ -66,7 +66,7 @@ import Testing
         #expect(markReturned(1))
         #expect(!markReturned(2))
         #expect(!markReturned(7))
-        let settled = tracker.settle(3, multiple: true)
+        let settled = tracker.confirm(3, multiple: true)
         #expect(settled.map { $0.returned?.replyCode } == [312, 312, nil])
     }
 
@@ -83,16 +83,16 @@ import Testing
         let result11 = tracker.expire(start + .seconds(1))
         #expect(result11.map(\.number) == [1, 2])
         #expect(tracker.nextDeadline == start + .seconds(2))
-        let result12 = tracker.settle(1, multiple: false)
+        let result12 = tracker.confirm(1, multiple: false)
         #expect(result12.isEmpty)
-        let result13 = tracker.settle(3, multiple: true)
+        let result13 = tracker.confirm(3, multiple: true)
         #expect(result13.map(\.number) == [3])
         #expect(tracker.isEmpty && tracker.nextDeadline == nil)
     }
 
     @Test func expiryBehindASettledOne() {
         var tracker = tracker([1, 2, 3])
-        _ = tracker.settle(2, multiple: false)
+        _ = tracker.confirm(2, multiple: false)
         let result14 = tracker.expire(start + .seconds(9))
         #expect(result14.map(\.number) == [1, 3])
         #expect(tracker.count == 0)
@@ -100,12 +100,12 @@ import Testing
 
     @Test func resetReturnsAllInWaitAndStartsAtOne() {
         var tracker = tracker([1, 2, 3])
-        _ = tracker.settle(1, multiple: false)
+        _ = tracker.confirm(1, multiple: false)
         let result15 = tracker.reset()
         #expect(result15.map(\.number) == [2, 3])
         #expect(tracker.isEmpty)
         tracker.add(publish(9, body: 0, mandatory: false, deadline: start))
-        let result16 = tracker.settle(1, multiple: false)
+        let result16 = tracker.confirm(1, multiple: false)
         #expect(result16.map(\.number) == [9])
     }
 

@@ -1,3 +1,4 @@
+import CRabbitMQ
 import Testing
 
 @testable import AMQP
@@ -69,5 +70,18 @@ import Testing
         let pool = Pool()
         #expect(try AMQPProperties(properties.encode(in: pool)) == properties)
         #expect(try AMQPProperties(AMQPProperties().encode(in: pool)) == AMQPProperties())
+    }
+}
+
+extension Pool {
+    /// Encodes a table to the wire format and decodes it again, both with librabbitmq; nil if it exceeds `limit` bytes.
+    fileprivate func roundTrip(_ values: [String: AMQPValue], limit: Int) throws -> [String: AMQPValue]? {
+        var input = try table(values)
+        var output = amqp_table_t()
+        let buffer = try bytes([UInt8](repeating: 0, count: limit))
+        var (written, read) = (0, 0)
+        guard amqp_encode_table(buffer, &input, &written) == 0 else { return nil }
+        guard amqp_decode_table(amqp_bytes_t(len: written, bytes: buffer.bytes), pool, &output, &read) == 0 else { return nil }
+        return written == read ? AMQPValue.decode(output) : nil
     }
 }

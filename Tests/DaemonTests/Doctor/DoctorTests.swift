@@ -1,10 +1,10 @@
 import AMQP
 import Foundation
-import Observability
+import Settings
 import Testing
 
 @testable import Daemon
-import Settings
+@testable import Observability
 
 @Suite("Doctor") struct DoctorTests {
     private static func configuration(_ flags: [String: String]) throws -> PivotdConfiguration {

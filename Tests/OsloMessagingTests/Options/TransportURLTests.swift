@@ -21,7 +21,7 @@ import Testing
 
     @Test func tlsByQueryAndByScheme() throws {
         let url = try TransportURL(parsing: "rabbit://h/?ssl=1&ssl_ca_file=%2Fca.pem&ssl_cert_file=/c&ssl_key_file=/k")
-        #expect(url.tls == TransportURL.TLS(caFile: "/ca.pem", certFile: "/c", keyFile: "/k"))
+        #expect(url.tls == AMQPTLS(caFile: "/ca.pem", certFile: "/c", keyFile: "/k"))
         #expect(url.hosts[0].port == 5672)
         let secure = try TransportURL(parsing: "rabbits://h/")
         #expect(secure.tls != nil)

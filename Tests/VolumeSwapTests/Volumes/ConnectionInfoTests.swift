@@ -109,18 +109,18 @@ struct ConnectionInfoTests {
     func settled() throws {
         let old = try VolumeTargetTests.connection("local", ["device_path": "/o"], ["serial": "old"])
         let new = try VolumeTargetTests.connection("local", ["device_path": "/n", "volume_id": "new"], ["serial": "new"])
-        let settled = new.settled(replacing: old, oldVolumeID: "ignored", devicePath: "/dev/n")
+        let settled = new.replacing(old, oldVolumeID: "ignored", devicePath: "/dev/n")
         #expect(
             JSONValue.object(settled) == [
                 "driver_volume_type": "local", "data": ["device_path": "/dev/n", "volume_id": "old"], "serial": "old",
             ])
         let bare = try VolumeTargetTests.connection("rbd", ["name": "p/i"])
         #expect(
-            JSONValue.object(bare.settled(replacing: bare, oldVolumeID: "old", devicePath: nil)) == [
+            JSONValue.object(bare.replacing(bare, oldVolumeID: "old", devicePath: nil)) == [
                 "driver_volume_type": "rbd", "data": ["name": "p/i"], "serial": "old",
             ])
         let byData = try VolumeTargetTests.connection("rbd", ["name": "p/j", "volume_id": "old"])
-        #expect(bare.settled(replacing: byData, oldVolumeID: nil, devicePath: nil)["serial"] == "old")
-        #expect(bare.settled(replacing: bare, oldVolumeID: nil, devicePath: nil)["serial"] == nil)
+        #expect(bare.replacing(byData, oldVolumeID: nil, devicePath: nil)["serial"] == "old")
+        #expect(bare.replacing(bare, oldVolumeID: nil, devicePath: nil)["serial"] == nil)
     }
 }

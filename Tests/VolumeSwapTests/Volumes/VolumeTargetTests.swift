@@ -55,8 +55,9 @@ struct VolumeTargetTests {
             var data = data
             data["prefer_qemu_initiator"] = preference
             let connection = try Self.connection("iscsi", data)
-            return try connection.target(
+            let context = DriverContext(
                 mountPointBase: Self.base, hasConnector: hasConnector, prefersQEMUInitiator: prefersQEMU, argument: "a")
+            return try connection.driver.target(of: connection, context)
         }
         #expect(try target(nil, hasConnector: true, prefersQEMU: false) == .connector)
         #expect(try target(nil, hasConnector: false, prefersQEMU: false) != .connector)

@@ -67,10 +67,8 @@ extension SwapSteps {
     func mirrorBack(_ plan: SwapPlan) async -> SwapInput {
         logger.error("libvirt has lost track of a pivot: mirroring the disk back to \(plan.oldLocation)")
         do {
-            try await settle { () async throws(HypervisorError) in
+            try await ensure { () async throws(HypervisorError) in
                 try await hypervisor.mirrorBack(plan.domain, disk: plan.disk)
-            } isDone: { () async throws(HypervisorError) in
-                false
             }
             return .done
         } catch is CancellationError {
@@ -89,7 +87,7 @@ extension SwapSteps {
     func grow(_ plan: SwapPlan) async -> SwapInput {
         guard let target = plan.resizeToBytes else { return .resized(plan.oldBytes) }
         do {
-            try await settle(for: environment.settings.storeRetry) { () async throws(HypervisorError) in
+            try await ensure(for: environment.settings.storeRetry) { () async throws(HypervisorError) in
                 try await hypervisor.grow(plan.domain, disk: plan.disk, toBytes: target)
             } isDone: { () async throws(HypervisorError) in
                 // The capacity proves nothing: it is the volume's own before the guest sees it.

@@ -34,7 +34,7 @@ extension SwapSteps {
     private func answerInTime(_ plan: SwapPlan, _ cause: SwapFailure) async {
         repeat {
             guard (try? await clock.sleep(for: environment.settings.rollBackPatience)) != nil else { return }
-        } while plan.mayHavePivoted == true ? !control.marks.isSettledOnOld : control.marks.mayBeOnNew
+        } while plan.mayHavePivoted == true ? !control.marks.isSurelyOnOld : control.marks.mayBeOnNew
         await host.answer(early(plan, cause))
     }
 
@@ -146,11 +146,9 @@ extension SwapSteps {
 
     func removeMetadata(_ plan: SwapPlan) async {
         do {
-            try await settle(for: .seconds(60)) { () async throws(HypervisorError) in
+            try await ensure(for: .seconds(60)) { () async throws(HypervisorError) in
                 guard try await hypervisor.statusIfKnown(plan.domain)?.isActive == true else { return }
                 try await hypervisor.setRecoveryMetadata(plan.domain, nil)
-            } isDone: { () async throws(HypervisorError) in
-                false
             }
         } catch {
             logger.warning("pivotd's metadata stays on the domain: \(error)")

@@ -122,10 +122,8 @@ extension SwapSteps {
             }
             let metadata = try DomainXML.recoveryMetadata(
                 task: record.id, disk: plan.disk, definition: savedXML, isAutostarted: plan.isAutostarted ?? false)
-            try await settle { () async throws(HypervisorError) in
+            try await ensure { () async throws(HypervisorError) in
                 try await hypervisor.setRecoveryMetadata(plan.domain, metadata)
-            } isDone: { () async throws(HypervisorError) in
-                false
             }
             try await takeDefinition(plan)
             return .done
@@ -140,7 +138,7 @@ extension SwapSteps {
 
     private func takeDefinition(_ plan: SwapPlan) async throws {
         var mayBeTaken = false
-        try await settle { () async throws(HypervisorError) in
+        try await ensure { () async throws(HypervisorError) in
             control.marks.oweDefinition(true)
             control.marks.noteUndefine(isOut: true)
             do throws(HypervisorError) {
@@ -169,7 +167,7 @@ extension SwapSteps {
         do {
             if let input = try await endStaleCopy(plan) { return input }
             try await checkUse(plan)
-            try await settle { () async throws(HypervisorError) in
+            try await ensure { () async throws(HypervisorError) in
                 try await startCopy(plan)
             } isDone: { () async throws(HypervisorError) in
                 try await isCopying(plan)
@@ -248,11 +246,9 @@ extension SwapSteps {
 
     /// Sets the requested speed. An adopted copy may have another: the slow start of `detect_zeroes`, or an earlier limit.
     func setPlannedSpeed(_ plan: SwapPlan) async throws {
-        try await settle { () async throws(HypervisorError) in
+        try await ensure { () async throws(HypervisorError) in
             guard try await hypervisor.blockJobInfo(plan.domain, disk: plan.disk) != nil else { return }
             try await hypervisor.blockJobSetSpeed(plan.domain, disk: plan.disk, bytesPerSecond: share(plan))
-        } isDone: { () async throws(HypervisorError) in
-            false
         }
     }
 

@@ -136,10 +136,12 @@ final class SwapSteps: Sendable {
 
     /// Makes a write whose answer may be lost: checks whether it was done, else repeats it, until the result is known.
     ///
-    /// - Parameter limit: how long the domain may give no answer; nil for no limit.
-    func settle(
+    /// - Parameters:
+    ///   - limit: how long the domain may give no answer; nil for no limit.
+    ///   - isDone: whether it was done; by default it is repeated.
+    func ensure(
         for limit: Duration? = nil, _ write: () async throws(HypervisorError) -> Void,
-        isDone: () async throws(HypervisorError) -> Bool
+        isDone: () async throws(HypervisorError) -> Bool = { () async throws(HypervisorError) in false }
     ) async throws {
         let began = clock.now
         var backoff = Backoff()

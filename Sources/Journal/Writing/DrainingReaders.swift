@@ -1,7 +1,7 @@
 import Basics
 
 /// Readers waiting until everything queued before them has been tried. Pure except for the waiters.
-struct SettlingReaders {
+struct DrainingReaders {
     /// Readers waiting for the batch that is being written; nil if none is.
     private var running: Waiters<Void>?
     /// Readers waiting for the batch after it; nil if nothing is queued.

@@ -1,31 +1,10 @@
-package import Logging
+import Logging
 
-/// Log lines for machines: one JSON object each, with `timestamp`, `level`, `logger`, `message` and the metadata.
-package struct JSONLogHandler: LineLogHandler {
-    package let label: String
-    package let output: LogOutput
-    package let threshold: LogThreshold
-    package var ownLevel: Logger.Level?
-    package var metadata: Logger.Metadata = [:]
-    package var metadataProvider: Logger.MetadataProvider?
-
+extension LineLogHandler {
     private static let own: Set = ["timestamp", "level", "logger", "message"]
 
-    /// - Parameter threshold: The level of loggers without one of their own.
-    package init(
-        label: String, threshold: LogThreshold, output: LogOutput = .standardError,
-        metadataProvider: Logger.MetadataProvider? = nil
-    ) {
-        self.label = label
-        self.threshold = threshold
-        self.output = output
-        self.metadataProvider = metadataProvider
-    }
-
-    /// The event as a JSON object, without a line feed.
-    package func line(
-        _ event: LogEvent, timestamp: String, metadata: [(key: String, value: Logger.Metadata.Value)]
-    ) -> String {
+    /// A line for machines: one JSON object, with `timestamp`, `level`, `logger`, `message` and the metadata.
+    func json(_ event: LogEvent, timestamp: String, metadata: [(key: String, value: Logger.Metadata.Value)]) -> String {
         var line = "{\"timestamp\":\"\(timestamp)\",\"level\":\"\(event.level.rawValue)\""
         line += ",\"logger\":\(LogText.json(label)),\"message\":\(LogText.json("\(event.message)"))"
         for (key, value) in metadata {
