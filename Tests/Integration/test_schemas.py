@@ -204,15 +204,15 @@ def shaken(choice: random.Random, request: dict) -> dict:
     request = copy.deepcopy(request)
     for _ in range(choice.choice([1, 1, 2])):
         path = choice.choice([path for path in places(request) if path[0] in ("args", "version", "namespace", "_timeout")])
-        holder = request
+        holder, odd = request, copy.deepcopy(choice.choice(ODD))
         for key in path[:-1]:
             holder = holder[key]
         if isinstance(holder[path[-1]], dict) and choice.random() < 0.5:
-            holder[path[-1]][choice.choice(STRAY)] = choice.choice(ODD)
+            holder[path[-1]][choice.choice(STRAY)] = odd
         elif choice.random() < 0.2:
             del holder[path[-1]]
         else:
-            holder[path[-1]] = choice.choice(ODD)
+            holder[path[-1]] = odd
     return request
 
 
