@@ -5,7 +5,9 @@ package import VolumeSwap
 
 /// The methods on the bus, carried out by a ``SwapService``.
 package struct SwapEndpoint: RPCEndpoint {
-    private static let answered: [any SwapMethod.Type] = [GetSwap.self, ListSwaps.self, AbortSwap.self, SetBandwidth.self]
+    private static let answered: [any SwapMethod.Type] = [
+        CheckSwap.self, GetSwap.self, ListSwaps.self, AbortSwap.self, SetBandwidth.self,
+    ]
     private static let methodsByName = Dictionary(uniqueKeysWithValues: answered.map { ($0.name, $0) })
 
     /// Methods whose requests are stored before they are acknowledged.

@@ -31,6 +31,8 @@ def result_problems(method: str, result: object) -> list[str]:
     """What the schemas say against the result of a method."""
     if method == "swap_volume":
         return problems("swap-status", result, "#/$defs/result")
+    if method == "check_swap":
+        return problems("swap-check", result)
     tasks = result["swaps"] if method == "list_swaps" else [result]
     return [problem for task in tasks for problem in problems("swap-status", task)]
 

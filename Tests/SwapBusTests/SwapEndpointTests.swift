@@ -9,7 +9,8 @@ import VolumeSwap
 struct SwapEndpointTests {
     @Test("All methods are found by name, and only swap_volume is stored")
     func methods() {
-        #expect(SwapEndpoint.methods == ["swap_volume", "get_swap", "list_swaps", "abort_swap", "set_bandwidth"])
+        #expect(
+            SwapEndpoint.methods == ["swap_volume", "check_swap", "get_swap", "list_swaps", "abort_swap", "set_bandwidth"])
         #expect(SwapEndpoint.storedMethods == ["swap_volume"])
     }
 
