@@ -1,7 +1,8 @@
-"""check_swap, over the bus: what it finds, and that it touches nothing."""
+"""check_swap, over the bus and from the command line: what it finds, and that it touches nothing."""
 
 from __future__ import annotations
 
+import json
 import uuid
 import xml.etree.ElementTree as ET
 
@@ -9,6 +10,7 @@ import pytest
 from expectations import assert_moved, assert_outcome, assert_stayed, swap_arguments
 from schemas import result_problems
 from steering import FAST, SLOW, swaps_of, wait_for_copy
+from test_command_line import FAILURE, NO_ANSWER, SUCCESS, USAGE, swap_words
 
 
 class Untouched:
@@ -121,3 +123,22 @@ def test_beside_a_running_swap(lab, rpc, guest):
     assert call.result(30)["attempts"] == 1
     assert_moved(guest, new)
     other.close()
+
+
+def test_command_line(lab, worker, rpc, guest):
+    new, small = lab.volumes.file(), lab.volumes.file(size=guest.disks["vdb"].size // 2)
+    with Untouched(rpc, guest):
+        code, output, errors = worker.command("swap", *swap_words(guest, new), "--check", "--bandwidth", "8", "--strategy", "copy")
+        assert code == SUCCESS, errors
+        result = json.loads(output)
+        assert result["acceptable"] and result["strategy"] == "copy" and result["estimate_s"] == result["old_bytes"] / (8 << 20)
+        code, output, errors = worker.command("swap", *swap_words(guest, small), "--check")
+        assert code == FAILURE and not errors
+        assert json.loads(output)["failure"]["kwargs"]["reason_code"] == "new_volume_too_small"
+        code, _, errors = worker.command("swap", *swap_words(guest, new), "--check", "--cast")
+        assert code == USAGE and "--check" in errors
+    nobody = lab.daemon("nobody-checks")
+    code, _, errors = nobody.command("swap", *swap_words(guest, new), "--check", "--timeout", "3")
+    assert code == NO_ANSWER and errors
+    small.close()
+    assert_stayed(guest, new)
