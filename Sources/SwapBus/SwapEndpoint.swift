@@ -6,9 +6,8 @@ package import VolumeSwap
 /// The methods on the bus, carried out by a ``SwapService``.
 package struct SwapEndpoint: RPCEndpoint {
     private static let answered: [any SwapMethod.Type] = [
-        GetSwap.self, ListSwaps.self, AbortSwap.self, SetBandwidth.self, GetConnector.self, ListVolumes.self,
-        GetCapabilities.self,
-        PauseQueue.self, ResumeQueue.self, Drain.self,
+        CheckSwap.self, GetSwap.self, ListSwaps.self, AbortSwap.self, SetBandwidth.self, GetConnector.self, ListVolumes.self,
+        GetCapabilities.self, PauseQueue.self, ResumeQueue.self, Drain.self,
     ]
     private static let methodsByName = Dictionary(uniqueKeysWithValues: answered.map { ($0.name, $0) })
 

@@ -2,6 +2,7 @@ import Basics
 import ArgumentParser
 import JSON
 import OsloMessaging
+import Settings
 import UnixSignals
 import VolumeSwap
 
@@ -11,9 +12,13 @@ struct SwapCommand: AsyncParsableCommand {
         commandName: "swap",
         abstract: "Move a running virtual machine's disk to another, existing volume.",
         discussion: "Prints the result as JSON. The request expires when this command stops waiting for it, so that it is not "
-            + "carried out hours later. Exit codes: 0 success, 1 failure, 2 wrong usage, 3 no answer.")
+            + "carried out hours later. With --check nothing is moved or changed: prints what check_swap has found, as JSON. "
+            + "Exit codes: 0 success, or acceptable; 1 failure, or not acceptable; 2 wrong usage; 3 no answer.")
 
     @OptionGroup(title: "Swap") var arguments: SwapArguments
+
+    @Flag(help: "Only check whether the worker would accept the swap as things are now; touches nothing.")
+    var check = false
 
     @Flag(help: "Do not wait: print the task's id and exit.")
     var cast = false
@@ -21,7 +26,7 @@ struct SwapCommand: AsyncParsableCommand {
     @Option(
         help: ArgumentHelp(
             "Seconds to wait for the outcome (default: as long as the worker sends heartbeats); with --cast, seconds after "
-                + "which the request expires in its queue.", valueName: "s"))
+                + "which the request expires in its queue; with --check, 60).", valueName: "s"))
     var timeout: Double?
 
     @Flag(help: "Print the secrets in the result's connection_info, which are masked otherwise.")
@@ -34,17 +39,21 @@ struct SwapCommand: AsyncParsableCommand {
 
     /// A worker that is silent for this long is gone; it sends heartbeats twice as often.
     private static let callMonitorTimeout = Duration.seconds(30)
+    /// Longer than the worker takes for a check, whatever hangs.
+    private static let checkTimeout = Duration.seconds(60)
 
     func validate() throws {
         if let timeout, !(timeout > 0 && timeout <= 1e9) {
             throw ValidationError("--timeout: must be a number of seconds above 0")
         }
+        if check, cast { throw ValidationError("--check needs the answer that --cast does not wait for") }
     }
 
     func run() async throws {
         let configuration = try options.load()
         let request = try arguments.request()
         let timeout = timeout.map { Duration.seconds($0) }
+        if check { return try await check(request, configuration, timeout ?? Self.checkTimeout) }
         let interrupts = await UnixSignalsSequence(trapping: .sigint)
         let output = try await BusSession.with(configuration, timeout: timeout) { session in
             try await Self.interruptible(interrupts, session) {
@@ -52,6 +61,18 @@ struct SwapCommand: AsyncParsableCommand {
             }
         }
         StandardStream.output.write(line: output)
+    }
+
+    private func check(_ request: JSONObject, _ configuration: PivotdConfiguration, _ timeout: Duration) async throws {
+        let result = try await BusSession.with(configuration, timeout: timeout) { session in
+            do {
+                return try await session.call("check_swap", request, timeout: timeout)
+            } catch {
+                throw CommandFailure(error)
+            }
+        }
+        StandardStream.output.write(line: result.serialized(indent: 2))
+        if result["acceptable"]?.boolValue != true { throw CommandFailure(.failure, "") }
     }
 
     private func send(_ request: JSONObject, _ session: BusSession, _ timeout: Duration?) async throws -> String {

@@ -92,6 +92,24 @@ import Testing
         #expect(summary.differences == (isDifferent ? 1 : 0), "\(differences)")
     }
 
+    @Test func whatACheckFoundDependsOnTheMoment() async throws {
+        let was: JSONObject = ["acceptable": true, "failure": nil, "strategy": "copy", "disk": "vdb", "already_moved": false]
+        let cases: [(JSONObject, Int)] = [(["acceptable": false, "failure": ["class": "x"]], 0), (["disk": "vdc"], 1)]
+        for (changes, count) in cases {
+            let question = MessageTests.request("check_swap", was.merging(changes), ["_msg_id": "m1", "_unique_id": "u1"])
+            let (summary, differences) = try await Self.replay([question, Self.reply("m1", .object(was))], Echo())
+            #expect(summary.compared == 1 && summary.differences == count, "\(differences)")
+        }
+    }
+
+    @Test func aCheckThatRefusesSaysWhy() {
+        func summary(_ result: JSONValue) -> String { ReplayOutcome.reply(.result(result), body: []).summary }
+        #expect(summary(["acceptable": true, "failure": nil]) == "ok")
+        #expect(
+            summary(["acceptable": false, "failure": ["class": "InvalidVolume", "message": "too small"]])
+                == "not acceptable: InvalidVolume: too small")
+    }
+
     @Test func aQuestionWaitsForTheAnswersBeforeIt() async throws {
         /// Ends a call only when nothing else is sent for a while.
         final class Slow: ReplayTarget {

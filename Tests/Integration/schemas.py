@@ -35,6 +35,8 @@ def result_problems(method: str, result: object) -> list[str]:
     host |= dict.fromkeys(("pause_queue", "resume_queue", "drain"), "queue")
     if method in host:
         return problems("host", result, f"#/$defs/{host[method]}")
+    if method == "check_swap":
+        return problems("swap-check", result)
     tasks = result["swaps"] if method == "list_swaps" else [result]
     return [problem for task in tasks for problem in problems("swap-status", task)]
 

@@ -10,7 +10,7 @@ import pytest
 from expectations import assert_moved, assert_outcome, assert_runs_on, assert_stayed, swap_arguments
 from lab.processes import until
 from nova import exception
-from steering import wait_for_state
+from steering import swaps_of, wait_for_state
 
 HELPER = """\
 #!{python}
@@ -53,6 +53,19 @@ def attached_by_helper(volume, guest, **data):
     volume.info = copy.deepcopy(volume.info) | {"driver_volume_type": "fibre_channel"}
     volume.info["data"] = {"target_wwn": ["500a098280feeba5"], "target_lun": 1, "device": device, "instance": guest.uuid, **data}
     return volume
+
+
+def test_a_check_does_not_call_the_helper(lab, traveller, fabric):
+    """It sees what can be seen without: the size of the new volume cannot."""
+    (rpc, calls), guest = fabric, traveller
+    new = attached_by_helper(lab.volumes.loop(), guest)
+    result = rpc.call("check_swap", **swap_arguments(guest, new))
+    assert result["acceptable"] and result["new_bytes"] is None and result["old_bytes"] == guest.disks["vdb"].size
+    assert "the connector has to attach it first" in " ".join(result["warnings"])
+    missing = rpc.call("check_swap", **swap_arguments(guest, new, mountpoint="vdz"))
+    assert missing["failure"]["class"] == "DiskNotFound"
+    assert calls() == [] and swaps_of(rpc, guest) == []
+    assert_stayed(guest, new)
 
 
 @pytest.mark.parametrize("told", ["the path is in old_connection_info", "it is not"])

@@ -97,9 +97,14 @@ TEXTS = ["", "/etc/passwd", "no such choice", "line\n", "null\x00"]
 
 
 def resolved(part: dict) -> dict:
-    """A subschema with what its $ref to another file says."""
-    reference = part.get("$ref", "#")
-    return part if "#" in reference else SCHEMAS[reference] | part
+    """A subschema with what its $ref to another file, or to a part of one, says."""
+    name, _, pointer = part.get("$ref", "").partition("#")
+    if not name:
+        return part
+    found = SCHEMAS[name]
+    for key in pointer.split("/")[1:]:
+        found = found[key]
+    return found | part
 
 
 def mutations(schema: dict, value: dict, path: tuple = ()):
@@ -134,7 +139,7 @@ def broken_requests() -> list[tuple[str, tuple, dict]]:
     for method in METHODS:
         schema = SCHEMAS[f"request-{method}.json"]
         example = copy.deepcopy(schema["examples"][0])
-        for path, args in mutations(schema["properties"]["args"], example["args"]):
+        for path, args in mutations(resolved(schema["properties"]["args"]), example["args"]):
             found.append((method, path, captures.request(method, args)))
         whole = captures.request(method, example["args"])
         for path, request in mutations(SCHEMAS["request.json"], whole):
@@ -204,15 +209,15 @@ def shaken(choice: random.Random, request: dict) -> dict:
     request = copy.deepcopy(request)
     for _ in range(choice.choice([1, 1, 2])):
         path = choice.choice([path for path in places(request) if path[0] in ("args", "version", "namespace", "_timeout")])
-        holder = request
+        holder, odd = request, copy.deepcopy(choice.choice(ODD))
         for key in path[:-1]:
             holder = holder[key]
         if isinstance(holder[path[-1]], dict) and choice.random() < 0.5:
-            holder[path[-1]][choice.choice(STRAY)] = choice.choice(ODD)
+            holder[path[-1]][choice.choice(STRAY)] = odd
         elif choice.random() < 0.2:
             del holder[path[-1]]
         else:
-            holder[path[-1]] = choice.choice(ODD)
+            holder[path[-1]] = odd
     return request
 
 

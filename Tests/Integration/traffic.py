@@ -42,6 +42,8 @@ class Traffic(Capture):
                 called, request = calls[inner["_msg_id"]]
                 if called.startswith("bad "):
                     refusal = json.loads(inner["failure"] or "{}").get("class")
+                    if called == "bad check_swap" and not refusal:
+                        refusal = inner["result"]["failure"]["class"]
                     assert refusal in ("InvalidInput", "UnsupportedVersion"), f"breaks its schema and was {refusal}: {request}"
                 elif kind == "reply":
                     assert result_problems(called, inner["result"]) == []

@@ -10,7 +10,7 @@ struct SwapEndpointTests {
     @Test("All methods are found by name, and only swap_volume is stored")
     func methods() {
         let methods = [
-            "swap_volume", "get_swap", "list_swaps", "abort_swap", "set_bandwidth", "get_connector", "list_volumes",
+            "swap_volume", "check_swap", "get_swap", "list_swaps", "abort_swap", "set_bandwidth", "get_connector", "list_volumes",
             "get_capabilities", "pause_queue", "resume_queue", "drain",
         ]
         #expect(SwapEndpoint.methods == Set(methods))

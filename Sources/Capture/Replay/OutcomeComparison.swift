@@ -71,7 +71,10 @@ private struct AnswerForm {
     private static let sentences: Set = ["message", "reason"]
     private static let sizes: Set = ["capacity_bytes"]
     /// Members whose values depend on the moment.
-    private static let momentary: Set = ["state", "strategy", "progress", "result", "failure", "swaps"]
+    private static let momentary: Set = [
+        "state", "strategy", "progress", "result", "failure", "swaps", "acceptable", "old_bytes", "new_bytes", "will_grow",
+        "already_moved", "adoptable", "estimate_s", "warnings",
+    ]
 
     /// Which parts of two answers to the same request can be compared.
     enum Comparable {
@@ -84,7 +87,7 @@ private struct AnswerForm {
         private static let final: Set = ["completed", "failed", "aborted"]
 
         init(method: String, _ old: RPCReply.Content, _ new: RPCReply.Content) {
-            guard ["get_swap", "list_swaps", "set_bandwidth", "abort_swap"].contains(method) else {
+            guard ["get_swap", "list_swaps", "set_bandwidth", "abort_swap", "check_swap"].contains(method) else {
                 self = .all
                 return
             }

@@ -1,3 +1,4 @@
+import JSON
 package import OsloMessaging
 
 /// A message to be replayed.
@@ -39,6 +40,8 @@ package enum ReplayOutcome: Sendable {
     package var summary: String {
         switch self {
         case .reply(.failure(let failure), _): "\(failure.className): \(failure.message)"
+        case .reply(.result(let result), _) where result["acceptable"] == false:
+            (["not acceptable"] + ["class", "message"].compactMap { result["failure"]?[$0]?.stringValue }).joined(separator: ": ")
         case .reply: "ok"
         case .accepted: "accepted"
         case .duplicate: "duplicate"

@@ -49,15 +49,26 @@ struct HostPaths: Sendable {
     /// - Throws: ``HypervisorError`` if the device cannot be opened for another reason.
     func isHeld(_ path: String) async throws(HypervisorError) -> Bool {
         try await ask(path) { () throws(HypervisorError) in
-            do {
-                try FileDescriptor.open(FilePath(path), .readOnly, options: [.exclusiveCreate, .closeOnExec, .nonBlocking])
-                    .close()
-                return false
-            } catch Errno.resourceBusy {
-                return true
-            } catch {
-                throw HypervisorError(.other, "cannot open \(path): \(error)")
+            for _ in 0..<Self.claims {
+                if try Self.claim(path) { return false }
+                usleep(10_000)  // bounded; this blocks the probe's own thread
             }
+            return true
+        }
+    }
+
+    /// How often to try to claim a device: another check, of a swap or of `check_swap`, holds it for an instant.
+    private static let claims = 5
+
+    /// - Returns: whether nobody has claimed the device.
+    private static func claim(_ path: String) throws(HypervisorError) -> Bool {
+        do {
+            try FileDescriptor.open(FilePath(path), .readOnly, options: [.exclusiveCreate, .closeOnExec, .nonBlocking]).close()
+            return true
+        } catch Errno.resourceBusy {
+            return false
+        } catch {
+            throw HypervisorError(.other, "cannot open \(path): \(error)")
         }
     }
 

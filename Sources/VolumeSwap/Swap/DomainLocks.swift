@@ -21,6 +21,9 @@ package final class DomainLocks: Sendable {
     /// Gives a domain to a task that began work on it before a restart.
     func take(_ uuid: String, for task: TaskID) { state.withLock { $0.holders[uuid] = $0.holders[uuid] ?? task } }
 
+    /// The task that holds the domain.
+    func holder(of uuid: String) -> TaskID? { state.withLock { $0.holders[uuid] } }
+
     func isHeld(_ uuid: String, byOtherThan task: TaskID) -> Bool { state.withLock { ($0.holders[uuid] ?? task) != task } }
 
     /// Waits until the task holds the domain; returns at once if it already does.

@@ -43,8 +43,8 @@ package final class SwapEnvironment: Sendable {
     /// The current settings; a step reads them when it starts.
     package var settings: SwapSettings { currentSettings.withLock { $0 } }
 
-    /// - Parameter ledger: records what has to be undone.
-    func resolver(_ ledger: AttachmentLedger) -> VolumeResolver {
+    /// - Parameter ledger: records what has to be undone; nil to only look.
+    func resolver(_ ledger: AttachmentLedger?) -> VolumeResolver {
         VolumeResolver(hypervisor: hypervisor, connector: connector, settings: settings.volumes, ledger: ledger)
     }
 

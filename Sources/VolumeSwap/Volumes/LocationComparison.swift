@@ -76,7 +76,8 @@ struct LocationComparison: Sendable {
         }
     }
 
-    private func reaches(_ wanted: VolumeIdentity, _ current: VolumeLocation) async -> Bool {
+    /// Whether a place has one of these names.
+    func reaches(_ wanted: VolumeIdentity, _ current: VolumeLocation) async -> Bool {
         guard !wanted.isEmpty else { return false }
         return await wanted.meets(identifier.identity(of: current).identity)
     }

@@ -5,6 +5,9 @@ package protocol VolumeConnector: Sendable {
     /// Whether a helper is set, which can then also attach volumes that QEMU could reach by itself.
     var isConfigured: Bool { get }
 
+    /// Why the volume certainly cannot be attached; nil if it may be. Asks no helper.
+    func refusal(of volume: ConnectionInfo) -> SwapFailure?
+
     /// Attaches the volume; repeating it yields the same path.
     ///
     /// - Returns: the path of its device or file.
@@ -36,18 +39,26 @@ extension VolumeConnector {
     }
 }
 
+extension VolumeConnector {
+    package func refusal(of volume: ConnectionInfo) -> SwapFailure? { nil }
+}
+
 /// The connector used when `connector_helper` is not set: it refuses every volume.
 package struct NoConnector: VolumeConnector {
     package init() {}
 
     package var isConfigured: Bool { false }
 
+    package func refusal(of volume: ConnectionInfo) -> SwapFailure? { Self.refusal(of: volume) }
+
     /// - Throws: ``SwapFailure`` of kind `invalidVolume`, always.
-    package func connect(_ volume: ConnectionInfo) async throws(SwapFailure) -> String {
-        throw .invalidVolume(
+    package func connect(_ volume: ConnectionInfo) async throws(SwapFailure) -> String { throw Self.refusal(of: volume) }
+
+    package func disconnect(_ volume: ConnectionInfo) async throws(SwapFailure) {}
+
+    private static func refusal(of volume: ConnectionInfo) -> SwapFailure {
+        .invalidVolume(
             "driver_volume_type '\(volume.driverVolumeType)' has no device_path here and is not known to pivotd itself; "
                 + "set connector_helper to attach it", .notSupported)
     }
-
-    package func disconnect(_ volume: ConnectionInfo) async throws(SwapFailure) {}
 }

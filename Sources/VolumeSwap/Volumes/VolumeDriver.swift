@@ -95,7 +95,20 @@ struct DriverContext: Sendable {
 /// Finds and creates the libvirt secrets of one volume.
 struct VolumeSecrets: Sendable {
     let hypervisor: any Hypervisor
-    let ledger: AttachmentLedger
+    /// Records what has to be undone; nil to only look, which creates nothing.
+    let ledger: AttachmentLedger?
+
+    /// Creates a secret of the volume at a place.
+    ///
+    /// - Throws: ``HypervisorError`` if libvirt refuses it or does not answer.
+    func make(
+        xml: String, uuid: String, value: [UInt8], for network: NetworkLocation
+    ) async throws(HypervisorError) {
+        guard let ledger else { return }
+        ledger.note(.network(network))
+        ledger.note(madeSecret: uuid)
+        try await hypervisor.makeSecret(xml: xml, uuid: uuid, value: value)
+    }
 }
 
 struct VolumeCredentials: Sendable {

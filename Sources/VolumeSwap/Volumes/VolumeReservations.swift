@@ -13,10 +13,18 @@ package final class VolumeReservations: Sendable {
     ///
     /// - Throws: ``SwapFailure`` of kind `invalidVolume` naming the other task if one of the names is reserved.
     package func reserve(_ identity: VolumeIdentity, for task: TaskID) throws(SwapFailure) {
-        if let other = claim(identity, for: task) {
-            throw .invalidVolume(
-                "the volume is about to be used or released by another swap: task \(other)", .newVolumeInUse)
-        }
+        if let other = claim(identity, for: task) { throw Self.refusal(other) }
+    }
+
+    /// Refuses a volume that a task other than `task` has reserved, without reserving it.
+    ///
+    /// - Throws: ``SwapFailure`` of kind `invalidVolume` naming the other task.
+    package func check(_ identity: VolumeIdentity, except task: TaskID?) throws(SwapFailure) {
+        if let other = holder(of: identity, otherThan: task) { throw Self.refusal(other) }
+    }
+
+    private static func refusal(_ other: TaskID) -> SwapFailure {
+        .invalidVolume("the volume is about to be used or released by another swap: task \(other)", .newVolumeInUse)
     }
 
     /// Like ``reserve(_:for:)``, without an error.

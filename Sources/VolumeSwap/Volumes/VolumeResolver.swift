@@ -5,8 +5,8 @@ struct VolumeResolver {
     let hypervisor: any Hypervisor
     let connector: any VolumeConnector
     let settings: VolumeSettings
-    /// Records what has to be undone.
-    let ledger: AttachmentLedger
+    /// Records what has to be undone; nil to only look, which connects and creates nothing.
+    let ledger: AttachmentLedger?
 
     private static let argument = "new_connection_info"
 
@@ -56,6 +56,7 @@ struct VolumeResolver {
 
     private func attached(_ connection: ConnectionInfo, _ format: String, _ ids: [String]) async throws -> Resolved {
         let encryption = try await passphrase(connection, ids)
+        guard let ledger else { return try unattached(connection, format, encryption, ids) }
         if connector.isConfigured { ledger.noteAttachment() }
         let path = try await connector.connect(connection)
         ledger.noteAttachment()
@@ -63,6 +64,16 @@ struct VolumeResolver {
             throw SwapFailure.invalidVolume("the new volume \(path) does not exist on this host", .newVolumeMissing)
         }
         return try await resolved(path, place, format, encryption, isConnected: true)
+    }
+
+    /// The destination as far as a look shows it: only the connector knows its place and size.
+    private func unattached(
+        _ connection: ConnectionInfo, _ format: String, _ encryption: SecretReference?, _ ids: [String]
+    ) throws(SwapFailure) -> Resolved {
+        if let refusal = connector.refusal(of: connection) { throw refusal }
+        let place = VolumeLocation.other("volume \(ids.first ?? "of type \(connection.driverVolumeType)")")
+        return Resolved(
+            source: VolumeSource(location: place, format: format, encryption: encryption), bytes: nil, isConnected: false)
     }
 
     /// A volume missing from its share: a connector, if configured, mounts the share.
@@ -111,7 +122,7 @@ struct VolumeResolver {
             throw SwapFailure.invalidVolume("the new volume \(path) is neither a file nor a block device", .newVolumeMissing)
         }
         let location: VolumeLocation = place.kind == .block ? .block(path) : .file(path)
-        ledger.note(location)
+        ledger?.note(location)
         let source = VolumeSource(location: location, format: format, encryption: encryption)
         var resolved = Resolved(source: source, bytes: nil, isConnected: isConnected, madeSecret: nil)
         guard format == "raw" else { return resolved }

@@ -182,6 +182,19 @@ struct HostDevicesTests {
         }
     }
 
+    @Test("Checks of one device at the same moment do not take each other for the host")
+    func checkedTogether() async throws {
+        try await HostPathsTests.withDirectory { directory in
+            try await RealVolume.withLoop("\(directory)/image") { device in
+                let isHeld = try await withThrowingTaskGroup(of: Bool.self) { group in
+                    for _ in 0..<200 { group.addTask { try await HostPaths().isHeld(device) } }
+                    return try await group.contains(true)
+                }
+                #expect(!isHeld)
+            }
+        }
+    }
+
     @Test("udev's links to a device, and an rbd image's name, as sysfs and /dev show them")
     func links() async throws {
         try await HostPathsTests.withDirectory { directory in

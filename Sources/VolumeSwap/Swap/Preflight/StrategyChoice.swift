@@ -18,7 +18,7 @@ struct StrategyChoice {
     }
 
     private func obstacleToRebase(keepsTPMState: Bool) -> SwapFailure? {
-        guard plan.destination.location.path != nil else {
+        if case .network = plan.destination.location {
             return .invalidInput(
                 "options.strategy: rebase needs a path, but the new volume is \(plan.destination.location); use copy")
         }

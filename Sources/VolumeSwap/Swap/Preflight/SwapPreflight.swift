@@ -4,15 +4,28 @@ import Synchronization
 /// Checks, before anything is changed, what runs, what is requested, and whether one can become the other.
 ///
 /// A failed preflight undoes what it connected or created for the new volume. A cancelled one cannot: see ``release()``.
+/// One that only looks, for `check_swap`, applies the same checks, but reserves, connects and creates nothing.
 final class SwapPreflight: Sendable {
     private let environment: SwapEnvironment
     private let request: SwapRequest
     private let task: TaskID?
-    private let ledger = AttachmentLedger()
+    /// nil to only look.
+    private let ledger: AttachmentLedger?
+    /// The task whose reservation of the new volume does not count against a look.
+    private let peer: @Sendable (DomainIdentity) -> TaskID?
     /// Which volume the disk was seen on.
     private let seen = Mutex<VolumeInUse?>(nil)
     /// The disk to move, once it was seen.
     private let ownDisk = Mutex<VolumeUses.Exemption?>(nil)
+    private let draft = Mutex(Draft())
+
+    /// What is known of a swap, even if it is refused in the end.
+    struct Draft: Sendable {
+        /// nil until both volumes were seen.
+        var plan: SwapPlan?
+        /// The copy job that was on the disk.
+        var job: BlockJobInfo?
+    }
 
     /// - Parameters:
     ///   - task: reserves the new volume; whoever ends the task releases it.
@@ -21,6 +34,9 @@ final class SwapPreflight: Sendable {
         self.environment = environment
         self.request = request
         self.task = task
+        peer = { _ in nil }
+        let ledger = AttachmentLedger()
+        self.ledger = ledger
         guard isResumed, let target = try? environment.resolver(ledger).target(request.newConnection) else { return }
         switch target {
         case .connector: if environment.connector.isConfigured { ledger.noteAttachment() }
@@ -30,6 +46,22 @@ final class SwapPreflight: Sendable {
         case .path: break
         }
     }
+
+    /// A preflight that only looks: ``run()`` changes nothing, and there is nothing to release.
+    ///
+    /// - Parameter peer: the task that is moving this very disk of a domain, whose reservation does not count.
+    init(
+        lookingWith environment: SwapEnvironment, request: SwapRequest, peer: @escaping @Sendable (DomainIdentity) -> TaskID?
+    ) {
+        self.environment = environment
+        self.request = request
+        self.peer = peer
+        task = nil
+        ledger = nil
+    }
+
+    /// What the preflight has found out so far.
+    var found: Draft { draft.withLock { $0 } }
 
     /// The volume that the disk was seen on; nil if it was not seen.
     var volumeInUse: VolumeInUse? { seen.withLock { $0 } }
@@ -59,7 +91,7 @@ final class SwapPreflight: Sendable {
     ///
     /// - Returns: what could not be undone.
     func release() async -> [String] {
-        let entries = ledger.take()
+        guard let entries = ledger?.take() else { return [] }
         var remains: [String] = []
         if let other = await otherTask(entries.location) {
             if entries.isAttached { remains.append("the new volume stays connected: task \(other) uses it") }
@@ -108,7 +140,7 @@ final class SwapPreflight: Sendable {
         let likelyUse = place ?? (isOnOld ? .old : likelyUse(disk))
         try checkKind(disk, current, domain)
         let resolved = try await resolve(domain)
-        try await reserve(resolved.source.location)
+        try await reserve(resolved.source.location, domain)
         let sight = Sight(
             domain: domain, status: status, description: description, disk: disk, current: current, isOnOld: isOnOld,
             likelyUse: likelyUse)
@@ -191,16 +223,20 @@ final class SwapPreflight: Sendable {
     private func resolve(_ domain: DomainIdentity) async throws -> VolumeResolver.Resolved {
         let resolver = environment.resolver(ledger)
         let target = try resolver.target(request.newConnection)
-        if let task { try environment.reservations.reserve(Self.identity(of: request), for: task) }
+        try reserve(Self.identity(of: request), domain)
         if case .connector = target {
             try await inUse.checkUnattached(domain, disk: request.disk)
         }
         return try await resolver.destination(request.newConnection, target, ids: request.newVolumeIDs)
     }
 
-    private func reserve(_ location: VolumeLocation) async throws(SwapFailure) {
-        guard let task else { return }
-        let identity = await VolumeIdentifier(hypervisor: hypervisor).identity(of: location).identity
+    private func reserve(_ location: VolumeLocation, _ domain: DomainIdentity) async throws(SwapFailure) {
+        try reserve(await VolumeIdentifier(hypervisor: hypervisor).identity(of: location).identity, domain)
+    }
+
+    /// Without a task this only checks that no other has reserved it.
+    private func reserve(_ identity: VolumeIdentity, _ domain: DomainIdentity) throws(SwapFailure) {
+        guard let task else { return try environment.reservations.check(identity, except: peer(domain)) }
         try environment.reservations.reserve(identity, for: task)
     }
 
@@ -214,9 +250,10 @@ final class SwapPreflight: Sendable {
             wasPersistent: sight.status.isPersistent, savedXML: savedXML, isNewConnected: resolved.isConnected,
             madeSecret: resolved.madeSecret, options: request.options, keptElements: disk.keptElements, attempts: 1, warnings: [])
         var plan = SwapPlan(facts)
+        draft.withLock { [plan] in $0.plan = plan }
         if try await isOnNew(disk, plan) {
             try await checkTrack(plan)
-            try checkSizes(&plan)
+            try SizeCheck.apply(to: &plan)
             // Under the name that the domain shows, so that later inspections need no other.
             plan.destination.location = sight.current
             if sight.current.path != nil { plan.destination.auth = nil }
@@ -226,7 +263,7 @@ final class SwapPreflight: Sendable {
         try checkOld(sight)
         seen.withLock { $0 = .old }
         let isAdopted = try await checkJob(disk, plan)
-        try checkSizes(&plan)
+        try SizeCheck.apply(to: &plan)
         plan.strategy = try StrategyChoice(plan: plan, status: sight.status, hasTPM: sight.description.hasTPM).strategy(
             keepsTPMState: try await hypervisor.keepsTPMState())
         if plan.usesSlice, plan.resizeToBytes != nil, case .unsupported(let why) = try await hypervisor.growSupport() {
@@ -240,7 +277,13 @@ final class SwapPreflight: Sendable {
     /// Whether the disk has already moved to the new volume, and its guest reads the volume as intended.
     private func isOnNew(_ disk: DiskDescription, _ plan: SwapPlan) async throws -> Bool {
         switch try await comparison.match(disk, plan.destination) {
-        case .elsewhere: return false
+        case .elsewhere:
+            // What only the connector could place may still be known by name.
+            guard plan.destination.location.isOther,
+                await comparison.reaches(request.newConnection.identity, plan.oldLocation)
+            else { return false }
+            seen.withLock { $0 = .new }
+            return true
         case .same:
             seen.withLock { $0 = .new }
             return true
@@ -300,6 +343,7 @@ final class SwapPreflight: Sendable {
                 "disk \(plan.disk) of \(plan.domain.name) has a \(job.type) job that is not pivotd's: it is left alone",
                 .foreignJob)
         }
+        draft.withLock { $0.job = job }
         guard let mirror = disk.mirror else { return false }
         return try await comparison.match(mirror, plan.destination) == .same
     }
@@ -309,40 +353,6 @@ final class SwapPreflight: Sendable {
         // The job may just have ended between two checks.
         let sight = await DiskInspector(hypervisor: hypervisor, clock: environment.clock).look(plan)
         if sight == .forgottenMirror { throw SwapFailure.rebaseFailed(DiskInspector.adviceOnForgottenMirror(plan)) }
-    }
-
-    private func checkSizes(_ plan: inout SwapPlan) throws(SwapFailure) {
-        if let target = plan.resizeToBytes, target < plan.oldBytes {
-            throw .invalidInput(
-                "resize_to: \(target) bytes is less than the disk's current \(plan.oldBytes) bytes; a disk cannot shrink")
-        }
-        if plan.resizeToBytes == plan.oldBytes { plan.resizeToBytes = nil }
-        let isSealed = plan.destination.encryption != nil && plan.headerBytes == nil
-        if plan.resizeToBytes != nil, isSealed || plan.destination.format != "raw" {
-            let kind = isSealed ? "an encrypted volume whose LUKS header cannot be read" : "a \(plan.destination.format) volume"
-            throw .invalidVolume(
-                "resize_to: \(kind) cannot be grown while it is moved; move it with resize_to 0 first", .notSupported)
-        }
-        guard let size = plan.newBytes else {
-            // Only QEMU knows this volume's size, but growing requires a larger one.
-            plan.usesSlice = plan.resizeToBytes != nil
-            return
-        }
-        guard size >= plan.oldBytes else {
-            throw .invalidVolume(
-                "the new volume \(plan.destination.location) has \(size) bytes, the old one \(plan.oldBytes): too small",
-                .newVolumeTooSmall)
-        }
-        if let target = plan.resizeToBytes, target > size {
-            // On an encrypted volume the guest gets what the header leaves, as with nova's extend_volume.
-            guard let header = plan.headerBytes, target <= size + header else {
-                throw .invalidVolume(
-                    "the new volume \(plan.destination.location) has \(size) bytes, resize_to asks for \(target)",
-                    .newVolumeTooSmall)
-            }
-            plan.resizeToBytes = size > plan.oldBytes ? size : nil
-        }
-        plan.usesSlice = size > plan.oldBytes
     }
 
     /// Refuses to write plain data over a LUKS volume that is not declared as encrypted.

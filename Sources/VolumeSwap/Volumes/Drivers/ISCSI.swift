@@ -104,12 +104,10 @@ struct ISCSI: NetworkVolumeDriver {
         guard let user = connection.text("auth_username"), let password = connection.text("auth_password") else {
             return VolumeCredentials()
         }
-        secrets.ledger.note(.network(network))
         let usage = CHAPSecret.usage(network)
         let uuid = try await secrets.hypervisor.secret(usageType: .iscsi, usage: usage) ?? CHAPSecret.uuid(network)
-        secrets.ledger.note(madeSecret: uuid)
         let xml = DomainXML.secret(uuid: uuid, usageType: .iscsi, usage: usage, description: CHAPSecret.mark)
-        try await secrets.hypervisor.makeSecret(xml: xml, uuid: uuid, value: Array(password.utf8))
+        try await secrets.make(xml: xml, uuid: uuid, value: Array(password.utf8), for: network)
         return VolumeCredentials(
             auth: .init(username: user, secret: SecretReference(type: "iscsi", uuid: uuid)), madeSecret: uuid)
     }

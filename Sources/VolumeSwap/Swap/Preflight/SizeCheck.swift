@@ -1,0 +1,39 @@
+/// Compares the sizes of the old volume, the new one and `resize_to`.
+enum SizeCheck {
+    /// Sets what the swap does about the sizes: ``SwapPlanFacts/resizeToBytes`` and ``SwapPlanFacts/usesSlice``.
+    ///
+    /// - Throws: ``SwapFailure`` of kind `invalidInput` or `invalidVolume`.
+    static func apply(to plan: inout SwapPlan) throws(SwapFailure) {
+        if let target = plan.resizeToBytes, target < plan.oldBytes {
+            throw .invalidInput(
+                "resize_to: \(target) bytes is less than the disk's current \(plan.oldBytes) bytes; a disk cannot shrink")
+        }
+        if plan.resizeToBytes == plan.oldBytes { plan.resizeToBytes = nil }
+        let isSealed = plan.destination.encryption != nil && plan.headerBytes == nil && !plan.destination.location.isOther
+        if plan.resizeToBytes != nil, isSealed || plan.destination.format != "raw" {
+            let kind = isSealed ? "an encrypted volume whose LUKS header cannot be read" : "a \(plan.destination.format) volume"
+            throw .invalidVolume(
+                "resize_to: \(kind) cannot be grown while it is moved; move it with resize_to 0 first", .notSupported)
+        }
+        guard let size = plan.newBytes else {
+            // Only QEMU knows this volume's size, but growing requires a larger one.
+            plan.usesSlice = plan.resizeToBytes != nil
+            return
+        }
+        guard size >= plan.oldBytes else {
+            throw .invalidVolume(
+                "the new volume \(plan.destination.location) has \(size) bytes, the old one \(plan.oldBytes): too small",
+                .newVolumeTooSmall)
+        }
+        if let target = plan.resizeToBytes, target > size {
+            // On an encrypted volume the guest gets what the header leaves, as with nova's extend_volume.
+            guard let header = plan.headerBytes, target <= size + header else {
+                throw .invalidVolume(
+                    "the new volume \(plan.destination.location) has \(size) bytes, resize_to asks for \(target)",
+                    .newVolumeTooSmall)
+            }
+            plan.resizeToBytes = size > plan.oldBytes ? size : nil
+        }
+        plan.usesSlice = size > plan.oldBytes
+    }
+}
