@@ -150,6 +150,9 @@ package final class InstanceQueue: Sendable {
         await waiter?.value(ifCancelled: ())
     }
 
+    /// Number of pieces of work that want a slot again.
+    var returning: Int { state.withLock { $0.returning.count { !$0.waiter.isResumed } } }
+
     /// Whether new work waits, however many slots are free. Running work goes on.
     var isPaused: Bool {
         get { state.withLock { $0.isPaused } }

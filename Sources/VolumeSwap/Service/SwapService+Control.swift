@@ -13,13 +13,17 @@ extension SwapService {
     /// `get_swap`: the task's current state.
     ///
     /// - Throws: ``SwapFailure`` of kind `invalidInput` for an unknown task; ``JournalError`` if the journal cannot be read.
-    package func status(_ selector: SwapSelector) async throws -> SwapStatus { status(of: try await find(selector)) }
+    package func status(_ selector: SwapSelector) async throws -> SwapStatus {
+        await status(of: try await find(selector))
+    }
 
     /// `list_swaps`, newest first.
     ///
     /// - Throws: ``JournalError`` if the journal cannot be read.
     package func list(_ query: SwapQuery) async throws(JournalError) -> [SwapStatus] {
-        try await environment.journal.records(query).map(status(of:))
+        var statuses: [SwapStatus] = []
+        for record in try await environment.journal.records(query) { statuses.append(await status(of: record)) }
+        return statuses
     }
 
     /// `abort_swap`: ends a task that has not pivoted.
@@ -77,7 +81,7 @@ extension SwapService {
         let (record, entry) = try await underWay(selector)
         entry.control.limit = mibS << 20
         environment.budget.changeCopy(record.id, limit: mibS << 20)
-        return status(of: record)
+        return await status(of: record)
     }
 
     /// A task that is not over, and its place in memory.
@@ -108,11 +112,19 @@ extension SwapService {
         }
     }
 
-    private func status(of record: SwapRecord) -> SwapStatus {
-        let entry = record.isOver ? nil : active.withLock { $0[record.id] }
-        let waitsFor =
-            entry?.control.waitsFor
-            ?? (entry?.control.phase == .accepted ? entry?.ticket.flatMap(instanceQueue.wait(of:))?.rawValue : nil)
-        return SwapStatus(record, control: entry?.control, waitsFor: waitsFor, hypervisor: environment.hypervisor.kind)
+    private func status(of record: SwapRecord) async -> SwapStatus {
+        var entry: Entry?
+        if !record.isOver {
+            await arrival(of: record.id)
+            entry = active.withLock { $0[record.id] }
+        }
+        return SwapStatus(
+            record, control: entry?.control, waitsFor: entry.flatMap(waitsFor), hypervisor: environment.hypervisor.kind)
+    }
+
+    private func waitsFor(_ entry: Entry) -> String? {
+        if let obstacle = entry.control.waitsFor { return obstacle }
+        guard entry.control.phase == .accepted, let ticket = entry.ticket else { return nil }
+        return instanceQueue.wait(of: ticket)?.rawValue
     }
 }
