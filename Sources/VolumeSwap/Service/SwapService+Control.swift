@@ -74,6 +74,33 @@ extension SwapService {
         }
     }
 
+    /// `pivot_swap`: lets held swaps pivot, one after another. A swap of an instance whose turn another has waits for it.
+    ///
+    /// - Returns: once all are pivoting, or have failed before.
+    /// - Throws: ``SwapFailure`` of kind `invalidInput` if one is unknown or not held: then none pivots; ``JournalError``.
+    package func pivot(_ ids: [TaskID]) async throws -> [SwapStatus] {
+        var held: [(id: TaskID, control: SwapControl, instance: String)] = []
+        for id in ids where !held.contains(where: { $0.id == id }) {
+            let (record, entry) = try await underWay(.task(id))
+            let state = SwapStatus(record, control: entry.control, hypervisor: "").phase.publicState
+            guard entry.control.isHeld, state == SwapPhase.ready.publicState else {
+                throw SwapFailure.invalidInput("task_ids: task \(id) is not held: it is \(state)")
+            }
+            held.append((id, entry.control, entry.control.plan?.domain.uuid ?? record.instanceKey))
+        }
+        for (index, task) in held.enumerated() where held[..<index].contains(where: { $0.instance == task.instance }) {
+            throw SwapFailure.invalidInput(
+                "task_ids: several tasks of instance \(task.instance): they cannot be pivoted as one group yet", .notSupported)
+        }
+        for task in held {
+            guard task.control.release() else { continue }
+            await task.control.untilPivoting()
+        }
+        var statuses: [SwapStatus] = []
+        for task in held { statuses.append(try await status(.task(task.id))) }
+        return statuses
+    }
+
     /// `set_bandwidth`: limits a task's copy, in MiB/s; 0 is unlimited.
     ///
     /// - Throws: ``SwapFailure`` of kind `invalidInput` if the task is unknown or over; ``JournalError``.
