@@ -38,7 +38,7 @@ def result_problems(method: str, result: object) -> list[str]:
         return problems("host", result, f"#/$defs/{host[method]}")
     if method == "check_swap":
         return problems("swap-check", result)
-    tasks = result["swaps"] if method == "list_swaps" else [result]
+    tasks = result["swaps"] if method in ("list_swaps", "pivot_swap") else [result]
     return [problem for task in tasks for problem in problems("swap-status", task)]
 
 
