@@ -44,6 +44,9 @@ struct SwapArguments: ParsableArguments {
         help: "Send the guest's writes to both volumes, so that the copy converges however busy the guest is.")
     var synchronousWrites: Bool?
 
+    @Flag(help: "Copy, and then stay in step until `pivotd pivot`.")
+    var hold = false
+
     @Option(help: ArgumentHelp("Seconds within which the remaining bytes must shrink; 0 for no limit.", valueName: "s"))
     var stallTimeout: Double?
 
@@ -84,6 +87,7 @@ struct SwapArguments: ParsableArguments {
         let flags: [(key: String, value: JSONValue?)] = [
             ("bandwidth_mib_s", bandwidth.map { .integer($0) }), ("strategy", strategy.map { .string($0) }),
             ("synchronous_writes", synchronousWrites.map { .bool($0) }), ("stall_timeout_s", stallTimeout.map { .real($0) }),
+            ("hold", hold ? true : nil),
         ]
         var options: JSONObject = [:]
         for flag in flags { options[flag.key] = flag.value }

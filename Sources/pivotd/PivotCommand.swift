@@ -1,0 +1,27 @@
+import ArgumentParser
+import JSON
+
+/// `pivotd pivot`: lets held swaps pivot.
+struct PivotCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "pivot",
+        abstract: "Let swaps that are held in step pivot.",
+        discussion: "Prints each task and its state once all are pivoting. Fails, and pivots none, if one is not held.")
+
+    @Argument(help: "The task ids, as printed by swap --cast and status.")
+    var tasks: [String]
+
+    @OptionGroup var reply: ReplyOptions
+    @OptionGroup var options: ClientOptions
+
+    func run() async throws {
+        let configuration = try options.load()
+        let answer = try await BusSession.with(configuration, timeout: reply.duration) { session in
+            try await reply.call("pivot_swap", ["task_ids": .array(tasks.map { .string($0) })], session)
+        }
+        for swap in answer["swaps"]?.arrayValue ?? [] {
+            let task = swap["task_id"]?.stringValue ?? "?"
+            StandardStream.output.write(line: "\(task.escapingControls): \(SwapState(swap).name)")
+        }
+    }
+}
