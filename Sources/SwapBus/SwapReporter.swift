@@ -17,8 +17,11 @@ package final class SwapReporter: SwapObserver {
     private let readyToPivot = Timer(label: "pivotd_ready_to_pivot_seconds")
     private let overhead = Timer(label: "pivotd_swap_overhead_seconds")
     private let duration = Timer(label: "pivotd_swap_duration_seconds")
+    private let copyDuration = Timer(label: "pivotd_copy_duration_seconds")
     private let completed = Counter(label: "pivotd_swaps_total", dimensions: [("result", "completed")])
-    private let copiedBytes = Counter(label: "pivotd_copied_bytes_total")
+    /// Each shows from the start, with 0, so that its first increment is an increase to Prometheus.
+    private let failed = Dictionary(uniqueKeysWithValues: ReasonCode.allCases.map { ($0, SwapReporter.counter(of: $0)) })
+    private let copies = CopyMeter()
 
     /// - Parameters:
     ///   - notifier: nil to send no notifications.
@@ -32,22 +35,37 @@ package final class SwapReporter: SwapObserver {
         self.logger = logger
     }
 
+    private static func counter(of reason: ReasonCode) -> Counter {
+        let phase: SwapPhase = reason == .aborted ? .aborted : .failed
+        return Counter(label: "pivotd_swaps_total", dimensions: [("result", phase.rawValue), ("reason", reason.rawValue)])
+    }
+
+    /// Records the gauges of running copies, for a scrape.
+    package func updateMetrics() {
+        let (count, standstill) = copies.standstill(at: .now)
+        Gauge(label: "pivotd_copies_running").record(count)
+        Gauge(label: "pivotd_copy_standstill_seconds").record(standstill / .seconds(1))
+    }
+
     /// Logs the plan and emits `volume_swap.start`.
     package func started(_ record: SwapRecord, _ plan: SwapPlan) {
         lastProgress.withLock { $0[record.id] = .now }
+        copies.begin(record, by: plan.strategy)
         logger.info("swap: \(plan)", metadata: metadata(record))
         emit("start", record, state: "preparing", plan: plan)
     }
 
     /// Logs the phase at debug level.
     package func entered(_ record: SwapRecord, _ phase: SwapPhase) {
+        if phase != .copying { copies.rest(record.id) }
         logger.debug("entered \(phase.rawValue)", metadata: metadata(record))
     }
 
     /// Logs progress and emits `volume_swap.progress`, at most once per `progress_interval_s`.
     package func progressed(_ record: SwapRecord, _ plan: SwapPlan, _ progress: SwapProgress) {
+        let now = ContinuousClock.now
+        copies.sample(record, by: plan.strategy, progress, at: now)
         let isDue = lastProgress.withLock { last in
-            let now = ContinuousClock.now
             if let previous = last[record.id], now - previous < progressInterval { return false }
             last[record.id] = now
             return true
@@ -65,12 +83,16 @@ package final class SwapReporter: SwapObserver {
     /// Logs and counts the outcome, and emits `volume_swap.end` or `.error`.
     package func ended(_ record: SwapRecord, _ outcome: SwapOutcome, duration: Duration, overhead: Duration?) {
         lastProgress.withLock { $0[record.id] = nil }
-        self.duration.record(duration: duration)
+        copies.end(record.id)
+        // A refused swap has not run.
+        if duration > .zero { self.duration.record(duration: duration) }
         switch outcome {
         case .success(let result):
             completed.increment()
-            if let overhead { self.overhead.record(duration: overhead) }
-            copiedBytes.increment(by: result.copiedBytes)
+            if let overhead {
+                self.overhead.record(duration: overhead)
+                copyDuration.record(duration: duration - overhead)
+            }
             logger.info("swap completed in \(duration)", metadata: metadata(record))
             guard notifier != nil else { return }
             let told = result.json
@@ -80,8 +102,7 @@ package final class SwapReporter: SwapObserver {
             }
             emit("end", record, state: "completed", plan: nil, instance: result.instanceUUID, extra: extra)
         case .failure(let failure):
-            let dimensions = [("result", outcome.phase.rawValue), ("reason", failure.code.rawValue)]
-            Counter(label: "pivotd_swaps_total", dimensions: dimensions).increment()
+            failed[failure.code]?.increment()
             let remote = failures.failure(failure, task: record.id.text)
             logger.error("swap failed: \(remote.message)", metadata: metadata(record))
             emit("error", record, state: outcome.phase.rawValue, plan: nil, extra: ["failure": remote.exception])

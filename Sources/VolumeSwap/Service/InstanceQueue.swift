@@ -1,5 +1,6 @@
 import Basics
 import DequeModule
+package import Foundation
 import Synchronization
 
 /// Runs work one piece at a time per key, in the order of its places; different keys run in parallel, up to a limit.
@@ -23,10 +24,19 @@ package final class InstanceQueue: Sendable {
     /// One piece of work; it should return soon once cancelled.
     package typealias Work = @Sendable () async -> Void
 
+    private struct Place {
+        let number: UInt64
+        /// When its task was accepted.
+        let since: Date
+        /// When its task began, if that was before a restart.
+        let began: Date?
+        var work: Work?
+    }
+
     private struct State {
-        var queues: [String: Deque<(number: UInt64, work: Work?)>] = [:]
-        /// Keys with running work, and the number of its place.
-        var busy: [String: UInt64] = [:]
+        var queues: [String: Deque<Place>] = [:]
+        /// Keys with running work: the number of its place, and when it began.
+        var busy: [String: (number: UInt64, began: Date)] = [:]
         /// Keys whose running work has given up its slot.
         var slotless: Set<String> = []
         /// Keys whose first place has work, in the order in which they became runnable.
@@ -50,14 +60,18 @@ package final class InstanceQueue: Sendable {
         }
     }
 
+    private let now: @Sendable () -> Date
     private let currentLimit: Atomic<Int>
     private var limit: Int { currentLimit.load(ordering: .relaxed) }
     private let state = Mutex(State())
     private let signal: AsyncStream<Void>
     private let wake: AsyncStream<Void>.Continuation
 
-    /// - Parameter limit: the maximum number of keys that run at once.
-    package init(limit: Int) {
+    /// - Parameters:
+    ///   - limit: the maximum number of keys that run at once.
+    ///   - now: the wall clock's time.
+    package init(limit: Int, now: @escaping @Sendable () -> Date = { Date() }) {
+        self.now = now
         currentLimit = Atomic(limit)
         (signal, wake) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
@@ -73,10 +87,17 @@ package final class InstanceQueue: Sendable {
     /// Number of keys with running work.
     package var running: Int { state.withLock { $0.busy.count } }
 
+    /// When the task that has waited longest was accepted, and when the one that has run longest began.
+    var oldest: (waiting: Date?, running: Date?) {
+        state.withLock { state in
+            (state.queues.values.compactMap { $0.first?.since }.min(), state.busy.values.map(\.began).min())
+        }
+    }
+
     /// What a place waits for; nil once its work runs.
     func wait(of ticket: Ticket) -> Wait? {
         state.withLock { state in
-            guard state.busy[ticket.key] != ticket.number else { return nil }
+            guard state.busy[ticket.key]?.number != ticket.number else { return nil }
             if state.isPaused { return .pause }
             return state.busy[ticket.key] == nil && state.queues[ticket.key]?.first?.number == ticket.number ? .slot : .instance
         }
@@ -91,11 +112,20 @@ package final class InstanceQueue: Sendable {
     }
 
     /// Takes the next place in a key's queue.
-    package func reserve(_ key: String) -> Ticket {
+    ///
+    /// - Parameters:
+    ///   - since: when its task was accepted; nil for now.
+    ///   - began: when its task began, if that was before a restart.
+    package func reserve(_ key: String, since: Date? = nil, began: Date? = nil) -> Ticket {
+        let since = since ?? now()
+        return reserve(key) { Place(number: $0, since: since, began: began) }
+    }
+
+    private func reserve(_ key: String, _ place: (UInt64) -> Place) -> Ticket {
         state.withLock { state in
             state.next += 1
             state.depth += 1
-            state.queues[key, default: []].append((state.next, nil))
+            state.queues[key, default: []].append(place(state.next))
             return Ticket(key: key, number: state.next)
         }
     }
@@ -132,7 +162,7 @@ package final class InstanceQueue: Sendable {
     /// Frees the slot of work that waits for something that hangs. Its key stays closed.
     package func giveUpSlot(_ ticket: Ticket) {
         state.withLock { state in
-            guard state.busy[ticket.key] == ticket.number, state.slotless.insert(ticket.key).inserted else { return }
+            guard state.busy[ticket.key]?.number == ticket.number, state.slotless.insert(ticket.key).inserted else { return }
             state.slots -= 1
         }
         wake.yield()
@@ -141,7 +171,7 @@ package final class InstanceQueue: Sendable {
     /// Takes a slot again for work that has given its own up, before any new work; waits until there is one, or for cancellation.
     func takeSlot(_ ticket: Ticket) async {
         let waiter = state.withLock { state -> Waiter<Void>? in
-            guard state.busy[ticket.key] == ticket.number, state.slotless.contains(ticket.key) else { return nil }
+            guard state.busy[ticket.key]?.number == ticket.number, state.slotless.contains(ticket.key) else { return nil }
             let waiter = Waiter<Void>()
             state.returning.append((ticket.key, waiter))
             return waiter
@@ -194,7 +224,7 @@ package final class InstanceQueue: Sendable {
             guard let place = state.queues[key]?.popFirst(), let work = place.work else { return nil }
             if state.queues[key]?.isEmpty == true { state.queues[key] = nil }
             state.slots += 1
-            state.busy[key] = place.number
+            state.busy[key] = (place.number, place.began ?? now())
             return { [self] in
                 await work()
                 finished(key)

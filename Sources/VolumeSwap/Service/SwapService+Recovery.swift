@@ -21,8 +21,8 @@ extension SwapService {
             onTask(task)
             switch task {
             case .begun(let record): takeUp(record)
-            case .waiting(let id, let phase, let instanceKey, let caller):
-                let ticket = instanceQueue.reserve(queue(of: id, instanceKey))
+            case .waiting(let id, let phase, let instanceKey, let acceptedAt, let caller):
+                let ticket = instanceQueue.reserve(queue(of: id, instanceKey), since: acceptedAt)
                 enqueue(id, SwapControl(phase: phase), nil, ticket, .again)
                 if caller != nil { active.withLock { $0[id]?.caller = caller } }
             case .over(let id, let phase):
@@ -85,7 +85,7 @@ extension SwapService {
             environment.reservations.keep(plan.destination.location, ids: ids, for: record.id)
             entry = Self.resumption(record, plan)
         }
-        let ticket = instanceQueue.reserve(key)
+        let ticket = instanceQueue.reserve(key, since: record.acceptedAt, began: record.startedAt)
         guard case .failure(let failure)? = record.outcome else { return enqueue(record, ticket, entry) }
         // Answered before its roll-back was over.
         active.withLock { active in

@@ -75,7 +75,8 @@ package final class SwapService: Sendable {
     package init(environment: SwapEnvironment, deliver: @escaping Delivery) {
         self.environment = environment
         self.deliver = deliver
-        instanceQueue = InstanceQueue(limit: environment.settings.maxConcurrentSwaps)
+        let clock = environment.clock
+        instanceQueue = InstanceQueue(limit: environment.settings.maxConcurrentSwaps) { clock.date }
     }
 
     /// Runs accepted swaps until cancelled. Then copies are left to the hypervisor, and pivots under way are finished.
@@ -85,6 +86,13 @@ package final class SwapService: Sendable {
     package var running: Int { instanceQueue.running }
     /// Number of tasks waiting for their turn.
     package var queued: Int { instanceQueue.depth - instanceQueue.running }
+    /// Seconds since the swap that has waited longest was accepted, and since the one that has run longest began; 0 without any.
+    package var oldest: (queued: Double, running: Double) {
+        let (oldest, now) = (instanceQueue.oldest, environment.clock.date)
+        return (
+            max(0, oldest.waiting.map(now.timeIntervalSince) ?? 0), max(0, oldest.running.map(now.timeIntervalSince) ?? 0)
+        )
+    }
     /// Number of swaps answered before their roll-back was over.
     package var pendingRollBacks: Int {
         active.withLock { active in active.values.count { $0.early.failure != nil && !$0.isConcluded } }

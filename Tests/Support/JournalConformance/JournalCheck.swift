@@ -173,7 +173,7 @@ private struct Subject {
         let kinds = tasks.map { task in
             switch task {
             case .begun: "begun"
-            case .waiting(_, _, let key, let caller): "waiting \(key == Self.instance) \(caller?.queue ?? "-")"
+            case .waiting(_, _, let key, _, let caller): "waiting \(key == Self.instance) \(caller?.queue ?? "-")"
             case .over: "over"
             }
         }
