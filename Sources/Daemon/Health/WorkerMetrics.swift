@@ -15,6 +15,16 @@ struct WorkerMetrics: Sendable {
     let bus: Bus
     let journal: SQLiteJournal
     let choice: HypervisorChoice
+    /// The link counts; this shows 0 for a dry run, too.
+    private let libvirtReconnects = ReconnectCounter(.libvirt)
+
+    init(service: SwapService, reporter: SwapReporter, bus: Bus, journal: SQLiteJournal, choice: HypervisorChoice) {
+        self.service = service
+        self.reporter = reporter
+        self.bus = bus
+        self.journal = journal
+        self.choice = choice
+    }
 
     /// Records what is true now.
     @Sendable func update() {

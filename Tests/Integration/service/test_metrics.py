@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import json
 import re
 import shutil
 import subprocess
@@ -12,19 +13,21 @@ from pathlib import Path
 
 import exposition
 import pytest
+import yaml
 from bus.dry import dry_swap
 from lab.clients import Rpc
 from lab.processes import until
 from service.bench import dry_worker
 
 ROOT = Path(__file__).parents[3]
+PROMETHEUS = ROOT / "deploy/prometheus"
 PROMTOOL = shutil.which("promtool")
 
 
 def promtool(*arguments, text: str | None = None) -> None:
     """Runs promtool, which must find nothing."""
     done = subprocess.run(
-        [PROMTOOL, *map(str, arguments)], input=text, capture_output=True, text=True, timeout=120, cwd=ROOT / "deploy/prometheus"
+        [PROMTOOL, *map(str, arguments)], input=text, capture_output=True, text=True, timeout=120, cwd=PROMETHEUS
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -92,3 +95,73 @@ def test_bytes_are_counted_while_they_are_copied(lab):
         call.error()
         until(lambda: worker.metrics()["pivotd_copies_running"] == 0, 20, "still counted as running")
         assert worker.metrics()["pivotd_swaps_running_oldest_age_seconds"] == 0
+
+
+# The rules and the dashboard.
+
+SELECTOR = re.compile(r"\b((?:pivotd|process)_[a-z_]+)(?:\{([^}]*)\})?")
+MATCHER = re.compile(r'([a-z_]+)(=~|!~|!=|=)"([^"]*)"')
+SCRAPED = {"job": "pivotd", "instance": "$instance"}
+"""The labels that Prometheus adds."""
+
+
+def alerts() -> list[dict]:
+    """All alerting rules."""
+    return [rule for group in yaml.safe_load((PROMETHEUS / "alerts.yaml").read_text())["groups"] for rule in group["rules"]]
+
+
+def dashboard() -> dict:
+    """Grafana's dashboard."""
+    return json.loads((PROMETHEUS / "dashboard.json").read_text())
+
+
+def strangers(expression: str, families: dict[str, exposition.Family]) -> list[str]:
+    """What an expression selects by, and the page does not have."""
+    series = {name: family for family in families.values() for name, _, _ in family.samples}
+    missing, grouped = [], set(SCRAPED)
+    for name, matchers in SELECTOR.findall(expression):
+        if name not in series:
+            missing.append(name)
+            continue
+        labels = series[name].labels
+        grouped |= set(labels)
+        for label, operator, value in MATCHER.findall(matchers):
+            if label in SCRAPED:
+                missing += [f"{label}={value}"] if value != SCRAPED[label] else []
+            else:
+                values = value.split("|") if operator in ("=~", "!~") else [value]
+                missing += [f"{name}{{{label}={one}}}" for one in values if one not in labels.get(label, ())]
+    by = {label.strip() for group in re.findall(r"\bby \(([^)]*)\)", expression) for label in group.split(",")}
+    return missing + sorted(by - grouped)
+
+
+def test_the_alerts_are_about_what_there_is(page):
+    families = exposition.parse(page)
+    assert {rule["alert"]: found for rule in alerts() if (found := strangers(rule["expr"], families))} == {}
+    for rule in alerts():
+        assert rule["labels"]["severity"] in ("critical", "warning"), rule
+        assert SELECTOR.search(rule["expr"]) or rule["expr"].startswith("up{"), rule
+        assert set(rule["annotations"]) == {"summary", "description"} and all(rule["annotations"].values()), rule
+
+
+def test_the_alerts_fire():
+    """Each has a test, which promtool runs where it is installed."""
+    tests = (PROMETHEUS / "alerts_test.yaml").read_text()
+    named = re.findall(r'alertname="(\w+)"', tests)
+    assert set(named) == {rule["alert"] for rule in alerts()}
+    if PROMTOOL:
+        promtool("check", "rules", "alerts.yaml")
+        promtool("test", "rules", "alerts_test.yaml")
+
+
+def test_the_dashboard_shows_what_there_is(page):
+    families = exposition.parse(page)
+    panels = dashboard()["panels"]
+    rows = [panel["title"] for panel in panels if panel["type"] == "row"]
+    assert rows == ["Readiness", "Swaps", "Copy rates", "Queue", "Bus", "Journal", "libvirt"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    queries = [(panel["title"], target["expr"]) for panel in panels if panel["type"] != "row" for target in panel["targets"]]
+    assert {title: found for title, query in queries if (found := strangers(query, families))} == {}
+    shown = {name for _, query in queries for name, _ in SELECTOR.findall(query)}
+    hidden = [name for name, family in families.items() if not shown & {sample for sample, _, _ in family.samples}]
+    assert hidden == [], "metrics that no panel shows"
