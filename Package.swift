@@ -110,7 +110,7 @@ let package = Package(
         tests("LibvirtTests", ["Libvirt", .logging]),
         tests("OsloMessagingTests", ["OsloMessaging", "AMQP", "JSON"]),
         tests("VolumeSwapTests", ["VolumeSwap", "HypervisorConformance", "JournalConformance", "JSON"]),
-        tests("SwapBusTests", ["SwapBus", "VolumeSwap", "OsloMessaging", "JSON"]),
+        tests("SwapBusTests", ["SwapBus", "VolumeSwap", "OsloMessaging", "JSON", .logging]),
         tests("JournalTests", ["Journal", "JournalConformance", "VolumeSwap", "JSON", .grdb, .logging]),
         tests("CaptureTests", ["Capture", "AMQP", "OsloMessaging", "JSON"]),
         tests("ObservabilityTests", ["Observability", "JSON", .logging, .metrics]),

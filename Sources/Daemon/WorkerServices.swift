@@ -53,11 +53,15 @@ struct HealthService: Sendable {
     /// Runs until the task is cancelled.
     func run() async {
         var backoff = Backoff(first: .seconds(1))
+        var repeats = RepeatFilter()
         while !Task.isCancelled {
             do {
                 try await server.run { [logger] in logger.info("health pages on http://\($0)") }
             } catch {
-                logger.error("\(error); swaps continue, and serving is retried")
+                if let count = repeats.pass("\(error)", at: .now) {
+                    let metadata: Logger.Metadata? = count > 0 ? ["repeats": "\(count)"] : nil
+                    logger.error("\(error); swaps continue, and serving is retried", metadata: metadata)
+                }
             }
             guard (try? await Task.sleep(for: backoff.pause())) != nil else { return }
         }

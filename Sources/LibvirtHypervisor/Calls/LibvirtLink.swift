@@ -37,10 +37,12 @@ package final class LibvirtLink: Sendable {
     package func run() async {
         var backoff = Backoff(first: .milliseconds(100), longest: .seconds(5))
         var isFirst = true
+        var repeats = RepeatFilter()
         while !Task.isCancelled {
             do {
                 let connection = try await LibvirtConnection.open(uri: uri, logger: logger)
                 backoff.reset()
+                repeats.reset()
                 logger.info("connected to libvirt", metadata: ["uri": "\(uri)"])
                 if !isFirst { reconnects.increment() }
                 isFirst = false
@@ -52,7 +54,11 @@ package final class LibvirtLink: Sendable {
                 if !Task.isCancelled { logger.warning("the connection to libvirt was lost, reconnecting") }
             } catch {
                 state.withLock { $0.lastError = error.description }
-                logger.error("cannot connect to libvirt: \(error)", metadata: ["uri": "\(uri)"])
+                if let count = repeats.pass("\(error)", at: .now) {
+                    var metadata: Logger.Metadata = ["uri": "\(uri)"]
+                    if count > 0 { metadata["repeats"] = "\(count)" }
+                    logger.error("cannot connect to libvirt: \(error)", metadata: metadata)
+                }
             }
             guard (try? await Task.sleep(for: backoff.pause())) != nil else { break }
         }
