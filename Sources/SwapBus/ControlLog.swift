@@ -14,6 +14,9 @@ enum ControlLog {
         var metadata: Logger.Metadata = [:]
         let args = request.args
         if let task = args["task_id"]?.stringValue { metadata[LogKey.taskID] = "\(Echo.cut(task))" }
+        if let tasks = args["task_ids"]?.arrayValue {
+            metadata["task_ids"] = "\(Echo.cut(tasks.prefix(100).compactMap(\.stringValue).joined(separator: " ")))"
+        }
         if let instance = try? InstanceReference(json: args["instance"]) { metadata[LogKey.instance] = "\(instance)" }
         if let disk = try? SwapRequest.disk(mountpoint: args["mountpoint"]) { metadata[LogKey.disk] = "\(disk)" }
         if let limit = args["bandwidth_mib_s"]?.integerValue { metadata["bandwidth_mib_s"] = .stringConvertible(limit) }

@@ -16,6 +16,7 @@ enum MetricHelp {
         "pivotd_swaps_total": "Finished swaps, by result; those that failed or were aborted also by their reason_code.",
         "pivotd_swaps_running": "Swaps under way.",
         "pivotd_swaps_queued": "Swaps that wait for their instance, a free slot, or the end of a pause.",
+        "pivotd_swaps_held": "Swaps in step that wait for pivot_swap.",
         "pivotd_swaps_running_oldest_age_seconds": "Seconds since the longest running swap began; 0 if none runs.",
         "pivotd_swaps_queued_oldest_age_seconds": "Seconds since the longest waiting swap was accepted; 0 if none waits.",
         "pivotd_swaps_running_limit": "Most swaps that may run at once: max_concurrent_swaps.",

@@ -41,6 +41,7 @@ struct WorkerMetrics: Sendable {
     private func updateSwaps() {
         Gauge(label: "pivotd_swaps_running").record(service.running)
         Gauge(label: "pivotd_swaps_queued").record(service.queued)
+        Gauge(label: "pivotd_swaps_held").record(service.held)
         let oldest = service.oldest
         Gauge(label: "pivotd_swaps_running_oldest_age_seconds").record(oldest.running)
         Gauge(label: "pivotd_swaps_queued_oldest_age_seconds").record(oldest.queued)

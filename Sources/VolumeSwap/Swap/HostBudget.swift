@@ -168,34 +168,44 @@ package final class HostBudget: Sendable {
         }
     }
 
+    /// The speed in bytes/s that one more copy would begin with now; 0 for unlimited.
+    func speed(ofOneMore volumes: @escaping Volumes, limit: Int64) -> Int64 {
+        let newcomer = TaskID("")
+        return state.withLock { state in
+            var copies = state.copies
+            copies[newcomer] = Copy(limit: limit, volumes: volumes, speed: limit, apply: { _ in })
+            guard let shares = shares(of: copies, state.settings) else { return limit }
+            return shares[newcomer].flatMap { $0 } ?? 0
+        }
+    }
+
     /// Divides the bandwidth anew and applies what has changed.
     private func divide(_ state: inout State) {
         keepTime(&state)
+        let shares = shares(of: state.copies, state.settings)
+        for (task, copy) in state.copies {
+            let speed = shares.map { $0[task].flatMap { $0 } ?? 0 } ?? copy.limit
+            guard copy.speed != speed else { continue }
+            state.copies[task]?.speed = speed
+            copy.apply(speed)
+        }
+    }
+
+    /// - Returns: nil without any budget: then each copy runs at its own limit.
+    private func shares(of copies: [TaskID: Copy], _ settings: BudgetSettings) -> [TaskID: Int64?]? {
         var budgets: [Int: Int64] = [:]
-        budgets[Self.host] = state.settings.bandwidth(at: clock.date)
-        for (index, rule) in state.settings.rules.enumerated() where rule.bandwidthMiBs > 0 {
+        budgets[Self.host] = settings.bandwidth(at: clock.date)
+        for (index, rule) in settings.rules.enumerated() where rule.bandwidthMiBs > 0 {
             budgets[index] = rule.bandwidthMiBs << 20
         }
-        guard !budgets.isEmpty else { return divideNothing(&state) }
-        let rules = state.settings.rules
-        let copies = state.copies.mapValues { copy in
+        guard !budgets.isEmpty else { return nil }
+        let sharers = copies.mapValues { copy in
             let volumes = copy.volumes()
             return BandwidthDivision.Copy(
                 limit: copy.limit > 0 ? copy.limit : nil,
-                budgets: budgets.keys.filter { $0 == Self.host || volumes.matches(rules[$0]) })
+                budgets: budgets.keys.filter { $0 == Self.host || volumes.matches(settings.rules[$0]) })
         }
-        for (task, share) in BandwidthDivision.shares(of: copies, budgets: budgets) { Self.apply(share ?? 0, to: task, &state) }
-    }
-
-    /// Without a budget each copy runs at its own limit.
-    private func divideNothing(_ state: inout State) {
-        for (task, copy) in state.copies where copy.speed != copy.limit { Self.apply(copy.limit, to: task, &state) }
-    }
-
-    private static func apply(_ speed: Int64, to task: TaskID, _ state: inout State) {
-        guard let copy = state.copies[task], copy.speed != speed else { return }
-        state.copies[task]?.speed = speed
-        copy.apply(speed)
+        return BandwidthDivision.shares(of: sharers, budgets: budgets)
     }
 
     /// Divides again when the schedule changes.
