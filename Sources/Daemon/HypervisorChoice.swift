@@ -67,16 +67,22 @@ struct HypervisorChoice: Sendable {
         return settings
     }
 
+    /// What reports the swaps on this hypervisor.
+    func reporter(
+        progressInterval: Duration, failures: NovaFailure, notifier: Notifier? = nil, logger: Logger
+    ) -> SwapReporter {
+        SwapReporter(
+            notifier: notifier, failures: failures, hypervisor: hypervisor.kind, progressInterval: progressInterval,
+            logger: logger)
+    }
+
     /// The service that carries out swaps on this hypervisor and delivers their outcomes.
     func service(
-        _ settings: SwapSettings, progressInterval: Duration, journal: any SwapJournal, replies: ReplyPublisher,
-        failures: NovaFailure, notifier: Notifier? = nil, onPhase: (@Sendable (SwapPhase) async -> Void)? = nil, logger: Logger
+        _ settings: SwapSettings, journal: any SwapJournal, reporter: SwapReporter, replies: ReplyPublisher,
+        failures: NovaFailure, onPhase: (@Sendable (SwapPhase) async -> Void)? = nil, logger: Logger
     ) -> SwapService {
         var hooks = hooks
         if let onPhase { hooks.onPhase = onPhase }
-        let reporter = SwapReporter(
-            notifier: notifier, failures: failures, hypervisor: hypervisor.kind, progressInterval: progressInterval,
-            logger: logger)
         let environment = SwapEnvironment(
             hypervisor: hypervisor, connector: connector, journal: journal, settings: settings, observer: reporter,
             logger: logger, hooks: hooks)

@@ -36,7 +36,7 @@ package struct Worker {
     ///
     /// - Throws: `JournalError` if the state directory cannot be used, ``ConfigurationError``, or the error of a failed service.
     package func run() async throws {
-        let registry = PrometheusRegistry(help: MetricHelp.texts)
+        let registry = PrometheusRegistry(help: MetricHelp.texts, bounds: MetricHelp.bounds)
         MetricsSystem.bootstrap(registry)
         let signals = try SignalThread(
             drainLimit: configuration.daemon.drainTimeout, logger: logger,
@@ -69,10 +69,12 @@ package struct Worker {
         let choice = try HypervisorChoice(configuration: configuration.hypervisor, logger: logger)
         let bus = try Bus(configuration: configuration.bus, logger: logger)
         guard let journal = try await openJournal() else { return }
+        let reporter = choice.reporter(
+            progressInterval: configuration.daemon.progressInterval, failures: bus.failures,
+            notifier: bus.notifications?.notifier, logger: logger)
         let service = choice.service(
-            choice.settings(configuration), progressInterval: configuration.daemon.progressInterval, journal: journal,
-            replies: bus.replies, failures: bus.failures, notifier: bus.notifications?.notifier, onPhase: testStop(journal),
-            logger: logger)
+            choice.settings(configuration), journal: journal, reporter: reporter, replies: bus.replies, failures: bus.failures,
+            onPhase: testStop(journal), logger: logger)
         let requests = RequestService(
             bus: bus, service: service, journal: journal, choice: choice, health: health,
             drainGrace: min(.seconds(5), configuration.daemon.drainTimeout / 2), logger: logger)
@@ -80,12 +82,8 @@ package struct Worker {
             service.change(choice.settings(configuration))
             signals.setDrainLimit(configuration.daemon.drainTimeout)
         }
-        health.runs(
-            .init(
-                readiness: requests.checks, vitals: requests.vitals,
-                updateMetrics: {
-                    WorkerMetrics.update(service: service, hungDomains: choice.hungDomains.count)
-                }))
+        let metrics = WorkerMetrics(service: service, reporter: reporter, bus: bus, journal: journal, choice: choice)
+        health.runs(.init(readiness: requests.checks, vitals: requests.vitals, updateMetrics: metrics.update))
         let services: [any Service] = [
             LibvirtService(link: choice.link),
             JournalKeeper(journal: journal, retention: configuration.daemon.journalRetention, logger: logger),

@@ -1,3 +1,4 @@
+import Foundation
 import GRDB
 import Logging
 package import VolumeSwap
@@ -24,7 +25,7 @@ extension SQLiteJournal {
 
     /// Leaves out the requests, since there may be very many of these.
     private static let selectUnfinished = """
-        SELECT id, instance_key, phase, disk, CASE WHEN instr(reply_to, '"timeout"') THEN reply_to END
+        SELECT id, instance_key, phase, disk, CASE WHEN instr(reply_to, '"timeout"') THEN reply_to END, accepted_at
         FROM task LEFT JOIN plan USING (sequence) WHERE is_settled = 0 AND (finished_at IS NOT NULL OR NOT \(hasBegun))
         ORDER BY finished_at IS NOT NULL, task.sequence
         """
@@ -34,7 +35,7 @@ extension SQLiteJournal {
         let (id, caller): (String, String?) = (row[0], row[4])
         if phase.isFinal { return .over(TaskID(id), phase) }
         return .waiting(
-            TaskID(id), phase, instanceKey: row[1], disk: row[3],
+            TaskID(id), phase, instanceKey: row[1], disk: row[3], acceptedAt: Date(timeIntervalSince1970: row[5]),
             caller: caller.flatMap { try? JournalCoding.value(ReplyTo.self, $0) })
     }
 

@@ -35,9 +35,9 @@ package final class Notifier: Sendable {
     private let logger: Logger
     private let pending: (stream: AsyncStream<Pending>, continuation: AsyncStream<Pending>.Continuation)
     /// Notifications the broker confirmed.
-    package let sent = EventCounter("pivotd_notifications", kind: "sent")
+    package let sent = EventCounter("pivotd_notifications_total", kind: "sent")
     /// Notifications dropped because too many waited or the broker did not accept them.
-    package let dropped = EventCounter("pivotd_notifications", kind: "dropped")
+    package let dropped = EventCounter("pivotd_notifications_total", kind: "dropped")
 
     /// - Parameters:
     ///   - publisher: Run by its owner.

@@ -1,4 +1,5 @@
 import JSON
+import Logging
 import Metrics
 package import OsloMessaging
 package import VolumeSwap
@@ -69,14 +70,22 @@ package struct SwapEndpoint: RPCEndpoint {
 
     private func answer(_ request: RPCRequest) async -> Result<JSONValue, RemoteFailure> {
         guard let method = Self.methodsByName[request.method] else { return .failure(.noSuchMethod(request.method)) }
+        let logger = service.environment.logger
+        if method.isControl { logger.notice("\(method.name) requested", metadata: ControlLog.metadata(request)) }
+        let failure: SwapFailure
         do {
             return .success(try await method.init(args: request.args).call(service, failures))
-        } catch let failure as SwapFailure {
-            return .failure(failures.failure(failure, task: nil))
+        } catch let refusal as SwapFailure {
+            failure = refusal
         } catch let error as HypervisorError {
-            return .failure(failures.failure(.rebaseFailed(error.message), task: nil))
+            failure = .rebaseFailed(error.message)
         } catch {
-            return .failure(failures.failure(.rebaseFailed("\(error)", .internal), task: nil))
+            failure = .rebaseFailed("\(error)", .internal)
         }
+        let remote = failures.failure(failure, task: nil)
+        if method.isControl {
+            logger.notice("\(method.name) refused: \(remote.message)", metadata: ControlLog.metadata(request))
+        }
+        return .failure(remote)
     }
 }

@@ -1,7 +1,6 @@
 import JSON
 package import Logging
 import Metrics
-import Observability
 package import OsloMessaging
 import Synchronization
 package import VolumeSwap
@@ -13,12 +12,22 @@ package final class SwapReporter: SwapObserver {
     private let hypervisor: String
     private let progressInterval: Duration
     private let logger: Logger
-    private let lastProgress = Mutex<[TaskID: ContinuousClock.Instant]>([:])
+    private let reports = Mutex<[TaskID: Report]>([:])
     private let readyToPivot = Timer(label: "pivotd_ready_to_pivot_seconds")
     private let overhead = Timer(label: "pivotd_swap_overhead_seconds")
     private let duration = Timer(label: "pivotd_swap_duration_seconds")
+    private let copyDuration = Timer(label: "pivotd_copy_duration_seconds")
     private let completed = Counter(label: "pivotd_swaps_total", dimensions: [("result", "completed")])
-    private let copiedBytes = Counter(label: "pivotd_copied_bytes_total")
+    /// Each shows from the start, with 0, so that its first increment is an increase to Prometheus.
+    private let failed = Dictionary(uniqueKeysWithValues: ReasonCode.allCases.map { ($0, SwapReporter.counter(of: $0)) })
+    private let copies = CopyMeter()
+
+    /// What was last reported of a copy.
+    private struct Report {
+        var notifiedAt: ContinuousClock.Instant?
+        /// Tenths of the copy.
+        var tenths = 0
+    }
 
     /// - Parameters:
     ///   - notifier: nil to send no notifications.
@@ -32,28 +41,50 @@ package final class SwapReporter: SwapObserver {
         self.logger = logger
     }
 
+    private static func counter(of reason: ReasonCode) -> Counter {
+        let phase: SwapPhase = reason == .aborted ? .aborted : .failed
+        return Counter(label: "pivotd_swaps_total", dimensions: [("result", phase.rawValue), ("reason", reason.rawValue)])
+    }
+
+    /// Records the gauges of running copies, for a scrape.
+    package func updateMetrics() {
+        let (count, standstill) = copies.standstill(at: .now)
+        Gauge(label: "pivotd_copies_running").record(count)
+        Gauge(label: "pivotd_copy_standstill_seconds").record(standstill / .seconds(1))
+    }
+
     /// Logs the plan and emits `volume_swap.start`.
     package func started(_ record: SwapRecord, _ plan: SwapPlan) {
-        lastProgress.withLock { $0[record.id] = .now }
-        logger.info("swap: \(plan)", metadata: metadata(record))
+        reports.withLock { $0[record.id] = Report(notifiedAt: .now) }
+        copies.begin(record, by: plan.strategy)
+        logger.info("swap: \(plan)", metadata: record.logMetadata)
         emit("start", record, state: "preparing", plan: plan)
     }
 
     /// Logs the phase at debug level.
     package func entered(_ record: SwapRecord, _ phase: SwapPhase) {
-        logger.debug("entered \(phase.rawValue)", metadata: metadata(record))
+        if phase != .copying { copies.rest(record.id) }
+        logger.debug("entered \(phase.rawValue)", metadata: record.logMetadata)
     }
 
-    /// Logs progress and emits `volume_swap.progress`, at most once per `progress_interval_s`.
+    /// Logs each tenth of the copy, and emits `volume_swap.progress` at most once per `progress_interval_s`.
     package func progressed(_ record: SwapRecord, _ plan: SwapPlan, _ progress: SwapProgress) {
-        let isDue = lastProgress.withLock { last in
-            let now = ContinuousClock.now
-            if let previous = last[record.id], now - previous < progressInterval { return false }
-            last[record.id] = now
-            return true
+        let now = ContinuousClock.now
+        copies.sample(record, by: plan.strategy, progress, at: now)
+        let tenths = progress.tenths
+        let (isNews, isDue) = reports.withLock { reports in
+            var report = reports[record.id] ?? Report()
+            let (isNews, isDue) = (tenths > report.tenths, report.notifiedAt.map { now - $0 >= progressInterval } ?? true)
+            report.tenths = max(report.tenths, tenths)
+            if isDue { report.notifiedAt = now }
+            reports[record.id] = report
+            return (isNews, isDue)
         }
-        guard isDue else { return }
-        logger.info("copied \(progress.copiedBytes) of \(progress.totalBytes) bytes", metadata: metadata(record))
+        if isNews {
+            logger.info(
+                "copied \(tenths * 10) %: \(progress.copiedBytes) of \(progress.totalBytes) bytes", metadata: record.logMetadata)
+        }
+        guard isDue, notifier != nil else { return }
         emit("progress", record, state: "copying", plan: plan, extra: ["progress": progress.json])
     }
 
@@ -64,14 +95,19 @@ package final class SwapReporter: SwapObserver {
 
     /// Logs and counts the outcome, and emits `volume_swap.end` or `.error`.
     package func ended(_ record: SwapRecord, _ outcome: SwapOutcome, duration: Duration, overhead: Duration?) {
-        lastProgress.withLock { $0[record.id] = nil }
-        self.duration.record(duration: duration)
+        reports.withLock { $0[record.id] = nil }
+        copies.end(record.id)
+        // A refused swap has not run.
+        if duration > .zero { self.duration.record(duration: duration) }
+        let log = SwapLog(record: record, outcome: outcome, duration: duration, overhead: overhead)
         switch outcome {
         case .success(let result):
             completed.increment()
-            if let overhead { self.overhead.record(duration: overhead) }
-            copiedBytes.increment(by: result.copiedBytes)
-            logger.info("swap completed in \(duration)", metadata: metadata(record))
+            if let overhead {
+                self.overhead.record(duration: overhead)
+                copyDuration.record(duration: duration - overhead)
+            }
+            logger.info("swap completed in \(duration)", metadata: log.metadata)
             guard notifier != nil else { return }
             let told = result.json
             var extra: JSONObject = [:]
@@ -80,10 +116,12 @@ package final class SwapReporter: SwapObserver {
             }
             emit("end", record, state: "completed", plan: nil, instance: result.instanceUUID, extra: extra)
         case .failure(let failure):
-            let dimensions = [("result", outcome.phase.rawValue), ("reason", failure.code.rawValue)]
-            Counter(label: "pivotd_swaps_total", dimensions: dimensions).increment()
+            failed[failure.code]?.increment()
+            logger.log(
+                level: log.level, "swap failed: \(failures.failure(failure, task: record.id.text).message)",
+                metadata: log.metadata)
+            guard notifier != nil else { return }
             let remote = failures.failure(failure, task: record.id.text)
-            logger.error("swap failed: \(remote.message)", metadata: metadata(record))
             emit("error", record, state: outcome.phase.rawValue, plan: nil, extra: ["failure": remote.exception])
         }
     }
@@ -107,11 +145,12 @@ package final class SwapReporter: SwapObserver {
             eventType: "volume_swap.\(event)", priority: event == "error" ? .error : .info, payload: .object(payload),
             context: record.context)
     }
+}
 
-    private func metadata(_ record: SwapRecord) -> Logger.Metadata {
-        [
-            LogKey.taskID: "\(record.id)", LogKey.instance: "\(Echo.cut(record.instanceKey))",
-            LogKey.disk: "\(Echo.cut(record.disk))",
-        ]
+extension SwapProgress {
+    /// Tenths of the copy that are done.
+    fileprivate var tenths: Int {
+        guard totalBytes > 0 else { return 0 }
+        return Int(min(10, max(0, Double(copiedBytes) / Double(totalBytes) * 10)))
     }
 }

@@ -75,7 +75,7 @@ def test_a_request_that_nobody_waits_for_is_not_carried_out(lab, second_worker):
     time.sleep(2.5)
     worker.start()
     assert json.loads(worker.command("status", "--json")[1])["swaps"] == []
-    assert worker.metrics()['pivotd_messages{kind="received"}'] == 1
+    assert worker.metrics()['pivotd_messages_total{kind="received"}'] == 1
 
 
 def test_swap_that_fails(lab, worker, guest):

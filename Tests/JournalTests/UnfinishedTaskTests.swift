@@ -22,13 +22,14 @@ import VolumeSwap
         let tasks = try await journal.unfinished()
         #expect(tasks.map(\.id.text) == ["begun", "told", "waiting", "cast", "over"])
         guard case .begun(let begun) = tasks[0], case .begun(let told) = tasks[1],
-            case .waiting(_, .accepted, let key, _, let caller?) = tasks[2],
-            case .waiting(_, .accepted, _, _, nil) = tasks[3], case .over(_, .completed) = tasks[4]
+            case .waiting(_, .accepted, let key, _, let acceptedAt, let caller?) = tasks[2],
+            case .waiting(_, .accepted, _, _, _, nil) = tasks[3], case .over(_, .completed) = tasks[4]
         else {
             Issue.record("\(tasks)")
             return
         }
         #expect(begun.plan != nil && told.outcome != nil && key == Sample.instance)
+        #expect(acceptedAt == Sample.record("waiting").acceptedAt)
         #expect(caller == ReplyTo(messageID: "m-waiting", queue: "reply_1", timeout: 60))
         #expect(tasks.map { $0.caller != nil } == [true, false, true, false, false])
         await journal.close()

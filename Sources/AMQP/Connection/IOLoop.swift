@@ -39,6 +39,8 @@ final class IOLoop {
     private let context: IOContext
     private let registry: TopologyRegistry
     private var backoff: Backoff
+    private var repeats = RepeatFilter()
+    private var establishedAt: ContinuousClock.Instant?
     private var generator = SystemRandomNumberGenerator()
 
     init(context: IOContext) {
@@ -54,16 +56,19 @@ final class IOLoop {
             let endpoint = endpoints[index]
             context.core.noteTurn()
             let started = ContinuousClock.now
+            establishedAt = nil
             do throws(AMQPError) {
                 try serve(endpoint)
             } catch {
-                report(error, endpoint: endpoint)
                 // A connection that lasted shows that the broker is well; one that ends at once must not be retried in a hot
                 // loop.
-                if ContinuousClock.now - started > max(.seconds(5), context.configuration.initialBackoff * 2) {
+                let minimum = max(.seconds(5), context.configuration.initialBackoff * 2)
+                if ContinuousClock.now - started > minimum {
                     backoff.reset()
                     failures = 0
                 }
+                if let establishedAt, ContinuousClock.now - establishedAt > minimum { repeats.reset() }
+                report(error, endpoint: endpoint)
                 failures += 1
                 index = (index + 1) % endpoints.count
                 if failures % endpoints.count == 0 { pause(backoff.jitteredPause(using: &generator)) }
@@ -83,6 +88,7 @@ final class IOLoop {
         if session.heartbeat > .zero { context.silence.watch(session.descriptor, limit: session.heartbeat * 2) }
         do throws(AMQPError) {
             try live.establish()
+            establishedAt = .now
             context.logger.info("connected to RabbitMQ", metadata: ["endpoint": "\(endpoint)"])
             try live.pump()
         } catch {
@@ -97,8 +103,10 @@ final class IOLoop {
 
     private func report(_ error: AMQPError, endpoint: AMQPEndpoint) {
         context.events.yield(.disconnected(error))
+        guard let repeated = repeats.pass("\(endpoint) \(error)", at: .now) else { return }
         var metadata: Logger.Metadata = ["endpoint": "\(endpoint)", "reason": "\(error.message)"]
         if let replyCode = error.replyCode { metadata["reply_code"] = "\(replyCode)" }
+        if repeated > 0 { metadata["repeats"] = "\(repeated)" }
         switch error.code {
         case .authenticationFailed:
             context.logger.error("RabbitMQ refused the user name, password or virtual host", metadata: metadata)

@@ -14,6 +14,7 @@ final class NotificationLink: Sendable {
     private let logger: Logger
     private let state = Mutex(State())
     private let drained = AsyncStream<Never>.makeStream()
+    private let reconnects = ReconnectCounter(.notifications)
     private let problems = Counter(label: "pivotd_notification_problems_total")
 
     /// How long a stop waits for queued notifications.
@@ -45,15 +46,19 @@ final class NotificationLink: Sendable {
         return notifier.dropped.count == 0 ? nil : "\(notifier.dropped.count) dropped since the start"
     }
 
+    var isConnected: Bool { connection.isConnected }
+
     /// Sends until ``close()`` or cancellation.
     func run() async {
         await withTaskGroup { group in
             group.addTask { [connection, logger] in
                 do { try await connection.run() } catch { logger.error("notifications: \(error)") }
             }
-            group.addTask { [connection] in
+            group.addTask { [connection, reconnects] in
                 for await event in connection.events {
-                    if case .connected = event { await self.declare() }
+                    guard case .connected = event else { continue }
+                    reconnects.connected()
+                    await self.declare()
                 }
             }
             group.addTask { [notifier, drained] in

@@ -34,6 +34,10 @@ final class BusHealth: Sendable {
 
     private enum Side: Sendable { case consuming, publishing }
 
+    private let reconnects: [Side: ReconnectCounter] = [
+        .consuming: ReconnectCounter(.requests), .publishing: ReconnectCounter(.replies),
+    ]
+
     private let events = Mutex(Events())
 
     /// Reads the connections' events until they are closed or the task is cancelled.
@@ -92,6 +96,7 @@ final class BusHealth: Sendable {
 
     private func follow(_ stream: AsyncStream<AMQPConnectionEvent>, _ side: Side) async {
         for await event in stream {
+            if case .connected = event { reconnects[side]?.connected() }
             events.withLock { events in
                 switch event {
                 case .connected: events.failures[side] = nil

@@ -1,3 +1,4 @@
+import Metrics
 import Observability
 import Synchronization
 
@@ -57,5 +58,9 @@ final class WorkerHealth: Sendable {
 
     var isAlive: Bool { liveness.allSatisfy(\.isOK) }
 
-    func updateMetrics() { phase.withLock { $0.worker }?.updateMetrics() }
+    /// Records the gauges, for a scrape.
+    func updateMetrics() {
+        Gauge(label: "pivotd_ready").record(readiness.allSatisfy(\.isOK) ? 1 : 0)
+        phase.withLock { $0.worker }?.updateMetrics()
+    }
 }

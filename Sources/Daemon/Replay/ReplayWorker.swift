@@ -64,9 +64,10 @@ package struct ReplayWorker: Sendable {
         let replies = ReplyPublisher(publisher: target.transport, logger: logger)
         var settings = choice.settings(configuration)
         if choice.isInstant { settings.maxConcurrentSwaps = max(settings.maxConcurrentSwaps, Self.instantSwaps) }
+        let reporter = choice.reporter(
+            progressInterval: configuration.daemon.progressInterval, failures: failures, logger: logger)
         let service = choice.service(
-            settings, progressInterval: configuration.daemon.progressInterval, journal: journal, replies: replies,
-            failures: failures, logger: logger)
+            settings, journal: journal, reporter: reporter, replies: replies, failures: failures, logger: logger)
         let endpoint = SwapEndpoint(service: service, failures: failures) {}
         let server = RPCServer(
             transport: target.transport, endpoint: endpoint, replies: replies,

@@ -1,3 +1,4 @@
+import Foundation
 import VolumeSwap
 
 /// Detects whether an open journal's files were deleted or replaced under their names.
@@ -26,6 +27,14 @@ struct JournalFiles: Sendable {
     let database: FileIdentity
     /// nil for a journal without a write-ahead log.
     let log: FileIdentity?
+
+    /// Bytes of the database and its write-ahead log.
+    var bytes: Int64 {
+        [path, path + "-wal"].reduce(0) { sum, path in
+            var status = stat()
+            return unsafe stat(path, &status) == 0 ? sum + Int64(status.st_size) : sum
+        }
+    }
 
     var missing: Missing? {
         if FileIdentity(path: path) != database { return .database }

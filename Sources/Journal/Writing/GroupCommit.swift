@@ -2,6 +2,7 @@ import Basics
 import Dispatch
 import Foundation
 import GRDB
+import Metrics
 import Synchronization
 import VolumeSwap
 
@@ -41,6 +42,8 @@ final class GroupCommit: Sendable {
     private let queue = DispatchQueue(label: "pivotd.journal", qos: .userInitiated)
     private let state: Mutex<State>
     private let commitCount = Atomic<Int>(0)
+    private let commitTime = Metrics.Timer(label: "pivotd_journal_commit_seconds")
+    private let size = Gauge(label: "pivotd_journal_size_bytes")
 
     /// - Parameter isSynced: false for a journal that never syncs and has no write-ahead log.
     init(database: any DatabaseWriter, path: String, files: JournalFiles, isSynced: Bool) {
@@ -49,6 +52,7 @@ final class GroupCommit: Sendable {
         self.path = path
         self.files = files
         self.isSynced = isSynced
+        if isSynced { size.record(files.bytes) }
     }
 
     /// Number of transactions committed, each with one sync.
@@ -163,7 +167,9 @@ final class GroupCommit: Sendable {
         defer { endBatch() }
         guard !batch.isEmpty else { return }
         do {
+            let began = ContinuousClock.now
             let results = try commit(batch)
+            if isSynced { commitTime.record(duration: .now - began) }
             if batch.contains(where: { $0.write.isProbe }) { state.withLock { $0.refusal = nil } }
             for (entry, result) in zip(batch, results) { entry.reply?.resume(returning: result) }
             if isSynced, batch.contains(where: { $0.write.isSettlement }) { scheduleScrub() }
@@ -182,6 +188,7 @@ final class GroupCommit: Sendable {
             state.wait.ends()
             state.draining.ends()
         }
+        if isSynced { size.record(files.bytes) }
     }
 
     private func commit(_ batch: [WriteQueue.Entry]) throws -> [Result<WriteOutput, JournalError>] {
@@ -229,7 +236,8 @@ final class GroupCommit: Sendable {
             return !state.isDatabaseClosed
         }
         // A reader may be in the way, or the disk full: retry later.
-        if isOpen, !checkpoint() { scheduleScrub() }
+        guard isOpen else { return }
+        if checkpoint() { size.record(files.bytes) } else { scheduleScrub() }
     }
 
     /// Never waits for a reader such as a backup: commits would wait behind it.

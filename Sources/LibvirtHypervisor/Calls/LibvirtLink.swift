@@ -1,6 +1,7 @@
 import Basics
 import Libvirt
 package import Logging
+import Metrics
 import Synchronization
 package import VolumeSwap
 
@@ -17,6 +18,7 @@ package final class LibvirtLink: Sendable {
     /// The connections for calls that may hang; ``connection()`` is for look-ups and events.
     let calls: CallConnections
     private let logger: Logger
+    private let reconnects = Counter(label: "pivotd_reconnects_total", dimensions: [("connection", "libvirt")])
     private let state = Mutex(State())
 
     /// Opens nothing before ``run()``.
@@ -34,11 +36,16 @@ package final class LibvirtLink: Sendable {
     /// Runs until the task is cancelled, then closes the connection.
     package func run() async {
         var backoff = Backoff(first: .milliseconds(100), longest: .seconds(5))
+        var isFirst = true
+        var repeats = RepeatFilter()
         while !Task.isCancelled {
             do {
                 let connection = try await LibvirtConnection.open(uri: uri, logger: logger)
                 backoff.reset()
+                repeats.reset()
                 logger.info("connected to libvirt", metadata: ["uri": "\(uri)"])
+                if !isFirst { reconnects.increment() }
+                isFirst = false
                 publish(connection)
                 _ = try? await connection.waitUntilClosed()
                 retract()
@@ -47,7 +54,11 @@ package final class LibvirtLink: Sendable {
                 if !Task.isCancelled { logger.warning("the connection to libvirt was lost, reconnecting") }
             } catch {
                 state.withLock { $0.lastError = error.description }
-                logger.error("cannot connect to libvirt: \(error)", metadata: ["uri": "\(uri)"])
+                if let count = repeats.pass("\(error)", at: .now) {
+                    var metadata: Logger.Metadata = ["uri": "\(uri)"]
+                    if count > 0 { metadata["repeats"] = "\(count)" }
+                    logger.error("cannot connect to libvirt: \(error)", metadata: metadata)
+                }
             }
             guard (try? await Task.sleep(for: backoff.pause())) != nil else { break }
         }

@@ -10,6 +10,8 @@ struct LineLogHandler: LogHandler {
     /// The level of a logger without one of its own.
     let threshold: LogThreshold
     var output = LogOutput.standardError
+    /// Whether lines of text begin with their priority, for systemd's journal.
+    var hasPriority = false
     /// The logger's own level, which overrides ``threshold``.
     var ownLevel: Logger.Level?
     var metadata: Logger.Metadata = [:]
@@ -20,7 +22,8 @@ struct LineLogHandler: LogHandler {
     /// - Parameter metadata: Everything known at the event, in the order to show it.
     func line(_ event: LogEvent, timestamp: String, metadata: [(key: String, value: Logger.Metadata.Value)]) -> String {
         switch format {
-        case .text: text(event, timestamp: timestamp, metadata: metadata)
+        case .text:
+            (hasPriority ? JournalStream.prefix(event.level) : "") + text(event, timestamp: timestamp, metadata: metadata)
         case .json: json(event, timestamp: timestamp, metadata: metadata)
         }
     }

@@ -6,11 +6,13 @@ package enum LogKey {
     package static let instance = "instance"
     /// The target of the disk: `vdb`.
     package static let disk = "disk"
+    /// The id of the caller's own request, from oslo's context.
+    package static let requestID = "request_id"
     /// The error that a line is about.
     package static let error = "error"
     /// How many lines or messages were dropped.
     static let dropped = "dropped"
 
     /// The keys that come first in a line, in this order.
-    static let first = [taskID, instance, disk]
+    static let first = [taskID, instance, disk, requestID]
 }

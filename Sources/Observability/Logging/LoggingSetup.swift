@@ -16,8 +16,10 @@ package enum LoggingSetup {
     /// Makes every logger of the process write such lines to standard error. Call it once, before creating any logger.
     package static func bootstrap(format: Format, level: Logger.Level) {
         threshold.set(level)
+        let hasPriority = JournalStream.isConnected(2, environment: ProcessInfo.processInfo.environment)
         LogOutput.standardError.describeLosses { count in
-            let handler = LineLogHandler(label: "pivotd", format: format, threshold: threshold)
+            var handler = LineLogHandler(label: "pivotd", format: format, threshold: threshold)
+            handler.hasPriority = hasPriority
             let event = LogEvent(
                 level: .warning, message: "log lines are missing: the log's reader was too slow", metadata: nil, source: nil,
                 file: #fileID, function: #function, line: #line)
@@ -25,6 +27,9 @@ package enum LoggingSetup {
                 event, timestamp: Timestamp.text(Date(), .milliseconds), metadata: [(key: LogKey.dropped, value: "\(count)")])
         }
         LoggingSystem.bootstrap(
-            { LineLogHandler(label: $0, format: format, threshold: threshold, metadataProvider: $1) }, metadataProvider: nil)
+            {
+                LineLogHandler(
+                    label: $0, format: format, threshold: threshold, hasPriority: hasPriority, metadataProvider: $1)
+            }, metadataProvider: nil)
     }
 }

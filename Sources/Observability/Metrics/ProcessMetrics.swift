@@ -2,6 +2,15 @@ import Foundation
 
 /// The process's own metrics, named as in Prometheus' client libraries and read from /proc at each scrape.
 package enum ProcessMetrics {
+    private static let help = [
+        "process_cpu_seconds_total": "Total user and system CPU time spent in seconds.",
+        "process_resident_memory_bytes": "Resident memory size in bytes.",
+        "process_threads": "Number of threads of the process.",
+        "process_start_time_seconds": "Start time of the process since unix epoch in seconds.",
+        "process_open_fds": "Number of open file descriptors.",
+        "pivotd_log_lines_dropped_total": "Log lines dropped because their reader was too slow.",
+    ]
+
     /// Sample lines in the Prometheus text format, to follow those of ``PrometheusRegistry/text()``.
     ///
     /// Metrics missing in /proc are omitted.
@@ -43,6 +52,6 @@ package enum ProcessMetrics {
     }
 
     private static func sample(_ name: String, _ type: String, _ value: Double) -> String {
-        "# TYPE \(name) \(type)\n\(name) \(MetricName.value(value))\n"
+        "# HELP \(name) \(help[name] ?? "")\n# TYPE \(name) \(type)\n\(name) \(MetricName.value(value))\n"
     }
 }

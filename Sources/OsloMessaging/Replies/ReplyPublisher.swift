@@ -34,13 +34,13 @@ package final class ReplyPublisher: Sendable {
     }
 
     /// Final replies the broker confirmed.
-    package let confirmed = EventCounter("pivotd_replies", kind: "confirmed")
+    package let confirmed = EventCounter("pivotd_replies_total", kind: "confirmed")
     /// Attempts to send a final reply that found no queue.
-    package let returned = EventCounter("pivotd_replies", kind: "returned")
+    package let returned = EventCounter("pivotd_replies_total", kind: "returned")
     /// Final replies that were given up.
-    package let givenUp = EventCounter("pivotd_replies", kind: "given_up")
+    package let givenUp = EventCounter("pivotd_replies_total", kind: "given_up")
     /// Heartbeats the broker confirmed.
-    package let heartbeats = EventCounter("pivotd_replies", kind: "heartbeat")
+    package let heartbeats = EventCounter("pivotd_replies_total", kind: "heartbeat")
 
     private let publisher: any MessagePublisher
     private let configuration: Configuration

@@ -54,13 +54,13 @@ package final class RPCServer: Sendable {
     }
 
     /// Messages that arrived.
-    package let received = EventCounter("pivotd_messages", kind: "received")
+    package let received = EventCounter("pivotd_messages_total", kind: "received")
     /// Messages that were valid requests.
-    package let decoded = EventCounter("pivotd_messages", kind: "decoded")
+    package let decoded = EventCounter("pivotd_messages_total", kind: "decoded")
     /// Messages rejected because they were not valid requests.
-    package let rejected = EventCounter("pivotd_messages", kind: "rejected")
+    package let rejected = EventCounter("pivotd_messages_total", kind: "rejected")
     /// Messages requeued while not consuming or not storing.
-    package let requeued = EventCounter("pivotd_messages", kind: "requeued")
+    package let requeued = EventCounter("pivotd_messages_total", kind: "requeued")
 
     let transport: any Transport
     /// Has the endpoint take a request; the returned closure carries it out.

@@ -5,6 +5,7 @@ import VolumeSwap
 /// `pause_queue()`
 struct PauseQueue: SwapMethod {
     static let name = "pause_queue"
+    static let isControl = true
 
     init(args: JSONObject) throws(SwapFailure) {}
 
@@ -17,6 +18,7 @@ struct PauseQueue: SwapMethod {
 /// `resume_queue()`
 struct ResumeQueue: SwapMethod {
     static let name = "resume_queue"
+    static let isControl = true
 
     init(args: JSONObject) throws(SwapFailure) {}
 
@@ -29,6 +31,7 @@ struct ResumeQueue: SwapMethod {
 /// `drain()`: pauses, for maintenance; ask again until nothing runs.
 struct Drain: SwapMethod {
     static let name = "drain"
+    static let isControl = true
 
     init(args: JSONObject) throws(SwapFailure) {}
 

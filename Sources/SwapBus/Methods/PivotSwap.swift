@@ -5,6 +5,7 @@ import VolumeSwap
 /// `pivot_swap(task_ids)`
 struct PivotSwap: SwapMethod {
     static let name = "pivot_swap"
+    static let isControl = true
     /// Maximum number of tasks in one call.
     private static let limit = 1000
     private let ids: [TaskID]

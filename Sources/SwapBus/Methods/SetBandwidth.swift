@@ -5,6 +5,7 @@ import VolumeSwap
 /// `set_bandwidth(task_id, bandwidth_mib_s)`
 struct SetBandwidth: SwapMethod {
     static let name = "set_bandwidth"
+    static let isControl = true
     private let selector: SwapSelector
     private let mibS: Int64
 

@@ -7,6 +7,9 @@ protocol SwapMethod: Sendable {
     /// The method's name on the bus.
     static var name: String { get }
 
+    /// Whether it steers swaps, so that the log names who called it.
+    static var isControl: Bool { get }
+
     /// Reads the arguments.
     ///
     /// - Throws: ``SwapFailure`` of kind `invalidInput` that names the argument.
@@ -18,4 +21,8 @@ protocol SwapMethod: Sendable {
     /// - Returns: the result, as JSON.
     /// - Throws: ``SwapFailure``, which the caller gets as nova's exception, or `JournalError`.
     func call(_ service: SwapService, _ failures: NovaFailure) async throws -> JSONValue
+}
+
+extension SwapMethod {
+    static var isControl: Bool { false }
 }

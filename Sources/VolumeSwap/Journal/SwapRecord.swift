@@ -1,5 +1,6 @@
 package import Foundation
 package import JSON
+package import Logging
 
 /// The one outcome of a task.
 package enum SwapOutcome: Sendable, Hashable {
@@ -81,4 +82,23 @@ package struct SwapRecordFacts: Sendable, CustomStringConvertible, CustomReflect
 
     package var description: String { "task \(id) of disk \(disk), \(phase.rawValue)" }
     package var customMirror: Mirror { Mirror(self, children: ["task": description]) }
+}
+
+extension SwapRecordFacts {
+    /// The id of the caller's own request, from oslo's context.
+    package var requestID: String? { context["request_id"]?.stringValue }
+
+    /// What each log line about the task carries.
+    package var logMetadata: Logger.Metadata {
+        var metadata: Logger.Metadata = [
+            "task_id": "\(id)", "instance": "\(Self.cut(instanceKey))", "disk": "\(Self.cut(disk))",
+        ]
+        if let requestID { metadata["request_id"] = "\(Self.cut(requestID))" }
+        return metadata
+    }
+
+    /// The beginning of a string that a client chose.
+    private static func cut(_ text: String) -> String {
+        text.utf8.count <= 256 ? text : String(text.unicodeScalars.prefix(256))
+    }
 }

@@ -1,5 +1,6 @@
 import Basics
 import DequeModule
+package import Foundation
 import Synchronization
 
 /// Runs work one piece at a time per key, in the order of its places; different keys run in parallel, up to a limit.
@@ -27,13 +28,17 @@ package final class InstanceQueue: Sendable {
         let number: UInt64
         /// Work on a disk waits while other work holds it.
         let disk: String?
+        /// When its task was accepted.
+        let since: Date
+        /// When its task began, if that was before a restart.
+        let began: Date?
         var work: Work?
     }
 
     private struct State {
         var queues: [String: Deque<Place>] = [:]
-        /// Keys with running work, and the number of its place.
-        var busy: [String: UInt64] = [:]
+        /// Keys with running work: the number of its place, and when it began.
+        var busy: [String: (number: UInt64, began: Date)] = [:]
         /// The disks on which work waits without its key's turn, by the number of its place.
         var held: [String: [UInt64: String]] = [:]
         /// Keys whose running work has given up its slot.
@@ -64,14 +69,18 @@ package final class InstanceQueue: Sendable {
         }
     }
 
+    private let now: @Sendable () -> Date
     private let currentLimit: Atomic<Int>
     private var limit: Int { currentLimit.load(ordering: .relaxed) }
     private let state = Mutex(State())
     private let signal: AsyncStream<Void>
     private let wake: AsyncStream<Void>.Continuation
 
-    /// - Parameter limit: the maximum number of keys that run at once.
-    package init(limit: Int) {
+    /// - Parameters:
+    ///   - limit: the maximum number of keys that run at once.
+    ///   - now: the wall clock's time.
+    package init(limit: Int, now: @escaping @Sendable () -> Date = { Date() }) {
+        self.now = now
         currentLimit = Atomic(limit)
         (signal, wake) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
@@ -89,10 +98,19 @@ package final class InstanceQueue: Sendable {
     /// Number of pieces of work that hold their disk without a turn.
     package var holding: Int { state.withLock { $0.held.values.reduce(0) { $0 + $1.count } } }
 
+    /// When the task that has waited longest was accepted, and when the one that has run longest began.
+    var oldest: (waiting: Date?, running: Date?) {
+        state.withLock { state in
+            (state.queues.values.compactMap { $0.first?.since }.min(), state.busy.values.map(\.began).min())
+        }
+    }
+
     /// What a place waits for; nil once its work runs.
     func wait(of ticket: Ticket) -> Wait? {
         state.withLock { state in
-            guard state.busy[ticket.key] != ticket.number, state.held[ticket.key]?[ticket.number] == nil else { return nil }
+            guard state.busy[ticket.key]?.number != ticket.number, state.held[ticket.key]?[ticket.number] == nil else {
+                return nil
+            }
             if state.isPaused { return .pause }
             guard state.busy[ticket.key] == nil, let index = state.next(of: ticket.key) else { return .instance }
             return state.queues[ticket.key]?[index].number == ticket.number ? .slot : .instance
@@ -109,12 +127,16 @@ package final class InstanceQueue: Sendable {
 
     /// Takes the next place in a key's queue.
     ///
-    /// - Parameter disk: what the work is about; nil if it is about the whole key.
-    package func reserve(_ key: String, disk: String? = nil) -> Ticket {
-        state.withLock { state in
+    /// - Parameters:
+    ///   - disk: what the work is about; nil if it is about the whole key.
+    ///   - since: when its task was accepted; nil for now.
+    ///   - began: when its task began, if that was before a restart.
+    package func reserve(_ key: String, disk: String? = nil, since: Date? = nil, began: Date? = nil) -> Ticket {
+        let since = since ?? now()
+        return state.withLock { state in
             state.next += 1
             state.depth += 1
-            state.queues[key, default: []].append(Place(number: state.next, disk: disk))
+            state.queues[key, default: []].append(Place(number: state.next, disk: disk, since: since, began: began))
             return Ticket(key: key, number: state.next)
         }
     }
@@ -151,7 +173,7 @@ package final class InstanceQueue: Sendable {
     /// Frees the slot of work that waits for something that hangs. Its key stays closed.
     package func giveUpSlot(_ ticket: Ticket) {
         state.withLock { state in
-            guard state.busy[ticket.key] == ticket.number, state.slotless.insert(ticket.key).inserted else { return }
+            guard state.busy[ticket.key]?.number == ticket.number, state.slotless.insert(ticket.key).inserted else { return }
             state.slots -= 1
         }
         wake.yield()
@@ -160,7 +182,7 @@ package final class InstanceQueue: Sendable {
     /// Gives the key's turn to the next work on another disk, and the slot to any other; the work itself goes on.
     func giveUpTurn(_ ticket: Ticket, holding disk: String) {
         state.withLock { state in
-            guard state.busy[ticket.key] == ticket.number else { return }
+            guard state.busy[ticket.key]?.number == ticket.number else { return }
             if state.slotless.remove(ticket.key) == nil { state.slots -= 1 }
             state.busy[ticket.key] = nil
             state.held[ticket.key, default: [:]][ticket.number] = disk
@@ -187,7 +209,7 @@ package final class InstanceQueue: Sendable {
     /// Takes a slot again for work that has given its own up, before any new work; waits until there is one, or for cancellation.
     func takeSlot(_ ticket: Ticket) async {
         let waiter = state.withLock { state -> Waiter<Void>? in
-            guard state.busy[ticket.key] == ticket.number, state.slotless.contains(ticket.key) else { return nil }
+            guard state.busy[ticket.key]?.number == ticket.number, state.slotless.contains(ticket.key) else { return nil }
             let waiter = Waiter<Void>()
             state.returning.append((ticket.key, waiter))
             return waiter
@@ -244,7 +266,7 @@ package final class InstanceQueue: Sendable {
             else { return nil }
             if state.queues[key]?.isEmpty == true { state.queues[key] = nil }
             state.slots += 1
-            state.busy[key] = place.number
+            state.busy[key] = (place.number, place.began ?? now())
             return { [self] in
                 await work()
                 finished(key, place.number)

@@ -71,7 +71,8 @@ extension SwapService {
             record.arrival = instanceQueue.nextNumber()
             return SwapTurn(record: record, kind: .refused(refusal))
         }
-        let ticket = instanceQueue.reserve(environment.domainLocks.queue(for: record.instanceKey), disk: record.disk)
+        let ticket = instanceQueue.reserve(
+            environment.domainLocks.queue(for: record.instanceKey), disk: record.disk, since: record.acceptedAt)
         record.arrival = ticket.number
         return SwapTurn(record: record, kind: .queued(ticket))
     }

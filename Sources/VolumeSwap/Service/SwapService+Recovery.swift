@@ -21,8 +21,8 @@ extension SwapService {
             onTask(task)
             switch task {
             case .begun(let record): takeUp(record)
-            case .waiting(let id, let phase, let instanceKey, let disk, let caller):
-                let ticket = instanceQueue.reserve(queue(of: id, instanceKey), disk: disk)
+            case .waiting(let id, let phase, let instanceKey, let disk, let acceptedAt, let caller):
+                let ticket = instanceQueue.reserve(queue(of: id, instanceKey), disk: disk, since: acceptedAt)
                 enqueue(id, SwapControl(phase: phase), nil, ticket, .again)
                 if caller != nil { active.withLock { $0[id]?.caller = caller } }
             case .over(let id, let phase):
@@ -89,7 +89,7 @@ extension SwapService {
             let ids = (try? SwapRequest(resuming: record.args, plan))?.newVolumeIDs ?? []
             environment.reservations.keep(plan.destination.location, ids: ids, for: record.id)
         }
-        let ticket = instanceQueue.reserve(key, disk: record.disk)
+        let ticket = instanceQueue.reserve(key, disk: record.disk, since: record.acceptedAt, began: record.startedAt)
         guard case .failure(let failure)? = record.outcome else { return enqueue(record, ticket, entry) }
         // Answered before its roll-back was over.
         active.withLock { active in

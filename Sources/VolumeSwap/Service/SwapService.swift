@@ -75,7 +75,8 @@ package final class SwapService: Sendable {
     package init(environment: SwapEnvironment, deliver: @escaping Delivery) {
         self.environment = environment
         self.deliver = deliver
-        instanceQueue = InstanceQueue(limit: environment.settings.maxConcurrentSwaps)
+        let clock = environment.clock
+        instanceQueue = InstanceQueue(limit: environment.settings.maxConcurrentSwaps) { clock.date }
     }
 
     /// Runs accepted swaps until cancelled. Then copies are left to the hypervisor, and pivots under way are finished.
@@ -85,6 +86,15 @@ package final class SwapService: Sendable {
     package var running: Int { instanceQueue.running }
     /// Number of tasks waiting for their turn.
     package var queued: Int { instanceQueue.depth - instanceQueue.running - instanceQueue.holding }
+    /// Number of tasks that are held in step, until `pivot_swap`.
+    package var held: Int { instanceQueue.holding }
+    /// Seconds since the swap that has waited longest was accepted, and since the one that has run longest began; 0 without any.
+    package var oldest: (queued: Double, running: Double) {
+        let (oldest, now) = (instanceQueue.oldest, environment.clock.date)
+        return (
+            max(0, oldest.waiting.map(now.timeIntervalSince) ?? 0), max(0, oldest.running.map(now.timeIntervalSince) ?? 0)
+        )
+    }
     /// Number of swaps answered before their roll-back was over.
     package var pendingRollBacks: Int {
         active.withLock { active in active.values.count { $0.early.failure != nil && !$0.isConcluded } }
@@ -190,7 +200,7 @@ package final class SwapService: Sendable {
         }
         guard isFirst else { return }
         giveUpSlot(record.id)
-        let stored: Void? = await persist("answer") { [self] () async throws(JournalError) in
+        let stored: Void? = await persist("answer", record.logMetadata) { [self] () async throws(JournalError) in
             try await environment.journal.answer(record.id, .failure(failure))
         }
         guard stored != nil else {
@@ -206,7 +216,7 @@ package final class SwapService: Sendable {
     func deliverEarly(_ record: SwapRecord, _ failure: SwapFailure) async {
         if !record.isReplied, let replyTo = record.replyTo {
             guard await deliver(record, replyTo, .failure(failure)) else { return }
-            await persist("answer's delivery") { [self] () async throws(JournalError) in
+            await persist("answer's delivery", record.logMetadata) { [self] () async throws(JournalError) in
                 try await environment.journal.forgetReply(record.id)
             }
         }
@@ -229,9 +239,9 @@ package final class SwapService: Sendable {
         if case .failure(let failure) = told, case .success = outcome {
             environment.logger.error(
                 "the swap was reported as failed, but the guest is on the new volume after all: someone else pivoted the copy",
-                metadata: ["task_id": "\(record.id)", "told": "\(failure.reason)"])
+                metadata: record.logMetadata.merging(["told": "\(failure.reason)"]) { $1 })
         }
-        await persist("outcome") { [self] () async throws(JournalError) in
+        await persist("outcome", finished.logMetadata) { [self] () async throws(JournalError) in
             try await environment.journal.finish(finished.id, told, at: finished.finishedAt ?? environment.clock.date)
         }
         if case .failure(let failure) = outcome { noteStray(finished, failure) }
@@ -258,7 +268,9 @@ package final class SwapService: Sendable {
     }
 
     private func settle(_ record: SwapRecord, _ outcome: SwapOutcome) async {
-        await persist("settlement") { [self] () async throws(JournalError) in try await environment.journal.settle(record.id) }
+        await persist("settlement", record.logMetadata) { [self] () async throws(JournalError) in
+            try await environment.journal.settle(record.id)
+        }
         let entry = active.withLock { $0.removeValue(forKey: record.id) }
         for asker in entry?.askers ?? [] where asker.isLate || asker.replyTo != record.replyTo {
             var again = record
@@ -269,13 +281,15 @@ package final class SwapService: Sendable {
 
     /// Retries until the journal has stored something, which must happen before it is reported. Survives a full disk.
     @discardableResult
-    private func persist<Value>(_ what: String, _ work: @Sendable () async throws(JournalError) -> Value) async -> Value? {
+    private func persist<Value>(
+        _ what: String, _ task: @autoclosure () -> Logger.Metadata, _ work: @Sendable () async throws(JournalError) -> Value
+    ) async -> Value? {
         var backoff = Backoff(first: .milliseconds(200), longest: .seconds(10))
         while true {
             do {
                 return try await work()
             } catch {
-                environment.logger.error("journal: \(what) failed, retrying: \(error)")
+                environment.logger.error("journal: \(what) failed, retrying: \(error)", metadata: task())
                 // Bounded back-off: disk space may come back.
                 guard (try? await environment.clock.sleep(for: backoff.pause())) != nil else { return nil }
             }
@@ -284,7 +298,7 @@ package final class SwapService: Sendable {
 
     func record(_ id: TaskID) async -> SwapRecord? {
         if let held = active.withLock({ $0[id]?.record }) { return held }
-        let found = await persist("reading") { [self] () async throws(JournalError) -> SwapRecord? in
+        let found = await persist("reading", ["task_id": "\(id)"]) { [self] () async throws(JournalError) -> SwapRecord? in
             do throws(JournalError) {
                 return try await environment.journal.record(id)
             } catch  where error.code == .unusable {

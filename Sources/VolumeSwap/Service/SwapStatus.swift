@@ -46,7 +46,7 @@ package struct SwapStatus: Sendable {
     }
 
     /// The id of the caller's own request, out of oslo's context.
-    package var requestID: String? { record.context["request_id"]?.stringValue }
+    package var requestID: String? { record.requestID }
 
     /// The failure, if it failed.
     package var failure: SwapFailure? {

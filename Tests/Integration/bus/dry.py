@@ -32,7 +32,7 @@ def dry_swap(**options) -> dict:
 
 def given_up(worker: Pivotd) -> float:
     """How many replies the worker has given up."""
-    return worker.metrics().get('pivotd_replies{kind="given_up"}', 0)
+    return worker.metrics().get('pivotd_replies_total{kind="given_up"}', 0)
 
 
 def peak_memory(worker: Pivotd) -> int:

@@ -32,7 +32,7 @@ def test_its_caller_is_answered(quiet_worker):
         message = raw.send(raw.message("swap_volume", arguments), bare=bare)
         failure = json.loads(raw.final(message["_msg_id"], 20)["failure"])
         assert failure["class"] == "InvalidInput" and f"limit {MIB}" in failure["message"], failure
-    assert worker.metrics()['pivotd_messages{kind="rejected"}'] == 2
+    assert worker.metrics()['pivotd_messages_total{kind="rejected"}'] == 2
     assert ping(raw) == "pong"
 
 
@@ -43,5 +43,5 @@ def test_others_do_not_wait_and_memory_stays(quiet_worker):
     for body in (b"x" * (64 * MIB), b"[" * (8 * MIB)):
         raw.publish(body)
         assert ping(raw) == "pong"
-    until(lambda: worker.metrics()['pivotd_messages{kind="rejected"}'] == 2, 20, "not rejected")
+    until(lambda: worker.metrics()['pivotd_messages_total{kind="rejected"}'] == 2, 20, "not rejected")
     assert peak_memory(worker) - before < 64

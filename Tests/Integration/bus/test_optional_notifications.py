@@ -86,6 +86,6 @@ def test_the_length_limit_of_their_queues(lab, second_worker):
     until(lambda: "short.info" in queues(lab), 20, "no queue")
     for _ in range(4):
         rpc.call("swap_volume", **dry_swap())
-    until(lambda: worker.metrics().get('pivotd_notifications{kind="sent"}', 0) >= 8, 20, "not sent")
+    until(lambda: worker.metrics().get('pivotd_notifications_total{kind="sent"}', 0) >= 8, 20, "not sent")
     listing = lab.rabbit.control("list_queues", "-p", "lab", "name", "messages", "--no-table-headers")
     assert dict(line.split() for line in listing.splitlines())["short.info"] == "3"

@@ -54,11 +54,11 @@ def test_thousands_of_swaps_wait_for_the_disk(gated):
     assert answer(raw, "get_swap", task_id=first["task_id"])["state"] == "completed"
     assert len(answer(raw, "list_swaps")["swaps"]) == 1
     metrics = worker.metrics()
-    assert metrics['pivotd_messages{kind="received"}'] == CASTS + 4, "not all were before the calls"
+    assert metrics['pivotd_messages_total{kind="received"}'] == CASTS + 4, "not all were before the calls"
     assert completed(worker) == 1, "the disk did not hang"
     gate.open()
     until(lambda: completed(worker) == CASTS + 1, 300, lambda: f"{completed(worker)} completed")
-    assert worker.metrics()['pivotd_messages{kind="requeued"}'] == 0
+    assert worker.metrics()['pivotd_messages_total{kind="requeued"}'] == 0
 
 
 @contextlib.contextmanager
@@ -106,7 +106,7 @@ def test_large_messages_that_wait_are_bounded_by_their_bytes(gated):
     gate.close()
     for _ in range(200):
         raw.send(raw.message("swap_volume", dry_swap(), call=False))
-    until(lambda: worker.metrics()['pivotd_messages{kind="received"}'] == 200, 60, "not received")
+    until(lambda: worker.metrics()['pivotd_messages_total{kind="received"}'] == 200, 60, "not received")
     before = peak_memory(worker)
     opaque = "x" * (900 * KIB)
     for _ in range(128):

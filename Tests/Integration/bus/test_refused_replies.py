@@ -17,7 +17,7 @@ def test_a_reply_queue_of_the_brokers_own(lab, dry_worker):
     raw = Raw(lab.rabbit.url, worker.topic)
     for method, arguments in (("oslo_rpc_server_ping", {}), ("swap_volume", dry_swap())):
         raw.send(raw.message(method, arguments, _reply_q=POISON_QUEUE))
-    until(lambda: worker.metrics().get('pivotd_messages{kind="rejected"}') == 2, 20, "not rejected")
+    until(lambda: worker.metrics().get('pivotd_messages_total{kind="rejected"}') == 2, 20, "not rejected")
     assert rpc.call("oslo_rpc_server_ping", timeout=20) == "pong"
     worker.restart_hard()
     assert rpc.call("oslo_rpc_server_ping", timeout=20) == "pong"

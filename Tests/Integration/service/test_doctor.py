@@ -124,7 +124,7 @@ def test_a_worker_that_runs(lab):
         assert silent.code == 0 and silent.of("warn") == ["worker"]
         elsewhere = Report(worker, "--http-address", f"127.0.0.1:{free_port()}")
         assert "nobody listens" in elsewhere.failure("journal")
-        assert worker.metrics().get('pivotd_messages{kind="received"}', 0) == 0, "it was sent a message"
+        assert worker.metrics().get('pivotd_messages_total{kind="received"}', 0) == 0, "it was sent a message"
         raw.close()
     with dry_worker(lab, {"transport_url": "rabbit://nobody:x@127.0.0.1:1/"}, start=False) as worker:
         worker.start(ready=False)

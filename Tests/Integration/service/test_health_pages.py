@@ -79,7 +79,7 @@ def test_a_broker_that_does_not_answer(lab):
         # A long call: the worker keeps telling its caller that it is alive.
         raw = Raw(worker.transport_url, worker.topic)
         raw.send(raw.message("swap_volume", captures.swap(), _timeout=2))
-        until(lambda: worker.metrics().get('pivotd_replies{kind="heartbeat"}', 0) > 0, 30, "no heartbeat")
+        until(lambda: worker.metrics().get('pivotd_replies_total{kind="heartbeat"}', 0) > 0, 30, "no heartbeat")
         with hung(lab.rabbit.process.pid, *descendants(lab.rabbit.process.pid)):
             until(lambda: "has not been confirmed" in worker.get("/readyz")[1], 60, lambda: f"{worker.get('/readyz')}")
             assert worker.get("/readyz")[0] == 503

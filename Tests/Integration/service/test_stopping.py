@@ -20,7 +20,7 @@ PATIENCE = 50
 def test_a_caller_that_is_gone(lab):
     with dry_worker(lab, {"drain_timeout_s": 600}) as worker:
         ping(worker, _reply_q="reply_nobody")
-        until(lambda: worker.metrics().get('pivotd_replies{kind="returned"}', 0) > 0, 20, "the reply found a queue")
+        until(lambda: worker.metrics().get('pivotd_replies_total{kind="returned"}', 0) > 0, 20, "the reply found a queue")
         assert worker.terminate(PATIENCE) == 0
         assert "not drained" not in worker.log()
 
@@ -30,7 +30,7 @@ def a_long_call(worker):
     """The worker keeps telling a caller that it is alive: something is always on its way to the broker, or soon will be."""
     raw = Raw(worker.transport_url, worker.topic)
     raw.send(raw.message("swap_volume", captures.swap(), _timeout=2))
-    until(lambda: worker.metrics().get('pivotd_replies{kind="heartbeat"}', 0) > 0, 30, "no heartbeat")
+    until(lambda: worker.metrics().get('pivotd_replies_total{kind="heartbeat"}', 0) > 0, 30, "no heartbeat")
     yield
     raw.close()
 

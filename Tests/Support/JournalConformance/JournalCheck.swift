@@ -173,7 +173,8 @@ private struct Subject {
         let kinds = tasks.map { task in
             switch task {
             case .begun: "begun"
-            case .waiting(_, _, let key, let disk, let caller): "waiting \(key == Self.instance) \(disk) \(caller?.queue ?? "-")"
+            case .waiting(_, _, let key, let disk, _, let caller):
+                "waiting \(key == Self.instance) \(disk) \(caller?.queue ?? "-")"
             case .over: "over"
             }
         }

@@ -1,3 +1,4 @@
+import Foundation
 import Synchronization
 import Testing
 
@@ -94,6 +95,35 @@ struct InstanceQueueTests {
             }
         }
         #expect(ledger.order == ["0", "1", "2", "3"])
+    }
+
+    @Test("The oldest place and the longest work are known, restarts included")
+    func oldest() async {
+        let now = Date(timeIntervalSince1970: 5000)
+        let instanceQueue = InstanceQueue(limit: 4) { now }
+        #expect(instanceQueue.oldest == (nil, nil))
+        func accepted(_ time: Double) -> Date { Date(timeIntervalSince1970: time) }
+        let (begins, begin) = AsyncStream<Void>.makeStream()
+        let (ends, end) = AsyncStream<Void>.makeStream()
+        for ticket in [
+            instanceQueue.reserve("a", since: accepted(1000), began: accepted(2000)),
+            instanceQueue.reserve("b", since: accepted(1500)),
+        ] {
+            instanceQueue.fill(ticket) {
+                begin.yield()
+                for await _ in ends { break }
+            }
+        }
+        _ = instanceQueue.reserve("a", since: accepted(4000))
+        _ = instanceQueue.reserve("c")
+        #expect(instanceQueue.oldest == (accepted(1000), nil))
+        let running = Task { await instanceQueue.run() }
+        var iterator = begins.makeAsyncIterator()
+        for _ in 0..<2 { await iterator.next() }
+        #expect(instanceQueue.oldest == (accepted(4000), accepted(2000)))
+        end.finish()
+        running.cancel()
+        await running.value
     }
 
     @Test("An unfilled place holds up only its own key")

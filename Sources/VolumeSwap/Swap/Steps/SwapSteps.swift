@@ -37,9 +37,8 @@ final class SwapSteps: Sendable {
     /// Created on demand: most swaps log nothing.
     var logger: Logger {
         var logger = environment.logger
-        logger[metadataKey: "task_id"] = "\(record.id)"
+        for (key, value) in record.logMetadata { logger[metadataKey: key] = value }
         logger[metadataKey: "instance"] = "\(request.instance)"
-        logger[metadataKey: "disk"] = "\(request.disk)"
         return logger
     }
 
