@@ -37,6 +37,9 @@ def test_one_broken_queue_keeps_nobody_from_the_others(broker, second_worker):
     raw = Raw(broker.url, topic)
     until(lambda: f"RabbitMQ fails at {topic}\n" in worker.get("/readyz")[1], 60, lambda: worker.log()[-3000:])
     assert worker.get("/readyz")[0] == 200 and answered(own)
+    for connection in ("requests", "replies"):
+        assert worker.metrics()[f'pivotd_connection_up{{connection="{connection}"}}'] == 1
+        assert worker.metrics()[f'pivotd_reconnects_total{{connection="{connection}"}}'] >= 1
     raft("restart")
     until(lambda: worker.get("/readyz")[1].startswith("ok\nlibvirt"), 120, lambda: worker.log()[-3000:])
     assert answered(topic)
