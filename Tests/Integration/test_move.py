@@ -279,6 +279,29 @@ def test_lost_broker(lab, tmp_path):
         assert len(found) == 8 and all(task["result"]["attempts"] == 1 for task in found)
 
 
+def test_a_dead_host(lab, tmp_path):
+    """Is given up; the others' lines are moved. Once it is back, the same command goes on."""
+    with dry_workers(lab, 2, "dry-run:?rate=4000") as (worker, dead):
+        lines = plan_for([worker, dead, dead, dead], 4)
+        for line in lines[1:3]:
+            line["options"] = SLOW
+        plan, told = write(tmp_path / "plan.jsonl", lines), tmp_path / "report.jsonl"
+        moving = Moving(worker, tmp_path, plan, "--report", told, "--host-timeout", "3")
+        moving.wait_for(r"line [45]: .*: copying", 2)
+        dead.kill()
+        assert moving.end() == FAILURE and "does not answer" in moving.said(), moving.said()
+        outcomes = report(told)
+        assert [line["state"] for line in outcomes] == ["completed", *["unreachable"] * 3]
+        assert [line["may_delete"] for line in outcomes] == [lines[0]["old_volume_id"], None, None, None]
+        dead.start()
+        code, output, errors = worker.command("move", plan, "--report", told, timeout=240)
+        assert code == FAILURE, output + errors
+        # Copies of `dry-run:` die with their worker.
+        facts = [(line["state"], line["reason_code"]) for line in report(told)]
+        assert facts == [("completed", None), *[("failed", "guest_gone")] * 2, ("completed", None)]
+        assert len(tasks(dead)) == 3
+
+
 def test_table(lab, tmp_path):
     """On a terminal of 80 columns."""
     with dry_workers(lab, 1, "dry-run:?rate=150") as (worker,):
