@@ -20,6 +20,12 @@ struct MoveDisplay {
         silence[index] = nil
     }
 
+    /// The worker does not know the line's attempt: nothing that was said of another one is true of it.
+    mutating func forget(_ index: Int) {
+        progress[index] = nil
+        silence[index] = nil
+    }
+
     mutating func note(silence reason: String, of index: Int) { silence[index] = reason }
 
     /// - Parameter isLast: Whether the schedule is over, or this command is.

@@ -78,6 +78,7 @@ struct MoveRun {
             take(json, of: index, &group)
         case .answer(let index, .unknown):
             contacts[index]?.lastAnswer = .now
+            display.forget(index)
             let isOnItsWay = contacts[index]?.sent.map { .now - $0 < Self.lostAfter } ?? false
             if isOnItsWay { follow(index, &group) } else { send(index, &group) }
         case .answer(let index, .silence(let reason)):
@@ -96,7 +97,9 @@ struct MoveRun {
         let attempt = schedule.entries[index].attempt
         schedule.note(MoveStatus(json), of: index, at: .now)
         let entry = schedule.entries[index]
-        if entry.isRunning, entry.attempt == attempt { follow(index, &group) } else { contacts[index] = nil }
+        if entry.isRunning, entry.attempt == attempt { return follow(index, &group) }
+        contacts[index] = nil
+        display.forget(index)
     }
 
     private mutating func send(_ index: Int, _ group: inout TaskGroup<Event>) {
