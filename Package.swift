@@ -110,7 +110,7 @@ let package = Package(
         tests("AMQPTests", ["AMQP", "Basics", "CRabbitMQ", .logging]),
         tests("LibvirtTests", ["Libvirt", .logging]),
         tests("OsloMessagingTests", ["OsloMessaging", "AMQP", "JSON"]),
-        tests("VolumeSwapTests", ["VolumeSwap", "HypervisorConformance", "JournalConformance", "JSON"]),
+        tests("VolumeSwapTests", ["VolumeSwap", "Basics", "Budgets", "HypervisorConformance", "JournalConformance", "JSON"]),
         tests("BulkMoveTests", ["BulkMove", "JSON"]),
         tests("SwapBusTests", ["SwapBus", "VolumeSwap", "OsloMessaging", "JSON"]),
         tests("JournalTests", ["Journal", "JournalConformance", "VolumeSwap", "JSON", .grdb, .logging]),

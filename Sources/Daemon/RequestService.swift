@@ -47,11 +47,13 @@ struct RequestService: Service {
 
     /// Ready means consuming and connected to libvirt, with a journal and a broker that respond.
     var checks: @Sendable () -> [HealthCheck] {
-        { [bus, busHealth, server, journal, choice] in
+        { [bus, busHealth, server, journal, choice, service] in
             [
                 busHealth.check(bus.transport, server, oldestUnconfirmed: bus.confirms.oldestUnconfirmed),
                 .journal(oldestWait: journal.oldestWait),
                 .libvirt(choice),
+                // Paused on purpose: the worker accepts swaps as before.
+                HealthCheck("queue", ok: true, detail: service.isPaused ? "paused: resume_queue lets new swaps begin" : ""),
                 // Optional, so the worker is ready without it.
                 HealthCheck("notifications", ok: true, detail: bus.notifications?.problem ?? ""),
             ]

@@ -24,17 +24,18 @@ extension SQLiteJournal {
 
     /// Leaves out the requests, since there may be very many of these.
     private static let selectUnfinished = """
-        SELECT id, instance_key, phase, CASE WHEN instr(reply_to, '"timeout"') THEN reply_to END
+        SELECT id, instance_key, phase, disk, CASE WHEN instr(reply_to, '"timeout"') THEN reply_to END
         FROM task LEFT JOIN plan USING (sequence) WHERE is_settled = 0 AND (finished_at IS NOT NULL OR NOT \(hasBegun))
         ORDER BY finished_at IS NOT NULL, task.sequence
         """
 
     private static func task(_ row: Row) -> UnfinishedTask? {
         guard let phase = SwapPhase(rawValue: row[2]) else { return nil }
-        let (id, caller): (String, String?) = (row[0], row[3])
+        let (id, caller): (String, String?) = (row[0], row[4])
         if phase.isFinal { return .over(TaskID(id), phase) }
         return .waiting(
-            TaskID(id), phase, instanceKey: row[1], caller: caller.flatMap { try? JournalCoding.value(ReplyTo.self, $0) })
+            TaskID(id), phase, instanceKey: row[1], disk: row[3],
+            caller: caller.flatMap { try? JournalCoding.value(ReplyTo.self, $0) })
     }
 
     package func record(_ id: TaskID) async throws(JournalError) -> SwapRecord? {

@@ -7,7 +7,7 @@ package import VolumeSwap
 package struct SwapEndpoint: RPCEndpoint {
     private static let answered: [any SwapMethod.Type] = [
         CheckSwap.self, GetSwap.self, ListSwaps.self, AbortSwap.self, SetBandwidth.self, GetConnector.self, ListVolumes.self,
-        GetCapabilities.self, PauseQueue.self, ResumeQueue.self, Drain.self,
+        GetCapabilities.self, PivotSwap.self, PauseQueue.self, ResumeQueue.self, Drain.self,
     ]
     private static let methodsByName = Dictionary(uniqueKeysWithValues: answered.map { ($0.name, $0) })
 

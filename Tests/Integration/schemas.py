@@ -11,7 +11,8 @@ from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
 ROOT = Path(__file__).parents[2]
-SCHEMAS = {path.name: json.loads(path.read_text()) for path in sorted((ROOT / "schemas").glob("*.json"))}
+ASYNCAPI = ROOT / "schemas/asyncapi.json"
+SCHEMAS = {path.name: json.loads(path.read_text()) for path in sorted((ROOT / "schemas").glob("*.json")) if path != ASYNCAPI}
 REGISTRY = Registry().with_resources((name, Resource.from_contents(schema)) for name, schema in SCHEMAS.items())
 METHODS = [name[len("request-") : -len(".json")] for name in SCHEMAS if name.startswith("request-")]
 
@@ -37,7 +38,7 @@ def result_problems(method: str, result: object) -> list[str]:
         return problems("host", result, f"#/$defs/{host[method]}")
     if method == "check_swap":
         return problems("swap-check", result)
-    tasks = result["swaps"] if method == "list_swaps" else [result]
+    tasks = result["swaps"] if method in ("list_swaps", "pivot_swap") else [result]
     return [problem for task in tasks for problem in problems("swap-status", task)]
 
 

@@ -128,7 +128,8 @@ def test_beside_a_running_swap(lab, rpc, guest):
 def test_command_line(lab, worker, rpc, guest):
     new, small = lab.volumes.file(), lab.volumes.file(size=guest.disks["vdb"].size // 2)
     with Untouched(rpc, guest):
-        code, output, errors = worker.command("swap", *swap_words(guest, new), "--check", "--bandwidth", "8", "--strategy", "copy")
+        more = ["--check", "--bandwidth", "8", "--strategy", "copy"]
+        code, output, errors = worker.command("swap", *swap_words(guest, new), *more)
         assert code == SUCCESS, errors
         result = json.loads(output)
         assert result["acceptable"] and result["strategy"] == "copy" and result["estimate_s"] == result["old_bytes"] / (8 << 20)

@@ -22,8 +22,8 @@ import VolumeSwap
         let tasks = try await journal.unfinished()
         #expect(tasks.map(\.id.text) == ["begun", "told", "waiting", "cast", "over"])
         guard case .begun(let begun) = tasks[0], case .begun(let told) = tasks[1],
-            case .waiting(_, .accepted, let key, let caller?) = tasks[2],
-            case .waiting(_, .accepted, _, nil) = tasks[3], case .over(_, .completed) = tasks[4]
+            case .waiting(_, .accepted, let key, _, let caller?) = tasks[2],
+            case .waiting(_, .accepted, _, _, nil) = tasks[3], case .over(_, .completed) = tasks[4]
         else {
             Issue.record("\(tasks)")
             return

@@ -25,7 +25,7 @@ struct CheckEncodingTests {
     }
 
     static func json(_ input: SwapInput, _ plan: SwapPlan? = nil) -> JSONValue {
-        SwapCheck(disk: "vdb", input, .init(plan: plan)).json(NovaFailure())
+        SwapCheck(disk: "vdb", input, .init(plan: plan)) { $0.options.bandwidthMiBs << 20 }.json(NovaFailure())
     }
 
     @Test("An acceptable swap has its strategy, sizes, estimate and warnings")

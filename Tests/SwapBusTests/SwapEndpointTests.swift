@@ -11,7 +11,7 @@ struct SwapEndpointTests {
     func methods() {
         let methods = [
             "swap_volume", "check_swap", "get_swap", "list_swaps", "abort_swap", "set_bandwidth", "get_connector", "list_volumes",
-            "get_capabilities", "pause_queue", "resume_queue", "drain",
+            "get_capabilities", "pivot_swap", "pause_queue", "resume_queue", "drain",
         ]
         #expect(SwapEndpoint.methods == Set(methods))
         #expect(SwapEndpoint.storedMethods == ["swap_volume"])

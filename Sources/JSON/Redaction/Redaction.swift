@@ -43,8 +43,8 @@ package struct Redaction {
         var result: JSONObject?
         for member in members {
             let isValue = isPair && Self.valueKeys.contains(member.key.lowercased())
-            let isSecret = isValue || SecretName.isSecretMember(member.key.utf8.span)
             let learns = isValue || SecretName.isSecret(member.key)
+            let isSecret = learns || SecretName.isSecretAsMember(member.key.utf8.span)
             let value = isSecret ? mask(member.value, learns: learns) : masked(member.value, depth: depth - 1)
             if let value { result = result ?? members; result?[member.key] = value }
         }
@@ -109,6 +109,6 @@ package struct Redaction {
         guard case .string(let text) = value, text.utf8.count <= 128 else { return false }
         // The name in `--name=node.session.auth.password`, or the last part of a path.
         let name = text.hasPrefix("/") ? text.split(separator: "/").last ?? "" : text.dropFirst(text.hasPrefix("--name=") ? 7 : 0)
-        return name.utf8.allSatisfy { $0.isNamePart || $0 == .dot } && SecretName.isSecret(String(name))
+        return name.utf8.allSatisfy { $0.isNamePart || $0 == .dot } && SecretName.isSecret(name.utf8.span)
     }
 }

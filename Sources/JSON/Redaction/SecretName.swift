@@ -12,8 +12,8 @@ package enum SecretName {
             || options.contains { !equals(name, $0) && ends(name, with: $0) }
     }
 
-    /// Whether a member of this name holds a secret, in `{"NAME": …}`. In a sentence it may be an ordinary word.
-    static func isSecretMember(_ name: Span<UInt8>) -> Bool { isSecret(name) || members.contains { equals(name, $0) } }
+    /// Whether a member of this name holds a secret, too, in `{"NAME": …}`. In a sentence it may be an ordinary word.
+    static func isSecretAsMember(_ name: Span<UInt8>) -> Bool { members.contains { equals(name, $0) } }
 
     /// Whether a secret follows `NAME=`, as in mount.cifs options. `NAME` after a separator, as in `DB_PASS`, always names one.
     static func isSecretOption(_ name: Span<UInt8>) -> Bool { options.contains { equals(name, $0) } }

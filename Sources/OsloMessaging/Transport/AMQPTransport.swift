@@ -119,3 +119,11 @@ extension TransportError {
         }
     }
 }
+
+extension InboundMessage {
+    fileprivate init(delivery: AMQPDelivery) {
+        self.init(
+            body: delivery.message.body, properties: delivery.message.properties, exchange: delivery.exchange,
+            routingKey: delivery.routingKey, redelivered: delivery.redelivered, tag: delivery.tag, refusal: delivery.refusal)
+    }
+}

@@ -3,7 +3,7 @@ package enum UnfinishedTask: Sendable {
     /// It has a plan, or an outcome that was reported before it was over.
     case begun(SwapRecord)
     /// It has only its request, which is read when its turn comes. `caller` is nil if nobody wants heartbeats.
-    case waiting(TaskID, SwapPhase, instanceKey: String, caller: ReplyTo?)
+    case waiting(TaskID, SwapPhase, instanceKey: String, disk: String, caller: ReplyTo?)
     /// Only its reply remains to be delivered.
     case over(TaskID, SwapPhase)
 
@@ -15,14 +15,14 @@ package enum UnfinishedTask: Sendable {
             self = .begun(record)
         } else {
             let caller = record.replyTo?.timeout == nil ? nil : record.replyTo
-            self = .waiting(record.id, record.phase, instanceKey: record.instanceKey, caller: caller)
+            self = .waiting(record.id, record.phase, instanceKey: record.instanceKey, disk: record.disk, caller: caller)
         }
     }
 
     package var id: TaskID {
         switch self {
         case .begun(let record): record.id
-        case .waiting(let id, _, _, _), .over(let id, _): id
+        case .waiting(let id, _, _, _, _), .over(let id, _): id
         }
     }
 
@@ -30,7 +30,7 @@ package enum UnfinishedTask: Sendable {
     package var caller: ReplyTo? {
         switch self {
         case .begun(let record): record.outcome == nil ? record.replyTo : nil
-        case .waiting(_, _, _, let caller): caller
+        case .waiting(_, _, _, _, let caller): caller
         case .over: nil
         }
     }

@@ -19,6 +19,8 @@ package struct SwapOptions: Sendable, Hashable, Codable {
     package var stallTimeoutS: Double = 0
     /// Do not allocate zeroes on the new volume.
     package var detectZeroes = false
+    /// Stay in step until `pivot_swap`. Time-outs do not count meanwhile.
+    package var hold = false
 
     /// No strategy, limit or time-out.
     package init() {}
@@ -41,10 +43,11 @@ package struct SwapOptions: Sendable, Hashable, Codable {
             case "timeout_s": timeoutS = try option.seconds()
             case "stall_timeout_s": stallTimeoutS = try option.seconds()
             case "detect_zeroes": detectZeroes = try option.bool()
+            case "hold": hold = try option.bool()
             default:
                 throw .invalidInput(
                     "options: unknown option '\(key.prefix(80))'; known are strategy, bandwidth_mib_s, granularity_kib, buffer_mib, "
-                        + "synchronous_writes, timeout_s, stall_timeout_s, detect_zeroes")
+                        + "synchronous_writes, timeout_s, stall_timeout_s, detect_zeroes, hold")
             }
         }
     }
@@ -54,8 +57,8 @@ package struct SwapOptions: Sendable, Hashable, Codable {
     /// QEMU copies a bufferful before it can be told to leave out zeroes, and what it has allocated by then stays allocated.
     var copyBufferMiB: Int64 { bufferMiB == 0 && detectZeroes ? 8 : bufferMiB }
 
-    /// Whether an option is requested that only `virDomainBlockCopy` supports.
-    package var needsBlockCopy: Bool { granularityKiB != 0 || bufferMiB != 0 || synchronousWrites || detectZeroes }
+    /// Whether an option is requested that only `virDomainBlockCopy` supports, or that must not leave the domain undefined for days.
+    package var needsBlockCopy: Bool { granularityKiB != 0 || bufferMiB != 0 || synchronousWrites || detectZeroes || hold }
 
     private static func strategy(_ option: Argument) throws(SwapFailure) -> SwapStrategy? {
         guard let text = option.value.stringValue, text == "auto" || SwapStrategy(rawValue: text) != nil else {

@@ -23,10 +23,19 @@ package final class InstanceQueue: Sendable {
     /// One piece of work; it should return soon once cancelled.
     package typealias Work = @Sendable () async -> Void
 
+    private struct Place {
+        let number: UInt64
+        /// Work on a disk waits while other work holds it.
+        let disk: String?
+        var work: Work?
+    }
+
     private struct State {
-        var queues: [String: Deque<(number: UInt64, work: Work?)>] = [:]
+        var queues: [String: Deque<Place>] = [:]
         /// Keys with running work, and the number of its place.
         var busy: [String: UInt64] = [:]
+        /// The disks on which work waits without its key's turn, by the number of its place.
+        var held: [String: [UInt64: String]] = [:]
         /// Keys whose running work has given up its slot.
         var slotless: Set<String> = []
         /// Keys whose first place has work, in the order in which they became runnable.
@@ -41,11 +50,16 @@ package final class InstanceQueue: Sendable {
         /// Work outside the queues, which takes no slot.
         var aside: Deque<Work> = []
 
-        /// Queues a key to run if nothing of it runs and its first place is filled.
+        /// The index of the key's next place: the first on a disk that is not held.
+        func next(of key: String) -> Int? {
+            guard let held = held[key] else { return queues[key].map { _ in 0 } }
+            return queues[key]?.firstIndex { place in place.disk.map { !held.values.contains($0) } ?? true }
+        }
+
+        /// Queues a key to run if nothing of it runs and its next place is filled.
         mutating func consider(_ key: String) {
-            guard busy[key] == nil, let first = queues[key]?.first, first.work != nil, isRunnable.insert(key).inserted else {
-                return
-            }
+            guard busy[key] == nil, let index = next(of: key), queues[key]?[index].work != nil, isRunnable.insert(key).inserted
+            else { return }
             runnable.append(key)
         }
     }
@@ -72,13 +86,16 @@ package final class InstanceQueue: Sendable {
     package var depth: Int { state.withLock { $0.depth } }
     /// Number of keys with running work.
     package var running: Int { state.withLock { $0.busy.count } }
+    /// Number of pieces of work that hold their disk without a turn.
+    package var holding: Int { state.withLock { $0.held.values.reduce(0) { $0 + $1.count } } }
 
     /// What a place waits for; nil once its work runs.
     func wait(of ticket: Ticket) -> Wait? {
         state.withLock { state in
-            guard state.busy[ticket.key] != ticket.number else { return nil }
+            guard state.busy[ticket.key] != ticket.number, state.held[ticket.key]?[ticket.number] == nil else { return nil }
             if state.isPaused { return .pause }
-            return state.busy[ticket.key] == nil && state.queues[ticket.key]?.first?.number == ticket.number ? .slot : .instance
+            guard state.busy[ticket.key] == nil, let index = state.next(of: ticket.key) else { return .instance }
+            return state.queues[ticket.key]?[index].number == ticket.number ? .slot : .instance
         }
     }
 
@@ -91,11 +108,13 @@ package final class InstanceQueue: Sendable {
     }
 
     /// Takes the next place in a key's queue.
-    package func reserve(_ key: String) -> Ticket {
+    ///
+    /// - Parameter disk: what the work is about; nil if it is about the whole key.
+    package func reserve(_ key: String, disk: String? = nil) -> Ticket {
         state.withLock { state in
             state.next += 1
             state.depth += 1
-            state.queues[key, default: []].append((state.next, nil))
+            state.queues[key, default: []].append(Place(number: state.next, disk: disk))
             return Ticket(key: key, number: state.next)
         }
     }
@@ -138,6 +157,33 @@ package final class InstanceQueue: Sendable {
         wake.yield()
     }
 
+    /// Gives the key's turn to the next work on another disk, and the slot to any other; the work itself goes on.
+    func giveUpTurn(_ ticket: Ticket, holding disk: String) {
+        state.withLock { state in
+            guard state.busy[ticket.key] == ticket.number else { return }
+            if state.slotless.remove(ticket.key) == nil { state.slots -= 1 }
+            state.busy[ticket.key] = nil
+            state.held[ticket.key, default: [:]][ticket.number] = disk
+            state.consider(ticket.key)
+        }
+        wake.yield()
+    }
+
+    /// Runs work that held its disk before a restart, at once and without a turn.
+    func resumeHeld(_ ticket: Ticket, disk: String, _ work: @escaping Work) {
+        state.withLock { state in
+            state.queues[ticket.key]?.removeAll { $0.number == ticket.number }
+            if state.queues[ticket.key]?.isEmpty == true { state.queues[ticket.key] = nil }
+            state.held[ticket.key, default: [:]][ticket.number] = disk
+            state.aside.append { [self] in
+                await work()
+                finished(ticket.key, ticket.number)
+            }
+            state.consider(ticket.key)
+        }
+        wake.yield()
+    }
+
     /// Takes a slot again for work that has given its own up, before any new work; waits until there is one, or for cancellation.
     func takeSlot(_ ticket: Ticket) async {
         let waiter = state.withLock { state -> Waiter<Void>? in
@@ -149,6 +195,9 @@ package final class InstanceQueue: Sendable {
         wake.yield()
         await waiter?.value(ifCancelled: ())
     }
+
+    /// Number of pieces of work that want a slot again.
+    var returning: Int { state.withLock { $0.returning.count { !$0.waiter.isResumed } } }
 
     /// Whether new work waits, however many slots are free. Running work goes on.
     var isPaused: Bool {
@@ -191,23 +240,29 @@ package final class InstanceQueue: Sendable {
             }
             guard !state.isPaused, state.slots < limit, let key = state.runnable.popFirst() else { return nil }
             state.isRunnable.remove(key)
-            guard let place = state.queues[key]?.popFirst(), let work = place.work else { return nil }
+            guard let index = state.next(of: key), let place = state.queues[key]?.remove(at: index), let work = place.work
+            else { return nil }
             if state.queues[key]?.isEmpty == true { state.queues[key] = nil }
             state.slots += 1
             state.busy[key] = place.number
             return { [self] in
                 await work()
-                finished(key)
+                finished(key, place.number)
             }
         }
     }
 
-    private func finished(_ key: String) {
+    private func finished(_ key: String, _ number: UInt64) {
         state.withLock { state in
-            if state.slotless.remove(key) == nil { state.slots -= 1 }
             state.depth -= 1
-            state.busy[key] = nil
+            if state.held[key]?.removeValue(forKey: number) != nil {
+                if state.held[key]?.isEmpty == true { state.held[key] = nil }
+            } else {
+                if state.slotless.remove(key) == nil { state.slots -= 1 }
+                state.busy[key] = nil
+            }
             state.consider(key)
         }
+        wake.yield()
     }
 }

@@ -32,34 +32,35 @@ package struct SwapCheck: Sendable {
     /// - Parameters:
     ///   - input: the machine's first input, had this been a swap.
     ///   - found: what the preflight knows besides.
-    init(disk: String, _ input: SwapInput, _ found: SwapPreflight.Draft) {
+    ///   - speed: bytes/s that the copy would begin with; 0 for unlimited.
+    init(disk: String, _ input: SwapInput, _ found: SwapPreflight.Draft, speed: (SwapPlan) -> Int64) {
         self.init(disk: disk)
         (oldBytes, newBytes) = (found.plan?.oldBytes, found.plan?.newBytes)
         switch input {
         case .alreadyMoved(let plan):
             isAlreadyMoved = true
-            accept(plan, bytesLeft: 0)
+            accept(plan, bytesLeft: 0, speed)
         case .adopted(let plan):
             isAdoptable = true
             strategy = plan.strategy
             // QEMU may not have measured the work yet.
-            accept(plan, bytesLeft: found.job.flatMap { $0.end > 0 ? $0.remaining : nil } ?? plan.oldBytes)
+            accept(plan, bytesLeft: found.job.flatMap { $0.end > 0 ? $0.remaining : nil } ?? plan.oldBytes, speed)
         case .prepared(let plan):
             strategy = plan.strategy
-            accept(plan, bytesLeft: plan.oldBytes)
+            accept(plan, bytesLeft: plan.oldBytes, speed)
         case .failed(let failure): self.failure = failure
         default: failure = .rebaseFailed("disk \(disk): the check ended without a result", .internal)
         }
     }
 
-    private mutating func accept(_ plan: SwapPlan, bytesLeft: Int64) {
+    private mutating func accept(_ plan: SwapPlan, bytesLeft: Int64, _ speed: (SwapPlan) -> Int64) {
         willGrow = plan.resizeToBytes != nil
         warnings = plan.warnings
         if plan.destination.location.isOther {
             warnings.append(
                 "the new volume was not examined: the connector has to attach it first; it may be missing, too small or in use")
         }
-        let limit = plan.options.bandwidthMiBs << 20
+        let limit = bytesLeft == 0 ? 0 : speed(plan)
         estimate = bytesLeft == 0 ? 0 : limit > 0 ? Double(bytesLeft) / Double(limit) : nil
     }
 }

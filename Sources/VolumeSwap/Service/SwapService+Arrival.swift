@@ -35,6 +35,28 @@ package struct SwapTurn: Sendable {
     fileprivate let kind: Kind
 }
 
+/// The tasks that are being stored and are not in memory yet, and who waits for them to be.
+struct Arrivals {
+    private struct Arrival {
+        /// The same task may be stored by several deliveries at a time; one of them is new.
+        var count = 0
+        var waiters = Waiters<Void>()
+    }
+
+    private var arrivals: [TaskID: Arrival] = [:]
+
+    mutating func begin(_ id: TaskID) { arrivals[id, default: Arrival()].count += 1 }
+
+    mutating func end(_ id: TaskID) {
+        arrivals[id]?.count -= 1
+        guard arrivals[id]?.count == 0, var arrival = arrivals.removeValue(forKey: id) else { return }
+        arrival.waiters.resumeAll(())
+    }
+
+    /// - Returns: nil if the task is not arriving.
+    mutating func wait(for id: TaskID) -> Waiter<Void>? { arrivals[id]?.waiters.add() }
+}
+
 extension SwapService {
     /// Takes a message's place in its instance's queue and holds it until ``carryOut(_:)`` has journaled the task. Never blocks.
     ///
@@ -49,7 +71,7 @@ extension SwapService {
             record.arrival = instanceQueue.nextNumber()
             return SwapTurn(record: record, kind: .refused(refusal))
         }
-        let ticket = instanceQueue.reserve(environment.domainLocks.queue(for: record.instanceKey))
+        let ticket = instanceQueue.reserve(environment.domainLocks.queue(for: record.instanceKey), disk: record.disk)
         record.arrival = ticket.number
         return SwapTurn(record: record, kind: .queued(ticket))
     }

@@ -21,7 +21,10 @@ extension SwapService {
         }
         let input = await look(preflight, request)
         let found = preflight.found
-        var check = SwapCheck(disk: request.disk, input, found)
+        var check = SwapCheck(disk: request.disk, input, found) { [environment] plan in
+            environment.budget.speed(
+                ofOneMore: environment.budgetVolumes(of: request), limit: plan.options.bandwidthMiBs << 20)
+        }
         let domain = found.plan?.domain ?? DomainIdentity(uuid: request.instance.uuid ?? "", name: request.instance.name ?? "")
         if let warning = Self.warning(of: swaps(of: domain), disk: request.disk) { check.warnings.append(warning) }
         return check

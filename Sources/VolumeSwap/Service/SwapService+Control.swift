@@ -13,13 +13,17 @@ extension SwapService {
     /// `get_swap`: the task's current state.
     ///
     /// - Throws: ``SwapFailure`` of kind `invalidInput` for an unknown task; ``JournalError`` if the journal cannot be read.
-    package func status(_ selector: SwapSelector) async throws -> SwapStatus { status(of: try await find(selector)) }
+    package func status(_ selector: SwapSelector) async throws -> SwapStatus {
+        await status(of: try await find(selector))
+    }
 
     /// `list_swaps`, newest first.
     ///
     /// - Throws: ``JournalError`` if the journal cannot be read.
     package func list(_ query: SwapQuery) async throws(JournalError) -> [SwapStatus] {
-        try await environment.journal.records(query).map(status(of:))
+        var statuses: [SwapStatus] = []
+        for record in try await environment.journal.records(query) { statuses.append(await status(of: record)) }
+        return statuses
     }
 
     /// `abort_swap`: ends a task that has not pivoted.
@@ -70,6 +74,33 @@ extension SwapService {
         }
     }
 
+    /// `pivot_swap`: lets held swaps pivot, one after another. A swap of an instance whose turn another has waits for it.
+    ///
+    /// - Returns: once all are pivoting, or have failed before.
+    /// - Throws: ``SwapFailure`` of kind `invalidInput` if one is unknown or not held: then none pivots; ``JournalError``.
+    package func pivot(_ ids: [TaskID]) async throws -> [SwapStatus] {
+        var held: [(id: TaskID, control: SwapControl, instance: String)] = []
+        for id in ids where !held.contains(where: { $0.id == id }) {
+            let (record, entry) = try await underWay(.task(id))
+            let state = SwapStatus(record, control: entry.control, hypervisor: "").phase.publicState
+            guard entry.control.isHeld, state == SwapPhase.ready.publicState else {
+                throw SwapFailure.invalidInput("task_ids: task \(id) is not held: it is \(state)")
+            }
+            held.append((id, entry.control, entry.control.plan?.domain.uuid ?? record.instanceKey))
+        }
+        for (index, task) in held.enumerated() where held[..<index].contains(where: { $0.instance == task.instance }) {
+            throw SwapFailure.invalidInput(
+                "task_ids: several tasks of instance \(task.instance): they cannot be pivoted as one group yet", .notSupported)
+        }
+        for task in held {
+            guard task.control.release() else { continue }
+            await task.control.untilPivoting()
+        }
+        var statuses: [SwapStatus] = []
+        for task in held { statuses.append(try await status(.task(task.id))) }
+        return statuses
+    }
+
     /// `set_bandwidth`: limits a task's copy, in MiB/s; 0 is unlimited.
     ///
     /// - Throws: ``SwapFailure`` of kind `invalidInput` if the task is unknown or over; ``JournalError``.
@@ -77,7 +108,7 @@ extension SwapService {
         let (record, entry) = try await underWay(selector)
         entry.control.limit = mibS << 20
         environment.budget.changeCopy(record.id, limit: mibS << 20)
-        return status(of: record)
+        return await status(of: record)
     }
 
     /// A task that is not over, and its place in memory.
@@ -108,11 +139,19 @@ extension SwapService {
         }
     }
 
-    private func status(of record: SwapRecord) -> SwapStatus {
-        let entry = record.isOver ? nil : active.withLock { $0[record.id] }
-        let waitsFor =
-            entry?.control.waitsFor
-            ?? (entry?.control.phase == .accepted ? entry?.ticket.flatMap(instanceQueue.wait(of:))?.rawValue : nil)
-        return SwapStatus(record, control: entry?.control, waitsFor: waitsFor, hypervisor: environment.hypervisor.kind)
+    private func status(of record: SwapRecord) async -> SwapStatus {
+        var entry: Entry?
+        if !record.isOver {
+            await arrival(of: record.id)
+            entry = active.withLock { $0[record.id] }
+        }
+        return SwapStatus(
+            record, control: entry?.control, waitsFor: entry.flatMap(waitsFor), hypervisor: environment.hypervisor.kind)
+    }
+
+    private func waitsFor(_ entry: Entry) -> String? {
+        if let obstacle = entry.control.waitsFor { return obstacle }
+        guard entry.control.phase == .accepted, let ticket = entry.ticket else { return nil }
+        return instanceQueue.wait(of: ticket)?.rawValue
     }
 }

@@ -21,8 +21,8 @@ extension SwapService {
             onTask(task)
             switch task {
             case .begun(let record): takeUp(record)
-            case .waiting(let id, let phase, let instanceKey, let caller):
-                let ticket = instanceQueue.reserve(queue(of: id, instanceKey))
+            case .waiting(let id, let phase, let instanceKey, let disk, let caller):
+                let ticket = instanceQueue.reserve(queue(of: id, instanceKey), disk: disk)
                 enqueue(id, SwapControl(phase: phase), nil, ticket, .again)
                 if caller != nil { active.withLock { $0[id]?.caller = caller } }
             case .over(let id, let phase):
@@ -80,12 +80,16 @@ extension SwapService {
         if let plan = record.plan {
             key = plan.domain.uuid.lowercased()
             environment.domainLocks.learn(plan.domain.name, key)
-            environment.domainLocks.take(key, for: record.id)
+            entry = Self.resumption(record, plan)
+            if entry.isHeld {
+                environment.domainLocks.hold(key, disk: plan.disk, for: record.id)
+            } else {
+                environment.domainLocks.take(key, for: record.id)
+            }
             let ids = (try? SwapRequest(resuming: record.args, plan))?.newVolumeIDs ?? []
             environment.reservations.keep(plan.destination.location, ids: ids, for: record.id)
-            entry = Self.resumption(record, plan)
         }
-        let ticket = instanceQueue.reserve(key)
+        let ticket = instanceQueue.reserve(key, disk: record.disk)
         guard case .failure(let failure)? = record.outcome else { return enqueue(record, ticket, entry) }
         // Answered before its roll-back was over.
         active.withLock { active in

@@ -84,7 +84,7 @@ package final class SwapService: Sendable {
     /// Number of instances with a running swap.
     package var running: Int { instanceQueue.running }
     /// Number of tasks waiting for their turn.
-    package var queued: Int { instanceQueue.depth - instanceQueue.running }
+    package var queued: Int { instanceQueue.depth - instanceQueue.running - instanceQueue.holding }
     /// Number of swaps answered before their roll-back was over.
     package var pendingRollBacks: Int {
         active.withLock { active in active.values.count { $0.early.failure != nil && !$0.isConcluded } }
@@ -113,7 +113,10 @@ package final class SwapService: Sendable {
             active[id] = Entry(
                 control: control, ticket: ticket, record: isHeld ? record : nil, early: early, resumption: resumption)
         }
-        instanceQueue.fill(ticket) { [self] in await perform(id, control, entry) }
+        guard entry.isHeld, let disk = record?.disk else {
+            return instanceQueue.fill(ticket) { [self] in await perform(id, control, entry) }
+        }
+        instanceQueue.resumeHeld(ticket, disk: disk) { [self] in await perform(id, control, entry) }
     }
 
     /// Drops a task that can no longer be read, and reports that to a waiting caller.
@@ -140,7 +143,8 @@ package final class SwapService: Sendable {
             let request = try request(of: record)
             await admit(id, request, control, entry)
             let host = SwapHost(
-                answer: { [self] in await answerEarly(started, $0) }, giveUpSlot: { [self] in giveUpSlot(started.id) })
+                answer: { [self] in await answerEarly(started, $0) }, giveUpSlot: { [self] in giveUpSlot(started.id) },
+                giveUpTurn: { [self] in giveUpTurn(started) })
             let runner = SwapRunner(environment: environment, record: record, request: request, control: control, host: host)
             outcome = await runner.run(from: entry)
         } catch {
@@ -165,6 +169,12 @@ package final class SwapService: Sendable {
         control.waitsFor = InstanceQueue.Wait.slot.rawValue
         if let ticket = active.withLock({ $0[id]?.ticket }) { await instanceQueue.takeSlot(ticket) }
         control.waitsFor = nil
+    }
+
+    private func giveUpTurn(_ record: SwapRecord) {
+        guard let entry = active.withLock({ $0[record.id] }), let plan = entry.control.plan else { return }
+        environment.domainLocks.hold(plan.domain.uuid.lowercased(), disk: plan.disk, for: record.id)
+        if let ticket = entry.ticket { instanceQueue.giveUpTurn(ticket, holding: record.disk) }
     }
 
     private func giveUpSlot(_ id: TaskID) {

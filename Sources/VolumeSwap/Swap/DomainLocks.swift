@@ -6,6 +6,8 @@ package final class DomainLocks: Sendable {
     private struct State {
         /// The task that holds each domain, and the tasks waiting for it.
         var holders: [String: TaskID] = [:]
+        /// The disks on which tasks hold a copy without their domain, by domain and disk.
+        var held: [String: TaskID] = [:]
         var waiters: [String: [(task: TaskID, waiter: Waiter<Bool>)]] = [:]
         /// UUIDs of domains that were requested by name.
         var names: [String: String] = [:]
@@ -42,9 +44,19 @@ package final class DomainLocks: Sendable {
         guard await waiter.value(ifCancelled: false) else { throw CancellationError() }
     }
 
-    /// Releases the task's domain to the next waiter.
+    /// Releases the task's domain while its copy stays on the disk, in step.
+    func hold(_ uuid: String, disk: String, for task: TaskID) {
+        release(task)
+        state.withLock { $0.held["\(uuid)/\(disk)"] = task }
+    }
+
+    /// The task that holds a copy on a disk.
+    func holder(of disk: String, of uuid: String) -> TaskID? { state.withLock { $0.held["\(uuid)/\(disk)"] } }
+
+    /// Releases the task's domain to the next waiter, and the disk that it holds.
     func release(_ task: TaskID) {
         state.withLock { state in
+            for (disk, holder) in state.held where holder == task { state.held[disk] = nil }
             for uuid in state.holders.filter({ $0.value == task }).map(\.key).sorted() {
                 state.holders[uuid] = nil
                 var waiters = state.waiters.removeValue(forKey: uuid)?[...] ?? []

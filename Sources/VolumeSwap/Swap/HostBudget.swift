@@ -13,6 +13,11 @@ package struct BudgetSettings: Sendable, Equatable {
 
     package init() {}
 
+    /// Whether anything limits the bandwidth, ever.
+    fileprivate var limitsBandwidth: Bool {
+        bandwidthMiBs > 0 || schedule != nil || rules.contains { $0.bandwidthMiBs > 0 }
+    }
+
     /// Bytes/s of all copies together at a time; nil for no limit.
     func bandwidth(at date: Date) -> Int64? {
         [bandwidthMiBs, schedule?.limit(at: date) ?? 0].filter { $0 > 0 }.min().map { $0 << 20 }
@@ -49,6 +54,8 @@ package final class HostBudget: Sendable {
 
     private struct State {
         var settings = BudgetSettings()
+        /// Whether copies share anything; else each runs at its own limit.
+        var isShared = false
         /// Running swaps, and their volumes.
         var admitted: [TaskID: Volumes] = [:]
         /// In order of arrival.
@@ -71,11 +78,13 @@ package final class HostBudget: Sendable {
     func change(_ settings: BudgetSettings) {
         state.withLock { state in
             state.settings = settings
+            state.isShared = settings.limitsBandwidth
+            for (task, copy) in state.copies where !state.isShared { apply(copy.limit, to: task, &state) }
             state.timer?.cancel()
             state.timer = nil
             divide(&state)
+            admitWaiting(&state)
         }
-        admitWaiting()
     }
 
     /// bytes/s of all copies together now; nil for no limit.
@@ -103,25 +112,24 @@ package final class HostBudget: Sendable {
     func leave(_ task: TaskID) {
         state.withLock { state in
             state.admitted[task] = nil
+            if state.copies.removeValue(forKey: task) != nil { divide(&state) }
+            guard !state.waiting.isEmpty else { return }
             state.waiting.removeAll { $0.task == task }
+            admitWaiting(&state)
         }
-        endCopy(task)
-        admitWaiting()
     }
 
-    private func admitWaiting() {
-        state.withLock { state in
-            var left: [Waiting] = []
-            for entry in state.waiting where !entry.waiter.isResumed {
-                if Self.obstacle(entry.volumes, state, ahead: left.map(\.volumes)) == nil {
-                    state.admitted[entry.task] = entry.volumes
-                    entry.waiter.resume()
-                } else {
-                    left.append(entry)
-                }
+    private func admitWaiting(_ state: inout State) {
+        var left: [Waiting] = []
+        for entry in state.waiting where !entry.waiter.isResumed {
+            if Self.obstacle(entry.volumes, state, ahead: left.map(\.volumes)) == nil {
+                state.admitted[entry.task] = entry.volumes
+                entry.waiter.resume()
+            } else {
+                left.append(entry)
             }
-            state.waiting = left
         }
+        state.waiting = left
     }
 
     /// The first rule under which there is no place: those who came earlier go first.
@@ -156,6 +164,7 @@ package final class HostBudget: Sendable {
     func changeCopy(_ task: TaskID, limit: Int64) {
         state.withLock { state in
             state.copies[task]?.limit = limit
+            if !state.isShared { apply(limit, to: task, &state) }
             divide(&state)
         }
     }
@@ -168,34 +177,42 @@ package final class HostBudget: Sendable {
         }
     }
 
+    /// The speed in bytes/s that one more copy would begin with now; 0 for unlimited.
+    func speed(ofOneMore volumes: @escaping Volumes, limit: Int64) -> Int64 {
+        let newcomer = TaskID("")
+        return state.withLock { state in
+            var copies = state.copies
+            copies[newcomer] = Copy(limit: limit, volumes: volumes, speed: limit, apply: { _ in })
+            return shares(of: copies, state.settings)[newcomer].flatMap { $0 } ?? 0
+        }
+    }
+
     /// Divides the bandwidth anew and applies what has changed.
     private func divide(_ state: inout State) {
+        guard state.isShared else { return }
         keepTime(&state)
-        var budgets: [Int: Int64] = [:]
-        budgets[Self.host] = state.settings.bandwidth(at: clock.date)
-        for (index, rule) in state.settings.rules.enumerated() where rule.bandwidthMiBs > 0 {
-            budgets[index] = rule.bandwidthMiBs << 20
-        }
-        guard !budgets.isEmpty else { return divideNothing(&state) }
-        let rules = state.settings.rules
-        let copies = state.copies.mapValues { copy in
-            let volumes = copy.volumes()
-            return BandwidthDivision.Copy(
-                limit: copy.limit > 0 ? copy.limit : nil,
-                budgets: budgets.keys.filter { $0 == Self.host || volumes.matches(rules[$0]) })
-        }
-        for (task, share) in BandwidthDivision.shares(of: copies, budgets: budgets) { Self.apply(share ?? 0, to: task, &state) }
+        for (task, share) in shares(of: state.copies, state.settings) { apply(share ?? 0, to: task, &state) }
     }
 
-    /// Without a budget each copy runs at its own limit.
-    private func divideNothing(_ state: inout State) {
-        for (task, copy) in state.copies where copy.speed != copy.limit { Self.apply(copy.limit, to: task, &state) }
-    }
-
-    private static func apply(_ speed: Int64, to task: TaskID, _ state: inout State) {
+    private func apply(_ speed: Int64, to task: TaskID, _ state: inout State) {
         guard let copy = state.copies[task], copy.speed != speed else { return }
         state.copies[task]?.speed = speed
         copy.apply(speed)
+    }
+
+    private func shares(of copies: [TaskID: Copy], _ settings: BudgetSettings) -> [TaskID: Int64?] {
+        var budgets: [Int: Int64] = [:]
+        budgets[Self.host] = settings.bandwidth(at: clock.date)
+        for (index, rule) in settings.rules.enumerated() where rule.bandwidthMiBs > 0 {
+            budgets[index] = rule.bandwidthMiBs << 20
+        }
+        let sharers = copies.mapValues { copy in
+            let volumes = copy.volumes()
+            return BandwidthDivision.Copy(
+                limit: copy.limit > 0 ? copy.limit : nil,
+                budgets: budgets.keys.filter { $0 == Self.host || volumes.matches(settings.rules[$0]) })
+        }
+        return BandwidthDivision.shares(of: sharers, budgets: budgets)
     }
 
     /// Divides again when the schedule changes.

@@ -1,3 +1,4 @@
+import Basics
 import Synchronization
 
 /// The controls of one running swap: requests go in, progress comes out.
@@ -11,9 +12,20 @@ package final class SwapControl: Sendable {
         /// The speed to set next, in bytes/s; 0 for unlimited.
         var speed: Int64?
         var waitsFor: String?
+        var hold = Hold.none
+        /// Callers of `pivot_swap`.
+        var pivotWaiters = Waiters<Void>()
         var wake: (@Sendable () -> Void)?
         var warnings: [String] = []
         var detail: String?
+    }
+
+    /// Where a swap with the option `hold` stands.
+    private enum Hold {
+        case none
+        /// In step, without its instance's turn.
+        case held
+        case released
     }
 
     private let state: Mutex<State>
@@ -42,13 +54,10 @@ package final class SwapControl: Sendable {
     /// - Returns: false if it is too late: the pivot has been requested, or the swap is being rolled back.
     package func requestAbort() -> Bool {
         let (accepted, wake) = state.withLock { state -> (Bool, (@Sendable () -> Void)?) in
-            switch state.phase {
-            case .accepted, .preparing, .undefining, .starting, .copying, .ready:
-                abort.make()
-                return (true, state.wake)
-            default:
-                return (false, nil)
-            }
+            // Until the pivot.
+            guard state.phase.isBeforePivot else { return (false, nil) }
+            abort.make()
+            return (true, state.wake)
         }
         wake?()
         return accepted
@@ -85,13 +94,54 @@ package final class SwapControl: Sendable {
         set { state.withLock { $0.waitsFor = newValue } }
     }
 
-    func enter(_ phase: SwapPhase) { state.withLock { $0.phase = phase } }
+    func enter(_ phase: SwapPhase) {
+        state.withLock { state in
+            state.phase = phase
+            if !phase.isBeforePivot { state.pivotWaiters.resumeAll(()) }
+        }
+    }
+
+    // MARK: Holding
+
+    /// Whether it has given up its instance's turn, in step.
+    var isHeld: Bool { state.withLock { $0.hold != .none } }
+    var isReleased: Bool { state.withLock { $0.hold == .released } }
+
+    /// Holds the swap, unless it has been released.
+    ///
+    /// - Returns: true if it was not held before.
+    func hold() -> Bool {
+        state.withLock { state in
+            defer { if state.hold == .none { state.hold = .held } }
+            return state.hold == .none
+        }
+    }
+
+    /// Lets a held swap pivot.
+    ///
+    /// - Returns: false if it is not held.
+    func release() -> Bool {
+        let (isHeld, wake) = state.withLock { state -> (Bool, (@Sendable () -> Void)?) in
+            guard state.hold != .none, state.phase.isBeforePivot else { return (false, nil) }
+            state.hold = .released
+            return (true, state.wake)
+        }
+        wake?()
+        return isHeld
+    }
+
+    /// Waits until a released swap has reached its pivot or failed, or for cancellation.
+    func untilPivoting() async {
+        let waiter = state.withLock { state in state.phase.isBeforePivot ? state.pivotWaiters.add() : Waiter(()) }
+        await waiter.value(ifCancelled: ())
+    }
 
     /// Enters the pivot, the point of no return; false if an abort was requested.
     func enterPivot() -> Bool {
         state.withLock { state in
             if abort.isMade { return false }
             state.phase = .pivoting
+            state.pivotWaiters.resumeAll(())
             return true
         }
     }
@@ -114,4 +164,14 @@ package final class SwapControl: Sendable {
     func update(_ progress: SwapProgress) { state.withLock { $0.progress = progress } }
     func update(_ plan: SwapPlan) { state.withLock { $0.plan = plan } }
     func onWake(_ wake: (@Sendable () -> Void)?) { state.withLock { $0.wake = wake } }
+}
+
+extension SwapPhase {
+    /// Whether the pivot is still to come: the swap can be aborted, and held.
+    fileprivate var isBeforePivot: Bool {
+        switch self {
+        case .accepted, .preparing, .undefining, .starting, .copying, .ready: true
+        case .pivoting, .finishing, .storing, .rollingBack, .completed, .failed, .aborted: false
+        }
+    }
 }

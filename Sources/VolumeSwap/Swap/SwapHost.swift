@@ -4,4 +4,6 @@ struct SwapHost: Sendable {
     var answer: @Sendable (SwapFailure) async -> Void = { _ in }
     /// Frees this swap's slot for another instance while it waits for something that hangs.
     var giveUpSlot: @Sendable () -> Void = {}
+    /// Gives its instance's turn, and its slot, to the next task of another disk while it is held.
+    var giveUpTurn: @Sendable () -> Void = {}
 }

@@ -173,11 +173,11 @@ private struct Subject {
         let kinds = tasks.map { task in
             switch task {
             case .begun: "begun"
-            case .waiting(_, _, let key, let caller): "waiting \(key == Self.instance) \(caller?.queue ?? "-")"
+            case .waiting(_, _, let key, let disk, let caller): "waiting \(key == Self.instance) \(disk) \(caller?.queue ?? "-")"
             case .over: "over"
             }
         }
-        #expect(kinds == ["begun", "begun", "waiting true reply_1", "over"])
+        #expect(kinds == ["begun", "begun", "waiting true vdb reply_1", "over"])
     }
 
     func queries() async throws {

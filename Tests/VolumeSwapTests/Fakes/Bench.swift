@@ -1,3 +1,4 @@
+import Budgets
 import JSON
 import Logging
 import Synchronization
@@ -84,6 +85,7 @@ struct Bench {
     var storeRetry = Duration.seconds(60)
     var rollBackPatience = Duration.seconds(60)
     var maxConcurrentSwaps = 8
+    var rules: [BudgetRule] = []
     var onPhase: @Sendable (SwapPhase) async -> Void = { _ in }
 
     init(_ hypervisor: FakeHypervisor = FakeHypervisor(), connector: FakeConnector = FakeConnector()) {
@@ -98,6 +100,7 @@ struct Bench {
         settings.storeRetry = storeRetry
         settings.rollBackPatience = rollBackPatience
         settings.maxConcurrentSwaps = maxConcurrentSwaps
+        settings.budget.rules = rules
         var hooks = SwapHooks()
         hooks.onPhase = onPhase
         var logger = Logger(label: "test")

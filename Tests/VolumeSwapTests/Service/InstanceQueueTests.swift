@@ -45,6 +45,41 @@ struct InstanceQueueTests {
         await running.value
     }
 
+    @Test("While it is paused nothing begins; what has given up its slot gets one again before new work")
+    func pauseAndReturn() async {
+        let (instanceQueue, ledger) = (InstanceQueue(limit: 1), Ledger())
+        let (steps, step) = AsyncStream<String>.makeStream()
+        let (gates, gate) = AsyncStream<Void>.makeStream()
+        let tickets = ["a", "b", "c"].map { instanceQueue.reserve($0) }
+        instanceQueue.fill(tickets[0]) {
+            instanceQueue.giveUpSlot(tickets[0])
+            step.yield("a waits")
+            for await _ in gates { break }
+            await instanceQueue.takeSlot(tickets[0])
+            step.yield("a has a slot")
+        }
+        instanceQueue.fill(tickets[1]) {
+            step.yield("b")
+            gate.yield()
+            // Until a has asked: then c would be next otherwise.
+            while instanceQueue.returning == 0 { await Task.yield() }
+        }
+        instanceQueue.fill(tickets[2]) { step.yield("c") }
+        instanceQueue.isPaused = true
+        #expect(tickets.map { instanceQueue.wait(of: $0) } == [.pause, .pause, .pause])
+        let running = Task { await instanceQueue.run() }
+        for _ in 0..<100 { await Task.yield() }
+        #expect(instanceQueue.running == 0)
+        instanceQueue.isPaused = false
+        for await name in steps {
+            ledger.begin(name, name)
+            if name == "c" { break }
+        }
+        #expect(ledger.order == ["a waits", "b", "a has a slot", "c"])
+        running.cancel()
+        await running.value
+    }
+
     @Test("Places keep their order, in whatever order they are filled")
     func order() async {
         let ledger = Ledger()

@@ -1,3 +1,4 @@
+import Budgets
 import JSON
 import Synchronization
 import Testing
@@ -203,6 +204,38 @@ struct SwapServiceTests {
             #expect(["under way", "ended"].contains(await resend.value))
             #expect(try await bench.nextReply().outcome.failure?.isAbort == true)
         }
+    }
+
+    @Test("A swap waits for a place under a limit without its slot, and can be aborted meanwhile")
+    func limits() async throws {
+        let (copies, copy) = AsyncStream<Void>.makeStream()
+        var inner = Bench(FakeHypervisor { _ in copy.yield() })
+        inner.maxConcurrentSwaps = 1
+        inner.rules = try #require(BudgetRule.rules(json: #"[{"match": {"driver": "local"}, "concurrent": 1}]"#))
+        let bench = ServiceBench(inner)
+        // Another swap that counts, on this host but of no task here.
+        let volumes = { @Sendable in
+            BudgetVolumes(source: .init(driver: "local", places: []), destination: .init(driver: "rbd", places: []))
+        }
+        #expect(bench.service.environment.budget.admit(TaskID("other"), volumes, isBegun: false) == nil)
+        try await bench.running { (service: SwapService) async throws in
+            _ = await bench.submit(Fixture.record("first"))
+            _ = await bench.submit(Fixture.record("second"))
+            while try await service.status(.task(TaskID("first"))).waitsFor != "limit: either driver=local" { await Task.yield() }
+            #expect(try await service.status(.task(TaskID("first"))).phase == .accepted)
+            #expect(try await service.status(.task(TaskID("second"))).waitsFor == "instance")
+            _ = try await service.abort(.task(TaskID("first")))
+            #expect(try await bench.nextReply().outcome.failure?.isAbort == true)
+            while try await service.status(.task(TaskID("second"))).waitsFor != "limit: either driver=local" {
+                await Task.yield()
+            }
+            bench.service.environment.budget.leave(TaskID("other"))
+            for await _ in copies { break }
+            #expect(try await service.status(.task(TaskID("second"))).waitsFor == nil)
+            bench.bench.hypervisor.post(.ready)
+            #expect(try await bench.nextReply().outcome.result != nil)
+        }
+        #expect(bench.service.environment.budget.admit(TaskID("other"), volumes, isBegun: false) == nil)
     }
 
     @Test("A running copy can be aborted, an ended task cannot")

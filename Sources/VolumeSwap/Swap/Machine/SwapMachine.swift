@@ -6,6 +6,12 @@ package enum SwapEntry: Sendable {
     case again
     /// With the journaled phase and plan.
     case resume(SwapPhase, SwapPlan)
+
+    /// Whether the swap was held before the restart.
+    var isHeld: Bool {
+        guard case .resume(.ready, let plan) = self else { return false }
+        return plan.options.hold
+    }
 }
 
 /// One swap as a pure state machine: from a step's result it derives the phase to journal and the next step.

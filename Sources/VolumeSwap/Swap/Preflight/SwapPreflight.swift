@@ -140,6 +140,7 @@ final class SwapPreflight: Sendable {
         let likelyUse = place ?? (isOnOld ? .old : likelyUse(disk))
         try checkKind(disk, current, domain)
         let resolved = try await resolve(domain)
+        try await checkDistinct(resolved.source.location)
         try await reserve(resolved.source.location, domain)
         let sight = Sight(
             domain: domain, status: status, description: description, disk: disk, current: current, isOnOld: isOnOld,
@@ -156,6 +157,15 @@ final class SwapPreflight: Sendable {
         default: break
         }
         return input
+    }
+
+    /// Refuses two names for one volume: whoever deletes the old one afterwards would delete what the guest runs on.
+    private func checkDistinct(_ new: VolumeLocation) async throws {
+        let target = try? request.oldConnection.target(mountPointBase: mountPointBase, argument: "old_connection_info")
+        guard let old = target?.location, try await comparison.isSame(old, new) else { return }
+        throw SwapFailure(
+            .invalidVolume, "old_connection_info and new_connection_info name the same volume, \(new)", .diskNotMovable,
+            inUse: .unknown)
     }
 
     private func domains() async -> Result<[DomainDescription], any Error> {

@@ -2,6 +2,9 @@ import Logging
 import Synchronization
 
 extension SwapSteps {
+    /// Time between two inspections of a held copy, beside those that events call for.
+    private static let heldInterval = Duration.seconds(10)
+
     /// Waits until the mirror is in sync, by libvirt's event and by occasional inspections, which find what no event reported.
     ///
     /// Inspections run in parallel, since they may hang with libvirt or QEMU; time-outs and aborts do not wait for them.
@@ -14,12 +17,17 @@ extension SwapSteps {
             return .done
         }
         guard case .done = first else { return first }
-        return await withTaskGroup(of: Void.self) { group in
+        let input = await withTaskGroup(of: Void.self) { group in
             defer {
                 group.cancelAll()
                 environment.budget.endCopy(record.id)
             }
             return await watch(plan, isAdopted: isAdopted, &group)
+        }
+        guard control.isHeld, case .mirrorReady = input else { return input }
+        return await untilInterrupted(plan) { [self] in
+            await takeTurn(plan)
+            return .mirrorReady
         }
     }
 
@@ -52,7 +60,7 @@ extension SwapSteps {
             } else if event == .recheck {
                 isWanted = true
             }
-            if let stall = watch.stall(now: clock.now) { return .failed(stall) }
+            if !control.isHeld, let stall = watch.stall(now: clock.now) { return .failed(stall) }
             if isWanted, !isLooking {
                 (isLooking, isWanted) = (true, false)
                 let isFull = watch.beginLook()
@@ -63,7 +71,8 @@ extension SwapSteps {
             }
             ticker?.cancel()
             // This paces progress reports and time-outs, not the copy: READY comes as an event.
-            ticker = clock.schedule(after: environment.settings.sampleInterval) { [events] in events.post(.recheck) }
+            let pause = control.isHeld ? Self.heldInterval : environment.settings.sampleInterval
+            ticker = clock.schedule(after: pause) { [events] in events.post(.recheck) }
         }
         return .interrupted
     }
@@ -80,7 +89,7 @@ extension SwapSteps {
             note(nil)
             control.update(watch.progress)
             environment.observer.progressed(record, plan, watch.progress)
-            return .mirrorReady
+            return mayPivot() ? .mirrorReady : nil
         case .unclear(let why):
             note(why)
             return nil
@@ -89,6 +98,29 @@ extension SwapSteps {
             return nil
         case .ended(let input): return input
         }
+    }
+
+    /// Whether to pivot now; else the swap is held.
+    private func mayPivot() -> Bool {
+        guard request.options.hold, !control.isReleased else { return true }
+        let isFirst = control.hold()
+        environment.budget.leave(record.id)
+        guard isFirst else { return false }
+        control.enter(.ready)
+        environment.journal.note(record.id, .ready)
+        environment.observer.entered(record, .ready)
+        logger.notice("in step and held: pivot_swap moves the guest")
+        host.giveUpTurn()
+        return false
+    }
+
+    /// Gets a held swap its instance's turn back: another swap of the instance may be under way.
+    func takeTurn(_ plan: SwapPlan) async {
+        guard control.isHeld else { return }
+        let uuid = plan.domain.uuid.lowercased()
+        if environment.domainLocks.isHeld(uuid, byOtherThan: record.id) { note("another swap of the domain is under way") }
+        try? await environment.domainLocks.acquire(uuid, for: record.id)
+        note(nil)
     }
 
     private func sample(_ plan: SwapPlan, isFull: Bool) async -> MirrorWatch.Sample {

@@ -59,6 +59,7 @@ extension SwapSteps {
         var sight: DiskSight?
         var backoff = Backoff(first: .milliseconds(100), longest: .seconds(30))
         await subscribe(plan.domain)
+        await takeTurn(plan)
         while true {
             if !isDefined { isDefined = await tryRestoringDefinition(plan) }
             if sight == nil, await !isUndefining(plan) {

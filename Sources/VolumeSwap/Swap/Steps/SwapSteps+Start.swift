@@ -79,12 +79,14 @@ extension SwapSteps {
     /// Locks the domain, which requests may name by UUID or by name.
     private func lockDomain() async throws {
         guard let uuid = try await domainUUID() else { return }
-        guard environment.domainLocks.isHeld(uuid, byOtherThan: record.id) else {
-            return try await environment.domainLocks.acquire(uuid, for: record.id)
-        }
-        note("another swap of the domain is under way")
+        if environment.domainLocks.isHeld(uuid, byOtherThan: record.id) { note("another swap of the domain is under way") }
         try await environment.domainLocks.acquire(uuid, for: record.id)
         note(nil)
+        // Usually it waits for that task in its queue; not if their requests named the domain differently.
+        if let holder = environment.domainLocks.holder(of: request.disk, of: uuid), holder != record.id {
+            throw SwapFailure.rebaseFailed(
+                "disk \(request.disk): task \(holder) holds a copy on it; pivot or abort that one first", .foreignJob)
+        }
     }
 
     /// - Returns: nil if the domain does not exist, which the preflight reports.

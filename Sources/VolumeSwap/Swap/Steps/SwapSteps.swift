@@ -61,7 +61,7 @@ final class SwapSteps: Sendable {
     func interruption(_ plan: SwapPlan? = nil) -> SwapFailure? {
         if control.isAbortRequested { return .abortedByRequest }
         let limit = request.options.timeoutS
-        guard limit > 0, age > limit else { return nil }
+        guard limit > 0, age > limit, !control.isHeld else { return nil }
         let cause = "not done after timeout_s, \(limit) seconds"
         return plan.map { $0.failure(cause, .timedOut) } ?? .rebaseFailed("disk \(request.disk): \(cause)", .timedOut)
     }
@@ -107,7 +107,7 @@ final class SwapSteps: Sendable {
                 return .failed(.abortedByRequest)
             }
             let limit = request.options.timeoutS
-            if limit > 0 {
+            if limit > 0, !control.isHeld {
                 group.addTask { [self] in
                     try? await clock.sleep(for: .seconds(max(0, limit - age)) + .milliseconds(1))
                     return .failed(interruption(plan) ?? .abortedByRequest)

@@ -56,6 +56,9 @@ struct SwapPreflightTests {
             name: "a LUN passed through", code: .diskNotMovable, inUse: .old,
             script: { $0.change { $0.diskAttributes = "type='block' device='lun'" } }),
         Refusal(
+            name: "the old volume under another id", code: .diskNotMovable, inUse: .unknown,
+            arguments: ["new_connection_info": Fixture.connection(Fixture.oldPath, serial: "new-volume")]),
+        Refusal(
             name: "a pool's volume", code: .diskNotMovable,
             script: { $0.change { $0.diskAttributes = "type='volume' device='disk'" } }),
         Refusal(
@@ -169,13 +172,14 @@ struct SwapPreflightTests {
     @Test("A disk on the new volume under another name has already moved")
     func alreadyThere() async throws {
         let bench = Bench()
-        bench.hypervisor.set("/volumes/alias", canonical: Fixture.oldPath)
+        bench.hypervisor.change { $0.liveSource = Fixture.newPath }
+        bench.hypervisor.set("/volumes/alias", canonical: Fixture.newPath)
         let input = try await Self.run(bench, ["new_connection_info": Fixture.connection("/volumes/alias", serial: "new-volume")])
         guard case .alreadyMoved(let plan) = input else {
             Issue.record("not moved already: \(input)")
             return
         }
-        #expect(plan.destination.location == .file(Fixture.oldPath))
+        #expect(plan.destination.location == .file(Fixture.newPath))
         #expect(plan.oldLocation == .file(Fixture.oldPath))
     }
 
@@ -215,10 +219,13 @@ struct SwapPreflightTests {
     @Test("Hard links and bind mounts are one file")
     func sameInode() async throws {
         let bench = Bench()
-        for path in [Fixture.oldPath, Fixture.newPath] {
+        bench.hypervisor.change { $0.liveSource = Fixture.newPath }
+        bench.hypervisor.set("/volumes/link")
+        for path in ["/volumes/link", Fixture.newPath] {
             bench.hypervisor.describe(path) { $0.fileID = .init(device: 1, inode: 99) }
         }
-        guard case .alreadyMoved = try await Self.run(bench) else {
+        let link = Fixture.connection("/volumes/link", serial: "new-volume")
+        guard case .alreadyMoved = try await Self.run(bench, ["new_connection_info": link]) else {
             Issue.record("two names of one file were taken for two volumes")
             return
         }

@@ -2,14 +2,6 @@ package import AMQP
 import Foundation
 package import JSON
 
-extension InboundMessage {
-    init(delivery: AMQPDelivery) {
-        self.init(
-            body: delivery.message.body, properties: delivery.message.properties, exchange: delivery.exchange,
-            routingKey: delivery.routingKey, redelivered: delivery.redelivered, tag: delivery.tag, refusal: delivery.refusal)
-    }
-}
-
 extension [String: AMQPValue] {
     /// Converts a JSON object to an AMQP table, whose members have no order.
     package init(_ object: JSONObject) { self = object.reduce(into: [:]) { $0[$1.key] = AMQPValue($1.value) } }

@@ -1,0 +1,138 @@
+import Foundation
+import JSON
+import Synchronization
+import Testing
+
+@testable import VolumeSwap
+
+@Suite("hold and pivot_swap", .timeLimit(.minutes(10)))
+struct HoldTests {
+    static let id = TaskID("task-1")
+
+    static func record(_ options: JSONObject = [:]) -> SwapRecord {
+        var options = options
+        options["hold"] = true
+        return Fixture.record("task-1", ["options": .object(options)])
+    }
+
+    /// A held swap from before a restart.
+    static func held() -> SwapRecord {
+        var record = record()
+        record.phase = .ready
+        record.startedAt = .now
+        record.plan = Fixture.plan(strategy: .copy)
+        record.plan?.options.hold = true
+        return record
+    }
+
+    static func untilHeld(_ service: SwapService) async throws {
+        while try await service.status(id).phase != .ready { await Task.yield() }
+    }
+
+    @Test("It stays in step, without its instance's turn, until it is told to pivot")
+    func holds() async throws {
+        let bench = ServiceBench()
+        let ran = Mutex<[String]>([])
+        try await bench.running { (service: SwapService) async throws in
+            _ = await bench.submit(Self.record())
+            for disk in ["vdb", "vdc"] {
+                service.instanceQueue.fill(service.instanceQueue.reserve(Fixture.uuid, disk: disk)) {
+                    ran.withLock { $0.append(disk) }
+                }
+            }
+            try await Self.untilHeld(service)
+            while ran.withLock({ $0 }) != ["vdc"] { await Task.yield() }
+            #expect(bench.bench.hypervisor.log == ["copy"])
+            #expect(service.running == 0 && service.environment.domainLocks.holder(of: Fixture.uuid) == nil)
+            let swaps = try await service.pivot([Self.id, Self.id])
+            #expect(swaps.count == 1 && swaps.first?.phase != .ready)
+            #expect(try await bench.nextReply().outcome.result != nil)
+            while ran.withLock({ $0 }) != ["vdc", "vdb"] { await Task.yield() }
+        }
+        #expect(bench.bench.hypervisor.log == ["copy", "pivot"])
+    }
+
+    @Test("Its time-outs do not count meanwhile")
+    func timeouts() async throws {
+        let bench = ServiceBench()
+        try await bench.running { (service: SwapService) async throws in
+            _ = await bench.submit(Self.record(["timeout_s": 60, "stall_timeout_s": 30]))
+            try await Self.untilHeld(service)
+            bench.bench.clock.jump(.seconds(86_400))
+            bench.bench.hypervisor.post(.ready)
+            for _ in 0..<1000 { await Task.yield() }
+            #expect(try await service.status(Self.id).phase == .ready)
+            _ = try await service.pivot([Self.id])
+            #expect(try await bench.nextReply().outcome.result != nil)
+        }
+    }
+
+    @Test("It can be aborted, and a copy that fails ends it")
+    func ends() async throws {
+        for isAborted in [true, false] {
+            let bench = ServiceBench()
+            try await bench.running { (service: SwapService) async throws in
+                _ = await bench.submit(Self.record())
+                try await Self.untilHeld(service)
+                if isAborted { _ = try await service.abort(.task(Self.id)) } else { bench.bench.hypervisor.post(.failed) }
+                let failure = try #require(try await bench.nextReply().outcome.failure)
+                #expect(failure.isAbort == isAborted && failure.inUse == .old)
+                _ = try await bench.nextSettlement()
+                await #expect(throws: SwapFailure.self) { try await service.pivot([Self.id]) }
+            }
+            #expect(!bench.bench.hypervisor.log.contains("pivot"))
+        }
+    }
+
+    @Test("After a restart it is held again, without waiting for its instance's turn; for its pivot it waits")
+    func restarts() async throws {
+        let bench = ServiceBench()
+        bench.bench.hypervisor.change { state in
+            state.mirror = (Fixture.newPath, true)
+            state.job = BlockJobInfo(type: "copy", cursor: 10, end: 10)
+        }
+        bench.bench.journal.put(Self.held())
+        let (gates, gate) = AsyncStream<Void>.makeStream()
+        try await bench.running { (service: SwapService) async throws in
+            #expect(try await service.recover() == 1)
+            service.instanceQueue.fill(service.instanceQueue.reserve(Fixture.uuid, disk: "vdc")) {
+                try? await service.environment.domainLocks.acquire(Fixture.uuid, for: TaskID("other"))
+                for await _ in gates { break }
+                service.environment.domainLocks.release(TaskID("other"))
+            }
+            while service.environment.domainLocks.holder(of: Fixture.uuid) == nil { await Task.yield() }
+            let swaps = Task { try await service.pivot([Self.id]) }
+            while service.environment.domainLocks.waiting(Fixture.uuid) == 0 { await Task.yield() }
+            #expect(bench.bench.hypervisor.count("pivot") == 0)
+            gate.yield()
+            #expect(try await swaps.value.count == 1)
+            #expect(try await bench.nextReply().outcome.result != nil)
+        }
+        #expect(bench.bench.hypervisor.log.filter { !$0.hasPrefix("speed") } == ["pivot"])
+    }
+
+    @Test("A task that is not held is invalid input, and then none pivots")
+    func refused() async throws {
+        let bench = ServiceBench(Bench(FakeHypervisor { _ in }))
+        try await bench.running { (service: SwapService) async throws in
+            _ = await bench.submit(Self.record())
+            while try await service.status(Self.id).phase != .copying { await Task.yield() }
+            for ids in [[Self.id], [TaskID("x")]] {
+                let failure = await #expect(throws: SwapFailure.self) { try await service.pivot(ids) }
+                #expect(failure?.kind == .invalidInput)
+            }
+            _ = try await service.abort(.task(Self.id))
+            _ = try await bench.nextReply()
+        }
+    }
+
+    @Test("rebase would leave the domain undefined meanwhile, so it is refused")
+    func rebase() async throws {
+        let outcome = try await Bench().run(["options": ["hold": true, "strategy": "rebase"]])
+        #expect(outcome?.failure?.kind == .invalidInput)
+    }
+}
+
+extension SwapService {
+    fileprivate func status(_ id: TaskID) async throws -> SwapStatus { try await status(.task(id)) }
+}

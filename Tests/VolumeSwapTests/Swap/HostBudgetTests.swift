@@ -1,0 +1,152 @@
+import Basics
+import Budgets
+import Foundation
+import Synchronization
+import Testing
+
+@testable import VolumeSwap
+
+/// A clock that stands until it is moved; then it runs what has come due.
+private final class StandingClock: SwapClock {
+    private struct State {
+        var passed = Duration.zero
+        var next = 0
+        var actions: [Int: (at: Duration, run: @Sendable () -> Void)] = [:]
+    }
+
+    private let start = ContinuousClock.now
+    private let state = Mutex(State())
+    private let midnight: Date
+
+    init(_ midnight: Date) { self.midnight = midnight }
+
+    var now: ContinuousClock.Instant { start + state.withLock { $0.passed } }
+    var date: Date { midnight.addingTimeInterval(state.withLock { $0.passed } / .seconds(1)) }
+
+    func sleep(for duration: Duration) async throws {}
+
+    func schedule(after duration: Duration, _ action: @escaping @Sendable () -> Void) -> ScheduledAction {
+        let id = state.withLock { state in
+            state.next += 1
+            state.actions[state.next] = (state.passed + duration, action)
+            return state.next
+        }
+        return ScheduledAction { [weak self] in self?.state.withLock { _ = $0.actions.removeValue(forKey: id) } }
+    }
+
+    func move(_ duration: Duration) {
+        let end = state.withLock { $0.passed } + duration
+        while let due = state.withLock({ state -> (@Sendable () -> Void)? in
+            guard let first = state.actions.filter({ $0.value.at <= end }).min(by: { $0.value.at < $1.value.at }) else {
+                return nil
+            }
+            state.passed = max(state.passed, first.value.at)
+            state.actions[first.key] = nil
+            return first.value.run
+        }) { due() }
+        state.withLock { $0.passed = end }
+    }
+}
+
+@Suite("The host's budget")
+struct HostBudgetTests {
+    private let clock = StandingClock(Calendar.current.startOfDay(for: Date(timeIntervalSince1970: 1_795_000_000)))
+    private static let mib: Int64 = 1 << 20
+
+    /// Speeds as applied, in MiB/s.
+    private final class Speeds: Sendable {
+        private let state = Mutex<[String: Int64]>([:])
+
+        func apply(_ name: String) -> @Sendable (Int64) -> Void { { [self] speed in set(name, speed) } }
+        func set(_ name: String, _ speed: Int64) { state.withLock { $0[name] = speed / (1 << 20) } }
+        subscript(_ name: String) -> Int64? { state.withLock { $0[name] } }
+    }
+
+    private func volumes(_ from: String, _ to: String = "rbd") -> HostBudget.Volumes {
+        { BudgetVolumes(source: BudgetVolume(driver: from, places: []), destination: BudgetVolume(driver: to, places: [])) }
+    }
+
+    private func budget(bandwidth: Int64 = 0, schedule: String? = nil, _ rules: String = "[]") throws -> HostBudget {
+        let budget = HostBudget(clock: clock)
+        budget.change(try settings(bandwidth: bandwidth, schedule: schedule, rules))
+        return budget
+    }
+
+    private func settings(bandwidth: Int64 = 0, schedule: String? = nil, _ rules: String = "[]") throws -> BudgetSettings {
+        var settings = BudgetSettings()
+        settings.bandwidthMiBs = bandwidth
+        settings.schedule = schedule.flatMap { BandwidthSchedule($0) }
+        settings.rules = try #require(BudgetRule.rules(json: rules))
+        return settings
+    }
+
+    private func begin(_ budget: HostBudget, _ speeds: Speeds, _ name: String, from: String = "nfs", limit: Int64 = 0) {
+        let speed = budget.beginCopy(TaskID(name), volumes(from), limit: limit * Self.mib, apply: speeds.apply(name))
+        speeds.set(name, speed)
+    }
+
+    @Test("Copies share the host's bandwidth, and get more when one ends")
+    func shares() throws {
+        let (budget, speeds) = (try budget(bandwidth: 90), Speeds())
+        begin(budget, speeds, "a")
+        #expect(speeds["a"] == 90)
+        #expect(budget.speed(ofOneMore: volumes("nfs"), limit: 0) == 45 * Self.mib)
+        #expect(budget.speed(ofOneMore: volumes("nfs"), limit: 5 * Self.mib) == 5 * Self.mib)
+        #expect(speeds["a"] == 90)
+        begin(budget, speeds, "b")
+        begin(budget, speeds, "c", limit: 10)
+        #expect(speeds["a"] == 40 && speeds["b"] == 40 && speeds["c"] == 10)
+        budget.changeCopy(TaskID("c"), limit: 0)
+        #expect(speeds["a"] == 30 && speeds["b"] == 30 && speeds["c"] == 30)
+        budget.endCopy(TaskID("a"))
+        #expect(speeds["b"] == 45 && speeds["c"] == 45)
+        budget.change(try settings())
+        #expect(speeds["b"] == 0 && speeds["c"] == 0)
+        budget.changeCopy(TaskID("b"), limit: 7 * Self.mib)
+        #expect(speeds["b"] == 7 && speeds["c"] == 0)
+    }
+
+    @Test("A limit holds for the copies that match it")
+    func rules() throws {
+        let (budget, speeds) = (try budget(#"[{"match": {"side": "source", "driver": "nfs"}, "bandwidth_mib_s": 20}]"#), Speeds())
+        begin(budget, speeds, "a")
+        begin(budget, speeds, "b", from: "lvm")
+        begin(budget, speeds, "c")
+        #expect(speeds["a"] == 10 && speeds["b"] == 0 && speeds["c"] == 10)
+    }
+
+    @Test("The schedule changes the speed of what runs, and the lower of both limits holds")
+    func schedule() throws {
+        let (budget, speeds) = (try budget(bandwidth: 80, schedule: "06:00 50; 22:00 0"), Speeds())
+        begin(budget, speeds, "a")
+        #expect(speeds["a"] == 80 && budget.bandwidth == 80 * Self.mib)
+        clock.move(.seconds(6 * 3600 - 1))
+        #expect(speeds["a"] == 80)
+        clock.move(.seconds(2))
+        #expect(speeds["a"] == 50 && budget.bandwidth == 50 * Self.mib)
+        clock.move(.seconds(16 * 3600))
+        #expect(speeds["a"] == 80)
+        budget.endCopy(TaskID("a"))
+    }
+
+    @Test("At most as many swaps as a limit allows, in order of arrival; what has begun before a restart does not wait")
+    func places() throws {
+        let budget = try budget(
+            #"[{"match": {"driver": "nfs"}, "concurrent": 2}, {"match": {"driver": "lvm"}, "concurrent": 1}]"#)
+        #expect(budget.admit(TaskID("a"), volumes("nfs"), isBegun: false) == nil)
+        #expect(budget.admit(TaskID("b"), volumes("nfs", "lvm"), isBegun: false) == nil)
+        let third = try #require(budget.admit(TaskID("c"), volumes("nfs"), isBegun: false))
+        #expect(third.rule == "either driver=nfs")
+        #expect(budget.admit(TaskID("d"), volumes("nfs"), isBegun: true) == nil)
+        let fifth = try #require(budget.admit(TaskID("e"), volumes("lvm"), isBegun: false))
+        #expect(fifth.rule == "either driver=lvm")
+        #expect(budget.admit(TaskID("f"), volumes("rbd"), isBegun: false) == nil)
+        budget.leave(TaskID("b"))
+        #expect(!third.waiter.isResumed && fifth.waiter.isResumed)
+        budget.leave(TaskID("d"))
+        #expect(third.waiter.isResumed)
+        let later = try #require(budget.admit(TaskID("g"), volumes("nfs"), isBegun: false))
+        budget.change(try settings())
+        #expect(later.waiter.isResumed)
+    }
+}
