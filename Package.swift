@@ -75,6 +75,7 @@ let package = Package(
         module("Libvirt", ["Basics", "CLibvirt", .logging]),
         module("OsloMessaging", ["Basics", "JSON", "AMQP", .logging, .metrics, .deque, .heap]),
         module("VolumeSwap", ["Basics", "Budgets", "JSON", .logging, .deque]),
+        module("BulkMove", ["JSON", "VolumeSwap"]),
         module("Journal", ["Basics", "JSON", "VolumeSwap", .grdb, .logging, .metrics]),
         module("Capture", ["Basics", "CZlib", "JSON", "AMQP", "OsloMessaging", .collections, .logging]),
         module("SwapBus", ["Basics", "JSON", "OsloMessaging", "VolumeSwap", "Observability", .logging, .metrics]),
@@ -92,8 +93,8 @@ let package = Package(
         .executableTarget(
             name: "pivotd",
             dependencies: [
-                "Basics", "JSON", "AMQP", "OsloMessaging", "VolumeSwap", "Capture", "Observability", "Settings", "Daemon",
-                .argumentParser, .logging, .serviceLifecycle, .unixSignals,
+                "Basics", "JSON", "AMQP", "OsloMessaging", "VolumeSwap", "BulkMove", "Capture", "Observability", "Settings",
+                "Daemon", .argumentParser, .logging, .serviceLifecycle, .unixSignals,
             ],
             swiftSettings: settings),
 
@@ -110,6 +111,7 @@ let package = Package(
         tests("LibvirtTests", ["Libvirt", .logging]),
         tests("OsloMessagingTests", ["OsloMessaging", "AMQP", "JSON"]),
         tests("VolumeSwapTests", ["VolumeSwap", "Basics", "Budgets", "HypervisorConformance", "JournalConformance", "JSON"]),
+        tests("BulkMoveTests", ["BulkMove", "JSON"]),
         tests("SwapBusTests", ["SwapBus", "VolumeSwap", "OsloMessaging", "JSON", .logging]),
         tests("JournalTests", ["Journal", "JournalConformance", "VolumeSwap", "JSON", .grdb, .logging]),
         tests("CaptureTests", ["Capture", "AMQP", "OsloMessaging", "JSON"]),

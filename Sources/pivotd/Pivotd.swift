@@ -11,9 +11,8 @@ struct Pivotd: AsyncParsableCommand {
         discussion: "Exit codes: 0 success, 1 failure, 2 wrong usage or configuration, 3 no answer, 130 Ctrl-C.",
         version: "pivotd \(pivotdVersion)",
         subcommands: [
-            RunCommand.self, SwapCommand.self, StatusCommand.self, AbortCommand.self, BandwidthCommand.self, PivotCommand.self,
-            DoctorCommand.self,
-            CaptureCommand.self, ReplayCommand.self, DecodeCommand.self,
+            RunCommand.self, SwapCommand.self, MoveCommand.self, StatusCommand.self, AbortCommand.self, BandwidthCommand.self,
+            PivotCommand.self, DoctorCommand.self, CaptureCommand.self, ReplayCommand.self, DecodeCommand.self,
         ])
 
     static func main() async {

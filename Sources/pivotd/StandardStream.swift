@@ -10,10 +10,15 @@ enum StandardStream: Int32 {
     var isTerminal: Bool { isatty(rawValue) == 1 }
 
     /// The terminal's width in columns; 80 if unknown.
-    var columns: Int {
+    var columns: Int { size.map(\.ws_col).flatMap { $0 > 0 ? Int($0) : nil } ?? 80 }
+
+    /// The terminal's height in lines; 24 if unknown.
+    var rows: Int { size.map(\.ws_row).flatMap { $0 > 0 ? Int($0) : nil } ?? 24 }
+
+    private var size: winsize? {
         var size = winsize()
         let status = unsafe withUnsafeMutablePointer(to: &size) { unsafe ioctl(rawValue, UInt(TIOCGWINSZ), $0) }
-        return status == 0 && size.ws_col > 0 ? Int(size.ws_col) : 80
+        return status == 0 ? size : nil
     }
 
     /// The errno of the first failed write to standard output; 0 if none failed.

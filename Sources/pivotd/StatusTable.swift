@@ -36,7 +36,8 @@ enum StatusTable {
         ]
     }
 
-    private static func aligned(_ rows: [[String]]) -> String {
+    /// Cells in columns, separated by two blanks.
+    static func aligned(_ rows: [[String]]) -> String {
         var widths: [Int] = []
         for row in rows {
             for (column, cell) in row.enumerated() {

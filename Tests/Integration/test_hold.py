@@ -32,7 +32,7 @@ def test_held_over_a_restart_while_another_disk_moves(lab, twin, second_worker):
         rpc.call("pivot_swap", task_ids=[task, rpc.call("get_swap", instance=twin.uuid, mountpoint="vdc")["task_id"]])
     worker.restart_hard()
     until(lambda: "held" in worker.log(), 30, worker.log)
-    assert wait_for_state(rpc, twin, "ready")["task_id"] == task
+    until(lambda: rpc.call("get_swap", task_id=task)["state"] == "ready", 30, lambda: rpc.call("get_swap", task_id=task))
     assert str(old.path) in lab.libvirt.virsh("domblklist", twin.uuid), "it moved by itself"
     twin.write_on("vdb")
     (swap,) = until(lambda: pivoted(rpc, task), 30, "it is never held again")

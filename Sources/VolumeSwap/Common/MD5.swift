@@ -1,6 +1,6 @@
 import Basics
 
-/// MD5 (RFC 1321), only for nova's mount point names, `BASE/md5(export)`. Not for security.
+/// MD5 (RFC 1321), for nova's mount point names, `BASE/md5(export)`, and for ids that derive from other data. Not for security.
 package enum MD5 {
     /// The digest of the string's UTF-8, in lower-case hexadecimal.
     package static func hexDigest(_ text: String) -> String {

@@ -43,6 +43,11 @@ struct BusSession: Sendable {
         }
     }
 
+    /// The same connection, to talk to the worker of another host.
+    func at(_ host: String) -> BusSession {
+        BusSession(client: client, observer: observer, target: RPCClient.Target(topic: target.topic, host: host))
+    }
+
     /// The task of this session's swap, once the broker has accepted the request.
     var taskID: TaskID? { observer.taskID }
 

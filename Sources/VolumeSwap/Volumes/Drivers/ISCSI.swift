@@ -80,7 +80,8 @@ struct ISCSI: NetworkVolumeDriver {
     /// The `IQN/LUN` in udev's name of a host-attached LUN, `ip-10.0.0.21:3260-iscsi-iqn.2010-10.org.openstack:volume-1-lun-1`;
     /// nil for other paths. A partition's link names its LUN.
     private static func target(ofLink path: String) -> String? {
-        guard path.hasPrefix("/dev/disk/by-path/"), let name = path.split(separator: "/").last, let start = name.range(of: "-iscsi-"),
+        guard path.hasPrefix("/dev/disk/by-path/"), let name = path.split(separator: "/").last,
+            let start = name.range(of: "-iscsi-"),
             let end = name.range(of: "-lun-", options: .backwards), start.upperBound < end.lowerBound
         else { return nil }
         let rest = name[end.upperBound...]
