@@ -206,7 +206,8 @@ package final class InstanceQueue: Sendable {
         wake.yield()
     }
 
-    /// Takes a slot again for work that has given its own up, before any new work; waits until there is one, or for cancellation.
+    /// Takes a slot again for work that has given its own up, before any new work; waits until there is one, or for cancellation. None
+    /// is given while the queue is paused.
     func takeSlot(_ ticket: Ticket) async {
         let waiter = state.withLock { state -> Waiter<Void>? in
             guard state.busy[ticket.key]?.number == ticket.number, state.slotless.contains(ticket.key) else { return nil }
@@ -255,22 +256,27 @@ package final class InstanceQueue: Sendable {
     private func next() -> Work? {
         state.withLock { state in
             if let aside = state.aside.popFirst() { return aside }
-            while state.slots < limit, let first = state.returning.popFirst() {
+            while !state.isPaused, state.slots < limit, let first = state.returning.popFirst() {
                 guard first.waiter.resume() else { continue }
                 state.slotless.remove(first.key)
                 state.slots += 1
             }
-            guard !state.isPaused, state.slots < limit, let key = state.runnable.popFirst() else { return nil }
-            state.isRunnable.remove(key)
-            guard let index = state.next(of: key), let place = state.queues[key]?.remove(at: index), let work = place.work
-            else { return nil }
-            if state.queues[key]?.isEmpty == true { state.queues[key] = nil }
-            state.slots += 1
-            state.busy[key] = (place.number, place.began ?? now())
-            return { [self] in
-                await work()
-                finished(key, place.number)
+            while !state.isPaused, state.slots < limit, let key = state.runnable.popFirst() {
+                state.isRunnable.remove(key)
+                // Its next place may be another by now, which is not filled yet: that will consider the key again.
+                guard let index = state.next(of: key), let place = state.queues[key]?[index], let work = place.work else {
+                    continue
+                }
+                state.queues[key]?.remove(at: index)
+                if state.queues[key]?.isEmpty == true { state.queues[key] = nil }
+                state.slots += 1
+                state.busy[key] = (place.number, place.began ?? now())
+                return { [self] in
+                    await work()
+                    finished(key, place.number)
+                }
             }
+            return nil
         }
     }
 

@@ -143,7 +143,10 @@ extension SwapService {
     }
 
     /// Waits until a task that may just have been stored is in memory, too.
-    func arrival(of id: TaskID) async { await arrivals.withLock { $0.wait(for: id) }?.value(ifCancelled: ()) }
+    func arrival(of id: TaskID) async {
+        guard active.withLock({ $0[id] == nil }) else { return }
+        await arrivals.withLock { $0.wait(for: id) }?.value(ifCancelled: ())
+    }
 
     /// Answers a caller that asks again for a task that the journal has: now if it is over, else with the others.
     private func repeating(_ found: SwapRecord, for record: SwapRecord) async -> Submission {

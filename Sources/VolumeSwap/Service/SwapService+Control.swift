@@ -9,6 +9,8 @@ package enum SwapSelector: Sendable {
 extension SwapService {
     /// Maximum time an abort waits for the outcome to be stored before it is answered.
     private static let abortStoringLimit = Duration.seconds(2)
+    /// Maximum time that `pivot_swap` waits, shorter than oslo.messaging's `rpc_response_timeout`.
+    private static let pivotLimit = Duration.seconds(45)
 
     /// `get_swap`: the task's current state.
     ///
@@ -76,7 +78,7 @@ extension SwapService {
 
     /// `pivot_swap`: lets held swaps pivot, one after another. A swap of an instance whose turn another has waits for it.
     ///
-    /// - Returns: once all are pivoting, or have failed before.
+    /// - Returns: once all are pivoting, or have failed before; after 45 s in any case. Those that are `ready` then pivot by themselves.
     /// - Throws: ``SwapFailure`` of kind `invalidInput` if one is unknown or not held: then none pivots; ``JournalError``.
     package func pivot(_ ids: [TaskID]) async throws -> [SwapStatus] {
         var held: [(id: TaskID, control: SwapControl, instance: String)] = []
@@ -92,13 +94,24 @@ extension SwapService {
             throw SwapFailure.invalidInput(
                 "task_ids: several tasks of instance \(task.instance): they cannot be pivoted as one group yet", .notSupported)
         }
-        for task in held {
-            guard task.control.release() else { continue }
-            await task.control.untilPivoting()
+        let deadline = environment.clock.now + Self.pivotLimit
+        for task in held where !Task.isCancelled && task.control.release() {
+            let left = deadline - environment.clock.now
+            // Then the rest must not wait for the one whose instance is busy.
+            if left > .zero { await untilPivoting(task.control, atMost: left) }
         }
         var statuses: [SwapStatus] = []
         for task in held { statuses.append(try await status(.task(task.id))) }
         return statuses
+    }
+
+    private func untilPivoting(_ control: SwapControl, atMost limit: Duration) async {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await control.untilPivoting() }
+            group.addTask { [environment] in try? await environment.clock.sleep(for: limit) }
+            await group.next()
+            group.cancelAll()
+        }
     }
 
     /// `set_bandwidth`: limits a task's copy, in MiB/s; 0 is unlimited.
@@ -108,6 +121,8 @@ extension SwapService {
         let (record, entry) = try await underWay(selector)
         entry.control.limit = mibS << 20
         environment.budget.changeCopy(record.id, limit: mibS << 20)
+        // A held copy is in nobody's budget.
+        if entry.control.isHeld { entry.control.requestSpeed(mibS << 20) }
         return await status(of: record)
     }
 

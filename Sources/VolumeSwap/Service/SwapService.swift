@@ -83,9 +83,11 @@ package final class SwapService: Sendable {
     package func run() async { await instanceQueue.run() }
 
     /// Number of instances with a running swap.
-    package var running: Int { instanceQueue.running }
+    package var running: Int { instanceQueue.running - waitingForLimits }
+    /// Number of tasks whose turn has come, but no place under the `limits`, or no slot since.
+    private var waitingForLimits: Int { environment.budget.waiting + instanceQueue.returning }
     /// Number of tasks waiting for their turn.
-    package var queued: Int { instanceQueue.depth - instanceQueue.running - instanceQueue.holding }
+    package var queued: Int { instanceQueue.depth - running - instanceQueue.holding }
     /// Number of tasks that are held in step, until `pivot_swap`.
     package var held: Int { instanceQueue.holding }
     /// Seconds since the swap that has waited longest was accepted, and since the one that has run longest began; 0 without any.
@@ -123,6 +125,7 @@ package final class SwapService: Sendable {
             active[id] = Entry(
                 control: control, ticket: ticket, record: isHeld ? record : nil, early: early, resumption: resumption)
         }
+        if entry.isHeld { _ = control.hold() }
         guard entry.isHeld, let disk = record?.disk else {
             return instanceQueue.fill(ticket) { [self] in await perform(id, control, entry) }
         }
@@ -170,15 +173,22 @@ package final class SwapService: Sendable {
         guard let wait = environment.budget.admit(id, environment.budgetVolumes(of: request), isBegun: isBegun) else { return }
         control.waitsFor = "limit: \(wait.rule)"
         giveUpSlot(id)
+        await orAborted(control) { await wait.waiter.value(ifCancelled: ()) }
+        control.waitsFor = InstanceQueue.Wait.slot.rawValue
+        if let ticket = active.withLock({ $0[id]?.ticket }) {
+            await orAborted(control) { [instanceQueue] in await instanceQueue.takeSlot(ticket) }
+        }
+        control.waitsFor = nil
+    }
+
+    /// Waits for something, or for an abort: an aborted swap needs neither a place nor a slot to end.
+    private func orAborted(_ control: SwapControl, _ wait: @escaping @Sendable () async -> Void) async {
         await withTaskGroup(of: Void.self) { group in
-            group.addTask { await wait.waiter.value(ifCancelled: ()) }
+            group.addTask { await wait() }
             group.addTask { await control.untilAborted() }
             await group.next()
             group.cancelAll()
         }
-        control.waitsFor = InstanceQueue.Wait.slot.rawValue
-        if let ticket = active.withLock({ $0[id]?.ticket }) { await instanceQueue.takeSlot(ticket) }
-        control.waitsFor = nil
     }
 
     private func giveUpTurn(_ record: SwapRecord) {

@@ -46,27 +46,29 @@ package final class DomainLocks: Sendable {
 
     /// Releases the task's domain while its copy stays on the disk, in step.
     func hold(_ uuid: String, disk: String, for task: TaskID) {
-        release(task)
-        state.withLock { $0.held["\(uuid)/\(disk)"] = task }
+        state.withLock { state in
+            Self.release(task, &state)
+            state.held["\(uuid)/\(disk)"] = task
+        }
     }
 
     /// The task that holds a copy on a disk.
     func holder(of disk: String, of uuid: String) -> TaskID? { state.withLock { $0.held["\(uuid)/\(disk)"] } }
 
     /// Releases the task's domain to the next waiter, and the disk that it holds.
-    func release(_ task: TaskID) {
-        state.withLock { state in
-            for (disk, holder) in state.held where holder == task { state.held[disk] = nil }
-            for uuid in state.holders.filter({ $0.value == task }).map(\.key).sorted() {
-                state.holders[uuid] = nil
-                var waiters = state.waiters.removeValue(forKey: uuid)?[...] ?? []
-                while let next = waiters.popFirst() {
-                    guard next.waiter.resume(true) else { continue }
-                    state.holders[uuid] = next.task
-                    break
-                }
-                if !waiters.isEmpty { state.waiters[uuid] = Array(waiters) }
+    func release(_ task: TaskID) { state.withLock { Self.release(task, &$0) } }
+
+    private static func release(_ task: TaskID, _ state: inout State) {
+        for (disk, holder) in state.held where holder == task { state.held[disk] = nil }
+        for uuid in state.holders.filter({ $0.value == task }).map(\.key).sorted() {
+            state.holders[uuid] = nil
+            var waiters = state.waiters.removeValue(forKey: uuid)?[...] ?? []
+            while let next = waiters.popFirst() {
+                guard next.waiter.resume(true) else { continue }
+                state.holders[uuid] = next.task
+                break
             }
+            if !waiters.isEmpty { state.waiters[uuid] = Array(waiters) }
         }
     }
 

@@ -98,7 +98,8 @@ package final class HostBudget: Sendable {
     /// - Returns: nil if it is admitted; else it will be when the waiter is resumed.
     func admit(_ task: TaskID, _ volumes: @escaping Volumes, isBegun: Bool) -> Wait? {
         state.withLock { state in
-            guard !isBegun, let rule = Self.obstacle(volumes, state, ahead: state.waiting.map(\.volumes)) else {
+            let ahead = state.waiting.filter { !$0.waiter.isResumed }.map(\.volumes)
+            guard !isBegun, let rule = Self.obstacle(volumes, state, ahead: ahead) else {
                 state.admitted[task] = volumes
                 return nil
             }
@@ -177,6 +178,12 @@ package final class HostBudget: Sendable {
         }
     }
 
+    /// The speed in bytes/s that a copy was given, 0 for unlimited; nil if it does not run.
+    func speed(of task: TaskID) -> Int64? { state.withLock { $0.copies[task]?.speed } }
+
+    /// Number of swaps that wait for a place.
+    var waiting: Int { state.withLock { $0.waiting.count { !$0.waiter.isResumed } } }
+
     /// The speed in bytes/s that one more copy would begin with now; 0 for unlimited.
     func speed(ofOneMore volumes: @escaping Volumes, limit: Int64) -> Int64 {
         let newcomer = TaskID("")
@@ -237,11 +244,27 @@ struct BudgetVolumes: Sendable {
     func matches(_ rule: BudgetRule) -> Bool { rule.applies(from: source, to: destination) }
 }
 
+/// Reads a swap's volumes once.
+private final class KnownVolumes: Sendable {
+    private let known = Mutex<BudgetVolumes?>(nil)
+
+    func volumes(_ read: () -> BudgetVolumes) -> BudgetVolumes {
+        known.withLock { known in
+            let volumes = known ?? read()
+            known = volumes
+            return volumes
+        }
+    }
+}
+
 extension SwapEnvironment {
     func budgetVolumes(of request: SwapRequest) -> HostBudget.Volumes {
         let (old, new) = (request.oldConnection, request.newConnection)
+        let known = KnownVolumes()
         return { [self] in
-            BudgetVolumes(source: old.budgetVolume(settings.volumes), destination: new.budgetVolume(settings.volumes))
+            known.volumes {
+                BudgetVolumes(source: old.budgetVolume(settings.volumes), destination: new.budgetVolume(settings.volumes))
+            }
         }
     }
 }

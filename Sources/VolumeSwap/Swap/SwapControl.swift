@@ -15,6 +15,8 @@ package final class SwapControl: Sendable {
         var hold = Hold.none
         /// Callers of `pivot_swap`.
         var pivotWaiters = Waiters<Void>()
+        /// Whether a phase from the pivot on, or a roll-back, has been stored.
+        var isPastHolding = false
         var wake: (@Sendable () -> Void)?
         var warnings: [String] = []
         var detail: String?
@@ -81,6 +83,9 @@ package final class SwapControl: Sendable {
         wake?()
     }
 
+    /// Sets a speed again that could not be set, unless a newer one was requested.
+    func retrySpeed(_ bytesPerSecond: Int64) { state.withLock { $0.speed = $0.speed ?? bytesPerSecond } }
+
     func takeSpeed() -> Int64? {
         state.withLock { state in
             defer { state.speed = nil }
@@ -95,10 +100,7 @@ package final class SwapControl: Sendable {
     }
 
     func enter(_ phase: SwapPhase) {
-        state.withLock { state in
-            state.phase = phase
-            if !phase.isBeforePivot { state.pivotWaiters.resumeAll(()) }
-        }
+        state.withLock { $0.phase = phase }
     }
 
     // MARK: Holding
@@ -130,9 +132,21 @@ package final class SwapControl: Sendable {
         return isHeld
     }
 
-    /// Waits until a released swap has reached its pivot or failed, or for cancellation.
+    /// Ends the hold of a swap that starts over.
+    func startOver() { state.withLock { $0.hold = .none } }
+
+    /// Called when the phase has been stored: what `pivot_swap` answers must outlive a crash.
+    func noteStored(_ phase: SwapPhase) {
+        guard !phase.isBeforePivot else { return }
+        state.withLock { state in
+            state.isPastHolding = true
+            state.pivotWaiters.resumeAll(())
+        }
+    }
+
+    /// Waits until the pivot of a released swap, or its failure, has been stored, or for cancellation.
     func untilPivoting() async {
-        let waiter = state.withLock { state in state.phase.isBeforePivot ? state.pivotWaiters.add() : Waiter(()) }
+        let waiter = state.withLock { state in state.isPastHolding ? Waiter(()) : state.pivotWaiters.add() }
         await waiter.value(ifCancelled: ())
     }
 
@@ -141,7 +155,6 @@ package final class SwapControl: Sendable {
         state.withLock { state in
             if abort.isMade { return false }
             state.phase = .pivoting
-            state.pivotWaiters.resumeAll(())
             return true
         }
     }

@@ -59,6 +59,7 @@ struct SwapRunner {
                     await steps.undo(plan, .rebaseFailed("pivotd was restarted", .internal))
                 }
                 if case .rolledBack(_, let leftBehind) = input { control.marks.leave(leftBehind) }
+                control.startOver()
             case .prepare: input = await steps.prepare()
             case .undefine(let plan): input = await steps.undefine(plan)
             case .start(let plan): input = await steps.start(plan)
@@ -99,7 +100,9 @@ struct SwapRunner {
     ///
     /// - Returns: why the step must not run: the swap was aborted, or the journal fails. Steps that undo or finish always run.
     private func journal(_ phase: SwapPhase?, _ action: SwapAction) async -> SwapFailure? {
-        guard let phase, !action.isEnd else { return nil }
+        guard var phase, !action.isEnd else { return nil }
+        // A held swap that is taken up again is still held.
+        if control.isHeld, phase == .copying { phase = .ready }
         if case .pivot = action {
             guard control.enterPivot() else { return .abortedByRequest }
             environment.journal.note(id, .ready)
@@ -127,6 +130,7 @@ struct SwapRunner {
                 return .rebaseFailed("the journal cannot store the swap's progress: \(error.message)")
             }
         }
+        control.noteStored(phase)
         environment.observer.entered(steps.record, phase)
         await environment.hooks.onPhase(phase)
         return nil

@@ -17,17 +17,12 @@ extension SwapSteps {
             return .done
         }
         guard case .done = first else { return first }
-        let input = await withTaskGroup(of: Void.self) { group in
+        return await withTaskGroup(of: Void.self) { group in
             defer {
                 group.cancelAll()
                 environment.budget.endCopy(record.id)
             }
             return await watch(plan, isAdopted: isAdopted, &group)
-        }
-        guard control.isHeld, case .mirrorReady = input else { return input }
-        return await untilInterrupted(plan) { [self] in
-            await takeTurn(plan)
-            return .mirrorReady
         }
     }
 
@@ -43,7 +38,7 @@ extension SwapSteps {
     private func watch(_ plan: SwapPlan, isAdopted: Bool, _ group: inout TaskGroup<Void>) async -> SwapInput {
         var watch = MirrorWatch(plan, isAdopted: isAdopted, now: clock.now)
         let latest = LatestSample()
-        var (isLooking, isWanted) = (false, true)
+        var (isLooking, isWanted, isTakingTurn) = (false, true, false)
         var ticker: ScheduledAction?
         defer {
             ticker?.cancel()
@@ -61,6 +56,14 @@ extension SwapSteps {
                 isWanted = true
             }
             if !control.isHeld, let stall = watch.stall(now: clock.now) { return .failed(stall) }
+            if control.isReleased, !isTakingTurn {
+                // Another swap of the instance may be under way: the copy is watched until it has ended.
+                isTakingTurn = true
+                group.addTask { [self] in
+                    _ = await takeTurn(plan)
+                    events.post(.recheck)
+                }
+            }
             if isWanted, !isLooking {
                 (isLooking, isWanted) = (true, false)
                 let isFull = watch.beginLook()
@@ -89,7 +92,7 @@ extension SwapSteps {
             note(nil)
             control.update(watch.progress)
             environment.observer.progressed(record, plan, watch.progress)
-            return mayPivot() ? .mirrorReady : nil
+            return mayPivot(plan) ? .mirrorReady : nil
         case .unclear(let why):
             note(why)
             return nil
@@ -100,11 +103,12 @@ extension SwapSteps {
         }
     }
 
-    /// Whether to pivot now; else the swap is held.
-    private func mayPivot() -> Bool {
-        guard request.options.hold, !control.isReleased else { return true }
+    /// Whether to pivot now; else the swap is held, or waits for its instance's turn.
+    private func mayPivot(_ plan: SwapPlan) -> Bool {
+        guard request.options.hold else { return true }
+        guard !control.isReleased else { return environment.domainLocks.holder(of: plan.domain.uuid.lowercased()) == record.id }
         let isFirst = control.hold()
-        environment.budget.leave(record.id)
+        liftShare(plan)
         guard isFirst else { return false }
         control.enter(.ready)
         environment.journal.note(record.id, .ready)
@@ -114,13 +118,23 @@ extension SwapSteps {
         return false
     }
 
+    /// A held copy shares no bandwidth, and keeps no share: else the guest's writes could outrun it.
+    private func liftShare(_ plan: SwapPlan) {
+        let own = control.limit ?? plan.options.bandwidthMiBs << 20
+        if let share = environment.budget.speed(of: record.id), share != own { control.requestSpeed(own) }
+        environment.budget.leave(record.id)
+    }
+
     /// Gets a held swap its instance's turn back: another swap of the instance may be under way.
-    func takeTurn(_ plan: SwapPlan) async {
-        guard control.isHeld else { return }
+    ///
+    /// - Returns: false if pivotd is stopping: the domain may belong to another swap.
+    func takeTurn(_ plan: SwapPlan) async -> Bool {
+        guard control.isHeld else { return true }
         let uuid = plan.domain.uuid.lowercased()
         if environment.domainLocks.isHeld(uuid, byOtherThan: record.id) { note("another swap of the domain is under way") }
-        try? await environment.domainLocks.acquire(uuid, for: record.id)
+        guard (try? await environment.domainLocks.acquire(uuid, for: record.id)) != nil else { return false }
         note(nil)
+        return true
     }
 
     private func sample(_ plan: SwapPlan, isFull: Bool) async -> MirrorWatch.Sample {
@@ -135,6 +149,7 @@ extension SwapSteps {
         do {
             try await hypervisor.blockJobSetSpeed(plan.domain, disk: plan.disk, bytesPerSecond: speed)
         } catch {
+            if error.isPassing { return control.retrySpeed(speed) }
             control.warn("the copy's speed could not be set to \(speed) bytes/s: \(error)")
             logger.warning("bandwidth: \(error)")
         }

@@ -7,7 +7,7 @@ extension SwapSteps {
 
     /// Requests the pivot and finds out the result. There is no time limit: until the result is known, nobody is answered.
     func pivot(_ plan: SwapPlan) async -> SwapInput {
-        await takeTurn(plan)
+        guard await takeTurn(plan) else { return .interrupted }
         var cause = "the pivot failed"
         do {
             try await hypervisor.blockJobAbort(plan.domain, disk: plan.disk, pivot: true)
@@ -66,7 +66,7 @@ extension SwapSteps {
 
     /// Brings a guest back to the volume that libvirt believes it runs on.
     func mirrorBack(_ plan: SwapPlan) async -> SwapInput {
-        await takeTurn(plan)
+        guard await takeTurn(plan) else { return .interrupted }
         logger.error("libvirt has lost track of a pivot: mirroring the disk back to \(plan.oldLocation)")
         do {
             try await ensure { () async throws(HypervisorError) in
@@ -88,7 +88,7 @@ extension SwapSteps {
     /// Lets the guest use the full requested size.
     func grow(_ plan: SwapPlan) async -> SwapInput {
         guard let target = plan.resizeToBytes else { return .resized(plan.oldBytes) }
-        await takeTurn(plan)
+        guard await takeTurn(plan) else { return .interrupted }
         do {
             try await ensure(for: environment.settings.storeRetry) { () async throws(HypervisorError) in
                 try await hypervisor.grow(plan.domain, disk: plan.disk, toBytes: target)

@@ -59,7 +59,8 @@ extension SwapSteps {
         var sight: DiskSight?
         var backoff = Backoff(first: .milliseconds(100), longest: .seconds(30))
         await subscribe(plan.domain)
-        await takeTurn(plan)
+        // Only with its turn may it define the domain; its own copy it ends at once.
+        if plan.isUndefined || plan.isMirroredBack != nil, await !takeTurn(plan) { return .interrupted }
         while true {
             if !isDefined { isDefined = await tryRestoringDefinition(plan) }
             if sight == nil, await !isUndefining(plan) {

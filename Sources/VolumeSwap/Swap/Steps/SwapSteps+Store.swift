@@ -7,7 +7,7 @@ extension SwapSteps {
     ///
     /// A failed write is retried for `store_retry_s`: the guest is on the new volume, and nothing brings it back.
     func store(_ plan: SwapPlan) async -> SwapInput {
-        await takeTurn(plan)
+        guard await takeTurn(plan) else { return .interrupted }
         let began = clock.now
         var backoff = Backoff(first: .seconds(1), longest: .seconds(60))
         while true {
