@@ -114,6 +114,9 @@ struct MirrorWatch {
         return .inStep
     }
 
+    /// Has it shown anew that the new volume takes writes: the last look may be long ago.
+    mutating func forgetCursor() { cursorInStep = nil }
+
     /// Whether the new volume takes writes. If they hang there, a pivot stops the whole guest, and a libvirtd restart kills it.
     private mutating func isTaking(_ job: BlockJobInfo) -> Bool {
         defer { cursorInStep = job.cursor }

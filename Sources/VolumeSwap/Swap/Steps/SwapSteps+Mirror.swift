@@ -38,7 +38,7 @@ extension SwapSteps {
     private func watch(_ plan: SwapPlan, isAdopted: Bool, _ group: inout TaskGroup<Void>) async -> SwapInput {
         var watch = MirrorWatch(plan, isAdopted: isAdopted, now: clock.now)
         let latest = LatestSample()
-        var (isLooking, isWanted, isTakingTurn) = (false, true, false)
+        var (isLooking, isWanted, isTakingTurn, hasTurn) = (false, true, false, false)
         var ticker: ScheduledAction?
         defer {
             ticker?.cancel()
@@ -49,6 +49,10 @@ extension SwapSteps {
         for await event in events {
             if watch.take(event) { isWanted = true }
             if let interruption = interruption(plan) { return .failed(interruption) }
+            if isTakingTurn, !hasTurn, ownsDomain(plan) {
+                hasTurn = true
+                watch.forgetCursor()
+            }
             if let sample = latest.take() {
                 isLooking = false
                 if let input = follow(watch.judge(sample, now: clock.now), watch, plan) { return input }
@@ -106,7 +110,7 @@ extension SwapSteps {
     /// Whether to pivot now; else the swap is held, or waits for its instance's turn.
     private func mayPivot(_ plan: SwapPlan) -> Bool {
         guard request.options.hold else { return true }
-        guard !control.isReleased else { return environment.domainLocks.holder(of: plan.domain.uuid.lowercased()) == record.id }
+        guard !control.isReleased else { return ownsDomain(plan) }
         let isFirst = control.hold()
         liftShare(plan)
         guard isFirst else { return false }
@@ -116,6 +120,10 @@ extension SwapSteps {
         logger.notice("in step and held: pivot_swap moves the guest")
         host.giveUpTurn()
         return false
+    }
+
+    private func ownsDomain(_ plan: SwapPlan) -> Bool {
+        environment.domainLocks.holder(of: plan.domain.uuid.lowercased()) == record.id
     }
 
     /// A held copy shares no bandwidth, and keeps no share: else the guest's writes could outrun it.
