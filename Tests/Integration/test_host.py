@@ -69,7 +69,9 @@ def test_what_a_queued_task_waits_for(second_worker):
     _, rpc = second_worker(SETTINGS | {"max_concurrent_swaps": 1}, libvirt_uri="dry-run:?rate=1")
     first, second, third = dry_swap(), dry_swap(), dry_swap()
     second["instance"] = first["instance"]
-    for arguments in (first, second, third):
+    rpc.cast("swap_volume", **first)
+    until(lambda: rpc.call("list_swaps", states=["copying"])["swaps"], 30, "none copies")
+    for arguments in (second, third):
         rpc.cast("swap_volume", **arguments)
     swaps = until(lambda: rpc.call("list_swaps")["swaps"] if len(rpc.call("list_swaps")["swaps"]) == 3 else None, 30, "not three")
     until(lambda: rpc.call("list_swaps", states=["copying"])["swaps"], 30, "none copies")

@@ -142,7 +142,7 @@ def test_a_plan_with_errors(lab, tmp_path):
     """All are named with their lines, and nothing is sent."""
     with dry_workers(lab, 1) as (worker,):
         good, other = plan_for([worker], 2)
-        before = worker.metrics()['pivotd_messages{kind="received"}']
+        before = worker.metrics()['pivotd_messages_total{kind="received"}']
         plan = tmp_path / "plan.jsonl"
         bad = ['{"x', "[1]", json.dumps(other | {"mountpoint": 7}), json.dumps({**other, "host": None}), json.dumps(good)]
         plan.write_text("\n".join([json.dumps(good), "", "# comment", *bad]))
@@ -151,14 +151,14 @@ def test_a_plan_with_errors(lab, tmp_path):
         told = re.findall(r"^lines? (.*)$", errors, re.M)
         assert [text.split(":")[0] for text in told[:4]] == ["4", "5", "6", "7"], errors
         assert told[4].startswith("1 and 8 are equal"), errors
-        assert worker.metrics()['pivotd_messages{kind="received"}'] == before
+        assert worker.metrics()['pivotd_messages_total{kind="received"}'] == before
         assert not (tmp_path / "report").exists()
         for words in ([tmp_path / "none"], [plan, "--window", "22"], [plan, "--concurrency", "0"], []):
             assert worker.command("move", *words)[0] == USAGE
         plan.write_text(json.dumps(good))
         for where in (plan, tmp_path, tmp_path / "no" / "report", "/dev/null"):
             assert worker.command("move", plan, "--report", where)[0] == USAGE
-        assert worker.metrics()['pivotd_messages{kind="received"}'] == before and tasks(worker) == []
+        assert worker.metrics()['pivotd_messages_total{kind="received"}'] == before and tasks(worker) == []
 
 
 def test_an_unacceptable_line(lab, worker, rpc, pool, tmp_path):

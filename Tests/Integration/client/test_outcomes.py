@@ -169,7 +169,7 @@ def test_a_guest_s_own_volume_is_kept(stage, nova):
     """The old volume is the new one."""
     with pytest.raises(InvalidVolume) as raised:
         nova.swap(HOST, **swap_arguments(stage.guest, stage.guest.disks["vdb"]))
-    assert raised.value.in_use == "unknown" and may_delete(raised.value) is None
+    assert raised.value.reason_code == "new_volume_in_use" and may_delete(raised.value) is None
     assert_runs_on(stage.guest, stage.guest.disks["vdb"])
 
 

@@ -188,7 +188,9 @@ struct HoldRaceTests {
             _ = await bench.submit(Fixture.record("task-1"))
             while try await service.status(.task(Self.id)).phase != .copying { await Task.yield() }
             service.arrivals.withLock { $0.begin(Self.id) }
-            let box = Task { _ = try await service.status(.task(Self.id)); return true }
+            let box = Task {
+                _ = try await service.status(.task(Self.id)); return true
+            }
             let isAnswered = Mutex(false)
             let watcher = Task { if (try? await box.value) == true { isAnswered.withLock { $0 = true } } }
             #expect(await becomes(1) { isAnswered.withLock { $0 } })
@@ -268,7 +270,8 @@ struct HoldRaceTests {
             _ = two.hold()
             for (name, control) in [("a", one), ("b", two)] {
                 var record = SwapRecord(
-                    id: TaskID(name), instanceKey: "k\(name)", disk: "vdb", args: Fixture.arguments(), replyTo: nil, acceptedAt: .now)
+                    id: TaskID(name), instanceKey: "k\(name)", disk: "vdb", args: Fixture.arguments(), replyTo: nil,
+                    acceptedAt: .now)
                 record.phase = .ready
                 bench.bench.journal.put(record)
                 service.active.withLock { $0[TaskID(name)] = .init(control: control, ticket: nil, record: record) }

@@ -164,8 +164,8 @@ final class SwapPreflight: Sendable {
         let target = try? request.oldConnection.target(mountPointBase: mountPointBase, argument: "old_connection_info")
         guard let old = target?.location, try await comparison.isSame(old, new) else { return }
         throw SwapFailure(
-            .invalidVolume, "old_connection_info and new_connection_info name the same volume, \(new)", .diskNotMovable,
-            inUse: .unknown)
+            .invalidVolume, "old_connection_info and new_connection_info name the same volume, \(new)", .newVolumeInUse,
+            inUse: .old)
     }
 
     private func domains() async -> Result<[DomainDescription], any Error> {

@@ -56,7 +56,7 @@ struct SwapPreflightTests {
             name: "a LUN passed through", code: .diskNotMovable, inUse: .old,
             script: { $0.change { $0.diskAttributes = "type='block' device='lun'" } }),
         Refusal(
-            name: "the old volume under another id", code: .diskNotMovable, inUse: .unknown,
+            name: "the old volume under another id", code: .newVolumeInUse, inUse: .old,
             arguments: ["new_connection_info": Fixture.connection(Fixture.oldPath, serial: "new-volume")]),
         Refusal(
             name: "a pool's volume", code: .diskNotMovable,
