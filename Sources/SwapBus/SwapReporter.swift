@@ -117,11 +117,9 @@ package final class SwapReporter: SwapObserver {
             emit("end", record, state: "completed", plan: nil, instance: result.instanceUUID, extra: extra)
         case .failure(let failure):
             failed[failure.code]?.increment()
-            logger.log(
-                level: log.level, "swap failed: \(failures.failure(failure, task: record.id.text).message)",
-                metadata: log.metadata)
-            guard notifier != nil else { return }
             let remote = failures.failure(failure, task: record.id.text)
+            logger.log(level: log.level, "swap failed: \(remote.message)", metadata: log.metadata)
+            guard notifier != nil else { return }
             emit("error", record, state: outcome.phase.rawValue, plan: nil, extra: ["failure": remote.exception])
         }
     }

@@ -47,8 +47,13 @@ extension SwapProgress {
             "total_bytes": .integer(totalBytes),
             "remaining_bytes": .integer(remainingBytes),
             "rate_bytes_s": rate.map { .integer(Int64($0)) } ?? .null,
-            "eta_s": eta.map { .real(($0 * 10).rounded() / 10) } ?? .null,
+            "eta_s": eta.map { .tenths($0) } ?? .null,
             "limit_bytes_s": limit.map { .integer($0) } ?? .null,
         ]
     }
+}
+
+extension JSONValue {
+    /// Seconds, to a tenth.
+    static func tenths(_ seconds: Double) -> JSONValue { .real((seconds * 10).rounded() / 10) }
 }

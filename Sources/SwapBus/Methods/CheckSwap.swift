@@ -26,7 +26,7 @@ extension SwapCheck {
             "will_grow": .bool(willGrow),
             "already_moved": .bool(isAlreadyMoved),
             "adoptable": .bool(isAdoptable),
-            "estimate_s": estimate.map { .real(($0 * 10).rounded() / 10) } ?? .null,
+            "estimate_s": estimate.map { .tenths($0) } ?? .null,
             "warnings": .array(warnings.map { .string($0) }),
         ]
     }

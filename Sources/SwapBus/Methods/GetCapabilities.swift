@@ -4,10 +4,8 @@ import OsloMessaging
 import VolumeSwap
 
 /// `get_capabilities()`
-struct GetCapabilities: SwapMethod {
+struct GetCapabilities: PlainSwapMethod {
     static let name = "get_capabilities"
-
-    init(args: JSONObject) throws(SwapFailure) {}
 
     func call(_ service: SwapService, _ failures: NovaFailure) async throws -> JSONValue {
         let host = try await service.capabilities()

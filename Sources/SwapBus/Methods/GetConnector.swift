@@ -3,10 +3,8 @@ import OsloMessaging
 import VolumeSwap
 
 /// `get_connector()`
-struct GetConnector: SwapMethod {
+struct GetConnector: PlainSwapMethod {
     static let name = "get_connector"
-
-    init(args: JSONObject) throws(SwapFailure) {}
 
     func call(_ service: SwapService, _ failures: NovaFailure) async throws -> JSONValue {
         .object(try await service.connectorProperties().json)

@@ -13,9 +13,9 @@ struct ListVolumes: SwapMethod {
     }
 
     func call(_ service: SwapService, _ failures: NovaFailure) async throws -> JSONValue {
-        do throws(HypervisorError) {
+        do {
             return ["volumes": .array(try await service.volumes(of: instance).map(\.json))]
-        } catch {
+        } catch let error as HypervisorError {
             if error.code == .noDomain, let instance { throw SwapFailure(.instanceNotFound, "\(instance)") }
             throw error
         }

@@ -3,44 +3,34 @@ import OsloMessaging
 import VolumeSwap
 
 /// `pause_queue()`
-struct PauseQueue: SwapMethod {
+struct PauseQueue: QueueMethod {
     static let name = "pause_queue"
-    static let isControl = true
-
-    init(args: JSONObject) throws(SwapFailure) {}
-
-    func call(_ service: SwapService, _ failures: NovaFailure) async throws -> JSONValue {
-        service.isPaused = true
-        return service.queueState
-    }
+    static let pauses = true
 }
 
 /// `resume_queue()`
-struct ResumeQueue: SwapMethod {
+struct ResumeQueue: QueueMethod {
     static let name = "resume_queue"
-    static let isControl = true
-
-    init(args: JSONObject) throws(SwapFailure) {}
-
-    func call(_ service: SwapService, _ failures: NovaFailure) async throws -> JSONValue {
-        service.isPaused = false
-        return service.queueState
-    }
+    static let pauses = false
 }
 
 /// `drain()`: pauses, for maintenance; ask again until nothing runs.
-struct Drain: SwapMethod {
+struct Drain: QueueMethod {
     static let name = "drain"
-    static let isControl = true
-
-    init(args: JSONObject) throws(SwapFailure) {}
-
-    func call(_ service: SwapService, _ failures: NovaFailure) async throws -> JSONValue {
-        service.isPaused = true
-        return service.queueState
-    }
+    static let pauses = true
 }
 
-extension SwapService {
-    fileprivate var queueState: JSONValue { ["running": .integer(Int64(running)), "queued": .integer(Int64(queued))] }
+/// Pauses or resumes the queue, and returns how many swaps run and wait.
+protocol QueueMethod: PlainSwapMethod {
+    /// Whether the queue is paused from then on.
+    static var pauses: Bool { get }
+}
+
+extension QueueMethod {
+    static var isControl: Bool { true }
+
+    func call(_ service: SwapService, _ failures: NovaFailure) async -> JSONValue {
+        service.isPaused = Self.pauses
+        return ["running": .integer(Int64(service.running)), "queued": .integer(Int64(service.queued))]
+    }
 }

@@ -26,3 +26,12 @@ protocol SwapMethod: Sendable {
 extension SwapMethod {
     static var isControl: Bool { false }
 }
+
+/// A method that takes no arguments; any others are ignored.
+protocol PlainSwapMethod: SwapMethod {
+    init()
+}
+
+extension PlainSwapMethod {
+    init(args: JSONObject) { self.init() }
+}
