@@ -1,3 +1,4 @@
+import Basics
 import Libvirt
 package import VolumeSwap
 
@@ -11,31 +12,15 @@ extension LibvirtHypervisor {
             (try await connection.domains(active: true), try await connection.domains(persistent: true))
         }
         let views = active.map { (domain: $0, view: XMLView.live) } + stored.map { (domain: $0, view: XMLView.inactive) }
-        let result = await withTaskGroup(of: Result<DomainDescription?, HypervisorError>.self) { group in
-            var waiting = views[...]
-            func start() {
-                guard let (domain, view) = waiting.popFirst() else { return }
-                group.addTask {
-                    await Result(of: { () async throws(HypervisorError) in
-                        try await describe(DomainIdentity(uuid: domain.uuid, name: domain.name), view)
-                    })
-                }
-            }
-            for _ in 0..<Self.readers { start() }
-            var found: [DomainDescription] = []
-            for await result in group {
-                switch result {
-                case .success(let description):
-                    if let description { found.append(description) }
-                    start()
-                case .failure(let error):
-                    group.cancelAll()
-                    return Result<[DomainDescription], HypervisorError>.failure(error)
-                }
-            }
-            return .success(found)
+        do {
+            return try await concurrentMap(views, limit: Self.readers) { [self] domain, view in
+                try await describe(DomainIdentity(uuid: domain.uuid, name: domain.name), view)
+            }.compactMap(\.self)
+        } catch let error as HypervisorError {
+            throw error
+        } catch {
+            throw HypervisorError(.other, "\(error)")
         }
-        return try result.get()
     }
 
     /// A domain's live or stored configuration; nil if it has disappeared since it was listed.

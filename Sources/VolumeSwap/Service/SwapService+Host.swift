@@ -1,3 +1,4 @@
+import Basics
 import Logging
 
 /// What the host has and can do.
@@ -26,7 +27,7 @@ extension SwapService {
     /// `list_volumes`: the disks of the host's domains, or of one, running or not; sorted by domain and disk.
     ///
     /// - Throws: ``HypervisorError`` if libvirt does not answer or does not know the instance.
-    package func volumes(of instance: InstanceReference?) async throws(HypervisorError) -> [HostVolume] {
+    package func volumes(of instance: InstanceReference?) async throws -> [HostVolume] {
         let wanted = if let instance { try await environment.hypervisor.lookup(instance).uuid } else { String?.none }
         var domains: [String: DomainDescription] = [:]
         // A running domain's own configuration, not the one stored for its next start.
@@ -34,20 +35,7 @@ extension SwapService {
             if domain.isLive || domains[domain.uuid] == nil { domains[domain.uuid] = domain }
         }
         let sorted = domains.values.sorted { ($0.name, $0.uuid) < ($1.name, $1.uuid) }
-        return await withTaskGroup(of: (Int, [HostVolume]).self) { group in
-            var waiting = sorted.indices[...]
-            func start() {
-                guard let index = waiting.popFirst() else { return }
-                group.addTask { [self] in (index, await volumes(of: sorted[index])) }
-            }
-            for _ in 0..<Self.domainsAtOnce { start() }
-            var found: [Int: [HostVolume]] = [:]
-            for await (index, volumes) in group {
-                found[index] = volumes
-                start()
-            }
-            return sorted.indices.flatMap { found[$0] ?? [] }
-        }
+        return try await concurrentMap(sorted, limit: Self.domainsAtOnce) { [self] in await volumes(of: $0) }.flatMap(\.self)
     }
 
     private func volumes(of domain: DomainDescription) async -> [HostVolume] {
