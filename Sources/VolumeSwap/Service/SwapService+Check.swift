@@ -1,3 +1,4 @@
+import Basics
 package import JSON
 import Synchronization
 
@@ -33,15 +34,14 @@ extension SwapService {
     private func look(_ preflight: SwapPreflight, _ request: SwapRequest) async -> SwapInput {
         let timeout = request.options.timeoutS
         let limit = timeout > 0 ? min(.seconds(timeout), Self.checkLimit) : Self.checkLimit
-        return await withTaskGroup(of: SwapInput.self) { group in
-            defer { group.cancelAll() }
-            group.addTask { await Self.result(of: preflight, request) }
-            group.addTask { [environment] in
+        let input = await first(of: [
+            { @Sendable in await Self.result(of: preflight, request) },
+            { @Sendable [environment] in
                 try? await environment.clock.sleep(for: limit)
                 return Self.failed("libvirt, the domain or a path has not answered in time", .timedOut, preflight, request)
-            }
-            return await group.next() ?? .interrupted
-        }
+            },
+        ])
+        return input ?? .interrupted
     }
 
     /// A swap repeats its preflight while the hypervisor gives no answer; a check reports that.

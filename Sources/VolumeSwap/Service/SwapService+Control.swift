@@ -1,3 +1,4 @@
+import Basics
 import Synchronization
 
 /// Identifies a task by id, or by instance and disk.
@@ -60,20 +61,14 @@ extension SwapService {
     /// - Returns: whether it was stored at once.
     private func concludeAborted(_ record: SwapRecord) async -> Bool {
         environment.observer.ended(record, .failure(.abortedByRequest), duration: .zero, overhead: nil)
-        let (outcomes, outcome) = AsyncStream<Bool>.makeStream()
+        let isStored = Waiter<Bool>()
         instanceQueue.runAside { [self] in
             await conclude(record, .failure(.abortedByRequest))
-            outcome.yield(true)
+            isStored.resume(true)
         }
-        return await withTaskGroup(of: Void.self) { group in
-            group.addTask { [environment] in
-                try? await environment.clock.sleep(for: SwapService.abortStoringLimit)
-                outcome.yield(false)
-            }
-            defer { group.cancelAll() }
-            for await isStored in outcomes { return isStored }
-            return false
-        }
+        let timer = environment.clock.schedule(after: Self.abortStoringLimit) { isStored.resume(false) }
+        defer { timer.cancel() }
+        return await isStored.value(ifCancelled: false)
     }
 
     /// `pivot_swap`: lets held swaps pivot, one after another. A swap of an instance whose turn another has waits for it.
@@ -84,9 +79,9 @@ extension SwapService {
         var held: [(id: TaskID, control: SwapControl, instance: String)] = []
         for id in ids where !held.contains(where: { $0.id == id }) {
             let (record, entry) = try await underWay(.task(id))
-            let state = SwapStatus(record, control: entry.control, hypervisor: "").phase.publicState
-            guard entry.control.isHeld, state == SwapPhase.ready.publicState else {
-                throw SwapFailure.invalidInput("task_ids: task \(id) is not held: it is \(state)")
+            let phase = entry.control.phase
+            guard entry.control.isHeld, phase == .ready else {
+                throw SwapFailure.invalidInput("task_ids: task \(id) is not held: it is \(phase.publicState)")
             }
             held.append((id, entry.control, entry.control.plan?.domain.uuid ?? record.instanceKey))
         }
@@ -98,20 +93,15 @@ extension SwapService {
         for task in held where !Task.isCancelled && task.control.release() {
             let left = deadline - environment.clock.now
             // Then the rest must not wait for the one whose instance is busy.
-            if left > .zero { await untilPivoting(task.control, atMost: left) }
+            guard left > .zero else { continue }
+            await first(of: [
+                { @Sendable in await task.control.untilPivoting() },
+                { @Sendable [environment] in _ = try? await environment.clock.sleep(for: left) },
+            ])
         }
         var statuses: [SwapStatus] = []
         for task in held { statuses.append(try await status(.task(task.id))) }
         return statuses
-    }
-
-    private func untilPivoting(_ control: SwapControl, atMost limit: Duration) async {
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask { await control.untilPivoting() }
-            group.addTask { [environment] in try? await environment.clock.sleep(for: limit) }
-            await group.next()
-            group.cancelAll()
-        }
     }
 
     /// `set_bandwidth`: limits a task's copy, in MiB/s; 0 is unlimited.

@@ -183,12 +183,7 @@ package final class SwapService: Sendable {
 
     /// Waits for something, or for an abort: an aborted swap needs neither a place nor a slot to end.
     private func orAborted(_ control: SwapControl, _ wait: @escaping @Sendable () async -> Void) async {
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask { await wait() }
-            group.addTask { await control.untilAborted() }
-            await group.next()
-            group.cancelAll()
-        }
+        await first(of: [wait, { @Sendable in await control.untilAborted() }])
     }
 
     private func giveUpTurn(_ record: SwapRecord) {

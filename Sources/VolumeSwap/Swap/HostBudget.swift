@@ -40,7 +40,6 @@ package final class HostBudget: Sendable {
     private struct Copy {
         /// bytes/s; 0 for none.
         var limit: Int64
-        var volumes: Volumes
         /// bytes/s as last applied; 0 for none.
         var speed: Int64
         let apply: @Sendable (Int64) -> Void
@@ -146,17 +145,16 @@ package final class HostBudget: Sendable {
     /// Adds a copy.
     ///
     /// - Parameters:
+    ///   - task: the copy's swap, which was admitted.
     ///   - limit: the copy's own limit in bytes/s; 0 for none.
     ///   - apply: called with each later speed in bytes/s, 0 for unlimited. Must not block or call back.
     /// - Returns: the speed to begin with.
-    func beginCopy(
-        _ task: TaskID, _ volumes: @escaping Volumes, limit: Int64, apply: @escaping @Sendable (Int64) -> Void
-    ) -> Int64 {
+    func beginCopy(_ task: TaskID, limit: Int64, apply: @escaping @Sendable (Int64) -> Void) -> Int64 {
         state.withLock { state in
-            state.copies[task] = Copy(limit: limit, volumes: volumes, speed: limit, apply: { _ in })
+            state.copies[task] = Copy(limit: limit, speed: limit, apply: { _ in })
             divide(&state)
             let speed = state.copies[task]?.speed ?? limit
-            state.copies[task] = Copy(limit: limit, volumes: volumes, speed: speed, apply: apply)
+            state.copies[task] = Copy(limit: limit, speed: speed, apply: apply)
             return speed
         }
     }
@@ -188,9 +186,10 @@ package final class HostBudget: Sendable {
     func speed(ofOneMore volumes: @escaping Volumes, limit: Int64) -> Int64 {
         let newcomer = TaskID("")
         return state.withLock { state in
-            var copies = state.copies
-            copies[newcomer] = Copy(limit: limit, volumes: volumes, speed: limit, apply: { _ in })
-            return shares(of: copies, state.settings)[newcomer].flatMap { $0 } ?? 0
+            var state = state
+            state.admitted[newcomer] = volumes
+            state.copies[newcomer] = Copy(limit: limit, speed: limit, apply: { _ in })
+            return shares(state)[newcomer].flatMap { $0 } ?? 0
         }
     }
 
@@ -198,7 +197,7 @@ package final class HostBudget: Sendable {
     private func divide(_ state: inout State) {
         guard state.isShared else { return }
         keepTime(&state)
-        for (task, share) in shares(of: state.copies, state.settings) { apply(share ?? 0, to: task, &state) }
+        for (task, share) in shares(state) { apply(share ?? 0, to: task, &state) }
     }
 
     private func apply(_ speed: Int64, to task: TaskID, _ state: inout State) {
@@ -207,17 +206,19 @@ package final class HostBudget: Sendable {
         copy.apply(speed)
     }
 
-    private func shares(of copies: [TaskID: Copy], _ settings: BudgetSettings) -> [TaskID: Int64?] {
+    private func shares(_ state: State) -> [TaskID: Int64?] {
+        let settings = state.settings
         var budgets: [Int: Int64] = [:]
         budgets[Self.host] = settings.bandwidth(at: clock.date)
         for (index, rule) in settings.rules.enumerated() where rule.bandwidthMiBs > 0 {
             budgets[index] = rule.bandwidthMiBs << 20
         }
-        let sharers = copies.mapValues { copy in
-            let volumes = copy.volumes()
-            return BandwidthDivision.Copy(
+        var sharers: [TaskID: BandwidthDivision.Copy] = [:]
+        for (task, copy) in state.copies {
+            let volumes = state.admitted[task]?()
+            sharers[task] = BandwidthDivision.Copy(
                 limit: copy.limit > 0 ? copy.limit : nil,
-                budgets: budgets.keys.filter { $0 == Self.host || volumes.matches(settings.rules[$0]) })
+                budgets: budgets.keys.filter { $0 == Self.host || volumes?.matches(settings.rules[$0]) ?? false })
         }
         return BandwidthDivision.shares(of: sharers, budgets: budgets)
     }

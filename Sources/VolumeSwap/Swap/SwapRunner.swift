@@ -33,9 +33,7 @@ struct SwapRunner {
         control.onWake { events.post(.recheck) }
         defer { control.onWake(nil) }
         control.marks.takeUp(entry)
-        if entry.isHeld {
-            _ = control.hold()
-        } else if case .resume(_, let plan) = entry {
+        if !entry.isHeld, case .resume(_, let plan) = entry {
             guard (try? await environment.domainLocks.acquire(plan.domain.uuid.lowercased(), for: id)) != nil else { return nil }
         }
         let first = SwapMachine.begin(entry)

@@ -28,6 +28,27 @@ struct HoldRaceTests {
         }
     }
 
+    /// Runs a service with a held swap.
+    static func holding(
+        _ options: JSONObject = [:], _ body: (ServiceBench, SwapService) async throws -> Void
+    ) async throws {
+        let bench = ServiceBench()
+        try await bench.running { (service: SwapService) async throws in
+            _ = await bench.submit(HoldTests.record(options))
+            try await HoldTests.untilHeld(service)
+            try await body(bench, service)
+        }
+    }
+
+    /// Has another swap take the domain, and `pivot_swap` wait for it.
+    static func pivotBehindAnother(_ service: SwapService) async throws -> (DomainLocks, Task<[SwapStatus], any Error>) {
+        let locks = service.environment.domainLocks
+        try await locks.acquire(Fixture.uuid, for: TaskID("other"))
+        let swaps = Task { try await service.pivot([id]) }
+        while locks.waiting(Fixture.uuid) == 0 { await Task.yield() }
+        return (locks, swaps)
+    }
+
     @Test("after a restart a held swap can be pivoted")
     func restart() async throws {
         let bench = ServiceBench()
@@ -45,14 +66,8 @@ struct HoldRaceTests {
 
     @Test("readiness is judged again after the wait for the turn")
     func stale() async throws {
-        let bench = ServiceBench()
-        try await bench.running { (service: SwapService) async throws in
-            _ = await bench.submit(HoldTests.record())
-            try await HoldTests.untilHeld(service)
-            let locks = service.environment.domainLocks
-            try await locks.acquire(Fixture.uuid, for: TaskID("other"))
-            let swaps = Task { try await service.pivot([Self.id]) }
-            while locks.waiting(Fixture.uuid) == 0 { await Task.yield() }
+        try await Self.holding { bench, service in
+            let (locks, swaps) = try await Self.pivotBehindAnother(service)
             // Hours later the new volume hangs: nothing goes on.
             bench.bench.hypervisor.change { state in
                 state.isStuck = true
@@ -67,14 +82,8 @@ struct HoldRaceTests {
 
     @Test("a copy that fails while it waits for its turn is reported")
     func failsWaiting() async throws {
-        let bench = ServiceBench()
-        try await bench.running { (service: SwapService) async throws in
-            _ = await bench.submit(HoldTests.record())
-            try await HoldTests.untilHeld(service)
-            let locks = service.environment.domainLocks
-            try await locks.acquire(Fixture.uuid, for: TaskID("other"))
-            let swaps = Task { try await service.pivot([Self.id]) }
-            while locks.waiting(Fixture.uuid) == 0 { await Task.yield() }
+        try await Self.holding { bench, service in
+            let (locks, swaps) = try await Self.pivotBehindAnother(service)
             bench.bench.hypervisor.post(.failed)
             #expect(try await becomes { try await service.status(.task(Self.id)).phase != .ready })
             locks.release(TaskID("other"))
@@ -134,10 +143,7 @@ struct HoldRaceTests {
 
     @Test("set_bandwidth applies to a held copy")
     func speed() async throws {
-        let bench = ServiceBench()
-        try await bench.running { (service: SwapService) async throws in
-            _ = await bench.submit(HoldTests.record(["bandwidth_mib_s": 1]))
-            try await HoldTests.untilHeld(service)
+        try await Self.holding(["bandwidth_mib_s": 1]) { bench, service in
             _ = try await service.setBandwidth(.task(Self.id), mibS: 500)
             #expect(await becomes { bench.bench.hypervisor.log.contains("speed \(500 << 20)") })
         }
@@ -186,14 +192,14 @@ struct HoldRaceTests {
             _ = await bench.submit(Fixture.record("task-1"))
             while try await service.status(.task(Self.id)).phase != .copying { await Task.yield() }
             service.arrivals.withLock { $0.begin(Self.id) }
-            let box = Task {
-                _ = try await service.status(.task(Self.id)); return true
-            }
             let isAnswered = Mutex(false)
-            let watcher = Task { if (try? await box.value) == true { isAnswered.withLock { $0 = true } } }
+            let answer = Task {
+                _ = try await service.status(.task(Self.id))
+                isAnswered.withLock { $0 = true }
+            }
             #expect(await becomes { isAnswered.withLock { $0 } })
             service.arrivals.withLock { $0.end(Self.id) }
-            await watcher.value
+            try await answer.value
             _ = try await service.abort(.task(Self.id))
             _ = try await bench.nextReply()
         }
@@ -222,10 +228,7 @@ struct HoldRaceTests {
 
     @Test("an abort of a held swap ends its copy although another swap of the instance runs")
     func abortBeside() async throws {
-        let bench = ServiceBench()
-        try await bench.running { (service: SwapService) async throws in
-            _ = await bench.submit(HoldTests.record())
-            try await HoldTests.untilHeld(service)
+        try await Self.holding { bench, service in
             let locks = service.environment.domainLocks
             try await locks.acquire(Fixture.uuid, for: TaskID("other"))
             _ = try await service.abort(.task(Self.id))
@@ -318,10 +321,7 @@ struct HoldRaceTests {
 
     @Test("a guest that stops while its swap is held")
     func stops() async throws {
-        let bench = ServiceBench()
-        try await bench.running { (service: SwapService) async throws in
-            _ = await bench.submit(HoldTests.record())
-            try await HoldTests.untilHeld(service)
+        try await Self.holding { bench, service in
             bench.bench.hypervisor.change { state in
                 state.status.isActive = false
                 state.mirror = nil

@@ -81,7 +81,8 @@ struct HostBudgetTests {
     }
 
     private func begin(_ budget: HostBudget, _ speeds: Speeds, _ name: String, from: String = "nfs", limit: Int64 = 0) {
-        let speed = budget.beginCopy(TaskID(name), volumes(from), limit: limit * Self.mib, apply: speeds.apply(name))
+        #expect(budget.admit(TaskID(name), volumes(from), isBegun: true) == nil)
+        let speed = budget.beginCopy(TaskID(name), limit: limit * Self.mib, apply: speeds.apply(name))
         speeds.set(name, speed)
     }
 

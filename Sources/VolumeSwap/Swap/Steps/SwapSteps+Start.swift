@@ -238,7 +238,7 @@ extension SwapSteps {
     /// The copy's share of the host's bandwidth in bytes/s; 0 for unlimited. Later ones arrive through the control.
     private func share(_ plan: SwapPlan) -> Int64 {
         let limit = control.limit ?? plan.options.bandwidthMiBs << 20
-        let speed = environment.budget.beginCopy(record.id, environment.budgetVolumes(of: request), limit: limit) { [control] in
+        let speed = environment.budget.beginCopy(record.id, limit: limit) { [control] in
             control.requestSpeed($0)
         }
         // One that was requested meanwhile may have missed the copy.

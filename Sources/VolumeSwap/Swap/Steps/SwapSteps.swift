@@ -98,22 +98,19 @@ final class SwapSteps: Sendable {
     ///
     /// - Parameter plan: what the failure names, once there is one.
     func untilInterrupted(_ plan: SwapPlan? = nil, _ body: @escaping @Sendable () async -> SwapInput) async -> SwapInput {
-        await withTaskGroup(of: SwapInput.self) { group in
-            defer { group.cancelAll() }
-            group.addTask { await body() }
-            group.addTask { [self] in
-                await control.untilAborted()
-                return .failed(.abortedByRequest)
-            }
-            let limit = request.options.timeoutS
-            if limit > 0, !control.isHeld {
-                group.addTask { [self] in
-                    try? await clock.sleep(for: .seconds(max(0, limit - age)) + .milliseconds(1))
-                    return .failed(interruption(plan) ?? .abortedByRequest)
-                }
-            }
-            return await group.next() ?? .interrupted
+        var works = [body]
+        works.append { [self] in
+            await control.untilAborted()
+            return .failed(.abortedByRequest)
         }
+        let limit = request.options.timeoutS
+        if limit > 0, !control.isHeld {
+            works.append { [self] in
+                try? await clock.sleep(for: .seconds(max(0, limit - age)) + .milliseconds(1))
+                return .failed(interruption(plan) ?? .abortedByRequest)
+            }
+        }
+        return await first(of: works) ?? .interrupted
     }
 
     /// Waits for the disk's next event, at most for `pause`.
