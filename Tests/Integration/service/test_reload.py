@@ -36,16 +36,16 @@ def test_what_can_change_is_taken(lab):
 
 
 def test_the_number_of_swaps_side_by_side(lab):
-    def running() -> float:
-        return worker.metrics().get("pivotd_swaps_running", 0)
+    def counts() -> tuple[float, float]:
+        metrics = worker.metrics()
+        return metrics.get("pivotd_swaps_running", 0), metrics.get("pivotd_swaps_queued", 0)
 
     with dry_worker(lab, {"max_concurrent_swaps": 1}, uri="dry-run:?rate=1") as worker:
         for number in range(1, 4):
             cast_swap(worker, number)
-        until(lambda: worker.metrics().get("pivotd_swaps_queued") == 2, 20, "the swaps do not come")
-        assert running() == 1
+        until(lambda: counts() == (1, 2), 20, lambda: f"running, queued: {counts()}")
         hang_up(worker, max_concurrent_swaps=2)
-        until(lambda: running() == 2, 20, lambda: f"{running()} run")
+        until(lambda: counts() == (2, 1), 20, lambda: f"running, queued: {counts()}")
 
 
 def test_allowed_paths(lab, second_worker, guest):
