@@ -113,7 +113,7 @@ package final class DryRunHypervisor: Hypervisor {
     static func identity(_ instance: InstanceReference) -> DomainIdentity {
         let name = instance.name ?? "instance-\((instance.uuid ?? "").prefix(8))"
         if let uuid = instance.uuid { return DomainIdentity(uuid: uuid, name: name) }
-        let hex = FNV1a.hash64(name.utf8).padded(to: 16, radix: 16)
+        let hex = FNV1a.hash64(name).padded(to: 16, radix: 16)
         return DomainIdentity(uuid: "00000000-0000-4000-\(hex.prefix(4))-\(hex.suffix(12))", name: name)
     }
 }

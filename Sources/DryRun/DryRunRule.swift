@@ -79,6 +79,6 @@ package struct DryRunRule: Sendable, Equatable {
 
     /// A number from 0 to 1 that is always the same for a disk.
     private static func position(_ uuid: String, _ disk: String) -> Double {
-        Double(FNV1a.hash64((uuid + disk).utf8) >> 11) / Double(UInt64(1) << 53)
+        Double(FNV1a.hash64(uuid + disk) >> 11) / Double(UInt64(1) << 53)
     }
 }

@@ -5,7 +5,15 @@ import VolumeSwap
 
 /// A task as its rows in `task`, `request` and `plan`. Decoded by member names; written by hand for speed.
 struct TaskRow: Sendable, Decodable, FetchableRecord {
-    static let databaseColumnDecodingStrategy = DatabaseColumnDecodingStrategy.convertFromSnakeCase
+    private enum CodingKeys: String, CodingKey {
+        case id, disk, args, context, phase, plan, result, failure, sequence
+        case instanceKey = "instance_key"
+        case replyTo = "reply_to"
+        case acceptedAt = "accepted_at"
+        case startedAt = "started_at"
+        case finishedAt = "finished_at"
+        case isSettled = "is_settled"
+    }
 
     var id: String
     var instanceKey: String

@@ -6,10 +6,10 @@ package enum SecretName {
     package static func isSecret(_ name: String) -> Bool { isSecret(name.utf8.span) }
 
     static func isSecret(_ name: Span<UInt8>) -> Bool {
-        if harmless.contains(where: { ends(name, with: $0) }) || equals(name, taskToken) { return false }
-        return words.contains { contains(name, $0) } || endings.contains { ends(name, with: $0) }
-            || keyed.contains { contains(name, $0) } && hasSuffix(name, key)
-            || options.contains { !equals(name, $0) && ends(name, with: $0) }
+        let looksSecret =
+            endings.contains { ends(name, with: $0) } || options.contains { !equals(name, $0) && ends(name, with: $0) }
+            || hasSuffix(name, key) && keyed.appear(in: name) || words.appear(in: name)
+        return looksSecret && !harmless.contains { ends(name, with: $0) } && !equals(name, taskToken)
     }
 
     /// Whether a member of this name holds a secret, too, in `{"NAME": …}`. In a sentence it may be an ordinary word.
@@ -27,13 +27,13 @@ package enum SecretName {
     private static let harmless = letters("secret_uuid", "secret_uuids", "secretuuid", "secret_type")
     /// The caller's own id for a task, which a replay needs.
     private static let taskToken = Array("request_token".utf8)
-    private static let words = letters(
+    private static let words = Words(
         "password", "passwd", "passphrase", "pass_phrase", "passcode", "secret", "token", "keyring", "credential")
     private static let endings = letters(
         "adminpass", "admin_pass", "api_key", "apikey", "user_key", "userkey", "rbd_key", "luks_key", "tls_key", "mac_key", "psk",
         "dsn", "connection_string", "authorization", "cookie", "provider_auth")
     /// Words whose every key is secret: `chap_key`, `cephAdminKey`.
-    private static let keyed = letters(
+    private static let keyed = Words(
         "chap", "ceph", "auth", "access", "client", "session", "encryption", "private", "master", "shared", "fernet", "hmac")
     private static let options = letters("pass", "pwd", "pw")
     private static let members = options + letters("key", "bearer", "cred", "creds", "jwt", "otp")
@@ -41,6 +41,29 @@ package enum SecretName {
     private static let key = Array("key".utf8)
 
     private static func letters(_ names: String...) -> [[UInt8]] { names.map { Array($0.utf8) } }
+
+    /// Words to look for anywhere in a name.
+    private struct Words {
+        private let words: [[UInt8]]
+        /// A bit for each letter that a word begins with: most letters of most names begin none.
+        private let initials: UInt32
+
+        init(_ words: String...) {
+            self.words = words.map { Array($0.utf8) }
+            initials = self.words.reduce(0) { $0 | Self.bit($1[0]) }
+        }
+
+        func appear(in name: Span<UInt8>) -> Bool {
+            for start in name.indices where initials & Self.bit(folded(name[start])) != 0 {
+                for word in words where matches(name, at: start, word) { return true }
+            }
+            return false
+        }
+
+        private static func bit(_ letter: UInt8) -> UInt32 {
+            (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(letter) ? 1 << (letter - UInt8(ascii: "a")) : 0
+        }
+    }
 
     private static func equals(_ name: Span<UInt8>, _ letters: [UInt8]) -> Bool {
         name.count == letters.count && matches(name, at: 0, letters)
@@ -57,13 +80,9 @@ package enum SecretName {
         name.count >= letters.count && matches(name, at: name.count - letters.count, letters)
     }
 
-    private static func contains(_ name: Span<UInt8>, _ word: [UInt8]) -> Bool {
-        guard name.count >= word.count else { return false }
-        return (0...name.count - word.count).contains { matches(name, at: $0, word) }
-    }
-
     /// Whether these letters stand there, in either case.
     private static func matches(_ name: Span<UInt8>, at start: Int, _ letters: [UInt8]) -> Bool {
+        guard start + letters.count <= name.count else { return false }
         for offset in letters.indices {
             guard folded(name[start + offset]) == letters[offset] else { return false }
         }

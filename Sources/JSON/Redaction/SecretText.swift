@@ -101,8 +101,7 @@ struct SecretText {
         guard SecretName.isSecret(name) else {
             let isQuoted = start > 0 && bytes[start - 1].isQuote && closed > word.upperBound
             let isOption = SecretName.isSecretOption(name) || SecretName.isKey(name) && starts("=", sign)
-            return hasSign && (isOption || isQuoted && (SecretName.isSecret(name) || SecretName.isSecretAsMember(name)))
-                ? valueBehind(sign) : nil
+            return hasSign && (isOption || isQuoted && SecretName.isSecretAsMember(name)) ? valueBehind(sign) : nil
         }
         if hasSign { return valueBehind(sign) }
         let isEscape = closed > word.upperBound && bytes[closed - 1] == .backslash

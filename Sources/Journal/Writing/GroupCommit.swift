@@ -43,7 +43,7 @@ final class GroupCommit: Sendable {
     private let state: Mutex<State>
     private let commitCount = Atomic<Int>(0)
     private let commitTime = Metrics.Timer(label: "pivotd_journal_commit_seconds")
-    private let size = Gauge(label: "pivotd_journal_size_bytes")
+    private let size: JournalSize
 
     /// - Parameter isSynced: false for a journal that never syncs and has no write-ahead log.
     init(database: any DatabaseWriter, path: String, files: JournalFiles, isSynced: Bool) {
@@ -52,7 +52,8 @@ final class GroupCommit: Sendable {
         self.path = path
         self.files = files
         self.isSynced = isSynced
-        if isSynced { size.record(files.bytes) }
+        size = JournalSize(files)
+        if isSynced { size.record() }
     }
 
     /// Number of transactions committed, each with one sync.
@@ -188,7 +189,7 @@ final class GroupCommit: Sendable {
             state.wait.ends()
             state.draining.ends()
         }
-        if isSynced { size.record(files.bytes) }
+        if isSynced { size.recordIfDue() }
     }
 
     private func commit(_ batch: [WriteQueue.Entry]) throws -> [Result<WriteOutput, JournalError>] {
@@ -237,7 +238,7 @@ final class GroupCommit: Sendable {
         }
         // A reader may be in the way, or the disk full: retry later.
         guard isOpen else { return }
-        if checkpoint() { size.record(files.bytes) } else { scheduleScrub() }
+        if checkpoint() { size.record() } else { scheduleScrub() }
     }
 
     /// Never waits for a reader such as a backup: commits would wait behind it.

@@ -15,7 +15,7 @@ package enum UniqueID {
     }
 
     private static func half(_ text: String, basis: UInt64) -> String {
-        var hash = FNV1a.hash64(text.utf8, basis: basis)
+        var hash = FNV1a.hash64(text, basis: basis)
         // FNV's high bits change little for short strings; this is the finaliser of MurmurHash3.
         hash = (hash ^ (hash >> 33)) &* 0xff51_afd7_ed55_8ccd
         hash = (hash ^ (hash >> 33)) &* 0xc4ce_b9fe_1a85_ec53

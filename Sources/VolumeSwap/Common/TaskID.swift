@@ -13,7 +13,7 @@ package struct TaskID: Sendable, Hashable, Codable, CustomStringConvertible {
     package init?(uniqueID: String?, messageID: String?) {
         guard let source = [uniqueID, messageID].compactMap({ $0 }).first(where: { !$0.isEmpty }) else { return nil }
         let isPlain = source.utf8.count <= 64 && source.utf8.allSatisfy(Self.isTokenByte)
-        text = isPlain ? source : FNV1a.hash128(source.utf8).padded(to: 32, radix: 16)
+        text = isPlain ? source : FNV1a.hash128(source).padded(to: 32, radix: 16)
     }
 
     package var description: String { text }

@@ -237,6 +237,9 @@ package final class InstanceQueue: Sendable {
         wake.yield()
     }
 
+    /// Like ``runAside(_:)``, once the calling work has returned: without another task.
+    func runNext(_ work: @escaping Work) { state.withLock { $0.aside.append(work) } }
+
     /// Runs until cancelled, and then until running work has returned.
     package func run() async {
         await withDiscardingTaskGroup { group in
@@ -281,7 +284,7 @@ package final class InstanceQueue: Sendable {
     }
 
     private func finished(_ key: String, _ number: UInt64) {
-        state.withLock { state in
+        let isMore = state.withLock { state in
             state.depth -= 1
             if state.held[key]?.removeValue(forKey: number) != nil {
                 if state.held[key]?.isEmpty == true { state.held[key] = nil }
@@ -290,7 +293,9 @@ package final class InstanceQueue: Sendable {
                 state.busy[key] = nil
             }
             state.consider(key)
+            // The task takes the next itself.
+            return state.aside.count + state.runnable.count + state.returning.count > 1
         }
-        wake.yield()
+        if isMore { wake.yield() }
     }
 }

@@ -109,7 +109,7 @@ extension SwapService {
             return .notStored(error)
         }
         environment.observer.ended(record, .failure(refusal), duration: .zero, overhead: nil)
-        await conclude(record, .failure(refusal))
+        if let delivery = await conclude(record, .failure(refusal)) { instanceQueue.runAside(delivery) }
         return .accepted
     }
 

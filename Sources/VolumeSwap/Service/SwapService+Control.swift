@@ -63,7 +63,7 @@ extension SwapService {
         environment.observer.ended(record, .failure(.abortedByRequest), duration: .zero, overhead: nil)
         let isStored = Waiter<Bool>()
         instanceQueue.runAside { [self] in
-            await conclude(record, .failure(.abortedByRequest))
+            if let delivery = await conclude(record, .failure(.abortedByRequest)) { instanceQueue.runAside(delivery) }
             isStored.resume(true)
         }
         let timer = environment.clock.schedule(after: Self.abortStoringLimit) { isStored.resume(false) }

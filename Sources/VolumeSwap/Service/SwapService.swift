@@ -164,7 +164,7 @@ package final class SwapService: Sendable {
             environment.observer.ended(record, .failure(error), duration: .zero, overhead: nil)
             outcome = .failure(error)
         }
-        if let outcome { await conclude(record, outcome) }
+        if let outcome, let delivery = await conclude(record, outcome) { instanceQueue.runNext(delivery) }
     }
 
     /// Waits, without its slot, until the `limits` leave room for a swap between its volumes, or it is aborted.
@@ -232,8 +232,10 @@ package final class SwapService: Sendable {
         if isConcluded { await settle(record, .failure(failure)) }
     }
 
-    /// Stores the outcome, then delivers it outside the instance's queue.
-    func conclude(_ record: SwapRecord, _ outcome: SwapOutcome) async {
+    /// Stores the outcome.
+    ///
+    /// - Returns: its delivery, which takes no turn of the instance; nil if an early answer is still being delivered.
+    func conclude(_ record: SwapRecord, _ outcome: SwapOutcome) async -> InstanceQueue.Work? {
         let early = active.withLock { $0[record.id]?.early ?? .none }
         var record = record
         record.outcome = early.failure.map { .failure($0) } ?? outcome
@@ -252,16 +254,14 @@ package final class SwapService: Sendable {
         if case .failure(let failure) = outcome { noteStray(finished, failure) }
         environment.reservations.release(record.id)
         await environment.hooks.onPhase(outcome.phase)
-        if early.failure == nil {
-            instanceQueue.runAside { [self] in await handOut(finished, told) }
-            return
-        }
+        if early.failure == nil { return { [self] in await handOut(finished, told) } }
         let isSettled = active.withLock { active in
             active[record.id]?.isConcluded = true
             if case .settled? = active[record.id]?.early { return true }
             return false
         }
-        if isSettled { instanceQueue.runAside { [self] in await settle(finished, told) } }
+        guard isSettled else { return nil }
+        return { [self] in await settle(finished, told) }
     }
 
     func handOut(_ record: SwapRecord, _ outcome: SwapOutcome) async {

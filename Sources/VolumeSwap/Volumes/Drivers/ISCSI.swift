@@ -124,7 +124,7 @@ enum CHAPSecret {
 
     /// A UUID derived from the target (version 8, custom).
     static func uuid(_ network: NetworkLocation) -> String {
-        var hex = Array(FNV1a.hash128(usage(network).utf8).padded(to: 32, radix: 16))
+        var hex = Array(FNV1a.hash128(usage(network)).padded(to: 32, radix: 16))
         hex[12] = "8"
         hex[16] = "a"
         let parts = [0..<8, 8..<12, 12..<16, 16..<20, 20..<32].map { String(hex[$0]) }
