@@ -5,7 +5,30 @@ import Synchronization
 /// libvirt shows a copy's destination only once the copy runs, and QEMU locks only local files: nothing else keeps two
 /// simultaneous swaps from writing to one volume.
 package final class VolumeReservations: Sendable {
-    private let held = Mutex<[TaskID: VolumeIdentity]>([:])
+    private struct Held {
+        var names: [TaskID: Set<VolumeIdentity.Name>] = [:]
+        /// Almost always one task for each name.
+        var tasks: [VolumeIdentity.Name: [TaskID]] = [:]
+
+        mutating func add(_ identity: VolumeIdentity, _ task: TaskID) {
+            for name in identity.names where names[task, default: []].insert(name).inserted {
+                tasks[name, default: []].append(task)
+            }
+        }
+
+        mutating func remove(_ task: TaskID) {
+            for name in names.removeValue(forKey: task) ?? [] {
+                tasks[name]?.removeAll { $0 == task }
+                if tasks[name]?.isEmpty == true { tasks[name] = nil }
+            }
+        }
+
+        func holder(of identity: VolumeIdentity, otherThan task: TaskID?) -> TaskID? {
+            identity.names.lazy.flatMap { tasks[$0] ?? [] }.filter { $0 != task }.min { $0.text < $1.text }
+        }
+    }
+
+    private let held = Mutex(Held())
 
     package init() {}
 
@@ -32,8 +55,8 @@ package final class VolumeReservations: Sendable {
     /// - Returns: the other task that holds the volume; nil once it is reserved.
     package func claim(_ identity: VolumeIdentity, for task: TaskID) -> TaskID? {
         held.withLock { held in
-            if let other = Self.holder(of: identity, in: held, except: task) { return other }
-            held[task] = (held[task] ?? VolumeIdentity()).union(identity)
+            if let other = held.holder(of: identity, otherThan: task) { return other }
+            held.add(identity, task)
             return nil
         }
     }
@@ -43,18 +66,14 @@ package final class VolumeReservations: Sendable {
     /// - Parameter ids: the new volume's ids, if known.
     package func keep(_ location: VolumeLocation, ids: [String] = [], for task: TaskID) {
         let identity = VolumeIdentity(text: location).union(VolumeIdentity(ids: ids))
-        held.withLock { $0[task] = ($0[task] ?? VolumeIdentity()).union(identity) }
+        held.withLock { $0.add(identity, task) }
     }
 
     /// Releases everything that a task holds.
-    package func release(_ task: TaskID) { held.withLock { $0[task] = nil } }
+    package func release(_ task: TaskID) { held.withLock { $0.remove(task) } }
 
     /// The task other than `task` that holds a volume.
     package func holder(of identity: VolumeIdentity, otherThan task: TaskID?) -> TaskID? {
-        held.withLock { Self.holder(of: identity, in: $0, except: task) }
-    }
-
-    private static func holder(of identity: VolumeIdentity, in held: [TaskID: VolumeIdentity], except task: TaskID?) -> TaskID? {
-        held.filter { $0.key != task && $0.value.meets(identity) }.keys.min { $0.text < $1.text }
+        held.withLock { $0.holder(of: identity, otherThan: task) }
     }
 }
