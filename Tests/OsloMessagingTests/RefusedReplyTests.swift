@@ -101,7 +101,7 @@ import Testing
             #expect(await harness.events(count: 1) == [.settled(1, .rejected)])
         }
         // As a task may have it that was journaled before.
-        let address = ReplyAddress(messageID: "m", replyQueue: "amq.gen-x", timeout: 1)
+        let address = ReplyAddress(messageID: "m", replyQueue: "amq.rabbitmq.reply-to.x", timeout: 1)
         #expect(harness.replies.startHeartbeats(for: address) == nil)
         guard case .gaveUp = await harness.replies.send(result: .success(1), to: address, uniqueID: "u") else {
             Issue.record("not given up")

@@ -44,7 +44,7 @@ package struct RPCRequest: Sendable, Hashable {
         if let messageID, let replyQueue {
             let given = ReplyAddress(messageID: messageID, replyQueue: replyQueue, timeout: timeout)
             guard !given.isReserved else {
-                throw EnvelopeError(code: .reservedQueue, message: "_reply_q: names that begin with amq. are the broker's own")
+                throw EnvelopeError(code: .reservedQueue, message: "_reply_q: amq.rabbitmq.… is the broker's own")
             }
             address = given
         }

@@ -13,9 +13,9 @@ package struct ReplyAddress: Sendable, Hashable, Codable {
         self.timeout = timeout
     }
 
-    /// Whether the queue's name is reserved for the broker. No oslo.messaging client uses one, and RabbitMQ closes a connection
-    /// (541) that publishes to a malformed `amq.rabbitmq.reply-to.…`.
-    package var isReserved: Bool { replyQueue.hasPrefix("amq.") }
+    /// Whether the queue's name is reserved for the broker: RabbitMQ closes a connection (541) that publishes to a malformed
+    /// `amq.rabbitmq.reply-to.…`. Queues that the broker has named for a client, `amq.gen-…`, are like all others.
+    package var isReserved: Bool { replyQueue.hasPrefix("amq.rabbitmq.") }
 
     /// How often a heartbeat is due while the call runs: half the caller's timeout, at most a day; nil for never.
     ///

@@ -22,7 +22,19 @@ def test_a_reply_queue_of_the_brokers_own(lab, dry_worker):
     worker.restart_hard()
     assert rpc.call("oslo_rpc_server_ping", timeout=20) == "pong"
     assert worker.log().count("INTERNAL_ERROR") == 0
-    assert "_reply_q: names that begin with amq." in worker.log()
+    assert "_reply_q: amq.rabbitmq." in worker.log()
+    raw.close()
+
+
+def test_a_reply_queue_that_the_broker_has_named(lab, dry_worker):
+    """`amq.gen-…` is a queue like all others."""
+    worker, _ = dry_worker
+    raw = Raw(lab.rabbit.url, worker.topic)
+    queue = raw.channel.queue_declare("", exclusive=True).queue
+    assert queue.startswith("amq.gen")
+    raw.send(raw.message("swap_volume", dry_swap(), _reply_q=queue))
+    reply = until(lambda: raw.channel.basic_get(queue, no_ack=True), 20, "no reply in the broker's queue")
+    assert json.loads(json.loads(reply.body)["oslo.message"])["failure"] is None
     raw.close()
 
 

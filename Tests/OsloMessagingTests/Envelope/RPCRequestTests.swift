@@ -39,7 +39,7 @@ import Testing
         (#"{"method": "m", "_msg_id": 7, "_reply_q": "q"}"#, .wrongType),
         (#"{"method": "m", "_msg_id": "x", "_reply_q": {}}"#, .wrongType),
         (#"{"method": "m", "_msg_id": "x", "_reply_q": "q", "_timeout": "60"}"#, .wrongType),
-        (#"{"method": "m", "_msg_id": "x", "_reply_q": "amq.gen-1"}"#, .reservedQueue),
+        (#"{"method": "m", "_msg_id": "x", "_reply_q": "amq.rabbitmq.reply-to.1"}"#, .reservedQueue),
         (#"{"method": "m", "args": []}"#, .wrongType), (#"{"method": "m", "_msg_id": "x"}"#, .missingKey),
     ])
     func faultsAreTyped(_ body: String, _ code: EnvelopeError.Code) {
