@@ -49,3 +49,18 @@ end_swept() {
     sweep "$swept" || true
     exit "$code"
 }
+
+# The Python environment is reused until its requirements or its Python change.
+venv=$root/.venv-tests
+make_venv() {
+    local stamp
+    stamp=$("$python" --version && cat Tests/requirements.txt)
+    if [ "$(cat "$venv/stamp" 2>/dev/null)" != "$stamp" ]; then
+        rm -rf "$venv"
+        "$python" -m venv "$venv"
+        "$venv/bin/pip" install --quiet --disable-pip-version-check -r Tests/requirements.txt
+        printf '%s\n' "$stamp" >"$venv/stamp"
+    fi
+}
+export -f make_venv
+export venv python

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import copies
+import dispatch
+import feel
 import overheads
 import recoveries
 import replays
@@ -20,7 +22,7 @@ from lab.lab import Lab
 from lab.processes import MIB, LabError
 from report import Figure
 
-NAMES = ("copy", "swap", "thin", "rbd", "replay", "recovery")
+NAMES = ("copy", "swap", "feel", "thin", "rbd", "dispatch", "replay", "recovery")
 NOT_ASKED_FOR = ("rbd",)
 """What runs only when it is named."""
 
@@ -38,10 +40,14 @@ def measure(bed: Bed, name: str, arguments: argparse.Namespace) -> Iterator[Figu
             return copies.measure(bed, arguments.size * MIB, repeat, options(arguments.option))
         case "swap":
             return overheads.measure(bed, repeat)
+        case "feel":
+            return feel.measure(bed, repeat)
         case "thin":
             return thin.measure(bed, volumes.file)
         case "rbd":
             return thin.measure(bed, volumes.rbd)
+        case "dispatch":
+            return dispatch.measure(bed.lab, repeat)
         case "replay":
             return replays.measure(bed.lab.workspace.root, arguments.calls, repeat)
         case _:

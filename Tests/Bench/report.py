@@ -38,7 +38,7 @@ class Figure:
         """The figure in the table."""
         wanted = f">= {self.wanted:.2f}" if isinstance(self.wanted, float) else self.wanted
         ratio = "" if self.ratio is None else f"{self.ratio:.2f}"
-        return [self.what, self.unit, spread(self.samples), spread(self.reference_samples), ratio, wanted]
+        return [self.what, self.unit, spread(self.samples), spread(self.reference_samples), ratio, wanted, self.reference]
 
     def json(self) -> dict:
         """The figure in the file."""
@@ -70,7 +70,7 @@ def summary(samples: list[float]) -> dict:
 
 def table(figures: list[Figure]) -> str:
     """All figures, for people."""
-    rows = [["what", "unit", "pivotd", "qemu-img", "ratio", "wanted"], *(figure.row() for figure in figures)]
+    rows = [["what", "unit", "pivotd", "reference", "ratio", "wanted", "reference is"], *(figure.row() for figure in figures)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths)).rstrip() for row in rows]
     return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])

@@ -111,6 +111,7 @@ class Guest:
 
     Parameters: `disks` is {target: Volume}; a test that moves a disk keeps it up to date.  `poweroff` makes the guest power
     itself off after so many seconds.  With `start` false a persistent domain is only defined.
+    With `measure` its writer also reads, and reports the latency of each request.
     `buses` is {target: bus} for disks that are not virtio, `kinds` {target: what the <disk> calls its device}, `devices` more
     devices as XML.
     """
@@ -125,6 +126,7 @@ class Guest:
         disk_extra: str = "",
         shareable: bool = False,
         poweroff: int | None = None,
+        measure: bool = False,
         start: bool = True,
         buses: dict[str, str] | None = None,
         kinds: dict[str, str] | None = None,
@@ -141,7 +143,7 @@ class Guest:
             extra = f"{disk_extra}{'<shareable/>' if shareable else ''}{serial}"
             elements.append(volume.disk_xml(target, extra, bus, kind))
         elements.append(devices)
-        extra = f"pivot.poweroff={poweroff}" if poweroff else ""
+        extra = (f"pivot.poweroff={poweroff} " if poweroff else "") + ("pivot.measure=1" if measure else "")
         xml = domain_xml(self.name, self.uuid, elements, self.console.path, delay, extra=extra)
         with libvirt.xml_file(xml) as file:
             libvirt.virsh("define" if persistent else "create", file, timeout=120)
