@@ -44,10 +44,9 @@ class Load:
         run("cc", "-O2", "-o", self.program, PEERS / "load.c", "-lrabbitmq")
         self.body = body(lab.workspace.root / "call.json")
 
-    def rate(self, topic: str, window: int) -> float:
-        """Calls a second."""
+    def rate(self, topic: str, calls: int, window: int) -> float:
+        """Calls a second, of so many in all, and so many at a time."""
         broker = ["127.0.0.1", self.lab.rabbit.port, "pivot", BROKER_PASSWORD, "lab", "openstack"]
-        calls = WINDOWS[window]
         told = json.loads(run(self.program, *broker, f"{topic}.{HOST}", self.body, calls, window, timeout=300))
         if told["failures"]:
             raise LabError(f"{told['failures']} of {calls} calls failed")
@@ -74,11 +73,11 @@ def measure(lab: Lab, repeat: int) -> Iterator[Figure]:
     quiet = {"log_level": "warning", "notifications": False, "max_concurrent_swaps": 64}
     worker = lab.daemon("dispatch", libvirt_uri="dry-run:", config=quiet).start()
     server = oslo_server(lab, "reference")
-    for window in WINDOWS:
+    for window, calls in WINDOWS.items():
         rates: dict[str, list[float]] = {"dispatch": [], "reference": []}
         for number in range(repeat):
             for topic in ("dispatch", "reference") if number % 2 else ("reference", "dispatch"):
-                rates[topic].append(load.rate(topic, window))
+                rates[topic].append(load.rate(topic, calls, window))
         at_once = "one at a time" if window == 1 else f"{window} at a time"
         yield Figure(f"swaps of no bytes over the broker, {at_once}", "1/s", rates["dispatch"], REFERENCE, rates["reference"])
     server.stop()

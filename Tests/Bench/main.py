@@ -12,6 +12,7 @@ from pathlib import Path
 import copies
 import dispatch
 import feel
+import many
 import overheads
 import recoveries
 import replays
@@ -22,7 +23,7 @@ from lab.lab import Lab
 from lab.processes import MIB, LabError
 from report import Figure
 
-NAMES = ("copy", "swap", "feel", "thin", "rbd", "dispatch", "replay", "recovery")
+NAMES = ("copy", "swap", "feel", "thin", "rbd", "dispatch", "many", "replay", "recovery")
 NOT_ASKED_FOR = ("rbd",)
 """What runs only when it is named."""
 
@@ -48,6 +49,8 @@ def measure(bed: Bed, name: str, arguments: argparse.Namespace) -> Iterator[Figu
             return thin.measure(bed, volumes.rbd)
         case "dispatch":
             return dispatch.measure(bed.lab, repeat)
+        case "many":
+            return many.measure(bed, repeat)
         case "replay":
             return replays.measure(bed.lab.workspace.root, arguments.calls, repeat)
         case _:
