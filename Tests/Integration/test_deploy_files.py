@@ -33,6 +33,17 @@ def test_the_example_configuration_is_accepted(lab):
     assert str(config) in done.stderr and "unknown" not in done.stderr and "configuration" not in done.stderr, done.stderr
 
 
+def test_the_notices_name_every_package_in_its_version():
+    """What is linked in may be given away only with its licence."""
+    packages = re.findall(r'\.package\(url: "https://(\S+)", (\w+): "(\S+)"\)', (DEPLOY.parent / "Package.swift").read_text())
+    assert len(packages) >= 10 and {kind for _, kind, _ in packages} == {"exact"}, "built from what was tested"
+    notices = (DEPLOY / "THIRD-PARTY-NOTICES").read_text()
+    for address, _, version in packages:
+        assert f"{address.rsplit('/', 1)[1]} {version} <https://{address}>" in notices, f"run deploy/third-party: {address}"
+    done = subprocess.run([DEPLOY / "third-party", "--check"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_container_is_healthy_when_the_worker_is_ready(lab):
     """With the port of the default put where the test's is."""
     words = re.search(r"^HEALTHCHECK .* CMD (\[.*\])$", (DEPLOY / "Containerfile").read_text(), re.M)
