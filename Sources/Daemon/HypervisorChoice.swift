@@ -60,7 +60,10 @@ struct HypervisorChoice: Sendable {
         settings.defaults.bandwidthMiBs = Int64(configuration.swap.bandwidthMiBPerSecond)
         settings.defaults.granularityKiB = Int64(configuration.swap.granularityKiB)
         settings.defaults.bufferMiB = Int64(configuration.swap.bufferMiB)
-        settings.defaults.synchronousWrites = configuration.swap.synchronousWrites
+        let convergence = Convergence(rawValue: configuration.swap.convergence.rawValue) ?? .off
+        settings.defaults.convergence = convergence
+        settings.defaults.synchronousWrites = configuration.swap.synchronousWrites || convergence == .always
+        settings.convergenceWindow = configuration.swap.convergenceWindow
         settings.defaults.detectZeroes = configuration.swap.detectZeroes
         settings.defaults.timeoutS = configuration.swap.timeout.map { $0 / .seconds(1) } ?? 0
         settings.defaults.stallTimeoutS = configuration.swap.stallTimeout.map { $0 / .seconds(1) } ?? 0

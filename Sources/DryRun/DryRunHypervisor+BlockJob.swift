@@ -61,6 +61,13 @@ extension DryRunHypervisor {
         arm(domain, disk, copy)
     }
 
+    /// Succeeds on a simulated copy, which no guest outruns.
+    package func makeCopySynchronous(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) {
+        try withDisk(domain, disk) { _, disk throws(HypervisorError) in
+            guard disk.facts.copy != nil else { throw Self.noJob(disk.target) }
+        }
+    }
+
     package func capacity(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Int64 {
         try withDisk(domain, disk) { _, disk throws(HypervisorError) in disk.facts.bytes }
     }

@@ -133,6 +133,12 @@ package struct LibvirtHypervisor: Hypervisor {
         }
     }
 
+    package func supportsSynchronousWrites() async throws(HypervisorError) -> Bool {
+        try await read("getLibVersion") { (connection) throws(LibvirtError) in
+            try await connection.supportsSynchronousWrites()
+        }
+    }
+
     // MARK: What this host knows about volumes
 
     package func inspect(path: String) async throws(HypervisorError) -> PathDescription? { try await host.inspect(path) }

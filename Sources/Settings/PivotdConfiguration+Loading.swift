@@ -43,7 +43,18 @@ extension PivotdConfiguration {
         if let file = given["transport_url_file"] as? String, !file.isEmpty, fileWins(layers) {
             given["transport_url"] = try transportURL(file: file, directory: environment["CREDENTIALS_DIRECTORY"])
         }
+        try check(given)
         return PivotdConfiguration(given: given)
+    }
+
+    /// - Throws: ``ConfigurationError`` for keys that contradict each other.
+    private static func check(_ given: [String: any Sendable]) throws(ConfigurationError) {
+        guard let isSynchronous = given["synchronous_writes"] as? Bool, let convergence = given["convergence"] as? String,
+            convergence != "auto", isSynchronous != (convergence == "always")
+        else { return }
+        throw ConfigurationError(problems: [
+            "synchronous_writes \(isSynchronous) contradicts convergence \(convergence): leave one of them out"
+        ])
     }
 
     private static func fileLayer(

@@ -1,4 +1,9 @@
 extension PivotdConfiguration {
+    /// What is done about a copy that does not converge.
+    package enum Convergence: String, Sendable, CaseIterable {
+        case off, auto, always
+    }
+
     /// Defaults for the options that a request does not set.
     package struct SwapDefaults: Sendable {
         /// MiB/s; 0 for no limit.
@@ -9,6 +14,10 @@ extension PivotdConfiguration {
         package var bufferMiB: Int
         /// Whether the guest's writes go to both volumes.
         package var synchronousWrites: Bool
+        /// What is done about a copy that does not converge.
+        package var convergence: Convergence
+        /// How long the remaining bytes may not fall before something is done.
+        package var convergenceWindow: Duration
         /// Whether zeroes stay sparse on the new volume.
         package var detectZeroes: Bool
         /// Limit for a whole swap; nil for none.
@@ -29,6 +38,13 @@ extension PivotdConfiguration {
             synchronousWrites = reader.boolean(
                 "synchronous_writes", default: false, reloads: true,
                 "Send the guest's writes to both volumes, so that the copy converges")
+            convergence = reader.choice(
+                "convergence", default: Convergence.auto, reloads: true,
+                "What to do about a copy that the guest outruns: send the guest's writes to both volumes then (auto), from the start (always), or never (off)"
+            )
+            convergenceWindow = reader.seconds(
+                "convergence_window_s", default: 30, 1...86_400, reloads: true,
+                "Seconds for which the remaining bytes must not have fallen before convergence auto acts")
             detectZeroes = reader.boolean("detect_zeroes", default: false, reloads: true, "Keep zeroes sparse on the new volume")
             let timeout = reader.seconds(
                 "timeout_s", default: 0, 0...31_536_000, reloads: true, "Seconds a whole swap may take; 0 for no limit")

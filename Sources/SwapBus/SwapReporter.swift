@@ -20,6 +20,8 @@ package final class SwapReporter: SwapObserver {
     private let completed = Counter(label: "pivotd_swaps_total", dimensions: [("result", "completed")])
     /// Each shows from the start, with 0, so that its first increment is an increase to Prometheus.
     private let failed = Dictionary(uniqueKeysWithValues: ReasonCode.allCases.map { ($0, SwapReporter.counter(of: $0)) })
+    private let convergences = Dictionary(
+        uniqueKeysWithValues: ConvergenceStep.allCases.map { ($0, SwapReporter.counter(of: $0)) })
     private let copies = CopyMeter()
 
     /// What was last reported of a copy.
@@ -44,6 +46,10 @@ package final class SwapReporter: SwapObserver {
     private static func counter(of reason: ReasonCode) -> Counter {
         let phase: SwapPhase = reason == .aborted ? .aborted : .failed
         return Counter(label: "pivotd_swaps_total", dimensions: [("result", phase.rawValue), ("reason", reason.rawValue)])
+    }
+
+    private static func counter(of step: ConvergenceStep) -> Counter {
+        Counter(label: "pivotd_convergences_total", dimensions: [("result", step.rawValue)])
     }
 
     /// Records the gauges of running copies, for a scrape.
@@ -86,6 +92,12 @@ package final class SwapReporter: SwapObserver {
         }
         guard isDue, notifier != nil else { return }
         emit("progress", record, state: "copying", plan: plan, extra: ["progress": progress.json])
+    }
+
+    /// Logs and counts what is done about a copy that does not converge.
+    package func converging(_ record: SwapRecord, _ step: ConvergenceStep) {
+        convergences[step]?.increment()
+        logger.notice("convergence: \(step.rawValue)", metadata: record.logMetadata)
     }
 
     /// Records `pivotd_ready_to_pivot_seconds`.

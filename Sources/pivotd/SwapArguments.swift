@@ -44,6 +44,12 @@ struct SwapArguments: ParsableArguments {
         help: "Send the guest's writes to both volumes, so that the copy converges however busy the guest is.")
     var synchronousWrites: Bool?
 
+    @Option(
+        help: ArgumentHelp(
+            "What to do about a copy that the guest outruns: off, auto or always.", valueName: "when"),
+        completion: .list(["off", "auto", "always"]))
+    var convergence: String?
+
     @Flag(help: "Copy, and then stay in step until `pivotd pivot`.")
     var hold = false
 
@@ -87,7 +93,7 @@ struct SwapArguments: ParsableArguments {
         let flags: [(key: String, value: JSONValue?)] = [
             ("bandwidth_mib_s", bandwidth.map { .integer($0) }), ("strategy", strategy.map { .string($0) }),
             ("synchronous_writes", synchronousWrites.map { .bool($0) }), ("stall_timeout_s", stallTimeout.map { .real($0) }),
-            ("hold", hold ? true : nil),
+            ("convergence", convergence.map { .string($0) }), ("hold", hold ? true : nil),
         ]
         var options: JSONObject = [:]
         for flag in flags { options[flag.key] = flag.value }

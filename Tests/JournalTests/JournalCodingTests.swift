@@ -29,6 +29,8 @@ struct JournalCodingTests {
         plan.options.timeoutS = 0.1
         plan.options.stallTimeoutS = 3
         plan.options.detectZeroes = true
+        plan.options.convergence = .always
+        plan.convergence = .begunAgain
         plan.failure = SwapFailure(.invalidVolume, "r", .aborted, inUse: .old, leftBehind: ["l"])
         plan.mayHavePivoted = true
         plan.isMirroredBack = true

@@ -76,6 +76,17 @@ import Testing
         #expect(configuration.daemon.maxConcurrentSwaps == 2)
     }
 
+    @Test func synchronousWritesAndConvergenceMustAgree() throws {
+        #expect(try load("").swap.convergence == .auto)
+        #expect(try load("convergence: off").swap.convergence == .off)
+        #expect(try load("convergence: \"off\"\nsynchronous_writes: false").swap.convergence == .off)
+        #expect(try load("convergence: auto\nsynchronous_writes: true").swap.synchronousWrites)
+        for yaml in ["convergence: off\nsynchronous_writes: true", "convergence: always\nsynchronous_writes: false"] {
+            let refusal = #expect(throws: ConfigurationError.self) { try load(yaml) }
+            #expect(refusal?.problems.first?.contains("contradicts") == true)
+        }
+    }
+
     @Test func everyTypeIsReadFromTheFile() throws {
         let configuration = try load(
             """

@@ -72,6 +72,11 @@ package final class LibvirtConnection: Sendable {
         try await libraryVersion() >= 8_009_000
     }
 
+    /// Whether a copy can begin with synchronous writes: libvirt 8.0 and newer, which has no other way to ask.
+    package func supportsSynchronousWrites() async throws(LibvirtError) -> Bool {
+        try await libraryVersion() >= 8_000_000
+    }
+
     /// Why the connection ended; nil while it is open.
     package var closeReason: CloseReason? { handle.hub.closeReason }
 

@@ -34,6 +34,7 @@ struct QMPCommand: Sendable, Equatable {
 
     static let queryBlock = QMPCommand("query-block")
     static let queryBlockJobs = QMPCommand("query-block-jobs")
+    static let queryCommands = QMPCommand("query-commands")
     static let queryJobs = QMPCommand("query-jobs")
     static let queryNodes = QMPCommand("query-named-block-nodes", ["flat": true])
     static let queryYank = QMPCommand("query-yank")

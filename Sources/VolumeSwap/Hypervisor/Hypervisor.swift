@@ -53,6 +53,13 @@ package protocol Hypervisor: Sendable {
     func forceAbort(_ domain: DomainIdentity, disk: String) async throws(HypervisorError)
     /// Limits the copy's speed in bytes/s, 0 for unlimited (`virDomainBlockJobSetSpeed`).
     func blockJobSetSpeed(_ domain: DomainIdentity, disk: String, bytesPerSecond: Int64) async throws(HypervisorError)
+    /// Has the guest's writes wait for both volumes of the running copy, so that it converges: QEMU's `block-job-change` to
+    /// `write-blocking`. Repeating the call has no effect.
+    ///
+    /// - Throws: ``HypervisorError`` of code `unsupported` before QEMU 8.2 or without monitor access.
+    func makeCopySynchronous(_ domain: DomainIdentity, disk: String) async throws(HypervisorError)
+    /// Whether a copy can begin with synchronous writes (`VIR_DOMAIN_BLOCK_COPY_SYNCHRONOUS_WRITES`, libvirt 8.0 or later).
+    func supportsSynchronousWrites() async throws(HypervisorError) -> Bool
     /// The size the guest sees, in bytes (`virDomainGetBlockInfo`'s capacity).
     func capacity(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Int64
     /// The full size in bytes of a running copy's destination; nil if QEMU does not report it.
@@ -129,6 +136,10 @@ extension Hypervisor {
     package func setAutostart(_ domain: DomainIdentity) async throws(HypervisorError) {}
     package func unmapZeroes(_ domain: DomainIdentity, disk: String, sliceBytes: Int64?) async throws(HypervisorError) {}
 
+    package func makeCopySynchronous(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) {
+        throw HypervisorError(.unsupported, "\(kind) cannot change a running copy")
+    }
+    package func supportsSynchronousWrites() async throws(HypervisorError) -> Bool { true }
     package func forceAbort(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) {}
     package func dropSlice(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Bool { false }
     package func hasPivotedUnnoticed(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Bool? { false }

@@ -39,6 +39,8 @@ package struct SwapPlanFacts: Sendable, Hashable, Codable, CustomStringConvertib
     package var keptElements: [String]
     /// Number of times the copy was started.
     package var attempts: Int
+    /// What was done about a copy that did not converge; nil if nothing was. At most once for each task.
+    package var convergence: ConvergenceStep?
     /// Why the swap is being rolled back.
     package var failure: SwapFailure?
     /// Set in a roll-back after a pivot was requested: the caller is answered only once an inspection has shown the old volume.
@@ -61,6 +63,12 @@ package struct SwapPlanFacts: Sendable, Hashable, Codable, CustomStringConvertib
 
     /// Whether pivotd undefines the domain for the copy, and so has to define it again.
     package var isUndefined: Bool { strategy == .rebase && wasPersistent }
+
+    /// Whether the guest's writes go to both volumes while they are copied.
+    package var isSynchronous: Bool { options.synchronousWrites || convergence == .changed }
+
+    /// Whether something may still be done if the copy does not converge.
+    package var mayConverge: Bool { options.convergence == .auto && !options.synchronousWrites && convergence == nil }
 
     /// Size in bytes of the window of the new volume that QEMU is shown.
     package var sliceBytes: Int64? { usesSlice ? (headerBytes ?? 0) + oldBytes : nil }

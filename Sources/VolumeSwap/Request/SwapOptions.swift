@@ -13,6 +13,9 @@ package struct SwapOptions: Sendable, Hashable, Codable {
     /// Write to both volumes at once, so that the copy converges however busy the guest is
     /// (`VIR_DOMAIN_BLOCK_COPY_SYNCHRONOUS_WRITES`).
     package var synchronousWrites = false
+    /// What to do about a copy that does not converge; nil, for tasks from before the option existed, is `off`. `always` goes with
+    /// ``synchronousWrites``.
+    package var convergence: Convergence?
     /// Time limit for the whole swap in seconds; 0 for none.
     package var timeoutS: Double = 0
     /// Time limit in seconds for the remaining bytes to shrink; 0 for none.
@@ -40,6 +43,7 @@ package struct SwapOptions: Sendable, Hashable, Codable {
             case "granularity_kib": granularityKiB = try Self.granularity(option)
             case "buffer_mib": bufferMiB = try option.integer(0...4095)
             case "synchronous_writes": synchronousWrites = try option.bool()
+            case "convergence": convergence = try Self.convergence(option)
             case "timeout_s": timeoutS = try option.seconds()
             case "stall_timeout_s": stallTimeoutS = try option.seconds()
             case "detect_zeroes": detectZeroes = try option.bool()
@@ -47,9 +51,24 @@ package struct SwapOptions: Sendable, Hashable, Codable {
             default:
                 throw .invalidInput(
                     "options: unknown option '\(key.prefix(80))'; known are strategy, bandwidth_mib_s, granularity_kib, buffer_mib, "
-                        + "synchronous_writes, timeout_s, stall_timeout_s, detect_zeroes, hold")
+                        + "synchronous_writes, convergence, timeout_s, stall_timeout_s, detect_zeroes, hold")
             }
         }
+        try combine(isSynchronousGiven: object["synchronous_writes"] != nil, isConvergenceGiven: object["convergence"] != nil)
+    }
+
+    /// Makes `synchronous_writes` and `convergence` agree: true is another word for `always`. What the request names wins over the
+    /// other one's default.
+    private mutating func combine(isSynchronousGiven: Bool, isConvergenceGiven: Bool) throws(SwapFailure) {
+        if isSynchronousGiven, isConvergenceGiven, let convergence, convergence != .auto,
+            synchronousWrites != (convergence == .always)
+        {
+            throw .invalidInput(
+                "options: synchronous_writes \(synchronousWrites) contradicts convergence \(convergence.rawValue); leave one out")
+        }
+        if isConvergenceGiven, !isSynchronousGiven { synchronousWrites = false }
+        if isSynchronousGiven, !synchronousWrites, convergence == .always { convergence = .auto }
+        if convergence == .always { synchronousWrites = true }
     }
 
     /// Data in flight of a `virDomainBlockCopy` in MiB; 0 for QEMU's default of 16.
@@ -65,6 +84,13 @@ package struct SwapOptions: Sendable, Hashable, Codable {
             throw option.invalid("must be auto, rebase or copy")
         }
         return SwapStrategy(rawValue: text)
+    }
+
+    private static func convergence(_ option: Argument) throws(SwapFailure) -> Convergence {
+        guard let convergence = option.value.stringValue.flatMap(Convergence.init(rawValue:)) else {
+            throw option.invalid("must be off, auto or always")
+        }
+        return convergence
     }
 
     private static func granularity(_ option: Argument) throws(SwapFailure) -> Int64 {

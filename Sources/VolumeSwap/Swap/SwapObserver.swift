@@ -6,6 +6,8 @@ package protocol SwapObserver: Sendable {
     func entered(_ record: SwapRecord, _ phase: SwapPhase)
     /// A sample of the copy was taken.
     func progressed(_ record: SwapRecord, _ plan: SwapPlan, _ progress: SwapProgress)
+    /// Something is done about a copy that does not converge, or cannot be.
+    func converging(_ record: SwapRecord, _ step: ConvergenceStep)
     /// The pivot is being requested.
     ///
     /// - Parameter delay: time since libvirt's READY event arrived.

@@ -10,6 +10,9 @@ package struct SwapProgress: Sendable, Hashable, Codable {
     /// The job's own speed limit in bytes/s, as libvirt reports it; nil without a limit or a copy.
     package var limit: Int64?
 
+    /// Whether the guest's writes go to both volumes meanwhile; nil without a copy.
+    package var isSynchronous: Bool?
+
     package init() {}
 
     /// Bytes left to copy.

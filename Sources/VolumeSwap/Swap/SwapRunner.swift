@@ -62,6 +62,8 @@ struct SwapRunner {
             case .undefine(let plan): input = await steps.undefine(plan)
             case .start(let plan): input = await steps.start(plan)
             case .awaitMirror(let plan): input = await steps.awaitMirror(plan)
+            case .converge(let plan): input = await steps.converge(plan)
+            case .endCopy(let plan): input = await steps.endCopy(plan)
             case .pivot(let plan, let pause): input = await pivot(plan, pause)
             case .mirrorBack(let plan, _): input = await steps.mirrorBack(plan)
             case .grow(let plan): input = await steps.grow(plan)
@@ -110,6 +112,9 @@ struct SwapRunner {
         var news: SwapPlan?
         if let plan = action.plan, plan != control.marks.storedPlan {
             control.update(plan)
+            if let step = plan.convergence, step != control.marks.storedPlan?.convergence {
+                environment.observer.converging(steps.record, step)
+            }
             news = plan
         }
         if action.canBeRefused, control.isAbortRequested, phase != .pivoting { return .abortedByRequest }

@@ -10,6 +10,8 @@ package struct SwapSettings: Sendable {
     package var budget = BudgetSettings()
     /// Time between two inspections of a running copy, for progress, time-outs and lost events.
     package var sampleInterval: Duration = .seconds(1)
+    /// How long a copy's remaining bytes may not fall before it is made to converge: `convergence_window_s`.
+    package var convergenceWindow: Duration = .seconds(30)
     /// Maximum number of retries of a pivot that libvirt refuses as too early (error 83).
     package var pivotTries = 20
     /// How long to retry writing the stored configuration after the pivot: `store_retry_s`.

@@ -31,7 +31,7 @@ import Testing
     }
 
     @Test func eachReloadableKeyIsTaken() throws {
-        let given = ["true", "7", "critical", "/x"]
+        let given = ["true", "7", "critical", "/x", "off"]
         for key in PivotdConfiguration.keys where key.name != "transport_url_file" {
             guard let value = given.first(where: { key.parse(.text($0)) != nil }), value != key.defaultText else { continue }
             var running = try load()
@@ -39,7 +39,7 @@ import Testing
             #expect(change.taken.map { $0.prefix { $0 != "=" } } == (key.reloads ? [Substring(key.name)] : []))
             #expect(change.left == (key.reloads ? [] : [key.name]))
         }
-        #expect(PivotdConfiguration.keys.filter(\.reloads).count == 17)
+        #expect(PivotdConfiguration.keys.filter(\.reloads).count == 19)
         #expect(ConfigurationReloader.text(PivotdConfiguration.Change()) == "nothing has changed")
     }
 

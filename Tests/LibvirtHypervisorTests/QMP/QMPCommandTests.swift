@@ -42,3 +42,26 @@ import VolumeSwap
         #expect(ForceAbort.cancelling(disk: "vdc", jobs) == nil)
     }
 }
+
+@Suite struct CopyModeTests {
+    @Test func qemuSaysWhetherItCanChangeACopy() {
+        #expect(CopyMode.canChange([["name": "query-status"], ["name": "block-job-change"]]))
+        #expect(!CopyMode.canChange([["name": "block-job-cancel"]]))
+        #expect(!CopyMode.canChange(nil))
+    }
+
+    @Test func onlyTheDisksOwnRunningCopyIsChanged() {
+        func change(_ id: String, _ status: String) -> QMPCommand? {
+            CopyMode.writeBlocking(disk: "vdb", [["id": .string(id), "status": .string(status), "type": "mirror"]])
+        }
+        let id = "copy-vdb-libvirt-2-format"
+        for status in ["running", "ready", "paused"] {
+            #expect(
+                change(id, status)?.text
+                    == #"{"execute":"block-job-change","arguments":{"id":"\#(id)","type":"mirror","copy-mode":"write-blocking"}}"#)
+        }
+        for status in ["concluded", "aborting", "pending", "null"] { #expect(change(id, status) == nil) }
+        #expect(change("copy-vdc-libvirt-3-format", "running") == nil)
+        #expect(CopyMode.writeBlocking(disk: "vdb", []) == nil)
+    }
+}

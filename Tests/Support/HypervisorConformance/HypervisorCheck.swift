@@ -12,6 +12,7 @@ package enum HypervisorCheck: String, CaseIterable, Sendable {
     case aCopyIsPivoted
     case aCopyIsCancelled
     case aDiskHasOneCopy
+    case aCopyIsMadeSynchronous
     case rebaseNeedsATransientDomain
     case aMailboxHearsOnce
 
@@ -58,6 +59,7 @@ package enum HypervisorCheck: String, CaseIterable, Sendable {
         case .aCopyIsPivoted: try await subject.pivot()
         case .aCopyIsCancelled: try await subject.cancel()
         case .aDiskHasOneCopy: try await subject.oneCopy()
+        case .aCopyIsMadeSynchronous: try await subject.synchronousWrites()
         case .rebaseNeedsATransientDomain: try await subject.transientDomain()
         case .aMailboxHearsOnce: try await subject.mailbox()
         }
@@ -163,6 +165,25 @@ extension HypervisorCheck.Subject {
         let events = try await startCopy()
         await wait(for: .ready, in: events)
         await refused(.notReady) { try await hypervisor.blockCopy(domain, disk: disk, copy) }
+        try await hypervisor.blockJobAbort(domain, disk: disk, pivot: false)
+        await wait(for: .canceled, in: events)
+        events.close()
+    }
+
+    func synchronousWrites() async throws {
+        _ = try await hypervisor.supportsSynchronousWrites()
+        let error = await #expect(throws: HypervisorError.self) {
+            try await hypervisor.makeCopySynchronous(domain, disk: disk)
+        }
+        #expect(error?.isPassing == false)
+        let events = try await startCopy()
+        await wait(for: .ready, in: events)
+        do {
+            for _ in 0..<2 { try await hypervisor.makeCopySynchronous(domain, disk: disk) }
+        } catch {
+            #expect(error.code == .unsupported)
+        }
+        #expect(try await hypervisor.blockJobInfo(domain, disk: disk)?.isCopy == true)
         try await hypervisor.blockJobAbort(domain, disk: disk, pivot: false)
         await wait(for: .canceled, in: events)
         events.close()

@@ -100,6 +100,7 @@ extension FakeHypervisor {
                 try Self.start(&state, copy.destination.location.description)
                 state.speed = copy.bandwidth
                 state.slice = copy.sliceBytes
+                state.isSynchronous = copy.synchronousWrites
                 state.mirrorFormat = copy.destination.format
             }
         }
@@ -167,6 +168,17 @@ extension FakeHypervisor {
     func blockJobSetSpeed(_ domain: DomainIdentity, disk: String, bytesPerSecond: Int64) async throws(HypervisorError) {
         try call(.setSpeed, "speed \(bytesPerSecond)") { state throws(HypervisorError) in state.speed = bytesPerSecond }
     }
+
+    func makeCopySynchronous(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) {
+        try call(.change, "change") { state throws(HypervisorError) in
+            guard state.canChange else { throw HypervisorError(.unsupported, "this QEMU has no block-job-change") }
+            guard state.job != nil else { throw Self.noJob }
+            state.isSynchronous = true
+        }
+        onChange(self)
+    }
+
+    func supportsSynchronousWrites() async throws(HypervisorError) -> Bool { state.withLock { $0.supportsSynchronousWrites } }
 
     func capacity(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Int64 {
         try call(.capacity) { state throws(HypervisorError) in state.capacity }

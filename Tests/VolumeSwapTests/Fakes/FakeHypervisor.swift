@@ -6,7 +6,8 @@ import Synchronization
 final class FakeHypervisor: Hypervisor {
     /// The calls that can be made to fail.
     enum Call: String, CaseIterable, Sendable {
-        case lookup, status, xml, define, undefine, setMetadata, metadata, rebase, copy, jobInfo, abort, pivot, setSpeed, capacity
+        case lookup, status, xml, define, undefine, setMetadata, metadata, rebase, copy, jobInfo, abort, pivot, setSpeed, change,
+            capacity
         case grow, mirrorBack, domains, subscribe, secret, makeSecret, removeSecret, inspect
     }
 
@@ -36,6 +37,10 @@ final class FakeHypervisor: Hypervisor {
         var isAutostarted = false
         /// The destination takes no writes.
         var isStuck = false
+        /// Whether QEMU can change a running copy, and the last copy's synchronous writes.
+        var canChange = true
+        var isSynchronous = false
+        var supportsSynchronousWrites = true
         /// Number of job queries before ``afterLook`` happens.
         var looksLeft = 0
         /// QEMU has pivoted without libvirt's knowledge.
@@ -91,6 +96,8 @@ final class FakeHypervisor: Hypervisor {
     /// What a pivot does; by default it succeeds.
     let onPivot: @Sendable (FakeHypervisor) throws(HypervisorError) -> Void
 
+    /// What a changed copy does; by default it is in sync at once.
+    let onChange: @Sendable (FakeHypervisor) -> Void
     /// Whether a cancel ends the copy, and whether force does.
     let cancels: Bool
     let forces: Bool
@@ -101,8 +108,12 @@ final class FakeHypervisor: Hypervisor {
         onCopy: @escaping @Sendable (FakeHypervisor) -> Void = { $0.post(.ready) },
         onPivot: @escaping @Sendable (FakeHypervisor) throws(HypervisorError) -> Void = { hypervisor throws(HypervisorError) in
             hypervisor.finishPivot()
-        }, cancels: Bool = true, forces: Bool = false
+        }, cancels: Bool = true, forces: Bool = false,
+        onChange: @escaping @Sendable (FakeHypervisor) -> Void = { hypervisor in
+            if hypervisor.state.withLock({ $0.mirror?.isReady == false }) { hypervisor.post(.ready) }
+        }
     ) {
+        self.onChange = onChange
         self.cancels = cancels
         self.forces = forces
         self.onCopy = onCopy

@@ -157,12 +157,38 @@ struct SwapOptionsTests {
             ("bandwidth_mib_s", "1"), ("bandwidth_mib_s", .integer(.max)), ("granularity_kib", 3), ("granularity_kib", 131_072),
             ("granularity_kib", -4), ("buffer_mib", 4097), ("synchronous_writes", 1), ("synchronous_writes", "true"),
             ("timeout_s", -1), ("timeout_s", "1"), ("timeout_s", .real(.infinity)), ("timeout_s", .real(.nan)),
+            ("convergence", "sometimes"), ("convergence", true), ("convergence", nil),
             ("stall_timeout_s", 1e9), ("detect_zeroes", "unmap"), ("speed", 1),
         ] as [(String, JSONValue)])
     func refused(option: String, value: JSONValue) {
         let failure = Fixture.failure { _ = try Self.options(.object([option: value])) }
         #expect(failure?.kind == .invalidInput)
         #expect(failure?.reason.contains(option) == true)
+    }
+
+    @Test("synchronous_writes is another word for convergence always; what the request names wins over the other's default")
+    func convergence() throws {
+        var always = SwapOptions()
+        (always.convergence, always.synchronousWrites) = (.always, true)
+        var synchronous = SwapOptions()
+        (synchronous.convergence, synchronous.synchronousWrites) = (.auto, true)
+        let cases: [(JSONObject, SwapOptions, Convergence?, Bool)] = [
+            ([:], SwapOptions(), nil, false), ([:], always, .always, true), ([:], synchronous, .auto, true),
+            (["convergence": "always"], SwapOptions(), .always, true), (["convergence": "auto"], always, .auto, false),
+            (["convergence": "off"], synchronous, .off, false), (["synchronous_writes": false], always, .auto, false),
+            (["synchronous_writes": true], SwapOptions(), nil, true),
+            (["synchronous_writes": true, "convergence": "auto"], SwapOptions(), .auto, true),
+            (["synchronous_writes": false, "convergence": "off"], always, .off, false),
+        ]
+        for (json, defaults, convergence, isSynchronous) in cases {
+            let options = try Self.options(.object(json), defaults: defaults)
+            #expect(options.convergence == convergence && options.synchronousWrites == isSynchronous, "\(json)")
+        }
+        for (flag, convergence) in [(true, "off"), (false, "always")] {
+            let json: JSONObject = ["synchronous_writes": .bool(flag), "convergence": .string(convergence)]
+            let failure = Fixture.failure { _ = try Self.options(.object(json)) }
+            #expect(failure?.kind == .invalidInput && failure?.reason.contains("contradicts") == true)
+        }
     }
 
     @Test("options that are not an object are refused", arguments: [[], "strategy=copy", 1, true] as [JSONValue])

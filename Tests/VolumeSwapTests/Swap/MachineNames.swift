@@ -10,6 +10,8 @@ extension SwapAction {
         case .undefine: "undefine"
         case .start: "start"
         case .awaitMirror: "await"
+        case .converge: "converge"
+        case .endCopy: "endCopy"
         case .pivot: "pivot"
         case .grow: "grow"
         case .store: "store"
@@ -31,6 +33,7 @@ extension SwapAction {
 enum InputName: String, CaseIterable, Sendable {
     case prepared, alreadyMoved, adopted, done, failed, mirrorReady, sizesDiffer, notReady, foundOnNew, foundOnOld,
         pivotedUnnoticed
+    case notConverging, mustBeginAgain, cannotConverge
     case resized, notResized, rolledBack, interrupted, observedUnknown
 
     func input(_ plan: SwapPlan) -> SwapInput {
@@ -43,6 +46,9 @@ enum InputName: String, CaseIterable, Sendable {
         case .failed: .failed(cause)
         case .mirrorReady: .mirrorReady
         case .sizesDiffer: .sizesDiffer(cause)
+        case .notConverging: .notConverging
+        case .mustBeginAgain: .mustBeginAgain
+        case .cannotConverge: .cannotConverge("no way")
         case .notReady: .notReady(cause)
         case .foundOnNew: .foundOnNew
         case .foundOnOld: .foundOnOld(cause)
@@ -58,7 +64,8 @@ enum InputName: String, CaseIterable, Sendable {
 
 /// The states by name. A state cannot be copied, so each test creates its own.
 enum StateName: String, CaseIterable, Sendable {
-    case resuming, undoing, preparing, undefining, starting, copying, pivoting, mirroringBack, finishing, storing,
+    case resuming, undoing, preparing, undefining, starting, copying, converging, endingCopy, pivoting, mirroringBack, finishing,
+        storing,
         storingAfterFailure, rollingBack, rollingBackWithoutPlan, ended
 
     func make(_ plan: SwapPlan) -> SwapMachine {
@@ -69,6 +76,8 @@ enum StateName: String, CaseIterable, Sendable {
         case .undefining: .undefining(plan)
         case .starting: .starting(plan)
         case .copying: .copying(plan)
+        case .converging: .converging(plan)
+        case .endingCopy: .endingCopy(plan)
         case .pivoting: .pivoting(plan, tries: 0)
         case .mirroringBack: .mirroringBack(plan, .rebaseFailed("cut off"))
         case .finishing: .finishing(plan)
@@ -107,6 +116,8 @@ enum StateName: String, CaseIterable, Sendable {
             case .pivotedUnnoticed: "mirrorBack"
             default: "rollBack"
             }
+        case .converging: input == .failed ? "rollBack" : input == .mustBeginAgain ? "endCopy" : "await"
+        case .endingCopy: input == .done ? "start" : input == .foundOnNew ? "store" : "rollBack"
         case .pivoting:
             switch input {
             case .notReady: "pivot"

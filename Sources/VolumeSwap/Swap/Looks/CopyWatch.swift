@@ -5,6 +5,9 @@ struct CopyWatch {
     /// The fewest bytes ever left; nil until QEMU has reported any.
     private(set) var leastRemaining: Int64?
     private var lastShrink: ContinuousClock.Instant
+    /// Whether the last sample had a different cursor from the one before.
+    private var isMoving = false
+    private var lastCursor: Int64?
     private var lastSample: (at: ContinuousClock.Instant, cursor: Int64)?
 
     init(stallTimeoutS: Double, now: ContinuousClock.Instant) {
@@ -24,11 +27,18 @@ struct CopyWatch {
         return now - lastShrink >= stallTimeout
     }
 
+    /// Whether the guest writes as fast as the copy copies: the copy moves, but what remains has not shrunk for this long.
+    ///
+    /// A copy that does not move is not outrun. Its destination may hang, and then the guest's writes must not wait for it.
+    func isOutrun(for window: Duration, now: ContinuousClock.Instant) -> Bool { isMoving && now - lastShrink >= window }
+
     /// Adds a sample. A moving `cursor` is not progress if the guest writes as fast: only the remaining bytes count.
     mutating func sample(_ job: BlockJobInfo, now: ContinuousClock.Instant) {
         progress.copiedBytes = job.cursor
         progress.totalBytes = job.end
         progress.limit = job.bandwidth > 0 ? job.bandwidth : nil
+        isMoving = lastCursor.map { $0 != job.cursor } ?? false
+        lastCursor = job.cursor
         if let lastSample {
             let seconds = (now - lastSample.at) / .seconds(1)
             if seconds > 0.2 {

@@ -29,6 +29,8 @@ struct MirrorWatch {
 
     private let plan: SwapPlan
     private let isAdopted: Bool
+    /// How long the remaining bytes may not fall before something is done about it.
+    private let window: Duration
     private var copy: CopyWatch
     /// When READY arrived, or an inspection found the mirror in sync.
     private(set) var readyAt: ContinuousClock.Instant?
@@ -43,13 +45,20 @@ struct MirrorWatch {
     /// When the job was first found gone; its events may still arrive.
     private var goneSince: ContinuousClock.Instant?
 
-    init(_ plan: SwapPlan, isAdopted: Bool, now: ContinuousClock.Instant) {
+    init(_ plan: SwapPlan, isAdopted: Bool, window: Duration = .seconds(30), now: ContinuousClock.Instant) {
         self.plan = plan
         self.isAdopted = isAdopted
+        // It comes before the stall time-out, whose clock it restarts.
+        let stall = plan.options.stallTimeoutS
+        self.window = stall > 0 ? min(window, .seconds(stall / 2)) : window
         copy = CopyWatch(stallTimeoutS: plan.options.stallTimeoutS, now: now)
     }
 
-    var progress: SwapProgress { copy.progress }
+    var progress: SwapProgress {
+        var progress = copy.progress
+        progress.isSynchronous = plan.isSynchronous
+        return progress
+    }
 
     /// Whether so much is left that the disk itself need not be inspected.
     static func isFarFromReady(_ job: BlockJobInfo) -> Bool { job.isCopy && job.remaining > fewBytes }
@@ -147,6 +156,11 @@ struct MirrorWatch {
         let since = goneSince ?? now
         goneSince = since
         return now - since >= Self.grace
+    }
+
+    /// Whether the copy does not converge, and something can be done about it. Call it right after a sample.
+    func mustConverge(now: ContinuousClock.Instant) -> Bool {
+        plan.mayConverge && readyAt == nil && copy.isOutrun(for: window, now: now)
     }
 
     /// The failure if the copy has stalled, else nil.

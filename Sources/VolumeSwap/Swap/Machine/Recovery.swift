@@ -6,6 +6,8 @@ package enum RecoveryDecision: Sendable, Equatable {
     case restart
     /// The copy is running: watch it.
     case adopt
+    /// The copy was being ended to begin it again: go on with that.
+    case beginAgain
     /// A pivot has been requested, or is about to be: there is no way back.
     case pivot
     /// The VM runs on the new volume: finish the swap.
@@ -25,6 +27,7 @@ package enum RecoveryDecision: Sendable, Equatable {
 /// | a copy onto the new volume is being pivoted | any | pivot: wait for it |
 /// | a copy onto the new volume runs | rolling back | roll back |
 /// | a copy onto the new volume runs | pivoting | pivot: ask again |
+/// | a copy onto the new volume runs, or is being cancelled, or none | copying, ended because it did not converge | begin again |
 /// | a copy onto the new volume runs | any other | adopt |
 /// | a copy onto the new volume is being cancelled | any | roll back |
 /// | on the old volume, but QEMU has pivoted | preparing, undefining, starting | roll back: that was an earlier pivot |
@@ -44,6 +47,11 @@ package enum RecoveryDecision: Sendable, Equatable {
 package enum Recovery {
     /// The decision for a task in this phase, with this plan, whose disk is in this state.
     package static func decide(phase: SwapPhase, plan: SwapPlan, _ sight: DiskSight) -> RecoveryDecision {
+        if phase == .copying, plan.convergence == .ending, sight.isOfEndingCopy { return .beginAgain }
+        return judge(phase, plan, sight)
+    }
+
+    private static func judge(_ phase: SwapPhase, _ plan: SwapPlan, _ sight: DiskSight) -> RecoveryDecision {
         switch sight {
         case .unknown: .lookAgain
         case .onNew: .finish
@@ -98,5 +106,15 @@ package enum Recovery {
 
     private static func rollBack(_ plan: SwapPlan, _ reason: String, _ code: ReasonCode) -> RecoveryDecision {
         .rollBack(plan.failure ?? plan.failure(reason, code))
+    }
+}
+
+extension DiskSight {
+    /// Whether a copy that was being ended may look like this: still there, being cancelled, or gone.
+    fileprivate var isOfEndingCopy: Bool {
+        switch self {
+        case .copying, .ending(pivot: false), .unnamedCopy, .onOld, .onOldUnverified: true
+        default: false
+        }
     }
 }

@@ -12,6 +12,10 @@ package enum SwapAction: Sendable {
     case start(SwapPlan)
     /// Wait until the mirror is in sync.
     case awaitMirror(SwapPlan)
+    /// Have the guest's writes go to both volumes from now on: the copy does not converge.
+    case converge(SwapPlan)
+    /// End a copy that does not converge, to begin it again.
+    case endCopy(SwapPlan)
     /// Request the pivot, after a pause if it was refused as too early, and find out the result.
     case pivot(SwapPlan, after: Duration)
     /// Bring QEMU back to the volume that a libvirt that lost track of a pivot names.
@@ -33,6 +37,7 @@ package enum SwapAction: Sendable {
         case .prepare, .fail: nil
         case .observe(let plan), .undo(let plan): plan
         case .undefine(let plan), .start(let plan), .awaitMirror(let plan): plan
+        case .converge(let plan), .endCopy(let plan): plan
         case .grow(let plan), .store(let plan), .complete(let plan): plan
         case .pivot(let plan, _), .mirrorBack(let plan, _): plan
         case .rollBack(let plan, _): plan
@@ -49,7 +54,7 @@ package enum SwapAction: Sendable {
     /// Whether the step is skipped if it cannot be journaled or the swap is to be aborted.
     var canBeRefused: Bool {
         switch self {
-        case .prepare, .undefine, .start, .awaitMirror, .pivot: true
+        case .prepare, .undefine, .start, .awaitMirror, .converge, .endCopy, .pivot: true
         case .observe, .undo, .mirrorBack, .grow, .store, .rollBack, .complete, .fail: false
         }
     }
@@ -57,8 +62,8 @@ package enum SwapAction: Sendable {
     /// Whether the step need not be journaled before it runs: the domain shows that it was reached, or it is repeated anyway.
     var isSeenAfterwards: Bool {
         switch self {
-        case .prepare, .awaitMirror, .grow, .store: true
-        case .observe, .undo, .undefine, .start, .pivot, .mirrorBack, .rollBack, .complete, .fail: false
+        case .prepare, .awaitMirror, .converge, .grow, .store: true
+        case .observe, .undo, .undefine, .start, .endCopy, .pivot, .mirrorBack, .rollBack, .complete, .fail: false
         }
     }
 }

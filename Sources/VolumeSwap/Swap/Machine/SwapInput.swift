@@ -14,8 +14,15 @@ package enum SwapInput: Sendable {
     case failed(SwapFailure)
     // From a running copy
     case mirrorReady
+    /// The remaining bytes do not fall: the guest writes as fast as the copy copies.
+    case notConverging
     /// The job failed because the volumes differ in size: QEMU copies only between equal sizes.
     case sizesDiffer(SwapFailure)
+    // From an attempt to have it converge
+    /// QEMU cannot change the running copy, but it can be begun again.
+    case mustBeginAgain
+    /// Nothing can be done, for this reason.
+    case cannotConverge(String)
     // From a pivot
     /// The pivot was refused or never reached libvirt, and the copy goes on (libvirt's error 83, for example).
     case notReady(SwapFailure)
@@ -38,7 +45,8 @@ package enum SwapInput: Sendable {
         switch self {
         case .failed, .foundOnOld, .pivotedUnnoticed, .sizesDiffer, .notReady, .notResized, .interrupted: true
         case .observed(let sight): if case .unknown = sight { true } else { false }
-        case .prepared, .alreadyMoved, .adopted, .done, .mirrorReady, .foundOnNew, .resized, .rolledBack: false
+        case .mustBeginAgain, .cannotConverge: true
+        case .prepared, .alreadyMoved, .adopted, .done, .mirrorReady, .notConverging, .foundOnNew, .resized, .rolledBack: false
         }
     }
 }

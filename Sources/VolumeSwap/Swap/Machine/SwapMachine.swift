@@ -28,6 +28,10 @@ package enum SwapMachine: ~Copyable {
     case undefining(SwapPlan)
     case starting(SwapPlan)
     case copying(SwapPlan)
+    /// Still copying, while the copy is made to converge.
+    case converging(SwapPlan)
+    /// Still copying, while the copy is ended to be begun again.
+    case endingCopy(SwapPlan)
     case pivoting(SwapPlan, tries: Int)
     /// With the reason why the swap fails.
     case mirroringBack(SwapPlan, SwapFailure)
@@ -46,6 +50,8 @@ package enum SwapMachine: ~Copyable {
         case .undefining: .undefining
         case .starting: .starting
         case .copying: .copying
+        case .converging: .copying
+        case .endingCopy: .copying
         case .pivoting: .pivoting
         case .mirroringBack: .pivoting
         case .finishing: .finishing
@@ -105,6 +111,10 @@ package enum SwapMachine: ~Copyable {
             return afterStart(input, plan)
         case .copying(let plan):
             return afterCopy(input, plan)
+        case .converging(let plan):
+            return afterConverge(input, plan)
+        case .endingCopy(let plan):
+            return afterEndCopy(input, plan)
         case .pivoting(let plan, let tries):
             return afterPivot(input, plan, tries: tries, limit: pivotTries)
         case .mirroringBack(let plan, let failure):
@@ -127,6 +137,7 @@ package enum SwapMachine: ~Copyable {
         case .lookAgain: return Step(.resuming(phase, plan), .observe(plan))
         case .restart: return Step(.undoing(plan), .undo(plan))
         case .adopt: return Step(.copying(plan), .awaitMirror(plan))
+        case .beginAgain: return Step(.endingCopy(plan), .endCopy(plan))
         case .pivot: return Step(.pivoting(plan, tries: 0), .pivot(plan, after: .zero))
         case .finish: return grow(plan)
         case .rollBack(let failure): return rollBack(plan, failure, mayHavePivoted: phase == .pivoting)
@@ -167,6 +178,8 @@ package enum SwapMachine: ~Copyable {
             second.usesSlice = true
             second.attempts += 1
             return Step(.starting(second), .start(second))
+        case .notConverging where plan.mayConverge:
+            return Step(.converging(plan), .converge(plan))
         case .foundOnNew:
             return grow(plan)
         case .pivotedUnnoticed(let failure):
@@ -212,7 +225,7 @@ package enum SwapMachine: ~Copyable {
         return rollBack(plan, why, mayHavePivoted: true)
     }
 
-    private static func grow(_ plan: SwapPlan) -> Step {
+    static func grow(_ plan: SwapPlan) -> Step {
         // It may already have been tried before a restart.
         guard plan.resizeToBytes != nil, plan.resized == nil else { return Step(.storing(plan, nil), .store(plan)) }
         return Step(.finishing(plan), .grow(plan))
@@ -275,7 +288,7 @@ package enum SwapMachine: ~Copyable {
         return Step(.mirroringBack(plan, failure), .mirrorBack(plan, failure))
     }
 
-    private static func rollBack(_ plan: SwapPlan?, _ failure: SwapFailure, mayHavePivoted: Bool = false) -> Step {
+    static func rollBack(_ plan: SwapPlan?, _ failure: SwapFailure, mayHavePivoted: Bool = false) -> Step {
         guard var plan else { return Step(.rollingBack(nil, failure), .rollBack(nil, failure)) }
         plan.failure = failure
         if mayHavePivoted { plan.mayHavePivoted = true }

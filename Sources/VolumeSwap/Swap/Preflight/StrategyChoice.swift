@@ -27,8 +27,8 @@ struct StrategyChoice {
         }
         if plan.options.needsBlockCopy {
             return .invalidInput(
-                "options.strategy: rebase does not support granularity_kib, buffer_mib, synchronous_writes, detect_zeroes or hold; use "
-                    + "copy"
+                "options.strategy: rebase does not support granularity_kib, buffer_mib, synchronous_writes, convergence always, "
+                    + "detect_zeroes or hold; use copy"
             )
         }
         if plan.destination.format != "raw" {

@@ -13,16 +13,17 @@ extension SwapSteps {
         let isAdopted = control.marks.copyBegan == nil
         let first = await untilInterrupted(plan) { [self] in
             if let refusal = await checkGrownSize(plan) { return .failed(refusal) }
-            if isAdopted { await limitAdopted(plan) }
+            if environment.budget.speed(of: record.id) == nil { await limitAdopted(plan) }
             return .done
         }
         guard case .done = first else { return first }
         return await withTaskGroup(of: Void.self) { group in
-            defer {
-                group.cancelAll()
-                environment.budget.endCopy(record.id)
-            }
-            return await watch(plan, isAdopted: isAdopted, &group)
+            let input = await watch(plan, isAdopted: isAdopted, &group)
+            group.cancelAll()
+            // A copy that is made to converge keeps its share.
+            if case .notConverging = input { return input }
+            environment.budget.endCopy(record.id)
+            return input
         }
     }
 
@@ -36,7 +37,8 @@ extension SwapSteps {
     }
 
     private func watch(_ plan: SwapPlan, isAdopted: Bool, _ group: inout TaskGroup<Void>) async -> SwapInput {
-        var watch = MirrorWatch(plan, isAdopted: isAdopted, now: clock.now)
+        let window = environment.settings.convergenceWindow
+        var watch = MirrorWatch(plan, isAdopted: isAdopted, window: window, now: clock.now)
         let latest = LatestSample()
         var (isLooking, isWanted, isTakingTurn, hasTurn) = (false, true, false, false)
         var ticker: ScheduledAction?
@@ -56,6 +58,7 @@ extension SwapSteps {
             if let sample = latest.take() {
                 isLooking = false
                 if let input = follow(watch.judge(sample, now: clock.now), watch, plan) { return input }
+                if !control.isHeld, watch.mustConverge(now: clock.now) { return .notConverging }
             } else if event == .recheck {
                 isWanted = true
             }

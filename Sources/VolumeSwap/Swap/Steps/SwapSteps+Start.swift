@@ -63,7 +63,7 @@ extension SwapSteps {
         note(nil)
         switch input {
         case .prepared(let plan):
-            let noted = try await noting(plan)
+            let noted = try await noting(plan).keepingConvergence(of: control.plan)
             environment.observer.started(record, plan)
             return .prepared(noted)
         case .adopted(var plan):
@@ -206,7 +206,7 @@ extension SwapSteps {
     /// Ends a copy job that is already on the disk; like nova, pivotd considers it stale.
     ///
     /// - Returns: nil once the disk is free.
-    private func endStaleCopy(_ plan: SwapPlan) async throws(SwapFailure) -> SwapInput? {
+    func endStaleCopy(_ plan: SwapPlan) async throws(SwapFailure) -> SwapInput? {
         var ender = CopyEnder(steps: self, plan: plan, endsForeign: true)
         var backoff = Backoff(first: .milliseconds(100))
         while true {

@@ -88,7 +88,7 @@ extension SimLibvirt {
             actor,
             "copies \(domain.name)'s \(disk.target) from \(world.outline(qemu, disk.target)) to \(volume.id)\(isRebase ? " by rebase" : "")"
         )
-        world.checks.copyStarts(domain, disk.target, onto: volume, by: actor)
+        world.checks.copyStarts(domain, disk.target, onto: volume, isSynchronous: isSynchronous, by: actor)
         var named = destination
         named.serial = disk.serial
         let mirror = SimConfiguration.Disk.Mirror(location: destination.location, format: destination.format)
@@ -97,6 +97,8 @@ extension SimLibvirt {
             number: world.nextNumber(), target: volume, type: "copy", slice: slice, destination: named, work: world.copyTime(),
             at: world.loop.now)
         job.isSynchronous = isSynchronous
+        let wanting = world.tasks.filter { $0.domain === domain && $0.disk == disk.target && $0.new === volume }
+        job.isOutrun = !wanting.isEmpty && wanting.allSatisfy(\.isOutrun)
         job.isOthers = actor != "pivotd"
         if job.isOthers { domain.othersVolumes.append(volume) }
         qemu.start(job)
@@ -152,6 +154,18 @@ extension SimLibvirt {
         guard let job = qemu.jobs[disk], job.type == "copy" else { return }
         world.note("pivotd", "forces the end of the job on \(domain.name)'s \(disk)")
         if job.state == .pivoting { qemu.yank(job) } else { qemu.cancel(job, isForced: true) }
+    }
+
+    /// Passed on to QEMU, which has the command from 8.2 on.
+    func makeCopySynchronous(_ domain: SimDomain, _ disk: String) throws(HypervisorError) {
+        let (qemu, _) = try active(domain)
+        guard world.changesCopies else { throw HypervisorError(.unsupported, "this QEMU has no block-job-change") }
+        guard let job = qemu.jobs[disk], job.type == "copy", job.state != .cancelling else {
+            throw HypervisorError(.other, "QEMU has no running copy of disk \(disk)")
+        }
+        world.note("pivotd", "has \(domain.name)'s writes to \(disk) go to \(job.target.id) too")
+        job.isSynchronous = true
+        qemu.update()
     }
 
     func capacity(_ domain: SimDomain, _ disk: String) throws(HypervisorError) -> Int64 {

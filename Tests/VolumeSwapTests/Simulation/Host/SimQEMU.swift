@@ -19,6 +19,8 @@ final class SimJob: @unchecked Sendable {
     let type: String
     /// The guest's writes go to both volumes at once.
     var isSynchronous = false
+    /// The guest writes as fast as it copies: it is in sync only once the guest's writes go to both volumes.
+    var isOutrun = false
     /// Whether someone else started it.
     var isOthers = false
     let slice: Int64?
@@ -152,6 +154,9 @@ final class SimQEMU: @unchecked Sendable {
         guard jobs[job.disk] === job else { return }
         if let trouble = job.target.trouble, job.state != .cancelling { return end(job, .failed(trouble)) }
         switch job.state {
+        case .copying where job.isOutrun && !job.isSynchronous:
+            job.work = 1 * .second
+            update()
         case .copying:
             job.state = .ready
             job.work = 0
@@ -226,6 +231,10 @@ final class SimQEMU: @unchecked Sendable {
             // Guest writes add to both and are in flight; they stop with the destination.
             let written = (job.heldAt ?? loop.now) / (50 * .millisecond) * 65536
             return (size + written - 65536, size + written)
+        }
+        if job.isOutrun, !job.isSynchronous {
+            let written = (job.heldAt ?? loop.now) / (50 * .millisecond) * 65536
+            return (written, written + size / 2)
         }
         let done = job.total - max(0, job.work - (job.timer == nil ? 0 : loop.now - job.since))
         let cursor = Int64(Double(size) * Double(done) / Double(job.total))

@@ -64,6 +64,16 @@ extension SimHypervisor {
         }
     }
 
+    func makeCopySynchronous(_ identity: DomainIdentity, disk: String) async throws(HypervisorError) {
+        guard world.allowsMonitorCommands else { throw HypervisorError(.unsupported, "allow_monitor_commands is false") }
+        let domain = try domain(identity)
+        try await call("block-job-change", domain, .monitor, isWrite: true) { [libvirt] () throws(HypervisorError) in
+            try libvirt.makeCopySynchronous(domain, disk)
+        }
+    }
+
+    func supportsSynchronousWrites() async throws(HypervisorError) -> Bool { true }
+
     func capacity(_ identity: DomainIdentity, disk: String) async throws(HypervisorError) -> Int64 {
         let domain = try domain(identity)
         return try await call("blockInfo", domain, .monitor) { [libvirt] () throws(HypervisorError) in

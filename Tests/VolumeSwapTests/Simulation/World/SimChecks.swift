@@ -23,8 +23,15 @@ final class SimChecks: @unchecked Sendable {
 
     // MARK: Never two writers on one volume
 
-    func copyStarts(_ domain: SimDomain, _ disk: String, onto volume: SimVolume, by actor: String) {
+    func copyStarts(_ domain: SimDomain, _ disk: String, onto volume: SimVolume, isSynchronous: Bool, by actor: String) {
         guard actor == "pivotd" else { return }
+        let asking = wanting(domain, disk, volume)
+        if let task = asking.first, asking.count == 1, task.isOutrun {
+            if task.hasConverged, !isSynchronous {
+                world.violate("\(task.id) goes back to a copy that does not converge")
+            }
+            task.hasConverged = task.hasConverged || isSynchronous
+        }
         for other in world.domains {
             for (target, used) in (other.qemu?.disks ?? [:]).sorted(by: { $0.key < $1.key }) where used === volume {
                 world.violate("a copy onto \(volume.id), which \(other.name) runs as \(target)")

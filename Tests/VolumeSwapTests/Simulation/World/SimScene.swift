@@ -104,6 +104,9 @@ struct SimScene {
             options["strategy"] = "rebase"
         }
         if options["strategy"] == nil, loop.chance(10) { options["synchronous_writes"] = true }
+        let isOutrun = options["strategy"] == nil && options["synchronous_writes"] == nil && loop.chance(15)
+        if isOutrun || loop.chance(50) { options["convergence"] = "auto" }
+        if options["synchronous_writes"] == true { options["convergence"] = nil }
         if !isCalm, loop.chance(30) { options["stall_timeout_s"] = .integer(loop.pick(5...60)) }
         if !isCalm, loop.chance(15) { options["timeout_s"] = .integer(loop.pick(5...200)) }
         let instance: JSONValue = loop.chance(25) ? ["name": .string(domain.name)] : .string(domain.identity.uuid)
@@ -125,6 +128,7 @@ struct SimScene {
         let task = SimTask(
             number: number, domain: domain, disk: disk, old: old, new: target, args: args, isCall: loop.chance(90),
             sentAt: before.map { $0.sentAt + loop.pick(0...sending / 2) } ?? loop.pick(0...sending), isPlain: isPlain)
+        task.isOutrun = isOutrun
         world.tasks.append(task)
         loop.after(task.sentAt) { [world] in
             // Only its id identifies an attached volume, so whoever moves it on knows that it has arrived there.

@@ -19,6 +19,10 @@ final class SimTask: CustomStringConvertible, @unchecked Sendable {
     var id: TaskID { TaskID("task-\(number)") }
     var replyTo: ReplyTo? { isCall ? ReplyTo(messageID: "m-\(number)", queue: "reply", timeout: nil) : nil }
 
+    /// Whether its guest outruns its copy, which `convergence` has to notice.
+    var isOutrun = false
+    /// Whether its copy was begun with synchronous writes.
+    var hasConverged = false
     /// Whether a pivot has moved its disk onto its new volume since.
     var hasMoved = false
     /// The volume that the disk was on when its copy began; any volume with the old one's serial counts as the old one.

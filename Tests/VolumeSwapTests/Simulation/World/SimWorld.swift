@@ -36,6 +36,8 @@ final class SimWorld: @unchecked Sendable {
     var connectorTrouble: SimConnector.Trouble?
     var growFails = false
     var allowsMonitorCommands = true
+    /// Whether QEMU has `block-job-change`.
+    var changesCopies = true
     /// How long pivotd waits for a call that asks QEMU; nil for no limit.
     var callLimit: SimLoop.Time?
     /// The events in words, if requested.
@@ -60,6 +62,7 @@ final class SimWorld: @unchecked Sendable {
         self.logger = logger
         settings.pivotTries = 5
         allowsMonitorCommands = !loop.chance(8)
+        changesCopies = loop.chance(50)
     }
 
     // MARK: Words

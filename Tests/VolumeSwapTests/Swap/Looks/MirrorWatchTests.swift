@@ -85,6 +85,24 @@ struct MirrorWatchTests {
         #expect(watch.readyAt == nil)
     }
 
+    @Test("A copy is outrun once it moves without what remains shrinking for the window, but not once it was in sync")
+    func outrun() {
+        var plan = Self.plan
+        plan.options.convergence = .auto
+        var watch = MirrorWatch(plan, isAdopted: false, window: .seconds(10), now: Self.start)
+        for second in 0...10 {
+            let now = Self.start + .seconds(second)
+            #expect(second == 0 || !watch.mustConverge(now: now - .seconds(1)))
+            _ = watch.judge(.init(sight: .copying(isReady: false), job: Self.job(Int64(second), Int64(second + 5))), now: now)
+        }
+        #expect(watch.mustConverge(now: Self.start + .seconds(10)))
+        // It stands still.
+        _ = watch.judge(.init(sight: .copying(isReady: false), job: Self.job(10, 15)), now: Self.start + .seconds(11))
+        #expect(!watch.mustConverge(now: Self.start + .seconds(11)))
+        _ = watch.judge(.init(sight: .copying(isReady: true), job: Self.job(12, 17)), now: Self.start + .seconds(12))
+        #expect(!watch.mustConverge(now: Self.start + .seconds(12)))
+    }
+
     @Test("An adopted copy is inspected in full from the start")
     func adopted() {
         var watch = MirrorWatch(Self.plan, isAdopted: true, now: Self.start)

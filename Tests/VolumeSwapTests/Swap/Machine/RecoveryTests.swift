@@ -28,6 +28,7 @@ struct RecoveryRow: Sendable, CustomTestStringConvertible {
         case .lookAgain: "look again"
         case .restart: "restart"
         case .adopt: "adopt"
+        case .beginAgain: "begin again"
         case .pivot: "pivot"
         case .finish: "finish"
         case .rollBack: "rollBack"
@@ -140,6 +141,19 @@ struct RecoveryTests {
             let action = machine.handle(.observed(row.sight), pivotTries: 3)
             #expect(action.plan?.mayHavePivoted == (row.phase == .pivoting ? true : nil))
         }
+    }
+
+    @Test("A copy that was being ended to begin it again is begun again, whatever is left of it", arguments: RecoveryRow.all)
+    func beginsAgain(row: RecoveryRow) {
+        var plan = Fixture.plan()
+        plan.convergence = .ending
+        let isEnded =
+            switch row.sight {
+            case .copying, .ending(pivot: false), .unnamedCopy, .onOld, .onOldUnverified: true
+            default: false
+            }
+        let decision = Recovery.decide(phase: row.phase, plan: plan, row.sight)
+        #expect((decision == .beginAgain) == (isEnded && row.phase == .copying))
     }
 
     @Test("The documented table", arguments: RecoveryRow.all)

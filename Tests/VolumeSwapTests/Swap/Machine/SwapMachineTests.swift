@@ -18,7 +18,8 @@ struct SwapMachineTests {
         var machine = state.make(plan)
         let action = machine.handle(input.input(plan), pivotTries: 20)
         let phases: [String: SwapPhase] = [
-            "prepare": .preparing, "undefine": .undefining, "start": .starting, "await": .copying, "pivot": .pivoting,
+            "prepare": .preparing, "undefine": .undefining, "start": .starting, "await": .copying, "converge": .copying,
+            "endCopy": .copying, "pivot": .pivoting,
             "grow": .finishing,
             "store": .storing, "rollBack": .rollingBack, "mirrorBack": .pivoting,
         ]

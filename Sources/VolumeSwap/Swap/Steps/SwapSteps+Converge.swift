@@ -1,0 +1,59 @@
+import Logging
+
+/// What is done about a copy whose remaining bytes do not fall.
+extension SwapSteps {
+    /// Has the guest's writes go to both volumes from now on; the copy then only has to catch up once.
+    func converge(_ plan: SwapPlan) async -> SwapInput {
+        logger.notice(
+            "the guest writes as fast as the copy copies: the remaining bytes have not fallen for the convergence window")
+        return await untilInterrupted(plan) { [self] in await changeCopy(plan) }
+    }
+
+    private func changeCopy(_ plan: SwapPlan) async -> SwapInput {
+        do {
+            try await ensure { () async throws(HypervisorError) in
+                try await hypervisor.makeCopySynchronous(plan.domain, disk: plan.disk)
+            }
+            return .done
+        } catch is CancellationError {
+            return .interrupted
+        } catch {
+            // A copy that has ended meanwhile is not begun again.
+            guard let job = try? await hypervisor.blockJobInfo(plan.domain, disk: plan.disk), job.isCopy else {
+                return .interrupted
+            }
+            let why = "\(error)"
+            guard let obstacle = await obstacleToBeginningAgain(plan) else {
+                logger.notice(
+                    "the running copy cannot be changed, so it is ended and begun again with synchronous writes: \(why)")
+                return .mustBeginAgain
+            }
+            return .cannotConverge("\(why), and \(obstacle)")
+        }
+    }
+
+    /// Why the copy cannot be begun again with synchronous writes; nil if it can.
+    private func obstacleToBeginningAgain(_ plan: SwapPlan) async -> String? {
+        if plan.options.strategy == .rebase { return "the request demands the strategy rebase, which has no synchronous writes" }
+        do {
+            guard try await hypervisor.supportsSynchronousWrites() else { return "this libvirt has no synchronous writes" }
+            return nil
+        } catch {
+            return "it is not known whether libvirt has synchronous writes: \(error)"
+        }
+    }
+
+    /// Ends the copy, to begin it again.
+    func endCopy(_ plan: SwapPlan) async -> SwapInput {
+        environment.budget.endCopy(record.id)
+        return await untilInterrupted(plan) { [self] in
+            await subscribe(plan.domain)
+            do throws(SwapFailure) {
+                guard let input = try await endStaleCopy(plan) else { return .done }
+                return input
+            } catch {
+                return .failed(error)
+            }
+        }
+    }
+}
