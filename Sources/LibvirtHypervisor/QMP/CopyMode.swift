@@ -6,7 +6,7 @@ enum CopyMode {
     ///
     /// - Parameter commands: The answer to `query-commands`.
     static func canChange(_ commands: JSONValue) -> Bool {
-        commands.arrayValue?.contains { $0["name"]?.stringValue == "block-job-change" } ?? false
+        QMPCommand.isKnown("block-job-change", in: commands)
     }
 
     /// Has the guest's writes go to both volumes of libvirt's copy of a disk.

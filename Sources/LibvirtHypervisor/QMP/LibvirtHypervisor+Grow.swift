@@ -4,9 +4,16 @@ package import VolumeSwap
 
 extension LibvirtHypervisor {
     /// Growing needs monitor commands and QEMU 7.0 (`blockdev-reopen`).
-    package func growSupport() async throws(HypervisorError) -> GrowSupport {
+    ///
+    /// A domain's own QEMU is asked, which may be older than the installed one. Its version would not do: libvirt probes QEMU
+    /// for it, which takes seconds the first time.
+    package func growSupport(of domain: DomainIdentity?) async throws(HypervisorError) -> GrowSupport {
         guard allowsMonitorCommands else {
             return .unsupported("it needs QEMU's monitor, and allow_monitor_commands is false")
+        }
+        if let domain {
+            let isKnown = QMPCommand.isKnown("blockdev-reopen", in: try await monitor(domain, .queryCommands))
+            return isKnown ? .supported : .unsupported("it needs blockdev-reopen, which came with QEMU 7.0; the guest's has none")
         }
         let version = try await read("getVersion") { (connection) throws(LibvirtError) in
             try await connection.hypervisorVersion()
@@ -40,9 +47,7 @@ extension LibvirtHypervisor {
 
     /// - Throws: `unsupported` before QEMU 7.0, without the monitor, or if the copy has no raw node.
     package func unmapZeroes(_ domain: DomainIdentity, disk: String, sliceBytes: Int64?) async throws(HypervisorError) {
-        guard case .supported = try await growSupport() else {
-            throw HypervisorError(.unsupported, "it needs QEMU 7.0 and its monitor")
-        }
+        if case .unsupported(let why) = try await growSupport(of: domain) { throw HypervisorError(.unsupported, why) }
         guard let index = try await live(domain, disk).mirrorIndex else {
             throw HypervisorError(.other, "libvirt does not report the node of the copy of disk \(disk)")
         }
@@ -59,7 +64,7 @@ extension LibvirtHypervisor {
     package func dropSlice(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Bool {
         let before = try await live(domain, disk)
         guard before.hasSlice else { return false }
-        if case .unsupported(let why) = try await growSupport() { throw HypervisorError(.unsupported, why) }
+        if case .unsupported(let why) = try await growSupport(of: domain) { throw HypervisorError(.unsupported, why) }
         guard let index = before.index else {
             throw HypervisorError(.other, "libvirt does not report the node of disk \(disk)")
         }

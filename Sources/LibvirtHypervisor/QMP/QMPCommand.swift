@@ -32,6 +32,13 @@ struct QMPCommand: Sendable, Equatable {
         return json["return"] ?? .null
     }
 
+    /// Whether QEMU knows a command.
+    ///
+    /// - Parameter commands: The answer to `query-commands`.
+    static func isKnown(_ name: String, in commands: JSONValue) -> Bool {
+        commands.arrayValue?.contains { $0["name"]?.stringValue == name } ?? false
+    }
+
     static let queryBlock = QMPCommand("query-block")
     static let queryBlockJobs = QMPCommand("query-block-jobs")
     static let queryCommands = QMPCommand("query-commands")

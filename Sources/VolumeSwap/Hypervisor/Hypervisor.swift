@@ -81,8 +81,10 @@ package protocol Hypervisor: Sendable {
     func hasPivotedUnnoticed(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Bool?
     /// Mirrors the disk back onto the volume that libvirt names, after ``hasPivotedUnnoticed(_:disk:)``.
     func mirrorBack(_ domain: DomainIdentity, disk: String) async throws(HypervisorError)
-    /// Whether ``grow(_:disk:toBytes:)`` works here: it needs QEMU 7.0 or later and monitor access.
-    func growSupport() async throws(HypervisorError) -> GrowSupport
+    /// Whether ``grow(_:disk:toBytes:)`` works: it needs QEMU 7.0 or later and monitor access.
+    ///
+    /// - Parameter domain: whose QEMU is asked; nil for the installed one.
+    func growSupport(of domain: DomainIdentity?) async throws(HypervisorError) -> GrowSupport
     /// Whether undefining keeps the vTPM's state (libvirt 8.9 or later).
     func keepsTPMState() async throws(HypervisorError) -> Bool
 

@@ -20,7 +20,7 @@ extension SwapService {
         let hypervisor = environment.hypervisor
         return HostCapabilities(
             hypervisor: hypervisor.kind, versions: try await hypervisor.versions(),
-            growSupport: try await hypervisor.growSupport(),
+            growSupport: try await hypervisor.growSupport(of: nil),
             keepsTPMState: try await hypervisor.keepsTPMState(), hasConnector: environment.connector.isConfigured)
     }
 

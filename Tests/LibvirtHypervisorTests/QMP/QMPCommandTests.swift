@@ -58,7 +58,8 @@ import VolumeSwap
         for status in ["running", "ready", "paused"] {
             #expect(
                 change(id, status)?.text
-                    == #"{"execute":"block-job-change","arguments":{"id":"\#(id)","type":"mirror","copy-mode":"write-blocking"}}"#)
+                    == #"{"execute":"block-job-change","arguments":{"id":"\#(id)","type":"mirror","copy-mode":"write-blocking"}}"#
+            )
         }
         for status in ["concluded", "aborting", "pending", "null"] { #expect(change(id, status) == nil) }
         #expect(change("copy-vdc-libvirt-3-format", "running") == nil)

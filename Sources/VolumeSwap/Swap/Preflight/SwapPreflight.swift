@@ -276,7 +276,7 @@ final class SwapPreflight: Sendable {
         try SizeCheck.apply(to: &plan)
         plan.strategy = try StrategyChoice(plan: plan, status: sight.status, hasTPM: sight.description.hasTPM).strategy(
             keepsTPMState: try await hypervisor.keepsTPMState())
-        if plan.usesSlice, plan.resizeToBytes != nil, case .unsupported(let why) = try await hypervisor.growSupport() {
+        if plan.usesSlice, plan.resizeToBytes != nil, case .unsupported(let why) = try await hypervisor.growSupport(of: domain) {
             throw SwapFailure.rebaseFailed("disk \(plan.disk) cannot be grown here: \(why)", .notSupported)
         }
         let stored = try savedXML.map { (xml) throws(SwapFailure) in try DomainDescription(xml: xml) }

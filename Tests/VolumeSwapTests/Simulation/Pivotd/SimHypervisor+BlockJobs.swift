@@ -110,7 +110,7 @@ extension SimHypervisor {
         }
     }
 
-    func growSupport() async throws(HypervisorError) -> GrowSupport { .supported }
+    func growSupport(of domain: DomainIdentity?) async throws(HypervisorError) -> GrowSupport { .supported }
     func keepsTPMState() async throws(HypervisorError) -> Bool { true }
 
     func subscribe(_ events: HypervisorEvents, to identity: DomainIdentity) async throws(HypervisorError) {
