@@ -7,7 +7,7 @@ final class FakeHypervisor: Hypervisor {
     /// The calls that can be made to fail.
     enum Call: String, CaseIterable, Sendable {
         case lookup, status, xml, define, undefine, setMetadata, metadata, rebase, copy, jobInfo, abort, pivot, setSpeed, capacity
-        case grow, mirrorBack, domains, subscribe, secret, makeSecret, removeSecret, inspect
+        case grow, mirrorBack, domains, subscribe, secret, makeSecret, removeSecret, inspect, guestState, suspend, resume
     }
 
     struct Trouble: Sendable {
@@ -19,6 +19,7 @@ final class FakeHypervisor: Hypervisor {
     struct State {
         var isKnown = true
         var status = DomainStatus(isActive: true, isPersistent: true)
+        var guest = GuestState.running
         var liveSource = Fixture.oldPath
         var storedSource: String? = Fixture.oldPath
         var format = "raw"
@@ -85,6 +86,10 @@ final class FakeHypervisor: Hypervisor {
     }
 
     let kind = "fake"
+    /// The target of its disk.
+    let disk: String
+    /// More of its devices as XML.
+    let beside: @Sendable (XMLView) -> String
     let state = Mutex(State())
     /// What a started copy does; by default it is in sync at once.
     let onCopy: @Sendable (FakeHypervisor) -> Void
@@ -101,8 +106,11 @@ final class FakeHypervisor: Hypervisor {
         onCopy: @escaping @Sendable (FakeHypervisor) -> Void = { $0.post(.ready) },
         onPivot: @escaping @Sendable (FakeHypervisor) throws(HypervisorError) -> Void = { hypervisor throws(HypervisorError) in
             hypervisor.finishPivot()
-        }, cancels: Bool = true, forces: Bool = false
+        }, cancels: Bool = true, forces: Bool = false, disk: String = "vdb",
+        beside: @escaping @Sendable (XMLView) -> String = { _ in "" }
     ) {
+        self.disk = disk
+        self.beside = beside
         self.cancels = cancels
         self.forces = forces
         self.onCopy = onCopy
@@ -166,7 +174,7 @@ final class FakeHypervisor: Hypervisor {
                 state.isEnding = nil
             }
         }
-        post(.blockJob(disk: "vdb", status: status, at: .now))
+        post(.blockJob(disk: disk, status: status, at: .now))
     }
 
     /// The state after a pivot. A copy with TRANSIENT_JOB changes the stored configuration too.
@@ -180,7 +188,7 @@ final class FakeHypervisor: Hypervisor {
             state.job = nil
             state.isEnding = nil
         }
-        post(.blockJob(disk: "vdb", status: .completed, at: .now))
+        post(.blockJob(disk: disk, status: .completed, at: .now))
     }
 
     func startJob(to path: String, ready: Bool = false, cursor: Int64 = 0) {

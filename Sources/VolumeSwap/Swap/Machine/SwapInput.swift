@@ -19,6 +19,8 @@ package enum SwapInput: Sendable {
     // From a pivot
     /// The pivot was refused or never reached libvirt, and the copy goes on (libvirt's error 83, for example).
     case notReady(SwapFailure)
+    /// The pivot was not requested: it was to be a group's, which does not pivot, and the swap is held again.
+    case heldAgain
     // From an inspection after a pivot, a cancel, or a job that went away
     case foundOnNew
     case foundOnOld(SwapFailure)
@@ -38,7 +40,7 @@ package enum SwapInput: Sendable {
         switch self {
         case .failed, .foundOnOld, .pivotedUnnoticed, .sizesDiffer, .notReady, .notResized, .interrupted: true
         case .observed(let sight): if case .unknown = sight { true } else { false }
-        case .prepared, .alreadyMoved, .adopted, .done, .mirrorReady, .foundOnNew, .resized, .rolledBack: false
+        case .prepared, .alreadyMoved, .adopted, .done, .mirrorReady, .heldAgain, .foundOnNew, .resized, .rolledBack: false
         }
     }
 }

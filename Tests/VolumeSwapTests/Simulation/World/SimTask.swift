@@ -19,6 +19,10 @@ final class SimTask: CustomStringConvertible, @unchecked Sendable {
     var id: TaskID { TaskID("task-\(number)") }
     var replyTo: ReplyTo? { isCall ? ReplyTo(messageID: "m-\(number)", queue: "reply", timeout: nil) : nil }
 
+    /// Whether it stays in step until `pivot_swap`.
+    var isHeld: Bool { args["options"]?["hold"]?.boolValue ?? false }
+    /// The group in which it was pivoted, and the number of the guest's writes then.
+    var pivoted: (group: [TaskID], write: Int)?
     /// Whether a pivot has moved its disk onto its new volume since.
     var hasMoved = false
     /// The volume that the disk was on when its copy began; any volume with the old one's serial counts as the old one.
