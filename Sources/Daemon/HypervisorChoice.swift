@@ -82,10 +82,13 @@ struct HypervisorChoice: Sendable {
     /// The service that carries out swaps on this hypervisor and delivers their outcomes.
     func service(
         _ settings: SwapSettings, journal: any SwapJournal, reporter: SwapReporter, replies: ReplyPublisher,
-        failures: NovaFailure, onPhase: (@Sendable (SwapPhase) async -> Void)? = nil, logger: Logger
+        failures: NovaFailure, testStop: TestStopHook? = nil, logger: Logger
     ) -> SwapService {
         var hooks = hooks
-        if let onPhase { hooks.onPhase = onPhase }
+        if let testStop {
+            hooks.onPhase = { await testStop($0.rawValue) }
+            hooks.onPause = { await testStop("paused") }
+        }
         let environment = SwapEnvironment(
             hypervisor: hypervisor, connector: connector, journal: journal, settings: settings, observer: reporter,
             logger: logger, hooks: hooks)

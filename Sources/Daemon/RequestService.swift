@@ -53,7 +53,7 @@ struct RequestService: Service {
                 .journal(oldestWait: journal.oldestWait),
                 .libvirt(choice),
                 // Paused on purpose: the worker accepts swaps as before.
-                HealthCheck("queue", ok: true, detail: service.isPaused ? "paused: resume_queue lets new swaps begin" : ""),
+                HealthCheck("queue", ok: true, detail: service.pauseDetail),
                 // Optional, so the worker is ready without it.
                 HealthCheck("notifications", ok: true, detail: bus.notifications?.problem ?? ""),
             ]
@@ -178,5 +178,13 @@ struct RequestService: Service {
 extension Result where Failure == any Error {
     fileprivate func log(_ logger: Logger) {
         if case .failure(let error) = self { logger.error("serving ended: \(error)") }
+    }
+}
+
+extension SwapService {
+    /// Why no new swap begins; empty if they do.
+    fileprivate var pauseDetail: String {
+        if isPaused { return "paused: resume_queue lets new swaps begin" }
+        return isOffSchedule ? "paused by the schedule: new swaps begin at its next time without pause" : ""
     }
 }

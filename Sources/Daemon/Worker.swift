@@ -74,7 +74,7 @@ package struct Worker {
             notifier: bus.notifications?.notifier, logger: logger)
         let service = choice.service(
             choice.settings(configuration), journal: journal, reporter: reporter, replies: bus.replies, failures: bus.failures,
-            onPhase: testStop(journal), logger: logger)
+            testStop: testStop(journal), logger: logger)
         let requests = RequestService(
             bus: bus, service: service, journal: journal, choice: choice, health: health,
             drainGrace: min(.seconds(5), configuration.daemon.drainTimeout / 2), logger: logger)
@@ -114,7 +114,7 @@ package struct Worker {
     }
 
     /// Where a debug build must stop so that a test can kill it.
-    private func testStop(_ journal: SQLiteJournal) -> (@Sendable (SwapPhase) async -> Void)? {
+    private func testStop(_ journal: SQLiteJournal) -> TestStopHook? {
         #if DEBUG
             TestStop.hook(stateDirectory: configuration.daemon.stateDirectory, journal)
         #else

@@ -87,10 +87,11 @@ struct DryRunDomain: Sendable {
     /// nil for a transient domain.
     var definition: DryRunDefinition?
     var isActive = true
+    var isPaused = false
     var metadata: String?
     var lastUse: UInt64 = 0
 
-    var isBusy: Bool { disks.contains { $0.facts.copy != nil } || (definition == nil && metadata != nil) }
+    var isBusy: Bool { isPaused || disks.contains { $0.facts.copy != nil } || (definition == nil && metadata != nil) }
 
     func index(_ target: String) -> Int? { disks.firstIndex { $0.facts.target == target } }
 }

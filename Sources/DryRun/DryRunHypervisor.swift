@@ -196,6 +196,24 @@ extension DryRunHypervisor {
         try with(domain) { domain throws(HypervisorError) in domain.metadata }
     }
 
+    package func guestState(_ domain: DomainIdentity) async throws(HypervisorError) -> GuestState {
+        try with(domain) { domain throws(HypervisorError) in
+            guard isActive(domain) else { return .notRunning }
+            return domain.isPaused ? .pausedOnRequest : .running
+        }
+    }
+
+    package func suspend(_ domain: DomainIdentity) async throws(HypervisorError) {
+        try with(domain) { domain throws(HypervisorError) in
+            try running(domain)
+            domain.isPaused = true
+        }
+    }
+
+    package func resume(_ domain: DomainIdentity) async throws(HypervisorError) {
+        try with(domain) { domain throws(HypervisorError) in domain.isPaused = false }
+    }
+
     /// The listed domains. Those created for requests are left out, so that they occupy no volume.
     package func domains() async throws(HypervisorError) -> [DomainDescription] {
         let domains = state.withLock { state in options.domainsFile == nil ? [] : Array(state.domains.values) }

@@ -83,7 +83,7 @@ extension ConfigurationKey.Kind {
         case .absolutePaths: "list of absolute paths and globs"
         case .listenAddress: "HOST:PORT, or empty"
         case .rules: "list of {match: {side, driver, where}, bandwidth_mib_s, concurrent}"
-        case .schedule: "HH:MM MIB/S; …, or empty"
+        case .schedule: "HH:MM MIB/S or HH:MM pause; …, or empty"
         }
     }
 

@@ -17,7 +17,8 @@ extension PivotdConfiguration {
                 "Bandwidth of all copies together in MiB/s, divided among those that run; 0 for no limit")
             schedule = reader.schedule(
                 "schedule", reloads: true,
-                "Bandwidth of all copies together by local time of day in MiB/s, such as 22:00 0; 06:00 50; 0 for no limit")
+                "Bandwidth of all copies together by local time of day in MiB/s, such as 22:00 0; 06:00 50; 0 for no limit; pause instead lets no swap begin"
+            )
             rules = reader.rules(
                 "limits", reloads: true,
                 "Bandwidth in MiB/s, and number of swaps at a time, of the copies from or to volumes that a pattern matches")

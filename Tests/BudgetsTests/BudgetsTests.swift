@@ -96,6 +96,27 @@ struct BandwidthScheduleTests {
         #expect(schedule.nextChange(after: try date("2026-11-29T22:00:00"), in: calendar) == (try date("2026-11-30T06:00:00")))
     }
 
+    @Test("A pause lasts until the next number, and leaves the limit of those that run")
+    func pauses() throws {
+        let schedule = try #require(BandwidthSchedule("22:00 0; 06:00 50; 08:00 pause;20:00  pause"))
+        let times = [
+            ("21:59:59", true, 50), ("22:00:00", false, 0), ("00:00:00", false, 0), ("07:59:59", false, 50),
+            ("08:00:00", true, 50),
+        ]
+        for (time, isPaused, limit) in times {
+            let date = try date("2026-11-29T\(time)")
+            #expect(schedule.isPaused(at: date, in: calendar) == isPaused, "\(time)")
+            #expect(schedule.limit(at: date, in: calendar) == Int64(limit), "\(time)")
+        }
+        #expect(schedule.description == "06:00 50; 08:00 pause; 20:00 pause; 22:00 0" && schedule.hasPauses)
+        #expect(schedule.nextChange(after: try date("2026-11-29T07:00:00"), in: calendar) == (try date("2026-11-29T08:00:00")))
+        let overNight = try #require(BandwidthSchedule("08:00 0; 18:00 pause"))
+        for (time, isPaused) in [("18:00:00", true), ("03:00:00", true), ("08:00:00", false)] {
+            #expect(overNight.isPaused(at: try date("2026-11-29T\(time)"), in: calendar) == isPaused, "\(time)")
+        }
+        #expect(BandwidthSchedule("22:00 0")?.hasPauses == false)
+    }
+
     @Test("On the night when the clock is set back, it is still six hours to six by the wall clock")
     func summerTime() throws {
         let schedule = try #require(BandwidthSchedule("06:00 50"))
@@ -105,7 +126,10 @@ struct BandwidthScheduleTests {
 
     @Test(
         "Anything else is refused",
-        arguments: ["", "22:00", "24:00 1", "1:60 1", "22:00 -1", "22:00 1, 06:00 2", "6:00 1; 06:00 2", "x"])
+        arguments: [
+            "", "22:00", "24:00 1", "1:60 1", "22:00 -1", "22:00 1, 06:00 2", "6:00 1; 06:00 2", "x", "06:00 pause",
+            "06:00 Pause; 07:00 1", "06:00 paused; 07:00 1",
+        ])
     func refused(text: String) { #expect(BandwidthSchedule(text) == nil) }
 }
 

@@ -1,6 +1,7 @@
 """What the host's swaps share: bandwidth, places under limits, and the queue itself."""
 
 import json
+import time
 
 from bus.dry import SETTINGS, dry_swap
 from expectations import assert_moved, swap_arguments
@@ -102,3 +103,26 @@ def test_real_copies_share_the_bandwidth(lab, pool, second_worker):
         call.result()
     for guest, volume in zip(guests, new, strict=True):
         assert_moved(guest, volume)
+
+
+def test_the_schedule_pauses(second_worker):
+    """A new swap waits for it, the one that runs goes on; SIGHUP with another schedule lets the new one begin."""
+    hour = time.localtime().tm_hour
+    times = [f"{(hour + shift) % 24:02}:00" for shift in (0, 8, 16)]
+    worker, rpc = second_worker(SETTINGS | {"log_level": "info"}, libvirt_uri="dry-run:?rate=1")
+    running, waiting = dry_swap(), dry_swap()
+    rpc.cast("swap_volume", **running)
+    until(lambda: speeds(rpc), 30, "it does not begin")
+    # Eight hours of pause begin now, or began an hour ago if the clock strikes meanwhile.
+    hang_up(worker, schedule=f"{times[0]} pause; {times[1]} pause; {times[2]} 7")
+    rpc.cast("swap_volume", **waiting)
+    until(lambda: len(rpc.call("list_swaps")["swaps"]) == 2, 30, "it is not taken")
+    swaps = {swap["old_volume_id"]: swap for swap in rpc.call("list_swaps")["swaps"]}
+    assert swaps[running["old_volume_id"]]["state"] == "copying", swaps
+    assert swaps[waiting["old_volume_id"]]["waits_for"] == "schedule", swaps
+    assert "paused by the schedule" in worker.get("/readyz")[1]
+    assert worker.metrics()["pivotd_queue_paused_by_schedule"] == 1
+    hang_up(worker, schedule=f"{times[0]} 0; {times[1]} 0; {times[2]} pause")
+    until(lambda: len(speeds(rpc)) == 2, 30, lambda: f"{speeds(rpc)}")
+    assert worker.metrics()["pivotd_queue_paused_by_schedule"] == 0
+    abort_all(rpc)

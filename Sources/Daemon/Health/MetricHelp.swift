@@ -21,6 +21,7 @@ enum MetricHelp {
         "pivotd_swaps_queued_oldest_age_seconds": "Seconds since the longest waiting swap was accepted; 0 if none waits.",
         "pivotd_swaps_running_limit": "Most swaps that may run at once: max_concurrent_swaps.",
         "pivotd_queue_paused": "1 while pause_queue or drain keeps new swaps from starting, else 0.",
+        "pivotd_queue_paused_by_schedule": "1 while the schedule keeps new swaps from starting, else 0.",
         "pivotd_bandwidth_limit_bytes_per_second": "Limit of all copies together that holds now; 0 for none.",
         "pivotd_rollbacks_pending": "Swaps answered as failed whose copy could not be ended yet.",
         "pivotd_hung_domains": "Domains whose libvirt calls do not return; /readyz and the log name them.",

@@ -47,6 +47,7 @@ struct WorkerMetrics: Sendable {
         Gauge(label: "pivotd_swaps_queued_oldest_age_seconds").record(oldest.queued)
         Gauge(label: "pivotd_rollbacks_pending").record(service.pendingRollBacks)
         Gauge(label: "pivotd_queue_paused").record(service.isPaused ? 1 : 0)
+        Gauge(label: "pivotd_queue_paused_by_schedule").record(service.isOffSchedule ? 1 : 0)
         Gauge(label: "pivotd_swaps_running_limit").record(service.environment.settings.maxConcurrentSwaps)
         Gauge(label: "pivotd_bandwidth_limit_bytes_per_second").record(service.environment.budget.bandwidth ?? 0)
     }

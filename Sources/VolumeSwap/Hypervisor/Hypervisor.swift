@@ -37,6 +37,14 @@ package protocol Hypervisor: Sendable {
     /// pivotd's own metadata element on the live domain (`virDomainGetMetadata`); nil if there is none.
     func recoveryMetadata(_ domain: DomainIdentity) async throws(HypervisorError) -> String?
 
+    /// Whether the guest's CPUs run. Answers while the domain hangs.
+    func guestState(_ domain: DomainIdentity) async throws(HypervisorError) -> GuestState
+    /// Pauses the guest's CPUs, once its outstanding requests are done (`virDomainSuspend`).
+    func suspend(_ domain: DomainIdentity) async throws(HypervisorError)
+    /// Resumes a guest that is paused on request (`virDomainResume`), after any earlier ``suspend(_:)`` has been carried out. Leaves
+    /// others as they are. Is made even if the calling task is cancelled.
+    func resume(_ domain: DomainIdentity) async throws(HypervisorError)
+
     /// Starts a copy to a path: `virDomainBlockRebase` with `COPY | REUSE_EXT`.
     func blockRebase(_ domain: DomainIdentity, disk: String, _ copy: RebaseCopy) async throws(HypervisorError)
     /// Starts a copy to any destination: `virDomainBlockCopy` with `REUSE_EXT | TRANSIENT_JOB`.

@@ -58,6 +58,8 @@ package struct SwapPlanFacts: Sendable, Hashable, Codable, CustomStringConvertib
     package var isDefinedAgain: Bool?
     /// The running domain's disks and interfaces before it was undefined, for detecting later hot-plugs and unplugs.
     package var liveDevices: [String]?
+    /// The group that the swap is about to pivot with; nil once that is over.
+    package var pivotGroup: PivotGroupMark?
     /// Warnings for the result.
     package var warnings: [String]
 

@@ -19,6 +19,8 @@ package final class InstanceQueue: Sendable {
         case slot
         /// The whole queue is paused.
         case pause
+        /// The schedule pauses the queue.
+        case schedule
     }
 
     /// One piece of work; it should return soon once cancelled.
@@ -32,6 +34,8 @@ package final class InstanceQueue: Sendable {
         let since: Date
         /// When its task began, if that was before a restart.
         let began: Date?
+        /// Its work has begun something already, which no schedule may hold up.
+        let isBegun: Bool
         var work: Work?
     }
 
@@ -39,8 +43,11 @@ package final class InstanceQueue: Sendable {
         var queues: [String: Deque<Place>] = [:]
         /// Keys with running work: the number of its place, and when it began.
         var busy: [String: (number: UInt64, began: Date)] = [:]
-        /// The disks on which work waits without its key's turn, by the number of its place.
+        /// The disks on which work waits without its key's turn, by the number of its place. Under two keys if its domain is known
+        /// by another one since.
         var held: [String: [UInt64: String]] = [:]
+        /// The other of the two keys.
+        var alsoHeld: [UInt64: String] = [:]
         /// Keys whose running work has given up its slot.
         var slotless: Set<String> = []
         /// Keys whose first place has work, in the order in which they became runnable.
@@ -50,6 +57,7 @@ package final class InstanceQueue: Sendable {
         /// Work that has given up its slot and wants one again.
         var returning: Deque<(key: String, waiter: Waiter<Void>)> = []
         var isPaused = false
+        var isOffSchedule = false
         var depth = 0
         var next: UInt64 = 0
         /// Work outside the queues, which takes no slot.
@@ -59,6 +67,24 @@ package final class InstanceQueue: Sendable {
         func next(of key: String) -> Int? {
             guard let held = held[key] else { return queues[key].map { _ in 0 } }
             return queues[key]?.firstIndex { place in place.disk.map { !held.values.contains($0) } ?? true }
+        }
+
+        /// Ends the hold of a place on its disk; false if it has none.
+        mutating func letGo(_ key: String, _ number: UInt64) -> Bool {
+            guard held[key]?.removeValue(forKey: number) != nil else { return false }
+            if held[key]?.isEmpty == true { held[key] = nil }
+            return true
+        }
+
+        /// The next key that may run.
+        mutating func takeRunnable() -> String? {
+            let index = runnable.firstIndex { key in
+                !isOffSchedule || next(of: key).map { queues[key]?[$0].isBegun == true } ?? true
+            }
+            guard let index else { return nil }
+            let key = runnable.remove(at: index)
+            isRunnable.remove(key)
+            return key
         }
 
         /// Queues a key to run if nothing of it runs and its next place is filled.
@@ -96,7 +122,7 @@ package final class InstanceQueue: Sendable {
     /// Number of keys with running work.
     package var running: Int { state.withLock { $0.busy.count } }
     /// Number of pieces of work that hold their disk without a turn.
-    package var holding: Int { state.withLock { $0.held.values.reduce(0) { $0 + $1.count } } }
+    package var holding: Int { state.withLock { $0.held.values.reduce(-$0.alsoHeld.count) { $0 + $1.count } } }
 
     /// When the task that has waited longest was accepted, and when the one that has run longest began.
     var oldest: (waiting: Date?, running: Date?) {
@@ -112,6 +138,8 @@ package final class InstanceQueue: Sendable {
                 return nil
             }
             if state.isPaused { return .pause }
+            let place = state.queues[ticket.key]?.first { $0.number == ticket.number }
+            if state.isOffSchedule, place?.isBegun != true { return .schedule }
             guard state.busy[ticket.key] == nil, let index = state.next(of: ticket.key) else { return .instance }
             return state.queues[ticket.key]?[index].number == ticket.number ? .slot : .instance
         }
@@ -131,12 +159,16 @@ package final class InstanceQueue: Sendable {
     ///   - disk: what the work is about; nil if it is about the whole key.
     ///   - since: when its task was accepted; nil for now.
     ///   - began: when its task began, if that was before a restart.
-    package func reserve(_ key: String, disk: String? = nil, since: Date? = nil, began: Date? = nil) -> Ticket {
+    ///   - isBegun: whether the work goes on with something, and so does not wait for the schedule.
+    package func reserve(
+        _ key: String, disk: String? = nil, since: Date? = nil, began: Date? = nil, isBegun: Bool = false
+    ) -> Ticket {
         let since = since ?? now()
         return state.withLock { state in
             state.next += 1
             state.depth += 1
-            state.queues[key, default: []].append(Place(number: state.next, disk: disk, since: since, began: began))
+            state.queues[key, default: []].append(
+                Place(number: state.next, disk: disk, since: since, began: began, isBegun: isBegun))
             return Ticket(key: key, number: state.next)
         }
     }
@@ -180,12 +212,18 @@ package final class InstanceQueue: Sendable {
     }
 
     /// Gives the key's turn to the next work on another disk, and the slot to any other; the work itself goes on.
-    func giveUpTurn(_ ticket: Ticket, holding disk: String) {
+    ///
+    /// - Parameter key: the domain's key now; nil if it is the ticket's. Work on the disk waits under both.
+    func giveUpTurn(_ ticket: Ticket, holding disk: String, of key: String? = nil) {
         state.withLock { state in
             guard state.busy[ticket.key]?.number == ticket.number else { return }
             if state.slotless.remove(ticket.key) == nil { state.slots -= 1 }
             state.busy[ticket.key] = nil
             state.held[ticket.key, default: [:]][ticket.number] = disk
+            if let key, key != ticket.key {
+                state.held[key, default: [:]][ticket.number] = disk
+                state.alsoHeld[ticket.number] = key
+            }
             state.consider(ticket.key)
         }
         wake.yield()
@@ -207,7 +245,7 @@ package final class InstanceQueue: Sendable {
     }
 
     /// Takes a slot again for work that has given its own up, before any new work; waits until there is one, or for cancellation. None
-    /// is given while the queue is paused.
+    /// is given while the queue is paused, or the schedule pauses it.
     func takeSlot(_ ticket: Ticket) async {
         let waiter = state.withLock { state -> Waiter<Void>? in
             guard state.busy[ticket.key]?.number == ticket.number, state.slotless.contains(ticket.key) else { return nil }
@@ -227,6 +265,15 @@ package final class InstanceQueue: Sendable {
         get { state.withLock { $0.isPaused } }
         set {
             state.withLock { $0.isPaused = newValue }
+            wake.yield()
+        }
+    }
+
+    /// Whether the schedule has new work wait. Running work goes on.
+    var isOffSchedule: Bool {
+        get { state.withLock { $0.isOffSchedule } }
+        set {
+            state.withLock { $0.isOffSchedule = newValue }
             wake.yield()
         }
     }
@@ -259,13 +306,12 @@ package final class InstanceQueue: Sendable {
     private func next() -> Work? {
         state.withLock { state in
             if let aside = state.aside.popFirst() { return aside }
-            while !state.isPaused, state.slots < limit, let first = state.returning.popFirst() {
+            while !state.isPaused, !state.isOffSchedule, state.slots < limit, let first = state.returning.popFirst() {
                 guard first.waiter.resume() else { continue }
                 state.slotless.remove(first.key)
                 state.slots += 1
             }
-            while !state.isPaused, state.slots < limit, let key = state.runnable.popFirst() {
-                state.isRunnable.remove(key)
+            while !state.isPaused, state.slots < limit, let key = state.takeRunnable() {
                 // Its next place may be another by now, which is not filled yet: that will consider the key again.
                 guard let index = state.next(of: key), let place = state.queues[key]?[index], let work = place.work else {
                     continue
@@ -286,8 +332,8 @@ package final class InstanceQueue: Sendable {
     private func finished(_ key: String, _ number: UInt64) {
         let isMore = state.withLock { state in
             state.depth -= 1
-            if state.held[key]?.removeValue(forKey: number) != nil {
-                if state.held[key]?.isEmpty == true { state.held[key] = nil }
+            if state.letGo(key, number) {
+                if let other = state.alsoHeld.removeValue(forKey: number), state.letGo(other, number) { state.consider(other) }
             } else {
                 if state.slotless.remove(key) == nil { state.slots -= 1 }
                 state.busy[key] = nil

@@ -38,7 +38,7 @@ struct OrphanKeeper {
                 let orphan = DomainXML.recoveryDefinition(metadata: metadata), !isKnown(orphan.task)
             else { return true }
             // Queued ahead of any swap of the instance that is requested from now on.
-            let ticket = instanceQueue.reserve(domain.uuid.lowercased())
+            let ticket = instanceQueue.reserve(domain.uuid.lowercased(), isBegun: true)
             instanceQueue.fill(ticket) { await restore(domain, orphan, ticket) }
             return true
         } catch {

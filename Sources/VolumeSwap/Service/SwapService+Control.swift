@@ -10,8 +10,6 @@ package enum SwapSelector: Sendable {
 extension SwapService {
     /// Maximum time an abort waits for the outcome to be stored before it is answered.
     private static let abortStoringLimit = Duration.seconds(2)
-    /// Maximum time that `pivot_swap` waits, shorter than oslo.messaging's `rpc_response_timeout`.
-    private static let pivotLimit = Duration.seconds(45)
 
     /// `get_swap`: the task's current state.
     ///
@@ -71,39 +69,6 @@ extension SwapService {
         return await isStored.value(ifCancelled: false)
     }
 
-    /// `pivot_swap`: lets held swaps pivot, one after another. A swap of an instance whose turn another has waits for it.
-    ///
-    /// - Returns: once all are pivoting, or have failed before; after 45 s in any case. Those that are `ready` then pivot by themselves.
-    /// - Throws: ``SwapFailure`` of kind `invalidInput` if one is unknown or not held: then none pivots; ``JournalError``.
-    package func pivot(_ ids: [TaskID]) async throws -> [SwapStatus] {
-        var held: [(id: TaskID, control: SwapControl, instance: String)] = []
-        for id in ids where !held.contains(where: { $0.id == id }) {
-            let (record, entry) = try await underWay(.task(id))
-            let phase = entry.control.phase
-            guard entry.control.isHeld, phase == .ready else {
-                throw SwapFailure.invalidInput("task_ids: task \(id) is not held: it is \(phase.publicState)")
-            }
-            held.append((id, entry.control, entry.control.plan?.domain.uuid ?? record.instanceKey))
-        }
-        for (index, task) in held.enumerated() where held[..<index].contains(where: { $0.instance == task.instance }) {
-            throw SwapFailure.invalidInput(
-                "task_ids: several tasks of instance \(task.instance): they cannot be pivoted as one group yet", .notSupported)
-        }
-        let deadline = environment.clock.now + Self.pivotLimit
-        for task in held where !Task.isCancelled && task.control.release() {
-            let left = deadline - environment.clock.now
-            // Then the rest must not wait for the one whose instance is busy.
-            guard left > .zero else { continue }
-            await first(of: [
-                { @Sendable in await task.control.untilPivoting() },
-                { @Sendable [environment] in _ = try? await environment.clock.sleep(for: left) },
-            ])
-        }
-        var statuses: [SwapStatus] = []
-        for task in held { statuses.append(try await status(.task(task.id))) }
-        return statuses
-    }
-
     /// `set_bandwidth`: limits a task's copy, in MiB/s; 0 is unlimited.
     ///
     /// - Throws: ``SwapFailure`` of kind `invalidInput` if the task is unknown or over; ``JournalError``.
@@ -117,7 +82,7 @@ extension SwapService {
     }
 
     /// A task that is not over, and its place in memory.
-    private func underWay(_ selector: SwapSelector) async throws -> (SwapRecord, Entry) {
+    func underWay(_ selector: SwapSelector) async throws -> (SwapRecord, Entry) {
         var record = try await find(selector)
         if !record.isOver {
             await arrival(of: record.id)
@@ -155,7 +120,11 @@ extension SwapService {
     }
 
     private func waitsFor(_ entry: Entry) -> String? {
-        if let obstacle = entry.control.waitsFor { return obstacle }
+        if let obstacle = entry.control.waitsFor {
+            // A slot that is free is not given meanwhile.
+            guard obstacle == InstanceQueue.Wait.slot.rawValue else { return obstacle }
+            return (isPaused ? InstanceQueue.Wait.pause : isOffSchedule ? .schedule : .slot).rawValue
+        }
         guard entry.control.phase == .accepted, let ticket = entry.ticket else { return nil }
         return instanceQueue.wait(of: ticket)?.rawValue
     }

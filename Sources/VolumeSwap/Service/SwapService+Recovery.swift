@@ -1,4 +1,5 @@
 import JSON
+import Logging
 import Synchronization
 
 extension SwapService {
@@ -16,11 +17,12 @@ extension SwapService {
     package func recover(onTask: (UnfinishedTask) -> Void = { _ in }) async throws(JournalError) -> Int {
         let unfinished = try await environment.journal.unfinished()
         try await recoverStrays()
+        let groups = InterruptedGroups(unfinished)
         var owed: [TaskID] = []
         for task in unfinished {
             onTask(task)
             switch task {
-            case .begun(let record): takeUp(record)
+            case .begun(let record): takeUp(record, groups)
             case .waiting(let id, let phase, let instanceKey, let disk, let acceptedAt, let caller):
                 let ticket = instanceQueue.reserve(queue(of: id, instanceKey), disk: disk, since: acceptedAt)
                 enqueue(id, SwapControl(phase: phase), nil, ticket, .again)
@@ -74,13 +76,13 @@ extension SwapService {
         instanceKey.isEmpty ? "task:\(id)" : environment.domainLocks.queue(for: instanceKey)
     }
 
-    private func takeUp(_ record: SwapRecord) {
+    private func takeUp(_ record: SwapRecord, _ groups: InterruptedGroups) {
         var key = queue(of: record.id, record.instanceKey)
         var entry = SwapEntry.again
         if let plan = record.plan {
             key = plan.domain.uuid.lowercased()
             environment.domainLocks.learn(plan.domain.name, key)
-            entry = Self.resumption(record, plan)
+            entry = resumption(record, plan, groups)
             if entry.isHeld {
                 environment.domainLocks.hold(key, disk: plan.disk, for: record.id)
             } else {
@@ -89,7 +91,8 @@ extension SwapService {
             let ids = (try? SwapRequest(resuming: record.args, plan))?.newVolumeIDs ?? []
             environment.reservations.keep(plan.destination.location, ids: ids, for: record.id)
         }
-        let ticket = instanceQueue.reserve(key, disk: record.disk, since: record.acceptedAt, began: record.startedAt)
+        let ticket = instanceQueue.reserve(
+            key, disk: record.disk, since: record.acceptedAt, began: record.startedAt, isBegun: true)
         guard case .failure(let failure)? = record.outcome else { return enqueue(record, ticket, entry) }
         // Answered before its roll-back was over.
         active.withLock { active in
@@ -100,12 +103,34 @@ extension SwapService {
         enqueue(record, ticket, entry)
     }
 
-    /// A task that was answered as failed is rolled back, whatever phase could be stored.
-    private static func resumption(_ record: SwapRecord, _ plan: SwapPlan) -> SwapEntry {
-        guard case .failure(let told)? = record.outcome else { return .resume(record.phase, plan) }
-        var plan = plan
+    /// How a task with a plan goes on. One that was answered as failed is rolled back, whatever phase could be stored.
+    private func resumption(_ record: SwapRecord, _ plan: SwapPlan, _ groups: InterruptedGroups) -> SwapEntry {
+        var (plan, phase) = (plan, record.phase)
+        if let mark = plan.pivotGroup {
+            plan.pivotGroup = nil
+            if mark.pauses { resume(plan.domain) }
+            if groups.isHeldAgain(mark) {
+                phase = .ready
+            } else {
+                plan.warnings.append(InterruptedGroups.warning)
+            }
+        }
+        guard case .failure(let told)? = record.outcome else { return .resume(phase, plan) }
         plan.failure = plan.failure ?? told
         return .resume(.rollingBack, plan)
+    }
+
+    /// Resumes a guest that the ended process may have paused. Until then none of its tasks goes on.
+    private func resume(_ domain: DomainIdentity) {
+        let (uuid, id) = (domain.uuid.lowercased(), TaskID("resumption of \(domain.uuid.lowercased())"))
+        guard environment.domainLocks.holder(of: uuid) != id else { return }
+        environment.domainLocks.take(uuid, for: id)
+        instanceQueue.runAside { [self] in
+            environment.logger.notice(
+                "pivotd ended while disks of a guest pivoted as a group: the guest is resumed if it is paused",
+                metadata: ["instance": "\(uuid)"])
+            if await GuestPause(environment: environment, domain: domain).end() { environment.domainLocks.release(id) }
+        }
     }
 
     /// Restores domains left undefined by swaps that are not in the journal. Call once the hypervisor can be reached.

@@ -5,6 +5,9 @@ extension SwapService {
         instanceQueue.setLimit(settings.maxConcurrentSwaps)
     }
 
+    /// Whether the schedule has new swaps wait now. Running ones go on.
+    package var isOffSchedule: Bool { instanceQueue.isOffSchedule }
+
     /// `pause_queue`, `resume_queue`: whether new swaps wait, until this is set to false or pivotd restarts. Running ones go on.
     package var isPaused: Bool {
         get { instanceQueue.isPaused }

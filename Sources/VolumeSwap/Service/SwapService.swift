@@ -70,6 +70,8 @@ package final class SwapService: Sendable {
     private let deliver: Delivery
     let active = Mutex<[TaskID: Entry]>([:])
     let arrivals = Mutex(Arrivals())
+    /// Swaps that are being pivoted as a group, by their domain's UUID.
+    let pivotGroups = Mutex<[String: PivotGroup]>([:])
 
     /// - Parameter deliver: publishes each outcome.
     package init(environment: SwapEnvironment, deliver: @escaping Delivery) {
@@ -77,6 +79,7 @@ package final class SwapService: Sendable {
         self.deliver = deliver
         let clock = environment.clock
         instanceQueue = InstanceQueue(limit: environment.settings.maxConcurrentSwaps) { clock.date }
+        environment.budget.onPause { [weak instanceQueue] in instanceQueue?.isOffSchedule = $0 }
     }
 
     /// Runs accepted swaps until cancelled. Then copies are left to the hypervisor, and pivots under way are finished.
@@ -108,7 +111,7 @@ package final class SwapService: Sendable {
     }
 
     func enqueue(_ record: SwapRecord, _ ticket: InstanceQueue.Ticket, _ entry: SwapEntry) {
-        let control = SwapControl(phase: record.phase)
+        let control = SwapControl(phase: entry.isHeld ? .ready : record.phase)
         // A task answered as failed before it had a plan only releases what it may have attached.
         if record.outcome != nil, record.plan == nil { control.refuse() }
         enqueue(record.id, control, record, ticket, entry)
@@ -188,8 +191,9 @@ package final class SwapService: Sendable {
 
     private func giveUpTurn(_ record: SwapRecord) {
         guard let entry = active.withLock({ $0[record.id] }), let plan = entry.control.plan else { return }
-        environment.domainLocks.hold(plan.domain.uuid.lowercased(), disk: plan.disk, for: record.id)
-        if let ticket = entry.ticket { instanceQueue.giveUpTurn(ticket, holding: record.disk) }
+        let uuid = plan.domain.uuid.lowercased()
+        environment.domainLocks.hold(uuid, disk: plan.disk, for: record.id)
+        if let ticket = entry.ticket { instanceQueue.giveUpTurn(ticket, holding: record.disk, of: uuid) }
     }
 
     private func giveUpSlot(_ id: TaskID) {

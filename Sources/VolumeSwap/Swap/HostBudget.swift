@@ -61,6 +61,9 @@ package final class HostBudget: Sendable {
         var waiting: [Waiting] = []
         var copies: [TaskID: Copy] = [:]
         var timer: ScheduledAction?
+        /// Whether the schedule keeps swaps from beginning, and who is told when that changes.
+        var isPaused = false
+        var onPause: (@Sendable (Bool) -> Void)?
     }
 
     /// The host's own budget, beside those of the rules by their index.
@@ -81,13 +84,24 @@ package final class HostBudget: Sendable {
             for (task, copy) in state.copies where !state.isShared { apply(copy.limit, to: task, &state) }
             state.timer?.cancel()
             state.timer = nil
-            divide(&state)
+            followSchedule(&state)
             admitWaiting(&state)
         }
     }
 
     /// bytes/s of all copies together now; nil for no limit.
     package var bandwidth: Int64? { state.withLock { $0.settings.bandwidth(at: clock.date) } }
+
+    /// Reports whether the schedule keeps new swaps from beginning: now, and whenever that changes.
+    ///
+    /// - Parameter body: must not block or call back.
+    func onPause(_ body: @escaping @Sendable (Bool) -> Void) {
+        state.withLock { state in
+            state.onPause = body
+            state.isPaused = false
+            followSchedule(&state)
+        }
+    }
 
     // MARK: Places
 
@@ -223,15 +237,28 @@ package final class HostBudget: Sendable {
         return BandwidthDivision.shares(of: sharers, budgets: budgets)
     }
 
-    /// Divides again when the schedule changes.
+    /// Applies what the schedule says now.
+    private func followSchedule(_ state: inout State) {
+        let isPaused = state.settings.schedule?.isPaused(at: clock.date) ?? false
+        if state.isPaused != isPaused {
+            state.isPaused = isPaused
+            state.onPause?(isPaused)
+        }
+        keepTime(&state)
+        divide(&state)
+    }
+
+    /// Follows the schedule when it changes.
     private func keepTime(_ state: inout State) {
-        guard state.timer == nil, let schedule = state.settings.schedule, !state.copies.isEmpty else { return }
+        guard state.timer == nil, let schedule = state.settings.schedule, schedule.hasPauses || !state.copies.isEmpty else {
+            return
+        }
         let seconds = schedule.nextChange(after: clock.date).timeIntervalSince(clock.date)
         let pause = min(Self.longestSleep, .seconds(max(0, seconds)) + .milliseconds(10))
         state.timer = clock.schedule(after: pause) { [weak self] in
             self?.state.withLock { state in
                 state.timer = nil
-                self?.divide(&state)
+                self?.followSchedule(&state)
             }
         }
     }

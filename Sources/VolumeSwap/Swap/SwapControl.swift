@@ -13,6 +13,9 @@ package final class SwapControl: Sendable {
         var speed: Int64?
         var waitsFor: String?
         var hold = Hold.none
+        /// What it is to pivot with, and what it has entered its pivot with.
+        var group: PivotGroup?
+        var enteredGroup: PivotGroup?
         /// Callers of `pivot_swap`.
         var pivotWaiters = Waiters<Void>()
         /// Whether a phase from the pivot on, or a roll-back, has been stored.
@@ -124,13 +127,45 @@ package final class SwapControl: Sendable {
     /// - Returns: false if it is not held.
     func release() -> Bool {
         let (isHeld, wake) = state.withLock { state -> (Bool, (@Sendable () -> Void)?) in
-            guard state.hold != .none, state.phase.isBeforePivot else { return (false, nil) }
+            guard state.hold != .none, state.group == nil, state.phase.isBeforePivot else { return (false, nil) }
             state.hold = .released
             return (true, state.wake)
         }
         wake?()
         return isHeld
     }
+
+    /// What a held swap is to pivot with; nil if it pivots alone.
+    var group: PivotGroup? { state.withLock { $0.group } }
+    /// What it has entered its pivot with.
+    var enteredGroup: PivotGroup? { state.withLock { $0.enteredGroup } }
+    /// Whether the pivot that it has entered is not asked for any more: its group has stood down.
+    var isHeldBack: Bool { state.withLock { $0.hold == .held && ($0.group == nil || $0.group !== $0.enteredGroup) } }
+
+    /// Lets a held swap pivot together with others.
+    ///
+    /// - Returns: false if it is not held, or pivots otherwise.
+    func join(_ group: PivotGroup) -> Bool {
+        state.withLock { state in
+            guard state.hold == .held, state.group == nil, state.phase == .ready, !abort.isMade else { return false }
+            state.group = group
+            return true
+        }
+    }
+
+    /// Holds a swap again whose group does not pivot.
+    func standDown(from group: PivotGroup) {
+        state.withLock { state in
+            guard state.group === group else { return }
+            state.group = nil
+            guard state.hold == .held, state.phase == .ready || state.phase == .pivoting else { return }
+            state.phase = .ready
+            state.isPastHolding = false
+        }
+    }
+
+    /// Has the copy inspected.
+    func recheck() { state.withLock { $0.wake }?() }
 
     /// Ends the hold of a swap that starts over.
     func startOver() { state.withLock { $0.hold = .none } }
@@ -139,6 +174,8 @@ package final class SwapControl: Sendable {
     func noteStored(_ phase: SwapPhase) {
         guard !phase.isBeforePivot else { return }
         state.withLock { state in
+            // Its group may have stood down meanwhile.
+            guard !state.phase.isBeforePivot else { return }
             state.isPastHolding = true
             state.pivotWaiters.resumeAll(())
         }
@@ -155,6 +192,7 @@ package final class SwapControl: Sendable {
         state.withLock { state in
             if abort.isMade { return false }
             state.phase = .pivoting
+            state.enteredGroup = state.group
             return true
         }
     }

@@ -62,6 +62,8 @@ package struct SwapHooks: Sendable {
     package var willPrepare: @Sendable (SwapRequest) -> Void = { _ in }
     /// Called after a phase was handed to the journal; debug builds stop here to be killed.
     package var onPhase: @Sendable (SwapPhase) async -> Void = { _ in }
+    /// Called once a guest is paused for a group pivot; debug builds stop here to be killed.
+    package var onPause: @Sendable () async -> Void = {}
 
     package init() {}
 }

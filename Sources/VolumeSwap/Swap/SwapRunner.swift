@@ -32,6 +32,7 @@ struct SwapRunner {
         defer { events.close() }
         control.onWake { events.post(.recheck) }
         defer { control.onWake(nil) }
+        defer { control.group?.note(id, .stayed("its swap has ended")) }
         control.marks.takeUp(entry)
         if !entry.isHeld, case .resume(_, let plan) = entry {
             guard (try? await environment.domainLocks.acquire(plan.domain.uuid.lowercased(), for: id)) != nil else { return nil }
@@ -75,8 +76,32 @@ struct SwapRunner {
             }
             // While stopping, a failure may be due to the stop itself; recovery will judge.
             if Task.isCancelled, input.isTrouble { return nil }
+            let before = action
             action = machine.handle(input, pivotTries: environment.settings.pivotTries)
+            await tellGroup(before, action)
         }
+    }
+
+    /// Tells the swaps that this one was to pivot with how that ended, and waits until the guest runs again: its journal shows until
+    /// then that it may be paused.
+    private func tellGroup(_ before: SwapAction, _ action: SwapAction) async {
+        guard let group = control.group else { return }
+        switch action {
+        case .awaitMirror, .pivot: return
+        case .grow, .store, .complete: group.note(id, .moved)
+        case .rollBack(_, let failure), .mirrorBack(_, let failure), .fail(let failure): group.note(id, .stayed(failure.reason))
+        case .observe, .undo, .prepare, .undefine, .start: group.note(id, .stayed("its copy has begun anew"))
+        }
+        if case .pivot = before { await group.untilOver() }
+    }
+
+    /// The plan as it is stored: with the group that the swap is about to pivot with, and what its caller should know of that.
+    private func stored(_ plan: SwapPlan, _ action: SwapAction) -> SwapPlan {
+        guard let group = control.enteredGroup else { return plan }
+        var plan = plan
+        if case .pivot = action, let mark = group.openMark { plan.pivotGroup = mark }
+        if let warning = group.warning { plan.warnings.append(warning) }
+        return plan
     }
 
     /// Adds how far the swap had come.
@@ -107,10 +132,11 @@ struct SwapRunner {
             guard control.enterPivot() else { return .abortedByRequest }
             environment.journal.note(id, .ready)
             await environment.hooks.onPhase(.ready)
+        } else {
+            control.enter(phase)
         }
-        control.enter(phase)
         var news: SwapPlan?
-        if let plan = action.plan, plan != control.marks.storedPlan {
+        if let plan = action.plan.map({ stored($0, action) }), plan != control.marks.storedPlan {
             control.update(plan)
             if let step = plan.convergence, step != control.marks.storedPlan?.convergence {
                 environment.observer.converging(steps.record, step)

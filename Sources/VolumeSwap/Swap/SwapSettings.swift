@@ -16,6 +16,8 @@ package struct SwapSettings: Sendable {
     package var pivotTries = 20
     /// How long to retry writing the stored configuration after the pivot: `store_retry_s`.
     package var storeRetry: Duration = .seconds(3600)
+    /// How long a guest stays paused at most while several of its disks pivot as a group.
+    package var groupPauseLimit: Duration = .seconds(10)
     /// How long a caller waits for a roll-back before it is answered without it.
     package var rollBackPatience: Duration = .seconds(15)
 

@@ -6,7 +6,13 @@ struct PivotCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "pivot",
         abstract: "Let swaps that are held in step pivot.",
-        discussion: "Prints each task and its state once all are pivoting. Fails, and pivots none, if one is not held.")
+        discussion: """
+            Several disks of one instance pivot as one group: the guest is paused for the moment, so that the old volumes are one \
+            consistent point in time. Several instances pivot one after another.
+
+            Prints each task and its state once all are pivoting. Fails, and pivots none, if one is not held; fails if a group could not \
+            be pivoted: then its disks stay held.
+            """)
 
     @Argument(help: "The task ids, as printed by swap --cast and status.")
     var tasks: [String]

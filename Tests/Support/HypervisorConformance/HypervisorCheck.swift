@@ -15,10 +15,12 @@ package enum HypervisorCheck: String, CaseIterable, Sendable {
     case aCopyIsMadeSynchronous
     case rebaseNeedsATransientDomain
     case aMailboxHearsOnce
+    case aGuestIsPausedAndResumed
 
     /// The checks that libvirt's test driver can answer: it has no block jobs, and undefines no domain that keeps its NVRAM.
     package static let withoutQEMU: [HypervisorCheck] = [
         .domainsAreFoundByUUIDAndName, .unknownDomainsAreReported, .theDiskIsDescribed, .metadataIsKeptUntilRemoved,
+        .aGuestIsPausedAndResumed,
     ]
 
     /// A hypervisor with one running, persistent domain.
@@ -62,6 +64,7 @@ package enum HypervisorCheck: String, CaseIterable, Sendable {
         case .aCopyIsMadeSynchronous: try await subject.synchronousWrites()
         case .rebaseNeedsATransientDomain: try await subject.transientDomain()
         case .aMailboxHearsOnce: try await subject.mailbox()
+        case .aGuestIsPausedAndResumed: try await subject.pause()
         }
     }
 }
@@ -216,6 +219,24 @@ extension HypervisorCheck.Subject {
         #expect(await next(in: events) == .canceled)
         #expect(await closed.next() == nil)
         events.close()
+    }
+
+    func pause() async throws {
+        #expect(try await hypervisor.guestState(domain) == .running)
+        // A guest that runs already is left alone.
+        try await hypervisor.resume(domain)
+        #expect(try await hypervisor.guestState(domain) == .running)
+        try await hypervisor.suspend(domain)
+        #expect(try await hypervisor.guestState(domain) == .pausedOnRequest)
+        // Also in a cancelled task, such as that of a group pivot when pivotd stops.
+        let cancelled = Task { [hypervisor, domain] in
+            while !Task.isCancelled { await Task.yield() }
+            try await hypervisor.resume(domain)
+        }
+        cancelled.cancel()
+        try await cancelled.value
+        #expect(try await hypervisor.guestState(domain) == .running)
+        await refused(.noDomain) { _ = try await hypervisor.guestState(Self.unknown) }
     }
 
     private func startCopy() async throws -> HypervisorEvents {

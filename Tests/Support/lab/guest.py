@@ -110,8 +110,9 @@ class Guest:
     """A domain of the private libvirtd.
 
     Parameters: `disks` is {target: Volume}; a test that moves a disk keeps it up to date.  `poweroff` makes the guest power
-    itself off after so many seconds.  With `start` false a persistent domain is only defined.
-    With `measure` its writer also reads, and reports the latency of each request.
+    itself off after so many seconds.  With `start` false a persistent domain is only defined.  In `lockstep` it writes one
+    sequence of numbers to all disks, one after the other. With `measure` its writer also reads, and
+    reports the latency of each request.
     `buses` is {target: bus} for disks that are not virtio, `kinds` {target: what the <disk> calls its device}, `devices` more
     devices as XML.
     """
@@ -131,6 +132,7 @@ class Guest:
         buses: dict[str, str] | None = None,
         kinds: dict[str, str] | None = None,
         devices: str = "",
+        lockstep: bool = False,
     ):
         self.workspace, self.libvirt, self.disks, self.persistent = workspace, libvirt, dict(disks), persistent
         self.uuid, self.name = str(uuid.uuid4()), f"instance-{random.getrandbits(32):08x}"
@@ -143,7 +145,8 @@ class Guest:
             extra = f"{disk_extra}{'<shareable/>' if shareable else ''}{serial}"
             elements.append(volume.disk_xml(target, extra, bus, kind))
         elements.append(devices)
-        extra = (f"pivot.poweroff={poweroff} " if poweroff else "") + ("pivot.measure=1" if measure else "")
+        modes = {"pivot.lockstep": lockstep, "pivot.measure": measure, f"pivot.poweroff={poweroff}": poweroff}
+        extra = " ".join(word for word, is_wanted in modes.items() if is_wanted)
         xml = domain_xml(self.name, self.uuid, elements, self.console.path, delay, extra=extra)
         with libvirt.xml_file(xml) as file:
             libvirt.virsh("define" if persistent else "create", file, timeout=120)

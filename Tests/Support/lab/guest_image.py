@@ -26,15 +26,16 @@ $B mount -t devtmpfs none /dev
 $B mount -t proc none /proc
 for module in {" ".join(MODULES)}; do [ -f /modules/$module.ko ] && $B insmod /modules/$module.ko; done
 delay=2000
-measure=0
+mode=
 for word in $($B cat /proc/cmdline); do
     case $word in
         pivot.delay=*) delay=${{word#*=}} ;;
-        pivot.measure=*) measure=${{word#*=}} ;;
+        pivot.lockstep) mode=lockstep ;;
+        pivot.measure) mode=measure ;;
         pivot.poweroff=*) ( $B sleep ${{word#*=}}; $B poweroff -f ) & ;;
     esac
 done
-exec /bin/writer {RING} $delay $measure
+exec /bin/writer {RING} $delay $mode
 """
 
 

@@ -4,9 +4,11 @@
      W vdb 320          every sector up to number 320 is written
      S vdb 33554432     the disk's size in bytes, when it changes
      E vdb 321 5        a write failed with errno 5; it is tried again
-     L vdb 320 w 310 … r 250 …   with MEASURE: the microseconds of the last 32 writes, and of a read after each
+     L vdb 320 w 310 … r 250 …   with measure: the microseconds of the last 32 writes, and of a read after each
 
-   Usage: writer RING_SECTORS DELAY_MICROSECONDS [MEASURE] */
+   In lockstep one sequence of numbers goes to all disks, each number to one after the other.  With measure a disk is also read.
+
+   Usage: writer RING_SECTORS DELAY_MICROSECONDS [lockstep|measure] */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -79,58 +81,86 @@ static void say_latencies(const char *disk, uint64_t number, const unsigned *wri
     say(line);
 }
 
-static void write_for_ever(const char *disk, unsigned ring, unsigned delay, int measured) {
-    char path[32], line[128];
+struct disk {
+    char name[8];
+    int fd;
     unsigned char *sector;
+    uint64_t size;
     unsigned writes[REPORT_EVERY], reads[REPORT_EVERY];
-    uint64_t size = 0;
-    snprintf(path, sizeof path, "/dev/%s", disk);
-    int fd = open(path, O_RDWR | O_DIRECT);
-    if (fd < 0 || posix_memalign((void **)&sector, 4096, 4096)) {
-        snprintf(line, sizeof line, "E %s open %d\n", disk, errno);
+};
+
+static int open_disk(struct disk *disk) {
+    char path[32], line[128];
+    snprintf(path, sizeof path, "/dev/%s", disk->name);
+    disk->fd = open(path, O_RDWR | O_DIRECT);
+    if (disk->fd >= 0 && !posix_memalign((void **)&disk->sector, 4096, 4096))
+        return 1;
+    snprintf(line, sizeof line, "E %s open %d\n", disk->name, errno);
+    say(line);
+    return 0;
+}
+
+/* Notes how long the write took that began then, and how long a read takes. */
+static void measure(struct disk *disk, uint64_t number, unsigned ring, uint64_t began) {
+    uint64_t written = microseconds();
+    (void)!pread(disk->fd, disk->sector, SECTOR, (off_t)(number * 7919 % ring) * SECTOR);
+    disk->writes[number % REPORT_EVERY] = written - began;
+    disk->reads[number % REPORT_EVERY] = microseconds() - written;
+    if (number % REPORT_EVERY == 0)
+        say_latencies(disk->name, number, disk->writes, disk->reads);
+}
+
+static void write_one(struct disk *disk, uint64_t number, unsigned ring, int measured) {
+    char path[32], line[128];
+    fill(disk->sector, disk->name, number);
+    uint64_t began = microseconds();
+    while (pwrite(disk->fd, disk->sector, SECTOR, (off_t)(number % ring) * SECTOR) != SECTOR) {
+        snprintf(line, sizeof line, "E %s %llu %d\n", disk->name, (unsigned long long)number, errno);
         say(line);
-        return;
+        usleep(300000);
     }
+    if (measured)
+        measure(disk, number, ring, began);
+    if (number % REPORT_EVERY == 0) {
+        snprintf(line, sizeof line, "W %s %llu\n", disk->name, (unsigned long long)number);
+        say(line);
+    }
+    snprintf(path, sizeof path, "/dev/%s", disk->name);
+    if (number % REPORT_EVERY == 1 && size_of(path) != disk->size) {
+        disk->size = size_of(path);
+        snprintf(line, sizeof line, "S %s %llu\n", disk->name, (unsigned long long)disk->size);
+        say(line);
+    }
+}
+
+/* Each number goes to all these disks, in turn. */
+static void write_for_ever(struct disk *disks, int count, unsigned ring, unsigned delay, int measured) {
+    for (int i = 0; i < count; i++)
+        if (!open_disk(&disks[i]))
+            return;
     for (uint64_t number = 1;; number++) {
-        fill(sector, disk, number);
-        uint64_t began = microseconds();
-        while (pwrite(fd, sector, SECTOR, (off_t)(number % ring) * SECTOR) != SECTOR) {
-            snprintf(line, sizeof line, "E %s %llu %d\n", disk, (unsigned long long)number, errno);
-            say(line);
-            usleep(300000);
-        }
-        if (measured) {
-            uint64_t written = microseconds();
-            (void)!pread(fd, sector, SECTOR, (off_t)(number * 7919 % ring) * SECTOR);
-            writes[number % REPORT_EVERY] = written - began;
-            reads[number % REPORT_EVERY] = microseconds() - written;
-            if (number % REPORT_EVERY == 0)
-                say_latencies(disk, number, writes, reads);
-        }
-        if (number % REPORT_EVERY == 0) {
-            snprintf(line, sizeof line, "W %s %llu\n", disk, (unsigned long long)number);
-            say(line);
-        }
-        if (number % REPORT_EVERY == 1 && size_of(path) != size) {
-            size = size_of(path);
-            snprintf(line, sizeof line, "S %s %llu\n", disk, (unsigned long long)size);
-            say(line);
-        }
+        for (int i = 0; i < count; i++)
+            write_one(&disks[i], number, ring, measured);
         usleep(delay);
     }
 }
 
 int main(int count, char **arguments) {
     unsigned ring = count > 1 ? atoi(arguments[1]) : 2048, delay = count > 2 ? atoi(arguments[2]) : 2000;
-    int measured = count > 3 && atoi(arguments[3]);
+    int in_lockstep = count > 3 && !strcmp(arguments[3], "lockstep");
+    int measured = count > 3 && !strcmp(arguments[3], "measure");
+    struct disk disks[25] = {0};
+    int found = 0;
     for (char letter = 'b'; letter <= 'z'; letter++) {
-        char disk[8], path[16];
-        snprintf(disk, sizeof disk, "vd%c", letter);
-        snprintf(path, sizeof path, "/dev/%s", disk);
+        char path[16];
+        snprintf(path, sizeof path, "/dev/vd%c", letter);
         if (access(path, F_OK))
             break;
+        snprintf(disks[found++].name, sizeof disks[0].name, "vd%c", letter);
+    }
+    for (int i = 0; i < found; i += in_lockstep ? found : 1) {
         if (!fork()) {
-            write_for_ever(disk, ring, delay, measured);
+            write_for_ever(&disks[i], in_lockstep ? found : 1, ring, delay, measured);
             _exit(1);
         }
     }

@@ -78,6 +78,8 @@ final class FakeObserver: SwapObserver {
 /// One runner with fakes around it.
 struct Bench {
     let hypervisor: FakeHypervisor
+    /// Used instead, for two disks.
+    var twin: TwinHypervisor?
     let journal = FakeJournal()
     let observer = FakeObserver()
     let connector: FakeConnector
@@ -88,6 +90,8 @@ struct Bench {
     var maxConcurrentSwaps = 8
     var rules: [BudgetRule] = []
     var onPhase: @Sendable (SwapPhase) async -> Void = { _ in }
+    var onPause: @Sendable () async -> Void = {}
+    var groupPauseLimit = Duration.seconds(10)
 
     init(_ hypervisor: FakeHypervisor = FakeHypervisor(), connector: FakeConnector = FakeConnector()) {
         self.hypervisor = hypervisor
@@ -100,14 +104,16 @@ struct Bench {
         settings.pivotTries = 3
         settings.storeRetry = storeRetry
         settings.rollBackPatience = rollBackPatience
+        settings.groupPauseLimit = groupPauseLimit
         settings.maxConcurrentSwaps = maxConcurrentSwaps
         settings.budget.rules = rules
         var hooks = SwapHooks()
         hooks.onPhase = onPhase
+        hooks.onPause = onPause
         var logger = Logger(label: "test")
         logger.handler = SwiftLogNoOpLogHandler()
         return SwapEnvironment(
-            hypervisor: hypervisor, connector: connector, journal: journal, settings: settings, observer: observer,
+            hypervisor: twin ?? hypervisor, connector: connector, journal: journal, settings: settings, observer: observer,
             logger: logger, clock: clock, hooks: hooks)
     }
 

@@ -1,3 +1,4 @@
+import Foundation
 import Synchronization
 
 @testable import VolumeSwap
@@ -28,25 +29,37 @@ extension FakeHypervisor {
     func xml(_ domain: DomainIdentity, _ view: XMLView) async throws(HypervisorError) -> String {
         try call(.xml) { state throws(HypervisorError) in
             guard state.isKnown, domain.uuid == Fixture.uuid else { throw Self.noDomain }
-            guard view == .live else {
-                guard state.isDiskStored else { return "<domain><name>\(domain.name)</name><uuid>\(domain.uuid)</uuid></domain>" }
-                return Fixture.domainXML(source: state.storedSource ?? state.liveSource, format: state.format)
-            }
-            let mirror = state.mirror.map {
-                let ready = state.isEnding ?? ($0.isReady ? "yes" : nil)
-                return "<mirror type='file' job='copy'\(ready.map { " ready='\($0)'" } ?? "")>"
-                    + "<format type='\(state.mirrorFormat)'/><source file='\($0.path)'/></mirror>"
-            }
-            return Fixture.domainXML(
-                source: state.liveSource, mirror: (mirror ?? "") + state.besideSource, format: state.format,
-                attributes: state.diskAttributes, inSource: state.inSource)
+            return text(state, view, more: beside(view))
         }
+    }
+
+    /// The disk's element alone.
+    func device(_ view: XMLView) -> String {
+        let domain = state.withLock { text($0, view, more: "") }
+        return domain.components(separatedBy: "<devices>")[1].components(separatedBy: "</devices>")[0]
+    }
+
+    private func text(_ state: State, _ view: XMLView, more: String) -> String {
+        guard view == .live else {
+            let (name, uuid) = (Fixture.domain.name, Fixture.uuid)
+            guard state.isDiskStored else { return "<domain><name>\(name)</name><uuid>\(uuid)</uuid></domain>" }
+            return Fixture.domainXML(
+                source: state.storedSource ?? state.liveSource, extra: more, format: state.format, target: disk)
+        }
+        let mirror = state.mirror.map {
+            let ready = state.isEnding ?? ($0.isReady ? "yes" : nil)
+            return "<mirror type='file' job='copy'\(ready.map { " ready='\($0)'" } ?? "")>"
+                + "<format type='\(state.mirrorFormat)'/><source file='\($0.path)'/></mirror>"
+        }
+        return Fixture.domainXML(
+            source: state.liveSource, mirror: (mirror ?? "") + state.besideSource, extra: more, format: state.format,
+            attributes: state.diskAttributes, inSource: state.inSource, target: disk)
     }
 
     func define(xml: String) async throws(HypervisorError) {
         try call(.define, "define") { state throws(HypervisorError) in
             state.definitions.append(xml)
-            let disk = (try? DomainDescription(xml: xml))?.disk("vdb")
+            let disk = (try? DomainDescription(xml: xml))?.disk(self.disk)
             state.storedSource = disk?.location?.path
             state.format = disk?.format ?? state.format
             state.isKnown = true
@@ -63,6 +76,27 @@ extension FakeHypervisor {
             state.status.isPersistent = false
             state.storedSource = nil
             state.isAutostarted = false
+        }
+    }
+
+    func guestState(_ domain: DomainIdentity) async throws(HypervisorError) -> GuestState {
+        try call(.guestState) { state throws(HypervisorError) in
+            guard state.isKnown, domain.uuid == Fixture.uuid else { throw Self.noDomain }
+            return state.status.isActive ? state.guest : .notRunning
+        }
+    }
+
+    func suspend(_ domain: DomainIdentity) async throws(HypervisorError) {
+        try await pass(.suspend)
+        try call(.suspend, "suspend") { state throws(HypervisorError) in
+            if state.guest == .running { state.guest = .pausedOnRequest }
+        }
+    }
+
+    func resume(_ domain: DomainIdentity) async throws(HypervisorError) {
+        try await pass(.resume)
+        try call(.resume, "resume") { state throws(HypervisorError) in
+            if state.guest == .pausedOnRequest { state.guest = .running }
         }
     }
 

@@ -8,7 +8,7 @@ final class FakeHypervisor: Hypervisor {
     enum Call: String, CaseIterable, Sendable {
         case lookup, status, xml, define, undefine, setMetadata, metadata, rebase, copy, jobInfo, abort, pivot, setSpeed, change,
             capacity
-        case grow, mirrorBack, domains, subscribe, secret, makeSecret, removeSecret, inspect
+        case grow, mirrorBack, domains, subscribe, secret, makeSecret, removeSecret, inspect, guestState, suspend, resume
     }
 
     struct Trouble: Sendable {
@@ -20,6 +20,7 @@ final class FakeHypervisor: Hypervisor {
     struct State {
         var isKnown = true
         var status = DomainStatus(isActive: true, isPersistent: true)
+        var guest = GuestState.running
         var liveSource = Fixture.oldPath
         var storedSource: String? = Fixture.oldPath
         var format = "raw"
@@ -90,6 +91,10 @@ final class FakeHypervisor: Hypervisor {
     }
 
     let kind = "fake"
+    /// The target of its disk.
+    let disk: String
+    /// More of its devices as XML.
+    let beside: @Sendable (XMLView) -> String
     let state = Mutex(State())
     /// What a started copy does; by default it is in sync at once.
     let onCopy: @Sendable (FakeHypervisor) -> Void
@@ -108,11 +113,14 @@ final class FakeHypervisor: Hypervisor {
         onCopy: @escaping @Sendable (FakeHypervisor) -> Void = { $0.post(.ready) },
         onPivot: @escaping @Sendable (FakeHypervisor) throws(HypervisorError) -> Void = { hypervisor throws(HypervisorError) in
             hypervisor.finishPivot()
-        }, cancels: Bool = true, forces: Bool = false,
+        }, cancels: Bool = true, forces: Bool = false, disk: String = "vdb",
+        beside: @escaping @Sendable (XMLView) -> String = { _ in "" },
         onChange: @escaping @Sendable (FakeHypervisor) -> Void = { hypervisor in
             if hypervisor.state.withLock({ $0.mirror?.isReady == false }) { hypervisor.post(.ready) }
         }
     ) {
+        self.disk = disk
+        self.beside = beside
         self.onChange = onChange
         self.cancels = cancels
         self.forces = forces
@@ -177,7 +185,7 @@ final class FakeHypervisor: Hypervisor {
                 state.isEnding = nil
             }
         }
-        post(.blockJob(disk: "vdb", status: status, at: .now))
+        post(.blockJob(disk: disk, status: status, at: .now))
     }
 
     /// The state after a pivot. A copy with TRANSIENT_JOB changes the stored configuration too.
@@ -191,7 +199,7 @@ final class FakeHypervisor: Hypervisor {
             state.job = nil
             state.isEnding = nil
         }
-        post(.blockJob(disk: "vdb", status: .completed, at: .now))
+        post(.blockJob(disk: disk, status: .completed, at: .now))
     }
 
     func startJob(to path: String, ready: Bool = false, cursor: Int64 = 0) {

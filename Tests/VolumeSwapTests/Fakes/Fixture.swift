@@ -59,13 +59,13 @@ enum Fixture {
     /// A domain of one disk, as libvirt shows it.
     static func domainXML(
         source: String, mirror: String = "", extra: String = "", format: String = "raw",
-        attributes: String = "type='file' device='disk'", inSource: String = ""
+        attributes: String = "type='file' device='disk'", inSource: String = "", target: String = "vdb"
     ) -> String {
         """
         <domain type='qemu'><name>\(domain.name)</name><uuid>\(uuid)</uuid><devices>\
         <disk \(attributes)><driver name='qemu' type='\(format)' cache='none'/>\
         <source file='\(source)' dev='\(source)'>\(inSource)</source>\(mirror)\
-        <target dev='vdb' bus='virtio'/><serial>old-volume</serial></disk>\(extra)</devices></domain>
+        <target dev='\(target)' bus='virtio'/><serial>old-volume</serial></disk>\(extra)</devices></domain>
         """
     }
 

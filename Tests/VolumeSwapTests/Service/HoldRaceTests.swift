@@ -270,6 +270,9 @@ struct HoldRaceTests {
             _ = one.hold()
             _ = two.hold()
             for (name, control) in [("a", one), ("b", two)] {
+                var plan = Fixture.plan()
+                plan.domain = DomainIdentity(uuid: name, name: name)
+                control.update(plan)
                 var record = SwapRecord(
                     id: TaskID(name), instanceKey: "k\(name)", disk: "vdb", args: Fixture.arguments(), replyTo: nil,
                     acceptedAt: .now)

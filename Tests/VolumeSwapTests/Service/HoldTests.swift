@@ -52,6 +52,27 @@ struct HoldTests {
         #expect(bench.bench.hypervisor.log == ["copy", "pivot"])
     }
 
+    @Test("Work on its disk waits, whether it names the domain as the held swap did or by its UUID")
+    func names() async throws {
+        let bench = ServiceBench()
+        let ran = Mutex<[String]>([])
+        let name: JSONValue = ["name": .string(Fixture.domain.name)]
+        try await bench.running { (service: SwapService) async throws in
+            var record = Fixture.record("task-1", ["options": ["hold": true], "instance": name])
+            record.instanceKey = "name:\(Fixture.domain.name)"
+            _ = await bench.submit(record)
+            try await Self.untilHeld(service)
+            for (key, disk) in [(Fixture.uuid, "vdb"), (record.instanceKey, "vdb"), (Fixture.uuid, "vdc")] {
+                service.instanceQueue.fill(service.instanceQueue.reserve(key, disk: disk)) { ran.withLock { $0.append(disk) } }
+            }
+            while ran.withLock({ $0 }) != ["vdc"] { await Task.yield() }
+            #expect(service.held == 1 && service.queued == 2)
+            _ = try await service.pivot([Self.id])
+            while ran.withLock({ $0 }) != ["vdc", "vdb", "vdb"] { await Task.yield() }
+        }
+        #expect(bench.service.held == 0 && bench.service.queued == 0)
+    }
+
     @Test("Its time-outs do not count meanwhile")
     func timeouts() async throws {
         let bench = ServiceBench()

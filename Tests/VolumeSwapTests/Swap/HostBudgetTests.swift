@@ -116,6 +116,24 @@ struct HostBudgetTests {
         #expect(speeds["a"] == 10 && speeds["b"] == 0 && speeds["c"] == 10)
     }
 
+    @Test("The schedule's pauses are reported when they begin and end, whatever runs")
+    func pauses() throws {
+        let told = Mutex<[Bool]>([])
+        let budget = try budget(schedule: "06:00 50; 08:00 pause; 20:00 pause; 22:00 0")
+        budget.onPause { isPaused in told.withLock { $0.append(isPaused) } }
+        #expect(told.withLock { $0 } == [])
+        clock.move(.seconds(7 * 3600))
+        #expect(told.withLock { $0 } == [])
+        clock.move(.seconds(3600 + 1))
+        #expect(told.withLock { $0 } == [true])
+        budget.change(try settings(schedule: "06:00 50; 08:00 pause"))
+        #expect(told.withLock { $0 } == [true])
+        clock.move(.seconds(24 * 3600))
+        #expect(told.withLock { $0 } == [true, false, true])
+        budget.change(try settings())
+        #expect(told.withLock { $0 } == [true, false, true, false])
+    }
+
     @Test("The schedule changes the speed of what runs, and the lower of both limits holds")
     func schedule() throws {
         let (budget, speeds) = (try budget(bandwidth: 80, schedule: "06:00 50; 22:00 0"), Speeds())

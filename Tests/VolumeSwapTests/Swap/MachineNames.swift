@@ -31,7 +31,7 @@ extension SwapAction {
 }
 
 enum InputName: String, CaseIterable, Sendable {
-    case prepared, alreadyMoved, adopted, done, failed, mirrorReady, sizesDiffer, notReady, foundOnNew, foundOnOld,
+    case prepared, alreadyMoved, adopted, done, failed, mirrorReady, heldAgain, sizesDiffer, notReady, foundOnNew, foundOnOld,
         pivotedUnnoticed
     case notConverging, mustBeginAgain, cannotConverge
     case resized, notResized, rolledBack, interrupted, observedUnknown
@@ -45,6 +45,7 @@ enum InputName: String, CaseIterable, Sendable {
         case .done: .done
         case .failed: .failed(cause)
         case .mirrorReady: .mirrorReady
+        case .heldAgain: .heldAgain
         case .sizesDiffer: .sizesDiffer(cause)
         case .notConverging: .notConverging
         case .mustBeginAgain: .mustBeginAgain
@@ -121,6 +122,7 @@ enum StateName: String, CaseIterable, Sendable {
         case .pivoting:
             switch input {
             case .notReady: "pivot"
+            case .heldAgain: "await"
             case .foundOnNew: "store"
             case .pivotedUnnoticed: "mirrorBack"
             default: "rollBack"

@@ -26,6 +26,8 @@ package enum SwapInput: Sendable {
     // From a pivot
     /// The pivot was refused or never reached libvirt, and the copy goes on (libvirt's error 83, for example).
     case notReady(SwapFailure)
+    /// The pivot was not requested: it was to be a group's, which does not pivot, and the swap is held again.
+    case heldAgain
     // From an inspection after a pivot, a cancel, or a job that went away
     case foundOnNew
     case foundOnOld(SwapFailure)
@@ -46,7 +48,9 @@ package enum SwapInput: Sendable {
         case .failed, .foundOnOld, .pivotedUnnoticed, .sizesDiffer, .notReady, .notResized, .interrupted: true
         case .observed(let sight): if case .unknown = sight { true } else { false }
         case .mustBeginAgain, .cannotConverge: true
-        case .prepared, .alreadyMoved, .adopted, .done, .mirrorReady, .notConverging, .foundOnNew, .resized, .rolledBack: false
+        case .prepared, .alreadyMoved, .adopted, .done, .mirrorReady, .notConverging, .heldAgain, .foundOnNew, .resized,
+            .rolledBack:
+            false
         }
     }
 }

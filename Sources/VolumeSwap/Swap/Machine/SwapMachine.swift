@@ -198,6 +198,8 @@ package enum SwapMachine: ~Copyable {
             return grow(plan)
         case .notReady where tries < limit:
             return Step(.pivoting(plan, tries: tries + 1), .pivot(plan, after: .milliseconds(min(10 << min(tries, 6), 500))))
+        case .heldAgain:
+            return Step(.copying(plan), .awaitMirror(plan))
         case .notReady(let refusal):
             return rollBack(plan, refusal.adding("the pivot was refused \(tries + 1) times"), mayHavePivoted: true)
         case .pivotedUnnoticed(let failure):

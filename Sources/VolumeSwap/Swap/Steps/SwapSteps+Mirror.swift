@@ -51,7 +51,7 @@ extension SwapSteps {
         for await event in events {
             if watch.take(event) { isWanted = true }
             if let interruption = interruption(plan) { return .failed(interruption) }
-            if isTakingTurn, !hasTurn, ownsDomain(plan) {
+            if !hasTurn, isTakingTurn ? ownsDomain(plan) : control.group?.isGathering == true {
                 hasTurn = true
                 watch.forgetCursor()
             }
@@ -90,6 +90,7 @@ extension SwapSteps {
     private func follow(_ verdict: MirrorWatch.Verdict, _ watch: MirrorWatch, _ plan: SwapPlan) -> SwapInput? {
         switch verdict {
         case .copies(let nextLook):
+            control.group?.note(record.id, .copying)
             note(nil)
             control.update(watch.progress)
             environment.observer.progressed(record, plan, watch.progress)
@@ -101,6 +102,7 @@ extension SwapSteps {
             environment.observer.progressed(record, plan, watch.progress)
             return mayPivot(plan) ? .mirrorReady : nil
         case .unclear(let why):
+            control.group?.note(record.id, .copying)
             note(why)
             return nil
         case .gone(let nextLook):
@@ -113,6 +115,7 @@ extension SwapSteps {
     /// Whether to pivot now; else the swap is held, or waits for its instance's turn.
     private func mayPivot(_ plan: SwapPlan) -> Bool {
         guard request.options.hold else { return true }
+        if let group = control.group { return group.noteInStep(record.id) }
         guard !control.isReleased else { return ownsDomain(plan) }
         let isFirst = control.hold()
         liftShare(plan)

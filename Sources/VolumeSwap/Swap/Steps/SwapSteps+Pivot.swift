@@ -7,7 +7,8 @@ extension SwapSteps {
 
     /// Requests the pivot and finds out the result. There is no time limit: until the result is known, nobody is answered.
     func pivot(_ plan: SwapPlan) async -> SwapInput {
-        guard await takeTurn(plan) else { return .interrupted }
+        if let refusal = await refusal(plan) { return refusal }
+        var group = control.enteredGroup
         var cause = "the pivot failed"
         do {
             try await hypervisor.blockJobAbort(plan.domain, disk: plan.disk, pivot: true)
@@ -22,6 +23,10 @@ extension SwapSteps {
         while !Task.isCancelled {
             let event = await wait(plan.disk, atMost: backoff.pause())
             if case .blockJob(_, let status, _) = event, status != .ready { end = status }
+            if group?.isOver == true {
+                await storeOwnPivot(plan, group?.warning)
+                group = nil
+            }
             let sight = await look(plan)
             if end == nil, sight.isGone {
                 // The event that reports how the job ended may still arrive.
@@ -35,6 +40,38 @@ extension SwapSteps {
             }
         }
         return .interrupted
+    }
+
+    /// Waits for what the pivot needs: the instance's turn, or, in a group, the guest's pause.
+    ///
+    /// - Returns: the step's result if there is to be no pivot.
+    private func refusal(_ plan: SwapPlan) async -> SwapInput? {
+        guard let group = control.enteredGroup, !group.isOver else {
+            if control.isHeldBack { return heldAgain() }
+            return await takeTurn(plan) ? nil : .interrupted
+        }
+        switch control.isHeldBack ? .standDown("") : await group.arrive(record.id) {
+        case .pivot: return nil
+        case .standDown: return heldAgain()
+        case nil: return .interrupted
+        }
+    }
+
+    private func heldAgain() -> SwapInput {
+        environment.journal.note(record.id, .ready)
+        return .heldAgain
+    }
+
+    /// Stores that the guest runs again although this pivot, which was its group's, is still under way.
+    private func storeOwnPivot(_ plan: SwapPlan, _ warning: String?) async {
+        var plan = plan
+        if let warning { plan.warnings.append(warning) }
+        do {
+            try await environment.journal.enter(record.id, .pivoting, plan: plan)
+            control.marks.noteStored(plan)
+        } catch {
+            logger.warning("journal: could not store that the guest runs again: \(error)")
+        }
     }
 
     /// - Returns: nil until it is known which volume the guest runs on.

@@ -20,6 +20,8 @@ final class SimDomain: @unchecked Sendable {
     /// Whether libvirt starts it with the host; undefining forgets that.
     var isAutostarted = false
     var startedAutostarted = false
+    /// Whether the swaps of its disks are held, to be pivoted as a group.
+    var holdsSwaps = false
     /// Why libvirt currently refuses to define it.
     var defineTrouble: String?
 
@@ -47,6 +49,8 @@ final class SimDomain: @unchecked Sendable {
             var life: Int?
             var epoch: Int
         }
+        /// Whether somebody else has paused its guest, which pivotd could know.
+        var isPausedByPeople = false
         /// When someone other than pivotd undefined it.
         var removedAt: SimLoop.Time?
         /// What someone else last wrote into it.

@@ -60,6 +60,29 @@ extension SimLibvirt {
         domain.metadata = element
     }
 
+    // MARK: The guest's pause
+
+    func guestState(_ domain: SimDomain) throws(HypervisorError) -> GuestState {
+        guard domain.isKnown else { throw Self.noDomain(domain) }
+        guard let qemu = domain.qemu, domain.live != nil else { return .notRunning }
+        return qemu.pausedBy == nil ? .running : .pausedOnRequest
+    }
+
+    func suspend(_ domain: SimDomain, by actor: String) throws(HypervisorError) {
+        let (qemu, _) = try active(domain)
+        guard qemu.pausedBy == nil else { return }
+        world.note(actor, "pauses \(domain.name)")
+        qemu.pausedBy = actor
+        world.moment(.paused, domain)
+    }
+
+    func resume(_ domain: SimDomain, by actor: String) {
+        guard let (qemu, _) = try? active(domain), let pauser = qemu.pausedBy, world.mutation != .resumeDropped else { return }
+        world.note(actor, "resumes \(domain.name)")
+        if actor != pauser { world.checks.resumes(domain) }
+        qemu.pausedBy = nil
+    }
+
     // MARK: Block jobs
 
     private static let inUse = HypervisorError(

@@ -95,6 +95,11 @@ final class SimLibvirt: @unchecked Sendable {
         loop.after(loop.pick(0...500)) { [self] in if connection == epoch { call.answer(error) } }
     }
 
+    /// Whether a call is pending that pauses or resumes a guest: it may undo what somebody does meanwhile.
+    func hasPause(of domain: SimDomain) -> Bool {
+        (domain.calls + inbox.filter { $0.domain === domain }).contains { ["suspend", "resume"].contains($0.name) }
+    }
+
     // MARK: The connection
 
     func waitUntilConnected() async {
@@ -114,7 +119,7 @@ final class SimLibvirt: @unchecked Sendable {
     }
 
     /// Waits until the call is answered, the connection is lost, or the time is over.
-    func wait(for call: SimCall, atMost limit: SimLoop.Time?) async {
+    func wait(for call: SimCall, atMost limit: SimLoop.Time?, evenIfCancelled: Bool = false) async {
         guard isConnected else { return }
         outstanding.append(call)
         let timer = limit.map { limit in loop.after(limit) { call.wake() } }
@@ -122,10 +127,10 @@ final class SimLibvirt: @unchecked Sendable {
         await withTaskCancellationHandler {
             await withUnsafeContinuation { continuation in
                 call.waiter = continuation
-                if Task.isCancelled { call.wake() }
+                if Task.isCancelled, !evenIfCancelled { call.wake() }
             }
         } onCancel: {
-            call.wake()
+            if !evenIfCancelled { call.wake() }
         }
         loop.cancel(timer)
         outstanding.removeAll { $0 === call }

@@ -24,6 +24,7 @@ struct SimPeople {
             loop.after(loop.pick(1 * .millisecond...200 * .millisecond)) { undefine(domain) }
         case .abortedByHand, .pivotedByHand:
             try? world.libvirt.abort(domain, disk, pivot: kind == .pivotedByHand, by: "people")
+        case .paused: pause(domain)
         default: edit(domain)
         }
     }
@@ -32,6 +33,19 @@ struct SimPeople {
         // Only an existing definition can be removed; while pivotd has it, virsh says "cannot undefine transient domain".
         guard world.libvirt.isUp, domain.stored != nil else { return }
         try? world.libvirt.undefine(domain, by: "people")
+    }
+
+    private func pause(_ domain: SimDomain) {
+        guard let qemu = domain.qemu, qemu.pausedBy == nil, !world.libvirt.hasPause(of: domain) else { return }
+        try? world.libvirt.suspend(domain, by: "people")
+        guard qemu.pausedBy == "people" else { return }
+        domain.history.isPausedByPeople = !world.checks.mayResume(domain)
+        guard loop.chance(60) else { return }
+        loop.after(loop.pick(1 * .second...60 * .second)) { [world] in
+            guard domain.qemu === qemu, qemu.pausedBy == "people" else { return }
+            domain.history.isPausedByPeople = false
+            world.libvirt.resume(domain, by: "people")
+        }
     }
 
     private func edit(_ domain: SimDomain) {
@@ -62,6 +76,7 @@ struct SimPeople {
         world.note("people", "start \(domain.name) on \(world.outline(stored))")
         world.checks.guestStarts(domain, disks)
         let qemu = SimQEMU(world, domain, disks: disks, isBusy: loop.chance(30))
+        domain.history.isPausedByPeople = false
         domain.live = stored
         domain.qemu = qemu
         qemu.write()

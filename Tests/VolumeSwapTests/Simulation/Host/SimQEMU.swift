@@ -64,12 +64,17 @@ final class SimQEMU: @unchecked Sendable {
     /// Stopped: no monitor, guest or job makes progress.
     var isStalled: Bool { isStopped || frozenBy?.isHung == true }
     private(set) var isDead = false
+    /// Who has paused the guest's CPUs.
+    var pausedBy: String?
     /// A guest that always writes, so that its copy always has bytes left.
     let isBusy: Bool
     /// The next libvirtd ends it once its destination recovers: see ``SimLibvirt``.
     var isDoomed = false
     /// Cancelling a READY job waits until the mirror is in sync, which takes long with a busy guest; a forced cancel does not.
     var cancelTime: SimLoop.Time?
+
+    /// Counts the guest's writes.
+    private(set) var guestWrites = 0
 
     private var loop: SimLoop { world.loop }
 
@@ -84,7 +89,8 @@ final class SimQEMU: @unchecked Sendable {
 
     /// The guest writes to all its disks.
     func write() {
-        guard !isStalled, !isDead else { return }
+        guard !isStalled, !isDead, pausedBy == nil || world.mutation == .pauseDropped else { return }
+        guestWrites += 1
         for (target, volume) in disks.sorted(by: { $0.key < $1.key }) where !volume.isHung {
             // While a pivot waits for the destination's flush, the guest's writes are paused.
             if let job = jobs[target], job.state == .pivoting, job.target.isHung { continue }
@@ -110,7 +116,7 @@ final class SimQEMU: @unchecked Sendable {
     /// Whether the guest's writes are stuck in the destination of a copy.
     func hasStuckWrites(_ disk: String) -> Bool {
         guard let job = jobs[disk] else { return false }
-        return isBusy && job.state == .ready && job.target.isHung
+        return isBusy && pausedBy == nil && job.state == .ready && job.target.isHung
     }
 
     // MARK: Jobs
@@ -227,7 +233,7 @@ final class SimQEMU: @unchecked Sendable {
     func progress(_ job: SimJob) -> (cursor: Int64, end: Int64) {
         let size = job.slice ?? job.target.bytes
         guard job.state == .copying else {
-            guard isBusy else { return (size, size) }
+            guard isBusy, pausedBy == nil else { return (size, size) }
             // Guest writes add to both and are in flight; they stop with the destination.
             let written = (job.heldAt ?? loop.now) / (50 * .millisecond) * 65536
             return (size + written - 65536, size + written)

@@ -28,12 +28,13 @@ final class SimHypervisor: Hypervisor, @unchecked Sendable {
 
     func call<Value>(
         _ name: String, _ domain: SimDomain?, _ need: SimCall.Need, isWrite: Bool = false,
-        isBlocked: @escaping () -> Bool = { false }, ifDead: Value? = nil, _ body: @escaping () throws(HypervisorError) -> Value
+        isBlocked: @escaping () -> Bool = { false }, ifDead: Value? = nil, evenIfCancelled: Bool = false,
+        _ body: @escaping () throws(HypervisorError) -> Value
     ) async throws(HypervisorError) -> Value {
         try await live()
         while true {
             await libvirt.waitUntilConnected()
-            guard life.isAlive, !Task.isCancelled else { throw Self.dead }
+            guard life.isAlive, evenIfCancelled || !Task.isCancelled else { throw Self.dead }
             var value: Value?
             let call = SimCall(name, domain, need, isBlocked: isBlocked) {
                 do throws(HypervisorError) {
@@ -51,7 +52,7 @@ final class SimHypervisor: Hypervisor, @unchecked Sendable {
             }
             let connection = libvirt.epoch
             libvirt.send(call)
-            await libvirt.wait(for: call, atMost: need == .nothing ? nil : world.callLimit)
+            await libvirt.wait(for: call, atMost: need == .nothing ? nil : world.callLimit, evenIfCancelled: evenIfCancelled)
             try await live()
             if call.isAnswered {
                 if let error = call.error { throw error }
@@ -128,6 +129,29 @@ final class SimHypervisor: Hypervisor, @unchecked Sendable {
         let domain = try domain(identity)
         try await call("undefine", domain, .lock, isWrite: true) { [libvirt] () throws(HypervisorError) in
             try libvirt.undefine(domain, by: "pivotd")
+        }
+    }
+
+    func guestState(_ identity: DomainIdentity) async throws(HypervisorError) -> GuestState {
+        let domain = try domain(identity)
+        return try await call("state", domain, .nothing) { [libvirt] () throws(HypervisorError) in try libvirt.guestState(domain)
+        }
+    }
+
+    /// QEMU first finishes the guest's requests.
+    func suspend(_ identity: DomainIdentity) async throws(HypervisorError) {
+        let domain = try domain(identity)
+        try await call("suspend", domain, .monitor, isWrite: true) {
+            domain.qemu.map { qemu in qemu.jobs.keys.contains { qemu.hasStuckWrites($0) } } ?? false
+        } _: { [libvirt] () throws(HypervisorError) in
+            try libvirt.suspend(domain, by: "pivotd")
+        }
+    }
+
+    func resume(_ identity: DomainIdentity) async throws(HypervisorError) {
+        let domain = try domain(identity)
+        try await call("resume", domain, .monitor, isWrite: true, evenIfCancelled: true) { [libvirt] in
+            libvirt.resume(domain, by: "pivotd")
         }
     }
 

@@ -6,6 +6,7 @@ import JSON
 extension SimChecks {
     func end() {
         for domain in world.domains { end(domain) }
+        for task in world.tasks { endGroup(task) }
         for task in world.tasks { end(task) }
         for volume in world.volumes where volume.kind == .attached && volume.isConnected { endConnected(volume) }
         for (usage, uuid) in world.libvirt.secrets.sorted(by: { $0.key < $1.key }) {
@@ -21,6 +22,16 @@ extension SimChecks {
             }
             if !isUsed, isOurs, !isNamed("secret") {
                 world.violate("the secret \(usage) is left behind, and nobody was told")
+            }
+        }
+    }
+
+    /// Disks that pivoted as a group did so without a write of their guest in between, or their callers were told.
+    private func endGroup(_ task: SimTask) {
+        guard let pivoted = task.pivoted, case .success(let result) = task.outcome, result.warnings.isEmpty else { return }
+        for other in world.tasks where pivoted.group.contains(other.id) {
+            if let write = other.pivoted?.write, write != pivoted.write {
+                world.violate("\(task.id) and \(other.id) pivoted as a group, not at one point in time, and nobody was told")
             }
         }
     }
@@ -103,6 +114,7 @@ extension SimChecks {
             world.violate("\(name) is not started with the host any more")
         }
         guard let qemu = domain.qemu, !qemu.isDead, let live = domain.live else { return }
+        if qemu.pausedBy == "pivotd" { world.violate("\(name) stays paused by pivotd") }
         if domain.metadata != nil { world.violate("pivotd's metadata is left on \(name)") }
         for (target, volume) in qemu.disks.sorted(by: { $0.key < $1.key }) {
             let touching = world.tasks.filter { $0.domain === domain && $0.disk == target }

@@ -104,13 +104,30 @@ final class SimChecks: @unchecked Sendable {
     }
 
     func pivoted(_ domain: SimDomain, _ job: SimJob) {
-        wanting(domain, job.disk, job.target).first?.hasMoved = true
+        let task = wanting(domain, job.disk, job.target).first
+        task?.hasMoved = true
+        if let task, let group = world.storage.records[task.id]?.plan?.pivotGroup {
+            task.pivoted = (group.members, domain.qemu?.guestWrites ?? 0)
+        }
         if pivotsByHand.contains(job.number) { return }
         if wanting(domain, job.disk, job.target).isEmpty {
             world.violate(
                 "\(domain.name)'s \(job.disk) moves to \(job.target.id) after its task was answered "
                     + "\(world.tasks.filter { $0.new === job.target }.map { $0.outcome?.phase.rawValue ?? "" })")
         }
+    }
+
+    // MARK: The guest's pause
+
+    /// Whether pivotd may resume a guest that somebody pauses now: nobody can tell whose pause it was.
+    func mayResume(_ domain: SimDomain) -> Bool {
+        world.storage.records.values.contains { record in
+            record.plan?.domain == domain.identity && record.plan?.pivotGroup?.pauses == true && !record.isOver
+        }
+    }
+
+    func resumes(_ domain: SimDomain) {
+        if domain.history.isPausedByPeople { world.violate("pivotd resumes \(domain.name), which somebody else has paused") }
     }
 
     // MARK: Definitions

@@ -22,7 +22,7 @@ extension SimFaults {
             strikeLibvirt(kind, domain)
         case .fullJournal, .killedPivotd, .stoppedPivotd, .helper: strikePivotd(kind)
         case .abort, .bandwidth: ask(kind, task)
-        case .destroyed, .shutDown, .undefined, .deleted, .abortedByHand, .pivotedByHand, .edited:
+        case .destroyed, .shutDown, .undefined, .deleted, .abortedByHand, .pivotedByHand, .edited, .paused:
             SimPeople(world).act(kind, domain, task.disk)
         }
     }

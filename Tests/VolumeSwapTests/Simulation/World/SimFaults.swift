@@ -18,7 +18,7 @@ final class SimFaults: @unchecked Sendable {
         // The caller
         case abort, bandwidth
         // Other people
-        case destroyed, shutDown, undefined, deleted, abortedByHand, pivotedByHand, edited
+        case destroyed, shutDown, undefined, deleted, abortedByHand, pivotedByHand, edited, paused
 
         /// Faults that can last for hours.
         static let hangs: [Kind] = [.hungVolume, .hungVolumeAndAbort, .stalledQEMU, .stalledQEMUAndKill, .killedPivotd, .abort]

@@ -28,6 +28,11 @@ enum SimMutation: CaseIterable {
     /// A pivot under way is not shown: no job, no `<mirror>`.
     case pivotHidden
 
+    /// A paused guest goes on writing.
+    case pauseDropped
+    /// Resuming a guest succeeds but has no effect.
+    case resumeDropped
+
     /// Part of the message of the check that finds it.
     var finding: String {
         switch self {
@@ -43,6 +48,8 @@ enum SimMutation: CaseIterable {
         case .secretsKept: "secret"
         case .metadataKept: "metadata"
         case .autostartDropped: "not started with the host"
+        case .pauseDropped: "not at one point in time"
+        case .resumeDropped: "stays paused by pivotd"
         case .pivotHidden: "after its task was answered"
         }
     }

@@ -17,6 +17,11 @@ struct SimScene {
         let running = world.domains.filter { $0.qemu != nil }
         if !isCalm, loop.chance(12) { addJob(loop.pick(running)) }
         for number in 1...Int(loop.pick(1...4)) { addTask(number, loop.pick(running), isCalm: isCalm, sending: sending) }
+        for domain in running where domain.holdsSwaps {
+            for disk in ["vdb", "vdc"] where !world.tasks.contains(where: { $0.domain === domain && $0.disk == disk }) {
+                addTask(world.tasks.count + 1, domain, disk, isCalm: isCalm, sending: sending)
+            }
+        }
     }
 
     private func addVolume(_ kind: SimVolume.Kind? = nil, gib: Int64 = 1, isConnected: Bool = true) -> SimVolume {
@@ -48,6 +53,7 @@ struct SimScene {
             number: number, configuration: configuration, isPersistent: !isRunning || loop.chance(80))
         domain.startedAutostarted = domain.stored != nil && loop.chance(50)
         domain.isAutostarted = domain.startedAutostarted
+        domain.holdsSwaps = isRunning && targets.count == 2 && loop.chance(60)
         for target in targets { domain.written[target] = [UInt32](repeating: 0, count: 8) }
         world.domains.append(domain)
         domain.qemu = SimQEMU(world, domain, disks: volumes, isBusy: loop.chance(30))
@@ -74,8 +80,10 @@ struct SimScene {
         }
     }
 
-    private func addTask(_ number: Int, _ domain: SimDomain, isCalm: Bool, sending: SimLoop.Time) {
-        let disk = loop.pick(domain.stored?.disks.map(\.target) ?? domain.live?.disks.map(\.target) ?? [])
+    private func addTask(
+        _ number: Int, _ domain: SimDomain, _ wanted: String? = nil, isCalm: Bool, sending: SimLoop.Time
+    ) {
+        let disk = wanted ?? loop.pick(domain.stored?.disks.map(\.target) ?? domain.live?.disks.map(\.target) ?? [])
         let before = world.tasks.last { $0.domain === domain && $0.disk == disk }
         guard let old = before?.new ?? domain.qemu?.disks[disk] else { return }
         var new: SimVolume?
@@ -103,6 +111,7 @@ struct SimScene {
         if target.kind == .file || target.kind == .block, resize == 0, target.bytes == old.bytes, loop.chance(50) {
             options["strategy"] = "rebase"
         }
+        if domain.holdsSwaps { options = ["hold": true] }
         if options["strategy"] == nil, loop.chance(10) { options["synchronous_writes"] = true }
         let isOutrun = options["strategy"] == nil && options["synchronous_writes"] == nil && loop.chance(15)
         if isOutrun || loop.chance(50) { options["convergence"] = "auto" }

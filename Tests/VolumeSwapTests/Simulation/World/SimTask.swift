@@ -19,6 +19,10 @@ final class SimTask: CustomStringConvertible, @unchecked Sendable {
     var id: TaskID { TaskID("task-\(number)") }
     var replyTo: ReplyTo? { isCall ? ReplyTo(messageID: "m-\(number)", queue: "reply", timeout: nil) : nil }
 
+    /// Whether it stays in step until `pivot_swap`.
+    var isHeld: Bool { args["options"]?["hold"]?.boolValue ?? false }
+    /// The group in which it was pivoted, and the number of the guest's writes then.
+    var pivoted: (group: [TaskID], write: Int)?
     /// Whether its guest outruns its copy, which `convergence` has to notice.
     var isOutrun = false
     /// Whether its copy was begun with synchronous writes.

@@ -10,7 +10,7 @@ import Logging
 final class SimWorld: @unchecked Sendable {
     /// Stages of a swap, for which faults wait.
     enum Moment: CaseIterable {
-        case copyStarted, ready, pivotAsked, pivoted, noted, jobEnded, cancelAsked, defined, undefined, decided
+        case copyStarted, ready, paused, pivotAsked, pivoted, noted, jobEnded, cancelAsked, defined, undefined, decided
     }
 
     let seed: UInt64
@@ -22,6 +22,7 @@ final class SimWorld: @unchecked Sendable {
         volumes: VolumeSettings(allowedPaths: PathPolicy(["/volumes", "/dev/vg", "/dev/mapper", "/dev/dm-*"])))
     private(set) lazy var libvirt = SimLibvirt(self)
     private(set) lazy var broker = SimBroker(self)
+    private(set) lazy var scheduler = SimScheduler(self)
     private(set) lazy var checks = SimChecks(self)
     private(set) lazy var faults = SimFaults(self)
     let storage = SimStorage()
@@ -148,6 +149,7 @@ final class SimWorld: @unchecked Sendable {
             note("pivotd", "is gone")
             pivotd?.die()
             pivotd = nil
+            scheduler.forget()
             if isClosed { return }
             let restart = loop.pick(500 * .millisecond...6 * .second)
             loop.after(restart) { [self] in startPivotd() }
@@ -176,6 +178,7 @@ final class SimWorld: @unchecked Sendable {
     func run() {
         faults.prepare()
         startPivotd()
+        scheduler.keepPivoting()
         advance(to: faults.end)
         guard violations.isEmpty else { return }
         note("world", "everything is released: no more faults")
