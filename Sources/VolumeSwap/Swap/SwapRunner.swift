@@ -73,6 +73,7 @@ struct SwapRunner {
             }
             // While stopping, a failure may be due to the stop itself; recovery will judge.
             if Task.isCancelled, input.isTrouble { return nil }
+            if let setback = input.setback { steps.remark(setback.reason) }
             action = machine.handle(input, pivotTries: environment.settings.pivotTries)
         }
     }
@@ -107,6 +108,7 @@ struct SwapRunner {
             await environment.hooks.onPhase(.ready)
         }
         control.enter(phase)
+        if case .rollBack(_, let cause) = action { steps.remark("rolls back: \(cause.reason)") }
         var news: SwapPlan?
         if let plan = action.plan, plan != control.marks.storedPlan {
             control.update(plan)
