@@ -3,6 +3,7 @@
 import json
 import subprocess
 import uuid
+from pathlib import Path
 
 from bus.dry import SETTINGS, dry_swap
 from expectations import assert_stayed, swap_arguments
@@ -139,7 +140,7 @@ def test_what_happened_to_a_swap(lab, worker, rpc, guest):
     assert all(len(line) <= 80 or "/" in line for line in output.splitlines()), output
     expected = [
         f"task      {task}", f"vdb of instance {guest.uuid}", "request req-", "copy, 1 attempt", "aborted: aborted",
-        "runs on the old volume", "delivered to reply_", "accepted", "preparing", f"vdb of {guest.name}: ", "starting", "copying",
+        "runs on the old volume", "delivered to reply_", "accepted", "preparing", f"vdb of {guest.name}:", "starting", "copying",
         "limited to 2 MiB/s by request", "abort requested", "rolls back: aborted by request", "rolling_back", "aborted",
         "reply delivered", "aborted by request",
     ]  # fmt: skip
@@ -189,20 +190,33 @@ def test_pause_and_resume(second_worker):
     until_state(rpc, waiting, "copying")
 
 
+def waiting_drain(worker) -> tuple[subprocess.Popen, Path]:
+    """A `pivotd drain --wait` that waits for one swap, and the file of what it says."""
+    said = worker.directory / "drain.err"
+    argv = worker.client_argv("drain", "--wait", "--timeout", "2")
+    with open(said, "wb") as err:
+        drain = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=err, stdin=subprocess.DEVNULL, env=clean_environment())
+    until(lambda: "1 running, 1 waiting" in said.read_text(), 60, said.read_text)
+    return drain, said
+
+
 def test_drain(second_worker):
-    """It returns when nothing runs any more, also if the worker restarts meanwhile."""
+    """It returns when nothing runs any more."""
     worker, rpc, (_, running, queued) = busy_worker(second_worker)
     assert worker.command("drain") == (SUCCESS, "draining: 1 running, 1 waiting\n", "")
-    errors = worker.directory / "drain.err"
-    argv = worker.client_argv("drain", "--wait", "--timeout", "2")
-    with open(errors, "wb") as err:
-        drain = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=err, stdin=subprocess.DEVNULL, env=clean_environment())
-    until(lambda: "1 running, 1 waiting" in errors.read_text(), 60, errors.read_text)
-    worker.restart_hard()
-    until_state(rpc, running, "copying")
-    until(lambda: rpc.call("get_swap", task_id=queued["request_token"])["waits_for"] == "pause", 60, errors.read_text)
+    drain, said = waiting_drain(worker)
     assert drain.poll() is None, "one still runs"
     rpc.call("abort_swap", task_id=running["request_token"])
     output, _ = drain.communicate(timeout=60)
-    assert (drain.returncode, output.decode()) == (SUCCESS, "drained: 0 running, 1 waiting\n"), errors.read_text()
+    assert (drain.returncode, output.decode()) == (SUCCESS, "drained: 0 running, 1 waiting\n"), said.read_text()
     assert rpc.call("get_swap", task_id=queued["request_token"])["state"] == "queued", "it stays paused"
+
+
+def test_a_drain_of_a_worker_that_dies(second_worker):
+    """It does not report that nothing runs: the worker takes its swaps up again, and is not paused any more."""
+    worker, _, _ = busy_worker(second_worker)
+    drain, said = waiting_drain(worker)
+    worker.kill()
+    output, _ = drain.communicate(timeout=60)
+    assert (drain.returncode, output) == (NO_ANSWER, b""), said.read_text()
+    assert "drain again" in said.read_text()

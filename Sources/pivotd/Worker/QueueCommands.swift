@@ -37,7 +37,7 @@ struct DrainCommand: AsyncParsableCommand {
         commandName: "drain",
         abstract: "Pause, for maintenance of the host.",
         discussion: "With --wait it returns once no swap runs any more; held swaps stay held. pivotd resume ends it, and so does "
-            + "a restart of the worker, but not while --wait waits. Ctrl-C leaves the worker paused.")
+            + "a restart of the worker. Ctrl-C leaves the worker paused.")
 
     @Flag(help: "Wait until no swap runs any more, and show how many still do.")
     var wait = false
@@ -54,10 +54,12 @@ struct DrainCommand: AsyncParsableCommand {
                 display.show(load.text)
                 try await Task.sleep(for: .seconds(1))
                 do {
-                    // Again each time: a worker that restarts is not paused any more.
                     load = QueueLoad(try await reply.call("drain", [:], session))
                 } catch let failure as CommandFailure where failure.status == .noAnswer {
-                    display.show("the worker does not answer, trying again")
+                    display.clear()
+                    // Pausing it again at once could keep it from taking up the swaps that ran.
+                    let advice = "a worker that restarts is not paused any more: once it has taken up its swaps, drain again"
+                    throw CommandFailure(.noAnswer, "\(failure.message)\n\(advice)")
                 }
             }
             display.clear()
