@@ -95,6 +95,7 @@ struct RequestService: Service {
         guard !Task.isCancelled else { return }
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await service.restoreOrphans() }
+            group.addTask { await service.recallRecent() }
             group.addTask { try await serve() }
             group.addTask { await resumeWhenStorable() }
             group.addTask { await announce() }

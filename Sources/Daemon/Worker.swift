@@ -61,7 +61,7 @@ package struct Worker {
             metrics: { [health] in
                 health.updateMetrics()
                 return registry.text() + ProcessMetrics.text()
-            })
+            }, home: { [health, host = configuration.bus.host] in StatusPage(health, host: host).page })
         return HealthService(server: server, logger: logger)
     }
 
@@ -83,7 +83,10 @@ package struct Worker {
             signals.setDrainLimit(configuration.daemon.drainTimeout)
         }
         let metrics = WorkerMetrics(service: service, reporter: reporter, bus: bus, journal: journal, choice: choice)
-        health.runs(.init(readiness: requests.checks, vitals: requests.vitals, updateMetrics: metrics.update))
+        health.runs(
+            .init(
+                readiness: requests.checks, vitals: requests.vitals, updateMetrics: metrics.update,
+                overview: { service.overview() }))
         let services: [any Service] = [
             LibvirtService(link: choice.link),
             JournalKeeper(journal: journal, retention: configuration.daemon.journalRetention, logger: logger),

@@ -21,6 +21,11 @@ extension SQLiteJournal {
         return begun.map(UnfinishedTask.init) + others.compactMap(\.task)
     }
 
+    /// Arguments that SQLite's limits on JSON exclude name no volume that anybody would ask for.
+    private static let hasVolume = """
+        task.sequence IN (SELECT sequence FROM request WHERE instr(args, ?) > 0 AND CASE WHEN json_valid(args) THEN
+            ? IN (json_extract(args, '$.old_volume_id'), json_extract(args, '$.new_volume_id')) END)
+        """
     private static let hasBegun = "(plan.sequence IS NOT NULL OR result IS NOT NULL OR failure IS NOT NULL)"
 
     /// Leaves out the requests, since there may be very many of these.
@@ -49,6 +54,16 @@ extension SQLiteJournal {
         }
     }
 
+    /// Reads what has happened to a task, in order; empty if there is none with this id.
+    ///
+    /// - Throws: ``JournalError`` if the journal cannot be read.
+    package func history(_ id: TaskID) async throws(JournalError) -> [HistoryEntry] {
+        try await read { db in
+            let statement = try db.cachedStatement(sql: "SELECT history FROM task WHERE id = ?")
+            return HistoryText.entries(try String.fetchOne(statement, arguments: [id.text]) ?? "")
+        }
+    }
+
     /// Reads the selected tasks, newest first; unreadable ones are logged and skipped.
     ///
     /// - Throws: ``JournalError`` if the journal cannot be read.
@@ -62,6 +77,14 @@ extension SQLiteJournal {
         if let disk = query.disk {
             conditions.append("disk = ?")
             arguments.append(disk)
+        }
+        if let prefix = query.idPrefix {
+            conditions.append("id >= ? AND id < ? || char(1114111)")
+            arguments += [prefix, prefix]
+        }
+        if let volume = query.volumeID {
+            conditions.append(Self.hasVolume)
+            arguments += [volume, volume]
         }
         // As JSONEncoder writes it; within a reason its quotes are escaped.
         if query.isStranded { conditions.append(#"instr(failure, '"isStranded":true') > 0"#) }

@@ -101,18 +101,37 @@ package final class SQLiteJournal: SwapJournal {
     package func enter(_ id: TaskID, _ phase: SwapPhase, plan: SwapPlan?) async throws(JournalError) {
         guard memory != nil else { return note(id, phase) }  // only a restart needs the plan
         let text = try plan.map { plan throws(JournalError) in try JournalCoding.text(plan) }
-        _ = try await writer.submit(.enter(id, phase, plan: text, at: now().timeIntervalSince1970))
+        let date = now()
+        let write = JournalWrite.enter(id, phase, plan: text, at: date.timeIntervalSince1970)
+        _ = try await writer.submit(write, history: line(.phase(phase), date))
     }
 
     package func note(_ id: TaskID, _ phase: SwapPhase) {
-        writer.note(.enter(id, phase, plan: nil, at: now().timeIntervalSince1970))
+        let date = now()
+        writer.note(
+            .enter(id, phase, plan: nil, at: date.timeIntervalSince1970), history: line(.phase(phase), date))
+    }
+
+    package func remark(_ id: TaskID, _ text: String) {
+        guard memory != nil else { return }
+        writer.note(.remark(id), history: line(.note(text), now()))
+    }
+
+    /// Nothing in a journal that is not durable: nobody will ask.
+    private func line(_ event: HistoryEntry.Event?, _ date: Date) -> String {
+        guard memory != nil, let event else { return "" }
+        return HistoryText.line(HistoryEntry(event, at: date))
     }
 
     package func finish(_ id: TaskID, _ outcome: SwapOutcome, at date: Date) async throws(JournalError) {
         let (result, failure) = try JournalCoding.texts(outcome)
         let write = JournalWrite.finish(id, outcome.phase, result: result, failure: failure, at: date.timeIntervalSince1970)
         guard let memory else { return writer.note(write) }
-        if case .count(1) = try await writer.submit(write) { memory.finished(id, outcome) } else { memory.forget(id) }
+        if case .count(1) = try await writer.submit(write, history: line(.phase(outcome.phase), date)) {
+            memory.finished(id, outcome)
+        } else {
+            memory.forget(id)
+        }
     }
 
     package func answer(_ id: TaskID, _ outcome: SwapOutcome) async throws(JournalError) {
@@ -124,17 +143,18 @@ package final class SQLiteJournal: SwapJournal {
         memory?.forget(id)
     }
 
-    package func forgetReply(_ id: TaskID) async throws(JournalError) {
+    package func forgetReply(_ id: TaskID, _ fate: ReplyFate) async throws(JournalError) {
         guard memory != nil else { return writer.note(.forgetReply(id)) }
-        _ = try await writer.submit(.forgetReply(id))
+        _ = try await writer.submit(.forgetReply(id), history: line(.reply(fate), now()))
     }
 
     /// Settles a task. One without an outcome, or settled before, stays as it is.
     ///
     /// - Throws: ``JournalError`` if that could not be stored.
-    package func settle(_ id: TaskID) async throws(JournalError) {
+    package func settle(_ id: TaskID, _ fate: ReplyFate?) async throws(JournalError) {
         guard let memory else { return writer.note(.settle(id, .kept)) }
-        _ = try await writer.submit(.settle(id, memory.masked(id).map(Secrets.masked) ?? .unknown))
+        let write = JournalWrite.settle(id, memory.masked(id).map(Secrets.masked) ?? .unknown)
+        _ = try await writer.submit(write, history: line(fate.map { .reply($0) }, now()))
         memory.forget(id)
     }
 

@@ -27,7 +27,7 @@ extension PivotdConfiguration {
             httpAddress = ListenAddress(
                 reader.listenAddress(
                     "http_address", default: "127.0.0.1:9178",
-                    "Where /livez, /readyz and /metrics are served; empty to disable"))
+                    "Where the page /, /livez, /readyz and /metrics are served; empty to disable"))
             maxConcurrentSwaps = reader.integer(
                 "max_concurrent_swaps", default: 8, 1...256, reloads: true,
                 "Maximum number of swaps running at once, each of a different instance")

@@ -11,8 +11,9 @@ struct Pivotd: AsyncParsableCommand {
         discussion: "Exit codes: 0 success, 1 failure, 2 wrong usage or configuration, 3 no answer, 130 Ctrl-C.",
         version: "pivotd \(pivotdVersion)",
         subcommands: [
-            RunCommand.self, SwapCommand.self, MoveCommand.self, StatusCommand.self, AbortCommand.self, BandwidthCommand.self,
-            PivotCommand.self, DoctorCommand.self, CaptureCommand.self, ReplayCommand.self, DecodeCommand.self,
+            RunCommand.self, SwapCommand.self, MoveCommand.self, StatusCommand.self, ExplainCommand.self, AbortCommand.self,
+            BandwidthCommand.self, PivotCommand.self, PauseCommand.self, ResumeCommand.self, DrainCommand.self,
+            DoctorCommand.self, CaptureCommand.self, ReplayCommand.self, DecodeCommand.self,
         ])
 
     static func main() async {

@@ -1,6 +1,7 @@
 import Foundation
 import GRDB
 import JSON
+import JournalConformance
 import Synchronization
 import Testing
 import VolumeSwap

@@ -78,12 +78,12 @@ import Testing
     static func serving(
         _ host: String = "127.0.0.1:0", limits: HealthServer.Limits = .init(),
         isAlive: @escaping @Sendable () -> [HealthCheck] = { [] },
-        checks: @escaping @Sendable () -> [HealthCheck] = { [] },
+        checks: @escaping @Sendable () -> [HealthCheck] = { [] }, home: (@Sendable () -> HomePage)? = nil,
         _ body: (ListenAddress) async throws -> Void
     ) async throws {
         let server = HealthServer(
             address: try #require(ListenAddress(host)), limits: limits, isAlive: isAlive, checks: checks,
-            metrics: { "# TYPE a counter\na 1\n" })
+            metrics: { "# TYPE a counter\na 1\n" }, home: home)
         let (addresses, listening) = AsyncStream<ListenAddress>.makeStream()
         let run = Task {
             defer { listening.finish() }
@@ -118,6 +118,23 @@ import Testing
             #expect(head2.0 == 200)
             #expect(head2.1.contains("Content-Length: 21"))
             #expect(head2.2.isEmpty)
+        }
+    }
+
+    @Test func theHomePageIsHTMLUnderItsPolicy() async throws {
+        try await Self.serving(home: { HomePage(html: "<p>ü</p>", policy: "default-src 'none'") }) { address in
+            let (status, head, body) = try await Self.get("/", address)
+            #expect(status == 200 && body == "<p>ü</p>")
+            for line in [
+                "Content-Type: text/html; charset=utf-8", "Content-Security-Policy: default-src 'none'",
+                "X-Content-Type-Options: nosniff", "Referrer-Policy: no-referrer", "Cache-Control: no-store",
+            ] {
+                #expect(head.contains(line))
+            }
+            #expect(try await Self.get("/?a=b", address).0 == 200)
+            #expect(try await Self.get("/index.html", address).0 == 404)
+            #expect(try await Self.get("/", address, method: "POST").0 == 405)
+            #expect(try await !Self.get("/livez", address).1.contains("Security-Policy"))
         }
     }
 

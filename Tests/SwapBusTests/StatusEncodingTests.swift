@@ -76,6 +76,29 @@ struct StatusEncodingTests {
         #expect(json["failure"]?["message"]?.stringValue?.contains("too small") == true)
     }
 
+    @Test("With its history, a status says who asked, what happened and what became of the reply")
+    func history() {
+        let date = Date(timeIntervalSince1970: 1_700_000_000.25)
+        let context: JSONObject = ["user_id": "u1", "tenant": "p1", "auth_token": "hunter-two"]
+        var record = SwapRecord(
+            id: TaskID("t1"), instanceKey: Self.uuid, disk: "vdb", args: [:], context: context,
+            replyTo: ReplyTo(messageID: "m1", queue: "reply_1", timeout: nil), acceptedAt: date)
+        func json(_ events: [HistoryEntry.Event]) -> JSONValue {
+            SwapStatus(stored: record).json(NovaFailure(), history: events.map { HistoryEntry($0, at: date) })
+        }
+        let told = json([.phase(.rollingBack), .note("no space"), .reply(.givenUp)])
+        #expect(told["caller"] == ["user_id": "u1", "project_id": "p1", "reply_queue": "reply_1"])
+        #expect(told["reply"] == "given_up" && told["hypervisor"] == "unknown" && told["state"] == "queued")
+        let events = told["history"]?.arrayValue ?? []
+        #expect(events.map { $0["event"]?.stringValue } == ["phase", "note", "reply"])
+        #expect(events.map { $0["text"]?.stringValue } == ["rolling_back", "no space", "given_up"])
+        #expect(events.first?["at"] == "2023-11-14T22:13:20.250Z")
+        #expect(!told.serialized().contains("hunter-two"))
+        #expect(json([])["reply"] == "owed")
+        record.replyTo = nil
+        #expect(json([])["reply"] == "none" && json([])["caller"]?["reply_queue"] == .null)
+    }
+
     @Test("Times are RFC 3339 in UTC")
     func timestamps() {
         #expect(SwapStatus.timestamp(Date(timeIntervalSince1970: 1_700_000_000.25)) == "2023-11-14T22:13:20.250Z")

@@ -74,13 +74,15 @@ struct SwapEndpointTests {
         let query = try SwapQuery(args: ["instance": .string(Self.uuid), "states": ["copying", "ready"], "limit": 5])
         #expect(query == SwapQuery(instanceKey: Self.uuid, states: ["copying", "ready"], limit: 5))
         #expect(try SwapQuery(args: ["states": "failed"]).states == ["failed"])
+        let found = try SwapQuery(args: ["volume_id": "v1", "task_id_prefix": "9f"])
+        #expect(found.volumeID == "v1" && found.idPrefix == "9f")
     }
 
     @Test(
         "list_swaps' invalid arguments are refused",
         arguments: [
             ["limit": 0], ["limit": 10001], ["limit": "5"], ["limit": 1.5], ["states": ["moving"]], ["states": [1]],
-            ["states": 1],
+            ["states": 1], ["volume_id": 1], ["task_id_prefix": []],
             ["instance": "vm"],
         ] as [JSONObject])
     func badQuery(args: JSONObject) {

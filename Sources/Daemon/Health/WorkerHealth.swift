@@ -1,6 +1,7 @@
 import Metrics
 import Observability
 import Synchronization
+import VolumeSwap
 
 /// What the health pages show about a worker, from start to exit.
 final class WorkerHealth: Sendable {
@@ -12,6 +13,8 @@ final class WorkerHealth: Sendable {
         let vitals: @Sendable () -> [Vital]
         /// Updates the gauges.
         let updateMetrics: @Sendable () -> Void
+        /// What runs and waits, for the page.
+        let overview: @Sendable () -> ServiceOverview
     }
 
     private enum Phase {
@@ -55,6 +58,9 @@ final class WorkerHealth: Sendable {
         let vitals = [executor.vital] + (phase.withLock { $0.worker }?.vitals() ?? [])
         return vitals.map(\.check)
     }
+
+    /// What runs and waits; nil before the start-up is complete.
+    var overview: ServiceOverview? { phase.withLock { $0.worker }?.overview() }
 
     var isAlive: Bool { liveness.allSatisfy(\.isOK) }
 

@@ -1,5 +1,4 @@
 import Foundation
-import GRDB
 import Glibc
 package import VolumeSwap
 
@@ -120,26 +119,19 @@ package struct JournalInspection: Sendable {
         guard file >= 0 else { throw JournalError(.unusable, "\(path) cannot be opened: \(SystemCall.lastError())") }
         defer { _ = close(file) }
         try directory.refuseOrphanedLog(file)
-        guard size(path) > 0, Self.takesURIs else { return }
-        let name = "file:" + (path.addingPercentEncoding(withAllowedCharacters: .urlPathAllowed) ?? path)
+        guard size(path) > 0, SQLiteURI.isSupported else { return }
         if size(path + "-wal") == 0 {
-            try JournalSchema.check(path: path, openedAs: "\(name)?immutable=1", isRead: size(path) <= 64 << 20)
+            try JournalSchema.check(path: path, openedAs: SQLiteURI.name(path, "immutable=1"), isRead: size(path) <= 64 << 20)
         } else if exists(path + "-shm") {
-            try JournalSchema.check(path: path, openedAs: "\(name)?readonly_shm=1", isRead: size(path) <= 64 << 20)
+            try JournalSchema.check(path: path, openedAs: SQLiteURI.name(path, "readonly_shm=1"), isRead: size(path) <= 64 << 20)
         } else {
             // SQLite would have to create the -shm file; without it, the file is read as of some checkpoint.
-            try JournalSchema.check(path: path, openedAs: "\(name)?immutable=1", isRead: false)
+            try JournalSchema.check(path: path, openedAs: SQLiteURI.name(path, "immutable=1"), isRead: false)
         }
     }
 
     private func size(_ path: String) -> Int {
         var status = stat()
         return unsafe stat(path, &status) == 0 ? Int(status.st_size) : 0
-    }
-
-    /// Whether SQLite was built to accept parameters in file names; without them it would write beside the journal.
-    private static var takesURIs: Bool {
-        let used = try? DatabaseQueue().read { db in try Bool.fetchOne(db, sql: "SELECT sqlite_compileoption_used('USE_URI')") }
-        return used == true
     }
 }

@@ -26,7 +26,8 @@ enum JournalSchema {
                         phase TEXT NOT NULL,
                         result TEXT,
                         failure TEXT,
-                        is_settled INTEGER NOT NULL DEFAULT 0
+                        is_settled INTEGER NOT NULL DEFAULT 0,
+                        history TEXT NOT NULL DEFAULT ''
                     ) STRICT;
                     CREATE TABLE request (sequence INTEGER PRIMARY KEY, args TEXT NOT NULL, context TEXT NOT NULL) STRICT;
                     CREATE TABLE plan (sequence INTEGER PRIMARY KEY, plan TEXT NOT NULL) STRICT;

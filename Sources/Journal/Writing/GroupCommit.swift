@@ -66,15 +66,18 @@ final class GroupCommit: Sendable {
 
     /// Writes a change and waits for its sync, even if cancelled: what was begun is recorded.
     ///
+    /// - Parameter history: lines to append to the task's history.
     /// - Throws: ``JournalError`` if the change could not be stored.
-    func submit(_ write: JournalWrite) async throws(JournalError) -> WriteOutput {
+    func submit(_ write: JournalWrite, history: String = "") async throws(JournalError) -> WriteOutput {
         await makeRoom()
-        let result = await withCheckedContinuation { (reply: Reply) in enqueue(.init(write: write, reply: reply)) }
+        let result = await withCheckedContinuation { (reply: Reply) in
+            enqueue(.init(write: write, reply: reply, history: history))
+        }
         return try result.get()
     }
 
     /// Writes a change without waiting. For changes that follow an awaited one, so that the queue stays short.
-    func note(_ write: JournalWrite) { enqueue(.init(write: write, reply: nil)) }
+    func note(_ write: JournalWrite, history: String = "") { enqueue(.init(write: write, reply: nil, history: history)) }
 
     /// Waits until all earlier changes have been tried, at most for `limit`: readers must not wait for a hanging disk.
     func drainQueue(within limit: DispatchTimeInterval) async {
@@ -210,7 +213,7 @@ final class GroupCommit: Sendable {
                         results.append(.failure(missing.error(path)))
                         continue
                     }
-                    results.append(try entry.write.apply(db, path: path))
+                    results.append(try entry.write.apply(db, path: path, history: entry.history))
                     if case .barrier = entry.write { continue }
                     isWritten = true
                 }

@@ -13,6 +13,8 @@ indirect enum JournalWrite: Sendable {
     case forgetReply(TaskID)
     /// Also removes the secrets.
     case settle(TaskID, Secrets)
+    /// Only its entry's lines of history.
+    case remark(TaskID)
     case prune(before: Double, limit: Int)
     /// With this many bytes that are not kept.
     case probe(at: Double, bytes: Int)
@@ -23,7 +25,7 @@ indirect enum JournalWrite: Sendable {
         switch self {
         case .accept(let row): TaskID(row.id)
         case .enter(let id, _, _, _), .finish(let id, _, _, _, _, _), .settle(let id, _): id
-        case .answer(let id, _, _), .forgetReply(let id): id
+        case .answer(let id, _, _), .forgetReply(let id), .remark(let id): id
         case .prune, .probe, .barrier: nil
         }
     }
@@ -44,6 +46,24 @@ indirect enum JournalWrite: Sendable {
             return nil
         }
         return .finish(id, phase, result: result, failure: failure, at: time, isSettled: true)
+    }
+
+    var isRemark: Bool { if case .remark = self { true } else { false } }
+
+    /// Whether ``apply(_:path:history:)`` appends to the task's history.
+    var takesHistory: Bool {
+        switch self {
+        case .enter, .finish, .forgetReply, .settle, .remark: true
+        case .accept, .answer, .prune, .probe, .barrier: false
+        }
+    }
+
+    /// Whether nothing is lost without it after a failed transaction.
+    var isDispensable: Bool {
+        switch self {
+        case .barrier, .remark: true
+        default: false
+        }
     }
 
     var isAcceptance: Bool { if case .accept = self { true } else { false } }
@@ -78,34 +98,38 @@ enum WriteOutput: Sendable {
 extension JournalWrite {
     /// Applies the change.
     ///
+    /// - Parameter history: lines to append to the task's history, in the same statement.
     /// - Returns: the error of this change alone, if it does not apply.
     /// - Throws: SQLite's errors, which fail the whole transaction.
-    func apply(_ db: Database, path: String) throws -> Result<WriteOutput, JournalError> {
+    func apply(_ db: Database, path: String, history: String = "") throws -> Result<WriteOutput, JournalError> {
         switch self {
         case .accept(let row):
             if try row.insert(db) { return .success(.acceptance(.new)) }
             guard let stored = try TaskRow.fetch(db, id: row.id) else { return .success(.acceptance(.new)) }
             return Result { () throws(JournalError) in .acceptance(.duplicate(try stored.record(path: path))) }
         case .enter(let id, let phase, let plan, let time):
-            try db.run(Self.enterSQL, [phase.rawValue, phase == .accepted ? nil : time, id.text])
+            try db.run(Self.enterSQL, [phase.rawValue, phase == .accepted ? nil : time, history, id.text])
             let isChanged = db.changesCount > 0
             if let plan, isChanged { try db.run(Self.planSQL, [plan, id.text]) }
             return try isChanged || isKnown(db, id) ? .success(.done) : .failure(unknown(id, path))
         case .finish(let id, let phase, let result, let failure, let time, let isSettled):
             let sql = isSettled ? Self.finishAndSettleSQL : Self.finishSQL
-            try db.run(sql, [phase.rawValue, result, failure, time, id.text])
+            try db.run(sql, [phase.rawValue, result, failure, time, history, id.text])
             let count = db.changesCount
             // The first outcome stays, and is settled.
-            if isSettled, count == 0 { try settle(db, id, .kept) }
+            if isSettled, count == 0 { try settle(db, id, .kept, history) }
             return try count > 0 || isKnown(db, id) ? .success(.count(count)) : .failure(unknown(id, path))
         case .answer(let id, let result, let failure):
             try db.run(Self.answerSQL, [result, failure, id.text])
             return try isKnown(db, id) ? .success(.done) : .failure(unknown(id, path))
         case .forgetReply(let id):
-            try db.run("UPDATE task SET reply_to = NULL WHERE id = ?", [id.text])
+            try db.run(Self.forgetReplySQL, [history, id.text])
+            return .success(.done)
+        case .remark(let id):
+            try db.run(Self.remarkSQL, [history, id.text])
             return .success(.done)
         case .settle(let id, let secrets):
-            try settle(db, id, secrets)
+            try settle(db, id, secrets, history)
             return .success(.done)
         case .prune(let time, let limit):
             try db.run(Self.pruneRequestsSQL, [time, limit])
@@ -124,22 +148,27 @@ extension JournalWrite {
     }
 
     private static let enterSQL = """
-        UPDATE task SET phase = ?, started_at = coalesce(started_at, ?) WHERE id = ? AND finished_at IS NULL
+        UPDATE task SET phase = ?, started_at = coalesce(started_at, ?), history = \(HistoryText.appending)
+        WHERE id = ? AND finished_at IS NULL
         """
     private static let planSQL = "REPLACE INTO plan (plan, sequence) SELECT ?, sequence FROM task WHERE id = ?"
     private static let finishSQL = finishSQL(also: "")
     private static let finishAndSettleSQL = finishSQL(also: ", is_settled = 1")
     private static func finishSQL(also more: String) -> String {
         """
-        UPDATE task SET phase = ?, result = coalesce(result, ?), failure = coalesce(failure, ?), finished_at = ?\(more)
+        UPDATE task SET phase = ?, result = coalesce(result, ?), failure = coalesce(failure, ?), finished_at = ?,
+            history = \(HistoryText.appending)\(more)
         WHERE id = ? AND finished_at IS NULL
         """
     }
     private static let answerSQL = """
         UPDATE task SET result = ?, failure = ? WHERE id = ? AND finished_at IS NULL AND result IS NULL AND failure IS NULL
         """
+    private static let forgetReplySQL = "UPDATE task SET reply_to = NULL, history = \(HistoryText.appending) WHERE id = ?"
+    private static let remarkSQL = "UPDATE task SET history = \(HistoryText.appending) WHERE id = ?"
     private static let settleSQL = """
-        UPDATE task SET is_settled = 1 WHERE id = ? AND finished_at IS NOT NULL AND is_settled = 0
+        UPDATE task SET is_settled = 1, history = \(HistoryText.appending)
+        WHERE id = ? AND finished_at IS NOT NULL AND is_settled = 0
         """
     private static let textsSQL = """
         SELECT args, context, result FROM task JOIN request USING (sequence) WHERE sequence = ?
@@ -160,10 +189,10 @@ extension JournalWrite {
         JournalError(.unusable, "the journal \(path) has no task \(id.text); was the file replaced?")
     }
 
-    private func settle(_ db: Database, _ id: TaskID, _ secrets: Secrets) throws {
-        if case .kept = secrets { return try db.run(Self.settleSQL, [id.text]) }
+    private func settle(_ db: Database, _ id: TaskID, _ secrets: Secrets, _ history: String) throws {
+        if case .kept = secrets { return try db.run(Self.settleSQL, [history, id.text]) }
         let statement = try db.cachedStatement(sql: Self.settleSQL + " RETURNING sequence")
-        guard let sequence = try Int64.fetchOne(statement, arguments: [id.text]) else { return }
+        guard let sequence = try Int64.fetchOne(statement, arguments: [history, id.text]) else { return }
         let masked = if case .masked(let known) = secrets { known } else { try read(db, sequence) }
         if masked.args != nil || masked.context != nil {
             try db.run(Self.maskSQL, [masked.args, masked.context, sequence])

@@ -6,10 +6,12 @@ struct WriteQueue {
         let write: JournalWrite
         /// nil for a note, which nobody waits for.
         let reply: GroupCommit.Reply?
+        /// Lines to append to the task's history (``HistoryText``).
+        var history = ""
     }
 
     private var entries: [Entry] = []
-    /// The index of a task's newest entry if that is a note of its phase or outcome, which the next one may make redundant.
+    /// The index of a task's newest entry if that is a note of its phase or outcome, or a remark, which may join the next one.
     private var notes: [TaskID: Int] = [:]
     /// Notes from a failed transaction, to be written before the next one's entries.
     private var retained: [Entry] = []
@@ -18,17 +20,27 @@ struct WriteQueue {
     var isEmpty: Bool { entries.isEmpty }
 
     mutating func append(_ entry: Entry) {
+        var entry = entry
         if let task = entry.write.task {
-            if let index = notes.removeValue(forKey: task) {
-                let noted = entries[index].write
-                if entry.reply == nil, let both = noted.merged(with: entry.write) {
-                    entries[index] = Entry(write: both, reply: nil)
+            if let index = notes[task] {
+                if entry.write.isRemark {
+                    entries[index].history += entry.history
                     return
                 }
-                // The noted phase would be overwritten in the same transaction, so it is dropped.
-                if noted.isPhase, entry.write.replacesPhase { entries[index] = Entry(write: .barrier, reply: nil) }
+                notes[task] = nil
+                let noted = entries[index]
+                if entry.reply == nil, let both = noted.write.merged(with: entry.write) {
+                    entries[index] = Entry(write: both, reply: nil, history: noted.history + entry.history)
+                    return
+                }
+                // The noted phase would be overwritten in the same transaction, so it is dropped; history keeps it.
+                let isOverwritten = noted.write.isPhase && entry.write.replacesPhase
+                if isOverwritten || (noted.write.isRemark && entry.write.takesHistory) {
+                    entry.history = noted.history + entry.history
+                    entries[index] = Entry(write: .barrier, reply: nil)
+                }
             }
-            if entry.reply == nil, entry.write.replacesPhase { notes[task] = entries.count }
+            if entry.reply == nil, entry.write.replacesPhase || entry.write.isRemark { notes[task] = entries.count }
         }
         entries.append(entry)
     }
@@ -45,11 +57,14 @@ struct WriteQueue {
         return batch
     }
 
-    /// Keeps the notes, but only the newest phase of each task.
+    /// Keeps the notes, but only the newest phase of each task, and no remarks.
     mutating func retain(_ failed: [Entry]) {
-        for note in failed where note.reply == nil {
-            if case .barrier = note.write { continue }
-            if note.write.replacesPhase { retained.removeAll { $0.write.isPhase && $0.write.task == note.write.task } }
+        for var note in failed where note.reply == nil && !note.write.isDispensable {
+            if note.write.replacesPhase {
+                let replaced = retained.filter { $0.write.isPhase && $0.write.task == note.write.task }
+                note.history = replaced.map(\.history).joined() + note.history
+                retained.removeAll { $0.write.isPhase && $0.write.task == note.write.task }
+            }
             retained.append(note)
         }
     }

@@ -4,7 +4,7 @@ import NIOHTTP1
 import NIOPosix
 import Synchronization
 
-/// A small HTTP server for probes and scrapes: `/livez`, `/readyz`, `/metrics`.
+/// A small HTTP server for probes, scrapes and a glance: `/livez`, `/readyz`, `/metrics`, and a page at `/`.
 ///
 /// It has its own thread, so that it answers even if Swift's executor is blocked, and visitors cannot slow tasks down.
 package final class HealthServer: Sendable {
@@ -37,15 +37,17 @@ package final class HealthServer: Sendable {
     ///   - isAlive: What must hold for `/livez` to answer 200. Called, like the others, on the server's thread.
     ///   - checks: What must hold for `/readyz` to answer 200; all are run for each request.
     ///   - metrics: The body of `/metrics`, in the Prometheus text format.
+    ///   - home: The page at `/`; nil for none.
     package init(
         address: ListenAddress, limits: Limits = Limits(),
         isAlive: @escaping @Sendable () -> [HealthCheck] = { [] },
         checks: @escaping @Sendable () -> [HealthCheck],
-        metrics: @escaping @Sendable () -> String
+        metrics: @escaping @Sendable () -> String,
+        home: (@Sendable () -> HomePage)? = nil
     ) {
         self.address = address
         self.limits = limits
-        pages = HealthPages(isAlive: isAlive, checks: checks, metrics: metrics)
+        pages = HealthPages(isAlive: isAlive, checks: checks, metrics: metrics, home: home)
     }
 
     /// Serves until the task is cancelled, then closes the port and all connections and returns. Can be called again.

@@ -53,6 +53,11 @@ final class HealthVisit: ChannelInboundHandler {
             "Content-Type": page.type, "Content-Length": "\(body.readableBytes)", "Cache-Control": "no-store",
             "Connection": "close",
         ]
+        if let policy = page.policy {
+            headers.add(name: "Content-Security-Policy", value: policy)
+            headers.add(name: "X-Content-Type-Options", value: "nosniff")
+            headers.add(name: "Referrer-Policy", value: "no-referrer")
+        }
         if let allow = page.allow { headers.add(name: "Allow", value: allow) }
         let head = HTTPResponseHead(version: .http1_1, status: HTTPResponseStatus(statusCode: page.status), headers: headers)
         context.write(wrapOutboundOut(.head(head)), promise: nil)

@@ -2,7 +2,7 @@ import JSON
 import OsloMessaging
 import VolumeSwap
 
-/// `list_swaps(instance=null, states=null, limit=100)`
+/// `list_swaps(instance=null, states=null, volume_id=null, task_id_prefix=null, limit=100)`
 struct ListSwaps: SwapMethod {
     static let name = "list_swaps"
     private let query: SwapQuery
@@ -25,6 +25,8 @@ extension SwapQuery {
             }
             states = Set(texts.compactMap { $0 })
         }
+        volumeID = try Argument(args, "volume_id").map { argument throws(SwapFailure) in try argument.string() }
+        idPrefix = try Argument(args, "task_id_prefix").map { argument throws(SwapFailure) in try argument.string() }
         if let argument = Argument(args, "limit") { limit = Int(try argument.integer(1...10_000)) }
     }
 }

@@ -49,8 +49,10 @@ extension ReplyPublisher {
     /// Sends a task's final reply: to one call with the same body and id each time, which its client drops as a duplicate. Another call for
     /// the same task, perhaps of the same client, gets an id of its own.
     ///
-    /// - Returns: false if it is still owed.
-    package func deliver(_ record: SwapRecord, _ replyTo: ReplyTo, _ outcome: SwapOutcome, failures: NovaFailure) async -> Bool {
+    /// - Returns: nil if it is still owed.
+    package func deliver(
+        _ record: SwapRecord, _ replyTo: ReplyTo, _ outcome: SwapOutcome, failures: NovaFailure
+    ) async -> ReplyFate? {
         let result: Result<JSONValue, RemoteFailure> =
             switch outcome {
             case .success(let result): .success(result.json)
@@ -60,8 +62,9 @@ extension ReplyPublisher {
             result: result, to: ReplyAddress(replyTo),
             uniqueID: UniqueID.derived(from: "outcome \(record.id) \(replyTo.messageID)"))
         {
-        case .confirmed, .gaveUp: return true
-        case .interrupted: return false
+        case .confirmed: return .delivered
+        case .gaveUp: return .givenUp
+        case .interrupted: return nil
         }
     }
 }

@@ -14,6 +14,10 @@ package struct SwapQuery: Sendable, Hashable {
     package var instanceKey: String?
     /// The disk's target; nil for all.
     package var disk: String?
+    /// The beginning of the tasks' ids; nil for all.
+    package var idPrefix: String?
+    /// The `old_volume_id` or `new_volume_id` of the request; nil for all.
+    package var volumeID: String?
     /// ``SwapPhase/publicState`` values; nil for all.
     package var states: Set<String>?
     /// Only tasks that left their disk on the new volume without libvirt's knowledge.
@@ -78,11 +82,20 @@ package protocol SwapJournal: Sendable {
     /// Stores that the reply to ``answer(_:_:)`` is delivered or given up.
     ///
     /// - Throws: ``JournalError`` if that could not be stored.
-    func forgetReply(_ id: TaskID) async throws(JournalError)
+    func forgetReply(_ id: TaskID, _ fate: ReplyFate) async throws(JournalError)
     /// Stores that the final reply is delivered or given up, and removes the record's secrets (arguments, plan, result).
     ///
+    /// - Parameter fate: nil if there was none to send, or it was sent ahead of the end.
     /// - Throws: ``JournalError`` if that could not be stored.
-    func settle(_ id: TaskID) async throws(JournalError)
+    func settle(_ id: TaskID, _ fate: ReplyFate?) async throws(JournalError)
+    /// Adds a note to the task's history, without waiting. May be lost in a crash or while the journal fails.
+    ///
+    /// - Parameter text: one sentence for an operator; never a secret.
+    func remark(_ id: TaskID, _ text: String)
+    /// Reads what has happened to a task, in order: its phases, notes and reply. Long histories lack their middle.
+    ///
+    /// - Throws: ``JournalError`` if the journal cannot be read.
+    func history(_ id: TaskID) async throws(JournalError) -> [HistoryEntry]
     /// All unsettled tasks: those that had begun, those that had not, and those that lack only their reply.
     ///
     /// - Throws: ``JournalError`` if the journal cannot be read; single unreadable tasks are left out.

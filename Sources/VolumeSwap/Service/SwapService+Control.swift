@@ -18,6 +18,13 @@ extension SwapService {
         await status(of: try await find(selector))
     }
 
+    /// What has happened to a task, in order.
+    ///
+    /// - Throws: ``JournalError`` if the journal cannot be read.
+    package func history(of id: TaskID) async throws(JournalError) -> [HistoryEntry] {
+        try await environment.journal.history(id)
+    }
+
     /// `list_swaps`, newest first.
     ///
     /// - Throws: ``JournalError`` if the journal cannot be read.
@@ -39,6 +46,7 @@ extension SwapService {
                 ? "it is already being rolled back" : "it has reached its pivot and can no longer be aborted"
             throw SwapFailure.invalidInput("task \(record.id) is \(phase.publicState): \(why)")
         }
+        environment.journal.remark(record.id, "abort requested")
         guard let ticket = entry.ticket, instanceQueue.withdraw(ticket) else { return try await status(.task(record.id)) }
         if let resumption = entry.resumption {
             // Undo what it began before a restart now: its turn may be hours away.
@@ -74,6 +82,7 @@ extension SwapService {
     /// - Throws: ``SwapFailure`` of kind `invalidInput` if the task is unknown or over; ``JournalError``.
     package func setBandwidth(_ selector: SwapSelector, mibS: Int64) async throws -> SwapStatus {
         let (record, entry) = try await underWay(selector)
+        environment.journal.remark(record.id, mibS == 0 ? "limit lifted by request" : "limited to \(mibS) MiB/s by request")
         entry.control.limit = mibS << 20
         environment.budget.changeCopy(record.id, limit: mibS << 20)
         // A held copy is in nobody's budget.
@@ -119,7 +128,7 @@ extension SwapService {
             record, control: entry?.control, waitsFor: entry.flatMap(waitsFor), hypervisor: environment.hypervisor.kind)
     }
 
-    private func waitsFor(_ entry: Entry) -> String? {
+    func waitsFor(_ entry: Entry) -> String? {
         if let obstacle = entry.control.waitsFor {
             // A slot that is free is not given meanwhile.
             guard obstacle == InstanceQueue.Wait.slot.rawValue else { return obstacle }

@@ -63,10 +63,12 @@ extension SwapService {
     private func pivot(_ tasks: [Held], by deadline: ContinuousClock.Instant) async throws(SwapFailure) {
         if tasks.count == 1, let task = tasks.first, task.control.group == nil {
             guard task.control.release() else { return }
+            environment.journal.remark(task.id, "pivot requested")
             await until(deadline) { await task.control.untilPivoting() }
             return
         }
         let group = try group(of: tasks)
+        for task in tasks { environment.journal.remark(task.id, "pivot requested, as a group of \(tasks.count)") }
         let verdict = Mutex<PivotGroup.Verdict?>(nil)
         await until(deadline) {
             let decision = await group.answer()

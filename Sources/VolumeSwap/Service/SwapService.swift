@@ -6,8 +6,8 @@ import Synchronization
 
 /// Accepts swaps, runs them one at a time per instance, journals them and delivers their outcomes.
 package final class SwapService: Sendable {
-    /// Publishes an outcome's reply. Returns true once it is confirmed or given up, false if it is still owed.
-    package typealias Delivery = @Sendable (SwapRecord, ReplyTo, SwapOutcome) async -> Bool
+    /// Publishes an outcome's reply. Returns once it is confirmed or given up; nil if it is still owed.
+    package typealias Delivery = @Sendable (SwapRecord, ReplyTo, SwapOutcome) async -> ReplyFate?
 
     /// The state of a reply that is sent before the task is over.
     enum EarlyAnswer {
@@ -72,6 +72,7 @@ package final class SwapService: Sendable {
     let arrivals = Mutex(Arrivals())
     /// Swaps that are being pivoted as a group, by their domain's UUID.
     let pivotGroups = Mutex<[String: PivotGroup]>([:])
+    let recent = RecentSwaps()
 
     /// - Parameter deliver: publishes each outcome.
     package init(environment: SwapEnvironment, deliver: @escaping Delivery) {
@@ -157,6 +158,7 @@ package final class SwapService: Sendable {
         let outcome: SwapOutcome?
         do {
             let request = try request(of: record)
+            if !entry.isFresh { environment.journal.remark(id, "pivotd was restarted") }
             await admit(id, request, control, entry)
             let host = SwapHost(
                 answer: { [self] in await answerEarly(started, $0) }, giveUpSlot: { [self] in giveUpSlot(started.id) },
@@ -175,6 +177,7 @@ package final class SwapService: Sendable {
         let isBegun = if case .resume = entry { true } else { false }
         guard let wait = environment.budget.admit(id, environment.budgetVolumes(of: request), isBegun: isBegun) else { return }
         control.waitsFor = "limit: \(wait.rule)"
+        environment.journal.remark(id, "waits for a place under the limit \(wait.rule)")
         giveUpSlot(id)
         await orAborted(control) { await wait.waiter.value(ifCancelled: ()) }
         control.waitsFor = InstanceQueue.Wait.slot.rawValue
@@ -216,6 +219,7 @@ package final class SwapService: Sendable {
             // The roll-back has ended meanwhile, and its outcome is delivered instead.
             return active.withLock { $0[record.id]?.early = .none }
         }
+        environment.journal.remark(record.id, "answered as failed; the roll-back goes on")
         var answered = record
         answered.outcome = .failure(failure)
         let told = answered
@@ -224,16 +228,16 @@ package final class SwapService: Sendable {
 
     func deliverEarly(_ record: SwapRecord, _ failure: SwapFailure) async {
         if !record.isReplied, let replyTo = record.replyTo {
-            guard await deliver(record, replyTo, .failure(failure)) else { return }
+            guard let fate = await deliver(record, replyTo, .failure(failure)) else { return }
             await persist("answer's delivery", record.logMetadata) { [self] () async throws(JournalError) in
-                try await environment.journal.forgetReply(record.id)
+                try await environment.journal.forgetReply(record.id, fate)
             }
         }
         let isConcluded = active.withLock { active in
             active[record.id]?.early = .settled(failure)
             return active[record.id]?.isConcluded ?? false
         }
-        if isConcluded { await settle(record, .failure(failure)) }
+        if isConcluded { await settle(record, .failure(failure), nil) }
     }
 
     /// Stores the outcome.
@@ -256,6 +260,7 @@ package final class SwapService: Sendable {
             try await environment.journal.finish(finished.id, told, at: finished.finishedAt ?? environment.clock.date)
         }
         if case .failure(let failure) = outcome { noteStray(finished, failure) }
+        recent.add(SwapGlance(SwapStatus(finished, control: nil, hypervisor: environment.hypervisor.kind)))
         environment.reservations.release(record.id)
         await environment.hooks.onPhase(outcome.phase)
         if early.failure == nil { return { [self] in await handOut(finished, told) } }
@@ -265,20 +270,22 @@ package final class SwapService: Sendable {
             return false
         }
         guard isSettled else { return nil }
-        return { [self] in await settle(finished, told) }
+        return { [self] in await settle(finished, told, nil) }
     }
 
     func handOut(_ record: SwapRecord, _ outcome: SwapOutcome) async {
         active.withLock { $0[record.id]?.isHandedOut = true }
+        var fate: ReplyFate?
         if !record.isReplied, let replyTo = record.replyTo {
-            guard await deliver(record, replyTo, outcome) else { return }
+            fate = await deliver(record, replyTo, outcome)
+            guard fate != nil else { return }
         }
-        await settle(record, outcome)
+        await settle(record, outcome, fate)
     }
 
-    private func settle(_ record: SwapRecord, _ outcome: SwapOutcome) async {
+    private func settle(_ record: SwapRecord, _ outcome: SwapOutcome, _ fate: ReplyFate?) async {
         await persist("settlement", record.logMetadata) { [self] () async throws(JournalError) in
-            try await environment.journal.settle(record.id)
+            try await environment.journal.settle(record.id, fate)
         }
         let entry = active.withLock { $0.removeValue(forKey: record.id) }
         for asker in entry?.askers ?? [] where asker.isLate || asker.replyTo != record.replyTo {

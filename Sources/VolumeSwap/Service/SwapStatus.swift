@@ -18,6 +18,13 @@ package struct SwapStatus: Sendable {
     /// ``Hypervisor/kind``
     package let hypervisor: String
 
+    /// The status of a task as it is stored, without its worker.
+    package init(stored record: SwapRecord) {
+        var hypervisor = "unknown"
+        if case .success(let result)? = record.outcome { hypervisor = result.hypervisor }
+        self.init(record, control: nil, hypervisor: hypervisor)
+    }
+
     init(_ record: SwapRecord, control: SwapControl?, waitsFor: String? = nil, hypervisor: String) {
         self.record = record
         self.waitsFor = waitsFor

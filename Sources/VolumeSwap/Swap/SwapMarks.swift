@@ -14,6 +14,8 @@ final class SwapMarks: Sendable {
         var leftBehind: [String] = []
         var copyBegan: ContinuousClock.Instant?
         var readyAt: ContinuousClock.Instant?
+        /// The last remark, without digits, and how many there were.
+        var remark = (bytes: [UInt8](), count: 0)
     }
 
     private let state = Mutex(Marks())
@@ -31,6 +33,19 @@ final class SwapMarks: Sendable {
     /// When the mirror was in sync.
     var readyAt: ContinuousClock.Instant? { state.withLock { $0.readyAt } }
     func noteReady(at time: ContinuousClock.Instant?) { state.withLock { $0.readyAt = time } }
+
+    /// Maximum number of remarks of a run.
+    private static let remarkLimit = 20
+
+    /// Whether a remark differs from the last one by more than its numbers, and there were not too many.
+    func isNews(_ remark: String) -> Bool {
+        let bytes = remark.utf8.filter { !(48...57).contains($0) }
+        return state.withLock { state in
+            guard bytes != state.remark.bytes, state.remark.count < Self.remarkLimit else { return false }
+            state.remark = (bytes, state.remark.count + 1)
+            return true
+        }
+    }
 
     /// How long the copy itself took.
     var copyTime: Duration? {

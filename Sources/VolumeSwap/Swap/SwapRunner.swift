@@ -76,6 +76,7 @@ struct SwapRunner {
             }
             // While stopping, a failure may be due to the stop itself; recovery will judge.
             if Task.isCancelled, input.isTrouble { return nil }
+            if let setback = input.setback { steps.remark(setback.reason) }
             let before = action
             action = machine.handle(input, pivotTries: environment.settings.pivotTries)
             await tellGroup(before, action)
@@ -135,6 +136,7 @@ struct SwapRunner {
         } else {
             control.enter(phase)
         }
+        if case .rollBack(_, let cause) = action { steps.remark("rolls back: \(cause.reason)") }
         var news: SwapPlan?
         if let plan = action.plan.map({ stored($0, action) }), plan != control.marks.storedPlan {
             control.update(plan)

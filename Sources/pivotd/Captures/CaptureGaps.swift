@@ -1,4 +1,5 @@
 import AMQP
+import Basics
 import Synchronization
 
 /// Follows a tap's connection: what is sent while it is lost is missing from the recording.

@@ -1,3 +1,4 @@
+import Basics
 import BulkMove
 import Foundation
 import JSON

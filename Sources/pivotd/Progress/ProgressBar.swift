@@ -1,3 +1,5 @@
+import Basics
+
 /// One line that shows a swap's progress.
 enum ProgressBar {
     /// The line with a bar that fills the terminal's width.

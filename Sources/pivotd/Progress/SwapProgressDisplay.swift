@@ -1,3 +1,4 @@
+import Basics
 import JSON
 
 /// Draws the state of one swap on standard error.

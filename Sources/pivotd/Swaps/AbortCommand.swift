@@ -8,16 +8,17 @@ struct AbortCommand: AsyncParsableCommand {
         abstract: "Abort a swap; the virtual machine stays on its current volume.",
         discussion: "Fails if the swap has already pivoted or ended.")
 
-    @Argument(help: "The task id, as printed by swap --cast and status.")
-    var task: String
+    @Argument(help: TaskName.help)
+    var task: TaskName
 
     @OptionGroup var reply: ReplyOptions
     @OptionGroup var options: ClientOptions
 
     func run() async throws {
         let configuration = try options.load()
-        let answer = try await BusSession.with(configuration, timeout: reply.duration) { session in
-            try await reply.call("abort_swap", ["task_id": .string(task)], session)
+        let (task, answer) = try await BusSession.with(configuration, timeout: reply.duration) { session in
+            let task = try await self.task.resolved(session, reply)
+            return (task, try await reply.call("abort_swap", ["task_id": .string(task)], session))
         }
         let state = SwapState(answer)
         let isOver = state.isFinal || state.name.isEmpty

@@ -6,8 +6,8 @@ struct BandwidthCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bandwidth", abstract: "Change the bandwidth limit of a swap while it copies.")
 
-    @Argument(help: "The task id, as printed by swap --cast and status.")
-    var task: String
+    @Argument(help: TaskName.help)
+    var task: TaskName
 
     @Argument(help: ArgumentHelp("MiB/s; 0 for no limit.", valueName: "mib"))
     var bandwidth: Int64
@@ -21,9 +21,11 @@ struct BandwidthCommand: AsyncParsableCommand {
 
     func run() async throws {
         let configuration = try options.load()
-        _ = try await BusSession.with(configuration, timeout: reply.duration) { session in
-            try await reply.call(
+        let task = try await BusSession.with(configuration, timeout: reply.duration) { session in
+            let task = try await self.task.resolved(session, reply)
+            _ = try await reply.call(
                 "set_bandwidth", ["task_id": .string(task), "bandwidth_mib_s": .integer(bandwidth)], session)
+            return task
         }
         let limit = bandwidth == 0 ? "no limit" : "\(bandwidth) MiB/s"
         StandardStream.output.write(line: "\(task.escapingControls): \(limit)")

@@ -14,8 +14,8 @@ struct PivotCommand: AsyncParsableCommand {
             be pivoted: then its disks stay held.
             """)
 
-    @Argument(help: "The task ids, as printed by swap --cast and status.")
-    var tasks: [String]
+    @Argument(help: TaskName.help)
+    var tasks: [TaskName]
 
     @OptionGroup var reply: ReplyOptions
     @OptionGroup var options: ClientOptions
@@ -23,7 +23,9 @@ struct PivotCommand: AsyncParsableCommand {
     func run() async throws {
         let configuration = try options.load()
         let answer = try await BusSession.with(configuration, timeout: reply.duration) { session in
-            try await reply.call("pivot_swap", ["task_ids": .array(tasks.map { .string($0) })], session)
+            var ids: [JSONValue] = []
+            for task in tasks { ids.append(.string(try await task.resolved(session, reply))) }
+            return try await reply.call("pivot_swap", ["task_ids": .array(ids)], session)
         }
         for swap in answer["swaps"]?.arrayValue ?? [] {
             let task = swap["task_id"]?.stringValue ?? "?"

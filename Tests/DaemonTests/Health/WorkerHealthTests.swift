@@ -1,5 +1,6 @@
 import Observability
 import Testing
+import VolumeSwap
 
 @testable import Daemon
 
@@ -7,7 +8,8 @@ import Testing
     static func worker(journal: Duration = .zero) -> WorkerHealth.Worker {
         WorkerHealth.Worker(
             readiness: { [HealthCheck.journal(oldestWait: journal)] },
-            vitals: { [Vital(name: "journal", what: "a commit has waited", standstill: journal)] }, updateMetrics: {})
+            vitals: { [Vital(name: "journal", what: "a commit has waited", standstill: journal)] }, updateMetrics: {},
+            overview: { ServiceOverview() })
     }
 
     @Test func aStartThatWaitsSaysForWhat() {

@@ -1,5 +1,6 @@
 import Foundation
 import JSON
+import JournalConformance
 import Testing
 import VolumeSwap
 

@@ -65,6 +65,37 @@ import VolumeSwap
         #expect((try? result.get()) != nil)
     }
 
+    private static func histories(_ batch: [WriteQueue.Entry]) -> [String] {
+        batch.compactMap { entry in if case .barrier = entry.write { nil } else { entry.history } }
+    }
+
+    @Test func theHistoryKeepsWhatIsNotWritten() {
+        var queue = WriteQueue()
+        queue.append(.init(write: Self.phase("a", .copying), reply: nil, history: "1"))
+        queue.append(.init(write: .remark(TaskID("a")), reply: nil, history: "2"))
+        queue.append(.init(write: .remark(TaskID("b")), reply: nil, history: "x"))
+        queue.append(.init(write: Self.phase("a", .finishing), reply: nil, history: "3"))
+        #expect(Self.histories(queue.take()) == ["x", "123"])
+        queue.append(.init(write: .remark(TaskID("a")), reply: nil, history: "1"))
+        queue.append(.init(write: .remark(TaskID("a")), reply: nil, history: "2"))
+        queue.append(.init(write: Self.settle("a", .unknown), reply: nil, history: "3"))
+        #expect(Self.histories(queue.take()) == ["123"], "a remark takes no statement of its own")
+        queue.append(.init(write: .remark(TaskID("a")), reply: nil, history: "1"))
+        queue.append(.init(write: .answer(TaskID("a"), result: nil, failure: "{}"), reply: nil))
+        #expect(Self.histories(queue.take()) == ["1", ""], "an answer writes no history")
+    }
+
+    @Test func aFailedTransactionLosesOnlyRemarks() {
+        var queue = WriteQueue()
+        queue.append(.init(write: Self.phase("a", .copying), reply: nil, history: "1"))
+        queue.retain(queue.take())
+        queue.append(.init(write: Self.phase("a", .ready), reply: nil, history: "2"))
+        queue.append(.init(write: .remark(TaskID("b")), reply: nil, history: "x"))
+        queue.retain(queue.take())
+        queue.append(.init(write: Self.phase("c", .ready), reply: nil, history: "3"))
+        #expect(Self.histories(queue.take()) == ["12", "3"])
+    }
+
     @Test func notesOfAFailedTransactionGoBeforeTheNextOne() {
         var queue = Self.queue(Self.phase("a", .copying), Self.phase("b", .copying), Self.finish("c"))
         queue.retain(queue.take())

@@ -14,8 +14,10 @@ package enum JournalCheck: String, CaseIterable, Sendable {
     case secretsLeaveWithTheSettlement
     case theUnfinishedComeInTheirOrder
     case queriesAreNewestFirst
+    case volumesAreFound
     case unknownTasksAreRefused
     case settledTasksArePruned
+    case theHistoryIsTold
 
     /// Runs on an empty journal.
     package func run(on journal: any SwapJournal) async throws {
@@ -30,8 +32,10 @@ package enum JournalCheck: String, CaseIterable, Sendable {
         case .secretsLeaveWithTheSettlement: try await subject.secrets()
         case .theUnfinishedComeInTheirOrder: try await subject.unfinished()
         case .queriesAreNewestFirst: try await subject.queries()
+        case .volumesAreFound: try await subject.volumes()
         case .unknownTasksAreRefused: try await subject.unknown()
         case .settledTasksArePruned: try await subject.prune()
+        case .theHistoryIsTold: try await subject.history()
         }
     }
 }
@@ -195,6 +199,13 @@ private struct Subject {
         #expect(try await ids(SwapQuery(states: ["failed"])) == ["t1"])
         #expect(try await ids(SwapQuery(states: ["queued"])) == ["t3", "t2"])
         #expect(try await ids(SwapQuery(isStranded: true)) == [])
+        var query = SwapQuery()
+        query.idPrefix = "t"
+        #expect(try await ids(query) == ["t3", "t2", "t1"])
+        query.idPrefix = "t2"
+        #expect(try await ids(query) == ["t2"])
+        query.idPrefix = "T2"
+        #expect(try await ids(query) == [])
         var stranded = SwapFailure.rebaseFailed(#"lost track of the "isStranded":true pivot"#)
         stranded.course = SwapCourse(
             instanceUUID: Self.instance, strategy: .copy, copiedBytes: 1, totalBytes: 1, isStranded: true)
@@ -202,6 +213,46 @@ private struct Subject {
         stranded.course?.isStranded = nil
         try await journal.finish(TaskID("t3"), .failure(stranded), at: .now)
         #expect(try await ids(SwapQuery(isStranded: true)) == ["t2"])
+    }
+
+    func volumes() async throws {
+        for (id, old, new) in [("t1", "v1", "v2"), ("t2", "v2", "v3"), ("t3", "v12", "%")] {
+            var record = Self.record(id)
+            record.args["old_volume_id"] = .string(old)
+            record.args["new_volume_id"] = .string(new)
+            record.args["instance"] = ["name": "v3"]
+            _ = try await journal.accept(record)
+        }
+        func ids(_ volume: String) async throws -> [String] {
+            var query = SwapQuery()
+            query.volumeID = volume
+            return try await journal.records(query).map(\.id.text)
+        }
+        #expect(try await ids("v2") == ["t2", "t1"])
+        #expect(try await ids("v3") == ["t2"], "only volumes count")
+        #expect(try await ids("%") == ["t3"])
+        #expect(try await ids("v") == [])
+        #expect(try await ids("\"") == [])
+    }
+
+    func history() async throws {
+        let id = try await add("t1")
+        journal.note(id, .preparing)
+        journal.remark(id, "vdb from file /v/old to block /dev/vg/new")
+        try await journal.enter(id, .starting, plan: Self.plan)
+        journal.note(id, .copying)
+        journal.remark(id, "abort requested")
+        journal.remark(id, "rolls back")
+        try await journal.finish(id, Self.failed, at: .now)
+        try await journal.settle(id, .givenUp)
+        journal.remark(TaskID("nobody"), "nothing")
+        let events = try await journal.history(id).map(\.event)
+        #expect(
+            events == [
+                .phase(.preparing), .note("vdb from file /v/old to block /dev/vg/new"), .phase(.starting), .phase(.copying),
+                .note("abort requested"), .note("rolls back"), .phase(.failed), .reply(.givenUp),
+            ])
+        #expect(try await journal.history(TaskID("nobody")).isEmpty)
     }
 
     func unknown() async throws {
@@ -224,4 +275,11 @@ private struct Subject {
         #expect(try await journal.prune(before: old + 50) == 1)
         #expect(try await journal.records(SwapQuery()).map(\.id.text) == ["new", "unsettled", "open"])
     }
+}
+
+extension SwapJournal {
+    /// ``settle(_:_:)`` of a task without a reply.
+    package func settle(_ id: TaskID) async throws(JournalError) { try await settle(id, nil) }
+    /// ``forgetReply(_:_:)`` of a delivered reply.
+    package func forgetReply(_ id: TaskID) async throws(JournalError) { try await forgetReply(id, .delivered) }
 }

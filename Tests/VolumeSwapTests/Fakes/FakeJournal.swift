@@ -13,6 +13,11 @@ final class FakeJournal: SwapJournal {
         var failures: [String: Int] = [:]
         var failed: [String: Int] = [:]
         var damaged: Set<TaskID> = []
+        var histories: [TaskID: [HistoryEntry]] = [:]
+
+        mutating func note(_ id: TaskID, _ event: HistoryEntry.Event) {
+            if records[id] != nil { histories[id, default: []].append(HistoryEntry(event, at: .now)) }
+        }
     }
 
     private let state = Mutex(State())
@@ -69,6 +74,7 @@ final class FakeJournal: SwapJournal {
         try change(id, "enter:\(phase.rawValue)") { state, record in
             state.phases.append(phase)
             guard !record.isOver else { return }
+            state.note(id, .phase(phase))
             record.phase = phase
             if let plan { record.plan = plan }
         }
@@ -91,13 +97,16 @@ final class FakeJournal: SwapJournal {
     func note(_ id: TaskID, _ phase: SwapPhase) {
         try? change(id, "enter:\(phase.rawValue)") { state, record in
             state.phases.append(phase)
-            if !record.isOver { record.phase = phase }
+            guard !record.isOver else { return }
+            state.note(id, .phase(phase))
+            record.phase = phase
         }
     }
 
     func finish(_ id: TaskID, _ outcome: SwapOutcome, at: Date) async throws(JournalError) {
-        try change(id, "finish") { _, record in
+        try change(id, "finish") { state, record in
             guard !record.isOver else { return }
+            state.note(id, .phase(outcome.phase))
             record.outcome = record.outcome ?? outcome
             record.phase = outcome.phase
             record.finishedAt = at
@@ -108,16 +117,20 @@ final class FakeJournal: SwapJournal {
         try change(id, "answer") { _, record in record.outcome = record.outcome ?? outcome }
     }
 
-    func forgetReply(_ id: TaskID) async throws(JournalError) {
+    func forgetReply(_ id: TaskID, _ fate: ReplyFate) async throws(JournalError) {
         try call("forgetReply") { state in
+            state.note(id, .reply(fate))
             state.records[id]?.replyTo = nil
             state.records[id]?.isReplied = true
         }
     }
 
-    func settle(_ id: TaskID) async throws(JournalError) {
-        try change(id, "settle") { _, record in
-            guard record.isOver else { return }
+    func remark(_ id: TaskID, _ text: String) { state.withLock { $0.note(id, .note(text)) } }
+
+    func settle(_ id: TaskID, _ fate: ReplyFate?) async throws(JournalError) {
+        try change(id, "settle") { state, record in
+            guard record.isOver, !record.isReplied || fate == nil else { return }
+            if let fate { state.note(id, .reply(fate)) }
             record.isReplied = true
             record.plan = nil
             record.args = JSONValue.object(record.args).redacted().objectValue ?? [:]
@@ -143,6 +156,8 @@ final class FakeJournal: SwapJournal {
         return try call("record") { state in SwapRecordBox(record: state.records[id]) }.record
     }
 
+    func history(_ id: TaskID) async throws(JournalError) -> [HistoryEntry] { try call("history") { $0.histories[id] ?? [] } }
+
     func records(_ query: SwapQuery) async throws(JournalError) -> [SwapRecord] {
         try call("records") { state in
             let all = state.order.reversed().compactMap { state.records[$0] }
@@ -151,6 +166,8 @@ final class FakeJournal: SwapJournal {
                     (!query.isStranded || record.isStranded)
                         && (query.instanceKey.map { [$0, $0.lowercased(), "name:\($0)"].contains(record.instanceKey) } ?? true)
                         && (query.disk.map { $0 == record.disk } ?? true)
+                        && (query.idPrefix.map { record.id.text.hasPrefix($0) } ?? true)
+                        && (query.volumeID.map { record.volumeIDs.contains($0) } ?? true)
                         && (query.states?.contains(record.phase.publicState) ?? true)
                 }.prefix(query.limit))
         }
@@ -175,6 +192,9 @@ private struct SwapRecordBox {
 }
 
 extension SwapRecord {
+    /// The request's `old_volume_id` and `new_volume_id`.
+    var volumeIDs: [String] { ["old_volume_id", "new_volume_id"].compactMap { self.args[$0]?.stringValue } }
+
     /// Whether it left its disk on the new volume without libvirt's knowledge.
     var isStranded: Bool { if case .failure(let failure)? = self.outcome { failure.course?.isStranded == true } else { false } }
 }

@@ -25,7 +25,7 @@ final class ServiceBench: Sendable {
         self.arrive = arrive
         service = SwapService(environment: bench.environment) { record, replyTo, outcome in
             arrive.yield(Reply(id: record.id, replyTo: replyTo, outcome: outcome))
-            return true
+            return .delivered
         }
     }
 

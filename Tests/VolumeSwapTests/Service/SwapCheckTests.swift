@@ -10,7 +10,7 @@ struct SwapCheckTests {
     static func check(
         _ bench: Bench, _ arguments: JSONObject = [:], environment: SwapEnvironment? = nil
     ) async throws -> SwapCheck {
-        let service = SwapService(environment: environment ?? bench.environment) { _, _, _ in true }
+        let service = SwapService(environment: environment ?? bench.environment) { _, _, _ in .delivered }
         let check = await service.check(Fixture.arguments(arguments))
         #expect(bench.hypervisor.log.isEmpty)
         #expect(bench.connector.log.isEmpty)

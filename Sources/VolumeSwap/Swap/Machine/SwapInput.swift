@@ -43,6 +43,14 @@ package enum SwapInput: Sendable {
     /// The task was cancelled because pivotd is stopping: nothing is known about the step.
     case interrupted
 
+    /// Why a step has to be repeated or made good, in libvirt's or QEMU's words; nil for all else.
+    var setback: SwapFailure? {
+        switch self {
+        case .sizesDiffer(let failure), .notReady(let failure), .pivotedUnnoticed(let failure): failure
+        default: nil
+        }
+    }
+
     var isTrouble: Bool {
         switch self {
         case .failed, .foundOnOld, .pivotedUnnoticed, .sizesDiffer, .notReady, .notResized, .interrupted: true

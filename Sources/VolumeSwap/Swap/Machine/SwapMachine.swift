@@ -7,6 +7,8 @@ package enum SwapEntry: Sendable {
     /// With the journaled phase and plan.
     case resume(SwapPhase, SwapPlan)
 
+    var isFresh: Bool { if case .fresh = self { true } else { false } }
+
     /// Whether the swap was held before the restart.
     var isHeld: Bool {
         guard case .resume(.ready, let plan) = self else { return false }

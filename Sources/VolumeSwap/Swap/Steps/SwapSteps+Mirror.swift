@@ -165,6 +165,7 @@ extension SwapSteps {
         } catch {
             if error.isPassing { return control.retrySpeed(speed) }
             control.warn("the copy's speed could not be set to \(speed) bytes/s: \(error)")
+            remark("the copy's speed could not be set: \(error)")
             logger.warning("bandwidth: \(error)")
         }
     }

@@ -64,16 +64,22 @@ extension SwapSteps {
         switch input {
         case .prepared(let plan):
             let noted = try await noting(plan).keepingConvergence(of: control.plan)
+            remark("\(plan)\(limitText(plan))")
             environment.observer.started(record, plan)
             return .prepared(noted)
         case .adopted(var plan):
             // Adopted as it runs: its definition stays.
             if plan.isUndefined { plan.isDefinedAgain = true }
+            remark("\(plan), adopting the copy that runs")
             environment.observer.started(record, plan)
             return .adopted(plan)
         default:
             return input
         }
+    }
+
+    private func limitText(_ plan: SwapPlan) -> String {
+        plan.options.bandwidthMiBs > 0 ? ", at most \(plan.options.bandwidthMiBs) MiB/s" : ""
     }
 
     /// Locks the domain, which requests may name by UUID or by name.

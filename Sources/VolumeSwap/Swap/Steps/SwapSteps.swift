@@ -80,6 +80,12 @@ final class SwapSteps: Sendable {
         keepSlot(detail == nil)
         guard control.note(detail), let detail else { return }
         logger.warning("waiting: \(detail)")
+        remark("waits: \(detail)")
+    }
+
+    /// Adds a note to the task's history, unless the last one said the same but for its numbers.
+    func remark(_ text: String) {
+        if control.marks.isNews(text) { environment.journal.remark(record.id, text) }
     }
 
     /// Frees the slot for other instances after waiting for long.

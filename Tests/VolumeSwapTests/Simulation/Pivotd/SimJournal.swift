@@ -93,14 +93,14 @@ final class SimJournal: SwapJournal, @unchecked Sendable {
         }
     }
 
-    func forgetReply(_ id: TaskID) async throws(JournalError) {
+    func forgetReply(_ id: TaskID, _ fate: ReplyFate) async throws(JournalError) {
         try await sync(id) { storage in
             storage.records[id]?.replyTo = nil
             storage.records[id]?.isReplied = true
         }
     }
 
-    func settle(_ id: TaskID) async throws(JournalError) {
+    func settle(_ id: TaskID, _ fate: ReplyFate?) async throws(JournalError) {
         try await sync(id) { storage in
             guard var record = storage.records[id] else { return }
             record.isReplied = true
@@ -138,6 +138,10 @@ final class SimJournal: SwapJournal, @unchecked Sendable {
             return Array(found.prefix(query.limit))
         }
     }
+
+    /// Histories decide nothing, so a run keeps none.
+    func remark(_ id: TaskID, _ text: String) {}
+    func history(_ id: TaskID) async throws(JournalError) -> [HistoryEntry] { [] }
 
     func prune(before date: Date) async throws(JournalError) -> Int { 0 }
     func probe(bytes: Int) async throws(JournalError) {}

@@ -161,15 +161,15 @@ final class SimWorld: @unchecked Sendable {
     }
 
     /// Publishes a reply, which the broker confirms.
-    func deliver(_ life: SimLife, _ record: SwapRecord, _ replyTo: ReplyTo, _ outcome: SwapOutcome) async -> Bool {
-        guard life.pass() else { return false }
+    func deliver(_ life: SimLife, _ record: SwapRecord, _ replyTo: ReplyTo, _ outcome: SwapOutcome) async -> ReplyFate? {
+        guard life.pass() else { return nil }
         await pause(loop.pick(500...20 * .millisecond))
-        guard life.isAlive else { return false }
+        guard life.isAlive else { return nil }
         checks.decided(record.id, outcome, by: "reply")
         if let task = tasks.first(where: { $0.id == record.id }), replyTo == task.replyTo, task.repliedAt == nil {
             task.repliedAt = loop.now
         }
-        return life.pass()
+        return life.pass() ? .delivered : nil
     }
 
     // MARK: The run

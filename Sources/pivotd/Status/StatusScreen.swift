@@ -1,0 +1,58 @@
+import Basics
+import Foundation
+import JSON
+
+/// Prints the answers of `pivotd status`, and that there is none while the worker restarts.
+struct StatusScreen {
+    let isOne: Bool
+    let isJSON: Bool
+    let hasFullIDs: Bool
+    /// Whether each answer replaces the last one.
+    let isRedrawn: Bool
+
+    private var last: JSONValue?
+    private var silentSince: Date?
+
+    init(isOne: Bool, isJSON: Bool, hasFullIDs: Bool, isRedrawn: Bool) {
+        self.isOne = isOne
+        self.isJSON = isJSON
+        self.hasFullIDs = hasFullIDs
+        self.isRedrawn = isRedrawn
+    }
+
+    /// Whether the worker has answered before.
+    var hasAnswer: Bool { last != nil }
+
+    mutating func show(_ answer: JSONValue) {
+        if silentSince != nil, !isOnTerminal { StandardStream.error.write(line: "the worker answers again") }
+        (last, silentSince) = (answer, nil)
+        if isJSON { return StandardStream.output.write(line: answer.serialized(indent: isRedrawn ? 0 : 2)) }
+        draw(text(answer))
+    }
+
+    /// - Parameter reason: Why there is no answer.
+    mutating func showSilence(_ reason: String) {
+        let isNew = silentSince == nil
+        let since = silentSince ?? .now
+        silentSince = since
+        let message = "The worker has not answered since \(Quantity.timeOfDay(since)) UTC, trying again: \(reason)"
+        if isOnTerminal {
+            draw((last.map(text) ?? "") + "\n\n" + Wrapping.lines(message, width: table.columns).joined(separator: "\n"))
+        } else if isNew {
+            StandardStream.error.write(line: message)
+        }
+    }
+
+    private var isOnTerminal: Bool { !isJSON && isRedrawn && StandardStream.output.isTerminal }
+
+    private var table: StatusTable { StatusTable(columns: StandardStream.output.columns, hasFullIDs: hasFullIDs) }
+
+    private func text(_ answer: JSONValue) -> String {
+        isOne ? table.details(answer) : table.list(answer["swaps"]?.arrayValue ?? [])
+    }
+
+    private func draw(_ text: String) {
+        // Cursor home, then erase below: avoids flicker.
+        StandardStream.output.write(isOnTerminal ? "\u{1B}[H\u{1B}[J\(text)\n" : "\(text)\n")
+    }
+}
