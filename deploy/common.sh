@@ -56,8 +56,7 @@ make_venv() {
     local stamp
     stamp=$("$python" --version && cat Tests/requirements.txt)
     if [ "$(cat "$venv/stamp" 2>/dev/null)" != "$stamp" ]; then
-        rm -rf "$venv"
-        "$python" -m venv "$venv"
+        "$python" -m venv --clear "$venv"
         "$venv/bin/pip" install --quiet --disable-pip-version-check -r Tests/requirements.txt
         printf '%s\n' "$stamp" >"$venv/stamp"
     fi

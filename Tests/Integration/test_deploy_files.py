@@ -15,7 +15,7 @@ DEPLOY = Path(__file__).parents[2] / "deploy"
 def test_the_example_configuration_names_every_key():
     """And no other: `pivotd run --help` is the list."""
     done = run_client([*binary(), "run", "--help"])
-    flags = set(re.findall(r"^\s+--([a-z][a-z-]+)", done.stdout, re.M)) - {"config", "help", "version"}
+    flags = set(re.findall(r"^\s+--([a-z][a-z-]+)", done.stdout, re.M)) - {"config", "check-config", "help", "version"}
     example = (DEPLOY / "pivotd.yaml").read_text()
     assert {flag.replace("-", "_") for flag in flags} == set(re.findall(r"^#([a-z_]+):", example, re.M))
 
@@ -31,6 +31,23 @@ def test_the_example_configuration_is_accepted(lab):
     done = run_client(argv)
     assert done.returncode != 0, "a file is no state directory"
     assert str(config) in done.stderr and "unknown" not in done.stderr and "configuration" not in done.stderr, done.stderr
+
+
+def test_a_configuration_is_checked_without_starting(lab):
+    config = lab.workspace.path("checked.yaml")
+
+    def check(text: str):
+        config.write_text(text)
+        return run_client([*binary(), "run", "--check-config", "--config", config])
+
+    valid = check(f"transport_url: {lab.rabbit.url}\nlibvirt_uri: dry-run:\n")
+    assert (valid.returncode, valid.stdout, valid.stderr) == (0, "the configuration is valid\n", "")
+    invalid = check(f"transport_url: {lab.rabbit.url}\nlibvirt_uri: dry-run:?rate=fast\n")
+    assert invalid.returncode == 2 and "rate" in invalid.stderr and not invalid.stdout, invalid
+    several = check("max_concurrent_swaps: 0\nlog_levle: info\n")
+    assert several.returncode == 2 and "max_concurrent_swaps" in several.stderr and "log_level" in several.stderr, several
+    queues = check(f"transport_url: {lab.rabbit.url}\nrabbit_stream_fanout: true\n")
+    assert queues.returncode == 2 and "rabbit_transient_quorum_queue" in queues.stderr, queues
 
 
 def test_the_notices_name_every_package_in_its_version():
