@@ -88,10 +88,10 @@ struct SwapRunner {
     private func tellGroup(_ before: SwapAction, _ action: SwapAction) async {
         guard let group = control.group else { return }
         switch action {
-        case .awaitMirror, .pivot: return
+        case .awaitMirror, .converge, .pivot: return
         case .grow, .store, .complete: group.note(id, .moved)
         case .rollBack(_, let failure), .mirrorBack(_, let failure), .fail(let failure): group.note(id, .stayed(failure.reason))
-        case .observe, .undo, .prepare, .undefine, .start: group.note(id, .stayed("its copy has begun anew"))
+        case .observe, .undo, .prepare, .undefine, .start, .endCopy: group.note(id, .stayed("its copy has begun anew"))
         }
         if case .pivot = before { await group.untilOver() }
     }
