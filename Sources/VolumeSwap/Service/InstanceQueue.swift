@@ -79,7 +79,7 @@ package final class InstanceQueue: Sendable {
         /// The next key that may run.
         mutating func takeRunnable() -> String? {
             let index = runnable.firstIndex { key in
-                !isOffSchedule || next(of: key).map { queues[key]?[$0].isBegun == true } ?? true
+                !isPaused && !isOffSchedule || next(of: key).map { queues[key]?[$0].isBegun == true } ?? true
             }
             guard let index else { return nil }
             let key = runnable.remove(at: index)
@@ -137,8 +137,8 @@ package final class InstanceQueue: Sendable {
             guard state.busy[ticket.key]?.number != ticket.number, state.held[ticket.key]?[ticket.number] == nil else {
                 return nil
             }
-            if state.isPaused { return .pause }
             let place = state.queues[ticket.key]?.first { $0.number == ticket.number }
+            if state.isPaused, place?.isBegun != true { return .pause }
             if state.isOffSchedule, place?.isBegun != true { return .schedule }
             guard state.busy[ticket.key] == nil, let index = state.next(of: ticket.key) else { return .instance }
             return state.queues[ticket.key]?[index].number == ticket.number ? .slot : .instance
@@ -159,7 +159,7 @@ package final class InstanceQueue: Sendable {
     ///   - disk: what the work is about; nil if it is about the whole key.
     ///   - since: when its task was accepted; nil for now.
     ///   - began: when its task began, if that was before a restart.
-    ///   - isBegun: whether the work goes on with something, and so does not wait for the schedule.
+    ///   - isBegun: whether the work goes on with something, and so waits neither for the end of a pause nor for the schedule.
     package func reserve(
         _ key: String, disk: String? = nil, since: Date? = nil, began: Date? = nil, isBegun: Bool = false
     ) -> Ticket {
@@ -311,7 +311,7 @@ package final class InstanceQueue: Sendable {
                 state.slotless.remove(first.key)
                 state.slots += 1
             }
-            while !state.isPaused, state.slots < limit, let key = state.takeRunnable() {
+            while state.slots < limit, let key = state.takeRunnable() {
                 // Its next place may be another by now, which is not filled yet: that will consider the key again.
                 guard let index = state.next(of: key), let place = state.queues[key]?[index], let work = place.work else {
                     continue

@@ -136,9 +136,6 @@ class Browser:
         entries = self.ask("POST", f"/session/{self.session}/se/log", {"type": "browser"})
         return [entry["message"] for entry in entries if "favicon" not in entry["message"]]
 
-    def screenshot(self) -> bytes:
-        return base64.b64decode(self.ask("GET", f"/session/{self.session}/screenshot"))
-
     def close(self) -> None:
         self.ask("DELETE", f"/session/{self.session}")
         self.process.terminate()
@@ -162,7 +159,6 @@ def test_the_page_in_a_browser(busy, width, height):
         assert browser.evaluate("document.title") == f"pivotd on {worker.host}"
         assert browser.evaluate("document.querySelector('progress').position >= 0")
         assert browser.complaints() == []
-        (worker.directory / f"page-{width}.png").write_bytes(browser.screenshot())
         browser.evaluate("document.title = 'before'")
         until(lambda: browser.evaluate("document.title") != "before", 60, "it does not reload")
         assert browser.evaluate("document.title") == f"pivotd on {worker.host}"

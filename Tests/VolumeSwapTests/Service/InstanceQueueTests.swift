@@ -81,6 +81,24 @@ struct InstanceQueueTests {
         await running.value
     }
 
+    @Test("Work that goes on with something after a restart does not wait for the end of a pause")
+    func begunWorkDuringAPause() async {
+        let (instanceQueue, (steps, step)) = (InstanceQueue(limit: 2), AsyncStream.makeStream(of: String.self))
+        instanceQueue.isPaused = true
+        let begun = instanceQueue.reserve("a", isBegun: true)
+        let new = instanceQueue.reserve("b")
+        for (name, ticket) in [("new", new), ("begun", begun)] { instanceQueue.fill(ticket) { step.yield(name) } }
+        #expect(instanceQueue.wait(of: new) == .pause)
+        let running = Task { await instanceQueue.run() }
+        for await name in steps {
+            #expect(name == (instanceQueue.isPaused ? "begun" : "new"))
+            if name == "new" { break }
+            instanceQueue.isPaused = false
+        }
+        running.cancel()
+        await running.value
+    }
+
     @Test("Places keep their order, in whatever order they are filled")
     func order() async {
         let ledger = Ledger()
