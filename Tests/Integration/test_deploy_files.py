@@ -40,9 +40,9 @@ def test_a_configuration_is_checked_without_starting(lab):
         config.write_text(text)
         return run_client([*binary(), "run", "--check-config", "--config", config])
 
-    valid = check(f"transport_url: {lab.rabbit.url}\nlibvirt_uri: dry-run:\n")
+    valid = check(f'transport_url: {lab.rabbit.url}\nlibvirt_uri: "dry-run:"\n')
     assert (valid.returncode, valid.stdout, valid.stderr) == (0, "the configuration is valid\n", "")
-    invalid = check(f"transport_url: {lab.rabbit.url}\nlibvirt_uri: dry-run:?rate=fast\n")
+    invalid = check(f'transport_url: {lab.rabbit.url}\nlibvirt_uri: "dry-run:?rate=fast"\n')
     assert invalid.returncode == 2 and "rate" in invalid.stderr and not invalid.stdout, invalid
     several = check("max_concurrent_swaps: 0\nlog_levle: info\n")
     assert several.returncode == 2 and "max_concurrent_swaps" in several.stderr and "log_level" in several.stderr, several
@@ -59,6 +59,14 @@ def test_the_notices_name_every_package_in_its_version():
         assert f"{address.rsplit('/', 1)[1]} {version} <https://{address}>" in notices, f"run deploy/third-party: {address}"
     done = subprocess.run([DEPLOY / "third-party", "--check"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_troubleshooting_table_quotes_what_pivotd_says():
+    readme = (DEPLOY.parent / "README.md").read_text()
+    table = re.search(r"^## Troubleshooting\n(.*?)^## ", readme, re.M | re.S)[1]
+    quoted = re.findall(r"^\| `([^`]+)` \|", table, re.M)
+    sources = "\n".join(path.read_text() for path in (DEPLOY.parent / "Sources").rglob("*.swift"))
+    assert len(quoted) >= 12 and [text for text in quoted if text not in sources] == []
 
 
 def test_the_container_is_healthy_when_the_worker_is_ready(lab):

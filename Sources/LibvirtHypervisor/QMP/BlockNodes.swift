@@ -18,16 +18,27 @@ struct BlockNodes: Sendable {
         nodes["libvirt-\(index)-storage"]?["image"]?["virtual-size"]?.integerValue
     }
 
-    /// Reopens the raw node of volume `libvirt-INDEX`.
+    /// Reopens the raw node of volume `libvirt-INDEX`. libvirt 10 and later make none for a whole raw volume; the node of the
+    /// file or block device is reopened then.
     ///
-    /// - Parameter changes: Options that differ from the current ones. A window (`offset`, `size`) that they do not name is
-    ///   dropped.
-    /// - Throws: `unsupported` if the volume has no raw node.
-    func reopening(volume index: String, _ changes: JSONObject) throws(HypervisorError) -> QMPCommand {
+    /// - Parameters:
+    ///   - changes: Options that differ from the current ones. A window (`offset`, `size`) that they do not name is dropped.
+    ///   - aio: The disk's `io`, which QEMU does not report.
+    /// - Throws: `unsupported` if the volume has no such node.
+    func reopening(volume index: String, _ changes: JSONObject, aio: String?) throws(HypervisorError) -> QMPCommand {
         let storage = "libvirt-\(index)-storage"
         // libvirt puts the window into a raw disk's format node, or into a separate node.
-        guard let raw = nodes["libvirt-\(index)-slice-sto"] ?? nodes["libvirt-\(index)-format"], nodes[storage] != nil,
-            raw["drv"]?.stringValue == "raw", let name = raw["node-name"]?.stringValue
+        let over = nodes["libvirt-\(index)-slice-sto"] ?? nodes["libvirt-\(index)-format"]
+        if over == nil, let whole = nodes[storage], let path = Self.path(whole), changes["size"] == nil {
+            var options: JSONObject = [
+                "driver": whole["drv"] ?? "file", "node-name": .string(storage), "filename": path,
+                "read-only": whole["ro"] ?? false, "cache": Self.cache(whole), "detect-zeroes": whole["detect_zeroes"] ?? "off",
+            ]
+            if let aio { options["aio"] = .string(aio) }
+            options.merge(changes)
+            return QMPCommand("blockdev-reopen", ["options": [.object(options)]])
+        }
+        guard let raw = over, nodes[storage] != nil, raw["drv"]?.stringValue == "raw", let name = raw["node-name"]?.stringValue
         else { throw HypervisorError(.unsupported, "QEMU has no raw node over \(storage)") }
         var options: JSONObject = [
             "driver": "raw", "node-name": .string(name), "file": .string(storage), "read-only": raw["ro"] ?? false,
@@ -37,10 +48,25 @@ struct BlockNodes: Sendable {
         return QMPCommand("blockdev-reopen", ["options": [.object(options)]])
     }
 
+    /// The path of a file or block device that QEMU opens by itself.
+    private static func path(_ node: JSONValue) -> JSONValue? {
+        ["file", "host_device"].contains(node["drv"]?.stringValue) ? node["image"]?["filename"] : nil
+    }
+
+    /// The topmost node of volume `libvirt-INDEX`.
+    ///
+    /// - Parameter running: The node of another volume of the disk, whose layers this one has if it is closed.
+    func top(ofVolume index: String, as running: String) -> String {
+        let usual = "libvirt-\(index)-\(running.hasSuffix("-format") ? "format" : "storage")"
+        // A raw format node: each volume has one.
+        if usual.hasSuffix("-format"), nodes[running]?["drv"]?.stringValue == "raw" { return usual }
+        return ["format", "slice-sto", "storage"].map { "libvirt-\(index)-\($0)" }.first { nodes[$0] != nil } ?? usual
+    }
+
     /// Reopens a disk's volume that libvirt has closed, with the cache mode of the running one.
     ///
     /// - Parameters:
-    ///   - top: The volume's topmost node, `libvirt-INDEX-format`.
+    ///   - top: The volume's topmost node, `libvirt-INDEX-format` or `libvirt-INDEX-storage`.
     ///   - running: The node that the disk runs on.
     /// - Returns: The commands to send, in order; none if the volume is open.
     /// - Throws: `unsupported` for anything but raw files and block devices.
@@ -54,14 +80,14 @@ struct BlockNodes: Sendable {
                 throw HypervisorError(
                     .unsupported, "libvirt has closed the old volume, and only a raw file or block device is opened again")
             }
-            commands.append(
-                QMPCommand(
-                    "blockdev-add",
-                    [
-                        "driver": driver, "node-name": .string(storage), "filename": .string(path), "cache": cache,
-                        "auto-read-only": true, "discard": "unmap",
-                    ]))
+            var options: JSONObject = [
+                "driver": driver, "node-name": .string(storage), "filename": .string(path), "cache": cache,
+                "auto-read-only": true, "discard": "unmap",
+            ]
+            if top == storage, let aio = disk.aio { options["aio"] = .string(aio) }
+            commands.append(QMPCommand("blockdev-add", .object(options)))
         }
+        guard top != storage else { return commands }
         guard nodes[running]?["drv"]?.stringValue == "raw" else {
             throw HypervisorError(.unsupported, "libvirt has closed the old volume, and the new one is not raw")
         }

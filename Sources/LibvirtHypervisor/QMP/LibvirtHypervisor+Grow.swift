@@ -35,20 +35,31 @@ extension LibvirtHypervisor {
         return nodes.bytes(ofVolume: index)
     }
 
-    /// Drops the window onto the volume (`blockdev-reopen`), then `virDomainBlockResize`.
+    /// Drops the window onto the volume (`blockdev-reopen`), then `virDomainBlockResize`. libvirt 10 and later refuse that for an
+    /// encrypted volume with a window; QEMU is asked itself then, which informs the guest just the same.
     package func grow(_ domain: DomainIdentity, disk: String, toBytes bytes: Int64) async throws(HypervisorError) {
         // Without the window QEMU reports the volume's full size, but only the resize informs the guest.
         if try await !live(domain, disk).hasSlice, try await capacity(domain, disk: disk) >= bytes { return }
         _ = try await dropSlice(domain, disk: disk)
-        try await writing(domain, "blockResize") { (domain) throws(LibvirtError) in
-            try await domain.blockResize(disk: disk, bytes: UInt64(clamping: bytes))
+        do throws(HypervisorError) {
+            try await writing(domain, "blockResize") { (domain) throws(LibvirtError) in
+                try await domain.blockResize(disk: disk, bytes: UInt64(clamping: bytes))
+            }
+        } catch {
+            guard error.code == .unsupported, allowsMonitorCommands,
+                let running = RunningNode(try await live(domain, disk), devices: try await monitor(domain, .queryBlock)),
+                running.isDescribed
+            else { throw error }
+            _ = try await monitor(
+                domain, QMPCommand("block_resize", ["node-name": .string(running.node), "size": .integer(bytes)]))
         }
     }
 
     /// - Throws: `unsupported` before QEMU 7.0, without the monitor, or if the copy has no raw node.
     package func unmapZeroes(_ domain: DomainIdentity, disk: String, sliceBytes: Int64?) async throws(HypervisorError) {
         if case .unsupported(let why) = try await growSupport(of: domain) { throw HypervisorError(.unsupported, why) }
-        guard let index = try await live(domain, disk).mirrorIndex else {
+        let described = try await live(domain, disk)
+        guard let index = described.mirrorIndex else {
             throw HypervisorError(.other, "libvirt does not report the node of the copy of disk \(disk)")
         }
         var changes: JSONObject = ["discard": "unmap", "detect-zeroes": "unmap"]
@@ -56,7 +67,7 @@ extension LibvirtHypervisor {
             changes["offset"] = 0
             changes["size"] = .integer(sliceBytes)
         }
-        try await reopen(domain, index, changes)
+        try await reopen(domain, index, changes, aio: described.aio)
     }
 
     /// libvirt before 10.0 keeps `<slices>` in the live configuration no matter what (on 9.0 neither `virDomainUpdateDeviceFlags`
@@ -68,13 +79,15 @@ extension LibvirtHypervisor {
         guard let index = before.index else {
             throw HypervisorError(.other, "libvirt does not report the node of disk \(disk)")
         }
-        try await reopen(domain, index, ["discard": .string(before.discard ?? "ignore")])
+        try await reopen(domain, index, ["discard": .string(before.discard ?? "ignore")], aio: before.aio)
         return try await live(domain, disk).hasSlice
     }
 
-    private func reopen(_ domain: DomainIdentity, _ index: String, _ changes: JSONObject) async throws(HypervisorError) {
+    private func reopen(
+        _ domain: DomainIdentity, _ index: String, _ changes: JSONObject, aio: String?
+    ) async throws(HypervisorError) {
         let nodes = BlockNodes(try await monitor(domain, .queryNodes))
-        _ = try await monitor(domain, try nodes.reopening(volume: index, changes))
+        _ = try await monitor(domain, try nodes.reopening(volume: index, changes, aio: aio))
     }
 
     /// The disk as libvirt describes it now.

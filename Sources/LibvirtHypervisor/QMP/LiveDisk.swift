@@ -3,7 +3,8 @@ import VolumeSwap
 
 /// A disk in the live configuration, as far as its QEMU nodes are concerned.
 ///
-/// libvirt numbers what it opens: `<source index='3'>` means QEMU's nodes `libvirt-3-format` and `libvirt-3-storage`.
+/// libvirt numbers what it opens: `<source index='3'>` means QEMU's nodes `libvirt-3-format` and `libvirt-3-storage`; from 10.0 on
+/// a raw volume has no format node, and one of which the guest sees a part has `libvirt-3-slice-sto`.
 struct LiveDisk: Sendable {
     private let element: XMLTree?
 
@@ -24,6 +25,8 @@ struct LiveDisk: Sendable {
     var isMirrored: Bool { element?.first("mirror") != nil }
     /// The name of the disk's device in QEMU.
     var alias: String? { element?.first("alias")?.value("name") }
+    /// How QEMU reads and writes a file or block device; nil for its default.
+    var aio: String? { element?.first("driver")?.value("io") }
     var discard: String? { element?.first("driver")?.value("discard") }
     /// Whether the guest sees only a part of the volume.
     var hasSlice: Bool { source?.first("slices") != nil }

@@ -4,13 +4,11 @@ import VolumeSwap
 /// The node that QEMU runs a disk on, and the one that libvirt describes.
 struct RunningNode: Sendable, Equatable {
     let node: String
-    /// N of `libvirt-N-format`.
+    /// N of `libvirt-N-format`, `libvirt-N-slice-sto` or `libvirt-N-storage`.
     let index: String
     let described: String
 
     var isDescribed: Bool { index == described }
-    /// The counterpart of `node` in the volume that libvirt describes.
-    var describedNode: String { "libvirt-\(described)\(node.dropFirst("libvirt-\(index)".count))" }
 
     /// - Parameter devices: The answer to `query-block`.
     /// - Returns: nil if either node is not numbered by libvirt.
@@ -21,7 +19,7 @@ struct RunningNode: Sendable, Equatable {
         }
         guard let node = device?["inserted"]?["node-name"]?.stringValue else { return nil }
         let parts = node.split(separator: "-")
-        guard parts.count == 3, parts[0] == "libvirt", Int(parts[1]) != nil else { return nil }
+        guard parts.count >= 3, parts[0] == "libvirt", Int(parts[1]) != nil else { return nil }
         self.node = node
         index = String(parts[1])
         self.described = described
@@ -67,7 +65,8 @@ struct MirrorBack {
         guard let found = RunningNode(sight.disk, devices: sight.devices) else {
             throw HypervisorError(.other, "QEMU does not report the node of disk \(disk)")
         }
-        job = "copy-\(disk)-\(found.describedNode)"
+        let top = sight.nodes.top(ofVolume: found.described, as: found.node)
+        job = "copy-\(disk)-\(top)"
         let known = sight.jobs.arrayValue?.first { $0["id"]?.stringValue == job }
         let dismissal = QMPCommand("job-dismiss", ["id": .string(job)])
         if !found.isDescribed { strayed = found }
@@ -79,11 +78,11 @@ struct MirrorBack {
             return .send(!sight.disk.isMirrored || waits > 2 ? [dismissal] : [])
         case (false, nil):
             let opening = try sight.nodes.opening(
-                sight.disk, index: found.described, top: found.describedNode, as: found.node)
+                sight.disk, index: found.described, top: top, as: found.node)
             let mirror = QMPCommand(
                 "blockdev-mirror",
                 [
-                    "job-id": .string(job), "device": .string(found.node), "target": .string(found.describedNode),
+                    "job-id": .string(job), "device": .string(found.node), "target": .string(top),
                     "sync": "full", "auto-dismiss": false,
                 ])
             return .send(opening + [mirror])

@@ -181,7 +181,9 @@ package enum DomainXML {
             element.addChild(XMLElement("auth", [("username", auth.username)], [secretElement(auth.secret)]))
         }
         if let secret = source.encryption {
-            element.addChild(XMLElement("encryption", [("format", "luks")], [secretElement(secret)]))
+            // Without the engine, libvirt 11 leaves out LUKS for a block copy's destination and would write plain text over the
+            // header if the sizes happened to be equal; older versions ignore the attribute.
+            element.addChild(XMLElement("encryption", [("format", "luks"), ("engine", "qemu")], [secretElement(secret)]))
         }
         return (type, element)
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import signal
 import uuid
+from pathlib import Path
 
 from .libvirt import Libvirt
 from .processes import Process, Workspace, free_port, run, until
@@ -45,6 +46,7 @@ class Ceph:
             "memstore_device_bytes": 1 << 30,
             "osd_memory_target": 939524096,
             "osd_class_update_on_start": "false",
+            "osd_class_dir": next(Path("/usr/lib").glob("*/rados-classes")),  # Debian 13's default is relative to /usr
             "mon_data_avail_crit": 1,
             "mon_warn_on_insecure_global_id_reclaim_allowed": "false",
             "run_dir": directory / "run",

@@ -45,6 +45,7 @@ struct DomainXMLTests {
         #expect(element.first("auth")?.first("secret")?.value("uuid") == Self.ceph.uuid)
         #expect(element.first("auth")?.first("secret")?.value("type") == "ceph")
         #expect(element.first("encryption")?.value("format") == "luks")
+        #expect(element.first("encryption")?.value("engine") == "qemu")
         #expect(element.first("encryption")?.first("secret")?.value("type") == "passphrase")
     }
 
