@@ -55,10 +55,11 @@ import VolumeSwap
             CopyMode.writeBlocking(disk: "vdb", [["id": .string(id), "status": .string(status), "type": "mirror"]])
         }
         let id = "copy-vdb-libvirt-2-format"
-        for status in ["running", "ready", "paused"] {
+        for status in ["running", "ready", "paused", "standby"] {
             #expect(
                 change(id, status)?.text
-                    == #"{"execute":"block-job-change","arguments":{"id":"\#(id)","type":"mirror","copy-mode":"write-blocking"}}"#)
+                    == #"{"execute":"block-job-change","arguments":{"id":"\#(id)","type":"mirror","copy-mode":"write-blocking"}}"#
+            )
         }
         for status in ["concluded", "aborting", "pending", "null"] { #expect(change(id, status) == nil) }
         #expect(change("copy-vdc-libvirt-3-format", "running") == nil)
