@@ -63,6 +63,7 @@ struct HypervisorChoice: Sendable {
         let convergence = Convergence(rawValue: configuration.swap.convergence.rawValue) ?? .off
         settings.defaults.convergence = convergence
         settings.defaults.synchronousWrites = configuration.swap.synchronousWrites || convergence == .always
+        settings.defaults.guestLatencyBudget = configuration.swap.guestLatencyBudget
         settings.convergenceWindow = configuration.swap.convergenceWindow
         settings.defaults.detectZeroes = configuration.swap.detectZeroes
         settings.defaults.timeoutS = configuration.swap.timeout.map { $0 / .seconds(1) } ?? 0

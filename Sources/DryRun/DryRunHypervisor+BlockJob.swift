@@ -68,6 +68,16 @@ extension DryRunHypervisor {
         }
     }
 
+    /// A simulated guest that makes a request of 2 ms every 10 ms, whatever is copied.
+    package func blockStatistics(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> DiskStatistics {
+        try withDisk(domain, disk) { _, _ throws(HypervisorError) in
+            let requests = Int64((ContinuousClock.now - Self.began) / .milliseconds(10))
+            return DiskStatistics(requests: requests, nanoseconds: requests * 2_000_000)
+        }
+    }
+
+    private static let began = ContinuousClock.now
+
     package func capacity(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Int64 {
         try withDisk(domain, disk) { _, disk throws(HypervisorError) in disk.facts.bytes }
     }

@@ -119,6 +119,14 @@ package struct LibvirtHypervisor: Hypervisor {
         }
     }
 
+    /// `virDomainBlockStatsFlags`
+    package func blockStatistics(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> DiskStatistics {
+        let counters = try await asking(domain, "blockStatsFlags") { (domain) throws(LibvirtError) in
+            try await domain.blockStatistics(disk: disk)
+        }
+        return DiskStatistics(requests: counters.requests, nanoseconds: counters.nanoseconds)
+    }
+
     package func versions() async throws(HypervisorError) -> HypervisorVersions {
         try await read("getVersion") { (connection) throws(LibvirtError) in
             HypervisorVersions(

@@ -23,6 +23,7 @@ extension ConfigurationKey {
         case (.rules, .list(let members)): members.isEmpty ? [BudgetRule]() : nil
         case (.rules, .text(let text)), (.rules, .nested(let text?)): text.isEmpty ? [] : BudgetRule.rules(json: text)
         case (.schedule, .text(let text)): text.isEmpty || BandwidthSchedule(text) != nil ? text : nil
+        case (.latencyBudget, .text(let text)): Double(text) == 0 || LatencyBudget(text) != nil ? text : nil
         case (_, .list), (_, .nested): nil
         case (.text, .text(let text)): text.isEmpty ? nil : text
         case (.secret, .text(let text)): text.isEmpty ? nil : Secret(text)

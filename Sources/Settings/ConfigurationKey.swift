@@ -21,6 +21,8 @@ package struct ConfigurationKey: Sendable, Equatable {
         case rules
         /// ``BandwidthSchedule``, or empty.
         case schedule
+        /// ``LatencyBudget``, or 0 for none.
+        case latencyBudget
     }
 
     /// The group of a key in help output.
@@ -62,6 +64,7 @@ extension ConfigurationKey.Kind {
         case .listenAddress: "host:port"
         case .rules: "json"
         case .schedule: "schedule"
+        case .latencyBudget: "ms|factor"
         default: allowed
         }
     }
@@ -84,6 +87,7 @@ extension ConfigurationKey.Kind {
         case .listenAddress: "HOST:PORT, or empty"
         case .rules: "list of {match: {side, driver, where}, bandwidth_mib_s, concurrent}"
         case .schedule: "HH:MM MIB/S or HH:MM pause; …, or empty"
+        case .latencyBudget: "milliseconds, or a factor such as 2x"
         }
     }
 

@@ -74,6 +74,11 @@ struct ConfigurationReader {
         BandwidthSchedule(read(name, .schedule, default: "", reloads: reloads, help))
     }
 
+    /// nil for 0.
+    mutating func latencyBudget(_ name: String, reloads: Bool = false, _ help: String) -> LatencyBudget? {
+        LatencyBudget(read(name, .latencyBudget, default: "0", reloads: reloads, help))
+    }
+
     private mutating func read<Value: Sendable>(
         _ name: String, _ kind: ConfigurationKey.Kind, default value: Value, shown: String? = nil, reloads: Bool = false,
         _ help: String

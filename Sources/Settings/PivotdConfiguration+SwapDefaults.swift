@@ -1,3 +1,5 @@
+package import Budgets
+
 extension PivotdConfiguration {
     /// What is done about a copy that does not converge.
     package enum Convergence: String, Sendable, CaseIterable {
@@ -18,6 +20,8 @@ extension PivotdConfiguration {
         package var convergence: Convergence
         /// How long the remaining bytes may not fall before something is done.
         package var convergenceWindow: Duration
+        /// How long the guest's requests may take while its disk is copied; nil for any time.
+        package var guestLatencyBudget: LatencyBudget?
         /// Whether zeroes stay sparse on the new volume.
         package var detectZeroes: Bool
         /// Limit for a whole swap; nil for none.
@@ -45,6 +49,10 @@ extension PivotdConfiguration {
             convergenceWindow = reader.seconds(
                 "convergence_window_s", default: 30, 1...86_400, reloads: true,
                 "Seconds for which the remaining bytes must not have fallen before convergence auto acts")
+            guestLatencyBudget = reader.latencyBudget(
+                "guest_latency_budget", reloads: true,
+                "Mean time that the guest's requests may take during a copy, in milliseconds or as a factor of the time before; 0 for any time"
+            )
             detectZeroes = reader.boolean("detect_zeroes", default: false, reloads: true, "Keep zeroes sparse on the new volume")
             let timeout = reader.seconds(
                 "timeout_s", default: 0, 0...31_536_000, reloads: true, "Seconds a whole swap may take; 0 for no limit")

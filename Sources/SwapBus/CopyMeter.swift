@@ -11,6 +11,8 @@ final class CopyMeter: Sendable {
         var counted: Int64
         /// The copy's last advance; nil while there is nothing to wait for.
         var advancedAt: ContinuousClock.Instant?
+        /// The guest's mean request time in milliseconds, if it has a budget.
+        var guestLatency: Double?
     }
 
     private struct Key: Hashable {
@@ -64,13 +66,22 @@ final class CopyMeter: Sendable {
             copy.bytes.increment(by: new)
             let isDone = progress.totalBytes > 0 && progress.remainingBytes == 0
             copy.advancedAt = isDone ? nil : new > 0 ? now : copy.advancedAt ?? now
+            copy.guestLatency = isDone ? nil : progress.guestLatency
             state.copies[record.id] = copy
             return new
         }
     }
 
     /// The swap is in another phase than copying.
-    func rest(_ id: TaskID) { state.withLock { $0.copies[id]?.advancedAt = nil } }
+    func rest(_ id: TaskID) {
+        state.withLock { state in
+            state.copies[id]?.advancedAt = nil
+            state.copies[id]?.guestLatency = nil
+        }
+    }
+
+    /// The longest mean request time in milliseconds of a guest whose copy is steered by it; 0 if there is none.
+    var guestLatency: Double { state.withLock { $0.copies.values.compactMap(\.guestLatency).max() ?? 0 } }
 
     /// The swap is over.
     func end(_ id: TaskID) { state.withLock { $0.copies[id] = nil } }

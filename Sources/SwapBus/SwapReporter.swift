@@ -56,6 +56,7 @@ package final class SwapReporter: SwapObserver {
     package func updateMetrics() {
         let (count, standstill) = copies.standstill(at: .now)
         Gauge(label: "pivotd_copies_running").record(count)
+        Gauge(label: "pivotd_guest_latency_seconds").record(copies.guestLatency / 1000)
         Gauge(label: "pivotd_copy_standstill_seconds").record(standstill / .seconds(1))
     }
 

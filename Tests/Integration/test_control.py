@@ -13,7 +13,9 @@ SWAP_KEYS = {
     "task_id", "instance_uuid", "disk", "old_volume_id", "new_volume_id", "strategy", "hypervisor", "state", "accepted_at",
     "started_at", "finished_at", "request_id", "reason_code", "in_use", "waits_for", "progress", "result", "failure",
 }  # fmt: skip
-PROGRESS_KEYS = {"copied_bytes", "total_bytes", "remaining_bytes", "rate_bytes_s", "eta_s", "limit_bytes_s", "copy_mode"}
+PROGRESS_KEYS = {
+    "copied_bytes", "total_bytes", "remaining_bytes", "rate_bytes_s", "eta_s", "limit_bytes_s", "guest_latency_ms", "copy_mode",
+}  # fmt: skip
 
 
 def test_a_slow_copy_is_watched_and_sped_up(lab, rpc, guest):

@@ -31,6 +31,8 @@ struct JournalCodingTests {
         plan.options.detectZeroes = true
         plan.options.convergence = .always
         plan.convergence = .begunAgain
+        plan.options = try SwapOptions(json: ["guest_latency_budget": "1.5x"], defaults: plan.options)
+        plan.guestLatency = 3.25
         plan.failure = SwapFailure(.invalidVolume, "r", .aborted, inUse: .old, leftBehind: ["l"])
         plan.mayHavePivoted = true
         plan.isMirroredBack = true

@@ -50,6 +50,7 @@ import Testing
             case .choice(let wanted): #expect(choices == wanted, "\(key.name)")
             case .absolutePaths: #expect(property?["oneOf"] != nil, "\(key.name)")
             case .rules: #expect(type == "array", "\(key.name)")
+            case .latencyBudget: #expect(property?["type"] == ["string", "number"], "\(key.name)")
             case .text, .secret, .path, .listenAddress, .schedule: #expect(type == "string", "\(key.name)")
             }
         }

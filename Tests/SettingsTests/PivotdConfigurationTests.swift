@@ -1,3 +1,4 @@
+import Budgets
 import Foundation
 import Testing
 
@@ -84,6 +85,16 @@ import Testing
         for yaml in ["convergence: off\nsynchronous_writes: true", "convergence: always\nsynchronous_writes: false"] {
             let refusal = #expect(throws: ConfigurationError.self) { try load(yaml) }
             #expect(refusal?.problems.first?.contains("contradicts") == true)
+        }
+    }
+
+    @Test func aLatencyBudgetIsMillisecondsOrAFactor() throws {
+        #expect(try load("").swap.guestLatencyBudget == nil)
+        #expect(try load("guest_latency_budget: 0").swap.guestLatencyBudget == nil)
+        #expect(try load("guest_latency_budget: 20").swap.guestLatencyBudget == .milliseconds(20))
+        #expect(try load("guest_latency_budget: 1.5x").swap.guestLatencyBudget == .factor(1.5))
+        for value in ["1x", "fast", "-1", "20ms"] {
+            #expect(throws: ConfigurationError.self) { try load("guest_latency_budget: \(value)") }
         }
     }
 

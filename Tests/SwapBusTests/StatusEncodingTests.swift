@@ -35,7 +35,7 @@ struct StatusEncodingTests {
             json["progress"]
                 == [
                     "copied_bytes": 0, "total_bytes": 0, "remaining_bytes": 0, "rate_bytes_s": nil, "eta_s": nil,
-                    "limit_bytes_s": nil, "copy_mode": nil,
+                    "limit_bytes_s": nil, "guest_latency_ms": nil, "copy_mode": nil,
                 ])
     }
 
@@ -43,12 +43,12 @@ struct StatusEncodingTests {
     func progress() {
         var progress = SwapProgress()
         (progress.copiedBytes, progress.totalBytes, progress.rate, progress.limit) = (250, 1000, 100.7, 2048)
-        progress.isSynchronous = false
+        (progress.isSynchronous, progress.guestLatency) = (false, 2.3456)
         #expect(
             progress.json
                 == [
                     "copied_bytes": 250, "total_bytes": 1000, "remaining_bytes": 750, "rate_bytes_s": 100, "eta_s": .real(7.4),
-                    "limit_bytes_s": 2048, "copy_mode": "background",
+                    "limit_bytes_s": 2048, "guest_latency_ms": .real(2.346), "copy_mode": "background",
                 ])
     }
 

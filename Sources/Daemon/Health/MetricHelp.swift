@@ -35,6 +35,8 @@ enum MetricHelp {
         "pivotd_copies_running": "Copies under way whose volumes are not in sync yet.",
         "pivotd_copy_standstill_seconds": "Longest time for which a running copy has not advanced; 0 if none runs.",
         "pivotd_convergences_total": "Copies that a busy guest outran, by what was done about them.",
+        "pivotd_guest_latency_seconds":
+            "Longest mean request time of a guest whose copy is steered by it (guest_latency_budget); 0 if there is none.",
         "pivotd_connection_up": "1 while the connection is up, else 0.",
         "pivotd_reconnects_total": "Times that a connection was made again.",
         "pivotd_messages_total": "Messages, by what happened to them.",

@@ -15,7 +15,9 @@ enum CopyMode {
     /// - Returns: nil if there is no such copy, or it has ended.
     static func writeBlocking(disk: String, _ jobs: JSONValue) -> QMPCommand? {
         let job = jobs.arrayValue?.first { $0["id"]?.stringValue?.hasPrefix("copy-\(disk)-") == true }
-        guard let id = job?["id"], ["running", "ready", "paused"].contains(job?["status"]?.stringValue) else { return nil }
+        guard let id = job?["id"], ["running", "ready", "paused", "standby"].contains(job?["status"]?.stringValue) else {
+            return nil
+        }
         return QMPCommand("block-job-change", ["id": id, "type": "mirror", "copy-mode": "write-blocking"])
     }
 }

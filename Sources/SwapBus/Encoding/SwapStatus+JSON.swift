@@ -49,6 +49,7 @@ extension SwapProgress {
             "rate_bytes_s": rate.map { .integer(Int64($0)) } ?? .null,
             "eta_s": eta.map { .tenths($0) } ?? .null,
             "limit_bytes_s": limit.map { .integer($0) } ?? .null,
+            "guest_latency_ms": guestLatency.map { .real(($0 * 1000).rounded() / 1000) } ?? .null,
             "copy_mode": isSynchronous.map { $0 ? "write-blocking" : "background" } ?? .null,
         ]
     }

@@ -68,6 +68,8 @@ package protocol Hypervisor: Sendable {
     func makeCopySynchronous(_ domain: DomainIdentity, disk: String) async throws(HypervisorError)
     /// Whether a copy can begin with synchronous writes (`VIR_DOMAIN_BLOCK_COPY_SYNCHRONOUS_WRITES`, libvirt 8.0 or later).
     func supportsSynchronousWrites() async throws(HypervisorError) -> Bool
+    /// What the guest has done with the disk since it started (`virDomainBlockStatsFlags`); the copy's own work is not in it.
+    func blockStatistics(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> DiskStatistics
     /// The size the guest sees, in bytes (`virDomainGetBlockInfo`'s capacity).
     func capacity(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Int64
     /// The full size in bytes of a running copy's destination; nil if QEMU does not report it.
@@ -253,6 +255,25 @@ package struct BlockJobInfo: Sendable, Hashable {
     package var isCopy: Bool { type == "copy" }
     /// Bytes left to copy.
     package var remaining: Int64 { max(0, end - cursor) }
+}
+
+/// A guest's requests to a disk since it started.
+package struct DiskStatistics: Sendable, Hashable {
+    /// Reads, writes and flushes that have ended.
+    package var requests: Int64
+    /// Nanoseconds that they have taken together.
+    package var nanoseconds: Int64
+
+    package init(requests: Int64, nanoseconds: Int64) {
+        self.requests = requests
+        self.nanoseconds = nanoseconds
+    }
+
+    /// The mean time in milliseconds of the requests since `earlier`; nil if there were fewer than four, which say nothing.
+    func meanMilliseconds(since earlier: DiskStatistics) -> Double? {
+        let count = requests - earlier.requests
+        return count >= 4 ? max(0, Double(nanoseconds - earlier.nanoseconds)) / Double(count) / 1e6 : nil
+    }
 }
 
 /// Whether a disk can be grown after a swap.

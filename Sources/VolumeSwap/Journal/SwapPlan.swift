@@ -39,6 +39,8 @@ package struct SwapPlanFacts: Sendable, Hashable, Codable, CustomStringConvertib
     package var keptElements: [String]
     /// Number of times the copy was started.
     package var attempts: Int
+    /// The guest's mean request time before the copy in milliseconds; nil if it is not needed, or the guest had no requests.
+    package var guestLatency: Double?
     /// What was done about a copy that did not converge; nil if nothing was. At most once for each task.
     package var convergence: ConvergenceStep?
     /// Why the swap is being rolled back.

@@ -1,3 +1,4 @@
+package import Budgets
 package import JSON
 
 /// The `options` argument of `swap_volume`, on top of the worker's defaults.
@@ -16,6 +17,8 @@ package struct SwapOptions: Sendable, Hashable, Codable {
     /// What to do about a copy that does not converge; nil, for tasks from before the option existed, is `off`. `always` goes with
     /// ``synchronousWrites``.
     package var convergence: Convergence?
+    /// How long the guest's requests may take while its disk is copied; nil for no budget.
+    package var guestLatencyBudget: LatencyBudget?
     /// Time limit for the whole swap in seconds; 0 for none.
     package var timeoutS: Double = 0
     /// Time limit in seconds for the remaining bytes to shrink; 0 for none.
@@ -44,6 +47,7 @@ package struct SwapOptions: Sendable, Hashable, Codable {
             case "buffer_mib": bufferMiB = try option.integer(0...4095)
             case "synchronous_writes": synchronousWrites = try option.bool()
             case "convergence": convergence = try Self.convergence(option)
+            case "guest_latency_budget": guestLatencyBudget = try Self.latencyBudget(option)
             case "timeout_s": timeoutS = try option.seconds()
             case "stall_timeout_s": stallTimeoutS = try option.seconds()
             case "detect_zeroes": detectZeroes = try option.bool()
@@ -51,7 +55,8 @@ package struct SwapOptions: Sendable, Hashable, Codable {
             default:
                 throw .invalidInput(
                     "options: unknown option '\(key.prefix(80))'; known are strategy, bandwidth_mib_s, granularity_kib, buffer_mib, "
-                        + "synchronous_writes, convergence, timeout_s, stall_timeout_s, detect_zeroes, hold")
+                        + "synchronous_writes, convergence, guest_latency_budget, timeout_s, stall_timeout_s, detect_zeroes, hold"
+                )
             }
         }
         try combine(isSynchronousGiven: object["synchronous_writes"] != nil, isConvergenceGiven: object["convergence"] != nil)
@@ -73,8 +78,12 @@ package struct SwapOptions: Sendable, Hashable, Codable {
 
     /// Data in flight of a `virDomainBlockCopy` in MiB; 0 for QEMU's default of 16.
     ///
-    /// QEMU copies a bufferful before it can be told to leave out zeroes, and what it has allocated by then stays allocated.
-    var copyBufferMiB: Int64 { bufferMiB == 0 && detectZeroes ? 8 : bufferMiB }
+    /// QEMU copies a bufferful before it can be told to leave out zeroes, and what it has allocated by then stays allocated. With a
+    /// limit it copies in bursts of a bufferful, which the guest must not notice.
+    var copyBufferMiB: Int64 {
+        if bufferMiB != 0 { return bufferMiB }
+        return guestLatencyBudget != nil ? 1 : detectZeroes ? 8 : 0
+    }
 
     /// Whether an option is requested that only `virDomainBlockCopy` supports, or that must not leave the domain undefined for days.
     package var needsBlockCopy: Bool { granularityKiB != 0 || bufferMiB != 0 || synchronousWrites || detectZeroes || hold }
@@ -84,6 +93,22 @@ package struct SwapOptions: Sendable, Hashable, Codable {
             throw option.invalid("must be auto, rebase or copy")
         }
         return SwapStrategy(rawValue: text)
+    }
+
+    private static func latencyBudget(_ option: Argument) throws(SwapFailure) -> LatencyBudget? {
+        let refusal = option.invalid("must be \(LatencyBudget.allowed)")
+        switch option.value {
+        case .null: return nil
+        case .string(let text):
+            if let number = Double(text), number == 0 { return nil }
+            guard let budget = LatencyBudget(text) else { throw refusal }
+            return budget
+        default:
+            guard let number = option.value.doubleValue else { throw refusal }
+            if number == 0 { return nil }
+            guard let budget = LatencyBudget(milliseconds: number) else { throw refusal }
+            return budget
+        }
     }
 
     private static func convergence(_ option: Argument) throws(SwapFailure) -> Convergence {

@@ -40,9 +40,14 @@ package final class HostBudget: Sendable {
     private struct Copy {
         /// bytes/s; 0 for none.
         var limit: Int64
+        /// Another upper bound in bytes/s, which keeps the guest's requests short; 0 for none.
+        var ceiling: Int64
         /// bytes/s as last applied; 0 for none.
         var speed: Int64
         let apply: @Sendable (Int64) -> Void
+
+        /// The lesser of its own bounds in bytes/s; 0 for none.
+        var bound: Int64 { [limit, ceiling].filter { $0 > 0 }.min() ?? 0 }
     }
 
     private struct Waiting {
@@ -81,7 +86,7 @@ package final class HostBudget: Sendable {
         state.withLock { state in
             state.settings = settings
             state.isShared = settings.limitsBandwidth
-            for (task, copy) in state.copies where !state.isShared { apply(copy.limit, to: task, &state) }
+            for (task, copy) in state.copies where !state.isShared { apply(copy.bound, to: task, &state) }
             state.timer?.cancel()
             state.timer = nil
             followSchedule(&state)
@@ -161,14 +166,18 @@ package final class HostBudget: Sendable {
     /// - Parameters:
     ///   - task: the copy's swap, which was admitted.
     ///   - limit: the copy's own limit in bytes/s; 0 for none.
+    ///   - ceiling: another upper bound in bytes/s, see ``changeCopy(_:ceiling:)``; 0 for none.
     ///   - apply: called with each later speed in bytes/s, 0 for unlimited. Must not block or call back.
     /// - Returns: the speed to begin with.
-    func beginCopy(_ task: TaskID, limit: Int64, apply: @escaping @Sendable (Int64) -> Void) -> Int64 {
+    func beginCopy(
+        _ task: TaskID, limit: Int64, ceiling: Int64 = 0, apply: @escaping @Sendable (Int64) -> Void
+    ) -> Int64 {
         state.withLock { state in
-            state.copies[task] = Copy(limit: limit, speed: limit, apply: { _ in })
+            let silent = Copy(limit: limit, ceiling: ceiling, speed: 0, apply: { _ in })
+            state.copies[task] = Copy(limit: limit, ceiling: ceiling, speed: silent.bound, apply: silent.apply)
             divide(&state)
-            let speed = state.copies[task]?.speed ?? limit
-            state.copies[task] = Copy(limit: limit, speed: speed, apply: apply)
+            let speed = state.copies[task]?.speed ?? silent.bound
+            state.copies[task] = Copy(limit: limit, ceiling: ceiling, speed: speed, apply: apply)
             return speed
         }
     }
@@ -177,9 +186,23 @@ package final class HostBudget: Sendable {
     func changeCopy(_ task: TaskID, limit: Int64) {
         state.withLock { state in
             state.copies[task]?.limit = limit
-            if !state.isShared { apply(limit, to: task, &state) }
-            divide(&state)
+            applyBound(of: task, &state)
         }
+    }
+
+    /// Changes the upper bound in bytes/s that keeps the guest's requests short; nothing if the copy does not run. The copy's own
+    /// limit, the rules and the host's bandwidth hold as well.
+    func changeCopy(_ task: TaskID, ceiling: Int64) {
+        state.withLock { state in
+            guard let known = state.copies[task]?.ceiling, known != ceiling else { return }
+            state.copies[task]?.ceiling = ceiling
+            applyBound(of: task, &state)
+        }
+    }
+
+    private func applyBound(of task: TaskID, _ state: inout State) {
+        if !state.isShared, let bound = state.copies[task]?.bound { apply(bound, to: task, &state) }
+        divide(&state)
     }
 
     /// Gives the copy's share to the others.
@@ -202,7 +225,7 @@ package final class HostBudget: Sendable {
         return state.withLock { state in
             var state = state
             state.admitted[newcomer] = volumes
-            state.copies[newcomer] = Copy(limit: limit, speed: limit, apply: { _ in })
+            state.copies[newcomer] = Copy(limit: limit, ceiling: 0, speed: limit, apply: { _ in })
             return shares(state)[newcomer].flatMap { $0 } ?? 0
         }
     }
@@ -231,7 +254,7 @@ package final class HostBudget: Sendable {
         for (task, copy) in state.copies {
             let volumes = state.admitted[task]?()
             sharers[task] = BandwidthDivision.Copy(
-                limit: copy.limit > 0 ? copy.limit : nil,
+                limit: copy.bound > 0 ? copy.bound : nil,
                 budgets: budgets.keys.filter { $0 == Self.host || volumes?.matches(settings.rules[$0]) ?? false })
         }
         return BandwidthDivision.shares(of: sharers, budgets: budgets)

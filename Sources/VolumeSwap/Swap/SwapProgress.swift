@@ -13,6 +13,9 @@ package struct SwapProgress: Sendable, Hashable, Codable {
     /// Whether the guest's writes go to both volumes meanwhile; nil without a copy.
     package var isSynchronous: Bool?
 
+    /// The guest's mean request time in milliseconds; nil without a budget for it, and while the guest makes no requests.
+    package var guestLatency: Double?
+
     package init() {}
 
     /// Bytes left to copy.

@@ -12,6 +12,10 @@ package struct SwapSettings: Sendable {
     package var sampleInterval: Duration = .seconds(1)
     /// How long a copy's remaining bytes may not fall before it is made to converge: `convergence_window_s`.
     package var convergenceWindow: Duration = .seconds(30)
+    /// Time between two looks at the guest's latency: a queue of requests to a slow disk is to be noticed within a second.
+    package var latencyInterval: Duration = .milliseconds(500)
+    /// How long the guest's latency is measured before a copy whose budget is a factor of it.
+    package var latencyWindow: Duration = .seconds(1)
     /// Maximum number of retries of a pivot that libvirt refuses as too early (error 83).
     package var pivotTries = 20
     /// How long to retry writing the stored configuration after the pivot: `store_retry_s`.

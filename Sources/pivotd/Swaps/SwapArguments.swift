@@ -50,6 +50,12 @@ struct SwapArguments: ParsableArguments {
         completion: .list(["off", "auto", "always"]))
     var convergence: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "Mean time that the guest's requests may take meanwhile: milliseconds, a factor such as 2x, or 0.",
+            valueName: "ms|factor"))
+    var guestLatencyBudget: String?
+
     @Flag(help: "Copy, and then stay in step until `pivotd pivot`.")
     var hold = false
 
@@ -93,7 +99,8 @@ struct SwapArguments: ParsableArguments {
         let flags: [(key: String, value: JSONValue?)] = [
             ("bandwidth_mib_s", bandwidth.map { .integer($0) }), ("strategy", strategy.map { .string($0) }),
             ("synchronous_writes", synchronousWrites.map { .bool($0) }), ("stall_timeout_s", stallTimeout.map { .real($0) }),
-            ("convergence", convergence.map { .string($0) }), ("hold", hold ? true : nil),
+            ("guest_latency_budget", guestLatencyBudget.map { .string($0) }), ("convergence", convergence.map { .string($0) }),
+            ("hold", hold ? true : nil),
         ]
         var options: JSONObject = [:]
         for flag in flags { options[flag.key] = flag.value }

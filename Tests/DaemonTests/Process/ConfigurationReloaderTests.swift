@@ -39,7 +39,7 @@ import Testing
             #expect(change.taken.map { $0.prefix { $0 != "=" } } == (key.reloads ? [Substring(key.name)] : []))
             #expect(change.left == (key.reloads ? [] : [key.name]))
         }
-        #expect(PivotdConfiguration.keys.filter(\.reloads).count == 19)
+        #expect(PivotdConfiguration.keys.filter(\.reloads).count == 20)
         #expect(ConfigurationReloader.text(PivotdConfiguration.Change()) == "nothing has changed")
     }
 

@@ -55,7 +55,7 @@ import VolumeSwap
             CopyMode.writeBlocking(disk: "vdb", [["id": .string(id), "status": .string(status), "type": "mirror"]])
         }
         let id = "copy-vdb-libvirt-2-format"
-        for status in ["running", "ready", "paused"] {
+        for status in ["running", "ready", "paused", "standby"] {
             #expect(
                 change(id, status)?.text
                     == #"{"execute":"block-job-change","arguments":{"id":"\#(id)","type":"mirror","copy-mode":"write-blocking"}}"#

@@ -13,6 +13,7 @@ package enum HypervisorCheck: String, CaseIterable, Sendable {
     case aCopyIsCancelled
     case aDiskHasOneCopy
     case aCopyIsMadeSynchronous
+    case theGuestsRequestsAreCounted
     case rebaseNeedsATransientDomain
     case aMailboxHearsOnce
     case aGuestIsPausedAndResumed
@@ -62,6 +63,7 @@ package enum HypervisorCheck: String, CaseIterable, Sendable {
         case .aCopyIsCancelled: try await subject.cancel()
         case .aDiskHasOneCopy: try await subject.oneCopy()
         case .aCopyIsMadeSynchronous: try await subject.synchronousWrites()
+        case .theGuestsRequestsAreCounted: try await subject.statistics()
         case .rebaseNeedsATransientDomain: try await subject.transientDomain()
         case .aMailboxHearsOnce: try await subject.mailbox()
         case .aGuestIsPausedAndResumed: try await subject.pause()
@@ -190,6 +192,17 @@ extension HypervisorCheck.Subject {
         try await hypervisor.blockJobAbort(domain, disk: disk, pivot: false)
         await wait(for: .canceled, in: events)
         events.close()
+    }
+
+    func statistics() async throws {
+        let before = try await hypervisor.blockStatistics(domain, disk: disk)
+        let after = try await hypervisor.blockStatistics(domain, disk: disk)
+        #expect(before.requests >= 0 && before.nanoseconds >= 0)
+        #expect(after.requests >= before.requests && after.nanoseconds >= before.nanoseconds)
+        let error = await #expect(throws: HypervisorError.self) {
+            _ = try await hypervisor.blockStatistics(Self.unknown, disk: disk)
+        }
+        #expect(error?.isPassing == false)
     }
 
     func transientDomain() async throws {

@@ -154,7 +154,7 @@ extension FakeHypervisor {
     private static func start(_ state: inout State, _ path: String) throws(HypervisorError) {
         guard state.job == nil else { throw HypervisorError(.notReady, number: 83, "disk has an active block job") }
         state.mirror = (path, false)
-        state.job = BlockJobInfo(type: "copy", cursor: 0, end: 64 * Fixture.mebibyte)
+        state.job = BlockJobInfo(type: "copy", cursor: 0, end: state.copyEnd)
     }
 
     func blockJobInfo(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> BlockJobInfo? {
@@ -213,6 +213,16 @@ extension FakeHypervisor {
     }
 
     func supportsSynchronousWrites() async throws(HypervisorError) -> Bool { state.withLock { $0.supportsSynchronousWrites } }
+
+    func blockStatistics(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> DiskStatistics {
+        try await pass(.statistics)
+        return try call(.statistics) { state throws(HypervisorError) in
+            guard domain.uuid == Fixture.uuid else { throw Self.noDomain }
+            state.statistics.requests += state.work.requests
+            state.statistics.nanoseconds += state.work.nanoseconds
+            return state.statistics
+        }
+    }
 
     func capacity(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Int64 {
         try call(.capacity) { state throws(HypervisorError) in state.capacity }

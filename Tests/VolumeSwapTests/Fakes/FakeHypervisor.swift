@@ -7,7 +7,7 @@ final class FakeHypervisor: Hypervisor {
     /// The calls that can be made to fail.
     enum Call: String, CaseIterable, Sendable {
         case lookup, status, xml, define, undefine, setMetadata, metadata, rebase, copy, jobInfo, abort, pivot, setSpeed, change,
-            capacity
+            statistics, capacity
         case grow, mirrorBack, domains, subscribe, secret, makeSecret, removeSecret, inspect, guestState, suspend, resume
     }
 
@@ -42,6 +42,11 @@ final class FakeHypervisor: Hypervisor {
         var canChange = true
         var isSynchronous = false
         var supportsSynchronousWrites = true
+        /// The end of the next copy.
+        var copyEnd = 64 * Fixture.mebibyte
+        /// The guest's counters, and by how much each query raises them.
+        var statistics = DiskStatistics(requests: 0, nanoseconds: 0)
+        var work = DiskStatistics(requests: 0, nanoseconds: 0)
         /// Number of job queries before ``afterLook`` happens.
         var looksLeft = 0
         /// QEMU has pivoted without libvirt's knowledge.

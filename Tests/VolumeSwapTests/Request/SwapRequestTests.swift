@@ -1,3 +1,4 @@
+import Budgets
 import JSON
 import Testing
 
@@ -158,6 +159,8 @@ struct SwapOptionsTests {
             ("granularity_kib", -4), ("buffer_mib", 4097), ("synchronous_writes", 1), ("synchronous_writes", "true"),
             ("timeout_s", -1), ("timeout_s", "1"), ("timeout_s", .real(.infinity)), ("timeout_s", .real(.nan)),
             ("convergence", "sometimes"), ("convergence", true), ("convergence", nil),
+            ("guest_latency_budget", "1x"), ("guest_latency_budget", "fast"), ("guest_latency_budget", -1),
+            ("guest_latency_budget", true), ("guest_latency_budget", 0.01), ("guest_latency_budget", "1000x"),
             ("stall_timeout_s", 1e9), ("detect_zeroes", "unmap"), ("speed", 1),
         ] as [(String, JSONValue)])
     func refused(option: String, value: JSONValue) {
@@ -189,6 +192,26 @@ struct SwapOptionsTests {
             let failure = Fixture.failure { _ = try Self.options(.object(json)) }
             #expect(failure?.kind == .invalidInput && failure?.reason.contains("contradicts") == true)
         }
+    }
+
+    @Test("A latency budget is a number of milliseconds, a string of one, or a factor; 0 and null are none")
+    func latencyBudget() throws {
+        let cases: [(JSONValue, LatencyBudget?)] = [
+            (20, .milliseconds(20)), (2.5, .milliseconds(2.5)), ("20", .milliseconds(20)), ("2x", .factor(2)), (0, nil),
+            ("0", nil),
+            (.null, nil),
+        ]
+        var defaults = SwapOptions()
+        defaults.guestLatencyBudget = .factor(3)
+        for (value, budget) in cases {
+            let options = try Self.options(["guest_latency_budget": value], defaults: defaults)
+            #expect(options.guestLatencyBudget == budget)
+            // Short bursts, unless a size is given.
+            #expect(options.copyBufferMiB == (budget == nil ? 0 : 1))
+        }
+        #expect(try Self.options([:], defaults: defaults).guestLatencyBudget == .factor(3))
+        #expect(try Self.options(["guest_latency_budget": 5, "buffer_mib": 4]).copyBufferMiB == 4)
+        #expect(try !Self.options(["guest_latency_budget": 5]).needsBlockCopy)
     }
 
     @Test("options that are not an object are refused", arguments: [[], "strategy=copy", 1, true] as [JSONValue])

@@ -168,4 +168,29 @@ struct HostBudgetTests {
         budget.change(try settings())
         #expect(later.waiter.isResumed)
     }
+
+    @Test("A ceiling is one more bound: the least of it, the copy's own limit and its share holds")
+    func ceilings() {
+        let budget = HostBudget(clock: clock)
+        let speeds = Speeds()
+        #expect(budget.beginCopy(TaskID("a"), limit: 0, ceiling: 8 * Self.mib, apply: speeds.apply("a")) == 8 * Self.mib)
+        budget.changeCopy(TaskID("a"), ceiling: 16 * Self.mib)
+        #expect(speeds["a"] == 16)
+        budget.changeCopy(TaskID("a"), limit: 4 * Self.mib)
+        #expect(speeds["a"] == 4)
+        budget.changeCopy(TaskID("a"), ceiling: 2 * Self.mib)
+        #expect(speeds["a"] == 2)
+        budget.changeCopy(TaskID("a"), limit: 0)
+        #expect(speeds["a"] == 2)
+        var settings = BudgetSettings()
+        settings.bandwidthMiBs = 10
+        budget.change(settings)
+        #expect(budget.speed(of: TaskID("a")) == 2 * Self.mib)
+        #expect(budget.beginCopy(TaskID("b"), limit: 0, apply: speeds.apply("b")) == 8 * Self.mib)
+        budget.changeCopy(TaskID("a"), ceiling: 100 * Self.mib)
+        #expect(speeds["a"] == 5 && speeds["b"] == 5)
+        budget.change(BudgetSettings())
+        #expect(speeds["a"] == 100 && speeds["b"] == 0)
+        budget.changeCopy(TaskID("gone"), ceiling: 1)
+    }
 }

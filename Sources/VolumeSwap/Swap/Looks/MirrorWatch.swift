@@ -1,4 +1,5 @@
 import Basics
+import Budgets
 
 /// Evaluates a copy's events and samples until it is in sync or has ended. Pure; the caller supplies the time.
 struct MirrorWatch {
@@ -6,6 +7,8 @@ struct MirrorWatch {
     struct Sample: Sendable {
         var sight: DiskSight
         var job: BlockJobInfo?
+        /// The guest's counters, if its latency has a budget.
+        var latency: LatencyGovernor.Sample?
     }
 
     /// How the copy stands.
@@ -27,6 +30,8 @@ struct MirrorWatch {
     /// How long to wait for the events that explain a job's end: libvirt reports a killed QEMU up to two seconds late.
     private static let grace = Duration.seconds(3)
 
+    /// The guest's mean request time in milliseconds.
+    var guestLatency: Double?
     private let plan: SwapPlan
     private let isAdopted: Bool
     /// How long the remaining bytes may not fall before something is done about it.
@@ -57,6 +62,7 @@ struct MirrorWatch {
     var progress: SwapProgress {
         var progress = copy.progress
         progress.isSynchronous = plan.isSynchronous
+        progress.guestLatency = guestLatency
         return progress
     }
 

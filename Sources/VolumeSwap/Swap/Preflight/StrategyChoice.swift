@@ -13,7 +13,9 @@ struct StrategyChoice {
             if let obstacle { throw obstacle }
             return .rebase
         case nil:
-            return !status.isPersistent && obstacle == nil ? .rebase : .copy
+            // Only a copy's bursts can be kept short for the guest.
+            let isPolite = plan.options.guestLatencyBudget != nil
+            return !status.isPersistent && obstacle == nil && !isPolite ? .rebase : .copy
         }
     }
 

@@ -1,3 +1,4 @@
+import Budgets
 import Logging
 import Synchronization
 
@@ -39,6 +40,7 @@ extension SwapSteps {
     private func watch(_ plan: SwapPlan, isAdopted: Bool, _ group: inout TaskGroup<Void>) async -> SwapInput {
         let window = environment.settings.convergenceWindow
         var watch = MirrorWatch(plan, isAdopted: isAdopted, window: window, now: clock.now)
+        var governor = governor(plan)
         let latest = LatestSample()
         var (isLooking, isWanted, isTakingTurn, hasTurn) = (false, true, false, false)
         var ticker: ScheduledAction?
@@ -57,6 +59,8 @@ extension SwapSteps {
             }
             if let sample = latest.take() {
                 isLooking = false
+                steer(&governor, sample)
+                watch.guestLatency = governor?.latency
                 if let input = follow(watch.judge(sample, now: clock.now), watch, plan) { return input }
                 if !control.isHeld, watch.mustConverge(now: clock.now) { return .notConverging }
             } else if event == .recheck {
@@ -81,10 +85,15 @@ extension SwapSteps {
             }
             ticker?.cancel()
             // This paces progress reports and time-outs, not the copy: READY comes as an event.
-            let pause = control.isHeld ? Self.heldInterval : environment.settings.sampleInterval
+            let pause = control.isHeld ? Self.heldInterval : pace(governor != nil)
             ticker = clock.schedule(after: pause) { [events] in events.post(.recheck) }
         }
         return .interrupted
+    }
+
+    private func pace(_ isSteered: Bool) -> Duration {
+        let settings = environment.settings
+        return isSteered ? min(settings.latencyInterval, settings.sampleInterval) : settings.sampleInterval
     }
 
     private func follow(_ verdict: MirrorWatch.Verdict, _ watch: MirrorWatch, _ plan: SwapPlan) -> SwapInput? {
@@ -154,8 +163,12 @@ extension SwapSteps {
     private func sample(_ plan: SwapPlan, isFull: Bool) async -> MirrorWatch.Sample {
         await applySpeed(plan)
         let job = (try? await hypervisor.blockJobInfo(plan.domain, disk: plan.disk)) ?? nil
-        if !isFull, let job, MirrorWatch.isFarFromReady(job) { return .init(sight: .copying(isReady: false), job: job) }
-        return .init(sight: await look(plan), job: job)
+        var latency: LatencyGovernor.Sample?
+        if let job, !control.isHeld { latency = await latencySample(plan, job) }
+        if !isFull, let job, MirrorWatch.isFarFromReady(job) {
+            return .init(sight: .copying(isReady: false), job: job, latency: latency)
+        }
+        return .init(sight: await look(plan), job: job, latency: latency)
     }
 
     private func applySpeed(_ plan: SwapPlan) async {

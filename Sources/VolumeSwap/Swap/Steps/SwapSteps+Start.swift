@@ -1,4 +1,5 @@
 import Basics
+import Budgets
 import Logging
 
 extension SwapSteps {
@@ -63,7 +64,8 @@ extension SwapSteps {
         note(nil)
         switch input {
         case .prepared(let plan):
-            let noted = try await noting(plan).keepingConvergence(of: control.plan)
+            var noted = try await noting(plan).keepingConvergence(of: control.plan)
+            noted.guestLatency = try await latencyBefore(noted)
             remark("\(plan)\(limitText(plan))")
             environment.observer.started(record, plan)
             return .prepared(noted)
@@ -244,7 +246,8 @@ extension SwapSteps {
     /// The copy's share of the host's bandwidth in bytes/s; 0 for unlimited. Later ones arrive through the control.
     private func share(_ plan: SwapPlan) -> Int64 {
         let limit = control.limit ?? plan.options.bandwidthMiBs << 20
-        let speed = environment.budget.beginCopy(record.id, limit: limit) { [control] in
+        let ceiling = governor(plan)?.ceiling ?? 0
+        let speed = environment.budget.beginCopy(record.id, limit: limit, ceiling: ceiling) { [control] in
             control.requestSpeed($0)
         }
         // One that was requested meanwhile may have missed the copy.

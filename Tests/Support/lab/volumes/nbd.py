@@ -49,3 +49,41 @@ class NbdVolumes:
         names = ("nbd", str(port))
         volume = Volume("nbd", size, info, "network", source, names, raw=path, server=process, gate=gate, on_close=close)
         return self.keep(volume)
+
+    def shared_nbd(
+        self, count: int, size: int = 32 * MIB, filters: Sequence[str] = (), parameters: Sequence[str] = ()
+    ) -> list[Volume]:
+        """Volumes behind one `nbdkit`, whose filters make them parts of one slow disk; the first one is filled.
+
+        ["noparallel", "delay", "rate"] with ["serialize=all-requests", "rdelay=2ms", "wdelay=2ms", "rate=200M"] is a disk that
+        does one thing at a time, takes 2 ms for each and 25 MB/s.
+        """
+        port = free_port()
+        directory = self.workspace.directory("volumes", f"shared-{port}")
+        files = [self.new_file(size, fill=not number, path=directory / f"vol{number}") for number in range(count)]
+        options = [f"--filter={name}" for name in filters]
+        argv = ["nbdkit", "-f", "-i", "127.0.0.1", "-p", port, *options, "file", f"dir={directory}", *parameters]
+        process = self.workspace.start(f"nbd-{port}", argv)
+        until(lambda: port_open(port) or not process.running(), 10, "the NBD server does not listen")
+        if not process.running():
+            raise LabError(f"the NBD server ended: {process.tail()}")
+        left = [path for path, _ in files]
+
+        def closer(path):
+            def close() -> None:
+                path.unlink(missing_ok=True)
+                left.remove(path)
+                if not left:
+                    process.stop()
+
+            return close
+
+        volumes = []
+        for path, volume_id in files:
+            export = path.name
+            info = self.info("nbd", volume_id, host="127.0.0.1", port=port, export=export, export_name=export, name=export)
+            source = f"<source protocol='nbd' name='{export}'><host name='127.0.0.1' port='{port}' transport='tcp'/></source>"
+            names = ("nbd", str(port), f'"{export}"')
+            volume = Volume("nbd", size, info, "network", source, names, raw=path, server=process, on_close=closer(path))
+            volumes.append(self.keep(volume))
+        return volumes

@@ -74,6 +74,14 @@ extension SimHypervisor {
 
     func supportsSynchronousWrites() async throws(HypervisorError) -> Bool { true }
 
+    func blockStatistics(_ identity: DomainIdentity, disk: String) async throws(HypervisorError) -> DiskStatistics {
+        let domain = try domain(identity)
+        return try await call("blockStats", domain, .monitor) { [world] in
+            let requests = Int64(world.loop.now / (20 * .millisecond))
+            return DiskStatistics(requests: requests, nanoseconds: requests * 5_000_000)
+        }
+    }
+
     func capacity(_ identity: DomainIdentity, disk: String) async throws(HypervisorError) -> Int64 {
         let domain = try domain(identity)
         return try await call("blockInfo", domain, .monitor) { [libvirt] () throws(HypervisorError) in
