@@ -66,6 +66,9 @@ final class TwinHypervisor: Hypervisor {
     func blockJobSetSpeed(_ domain: DomainIdentity, disk: String, bytesPerSecond: Int64) async throws(HypervisorError) {
         try await fake(disk).blockJobSetSpeed(domain, disk: disk, bytesPerSecond: bytesPerSecond)
     }
+    func blockStatistics(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> DiskStatistics {
+        try await fake(disk).blockStatistics(domain, disk: disk)
+    }
     func capacity(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Int64 {
         try await fake(disk).capacity(domain, disk: disk)
     }
