@@ -26,7 +26,11 @@ def test_a_copy_that_the_guest_outruns_converges(lab, second_worker, outrunning)
     changes = "block-job-change" in guest.libvirt.virsh(
         "qemu-monitor-command", guest.uuid, json.dumps({"execute": "query-commands"})
     )
-    result = rpc.call("swap_volume", **swap_arguments(guest, new, options={"stall_timeout_s": 60}))
+    call = rpc.later("swap_volume", **swap_arguments(guest, new, options={"stall_timeout_s": 60}))
+    wait_for_copy(rpc, guest)
+    over = ("completed", "failed", "aborted")
+    until(lambda: swaps_of(rpc, guest)[0]["state"] in over, 240, lambda: f"{swaps_of(rpc, guest)[0]}\n{worker.log()[-3000:]}")
+    result = call.result(30)
     assert result["attempts"] == (1 if changes else 2), result
     [warning] = result["warnings"]
     assert warning.startswith("convergence: ") and ("write-blocking" if changes else "begun again") in warning
