@@ -33,16 +33,20 @@ package struct LatencyGovernor: Sendable {
     /// A guest without a finished request for less than this may be stuck behind the copy; after it, it is idle.
     private static let patience = Duration.seconds(3)
     private static let enoughAtFloor = 6
+    /// Without a sample for this long the guest cannot be gone by.
+    private static let longestBlindness = Duration.seconds(10)
     /// The speed rises only while the latency is below this share of the budget.
     private static let room = 0.8
 
     /// The guest's mean request time that the copy may cause, in milliseconds.
     package private(set) var budget: Double
+    /// The budget that the request asks for, in milliseconds.
+    private let requested: Double
     /// The factor that the budget is of the time without a copy; nil for a fixed one.
     private let factor: Double?
     /// The shortest mean of so many windows at the floor, each of which exceeded the budget.
     private var atFloor: (count: Int, least: Double)?
-    private let floor: Int64
+    private var floor: Int64
     /// The copy's upper bound in bytes/s.
     package private(set) var ceiling: Int64
     /// The guest's mean request time over the last window with requests, in milliseconds; nil before and while the guest is idle.
@@ -55,20 +59,41 @@ package struct LatencyGovernor: Sendable {
     private var rate: Double?
     private var window: Sample?
     private var busyAt: ContinuousClock.Instant?
+    private var blindSince: ContinuousClock.Instant?
+
+    /// Whether the speed limit is what holds the copy back.
+    package var holdsBack: Bool { rate.map { $0 >= Double(ceiling) / 2 } ?? true }
 
     /// - Parameters:
     ///   - baseline: the guest's mean request time before the copy in milliseconds; nil if it is not known.
     ///   - bytes: the disk's size.
     package init(_ budget: LatencyBudget, baseline: Double?, bytes: Int64) {
-        self.budget = budget.milliseconds(baseline: baseline)
+        requested = budget.milliseconds(baseline: baseline)
+        self.budget = requested
         factor = if case .factor(let factor) = budget { factor } else { nil }
         floor = max(Self.least, bytes / Self.longestCopy)
         ceiling = max(Self.start, floor)
         mark = ceiling
     }
 
+    /// The guest outruns the copy: from now on it gets at least twice as much, so that it ends.
+    package mutating func hurry() {
+        floor = floor > 1 << 49 ? floor : floor * 2
+        ceiling = max(ceiling, floor)
+    }
+
+    /// There is no sample.
+    ///
+    /// - Returns: whether there has been none for so long that the copy must not be held back any more.
+    package mutating func miss(at now: ContinuousClock.Instant) -> Bool {
+        let since = blindSince ?? now
+        blindSince = since
+        return now - since >= Self.longestBlindness
+    }
+
     /// Adds a sample. Several may form one window of measurement.
     package mutating func take(_ sample: Sample) {
+        blindSince = nil
         guard let begin = window, sample.requests >= begin.requests else { return window = sample }
         let (time, requests) = (sample.at - begin.at, sample.requests - begin.requests)
         guard time >= Self.longest || (time >= Self.shortest && requests >= Self.enough) else { return }
@@ -80,14 +105,16 @@ package struct LatencyGovernor: Sendable {
         let mean = Double(sample.nanoseconds - begin.nanoseconds) / Double(requests) / 1e6
         latency = mean
         busyAt = sample.at
+        if mean <= requested { budget = requested }
         learn(mean)
         if mean > budget { fall(mean) } else if mean < budget * Self.room { rise(seconds) }
     }
 
-    /// At the floor the copy is hardly felt. If a factor of the time before the copy is exceeded there, that time has changed: the
-    /// guest does other work, or its writes now go to both volumes. It is learned anew, so that the copy does not creep for it.
+    /// At 1 MiB/s the copy is hardly felt. If a factor of the time before the copy is exceeded there, that time has changed: the
+    /// guest does other work, or its writes now go to both volumes. It is learned anew, so that the copy does not creep for it, until the guest's requests
+    /// are as short as requested.
     private mutating func learn(_ mean: Double) {
-        guard let factor, ceiling == floor, mean > budget else { return atFloor = nil }
+        guard let factor, floor == Self.least, ceiling == floor, mean > budget else { return atFloor = nil }
         let (count, least) = ((atFloor?.count ?? 0) + 1, min(atFloor?.least ?? mean, mean))
         atFloor = (count, least)
         guard count >= Self.enoughAtFloor else { return }

@@ -96,7 +96,10 @@ extension SQLiteJournal {
             arguments += phases.map(\.rawValue)
         }
         let filter = conditions.isEmpty ? "" : "WHERE " + conditions.joined(separator: " AND ")
-        let sql = "\(TaskRow.select) \(filter) ORDER BY task.sequence DESC LIMIT ?"
+        // The very task of that name before those whose ids only begin with it.
+        if let prefix = query.idPrefix { arguments.append(prefix) }
+        let first = query.idPrefix == nil ? "" : "id = ? DESC, "
+        let sql = "\(TaskRow.select) \(filter) ORDER BY \(first)task.sequence DESC LIMIT ?"
         return try await records(sql: sql, arguments: StatementArguments(arguments + [max(0, query.limit)]))
     }
 

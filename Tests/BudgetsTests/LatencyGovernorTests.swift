@@ -122,6 +122,54 @@ struct LatencyGovernorTests {
         #expect(latency <= governor.budget * 1.1)
     }
 
+    @Test("The new factor is given up once the guest's requests are as short as requested")
+    func returns() {
+        var disk = SimulatedDisk()
+        var governor = LatencyGovernor(.factor(2), baseline: disk.alone, bytes: Self.bytes)
+        disk.alone = 40
+        for _ in 0..<60 { _ = disk.run(0.5, &governor) }
+        #expect(governor.budget > 40)
+        disk.alone = 1
+        for _ in 0..<10 { _ = disk.run(0.5, &governor) }
+        #expect(governor.budget == 8)
+    }
+
+    @Test("On a disk whose least speed is felt, the budget is not learned from it")
+    func largeDisk() {
+        var disk = SimulatedDisk(capacity: 200 * Self.mib)
+        var governor = LatencyGovernor(.factor(1.5), baseline: disk.alone, bytes: 10 << 40)
+        for _ in 0..<60 { _ = disk.run(0.5, &governor) }
+        #expect(governor.budget == 6)
+    }
+
+    @Test("A copy that the guest outruns gets twice as much each time, until its limit no longer holds it back")
+    func hurries() {
+        var disk = SimulatedDisk(capacity: 20 * Self.mib)
+        var governor = LatencyGovernor(.milliseconds(1), baseline: nil, bytes: Self.bytes)
+        for _ in 0..<20 { _ = disk.run(0.5, &governor) }
+        #expect(governor.ceiling == 1 << 20 && governor.holdsBack)
+        var before = governor.ceiling
+        while governor.holdsBack {
+            governor.hurry()
+            #expect(governor.ceiling >= 2 * before)
+            before = governor.ceiling
+            for _ in 0..<8 { _ = disk.run(0.5, &governor) }
+        }
+        #expect(Double(governor.ceiling) >= disk.capacity / 2)
+    }
+
+    @Test("Without samples for ten seconds the copy is not held back any more")
+    func blind() {
+        var (governor, now) = (LatencyGovernor(.factor(2), baseline: 4, bytes: Self.bytes), ContinuousClock.now)
+        var misses: [Bool] = []
+        for second in [0, 9, 10] { misses.append(governor.miss(at: now + .seconds(second))) }
+        #expect(misses == [false, false, true])
+        now += .seconds(20)
+        governor.take(.init(requests: 0, nanoseconds: 0, copied: 0, at: now))
+        let isMissed = governor.miss(at: now + .seconds(1))
+        #expect(!isMissed)
+    }
+
     @Test("Counters that start over are no request times")
     func startsOver() {
         var governor = LatencyGovernor(.milliseconds(8), baseline: nil, bytes: Self.bytes)

@@ -43,8 +43,8 @@ package struct JournalReader: Sendable {
     }
 
     private static func tasks(_ db: Database, _ prefix: String, _ limit: Int, _ path: String) throws -> [Task] {
-        let sql = TaskRow.select + " WHERE id >= ? AND id < ? || char(1114111) ORDER BY task.sequence DESC LIMIT ?"
-        return try TaskRow.fetchAll(db, sql: sql, arguments: [prefix, prefix, limit]).map { row in
+        let sql = TaskRow.select + " WHERE id >= ? AND id < ? || char(1114111) ORDER BY id = ? DESC, task.sequence DESC LIMIT ?"
+        return try TaskRow.fetchAll(db, sql: sql, arguments: [prefix, prefix, prefix, limit]).map { row in
             let history = try String.fetchOne(db, sql: "SELECT history FROM task WHERE id = ?", arguments: [row.id]) ?? ""
             return Task(record: try row.record(path: path), history: HistoryText.entries(history))
         }

@@ -86,7 +86,9 @@ package struct SwapOptions: Sendable, Hashable, Codable {
     }
 
     /// Whether an option is requested that only `virDomainBlockCopy` supports, or that must not leave the domain undefined for days.
-    package var needsBlockCopy: Bool { granularityKiB != 0 || bufferMiB != 0 || synchronousWrites || detectZeroes || hold }
+    package var needsBlockCopy: Bool {
+        granularityKiB != 0 || bufferMiB != 0 || synchronousWrites || detectZeroes || hold || guestLatencyBudget != nil
+    }
 
     private static func strategy(_ option: Argument) throws(SwapFailure) -> SwapStrategy? {
         guard let text = option.value.stringValue, text == "auto" || SwapStrategy(rawValue: text) != nil else {

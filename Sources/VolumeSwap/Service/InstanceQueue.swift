@@ -69,6 +69,14 @@ package final class InstanceQueue: Sendable {
             return queues[key]?.firstIndex { place in place.disk.map { !held.values.contains($0) } ?? true }
         }
 
+        /// Like ``next(of:)``; while nothing may begin, the first that has begun.
+        func candidate(of key: String) -> Int? {
+            guard isPaused || isOffSchedule else { return next(of: key) }
+            return queues[key]?.firstIndex { place in
+                place.isBegun && (place.disk.map { held[key]?.values.contains($0) != true } ?? true)
+            }
+        }
+
         /// Ends the hold of a place on its disk; false if it has none.
         mutating func letGo(_ key: String, _ number: UInt64) -> Bool {
             guard held[key]?.removeValue(forKey: number) != nil else { return false }
@@ -79,7 +87,7 @@ package final class InstanceQueue: Sendable {
         /// The next key that may run.
         mutating func takeRunnable() -> String? {
             let index = runnable.firstIndex { key in
-                !isPaused && !isOffSchedule || next(of: key).map { queues[key]?[$0].isBegun == true } ?? true
+                !isPaused && !isOffSchedule || candidate(of: key).map { queues[key]?[$0].work != nil } ?? false
             }
             guard let index else { return nil }
             let key = runnable.remove(at: index)
@@ -89,8 +97,10 @@ package final class InstanceQueue: Sendable {
 
         /// Queues a key to run if nothing of it runs and its next place is filled.
         mutating func consider(_ key: String) {
-            guard busy[key] == nil, let index = next(of: key), queues[key]?[index].work != nil, isRunnable.insert(key).inserted
-            else { return }
+            let isFilled = [next(of: key), candidate(of: key)].contains { index in
+                index.map { queues[key]?[$0].work != nil } ?? false
+            }
+            guard busy[key] == nil, isFilled, isRunnable.insert(key).inserted else { return }
             runnable.append(key)
         }
     }
@@ -140,7 +150,7 @@ package final class InstanceQueue: Sendable {
             let place = state.queues[ticket.key]?.first { $0.number == ticket.number }
             if state.isPaused, place?.isBegun != true { return .pause }
             if state.isOffSchedule, place?.isBegun != true { return .schedule }
-            guard state.busy[ticket.key] == nil, let index = state.next(of: ticket.key) else { return .instance }
+            guard state.busy[ticket.key] == nil, let index = state.candidate(of: ticket.key) else { return .instance }
             return state.queues[ticket.key]?[index].number == ticket.number ? .slot : .instance
         }
     }
@@ -313,7 +323,7 @@ package final class InstanceQueue: Sendable {
             }
             while state.slots < limit, let key = state.takeRunnable() {
                 // Its next place may be another by now, which is not filled yet: that will consider the key again.
-                guard let index = state.next(of: key), let place = state.queues[key]?[index], let work = place.work else {
+                guard let index = state.candidate(of: key), let place = state.queues[key]?[index], let work = place.work else {
                     continue
                 }
                 state.queues[key]?.remove(at: index)

@@ -55,7 +55,7 @@ extension SwapService {
     /// - Returns: nil for a task that is over, or of which nothing is in memory.
     private func glance(_ id: TaskID, _ entry: Entry) -> SwapGlance? {
         let control = entry.control
-        guard !control.phase.isFinal else { return nil }
+        guard !control.phase.isFinal, !entry.isHandedOut, !entry.isConcluded else { return nil }
         var record = entry.record
         if record == nil, let plan = control.plan {
             // Its request is in the journal alone: the queue was long when it came.

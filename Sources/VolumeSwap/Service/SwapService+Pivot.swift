@@ -24,14 +24,23 @@ extension SwapService {
         let tasks = try await held(ids)
         let deadline = environment.clock.now + Self.pivotLimit
         var failures: [SwapFailure] = []
+        var havePivoted = false
         for instance in Self.instances(of: tasks) where !Task.isCancelled {
             do throws(SwapFailure) {
                 try await pivot(tasks.filter { $0.instance == instance }, by: deadline)
+                havePivoted = true
             } catch {
                 failures.append(error)
             }
         }
-        if let first = failures.first { throw failures.dropFirst().reduce(first) { $0.adding($1.reason) } }
+        if let first = failures.first {
+            var failure = failures.dropFirst().reduce(first) { $0.adding($1.reason) }
+            // It is one answer about guests on old and on new volumes.
+            if havePivoted {
+                failure = .rebaseFailed("not all instances were pivoted: \(failure.reason)", failure.code).keepingBoth
+            }
+            throw failure
+        }
         var statuses: [SwapStatus] = []
         for task in tasks { statuses.append(try await status(.task(task.id))) }
         return statuses
@@ -76,8 +85,9 @@ extension SwapService {
         }
         guard case .standDown(let reason) = verdict.withLock({ $0 }) else { return }
         var failure = SwapFailure.rebaseFailed(
-            "the disks of instance \(group.domain.uuid) were not pivoted as a group, and are still held: \(reason)", .timedOut)
-        failure.inUse = .old
+            "the disks of instance \(group.domain.uuid) were not pivoted as a group; those before their pivot are still held: \(reason)",
+            .timedOut)
+        failure.inUse = group.hasMoved ? .unknown : .old
         throw failure
     }
 

@@ -9,6 +9,10 @@ package final class DomainLocks: Sendable {
         /// The disks on which tasks hold a copy without their domain, by domain and disk.
         var held: [String: TaskID] = [:]
         var waiters: [String: [(task: TaskID, waiter: Waiter<Bool>)]] = [:]
+        /// The tasks that get a domain before all others.
+        var heirs: [String: [TaskID]] = [:]
+
+        func mayHave(_ uuid: String, _ task: TaskID) -> Bool { heirs[uuid]?.contains(task) ?? true }
         /// UUIDs of domains that were requested by name.
         var names: [String: String] = [:]
     }
@@ -33,7 +37,7 @@ package final class DomainLocks: Sendable {
     /// - Throws: `CancellationError` if the waiting task is cancelled.
     func acquire(_ uuid: String, for task: TaskID) async throws {
         let waiter = state.withLock { state -> Waiter<Bool> in
-            if state.holders[uuid] == nil || state.holders[uuid] == task {
+            if state.holders[uuid] == task || (state.holders[uuid] == nil && state.mayHave(uuid, task)) {
                 state.holders[uuid] = task
                 return Waiter(true)
             }
@@ -42,6 +46,15 @@ package final class DomainLocks: Sendable {
             return waiter
         }
         guard await waiter.value(ifCancelled: false) else { throw CancellationError() }
+    }
+
+    /// Lets these tasks have the holder's domain after it, in the order in which they want it, before all others. A task's claim ends
+    /// when it releases the domain, whether it has had it or not.
+    func passOn(_ uuid: String, from holder: TaskID, to heirs: [TaskID]) {
+        state.withLock { state in
+            guard state.holders[uuid] == holder else { return }
+            state.heirs[uuid] = heirs
+        }
     }
 
     /// Releases the task's domain while its copy stays on the disk, in step.
@@ -60,16 +73,28 @@ package final class DomainLocks: Sendable {
 
     private static func release(_ task: TaskID, _ state: inout State) {
         for (disk, holder) in state.held where holder == task { state.held[disk] = nil }
+        for uuid in Array(state.heirs.keys) {
+            state.heirs[uuid]?.removeAll { $0 == task }
+            guard state.heirs[uuid]?.isEmpty == true else { continue }
+            state.heirs[uuid] = nil
+            if state.holders[uuid] == nil { serve(uuid, &state) }
+        }
         for uuid in state.holders.filter({ $0.value == task }).map(\.key).sorted() {
             state.holders[uuid] = nil
-            var waiters = state.waiters.removeValue(forKey: uuid)?[...] ?? []
-            while let next = waiters.popFirst() {
-                guard next.waiter.resume(true) else { continue }
-                state.holders[uuid] = next.task
-                break
-            }
-            if !waiters.isEmpty { state.waiters[uuid] = Array(waiters) }
+            serve(uuid, &state)
         }
+    }
+
+    /// Gives a free domain to the next that waits for it and may have it.
+    private static func serve(_ uuid: String, _ state: inout State) {
+        var waiters = state.waiters.removeValue(forKey: uuid) ?? []
+        while let index = waiters.firstIndex(where: { state.mayHave(uuid, $0.task) }) {
+            let next = waiters.remove(at: index)
+            guard next.waiter.resume(true) else { continue }
+            state.holders[uuid] = next.task
+            break
+        }
+        if !waiters.isEmpty { state.waiters[uuid] = waiters }
     }
 
     /// Number of tasks waiting for a domain.

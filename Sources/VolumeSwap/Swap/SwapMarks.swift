@@ -38,10 +38,12 @@ final class SwapMarks: Sendable {
     private static let remarkLimit = 20
 
     /// Whether a remark differs from the last one by more than its numbers, and there were not too many.
-    func isNews(_ remark: String) -> Bool {
+    ///
+    /// - Parameter isCause: whether it says why the swap fails, which no limit must leave out.
+    func isNews(_ remark: String, isCause: Bool = false) -> Bool {
         let bytes = remark.utf8.filter { !(48...57).contains($0) }
         return state.withLock { state in
-            guard bytes != state.remark.bytes, state.remark.count < Self.remarkLimit else { return false }
+            guard bytes != state.remark.bytes, isCause || state.remark.count < Self.remarkLimit else { return false }
             state.remark = (bytes, state.remark.count + 1)
             return true
         }

@@ -47,7 +47,9 @@ struct SwapRunner {
         while true {
             if Task.isCancelled, !action.isEnd { return nil }
             if let failure = await journal(machine.phase, action) {
+                let before = action
                 action = machine.handle(.failed(failure), pivotTries: environment.settings.pivotTries)
+                await tellGroup(before, action)
                 continue
             }
             let input: SwapInput
@@ -93,7 +95,7 @@ struct SwapRunner {
         case .rollBack(_, let failure), .mirrorBack(_, let failure), .fail(let failure): group.note(id, .stayed(failure.reason))
         case .observe, .undo, .prepare, .undefine, .start, .endCopy: group.note(id, .stayed("its copy has begun anew"))
         }
-        if case .pivot = before { await group.untilOver() }
+        if case .pivot = before, group.isDecided { await group.untilOver() }
     }
 
     /// The plan as it is stored: with the group that the swap is about to pivot with, and what its caller should know of that.
@@ -129,14 +131,17 @@ struct SwapRunner {
         guard var phase, !action.isEnd else { return nil }
         // A held swap that is taken up again is still held.
         if control.isHeld, phase == .copying { phase = .ready }
-        if case .pivot = action {
+        if case .pivot(_, let pause) = action {
             guard control.enterPivot() else { return .abortedByRequest }
-            environment.journal.note(id, .ready)
-            await environment.hooks.onPhase(.ready)
+            // Later a group's swaps would be taken for held ones.
+            if pause == .zero, steps.record.phase != .pivoting {
+                environment.journal.note(id, .ready)
+                await environment.hooks.onPhase(.ready)
+            }
         } else {
             control.enter(phase)
         }
-        if case .rollBack(_, let cause) = action { steps.remark("rolls back: \(cause.reason)") }
+        if case .rollBack(_, let cause) = action { steps.remark("rolls back: \(cause.reason)", isCause: true) }
         var news: SwapPlan?
         if let plan = action.plan.map({ stored($0, action) }), plan != control.marks.storedPlan {
             control.update(plan)
@@ -157,6 +162,8 @@ struct SwapRunner {
             }
         } catch {
             steps.logger.error("journal: \(error)", metadata: ["phase": "\(phase.rawValue)"])
+            // A running copy need not end because news of it could not be stored: the next phase stores them.
+            if case .awaitMirror = action, control.marks.storedPlan != nil { return nil }
             if action.canBeRefused {
                 return .rebaseFailed("the journal cannot store the swap's progress: \(error.message)")
             }

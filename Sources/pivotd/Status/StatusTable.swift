@@ -41,7 +41,7 @@ struct StatusTable {
         let state = SwapState(swap)
         var rows: [[String]] = []
         for (key, value) in swap.objectValue ?? [:] where !["progress", "result", "failure"].contains(key) && !value.isNull {
-            rows.append(["\(key):", value.stringValue?.escapingControls ?? value.serialized()])
+            rows.append(["\(key):", (value.stringValue ?? value.serialized()).escapingControls])
         }
         if let fraction = state.fraction, !state.isFinal || fraction > 0 {
             rows.append(["progress:", ProgressBar.text(state.disk, state)])

@@ -99,6 +99,27 @@ struct InstanceQueueTests {
         await running.value
     }
 
+    @Test("During a pause work that has begun does not wait for new work before it, and that runs after the pause")
+    func begunWorkBehindNew() async {
+        let (instanceQueue, (steps, step)) = (InstanceQueue(limit: 2), AsyncStream.makeStream(of: String.self))
+        instanceQueue.isPaused = true
+        let new = instanceQueue.reserve("a")
+        let begun = instanceQueue.reserve("a", isBegun: true)
+        for (name, ticket) in [("new", new), ("begun", begun)] { instanceQueue.fill(ticket) { step.yield(name) } }
+        #expect(instanceQueue.wait(of: new) == .pause)
+        let running = Task { await instanceQueue.run() }
+        var order: [String] = []
+        for await name in steps {
+            order.append(name)
+            if order.count == 2 { break }
+            for _ in 0..<100 { await Task.yield() }
+            instanceQueue.isPaused = false
+        }
+        #expect(order == ["begun", "new"])
+        running.cancel()
+        await running.value
+    }
+
     @Test("Places keep their order, in whatever order they are filled")
     func order() async {
         let ledger = Ledger()

@@ -44,6 +44,19 @@ struct RunnerConvergenceTests {
         #expect(bench.hypervisor.state.withLock { $0.isSynchronous })
     }
 
+    @Test("A journal that cannot store the change ends no copy")
+    func fullDisk() async throws {
+        let bench = Bench(Self.outrun(canChange: true))
+        let (clock, journal) = (bench.clock, bench.journal)
+        bench.hypervisor.onLooks(8) { _ in
+            journal.fail("enter:copying", times: 1)
+            clock.jump(.seconds(60))
+        }
+        let result = try await bench.run(["options": ["convergence": "auto", "strategy": "copy"]])?.result
+        #expect(result != nil && journal.failures("enter:copying") == 1)
+        #expect(bench.hypervisor.log.filter { $0 != "set metadata" } == ["copy", "change", "pivot"])
+    }
+
     @Test("An unanswered change is repeated, since nothing is known of it")
     func unanswered() async throws {
         let bench = Bench(Self.outrun(canChange: true))

@@ -28,7 +28,7 @@ final class PivotGroup: Sendable {
         var leavers = Waiters<Void>()
     }
 
-    /// The group's own name in the domain's lock.
+    /// The group's own name in the domain's lock; not that of the next group, which may be made while this one lets go.
     let id: TaskID
     let domain: DomainIdentity
     let members: [TaskID]
@@ -37,12 +37,9 @@ final class PivotGroup: Sendable {
     init(_ domain: DomainIdentity, _ members: [TaskID]) {
         self.domain = domain
         self.members = members
-        id = Self.id(domain)
+        id = TaskID("group of \(domain.uuid.lowercased()): \(members.map(\.text).joined(separator: " "))")
         state = Mutex(State(pivot: GroupPivot(members)))
     }
-
-    /// The name of a domain's only group in its lock.
-    static func id(_ domain: DomainIdentity) -> TaskID { TaskID("group of \(domain.uuid.lowercased())") }
 
     // MARK: For a swap
 
@@ -91,6 +88,10 @@ final class PivotGroup: Sendable {
     }
 
     var isOver: Bool { state.withLock { $0.isOver } }
+    /// Whether a swap is on its new volume already.
+    var hasMoved: Bool { state.withLock { $0.pivot.members.values.contains(.moved) } }
+    /// Whether the swaps were told what to do.
+    var isDecided: Bool { state.withLock { $0.verdict != nil } }
     /// What the journal keeps with each swap; nil once the group is over.
     var openMark: PivotGroupMark? { state.withLock { $0.isOver ? nil : $0.mark } }
     /// What the swaps' callers should know.

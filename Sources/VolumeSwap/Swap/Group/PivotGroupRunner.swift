@@ -28,11 +28,15 @@ struct PivotGroupRunner: Sendable {
     /// Carries the pivot out; if cancelled, only resumes the guest.
     func run() async {
         defer { environment.domainLocks.release(group.id) }
+        var isStoring = false
         do throws(Obstacle) {
             let pauses = try await gather()
+            isStoring = true
             try await store(pauses: pauses)
             await pivot(pauses: pauses)
         } catch {
+            // The next start must not take what the swaps have stored for a requested pivot.
+            if isStoring { await storeHeld() }
             standDown(error.reason)
         }
     }
@@ -123,28 +127,47 @@ struct PivotGroupRunner: Sendable {
         let began = clock.now
         let pause = GuestPause(environment: environment, domain: group.domain)
         if let obstacle = await obstacle(pauses ? pause : nil, by: began + limit / 2) {
-            await storeHeld()
-            group.refuse(obstacle)
+            // Callers are told once it is stored; the guest does not wait for a disk that hangs.
+            async let isTold: Void = refuse(obstacle)
+            let runs = pauses ? await pause.end() : true
+            await isTold
             // If it could not be resumed before pivotd stops, the next start has to find that out.
-            if pauses, await !pause.end() { return }
-            return standDown(obstacle)
+            return runs ? standDown(obstacle) : ()
         }
         group.enter(.pivoting)
+        environment.domainLocks.passOn(group.domain.uuid.lowercased(), from: group.id, to: group.members)
         group.decide(.pivot)
         _ = await until(began + limit)
-        let wasResumed = (try? await isRunning()) ?? false
+        let wasResumed = await wasResumed()
         // Before the guest runs again: what pivots from now on is not known to do so while it is paused.
         let warning = group.warning(afterSeconds: Int(limit / .seconds(1)), wasResumed: wasResumed)
         if pauses, await !pause.end() { return }
-        group.end(warning)
         for member in members where warning != nil { member.control.warn(warning ?? "") }
+        group.end(warning)
         let took = "\(members.count) disks pivoted as a group in \(clock.now - began)"
         logger.notice("\(warning ?? took)")
     }
 
+    /// Whether somebody has resumed the guest. Nothing that hangs here may keep it paused.
+    private func wasResumed() async -> Bool {
+        await first(of: [
+            { @Sendable [self] () async -> Bool in (try? await isRunning()) ?? false },
+            { @Sendable [clock] () async -> Bool in
+                try? await clock.sleep(for: .seconds(1))
+                return false
+            },
+        ]) ?? false
+    }
+
+    private func refuse(_ obstacle: String) async {
+        await storeHeld()
+        group.refuse(obstacle)
+    }
+
     /// Stores that no pivot of the group is requested, so that what callers are told holds after a restart, too.
     private func storeHeld() async {
-        for member in members {
+        // One that was aborted meanwhile, or has failed, is not held.
+        for member in members where member.control.phase == .pivoting {
             do {
                 try await environment.journal.enter(member.id, .ready, plan: nil)
             } catch {

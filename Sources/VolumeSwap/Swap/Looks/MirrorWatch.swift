@@ -37,6 +37,8 @@ struct MirrorWatch {
     /// How long the remaining bytes may not fall before something is done about it.
     private let window: Duration
     private var copy: CopyWatch
+    /// When a copy that the guest outruns was last let run faster.
+    private var hurriedAt: ContinuousClock.Instant?
     /// When READY arrived, or an inspection found the mirror in sync.
     private(set) var readyAt: ContinuousClock.Instant?
     /// The cursor at the last inspection since READY.
@@ -167,6 +169,14 @@ struct MirrorWatch {
     /// Whether the copy does not converge, and something can be done about it. Call it right after a sample.
     func mustConverge(now: ContinuousClock.Instant) -> Bool {
         plan.mayConverge && readyAt == nil && copy.isOutrun(for: window, now: now)
+    }
+
+    /// Whether a copy that is held back must be let run faster: once in each half of the window in which the guest outruns it.
+    mutating func mustHurry(now: ContinuousClock.Instant) -> Bool {
+        let pause = window / 2
+        guard copy.isOutrun(for: pause, now: now), hurriedAt.map({ now - $0 >= pause }) ?? true else { return false }
+        hurriedAt = now
+        return true
     }
 
     /// The failure if the copy has stalled, else nil.

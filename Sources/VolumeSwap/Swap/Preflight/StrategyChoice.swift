@@ -13,9 +13,7 @@ struct StrategyChoice {
             if let obstacle { throw obstacle }
             return .rebase
         case nil:
-            // Only a copy's bursts can be kept short for the guest.
-            let isPolite = plan.options.guestLatencyBudget != nil
-            return !status.isPersistent && obstacle == nil && !isPolite ? .rebase : .copy
+            return !status.isPersistent && obstacle == nil ? .rebase : .copy
         }
     }
 
@@ -30,7 +28,7 @@ struct StrategyChoice {
         if plan.options.needsBlockCopy {
             return .invalidInput(
                 "options.strategy: rebase does not support granularity_kib, buffer_mib, synchronous_writes, convergence always, "
-                    + "detect_zeroes or hold; use copy"
+                    + "guest_latency_budget, detect_zeroes or hold; use copy"
             )
         }
         if plan.destination.format != "raw" {

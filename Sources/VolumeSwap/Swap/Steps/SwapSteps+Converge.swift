@@ -1,3 +1,4 @@
+import Basics
 import Logging
 
 /// What is done about a copy whose remaining bytes do not fall.
@@ -6,7 +7,21 @@ extension SwapSteps {
     func converge(_ plan: SwapPlan) async -> SwapInput {
         logger.notice(
             "the guest writes as fast as the copy copies: the remaining bytes have not fallen for the convergence window")
-        return await untilInterrupted(plan) { [self] in await changeCopy(plan) }
+        return await untilStalled(plan) { [self] in await changeCopy(plan) }
+    }
+
+    /// Like ``untilInterrupted(_:_:)``, but storage that hangs meanwhile is a stall, too.
+    private func untilStalled(_ plan: SwapPlan, _ body: @escaping @Sendable () async -> SwapInput) async -> SwapInput {
+        let limit = plan.options.stallTimeoutS
+        guard limit > 0 else { return await untilInterrupted(plan, body) }
+        return await untilInterrupted(plan) { [self] in
+            let stall: @Sendable () async -> SwapInput = { [clock] in
+                try? await clock.sleep(for: .seconds(limit))
+                let cause = "stalled: the copy could not be made to converge within stall_timeout_s, \(limit) seconds"
+                return .failed(plan.failure(cause, .stalled))
+            }
+            return await first(of: [body, stall]) ?? .interrupted
+        }
     }
 
     private func changeCopy(_ plan: SwapPlan) async -> SwapInput {
@@ -46,7 +61,7 @@ extension SwapSteps {
     /// Ends the copy, to begin it again.
     func endCopy(_ plan: SwapPlan) async -> SwapInput {
         environment.budget.endCopy(record.id)
-        return await untilInterrupted(plan) { [self] in
+        return await untilStalled(plan) { [self] in
             await subscribe(plan.domain)
             do throws(SwapFailure) {
                 guard let input = try await endStaleCopy(plan) else { return .done }

@@ -36,9 +36,15 @@ extension SwapSteps {
 
     /// Gives the copy the speed at which the guest's requests stay within their budget.
     func steer(_ governor: inout LatencyGovernor?, _ sample: MirrorWatch.Sample) {
-        guard let latency = sample.latency, governor != nil else { return }
-        governor?.take(latency)
-        let isLast = sample.job.map { $0.end > 0 && $0.remaining <= Self.lastBytes } ?? false
-        environment.budget.changeCopy(record.id, ceiling: isLast ? 0 : governor?.ceiling ?? 0)
+        guard let job = sample.job, governor != nil, !control.isHeld else { return }
+        let isLast = job.end > 0 && job.remaining <= Self.lastBytes
+        var isBlind = false
+        if let latency = sample.latency {
+            governor?.take(latency)
+        } else {
+            isBlind = governor?.miss(at: clock.now) ?? false
+        }
+        if isBlind { remark("guest_latency_budget: the disk's statistics cannot be read, so the copy goes without it") }
+        environment.budget.changeCopy(record.id, ceiling: isLast || isBlind ? 0 : governor?.ceiling ?? 0)
     }
 }

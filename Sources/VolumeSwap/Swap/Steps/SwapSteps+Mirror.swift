@@ -62,7 +62,7 @@ extension SwapSteps {
                 steer(&governor, sample)
                 watch.guestLatency = governor?.latency
                 if let input = follow(watch.judge(sample, now: clock.now), watch, plan) { return input }
-                if !control.isHeld, watch.mustConverge(now: clock.now) { return .notConverging }
+                if !control.isHeld, !hurries(&governor, &watch), watch.mustConverge(now: clock.now) { return .notConverging }
             } else if event == .recheck {
                 isWanted = true
             }
@@ -89,6 +89,15 @@ extension SwapSteps {
             ticker = clock.schedule(after: pause) { [events] in events.post(.recheck) }
         }
         return .interrupted
+    }
+
+    /// A copy that only its guest's latency budget holds back, and that the guest outruns, is let run faster.
+    ///
+    /// - Returns: whether the copy is held back, so that nothing else need be done about it yet.
+    private func hurries(_ governor: inout LatencyGovernor?, _ watch: inout MirrorWatch) -> Bool {
+        guard governor?.holdsBack == true else { return false }
+        if watch.mustHurry(now: clock.now) { governor?.hurry() }
+        return true
     }
 
     private func pace(_ isSteered: Bool) -> Duration {
@@ -177,7 +186,7 @@ extension SwapSteps {
             try await hypervisor.blockJobSetSpeed(plan.domain, disk: plan.disk, bytesPerSecond: speed)
         } catch {
             if error.isPassing { return control.retrySpeed(speed) }
-            control.warn("the copy's speed could not be set to \(speed) bytes/s: \(error)")
+            control.warn("the copy's speed could not be set: \(error)")
             remark("the copy's speed could not be set: \(error)")
             logger.warning("bandwidth: \(error)")
         }

@@ -84,8 +84,8 @@ final class SwapSteps: Sendable {
     }
 
     /// Adds a note to the task's history, unless the last one said the same but for its numbers.
-    func remark(_ text: String) {
-        if control.marks.isNews(text) { environment.journal.remark(record.id, text) }
+    func remark(_ text: String, isCause: Bool = false) {
+        if control.marks.isNews(text, isCause: isCause) { environment.journal.remark(record.id, text) }
     }
 
     /// Frees the slot for other instances after waiting for long.

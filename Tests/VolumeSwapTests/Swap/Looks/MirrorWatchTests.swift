@@ -103,6 +103,17 @@ struct MirrorWatchTests {
         #expect(!watch.mustConverge(now: Self.start + .seconds(12)))
     }
 
+    @Test("A copy that is outrun is sped up once in each half of the window")
+    func hurry() {
+        var watch = MirrorWatch(Self.plan, isAdopted: false, window: .seconds(10), now: Self.start)
+        let hurried = (0...16).filter { second in
+            let now = Self.start + .seconds(second)
+            _ = watch.judge(.init(sight: .copying(isReady: false), job: Self.job(Int64(second), Int64(second + 5))), now: now)
+            return watch.mustHurry(now: now)
+        }
+        #expect(hurried == [5, 10, 15])
+    }
+
     @Test("An adopted copy is inspected in full from the start")
     func adopted() {
         var watch = MirrorWatch(Self.plan, isAdopted: true, now: Self.start)
