@@ -1,6 +1,7 @@
 """Paths that do not answer: another guest's may be as dead as it likes, and one's own holds up only its own swap."""
 
 import contextlib
+import time
 
 import pytest
 from expectations import assert_outcome, assert_runs_on, swap_arguments
@@ -68,6 +69,7 @@ def test_the_new_volume_s_own(lab, rpc, worker, guest, remote, way):
     call = rpc.later("swap_volume", **swap_arguments(guest, new, options=options))
     if way == "aborted":
         until(lambda: rpc.call("list_swaps", instance=guest.uuid, states=["preparing"])["swaps"], 20, "not preparing")
+        time.sleep(3)  # until the disk has been seen, which says what it is on
         rpc.call("abort_swap", instance=guest.uuid, mountpoint="vdb")
     failure = call.error(60)
     assert isinstance(failure, exception.VolumeRebaseFailed), failure
