@@ -39,6 +39,8 @@ extension SwapService {
     /// - Throws: ``SwapFailure`` of kind `invalidInput` if the task is unknown, over or past its pivot; ``JournalError``.
     package func abort(_ selector: SwapSelector) async throws -> SwapStatus {
         let (record, entry) = try await underWay(selector)
+        // Before what follows from it, also in the history.
+        environment.journal.remark(record.id, "abort requested")
         guard entry.control.requestAbort() else {
             let phase = entry.control.phase
             let why =
@@ -46,7 +48,6 @@ extension SwapService {
                 ? "it is already being rolled back" : "it has reached its pivot and can no longer be aborted"
             throw SwapFailure.invalidInput("task \(record.id) is \(phase.publicState): \(why)")
         }
-        environment.journal.remark(record.id, "abort requested")
         guard let ticket = entry.ticket, instanceQueue.withdraw(ticket) else { return try await status(.task(record.id)) }
         if let resumption = entry.resumption {
             // Undo what it began before a restart now: its turn may be hours away.
