@@ -1,4 +1,6 @@
+import Basics
 import Foundation
+import GRDB
 import VolumeSwap
 
 /// A task's history as the journal stores it: a line for each event, which begins with the time in milliseconds.
@@ -28,6 +30,12 @@ enum HistoryText {
         }
     }
 
+    /// Reads a task's history; empty if there is no such task.
+    static func entries(_ db: Database, of id: String) throws -> [HistoryEntry] {
+        let statement = try db.cachedStatement(sql: "SELECT history FROM task WHERE id = ?")
+        return entries(try String.fetchOne(statement, arguments: [id]) ?? "")
+    }
+
     /// Reads a history; what was cut through is left out.
     static func entries(_ text: String) -> [HistoryEntry] { text.split(separator: "\n").compactMap(entry) }
 
@@ -50,11 +58,7 @@ enum HistoryText {
     }
 
     private static func oneLine(_ text: String) -> String {
-        var scalars = String.UnicodeScalarView()
-        for scalar in text.unicodeScalars.prefix(noteLimit) {
-            let isControl = scalar.value < 0x20 || (0x7f...0x9f).contains(scalar.value)
-            scalars.append(isControl ? " " : scalar)
-        }
-        return String(scalars) + (text.unicodeScalars.count > noteLimit ? "…" : "")
+        let text = text.cut(to: noteLimit)
+        return String(String.UnicodeScalarView(text.unicodeScalars.map { $0.isControl ? " " : $0 }))
     }
 }

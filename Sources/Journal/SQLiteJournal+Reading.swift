@@ -58,10 +58,7 @@ extension SQLiteJournal {
     ///
     /// - Throws: ``JournalError`` if the journal cannot be read.
     package func history(_ id: TaskID) async throws(JournalError) -> [HistoryEntry] {
-        try await read { db in
-            let statement = try db.cachedStatement(sql: "SELECT history FROM task WHERE id = ?")
-            return HistoryText.entries(try String.fetchOne(statement, arguments: [id.text]) ?? "")
-        }
+        try await read { db in try HistoryText.entries(db, of: id.text) }
     }
 
     /// Reads the selected tasks, newest first; unreadable ones are logged and skipped.

@@ -1,3 +1,4 @@
+import Basics
 import OsloMessaging
 
 /// Exit codes that callers may rely on.

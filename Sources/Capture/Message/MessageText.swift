@@ -30,7 +30,7 @@ package struct MessageText: Sendable {
             rows.append("    not a request: \(reason)")
             rows.append("    body: \(Self.preview(line.body))")
         }
-        return rows.map(Self.printable).joined(separator: "\n")
+        return rows.map(\.escapingControls).joined(separator: "\n")
     }
 
     /// The message as a JSON value: the line with its envelope opened.
@@ -93,12 +93,5 @@ package struct MessageText: Sendable {
         let bytes = body.bytes
         let text = String(decoding: bytes.prefix(limit), as: UTF8.self)
         return bytes.count > limit ? "\(text)... (\(bytes.count) bytes)" : text
-    }
-
-    /// Escapes control characters: the string came over the bus and goes to a terminal.
-    private static func printable(_ text: String) -> String {
-        String(
-            String.UnicodeScalarView(
-                text.unicodeScalars.map { $0.value < 0x20 || (0x7f...0x9f).contains($0.value) ? "\u{FFFD}" : $0 }))
     }
 }

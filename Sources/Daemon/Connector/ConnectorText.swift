@@ -1,3 +1,4 @@
+import Basics
 import Foundation
 import JSON
 import VolumeSwap
@@ -19,12 +20,8 @@ enum ConnectorText {
     static func brief(_ text: String) -> String {
         let lines = text.split(whereSeparator: \.isNewline).map { $0.trimmingCharacters(in: .whitespaces) }
         let line = lines.filter { !$0.isEmpty }.joined(separator: " | ")
-        let safe = String(String.UnicodeScalarView(line.unicodeScalars.map { isControl($0) ? "\u{FFFD}" : $0 }))
+        let safe = line.escapingControls
         return safe.count > limit ? "…" + safe.suffix(limit) : safe
-    }
-
-    private static func isControl(_ scalar: Unicode.Scalar) -> Bool {
-        scalar.value < 0x20 || (0x7f...0x9f).contains(scalar.value)
     }
 
     /// Every string below a secret's key, also JSON-escaped and percent-encoded.

@@ -1,3 +1,5 @@
+import Basics
+
 /// A piece of an HTML document, built as a tree, so that whatever comes from outside is escaped.
 enum HTML: Sendable {
     indirect case element(String, [(String, String)], [HTML])
@@ -37,18 +39,10 @@ enum HTML: Sendable {
             case ">": result += "&gt;"
             case "\"": result += "&quot;"
             case "'": result += "&#39;"
-            case _ where isControl(scalar): result.unicodeScalars.append("\u{FFFD}")
+            case _ where scalar.isUnsafeInText: result.unicodeScalars.append("\u{FFFD}")
             default: result.unicodeScalars.append(scalar)
             }
         }
         return result
-    }
-
-    /// Control characters, and those that reverse the direction of a text.
-    private static func isControl(_ scalar: Unicode.Scalar) -> Bool {
-        switch scalar.value {
-        case 0x00...0x1F, 0x7F...0x9F, 0x200E, 0x200F, 0x2028...0x202E, 0x2066...0x2069: true
-        default: false
-        }
     }
 }

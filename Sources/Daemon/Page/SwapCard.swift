@@ -42,8 +42,7 @@ struct SwapCard {
 
     /// The copied fraction, from 0 to 1; nil before a copy has begun, and once it is over.
     private var fraction: Double? {
-        guard !swap.isFinal, swap.progress.totalBytes > 0 else { return nil }
-        return min(1, max(0, Double(swap.progress.copiedBytes) / Double(swap.progress.totalBytes)))
+        swap.isFinal ? nil : swap.progress.fraction
     }
 
     private var facts: [String] {
@@ -88,11 +87,5 @@ struct SwapCard {
         return "task \(Self.cut(swap.id.text)) · volume \(volumes)"
     }
 
-    private static func cut(_ text: String) -> String {
-        let scalars = text.unicodeScalars
-        guard let end = scalars.index(scalars.startIndex, offsetBy: textLimit, limitedBy: scalars.endIndex),
-            end < scalars.endIndex
-        else { return text }
-        return String(scalars[..<end]) + "…"
-    }
+    private static func cut(_ text: String) -> String { text.cut(to: textLimit) }
 }

@@ -28,25 +28,15 @@ package struct JournalReader: Sendable {
     private func read(_ prefix: String, _ limit: Int) throws(JournalError) -> [Task] {
         let path = directory.databasePath
         guard unsafe access(path, R_OK) == 0 else { throw unreadable(path) }
-        let name = openingName(path)
-        try JournalSchema.check(path: path, openedAs: name, isRead: false)
-        var configuration = Configuration()
-        configuration.readonly = true
-        configuration.busyMode = .timeout(5)
-        do {
-            let queue = try DatabaseQueue(path: name, configuration: configuration)
-            defer { try? queue.close() }
-            return try queue.read { db in try Self.tasks(db, prefix, limit, path) }
-        } catch {
-            throw JournalError(error, path: path)
+        return try JournalSchema.reading(path: path, openedAs: openingName(path), isRead: false) { db in
+            try Self.tasks(db, prefix, limit, path)
         }
     }
 
     private static func tasks(_ db: Database, _ prefix: String, _ limit: Int, _ path: String) throws -> [Task] {
         let sql = TaskRow.select + " WHERE id >= ? AND id < ? || char(1114111) ORDER BY id = ? DESC, task.sequence DESC LIMIT ?"
         return try TaskRow.fetchAll(db, sql: sql, arguments: [prefix, prefix, prefix, limit]).map { row in
-            let history = try String.fetchOne(db, sql: "SELECT history FROM task WHERE id = ?", arguments: [row.id]) ?? ""
-            return Task(record: try row.record(path: path), history: HistoryText.entries(history))
+            Task(record: try row.record(path: path), history: try HistoryText.entries(db, of: row.id))
         }
     }
 

@@ -60,13 +60,27 @@ enum JournalSchema {
     ///   - name: the file's name for SQLite, possibly a URI with parameters.
     ///   - isRead: whether to also check for damage, by reading the whole file.
     static func check(path: String, openedAs name: String, isRead: Bool) throws(JournalError) {
+        try reading(path: path, openedAs: name, isRead: isRead) { _ in }
+    }
+
+    /// Opens a file for reading alone, checks it, and reads from it.
+    ///
+    /// - Parameters:
+    ///   - name: the file's name for SQLite, possibly a URI with parameters.
+    ///   - isRead: whether to also check for damage, by reading the whole file.
+    static func reading<Value>(
+        path: String, openedAs name: String, isRead: Bool, _ body: (Database) throws -> Value
+    ) throws(JournalError) -> Value {
         var configuration = Configuration()
         configuration.readonly = true
         configuration.busyMode = .timeout(5)
         do {
             let queue = try DatabaseQueue(path: name, configuration: configuration)
             defer { try? queue.close() }
-            try queue.read { db in try check(db, path: path, isRead: isRead) }
+            return try queue.read { db in
+                try check(db, path: path, isRead: isRead)
+                return try body(db)
+            }
         } catch {
             throw JournalError(error, path: path)
         }

@@ -1,3 +1,5 @@
+import Basics
+
 /// Limits how much of a request is quoted, in replies and in the log.
 package enum Echo {
     /// Maximum Unicode scalars of one string.
@@ -6,7 +8,7 @@ package enum Echo {
     private static let reasonLimit = 2048
 
     /// The beginning of a string that a client chose.
-    package static func cut(_ text: String) -> String { cut(text, to: limit) }
+    package static func cut(_ text: String) -> String { text.cut(to: limit) }
 
     /// A reason with each word, and the whole, truncated: reasons quote values of a request as words.
     package static func cutWords(of reason: String) -> String {
@@ -15,18 +17,10 @@ package enum Echo {
         var room = reasonLimit
         for word in reason.unicodeScalars.split(separator: " ", omittingEmptySubsequences: false) {
             guard room > 0 else { break }
-            let text = Self.cut(String(word), to: limit)
+            let text = String(word).cut(to: limit)
             cut.append(text)
             room -= text.unicodeScalars.count + 1
         }
-        return Self.cut(cut.joined(separator: " "), to: reasonLimit)
-    }
-
-    private static func cut(_ text: String, to limit: Int) -> String {
-        guard text.utf8.count > limit,
-            let end = text.unicodeScalars.index(
-                text.startIndex, offsetBy: limit, limitedBy: text.endIndex), end < text.endIndex
-        else { return text }
-        return String(text.unicodeScalars[..<end]) + "…"
+        return cut.joined(separator: " ").cut(to: reasonLimit)
     }
 }
