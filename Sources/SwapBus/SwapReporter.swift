@@ -160,8 +160,5 @@ package final class SwapReporter: SwapObserver {
 
 extension SwapProgress {
     /// Tenths of the copy that are done.
-    fileprivate var tenths: Int {
-        guard totalBytes > 0 else { return 0 }
-        return Int(min(10, max(0, Double(copiedBytes) / Double(totalBytes) * 10)))
-    }
+    fileprivate var tenths: Int { Int((fraction ?? 0) * 10) }
 }

@@ -63,19 +63,21 @@ package final class InstanceQueue: Sendable {
         /// Work outside the queues, which takes no slot.
         var aside: Deque<Work> = []
 
-        /// The index of the key's next place: the first on a disk that is not held.
-        func next(of key: String) -> Int? {
-            guard let held = held[key] else { return queues[key].map { _ in 0 } }
-            return queues[key]?.firstIndex { place in place.disk.map { !held.values.contains($0) } ?? true }
-        }
+        /// Whether nothing may begin; what has begun goes on.
+        var isClosed: Bool { isPaused || isOffSchedule }
 
-        /// Like ``next(of:)``; while nothing may begin, the first that has begun.
-        func candidate(of key: String) -> Int? {
-            guard isPaused || isOffSchedule else { return next(of: key) }
+        /// The index of the key's next place: the first on a disk that is not held, and if wanted the first of those that have begun.
+        func next(of key: String, onlyBegun: Bool) -> Int? {
+            if held[key] == nil, !onlyBegun { return queues[key].map { _ in 0 } }
             return queues[key]?.firstIndex { place in
-                place.isBegun && (place.disk.map { held[key]?.values.contains($0) != true } ?? true)
+                (place.isBegun || !onlyBegun) && (place.disk.map { held[key]?.values.contains($0) != true } ?? true)
             }
         }
+
+        /// The index of the place that may run next.
+        func candidate(of key: String) -> Int? { next(of: key, onlyBegun: isClosed) }
+
+        private func isFilled(_ key: String, _ index: Int?) -> Bool { index.map { queues[key]?[$0].work != nil } ?? false }
 
         /// Ends the hold of a place on its disk; false if it has none.
         mutating func letGo(_ key: String, _ number: UInt64) -> Bool {
@@ -87,7 +89,7 @@ package final class InstanceQueue: Sendable {
         /// The next key that may run.
         mutating func takeRunnable() -> String? {
             let index = runnable.firstIndex { key in
-                !isPaused && !isOffSchedule || candidate(of: key).map { queues[key]?[$0].work != nil } ?? false
+                !isClosed || isFilled(key, candidate(of: key))
             }
             guard let index else { return nil }
             let key = runnable.remove(at: index)
@@ -97,10 +99,10 @@ package final class InstanceQueue: Sendable {
 
         /// Queues a key to run if nothing of it runs and its next place is filled.
         mutating func consider(_ key: String) {
-            let isFilled = [next(of: key), candidate(of: key)].contains { index in
-                index.map { queues[key]?[$0].work != nil } ?? false
-            }
-            guard busy[key] == nil, isFilled, isRunnable.insert(key).inserted else { return }
+            // Once nothing is closed any more it may be another than now.
+            guard busy[key] == nil, [false, true].contains(where: { isFilled(key, next(of: key, onlyBegun: $0)) }),
+                isRunnable.insert(key).inserted
+            else { return }
             runnable.append(key)
         }
     }
@@ -316,7 +318,7 @@ package final class InstanceQueue: Sendable {
     private func next() -> Work? {
         state.withLock { state in
             if let aside = state.aside.popFirst() { return aside }
-            while !state.isPaused, !state.isOffSchedule, state.slots < limit, let first = state.returning.popFirst() {
+            while !state.isClosed, state.slots < limit, let first = state.returning.popFirst() {
                 guard first.waiter.resume() else { continue }
                 state.slotless.remove(first.key)
                 state.slots += 1

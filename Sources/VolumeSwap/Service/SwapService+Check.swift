@@ -34,14 +34,11 @@ extension SwapService {
     private func look(_ preflight: SwapPreflight, _ request: SwapRequest) async -> SwapInput {
         let timeout = request.options.timeoutS
         let limit = timeout > 0 ? min(.seconds(timeout), Self.checkLimit) : Self.checkLimit
-        let input = await first(of: [
-            { @Sendable in await Self.result(of: preflight, request) },
-            { @Sendable [environment] in
-                try? await environment.clock.sleep(for: limit)
-                return Self.failed("libvirt, the domain or a path has not answered in time", .timedOut, preflight, request)
-            },
-        ])
-        return input ?? .interrupted
+        let input = await environment.clock.within(limit, else: nil) { () async -> SwapInput? in
+            await Self.result(of: preflight, request)
+        }
+        // Made only now: it names what was seen by then.
+        return input ?? Self.failed("libvirt, the domain or a path has not answered in time", .timedOut, preflight, request)
     }
 
     /// A swap repeats its preflight while the hypervisor gives no answer; a check reports that.

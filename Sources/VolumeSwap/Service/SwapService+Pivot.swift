@@ -95,7 +95,7 @@ extension SwapService {
     private func until(_ deadline: ContinuousClock.Instant, _ wait: @escaping @Sendable () async -> Void) async {
         let left = deadline - environment.clock.now
         guard left > .zero else { return }
-        await first(of: [wait, { @Sendable [environment] in _ = try? await environment.clock.sleep(for: left) }])
+        await environment.clock.within(left, else: (), wait)
     }
 
     /// The group that these tasks pivot in, which is started unless it is under way.

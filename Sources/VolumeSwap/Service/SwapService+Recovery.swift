@@ -126,9 +126,8 @@ extension SwapService {
         guard environment.domainLocks.holder(of: uuid) != id else { return }
         environment.domainLocks.take(uuid, for: id)
         instanceQueue.runAside { [self] in
-            environment.logger.notice(
-                "pivotd ended while disks of a guest pivoted as a group: the guest is resumed if it is paused",
-                metadata: ["instance": "\(uuid)"])
+            environment.logger(of: domain).notice(
+                "pivotd ended while disks of a guest pivoted as a group: the guest is resumed if it is paused")
             if await GuestPause(environment: environment, domain: domain).end() { environment.domainLocks.release(id) }
         }
     }

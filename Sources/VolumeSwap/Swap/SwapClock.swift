@@ -1,3 +1,4 @@
+internal import Basics
 package import Foundation
 
 /// The clock that swaps use; tests and the simulation have their own.
@@ -15,6 +16,19 @@ package protocol SwapClock: Sendable {
 }
 
 extension SwapClock {
+    /// Does something within a limit; after it the work is cancelled, and must return soon then.
+    ///
+    /// - Parameter late: the result if it was not done in time.
+    func within<Value: Sendable>(
+        _ limit: Duration, else late: Value, _ work: @escaping @Sendable () async -> Value
+    ) async -> Value {
+        let timer: @Sendable () async -> Value = {
+            try? await sleep(for: max(.zero, limit))
+            return late
+        }
+        return await first(of: [work, timer]) ?? late
+    }
+
     /// Posts an event after a pause, unless the mailbox is gone by then.
     func post(_ event: HypervisorEvent, to events: HypervisorEvents, after pause: Duration) {
         _ = schedule(after: pause) { [weak events] in events?.post(event) }

@@ -67,3 +67,12 @@ package struct SwapHooks: Sendable {
 
     package init() {}
 }
+
+extension SwapEnvironment {
+    /// The logger for what concerns a domain rather than one of its swaps.
+    func logger(of domain: DomainIdentity) -> Logger {
+        var logger = logger
+        logger[metadataKey: "instance"] = "\(domain.uuid)"
+        return logger
+    }
+}

@@ -20,6 +20,10 @@ package struct SwapProgress: Sendable, Hashable, Codable {
 
     /// Bytes left to copy.
     package var remainingBytes: Int64 { max(0, totalBytes - copiedBytes) }
+    /// The copied fraction, from 0 to 1; nil before QEMU has reported what there is to copy.
+    package var fraction: Double? {
+        totalBytes > 0 ? min(1, max(0, Double(copiedBytes) / Double(totalBytes))) : nil
+    }
     /// Seconds left at the current rate; nil while the rate is unknown or zero.
     package var eta: Double? {
         guard let rate, rate > 0 else { return nil }

@@ -7,30 +7,20 @@ struct GuestPause {
     let domain: DomainIdentity
 
     private var hypervisor: any Hypervisor { environment.hypervisor }
-    private var logger: Logger {
-        var logger = environment.logger
-        logger[metadataKey: "instance"] = "\(domain.uuid)"
-        return logger
-    }
+    private var logger: Logger { environment.logger(of: domain) }
 
     /// Pauses the guest.
     ///
     /// - Returns: nil if it is paused; else why not. It may still become so: ``end()`` all the same.
     func begin(within limit: Duration) async -> String? {
-        await first(of: [
-            { @Sendable [self] () async -> String? in
-                do throws(HypervisorError) {
-                    try await hypervisor.suspend(domain)
-                    return nil
-                } catch {
-                    return "the guest could not be paused: \(error)"
-                }
-            },
-            { @Sendable [self] () async -> String? in
-                try? await environment.clock.sleep(for: limit)
-                return "the guest was not paused within \(limit)"
-            },
-        ]) ?? nil
+        await environment.clock.within(limit, else: "the guest was not paused within \(limit)") { [self] in
+            do throws(HypervisorError) {
+                try await hypervisor.suspend(domain)
+                return nil
+            } catch {
+                return "the guest could not be paused: \(error)"
+            }
+        }
     }
 
     /// Resumes the guest; tries until it runs or is gone, or once if the task is cancelled: then the next start resumes it.

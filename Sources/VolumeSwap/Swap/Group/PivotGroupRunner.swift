@@ -19,11 +19,7 @@ struct PivotGroupRunner: Sendable {
 
     private var clock: any SwapClock { environment.clock }
     private var limit: Duration { environment.settings.groupPauseLimit }
-    private var logger: Logger {
-        var logger = environment.logger
-        logger[metadataKey: "instance"] = "\(group.domain.uuid)"
-        return logger
-    }
+    private var logger: Logger { environment.logger(of: group.domain) }
 
     /// Carries the pivot out; if cancelled, only resumes the guest.
     func run() async {
@@ -106,11 +102,11 @@ struct PivotGroupRunner: Sendable {
             let (step, change) = group.next(isLate: isLate)
             guard step == .wait else { return step }
             if Task.isCancelled { return .giveUp("pivotd is stopping") }
-            var works: [@Sendable () async -> Void] = [{ await change.value(ifCancelled: ()) }]
-            if let deadline {
-                works.append { [clock] in _ = try? await clock.sleep(for: max(.zero, deadline - clock.now)) }
+            guard let deadline else {
+                await change.value(ifCancelled: ())
+                continue
             }
-            await first(of: works)
+            await clock.within(deadline - clock.now, else: ()) { await change.value(ifCancelled: ()) }
         }
     }
 
@@ -150,13 +146,7 @@ struct PivotGroupRunner: Sendable {
 
     /// Whether somebody has resumed the guest. Nothing that hangs here may keep it paused.
     private func wasResumed() async -> Bool {
-        await first(of: [
-            { @Sendable [self] () async -> Bool in (try? await isRunning()) ?? false },
-            { @Sendable [clock] () async -> Bool in
-                try? await clock.sleep(for: .seconds(1))
-                return false
-            },
-        ]) ?? false
+        await clock.within(.seconds(1), else: false) { [self] in (try? await isRunning()) ?? false }
     }
 
     private func refuse(_ obstacle: String) async {
@@ -186,13 +176,8 @@ struct PivotGroupRunner: Sendable {
             if let refusal = await pause.begin(within: deadline - clock.now) { return refusal }
             await environment.hooks.onPause()
         }
-        return await first(of: [
-            { @Sendable [self] () async -> String? in await untilInStep() },
-            { @Sendable [clock] () async -> String? in
-                try? await clock.sleep(for: max(.zero, deadline - clock.now))
-                return "with the guest paused, not all mirrors were in step in time"
-            },
-        ]) ?? nil
+        let late = "with the guest paused, not all mirrors were in step in time"
+        return await clock.within(deadline - clock.now, else: late) { [self] in await untilInStep() }
     }
 
     /// - Returns: why a mirror will not be in step, if so.

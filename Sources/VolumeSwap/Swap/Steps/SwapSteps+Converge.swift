@@ -1,4 +1,3 @@
-import Basics
 import Logging
 
 /// What is done about a copy whose remaining bytes do not fall.
@@ -15,12 +14,8 @@ extension SwapSteps {
         let limit = plan.options.stallTimeoutS
         guard limit > 0 else { return await untilInterrupted(plan, body) }
         return await untilInterrupted(plan) { [self] in
-            let stall: @Sendable () async -> SwapInput = { [clock] in
-                try? await clock.sleep(for: .seconds(limit))
-                let cause = "stalled: the copy could not be made to converge within stall_timeout_s, \(limit) seconds"
-                return .failed(plan.failure(cause, .stalled))
-            }
-            return await first(of: [body, stall]) ?? .interrupted
+            let cause = "stalled: the copy could not be made to converge within stall_timeout_s, \(limit) seconds"
+            return await clock.within(.seconds(limit), else: .failed(plan.failure(cause, .stalled)), body)
         }
     }
 
