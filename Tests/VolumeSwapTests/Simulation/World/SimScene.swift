@@ -116,7 +116,8 @@ struct SimScene {
         let isOutrun = options["strategy"] == nil && options["synchronous_writes"] == nil && loop.chance(15)
         if isOutrun || loop.chance(50) { options["convergence"] = "auto" }
         if options["synchronous_writes"] == true { options["convergence"] = nil }
-        if loop.chance(10) { options["guest_latency_budget"] = loop.chance(50) ? "2x" : 3 }
+        // A rebase that is demanded has no such option.
+        if loop.chance(10), options["strategy"] == nil { options["guest_latency_budget"] = loop.chance(50) ? "2x" : 3 }
         if !isCalm, loop.chance(30) { options["stall_timeout_s"] = .integer(loop.pick(5...60)) }
         if !isCalm, loop.chance(15) { options["timeout_s"] = .integer(loop.pick(5...200)) }
         let instance: JSONValue = loop.chance(25) ? ["name": .string(domain.name)] : .string(domain.identity.uuid)
