@@ -28,11 +28,6 @@ extension SwapClock {
         }
         return await first(of: [work, timer]) ?? late
     }
-
-    /// Posts an event after a pause, unless the mailbox is gone by then.
-    func post(_ event: HypervisorEvent, to events: HypervisorEvents, after pause: Duration) {
-        _ = schedule(after: pause) { [weak events] in events?.post(event) }
-    }
 }
 
 /// Cancels a ``SwapClock/schedule(after:_:)``.

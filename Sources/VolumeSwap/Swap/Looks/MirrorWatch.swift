@@ -23,6 +23,15 @@ struct MirrorWatch {
         case gone(nextLook: Duration)
         /// The copy is over, with this result.
         case ended(SwapInput)
+
+        /// When to inspect again, if sooner than usual.
+        var nextLook: Duration? {
+            switch self {
+            case .copies(let nextLook): nextLook
+            case .gone(let nextLook): nextLook
+            case .inStep, .unclear, .ended: nil
+            }
+        }
     }
 
     /// With fewer bytes left the mirror may already be in sync, which READY reports only once.

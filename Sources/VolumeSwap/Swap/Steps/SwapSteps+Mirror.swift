@@ -43,7 +43,9 @@ extension SwapSteps {
         var governor = governor(plan)
         let latest = LatestSample()
         var (isLooking, isWanted, isTakingTurn, hasTurn) = (false, true, false, false)
+        // One timer, however many looks ask for another one soon.
         var ticker: ScheduledAction?
+        var lookAt: ContinuousClock.Instant?
         defer {
             ticker?.cancel()
             control.marks.noteReady(at: watch.readyAt)
@@ -61,7 +63,9 @@ extension SwapSteps {
                 isLooking = false
                 steer(&governor, sample)
                 watch.guestLatency = governor?.latency
-                if let input = follow(watch.judge(sample, now: clock.now), watch, plan) { return input }
+                let verdict = watch.judge(sample, now: clock.now)
+                lookAt = verdict.nextLook.map { clock.now + $0 }
+                if let input = follow(verdict, watch, plan) { return input }
                 if !control.isHeld, !hurries(&governor, &watch), watch.mustConverge(now: clock.now) { return .notConverging }
             } else if event == .recheck {
                 isWanted = true
@@ -76,7 +80,7 @@ extension SwapSteps {
                 }
             }
             if isWanted, !isLooking {
-                (isLooking, isWanted) = (true, false)
+                (isLooking, isWanted, lookAt) = (true, false, nil)
                 let isFull = watch.beginLook()
                 group.addTask { [self] in
                     latest.put(await sample(plan, isFull: isFull))
@@ -86,7 +90,8 @@ extension SwapSteps {
             ticker?.cancel()
             // This paces progress reports and time-outs, not the copy: READY comes as an event.
             let pause = control.isHeld ? Self.heldInterval : pace(governor != nil)
-            ticker = clock.schedule(after: pause) { [events] in events.post(.recheck) }
+            let early = lookAt.map { max(.zero, $0 - clock.now) } ?? pause
+            ticker = clock.schedule(after: min(pause, early)) { [events] in events.post(.recheck) }
         }
         return .interrupted
     }
@@ -107,12 +112,11 @@ extension SwapSteps {
 
     private func follow(_ verdict: MirrorWatch.Verdict, _ watch: MirrorWatch, _ plan: SwapPlan) -> SwapInput? {
         switch verdict {
-        case .copies(let nextLook):
+        case .copies:
             control.group?.note(record.id, .copying)
             note(nil)
             control.update(watch.progress)
             environment.observer.progressed(record, plan, watch.progress)
-            if let nextLook { clock.post(.recheck, to: events, after: nextLook) }
             return nil
         case .inStep:
             note(nil)
@@ -123,9 +127,7 @@ extension SwapSteps {
             control.group?.note(record.id, .copying)
             note(why)
             return nil
-        case .gone(let nextLook):
-            clock.post(.recheck, to: events, after: nextLook)
-            return nil
+        case .gone: return nil
         case .ended(let input): return input
         }
     }
