@@ -72,6 +72,9 @@ package struct AMQPError: Error, Sendable, CustomStringConvertible {
             && ["home node", "process is stopped by supervisor"].contains { message.contains($0) }
     }
 
+    /// Whether something exists with other settings than it was declared with (PRECONDITION_FAILED).
+    package var isMismatch: Bool { code == .channelClosed && replyCode == 406 }
+
     /// Whether something crashed in the broker (INTERNAL_ERROR).
     var isInternal: Bool { replyCode == 541 }
 

@@ -73,9 +73,9 @@ package struct MoveEntry: Sendable {
     }
 
     /// The id of the volume that is of no more use: the old one after a success, the new one after a failure that is over and left nothing
-    /// behind. Nil wherever somebody else may use it.
+    /// behind. Nil wherever somebody else may use it, and after a dry run.
     package var mayDelete: String? {
-        guard case .ended(let status) = state, line.oldVolumeID != line.newVolumeID else { return nil }
+        guard case .ended(let status) = state, !status.isDryRun, line.oldVolumeID != line.newVolumeID else { return nil }
         if status.isSuccess { return line.isOldVolumeShared ? nil : line.oldVolumeID }
         guard status.inUse == "old", !status.leavesSomethingBehind, status.reasonCode != "new_volume_in_use" else { return nil }
         return line.newVolumeID

@@ -16,6 +16,8 @@ package struct MoveStatus: Sendable, Hashable {
     package let isRetryable: Bool
     /// Whether something could not be undone.
     package let leavesSomethingBehind: Bool
+    /// Whether the worker's hypervisor is a simulated one, which moves nothing.
+    package let isDryRun: Bool
 
     /// - Parameter json: what `get_swap` returned.
     package init(_ json: JSONValue) {
@@ -27,6 +29,7 @@ package struct MoveStatus: Sendable, Hashable {
         warnings = json["result"]?["warnings"]?.arrayValue?.compactMap(\.stringValue) ?? []
         isRetryable = details?["retryable"]?.boolValue ?? false
         // What cannot be read counts as something: a volume may be in use.
+        isDryRun = json["hypervisor"]?.stringValue == "dry-run"
         leavesSomethingBehind = details?["left_behind"]?.arrayValue.map { !$0.isEmpty } ?? true
     }
 

@@ -185,7 +185,7 @@ extension Result where Failure == any Error {
 extension SwapService {
     /// Why no new swap begins; empty if they do.
     fileprivate var pauseDetail: String {
-        if isPaused { return "paused: resume_queue lets new swaps begin" }
+        if isPaused { return "paused: new swaps begin after pivotd resume (resume_queue on the bus)" }
         return isOffSchedule ? "paused by the schedule: new swaps begin at its next time without pause" : ""
     }
 }

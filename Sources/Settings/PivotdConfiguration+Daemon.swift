@@ -29,7 +29,7 @@ extension PivotdConfiguration {
                     "http_address", default: "127.0.0.1:9178",
                     "Where the page /, /livez, /readyz and /metrics are served; empty to disable"))
             maxConcurrentSwaps = reader.integer(
-                "max_concurrent_swaps", default: 8, 1...256, reloads: true,
+                "max_concurrent_swaps", default: 8, 1...1024, reloads: true,
                 "Maximum number of swaps running at once, each of a different instance")
             drainTimeout = reader.seconds(
                 "drain_timeout_s", default: 10, 0...3600, reloads: true, "Seconds within which the worker exits after SIGTERM")

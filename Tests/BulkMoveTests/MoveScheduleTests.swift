@@ -171,6 +171,12 @@ struct MayDeleteTests {
         }
     }
 
+    @Test("Nothing after a dry run, which moves nothing")
+    func dryRun() throws {
+        #expect(try mayDelete(Sample.status("completed", inUse: "new", hypervisor: "dry-run")) == nil)
+        #expect(try mayDelete(Sample.status("failed", "no_space", inUse: "old", hypervisor: "dry-run")) == nil)
+    }
+
     @Test("Nothing while it runs, nor a new volume that somebody else uses")
     func neither() throws {
         #expect(try mayDelete(Sample.status("copying", inUse: "old")) == nil)

@@ -30,14 +30,15 @@ enum Sample {
     }
 
     static func status(
-        _ state: String, _ code: String? = nil, inUse: String? = nil, retryable: Bool = false, leftBehind: [JSONValue] = []
+        _ state: String, _ code: String? = nil, inUse: String? = nil, retryable: Bool = false, leftBehind: [JSONValue] = [],
+        hypervisor: String = "libvirt"
     ) -> MoveStatus {
         let failure: JSONValue = [
             "message": "it failed", "kwargs": ["retryable": .bool(retryable), "left_behind": .array(leftBehind)],
         ]
         return MoveStatus([
             "state": .string(state), "reason_code": code.map { .string($0) } ?? .null,
-            "in_use": inUse.map { .string($0) } ?? .null,
+            "in_use": inUse.map { .string($0) } ?? .null, "hypervisor": .string(hypervisor),
             "failure": code == nil ? .null : failure, "result": ["warnings": []],
         ])
     }

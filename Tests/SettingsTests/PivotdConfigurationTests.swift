@@ -159,13 +159,13 @@ import Testing
     @Test func allProblemsAreFoundAtOnce() throws {
         let found = try problems(
             "max_concurent_swaps: 3\nprefetch: many\nssl: [true]\nswap:\n  a: 1\n",
-            flags: ["max_concurrent_swaps": "257", "log_format": "xml"],
+            flags: ["max_concurrent_swaps": "1025", "log_format": "xml"],
             environment: [
                 "PIVOTD_TOPICS": "t", "PIVOTD_HTTP_ADDRESS": "somewhere", "PIVOTD_TEST_ROOT": "/tmp", "PIVOTD_PORT": "1",
             ])
         #expect(found.count == 8)
         let text = found.joined(separator: "\n")
-        #expect(text.contains("--max-concurrent-swaps must be: integer 1…256; given: \"257\""))
+        #expect(text.contains("--max-concurrent-swaps must be: integer 1…1024; given: \"1025\""))
         #expect(text.contains("--log-format must be: text|json; given: \"xml\""))
         #expect(text.contains("PIVOTD_TOPICS is not known; did you mean PIVOTD_TOPIC?"))
         #expect(text.contains("PIVOTD_HTTP_ADDRESS must be: HOST:PORT, or empty; given: \"somewhere\""))
@@ -230,14 +230,14 @@ import Testing
     }
 
     @Test func limitsHoldInEveryLayer() throws {
-        let problem = "max_concurrent_swaps must be: integer 1…256; given: \"0\""
+        let problem = "max_concurrent_swaps must be: integer 1…1024; given: \"0\""
         #expect(try problems("max_concurrent_swaps: 0").map { $0.hasSuffix(problem) } == [true])
         #expect(
             try problems(flags: ["max_concurrent_swaps": "0"])
-                == ["--max-concurrent-swaps must be: integer 1…256; given: \"0\""])
+                == ["--max-concurrent-swaps must be: integer 1…1024; given: \"0\""])
         #expect(
             try problems(environment: ["PIVOTD_MAX_CONCURRENT_SWAPS": "0"])
-                == ["PIVOTD_MAX_CONCURRENT_SWAPS must be: integer 1…256; given: \"0\""])
+                == ["PIVOTD_MAX_CONCURRENT_SWAPS must be: integer 1…1024; given: \"0\""])
         // Also where a stronger layer wins.
         #expect(try problems("prefetch: 0", flags: ["prefetch": "5"]).count == 1)
     }

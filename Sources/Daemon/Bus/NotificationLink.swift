@@ -1,4 +1,5 @@
 import AMQP
+import Basics
 import Logging
 import Metrics
 import OsloMessaging
@@ -54,13 +55,16 @@ final class NotificationLink: Sendable {
             group.addTask { [connection, logger] in
                 do { try await connection.run() } catch { logger.error("notifications: \(error)") }
             }
+            let connects = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
             group.addTask { [connection, reconnects] in
+                defer { connects.continuation.finish() }
                 for await event in connection.events {
                     guard case .connected = event else { continue }
                     reconnects.connected()
-                    await self.declare()
+                    connects.continuation.yield()
                 }
             }
+            group.addTask { for await _ in connects.stream { await self.untilDeclared() } }
             group.addTask { [notifier, drained] in
                 await notifier.run()
                 drained.continuation.finish()
@@ -81,15 +85,28 @@ final class NotificationLink: Sendable {
         await connection.close()
     }
 
+    /// Declares again from time to time what was refused: an operator may have mended the cause.
+    private func untilDeclared() async {
+        var backoff = Backoff(first: .seconds(5), longest: .seconds(300))
+        while await !declare() {
+            guard (try? await Task.sleep(for: backoff.pause())) != nil else { return }
+        }
+    }
+
     /// Declares exchange, queues and bindings; a refusal affects nothing else, and notifications are still sent.
-    private func declare() async {
+    ///
+    /// - Returns: false if the broker refused something.
+    private func declare() async -> Bool {
         var refused: [String] = []
-        for part in declarations {
+        // Once something exists with other settings, nothing new is made with these: its owners would be refused then.
+        var hasMismatch = false
+        for part in declarations where !hasMismatch || part.queues.isEmpty {
             do {
                 try await connection.declare(part, isKept: false)
             } catch  where error.code == .channelClosed {
-                refused.append(error.message)
-            } catch { return }
+                hasMismatch = hasMismatch || error.isMismatch
+                if !(hasMismatch && error.replyCode == 404) { refused.append(error.message) }
+            } catch { return true }  // the connection is lost, and the next one declares
         }
         let problem = refused.isEmpty ? nil : refused.joined(separator: "; ")
         let new = state.withLock { state in
@@ -97,9 +114,10 @@ final class NotificationLink: Sendable {
             return refused.filter { state.warned.insert($0).inserted }
         }
         problems.increment(by: refused.count)
-        guard !new.isEmpty else { return }
+        guard !new.isEmpty else { return refused.isEmpty }
         logger.warning(
             "notifications may be lost: RabbitMQ refused a declaration for them",
             metadata: ["reason": "\(new.joined(separator: "; "))"])
+        return false
     }
 }

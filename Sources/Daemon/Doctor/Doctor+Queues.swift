@@ -18,9 +18,12 @@ extension Doctor {
         do {
             let answers = try await probe.ask(needs.flatMap(\.questions), within: limit)
             var rest = answers[...]
+            let hasMismatch = answers.contains { if case .no(let error) = $0 { error.isMismatch } else { false } }
             return needs.flatMap { need in
                 defer { rest = rest.dropFirst(need.questions.count) }
-                return Self.findings(need, Array(rest.prefix(need.questions.count)), virtualHost: settings.url.virtualHost)
+                return Self.findings(
+                    need, Array(rest.prefix(need.questions.count)), hasMismatch: hasMismatch,
+                    virtualHost: settings.url.virtualHost)
             }
         } catch {
             return [.failure("broker", "\(probe.endpoint): \(error)", remedy: "check RabbitMQ's log")]
@@ -58,13 +61,18 @@ extension Doctor {
         return exchanges + queues
     }
 
-    private static func findings(_ need: Need, _ answers: [AMQPAnswer], virtualHost: String) -> [Finding] {
+    private static func findings(
+        _ need: Need, _ answers: [AMQPAnswer], hasMismatch: Bool, virtualHost: String
+    ) -> [Finding] {
         let refused = zip(need.questions, answers).compactMap { question, answer -> Finding? in
             if case .no(let error) = answer { Self.refused(need, question, error, virtualHost: virtualHost) } else { nil }
         }
         guard refused.isEmpty else { return refused }
         switch (need.questions.first, answers.first) {
         case (.publish?, _): return [.ok(need.name, "may be published")]
+        case (_, .notThereYet?) where hasMismatch:
+            let detail = "does not exist yet: pivotd run creates nothing while others exist with other settings"
+            return [.warning(need.name, detail, remedy: "see what is refused")]
         case (_, .notThereYet?): return [.ok(need.name, "does not exist yet: pivotd run may create it")]
         default: return [.ok(need.name, "exists as configured")]
         }

@@ -156,11 +156,16 @@ extension JournalWrite {
     private static let finishAndSettleSQL = finishSQL(also: ", is_settled = 1")
     private static func finishSQL(also more: String) -> String {
         """
-        UPDATE task SET phase = ?, result = coalesce(result, ?), failure = coalesce(failure, ?), finished_at = ?,
+        UPDATE task SET phase = ?1, result = coalesce(result, ?2), failure = \(concludedSQL), finished_at = ?4,
             history = \(HistoryText.appending)\(more)
         WHERE id = ? AND finished_at IS NULL
         """
     }
+    /// What was answered ahead of the end stays, with how the task ended.
+    private static let concludedSQL = """
+        CASE WHEN failure IS NULL THEN ?3 WHEN ?3 IS NULL THEN failure
+        ELSE json_set(failure, '$.conclusion', json_extract(?3, '$.conclusion'), '$.course', json_extract(?3, '$.course')) END
+        """
     private static let answerSQL = """
         UPDATE task SET result = ?, failure = ? WHERE id = ? AND finished_at IS NULL AND result IS NULL AND failure IS NULL
         """

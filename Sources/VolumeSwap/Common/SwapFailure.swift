@@ -30,6 +30,8 @@ package struct SwapFailure: Error, Sendable, Hashable, Codable, CustomStringConv
     package var leftBehind: [String]
     /// How far the swap had come; nil if it was refused.
     package var course: SwapCourse?
+    /// How the task ended, if this is what its caller was told before that.
+    package var conclusion: SwapConclusion?
 
     /// Whether `abort_swap` caused the failure, which makes the task's state `aborted` instead of `failed`.
     package var isAbort: Bool { code == .aborted }
@@ -67,6 +69,7 @@ package struct SwapFailure: Error, Sendable, Hashable, Codable, CustomStringConv
             inUse: try values.decodeIfPresent(VolumeInUse.self, forKey: .inUse),
             leftBehind: try values.decodeIfPresent([String].self, forKey: .leftBehind) ?? [])
         course = try values.decodeIfPresent(SwapCourse.self, forKey: .course)
+        conclusion = try values.decodeIfPresent(SwapConclusion.self, forKey: .conclusion)
     }
 
     /// A failure that the caller gets as `VolumeRebaseFailed`.

@@ -71,7 +71,8 @@ package protocol SwapJournal: Sendable {
     func enter(_ id: TaskID, _ phase: SwapPhase, plan: SwapPlan?) async throws(JournalError)
     /// Like ``enter(_:_:plan:)`` but without waiting: stored no later than the task's next awaited call.
     func note(_ id: TaskID, _ phase: SwapPhase)
-    /// Stores the outcome, and with it the final phase. An earlier one stays, also one reported with ``answer(_:_:)``.
+    /// Stores the outcome, and with it the final phase. An earlier one stays; one reported with ``answer(_:_:)`` gets the new one's
+    /// conclusion and course.
     ///
     /// - Throws: ``JournalError`` if the outcome could not be stored, or the task does not exist (`unusable`).
     func finish(_ id: TaskID, _ outcome: SwapOutcome, at: Date) async throws(JournalError)

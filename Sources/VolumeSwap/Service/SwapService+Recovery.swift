@@ -116,7 +116,7 @@ extension SwapService {
             }
         }
         guard case .failure(let told)? = record.outcome else { return .resume(phase, plan) }
-        plan.failure = plan.failure ?? told
+        plan.failure = plan.failure ?? told.withoutRemainder
         return .resume(.rollingBack, plan)
     }
 

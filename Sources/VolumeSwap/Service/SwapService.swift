@@ -246,11 +246,11 @@ package final class SwapService: Sendable {
     func conclude(_ record: SwapRecord, _ outcome: SwapOutcome) async -> InstanceQueue.Work? {
         let early = active.withLock { $0[record.id]?.early ?? .none }
         var record = record
-        record.outcome = early.failure.map { .failure($0) } ?? outcome
+        let told = early.failure.map { .failure($0.concluded(by: outcome)) } ?? outcome
+        record.outcome = told
         record.finishedAt = environment.clock.date
-        record.phase = outcome.phase
+        record.phase = told.phase
         let finished = record
-        let told = record.outcome ?? outcome
         if case .failure(let failure) = told, case .success = outcome {
             environment.logger.error(
                 "the swap was reported as failed, but the guest is on the new volume after all: someone else pivoted the copy",

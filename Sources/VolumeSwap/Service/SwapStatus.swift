@@ -55,16 +55,16 @@ package struct SwapStatus: Sendable {
     /// The id of the caller's own request, out of oslo's context.
     package var requestID: String? { record.requestID }
 
-    /// The failure, if it failed.
+    /// The failure as things stand now, if it failed.
     package var failure: SwapFailure? {
-        if case .failure(let failure)? = record.outcome { failure } else { nil }
+        if case .failure(let failure)? = record.outcome { failure.asEnded } else { nil }
     }
 
     /// The volume that the guest runs on; nil while there is no outcome.
     package var inUse: VolumeInUse? {
         switch record.outcome {
         case .success: .new
-        case .failure(let failure): failure.inUse ?? .unknown
+        case .failure(let failure): failure.asEnded.inUse ?? .unknown
         case nil: nil
         }
     }

@@ -34,7 +34,7 @@ def test_they_are_off_by_default(lab, second_worker):
 
 
 def test_a_queue_with_other_options(lab, second_worker):
-    """A durable queue where pivotd would declare another: it is used as it is."""
+    """A durable queue where pivotd would declare another: it is used as it is, and none is made that others would not get."""
     raw = Raw(lab.rabbit.url, "unused")
     raw.channel.queue_declare("taken.info", durable=True, auto_delete=False)
     worker, rpc = second_worker(SETTINGS | {"notification_topic": "taken"}, libvirt_uri="dry-run:")
@@ -43,7 +43,10 @@ def test_a_queue_with_other_options(lab, second_worker):
     assert "inequivalent arg 'durable' for queue 'taken.info'" in worker.get("/readyz")[1]
     assert until(lambda: raw.get("taken.info"), 20, "no notification in the queue that was there")
     assert warnings(worker) == 1
+    assert "taken.error" not in queues(lab), "a queue was made that those who use the other one cannot declare"
     raw.channel.queue_delete("taken.info")
+    until(lambda: "notifications: " not in worker.get("/readyz")[1], 60, "the page still tells of what was mended")
+    assert {"taken.info", "taken.error"} <= set(queues(lab))
     raw.close()
 
 

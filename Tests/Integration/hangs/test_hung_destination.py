@@ -46,7 +46,10 @@ def test_the_caller_is_answered_and_the_copy_is_ended_later(lab, own_stage, pool
         until(lambda: stage.daemon.metrics().get("pivotd_rollbacks_pending") == len(scenes), 30, "a roll-back is forgotten")
         assert behind.task()["state"] == "queued"
     for code, scene in scenes.items():
-        assert scene.settled()["state"] == ("aborted" if code == "aborted" else "failed")
+        status = scene.settled()
+        assert status["state"] == ("aborted" if code == "aborted" else "failed")
+        assert_outcome(status["failure"]["kwargs"], code)  # nothing is left behind any more
+        assert "keeps trying" not in status["failure"]["message"] and status["in_use"] == "old"
         assert len(stage.caller.finals(scene.message)) == 1, "answered again"
         if scene.guest is not behind.guest:
             assert_stayed(scene.guest, scene.new)

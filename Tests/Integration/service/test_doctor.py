@@ -283,7 +283,9 @@ def test_notifications_that_are_refused(lab, idle):
 def test_a_queue_that_is_declared_otherwise(lab, idle):
     daemon = idle()
     daemon.start().stop()
-    assert "amqp_durable_queues" in Report(daemon, "--amqp-durable-queues", "true").failure(f"queue {daemon.topic}")
+    report = Report(daemon, "--amqp-durable-queues", "true", "--notification-topic", "never")
+    assert "amqp_durable_queues" in report.failure(f"queue {daemon.topic}")
+    assert {"queue never.info", "queue never.error"} <= set(report.of("warn")), "run would make none beside what is refused"
 
 
 def test_hosts_of_which_some_cannot_be_used(lab, idle):

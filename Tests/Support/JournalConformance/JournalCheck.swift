@@ -131,9 +131,16 @@ private struct Subject {
         #expect(try await stored(id).phase == .rollingBack)
         try await journal.forgetReply(id)
         #expect(try await stored(id).isReplied)
-        try await journal.finish(id, .failure(.rebaseFailed("all undone")), at: .now)
+        var ended = SwapFailure.rebaseFailed("another reason")
+        ended.conclusion = SwapConclusion(reason: "it's undone", inUse: .old, leftBehind: ["a \"file\""])
+        ended.course = SwapCourse(instanceUUID: Self.instance, strategy: .copy, copiedBytes: 1, totalBytes: 2, isStranded: true)
+        try await journal.finish(id, .failure(ended), at: .now)
         let record = try await stored(id)
-        #expect(record.outcome == Self.failed && record.phase == .failed && record.isOver)
+        guard case .failure(var told)? = record.outcome else { return #expect(Bool(false), "no failure") }
+        #expect(told.conclusion == ended.conclusion && told.course == ended.course && record.phase == .failed && record.isOver)
+        #expect(try await journal.records(SwapQuery(isStranded: true)).map(\.id) == [id])
+        (told.conclusion, told.course) = (nil, nil)
+        #expect(.failure(told) == Self.failed)
     }
 
     func settle() async throws {

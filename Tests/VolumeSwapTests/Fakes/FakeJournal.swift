@@ -107,7 +107,7 @@ final class FakeJournal: SwapJournal {
         try change(id, "finish") { state, record in
             guard !record.isOver else { return }
             state.note(id, .phase(outcome.phase))
-            record.outcome = record.outcome ?? outcome
+            record.outcome = record.outcome?.ending(as: outcome) ?? outcome
             record.phase = outcome.phase
             record.finishedAt = at
         }
@@ -197,4 +197,20 @@ extension SwapRecord {
 
     /// Whether it left its disk on the new volume without libvirt's knowledge.
     var isStranded: Bool { if case .failure(let failure)? = self.outcome { failure.course?.isStranded == true } else { false } }
+}
+
+extension SwapOutcome {
+    /// What was answered ahead of the end, as a journal completes it when the task is finished.
+    func ending(as outcome: SwapOutcome) -> SwapOutcome {
+        guard case .failure(var told) = self, case .failure(let ended) = outcome else { return self }
+        (told.conclusion, told.course) = (ended.conclusion, ended.course)
+        return .failure(told)
+    }
+
+    /// As the caller was told it, perhaps ahead of the end.
+    var asTold: SwapOutcome {
+        guard case .failure(var failure) = self else { return self }
+        (failure.conclusion, failure.course) = (nil, nil)
+        return .failure(failure)
+    }
 }

@@ -58,9 +58,15 @@ struct ServiceHangTests {
             #expect(await bench.submit(Fixture.record("task-2")) == "accepted")
             bench.bench.hypervisor.post(.canceled)
             #expect(try await bench.nextSettlement() == record.id)
-            #expect(bench.bench.journal.stored("task-1")?.outcome == first.outcome)
+            #expect(bench.bench.journal.stored("task-1")?.outcome?.asTold == first.outcome)
             #expect(bench.bench.journal.stored("task-1")?.phase == .failed)
             #expect(service.pendingRollBacks == 0)
+            // The status says how it ended; the answer stays what it was, also when it is repeated.
+            let ended = try #require(try await service.status(.task(record.id)).failure)
+            #expect(ended.leftBehind.isEmpty && ended.inUse == .old && ended.reason == "stalled")
+            again.replyTo = ReplyTo(messageID: "a third", queue: "reply", timeout: nil)
+            while await bench.submit(again) != "ended" { await Task.yield() }
+            #expect(try await bench.nextReply().outcome.asTold == first.outcome)
         }
     }
 
@@ -77,7 +83,21 @@ struct ServiceHangTests {
             while bench.bench.hypervisor.count("abort") == 0 { await Task.yield() }
             bench.bench.hypervisor.post(.canceled)
             #expect(try await bench.nextSettlement() == record.id)
-            #expect(bench.bench.journal.stored("task-1")?.outcome == record.outcome)
+            #expect(bench.bench.journal.stored("task-1")?.outcome?.asTold == record.outcome)
+        }
+    }
+
+    @Test("What was still to be undone at a restart is not left behind once it is done")
+    func remainderIsGone() async throws {
+        let bench = ServiceBench()
+        let cause = SwapFailure.rebaseFailed("stalled", .stalled)
+        let record = Self.told(Self.record(.copying), cause.leaving("the copy could not be ended yet"))
+        bench.bench.journal.put(record)
+        try await bench.running { (service: SwapService) async throws in
+            #expect(try await service.recover() == 1)
+            #expect(try await bench.nextSettlement() == record.id)
+            let ended = try #require(try await service.status(.task(record.id)).failure)
+            #expect(ended.reason == "stalled" && ended.leftBehind.isEmpty && ended.inUse == .old)
         }
     }
 

@@ -1,12 +1,15 @@
 /// Evaluates samples of a running copy: progress, rate, stalls. Pure; the caller supplies the time.
 struct CopyWatch {
     private(set) var progress = SwapProgress()
+    /// A standstill of which an operator is told.
+    private static let longStandstill = Duration.seconds(30)
+
     private let stallTimeout: Duration?
     /// The fewest bytes ever left; nil until QEMU has reported any.
     private(set) var leastRemaining: Int64?
     private var lastShrink: ContinuousClock.Instant
     /// Whether the last sample had a different cursor from the one before.
-    private var isMoving = false
+    private(set) var isMoving = false
     private var lastCursor: Int64?
     private var lastSample: (at: ContinuousClock.Instant, cursor: Int64)?
 
@@ -31,6 +34,16 @@ struct CopyWatch {
     ///
     /// A copy that does not move is not outrun. Its destination may hang, and then the guest's writes must not wait for it.
     func isOutrun(for window: Duration, now: ContinuousClock.Instant) -> Bool { isMoving && now - lastShrink >= window }
+
+    /// For how long the remaining bytes have not shrunk: a text that changes when that has doubled; nil if not for long.
+    func standstill(now: ContinuousClock.Instant) -> String? {
+        let time = now - lastShrink
+        var limit = Self.longStandstill
+        guard time >= limit else { return nil }
+        while time >= limit * 2 { limit *= 2 }
+        let seconds = limit.components.seconds
+        return seconds < 60 ? "over \(seconds) s" : seconds < 3600 ? "over \(seconds / 60) min" : "over \(seconds / 3600) h"
+    }
 
     /// Adds a sample. A moving `cursor` is not progress if the guest writes as fast: only the remaining bytes count.
     mutating func sample(_ job: BlockJobInfo, now: ContinuousClock.Instant) {

@@ -188,6 +188,16 @@ struct MirrorWatch {
         return true
     }
 
+    /// What keeps the copy from getting on, for an operator; nil if nothing does.
+    func standstill(now: ContinuousClock.Instant) -> String? {
+        guard readyAt == nil, let time = copy.standstill(now: now) else { return nil }
+        let limit = plan.options.stallTimeoutS
+        let end = limit > 0 ? "; the swap fails after stall_timeout_s, \(limit) seconds" : ""
+        return copy.isMoving
+            ? "the guest writes as fast as the copy runs: for \(time) what remains has not become less\(end)"
+            : "the copy has not advanced for \(time): check the storage of the new volume and of the old one\(end)"
+    }
+
     /// The failure if the copy has stalled, else nil.
     func stall(now: ContinuousClock.Instant) -> SwapFailure? {
         guard copy.isStalled(now: now) else { return nil }

@@ -114,7 +114,7 @@ extension SwapSteps {
         switch verdict {
         case .copies:
             control.group?.note(record.id, .copying)
-            note(nil)
+            note(watch.standstill(now: clock.now), keepsSlot: true)
             control.update(watch.progress)
             environment.observer.progressed(record, plan, watch.progress)
             return nil

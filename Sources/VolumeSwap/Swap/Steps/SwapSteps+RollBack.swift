@@ -43,12 +43,11 @@ extension SwapSteps {
             the copy of disk \(plan.disk) onto \(plan.destination.location) could not be ended yet\
             \(control.detail.map { " (\($0))" } ?? ""): pivotd keeps trying; do not use the new volume until it has succeeded
             """
-        var failure = cause.adding(remainder)
+        var failure = cause.leaving(remainder)
         failure.inUse = control.marks.lastInUse
         if failure.inUse == .unknown {
             failure = failure.adding("the disk has not been seen since pivotd restarted").keepingBoth
         }
-        failure.leftBehind.append(remainder)
         return failure
     }
 

@@ -76,8 +76,8 @@ final class SwapSteps: Sendable {
     }
 
     /// Shows in the status, and logs once, what delays the swap; nil when nothing does.
-    func note(_ detail: String?) {
-        keepSlot(detail == nil)
+    func note(_ detail: String?, keepsSlot: Bool = false) {
+        keepSlot(keepsSlot || detail == nil)
         guard control.note(detail), let detail else { return }
         logger.warning("waiting: \(detail)")
         remark("waits: \(detail)")

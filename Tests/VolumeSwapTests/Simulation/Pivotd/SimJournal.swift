@@ -80,7 +80,8 @@ final class SimJournal: SwapJournal, @unchecked Sendable {
         try await sync(id) { storage in
             world.checks.decided(id, outcome, by: "journal")
             if world.mutation == .outcomesForgotten { return }
-            if storage.records[id]?.outcome == nil { storage.records[id]?.outcome = outcome }
+            let told = storage.records[id]?.outcome
+            storage.records[id]?.outcome = told?.ending(as: outcome) ?? outcome
             storage.records[id]?.phase = outcome.phase
             storage.records[id]?.finishedAt = date
         }

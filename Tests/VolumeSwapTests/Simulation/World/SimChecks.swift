@@ -189,7 +189,8 @@ final class SimChecks: @unchecked Sendable {
     func decided(_ id: TaskID, _ outcome: SwapOutcome, by actor: String) {
         guard let task = world.tasks.first(where: { $0.id == id }) else { return world.violate("an answer to nobody: \(id)") }
         if let known = task.outcome {
-            if known.withoutPassword != outcome.withoutPassword {
+            if case .failure(let failure) = outcome, failure.conclusion != nil { checkConclusion(task, failure.asEnded) }
+            if known.withoutPassword.asTold != outcome.withoutPassword.asTold {
                 world.violate("\(id) has two outcomes: \(Self.outline(known)) and then, by \(actor), \(Self.outline(outcome))")
             }
             return
@@ -233,6 +234,16 @@ final class SimChecks: @unchecked Sendable {
         if task.abortedAt != nil, task.abortedInLife == world.pivotd?.life.number, !handled.contains(key(domain, task.disk)) {
             world.violate("\(task.id) is a success, though abort_swap was taken on")
         }
+    }
+
+    /// A task that was answered ahead of its end has ended: what it leaves behind must be true, too.
+    private func checkConclusion(_ task: SimTask, _ failure: SwapFailure) {
+        checkFailure(task, failure)
+        guard failure.inUse == .old, failure.leftBehind.isEmpty, let qemu = task.domain.qemu, !qemu.isDead,
+            let job = qemu.jobs[task.disk], job.target === task.new, wanting(task.domain, task.disk, task.new).isEmpty,
+            !handled.contains(key(task.domain, task.disk))
+        else { return }
+        world.violate("\(task.id) says that nothing is left behind, and a copy onto \(task.new.id) runs")
     }
 
     private func checkFailure(_ task: SimTask, _ failure: SwapFailure) {

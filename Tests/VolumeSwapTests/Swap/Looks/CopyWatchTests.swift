@@ -46,6 +46,16 @@ struct CopyWatchTests {
         #expect(watch.isMoving(Self.job(0, 0), now: Self.start + .seconds(3)) == false)
     }
 
+    @Test("A standstill is told after half a minute, and again whenever it has doubled")
+    func standstill() {
+        var watch = CopyWatch(stallTimeoutS: 0, now: Self.start)
+        watch.sample(Self.job(5, 1000), now: Self.start + .seconds(10))
+        let told = [39, 40, 69, 70, 129, 130, 250, 4000].map { watch.standstill(now: Self.start + .seconds($0)) }
+        #expect(told == [nil, "over 30 s", "over 30 s", "over 1 min", "over 1 min", "over 2 min", "over 4 min", "over 1 h"])
+        watch.sample(Self.job(6, 1000), now: Self.start + .seconds(4001))
+        #expect(watch.standstill(now: Self.start + .seconds(4002)) == nil)
+    }
+
     @Test("Without a time-out nothing stalls")
     func unlimited() {
         var watch = CopyWatch(stallTimeoutS: 0, now: Self.start)

@@ -103,6 +103,18 @@ struct MirrorWatchTests {
         #expect(!watch.mustConverge(now: Self.start + .seconds(12)))
     }
 
+    @Test("What keeps a copy from getting on is told until it is in sync")
+    mutating func standstill() {
+        _ = watch.judge(.init(sight: .copying(isReady: false), job: Self.job(5, 900)), now: Self.start)
+        _ = watch.judge(.init(sight: .copying(isReady: false), job: Self.job(5, 900)), now: Self.start + .seconds(60))
+        #expect(watch.standstill(now: Self.start + .seconds(60))?.hasPrefix("the copy has not advanced for over 1 min: ") == true)
+        _ = watch.judge(.init(sight: .copying(isReady: false), job: Self.job(9, 950)), now: Self.start + .seconds(61))
+        let outrun = "the guest writes as fast as the copy runs: for over 1 min "
+        #expect(watch.standstill(now: Self.start + .seconds(61))?.hasPrefix(outrun) == true)
+        _ = watch.judge(.init(sight: .copying(isReady: true), job: Self.job(950, 950)), now: Self.start + .seconds(62))
+        #expect(watch.standstill(now: Self.start + .seconds(200)) == nil)
+    }
+
     @Test("A copy that is outrun is sped up once in each half of the window")
     func hurry() {
         var watch = MirrorWatch(Self.plan, isAdopted: false, window: .seconds(10), now: Self.start)
