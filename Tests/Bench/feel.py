@@ -69,6 +69,10 @@ def by_pivotd(bed: Bed, guest: Guest, new: Volume) -> Move:
     return lambda: bed.swap(guest, new, {})
 
 
+def by_polite_pivotd(bed: Bed, guest: Guest, new: Volume) -> Move:
+    return lambda: bed.swap(guest, new, {"guest_latency_budget": "1.5x"})
+
+
 def by_virsh(bed: Bed, guest: Guest, new: Volume) -> Move:
     words = ["--dest", new.raw, "--format", "raw", "--reuse-external", "--transient-job", "--wait", "--pivot"]
     return lambda: bed.lab.libvirt.virsh("blockcopy", guest.name, "vdb", *words, timeout=900)
@@ -91,6 +95,7 @@ def by_nova(bed: Bed, guest: Guest, new: Volume) -> Move:
 
 MOVERS: dict[str, Mover] = {
     "pivotd": by_pivotd,
+    "pivotd, budget 1.5x": by_polite_pivotd,
     "virsh blockcopy": by_virsh,
     "nova": by_nova,
 }

@@ -17,7 +17,7 @@ from lab.processes import MIB, LabError, descendants
 from report import Figure
 
 GUESTS = (1, 4, 16)
-SIMULATED = (1, 16, 256)
+SIMULATED = (1, 16, 256, 1000)
 CALLS = 5000
 """Simulated swaps in all."""
 WORKERS = 200

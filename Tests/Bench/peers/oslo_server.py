@@ -19,6 +19,6 @@ url, topic, host = sys.argv[1:]
 cfg.CONF([], project="bench", default_config_files=[])
 transport = oslo_messaging.get_rpc_transport(cfg.CONF, url=url)
 target = oslo_messaging.Target(exchange="openstack", topic=topic, server=host)
-server = oslo_messaging.get_rpc_server(transport, target, [Endpoint()])
+server = oslo_messaging.get_rpc_server(transport, target, [Endpoint()], executor="threading")
 server.start()
 server.wait()
