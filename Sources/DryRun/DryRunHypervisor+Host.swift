@@ -3,7 +3,7 @@ package import VolumeSwap
 
 extension DryRunHypervisor {
     /// Always supported.
-    package func growSupport(of domain: DomainIdentity?) async throws(HypervisorError) -> GrowSupport { .supported }
+    package func growSupport(of domain: DomainIdentity) async throws(HypervisorError) -> GrowSupport { .supported }
     package func keepsTPMState() async throws(HypervisorError) -> Bool { true }
 
     /// Every encrypted volume has its secret.

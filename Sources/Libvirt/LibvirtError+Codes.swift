@@ -21,6 +21,8 @@ extension LibvirtError {
     package var isNoSecret: Bool { has(VIR_ERR_NO_SECRET) }
     /// The domain has no metadata of that kind (`VIR_ERR_NO_DOMAIN_METADATA`).
     package var isNoDomainMetadata: Bool { has(VIR_ERR_NO_DOMAIN_METADATA) }
+    /// An argument that is never valid, such as a flag that libvirt does not know (`VIR_ERR_INVALID_ARG`).
+    var isInvalidArgument: Bool { has(VIR_ERR_INVALID_ARG) }
     /// The driver or the QEMU binary cannot do this at all.
     package var isUnsupported: Bool {
         has(VIR_ERR_NO_SUPPORT) || has(VIR_ERR_OPERATION_UNSUPPORTED) || has(VIR_ERR_ARGUMENT_UNSUPPORTED)

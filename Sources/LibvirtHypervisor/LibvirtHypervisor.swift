@@ -12,6 +12,7 @@ package struct LibvirtHypervisor: Hypervisor {
     /// For calls that a hung guest may block: one at a time for each domain.
     let calls: DomainCalls
     let allowsMonitorCommands: Bool
+    let lastAnswer = LastQEMUAnswer()
     let clock: any SwapClock
     let logger: Logger
     let host = HostPaths()
@@ -76,7 +77,7 @@ package struct LibvirtHypervisor: Hypervisor {
         }
     }
 
-    /// `virDomainUndefineFlags` with `KEEP_NVRAM`, and from libvirt 8.9 on with `KEEP_TPM`.
+    /// `virDomainUndefineFlags` with `KEEP_NVRAM`, and with `KEEP_TPM` if libvirt knows it.
     package func undefine(_ domain: DomainIdentity) async throws(HypervisorError) {
         let keepsTPM = try await keepsTPMState()
         try await writing(domain, "undefine") { (domain) throws(LibvirtError) in
@@ -132,18 +133,6 @@ package struct LibvirtHypervisor: Hypervisor {
             HypervisorVersions(
                 libvirt: HypervisorVersions.text(try await connection.libraryVersion()),
                 qemu: HypervisorVersions.text(try await connection.hypervisorVersion()))
-        }
-    }
-
-    package func keepsTPMState() async throws(HypervisorError) -> Bool {
-        try await read("getLibVersion") { (connection) throws(LibvirtError) in
-            try await connection.supportsKeepTPM()
-        }
-    }
-
-    package func supportsSynchronousWrites() async throws(HypervisorError) -> Bool {
-        try await read("getLibVersion") { (connection) throws(LibvirtError) in
-            try await connection.supportsSynchronousWrites()
         }
     }
 

@@ -2,6 +2,7 @@
 
 import sys
 
+import features
 import pytest
 from bus.dry import SETTINGS, dry_swap
 from expectations import swap_arguments
@@ -52,6 +53,20 @@ def test_capabilities(lab, rpc):
     version = lab.libvirt.virsh("version")
     assert f"libvirt {told['libvirt']}" in version and f"QEMU {told['qemu']}" in version
     assert told["grow"] is (told["grow_obstacle"] is None) and told["connector_helper"] is False
+
+
+def test_features(lab, rpc, second_worker, guest):
+    """What the guest's own QEMU and libvirt say, and what the configuration forbids."""
+    here = features.with_a_guest(guest)
+    told = rpc.call("get_capabilities")
+    assert told["features"] == here and told["grow"] is True and told["keep_tpm"] is here["keep_tpm"]["supported"]
+    assert guest.running() and guest.is_persistent() and guest.job() is None
+    assert rpc.call("get_capabilities")["features"] == here
+    _, strict = second_worker({"allow_monitor_commands": False})
+    forbidden = {"supported": False, "basis": "configuration"}
+    told = strict.call("get_capabilities")
+    assert told["features"]["blockdev_reopen"] == told["features"]["block_job_change"] == forbidden
+    assert told["features"]["target_is_zero"]["basis"] == "version" and told["grow"] is False
 
 
 def test_the_connector(lab, rpc, second_worker):

@@ -1,31 +1,30 @@
+import Basics
 import DryRun
 import Foundation
 import Libvirt
+import LibvirtHypervisor
 import Settings
 import VolumeSwap
 
 extension Doctor {
-    /// The minimum libvirt: 3.5 introduced `virDomainBlockCopy` with `TRANSIENT_JOB`.
-    private static let leastLibvirt: UInt = 3_005_000
-    /// Growing a volume needs `blockdev-reopen`, stable since QEMU 7.0.
-    private static let growingQEMU: UInt = 7_000_000
+    /// For all answers about features.
+    private static let featureTimeout = Duration.seconds(60)
 
-    /// libvirt and the hypervisor behind it.
-    func hypervisor() async -> [Finding] {
+    /// libvirt and the hypervisor behind it; what they can do, if they could be asked.
+    func hypervisor() async -> ([Finding], HypervisorFeatures?) {
         let uri = configuration.hypervisor.libvirtURI
-        guard !DryRunOptions.isMeant(by: uri) else { return [dryRun(uri)] }
-        if let root = Self.embeddedRoot(uri) { return [embedded(uri, root)] }
+        guard !DryRunOptions.isMeant(by: uri) else { return ([dryRun(uri)], nil) }
+        if let root = Self.embeddedRoot(uri) { return ([embedded(uri, root)], nil) }
         do {
             let connection = try await LibvirtConnection.open(uri: uri, logger: logger)
-            let findings = await versions(connection)
+            let answer = await ask(connection)
             await connection.close()
-            return findings
+            return answer
         } catch {
-            return [
-                .failure(
-                    "libvirt", "\(uri): \(error.message)",
-                    remedy: "check libvirt_uri, that libvirtd is running, and that user \(geteuid()) may use it")
-            ]
+            let finding = Finding.failure(
+                "libvirt", "\(uri): \(error.message)",
+                remedy: "check libvirt_uri, that libvirtd is running, and that user \(geteuid()) may use it")
+            return ([finding], nil)
         }
     }
 
@@ -53,37 +52,53 @@ extension Doctor {
         return components.queryItems?.first { $0.name == "root" }?.value
     }
 
-    private func versions(_ connection: LibvirtConnection) async -> [Finding] {
-        var findings: [Finding] = []
+    private func ask(_ connection: LibvirtConnection) async -> ([Finding], HypervisorFeatures?) {
+        let uri = connection.uri
         do {
-            let libvirt = try await connection.libraryVersion()
-            findings.append(
-                libvirt >= Self.leastLibvirt
-                    ? .ok("libvirt", "\(connection.uri), version \(HypervisorVersions.text(libvirt))")
-                    : .failure(
-                        "libvirt", "version \(HypervisorVersions.text(libvirt)) is too old", remedy: "3.5 or newer is needed"))
-            findings.append(qemu(try await connection.hypervisorVersion(), uri: connection.uri))
-            let count = try await connection.domains(active: true).count
-            findings.append(.ok("domains", "\(count) running"))
+            let (libvirt, qemu) = (try await connection.libraryVersion(), try await connection.hypervisorVersion())
+            let detail = "\(uri), version \(HypervisorVersions.text(libvirt))"
+            let domains = Finding.ok("domains", "\(try await connection.domains(active: true).count) running")
+            guard uri.hasPrefix("qemu") else {
+                let other = Finding.failure(
+                    "qemu", "\(uri) is not QEMU's driver", remedy: "set libvirt_uri to qemu:///system")
+                return ([.ok("libvirt", detail), other, domains], nil)
+            }
+            let features = await features(uri) ?? HypervisorFeatures(libvirt: libvirt, qemu: qemu)
+            return ([Self.libvirt(detail, features), Self.qemu(HypervisorVersions.text(qemu), features), domains], features)
         } catch {
-            findings.append(.failure("libvirt", error.message, remedy: "check libvirtd's log"))
+            return ([.failure("libvirt", error.message, remedy: "check libvirtd's log")], nil)
         }
-        return findings
     }
 
-    private func qemu(_ version: UInt, uri: String) -> Finding {
-        guard uri.hasPrefix("qemu") else {
-            return .failure("qemu", "\(uri) is not QEMU's driver", remedy: "set libvirt_uri to qemu:///system")
+    /// Asks as the worker does; nil if that takes too long or libvirt goes away.
+    private func features(_ uri: String) async -> HypervisorFeatures? {
+        let link = LibvirtLink(uri: uri, logger: logger)
+        let hypervisor = LibvirtHypervisor(
+            link: link, allowsMonitorCommands: configuration.hypervisor.allowMonitorCommands, logger: logger)
+        let limit: @Sendable () async throws -> Void = {
+            try await Task.sleep(for: Self.featureTimeout)
+            throw CancellationError()
         }
-        let text = "version \(HypervisorVersions.text(version))"
-        guard configuration.hypervisor.allowMonitorCommands else {
+        return try? await alongside([{ @Sendable in await link.run() }, limit]) { try await hypervisor.features() }
+    }
+
+    static func libvirt(_ detail: String, _ features: HypervisorFeatures) -> Finding {
+        features[.transientJob].isSupported == false
+            ? .failure("libvirt", "\(detail), is too old: it cannot copy a running disk", remedy: "use libvirt 3.5 or newer")
+            : .ok("libvirt", detail)
+    }
+
+    static func qemu(_ version: String, _ features: HypervisorFeatures) -> Finding {
+        let detail = "version \(version)"
+        let reopen = features[.blockdevReopen]
+        guard reopen.isSupported == false else { return .ok("qemu", detail) }
+        guard reopen.basis != .configuration else {
             return .warning(
-                "qemu", "\(text); allow_monitor_commands is false: volumes cannot grow while they are moved",
+                "qemu", "\(detail); allow_monitor_commands is false: volumes cannot grow while they are moved",
                 remedy: "set allow_monitor_commands to true")
         }
-        guard version >= Self.growingQEMU else {
-            return .warning("qemu", "\(text): volumes cannot grow while they are moved", remedy: "use QEMU 7.0 or newer")
-        }
-        return .ok("qemu", text)
+        let whose = features.domain.map { ", and domain \($0.name) runs an older one" } ?? ""
+        return .warning(
+            "qemu", "\(detail)\(whose): volumes cannot grow while they are moved", remedy: "use QEMU 7.0 or newer")
     }
 }

@@ -1,4 +1,3 @@
-package import JSON
 import Logging
 package import Settings
 
@@ -18,19 +17,12 @@ package struct Doctor: Sendable {
     }
 
     /// All checks, in the order in which the worker would meet them.
-    package func examine() async -> [Finding] {
+    package func examine() async -> DoctorReport {
         async let hypervisor = hypervisor()
         async let broker = broker()
         async let connector = connectorHelper()
         let host = await configurationFile() + brokerFiles() + stateDirectory() + worker()
-        return await host + connector + allowedPaths() + hypervisor + broker
-    }
-
-    /// `{"healthy": …, "checks": […]}`
-    package static func json(_ findings: [Finding]) -> JSONValue {
-        [
-            "healthy": .bool(!findings.contains { $0.status == .failure }),
-            "checks": .array(findings.map(\.json)),
-        ]
+        let (libvirt, features) = await hypervisor
+        return await DoctorReport(host + connector + allowedPaths() + libvirt + broker, features)
     }
 }

@@ -1,6 +1,7 @@
 import CLibvirt
 import Dispatch
 package import Logging
+import Synchronization
 
 /// A connection to a hypervisor's libvirt driver, remote or embedded.
 ///
@@ -12,6 +13,8 @@ package final class LibvirtConnection: Sendable {
     let handle: ConnectionHandle
     /// Where secrets are: the same connection, except for an embedded hypervisor driver.
     let secrets: ConnectionHandle
+    /// The answer of ``knownFlags()``.
+    let flags = Mutex<[LibvirtFlag: Bool]?>(nil)
 
     private init(uri: String, handle: ConnectionHandle, secrets: ConnectionHandle) {
         self.uri = uri
@@ -65,16 +68,6 @@ package final class LibvirtConnection: Sendable {
             try check(unsafe virConnectGetVersion(connection, &version))
             return version
         }
-    }
-
-    /// Whether undefining can keep a vTPM's state: libvirt 8.9 and newer.
-    package func supportsKeepTPM() async throws(LibvirtError) -> Bool {
-        try await libraryVersion() >= 8_009_000
-    }
-
-    /// Whether a copy can begin with synchronous writes: libvirt 8.0 and newer, which has no other way to ask.
-    package func supportsSynchronousWrites() async throws(LibvirtError) -> Bool {
-        try await libraryVersion() >= 8_000_000
     }
 
     /// Why the connection ended; nil while it is open.

@@ -13,7 +13,7 @@ extension LibvirtDomain {
     ///
     /// - Parameters:
     ///   - keepsNVRAM: Keeps the UEFI variables file.
-    ///   - keepsTPM: Keeps a vTPM's state; only if `LibvirtConnection.supportsKeepTPM()`, since an older libvirt refuses.
+    ///   - keepsTPM: Keeps a vTPM's state; only if libvirt knows `LibvirtFlag.undefineKeepTPM`; else it refuses.
     package func undefine(keepsNVRAM: Bool = false, keepsTPM: Bool = false) async throws(LibvirtError) {
         let flags =
             (keepsNVRAM ? VIR_DOMAIN_UNDEFINE_KEEP_NVRAM.rawValue : 0) | (keepsTPM ? VIR_DOMAIN_UNDEFINE_KEEP_TPM.rawValue : 0)

@@ -9,6 +9,8 @@ package final class LibvirtDomain: Sendable {
     package let uuid: String
     /// The name.
     package let name: String
+    /// libvirt's number of the running guest when this was looked up, which no later guest of the same libvirtd has; nil if none ran.
+    package let id: UInt32?
     private let connection: ConnectionHandle
     private let handle: DomainHandle
 
@@ -16,6 +18,8 @@ package final class LibvirtDomain: Sendable {
     @safe init(owning pointer: OpaquePointer, connection: ConnectionHandle) {
         uuid = domainUUID(pointer) ?? ""
         name = unsafe virDomainGetName(pointer).map { unsafe String(cString: $0) } ?? ""
+        let number = unsafe virDomainGetID(pointer)
+        id = number == .max ? nil : number
         self.connection = connection
         handle = unsafe DomainHandle(pointer: pointer, pool: connection.pool)
     }

@@ -11,7 +11,7 @@ extension LibvirtHypervisor {
     /// How long a look-up may take; the connection to a silent libvirtd is closed sooner.
     private static let lookUpLimit = Duration.seconds(60)
     /// A little longer than libvirt waits for a domain's job lock.
-    private static let callLimit = Duration.seconds(35)
+    static let callLimit = Duration.seconds(35)
     /// Starting a copy opens the new volume, which can take long on a storage cluster.
     static let startLimit = Duration.seconds(120)
 

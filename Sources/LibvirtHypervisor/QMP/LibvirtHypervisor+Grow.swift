@@ -3,26 +3,13 @@ import Libvirt
 package import VolumeSwap
 
 extension LibvirtHypervisor {
-    /// Growing needs monitor commands and QEMU 7.0 (`blockdev-reopen`).
+    /// Growing needs monitor commands and `blockdev-reopen`.
     ///
-    /// A domain's own QEMU is asked, which may be older than the installed one. Its version would not do: libvirt probes QEMU
-    /// for it, which takes seconds the first time.
-    package func growSupport(of domain: DomainIdentity?) async throws(HypervisorError) -> GrowSupport {
-        guard allowsMonitorCommands else {
-            return .unsupported("it needs QEMU's monitor, and allow_monitor_commands is false")
-        }
-        if let domain {
-            let isKnown = QMPCommand.isKnown("blockdev-reopen", in: try await monitor(domain, .queryCommands))
-            return isKnown ? .supported : .unsupported("it needs blockdev-reopen, which came with QEMU 7.0; the guest's has none")
-        }
-        let version = try await read("getVersion") { (connection) throws(LibvirtError) in
-            try await connection.hypervisorVersion()
-        }
-        guard version >= 7_000_000 else {
-            return .unsupported(
-                "it needs QEMU 7.0 (blockdev-reopen), and this is \(HypervisorVersions.text(version))")
-        }
-        return .supported
+    /// A domain's own QEMU is asked, which may be older than the installed one.
+    package func growSupport(of domain: DomainIdentity) async throws(HypervisorError) -> GrowSupport {
+        guard allowsMonitorCommands else { return .withoutMonitor }
+        let commands = try await monitor(domain, .queryCommands)
+        return QMPCommand.isKnown("blockdev-reopen", in: commands) ? .supported : .withoutReopen
     }
 
     /// The image size of the mirror's storage node; nil without a running job.
@@ -99,8 +86,11 @@ extension LibvirtHypervisor {
     ///
     /// - Returns: QEMU's `return` value.
     /// - Throws: `other` if QEMU refuses the command.
-    func monitor(_ domain: DomainIdentity, _ command: QMPCommand) async throws(HypervisorError) -> JSONValue {
-        let answer = try await writing(domain, "qemuMonitorCommand \(command.name)") { (domain) throws(LibvirtError) in
+    func monitor(
+        _ domain: DomainIdentity, _ command: QMPCommand, within limit: Duration = callLimit
+    ) async throws(HypervisorError) -> JSONValue {
+        let answer = try await writing(domain, "qemuMonitorCommand \(command.name)", within: limit) {
+            (domain) throws(LibvirtError) in
             try await domain.monitorCommand(json: command.text)
         }
         return try command.result(of: answer)

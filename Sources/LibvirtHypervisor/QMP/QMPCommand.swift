@@ -44,5 +44,6 @@ struct QMPCommand: Sendable, Equatable {
     static let queryCommands = QMPCommand("query-commands")
     static let queryJobs = QMPCommand("query-jobs")
     static let queryNodes = QMPCommand("query-named-block-nodes", ["flat": true])
+    static let querySchema = QMPCommand("query-qmp-schema")
     static let queryYank = QMPCommand("query-yank")
 }

@@ -9,7 +9,7 @@ struct GetCapabilities: PlainSwapMethod {
 
     func call(_ service: SwapService, _ failures: NovaFailure) async throws -> JSONValue {
         let host = try await service.capabilities()
-        let obstacle = if case .unsupported(let why) = host.growSupport { why } else { String?.none }
+        let obstacle = if case .unsupported(let why) = host.features.growSupport { why } else { String?.none }
         return [
             "version": .string(pivotdVersion),
             "methods": .array(SwapEndpoint.methods.sorted().map { .string($0) }),
@@ -22,6 +22,7 @@ struct GetCapabilities: PlainSwapMethod {
             "grow": .bool(obstacle == nil),
             "grow_obstacle": obstacle.map { .string($0) } ?? .null,
             "keep_tpm": .bool(host.keepsTPMState),
+            "features": host.features.json,
         ]
     }
 }

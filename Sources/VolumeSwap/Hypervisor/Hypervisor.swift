@@ -9,6 +9,8 @@ package protocol Hypervisor: Sendable {
 
     /// The versions of its parts.
     func versions() async throws(HypervisorError) -> HypervisorVersions
+    /// What libvirt and QEMU can do, for an operator. A decision about a domain asks about that domain.
+    func features() async throws(HypervisorError) -> HypervisorFeatures
     /// Returns as soon as the hypervisor is connected.
     func waitUntilConnected() async
 
@@ -66,7 +68,7 @@ package protocol Hypervisor: Sendable {
     ///
     /// - Throws: ``HypervisorError`` of code `unsupported` before QEMU 8.2 or without monitor access.
     func makeCopySynchronous(_ domain: DomainIdentity, disk: String) async throws(HypervisorError)
-    /// Whether a copy can begin with synchronous writes (`VIR_DOMAIN_BLOCK_COPY_SYNCHRONOUS_WRITES`, libvirt 8.0 or later).
+    /// Whether a copy can begin with synchronous writes (`VIR_DOMAIN_BLOCK_COPY_SYNCHRONOUS_WRITES`).
     func supportsSynchronousWrites() async throws(HypervisorError) -> Bool
     /// What the guest has done with the disk since it started (`virDomainBlockStatsFlags`); the copy's own work is not in it.
     func blockStatistics(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> DiskStatistics
@@ -91,11 +93,11 @@ package protocol Hypervisor: Sendable {
     func hasPivotedUnnoticed(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Bool?
     /// Mirrors the disk back onto the volume that libvirt names, after ``hasPivotedUnnoticed(_:disk:)``.
     func mirrorBack(_ domain: DomainIdentity, disk: String) async throws(HypervisorError)
-    /// Whether ``grow(_:disk:toBytes:)`` works: it needs QEMU 7.0 or later and monitor access.
+    /// Whether ``grow(_:disk:toBytes:)`` works: it needs `blockdev-reopen` and monitor access.
     ///
-    /// - Parameter domain: whose QEMU is asked; nil for the installed one.
-    func growSupport(of domain: DomainIdentity?) async throws(HypervisorError) -> GrowSupport
-    /// Whether undefining keeps the vTPM's state (libvirt 8.9 or later).
+    /// - Parameter domain: whose QEMU is asked.
+    func growSupport(of domain: DomainIdentity) async throws(HypervisorError) -> GrowSupport
+    /// Whether undefining keeps the vTPM's state (`VIR_DOMAIN_UNDEFINE_KEEP_TPM`).
     func keepsTPMState() async throws(HypervisorError) -> Bool
 
     /// Every domain of the host, active or not, for in-use checks. An active persistent domain appears twice: live and stored.
@@ -144,6 +146,7 @@ extension Hypervisor {
     }
 
     package func versions() async throws(HypervisorError) -> HypervisorVersions { HypervisorVersions() }
+    package func features() async throws(HypervisorError) -> HypervisorFeatures { .simulated }
     package func isAutostarted(_ domain: DomainIdentity) async throws(HypervisorError) -> Bool { false }
     package func setAutostart(_ domain: DomainIdentity) async throws(HypervisorError) {}
     package func unmapZeroes(_ domain: DomainIdentity, disk: String, sliceBytes: Int64?) async throws(HypervisorError) {}
@@ -281,4 +284,7 @@ package enum GrowSupport: Sendable, Hashable {
     case supported
     /// Not supported, with the reason for an operator.
     case unsupported(String)
+
+    package static let withoutMonitor = unsupported("it needs QEMU's monitor, and allow_monitor_commands is false")
+    package static let withoutReopen = unsupported("it needs blockdev-reopen, which came with QEMU 7.0")
 }

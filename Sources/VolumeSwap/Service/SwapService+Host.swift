@@ -20,8 +20,8 @@ extension SwapService {
         let hypervisor = environment.hypervisor
         return HostCapabilities(
             hypervisor: hypervisor.kind, versions: try await hypervisor.versions(),
-            growSupport: try await hypervisor.growSupport(of: nil),
-            keepsTPMState: try await hypervisor.keepsTPMState(), hasConnector: environment.connector.isConfigured)
+            keepsTPMState: try await hypervisor.keepsTPMState(), features: try await hypervisor.features(),
+            hasConnector: environment.connector.isConfigured)
     }
 
     /// `list_volumes`: the disks of the host's domains, or of one, running or not; sorted by domain and disk.
@@ -64,10 +64,10 @@ package struct HostCapabilities: Sendable {
     /// ``Hypervisor/kind``
     package let hypervisor: String
     package let versions: HypervisorVersions
-    /// Whether a volume can grow while it is moved.
-    package let growSupport: GrowSupport
     /// Whether `rebase` works for a domain with a vTPM.
     package let keepsTPMState: Bool
+    /// What libvirt and QEMU can do.
+    package let features: HypervisorFeatures
     /// Whether volumes can be attached that neither a path nor QEMU reaches.
     package let hasConnector: Bool
 

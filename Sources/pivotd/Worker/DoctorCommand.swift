@@ -9,7 +9,8 @@ struct DoctorCommand: AsyncParsableCommand {
         commandName: "doctor",
         abstract: "Check what a worker needs: the configuration, this host, libvirt, QEMU, the broker and its permissions.",
         discussion: "Prints one line per check; the exit code is 1 if a check fails that a worker would fail. Asks a running "
-            + "worker for its readiness. Changes, creates and sends nothing.")
+            + "worker for its readiness. A table then lists what libvirt and QEMU can do here. Changes, creates and sends "
+            + "nothing.")
 
     @Flag(help: "Print JSON.")
     var json = false
@@ -17,21 +18,21 @@ struct DoctorCommand: AsyncParsableCommand {
     @OptionGroup var options: ConfigurationOptions
 
     func run() async throws {
-        let findings = await findings()
+        let report = await report()
         if json {
-            StandardStream.output.write(line: Doctor.json(findings).serialized(indent: 2))
+            StandardStream.output.write(line: report.json.serialized(indent: 2))
         } else {
-            for finding in findings { StandardStream.output.write(line: finding.line.escapingControls) }
+            for line in report.lines { StandardStream.output.write(line: line.escapingControls) }
         }
-        if findings.contains(where: { $0.status == .failure }) { throw ExitCode.failure }
+        if !report.isHealthy { throw ExitCode.failure }
     }
 
     /// A configuration that cannot be read is a finding too, and then the only one.
-    private func findings() async -> [Finding] {
+    private func report() async -> DoctorReport {
         do {
             return await Doctor(configuration: try options.load(), file: options.file).examine()
         } catch {
-            return [.failure("configuration", "\(error)".replacing("\n", with: " "), remedy: "correct it")]
+            return DoctorReport([.failure("configuration", "\(error)".replacing("\n", with: " "), remedy: "correct it")])
         }
     }
 }

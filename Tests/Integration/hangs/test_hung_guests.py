@@ -2,6 +2,7 @@
 
 import time
 
+import features
 import pytest
 from faults.scene import MIDDLING
 from lab.hangs import hung
@@ -50,6 +51,17 @@ def test_one_for_longer_than_libvirt_waits(stage, pool, strategy):
     with hung(guest.qemu_pid()):
         scene.assert_unanswered(75)
     scene.succeed()
+
+
+def test_none_says_what_its_qemu_can_do(lab, own_stage, pool):
+    """The host says what it has anyway, and asks again once they answer."""
+    stage = own_stage()
+    guest = pool.one()
+    with hung(*lab.libvirt.qemu_pids()):
+        told = stage.caller.call("get_capabilities", timeout=120)["features"]
+        assert told == features.of_the_host(lab.libvirt, "asked"), told
+    here = features.with_a_guest(guest)
+    until(lambda: stage.caller.call("get_capabilities", timeout=120)["features"] == here, 60, "still not asked")
 
 
 def test_one_that_is_asked_for_a_swap(lab, own_stage, pool):

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import features
 import pytest
 from lab.clients import Raw
 from lab.daemon import Pivotd
@@ -27,9 +28,11 @@ class Report:
         where = ["--libvirt-uri", daemon.libvirt_uri, "--state-dir", daemon.state]
         if "--http-address" not in words:
             where += ["--http-address", f"127.0.0.1:{daemon.http}"]
-        self.code, output, self.errors = daemon.command("doctor", "--json", *where, *words)
+        self.where = [*where, *words]
+        self.code, output, self.errors = daemon.command("doctor", "--json", *self.where)
         self.text = output
         told = json.loads(output)
+        self.features: dict | None = told["features"]
         self.checks: dict[str, list[tuple[str, str]]] = {}
         for check in told["checks"]:
             assert set(check) == {"name", "status", "detail", "remedy"}
@@ -60,6 +63,17 @@ def idle(lab):
         return made
 
     return make
+
+
+@pytest.fixture
+def on_libvirt(lab, pool):
+    """A worker that does not run, on a libvirt without any domain."""
+    for guest in list(pool.guests):
+        pool.retire(guest)
+    assert not lab.libvirt.virsh("list", "--all", "--name").split()
+    made = lab.daemon(f"idle{len(lab.daemons)}", config={"notifications": False})
+    made.state.chmod(0o700)
+    return made
 
 
 def at_the_broker(lab) -> str:
@@ -96,6 +110,47 @@ def test_a_host_on_which_nothing_has_run_yet(lab, idle):
     sound = Report(daemon)
     assert sound.code == 0 and "sound" in str(sound.checks["journal"]), sound.text
     assert written(daemon.state) == before
+
+
+def table(daemon: Pivotd, report: Report) -> list[str]:
+    """The lines of the table under the checks, which fits a terminal."""
+    code, said, _ = daemon.command("doctor", *report.where)
+    checks, _, features_table = said.partition("\n\n")
+    assert code == report.code and all(line[:5] in ("ok   ", "warn ", "FAIL ") for line in checks.splitlines()), said
+    assert all(len(line) <= 80 for line in features_table.splitlines()), features_table
+    return features_table.splitlines()
+
+
+def test_what_libvirt_and_qemu_can_do(lab, on_libvirt):
+    """By their versions while there is no domain to ask; by asking a guest, to which nothing is done."""
+    report = Report(on_libvirt)
+    assert report.code == 0 and report.features == features.of_the_host(lab.libvirt, "version")
+    header, *rows, note = table(on_libvirt, report)
+    assert header.split() == ["FEATURE", "HERE", "BY", "WITHOUT", "IT"] and len(rows) == len(report.features)
+    assert "no running domain to ask" in note
+    guest = lab.guest({"vdb": lab.volumes.file()}, start=False)
+    assert Report(on_libvirt).features == features.of_the_host(lab.libvirt, "asked")
+    lab.libvirt.virsh("start", guest.uuid, timeout=120)
+    before = guest.libvirt.virsh("dumpxml", "--inactive", guest.uuid)
+    report = Report(on_libvirt)
+    assert report.code == 0 and report.features == features.with_a_guest(guest)
+    *rows, note = table(on_libvirt, report)
+    assert any(re.fullmatch(r"KEEP_TPM +yes +asking +no rebase of a domain with a vTPM", row) for row in rows), rows
+    assert f"domain {guest.name};" in note
+    assert guest.running() and guest.libvirt.virsh("dumpxml", "--inactive", guest.uuid) == before
+    report = Report(on_libvirt, "--allow-monitor-commands", "false")
+    assert report.code == 0 and report.of("warn") == ["qemu"]
+    assert report.features["blockdev_reopen"] == features.answer(False, "configuration")
+    assert table(on_libvirt, report)[-1] == "QEMU: not asked, allow_monitor_commands is false"
+    lab.remove(guest)
+
+
+def test_no_table_without_a_hypervisor_to_ask(lab, idle):
+    """A simulated one, and one that does not answer."""
+    report = Report(idle())
+    assert report.features is None and table(idle(), report) == []
+    gone = Report(lab.daemon(f"idle{len(lab.daemons)}", libvirt_uri="qemu+unix:///system?socket=/nonexistent"))
+    assert gone.features is None and "/nonexistent" in gone.failure("libvirt")
 
 
 def test_quorum_queues_and_streams(lab, idle):

@@ -8,7 +8,6 @@ struct LibvirtConnectionTests {
         let connection = try await openTestDriver()
         #expect(try await connection.libraryVersion() >= 9_000_000)
         #expect(try await connection.hypervisorVersion() == 2)
-        #expect(try await connection.supportsKeepTPM())
         #expect(connection.closeReason == nil)
         #expect(connection.uri == "test:///default")
         await connection.close()

@@ -17,11 +17,12 @@ package enum HypervisorCheck: String, CaseIterable, Sendable {
     case rebaseNeedsATransientDomain
     case aMailboxHearsOnce
     case aGuestIsPausedAndResumed
+    case everyFeatureHasAnAnswer
 
     /// The checks that libvirt's test driver can answer: it has no block jobs, and undefines no domain that keeps its NVRAM.
     package static let withoutQEMU: [HypervisorCheck] = [
         .domainsAreFoundByUUIDAndName, .unknownDomainsAreReported, .theDiskIsDescribed, .metadataIsKeptUntilRemoved,
-        .aGuestIsPausedAndResumed,
+        .aGuestIsPausedAndResumed, .everyFeatureHasAnAnswer,
     ]
 
     /// A hypervisor with one running, persistent domain.
@@ -67,6 +68,7 @@ package enum HypervisorCheck: String, CaseIterable, Sendable {
         case .rebaseNeedsATransientDomain: try await subject.transientDomain()
         case .aMailboxHearsOnce: try await subject.mailbox()
         case .aGuestIsPausedAndResumed: try await subject.pause()
+        case .everyFeatureHasAnAnswer: try await subject.features()
         }
     }
 }
@@ -173,6 +175,17 @@ extension HypervisorCheck.Subject {
         try await hypervisor.blockJobAbort(domain, disk: disk, pivot: false)
         await wait(for: .canceled, in: events)
         events.close()
+    }
+
+    func features() async throws {
+        let before = try await hypervisor.status(domain)
+        let features = try await hypervisor.features()
+        for feature in HypervisorFeature.allCases {
+            #expect(features[feature].isSupported != nil && features[feature].basis != nil, "\(feature)")
+        }
+        #expect(try await hypervisor.supportsSynchronousWrites() == features[.synchronousWrites].isSupported)
+        #expect(try await hypervisor.features() == features)
+        #expect(try await hypervisor.status(domain) == before)
     }
 
     func synchronousWrites() async throws {

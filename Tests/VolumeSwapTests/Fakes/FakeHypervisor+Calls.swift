@@ -242,7 +242,7 @@ extension FakeHypervisor {
         try call(.mirrorBack, "bring back") { state throws(HypervisorError) in state.hasPivotedUnnoticed = false }
     }
 
-    func growSupport(of domain: DomainIdentity?) async throws(HypervisorError) -> GrowSupport { .supported }
+    func growSupport(of domain: DomainIdentity) async throws(HypervisorError) -> GrowSupport { .supported }
     func keepsTPMState() async throws(HypervisorError) -> Bool { false }
 
     func domains() async throws(HypervisorError) -> [DomainDescription] {

@@ -76,7 +76,7 @@ final class TwinHypervisor: Hypervisor {
     func grow(_ domain: DomainIdentity, disk: String, toBytes: Int64) async throws(HypervisorError) {
         try await fake(disk).grow(domain, disk: disk, toBytes: toBytes)
     }
-    func growSupport(of domain: DomainIdentity?) async throws(HypervisorError) -> GrowSupport { .supported }
+    func growSupport(of domain: DomainIdentity) async throws(HypervisorError) -> GrowSupport { .supported }
     func keepsTPMState() async throws(HypervisorError) -> Bool { false }
     func domains() async throws(HypervisorError) -> [DomainDescription] { try await one.domains() }
     func subscribe(_ events: HypervisorEvents, to domain: DomainIdentity) async throws(HypervisorError) {

@@ -118,7 +118,7 @@ extension SimHypervisor {
         }
     }
 
-    func growSupport(of domain: DomainIdentity?) async throws(HypervisorError) -> GrowSupport { .supported }
+    func growSupport(of domain: DomainIdentity) async throws(HypervisorError) -> GrowSupport { .supported }
     func keepsTPMState() async throws(HypervisorError) -> Bool { true }
 
     func subscribe(_ events: HypervisorEvents, to identity: DomainIdentity) async throws(HypervisorError) {
