@@ -19,7 +19,7 @@ package struct DoctorReport: Sendable {
     /// Whether a worker can do its work.
     package var isHealthy: Bool { !findings.contains { $0.status == .failure } }
 
-    /// A line for each check, then the table of features, all on one line each.
+    /// A line for each check, then the lines of the table of features after an empty one.
     package var lines: [String] { findings.map(\.line) + (features.map { [""] + FeatureTable($0).lines } ?? []) }
 
     /// `{"healthy": …, "checks": […], "features": …}`
