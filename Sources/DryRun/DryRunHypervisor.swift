@@ -185,6 +185,8 @@ extension DryRunHypervisor {
         }
     }
 
+    package func saveDefinition(_ domain: DomainIdentity) async throws(HypervisorError) {}
+
     package func setRecoveryMetadata(_ domain: DomainIdentity, _ element: String?) async throws(HypervisorError) {
         try with(domain) { domain throws(HypervisorError) in
             try running(domain)

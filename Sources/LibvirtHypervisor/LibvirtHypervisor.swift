@@ -95,6 +95,14 @@ package struct LibvirtHypervisor: Hypervisor {
         try await writing(domain, "setAutostart") { (domain) throws(LibvirtError) in try await domain.setAutostart(true) }
     }
 
+    /// `virDomainSetMetadata` on the stored configuration, which removes nothing: libvirt writes the file, without a chance for anybody
+    /// else's changes to be lost.
+    package func saveDefinition(_ domain: DomainIdentity) async throws(HypervisorError) {
+        try await writing(domain, "setMetadata") { (domain) throws(LibvirtError) in
+            try await domain.setMetadata(nil, key: "pivotd", uri: Self.metadataURI, isStored: true)
+        }
+    }
+
     /// `virDomainSetMetadata` on the live domain, in pivotd's namespace.
     package func setRecoveryMetadata(_ domain: DomainIdentity, _ element: String?) async throws(HypervisorError) {
         try await writing(domain, "setMetadata") { (domain) throws(LibvirtError) in

@@ -93,21 +93,59 @@ final class NotificationLink: Sendable {
         }
     }
 
+    /// Declares everything. Once something exists with other settings, nothing new is made with these: its owners would be refused.
+    ///
+    /// - Returns: why the broker refused something.
+    /// - Throws: ``AMQPError`` if the connection is lost.
+    private func refusals() async throws(AMQPError) -> [String] {
+        var (refused, missing, hasMismatch) = ([String](), [AMQPTopology](), false)
+        func note(_ error: AMQPError) {
+            hasMismatch = hasMismatch || error.isMismatch
+            refused.append(error.message)
+        }
+        for part in declarations where part.bindings.isEmpty {
+            if try await !exists(part) {
+                missing.append(part)
+            } else if let error = try await refusal(of: part) {
+                note(error)
+            }
+        }
+        for part in missing where !hasMismatch {
+            if let error = try await refusal(of: part) { note(error) }
+        }
+        for part in declarations where !part.bindings.isEmpty {
+            // What was not made cannot be bound.
+            if let error = try await refusal(of: part), !(hasMismatch && error.replyCode == 404) { note(error) }
+        }
+        return refused
+    }
+
+    /// Whether all its queues exist. Unknown counts as yes, since the declaration will tell.
+    private func exists(_ part: AMQPTopology) async throws(AMQPError) -> Bool {
+        var question = part
+        for index in question.queues.indices { question.queues[index].passive = true }
+        guard !part.queues.isEmpty, let error = try await refusal(of: question) else { return true }
+        return error.replyCode != 404 || error.isHomeNodeDown
+    }
+
+    private func refusal(of part: AMQPTopology) async throws(AMQPError) -> AMQPError? {
+        do throws(AMQPError) {
+            try await connection.declare(part, isKept: false)
+            return nil
+        } catch {
+            guard error.code == .channelClosed else { throw error }
+            return error
+        }
+    }
+
     /// Declares exchange, queues and bindings; a refusal affects nothing else, and notifications are still sent.
     ///
     /// - Returns: false if the broker refused something.
     private func declare() async -> Bool {
-        var refused: [String] = []
-        // Once something exists with other settings, nothing new is made with these: its owners would be refused then.
-        var hasMismatch = false
-        for part in declarations where !hasMismatch || part.queues.isEmpty {
-            do {
-                try await connection.declare(part, isKept: false)
-            } catch  where error.code == .channelClosed {
-                hasMismatch = hasMismatch || error.isMismatch
-                if !(hasMismatch && error.replyCode == 404) { refused.append(error.message) }
-            } catch { return true }  // the connection is lost, and the next one declares
-        }
+        let refused: [String]
+        do throws(AMQPError) {
+            refused = try await refusals()
+        } catch { return true }  // the connection is lost, and the next one declares
         let problem = refused.isEmpty ? nil : refused.joined(separator: "; ")
         let new = state.withLock { state in
             state.problem = problem

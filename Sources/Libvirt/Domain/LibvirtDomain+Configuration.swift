@@ -43,11 +43,15 @@ extension LibvirtDomain {
     ///   - element: The XML of one element, without a prefix.
     ///   - key: The prefix under which libvirt stores it.
     ///   - uri: The namespace.
-    package func setMetadata(_ element: String?, key: String, uri: String) async throws(LibvirtError) {
+    ///   - isStored: In the stored configuration instead of the running domain.
+    package func setMetadata(
+        _ element: String?, key: String, uri: String, isStored: Bool = false
+    ) async throws(LibvirtError) {
+        let flags = isStored ? VIR_DOMAIN_AFFECT_CONFIG : VIR_DOMAIN_AFFECT_LIVE
         try await call { (domain) throws(LibvirtError) in
             _ = try check(
                 unsafe virDomainSetMetadata(
-                    domain, Int32(VIR_DOMAIN_METADATA_ELEMENT.rawValue), element, key, uri, VIR_DOMAIN_AFFECT_LIVE.rawValue))
+                    domain, Int32(VIR_DOMAIN_METADATA_ELEMENT.rawValue), element, key, uri, flags.rawValue))
         }
     }
 

@@ -34,6 +34,9 @@ package protocol Hypervisor: Sendable {
     func isAutostarted(_ domain: DomainIdentity) async throws(HypervisorError) -> Bool
     /// Turns autostart on (`virDomainSetAutostart`).
     func setAutostart(_ domain: DomainIdentity) async throws(HypervisorError)
+    /// Has libvirt write the stored configuration to disk as it knows it. After a pivot it may know a configuration that it could not
+    /// write, and would name the old volume again once it is restarted.
+    func saveDefinition(_ domain: DomainIdentity) async throws(HypervisorError)
     /// Sets pivotd's own metadata element on the live domain (`virDomainSetMetadata`); nil removes it.
     func setRecoveryMetadata(_ domain: DomainIdentity, _ element: String?) async throws(HypervisorError)
     /// pivotd's own metadata element on the live domain (`virDomainGetMetadata`); nil if there is none.

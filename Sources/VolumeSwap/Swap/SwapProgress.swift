@@ -24,9 +24,13 @@ package struct SwapProgress: Sendable, Hashable, Codable {
     package var fraction: Double? {
         totalBytes > 0 ? min(1, max(0, Double(copiedBytes) / Double(totalBytes))) : nil
     }
-    /// Seconds left at the current rate; nil while the rate is unknown or zero.
+    /// Seconds left at the current rate; nil while that is unknown, or so low that the copy all but stands still.
     package var eta: Double? {
-        guard let rate, rate > 0 else { return nil }
-        return Double(remainingBytes) / rate
+        guard let rate, rate >= 1 else { return nil }
+        let seconds = Double(remainingBytes) / rate
+        return seconds < Self.longestCopy ? seconds : nil
     }
+
+    /// Ten years, in seconds.
+    private static let longestCopy = 3650.0 * 86400
 }

@@ -50,6 +50,18 @@ def test_a_queue_with_other_options(lab, second_worker):
     raw.close()
 
 
+def test_the_other_queue_with_other_options(lab, second_worker):
+    """Found before anything is declared."""
+    raw = Raw(lab.rabbit.url, "unused")
+    raw.channel.queue_declare("half.error", durable=True, auto_delete=False)
+    worker, rpc = second_worker(SETTINGS | {"notification_topic": "half"}, libvirt_uri="dry-run:")
+    until(lambda: warnings(worker), 20, "no warning")
+    assert_swaps_go_on(worker, rpc)
+    assert "half.info" not in queues(lab)
+    raw.channel.queue_delete("half.error")
+    raw.close()
+
+
 def test_a_user_who_may_not_declare_them(lab, second_worker):
     with lab.rabbit.user("limited", configure="^(?!secret_topic).*") as url:
         worker, rpc = second_worker(

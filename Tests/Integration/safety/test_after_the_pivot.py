@@ -58,9 +58,11 @@ def swap_until_it_cannot_be_stored(stage, scene, make_read_only):
     until(lambda: scene.new.named_by(scene.guest.disk()), 30, "not pivoted")
 
 
-def test_a_configuration_that_cannot_be_stored_is_tried_again(stage, pool, read_only_definitions):
+@pytest.mark.parametrize("strategy", ["rebase", "copy"])
+def test_a_configuration_that_cannot_be_stored_is_tried_again(stage, pool, read_only_definitions, strategy):
+    """After a copy libvirt itself tries to write it, and goes on without an error."""
     make, undo = read_only_definitions
-    scene = stage.scene(pool.one(), strategy="rebase", bandwidth_mib_s=1)
+    scene = stage.scene(pool.one(), strategy=strategy, bandwidth_mib_s=1)
     swap_until_it_cannot_be_stored(stage, scene, make)
     scene.assert_unanswered(4)
     status = scene.task()
@@ -69,6 +71,23 @@ def test_a_configuration_that_cannot_be_stored_is_tried_again(stage, pool, read_
     scene.assert_unanswered(2)
     undo()
     scene.succeed(repeats=True)
+
+
+def test_a_configuration_that_only_libvirt_s_memory_has(lab, own_stage, pool, read_only_definitions):
+    """It is no success: once libvirt is restarted, the stored configuration names the old volume. The same swap again mends it."""
+    make, undo = read_only_definitions
+    stage = own_stage({"store_retry_s": 2})
+    scene = stage.scene(pool.one(), strategy="copy", bandwidth_mib_s=1)
+    swap_until_it_cannot_be_stored(stage, scene, make)
+    failure = scene.refusal()
+    assert (failure["kwargs"]["reason_code"], failure["kwargs"]["in_use"]) == ("configuration_failed", "new"), failure
+    assert failure["kwargs"]["left_behind"], "what libvirt could not write is not named"
+    lab.libvirt.restart_hard()
+    assert scene.guest.disks["vdb"].named_by(scene.guest.disk(inactive=True)), "libvirt had written it"
+    undo()
+    stage.scene(scene.guest, scene.new, strategy="copy").send().succeed()
+    lab.libvirt.restart_hard()
+    assert scene.new.named_by(scene.guest.disk(inactive=True))
 
 
 def test_a_configuration_that_cannot_be_stored_at_all(lab, own_stage, pool, read_only_definitions):

@@ -100,6 +100,11 @@ extension FakeHypervisor {
         }
     }
 
+    func saveDefinition(_ domain: DomainIdentity) async throws(HypervisorError) {
+        try await pass(.save)
+        try call(.save) { _ throws(HypervisorError) in }
+    }
+
     func setRecoveryMetadata(_ domain: DomainIdentity, _ element: String?) async throws(HypervisorError) {
         try await pass(.setMetadata)
         try call(.setMetadata, element == nil ? "clear metadata" : "set metadata") { state throws(HypervisorError) in

@@ -6,7 +6,8 @@ import Synchronization
 final class FakeHypervisor: Hypervisor {
     /// The calls that can be made to fail.
     enum Call: String, CaseIterable, Sendable {
-        case lookup, status, xml, define, undefine, setMetadata, metadata, rebase, copy, jobInfo, abort, pivot, setSpeed, change,
+        case lookup, status, xml, define, undefine, save, setMetadata, metadata, rebase, copy, jobInfo, abort, pivot, setSpeed,
+            change,
             statistics, capacity
         case grow, mirrorBack, domains, subscribe, secret, makeSecret, removeSecret, inspect, guestState, suspend, resume
     }

@@ -42,6 +42,7 @@ final class TwinHypervisor: Hypervisor {
         try await two.define(xml: xml)
     }
     func undefine(_ domain: DomainIdentity) async throws(HypervisorError) { try await one.undefine(domain) }
+    func saveDefinition(_ domain: DomainIdentity) async throws(HypervisorError) { try await one.saveDefinition(domain) }
     func setRecoveryMetadata(_ domain: DomainIdentity, _ element: String?) async throws(HypervisorError) {
         try await one.setRecoveryMetadata(domain, element)
     }

@@ -130,13 +130,15 @@ struct RunnerConnectionTests {
         RunnerFailureTests.expectUntouched(bench)
     }
 
-    @Test("A definition that cannot be written after the pivot is retried, then fails with the new volume in use")
-    func defineRefused() async throws {
+    @Test(
+        "A definition that cannot be written after the pivot is retried, then fails with the new volume in use",
+        arguments: [(FakeHypervisor.Call.define, JSONValue.string("rebase")), (.save, "copy")])
+    func defineRefused(call: FakeHypervisor.Call, strategy: JSONValue) async throws {
         for retry in [Duration.seconds(60), .zero] {
             var bench = Bench()
             bench.storeRetry = retry
-            bench.hypervisor.fail(.define, .init(error: HypervisorError(.other, "read-only file system")))
-            let outcome = try await bench.run(["options": ["strategy": "rebase"]])
+            bench.hypervisor.fail(call, .init(error: HypervisorError(.other, "read-only file system")))
+            let outcome = try await bench.run(["options": ["strategy": strategy]])
             #expect((outcome?.result != nil) == (retry > .zero))
             #expect(bench.hypervisor.state.withLock { $0.liveSource } == Fixture.newPath)
             guard let failure = outcome?.failure else { continue }

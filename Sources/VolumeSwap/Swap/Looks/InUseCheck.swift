@@ -35,14 +35,23 @@ struct InUseCheck: Sendable {
     ///
     /// - Throws: ``SwapFailure`` of kind `invalidVolume` naming the user of the volume; ``HypervisorError``.
     func checkUnattached(_ domain: DomainIdentity, disk: String) async throws {
-        let uses = VolumeUses(hypervisor: hypervisor, domains: try await all(nil))
-        let identity = request.newConnection.identity
-        let own = VolumeUses.Exemption(domain: domain.uuid, disk: disk)
-        guard let use = await uses.find(identity, at: nil, ids: request.newVolumeIDs, except: own).use else {
-            return try await checkStrays(identity, except: own)
-        }
+        guard let use = try await user(of: nil, except: .init(domain: domain.uuid, disk: disk)) else { return }
         let id = request.newVolumeIDs.first.map { " \($0)" } ?? ""
         throw SwapFailure.invalidVolume("the new volume\(id) is in use as \(use)", .newVolumeInUse)
+    }
+
+    /// Who uses the new volume, by its ids, the names that its driver knows, and its place if that is known; nil if nobody does.
+    ///
+    /// - Throws: ``HypervisorError``, or ``SwapFailure`` if a domain cannot be read.
+    func user(of location: VolumeLocation?, except own: VolumeUses.Exemption) async throws -> String? {
+        let uses = VolumeUses(hypervisor: hypervisor, domains: try await all(nil))
+        var identity = request.newConnection.identity
+        if let location {
+            identity = identity.union(await VolumeIdentifier(hypervisor: hypervisor).identity(of: location).identity)
+        }
+        if let use = await uses.find(identity, at: location, ids: request.newVolumeIDs, except: own).use { return "\(use)" }
+        let named = identity.union(VolumeIdentity(ids: request.newVolumeIDs))
+        return try await strays.user(of: named, except: own, hypervisor).map { "\($0)" }
     }
 
     private func checkStrays(_ volume: VolumeIdentity, except own: VolumeUses.Exemption) async throws {

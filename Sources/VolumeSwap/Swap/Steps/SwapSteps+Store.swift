@@ -106,6 +106,8 @@ extension SwapSteps {
         if try await !agrees(stored, plan, live) {
             let base = if let stored { stored } else { try await withDevicesOfNow(savedXML, plan) }
             try await define(try await naming(plan, live, in: base))
+        } else if stored != nil {
+            try await hypervisor.saveDefinition(plan.domain)
         }
         if plan.isAutostarted == true { try await hypervisor.setAutostart(plan.domain) }
         let after = try await storedConfiguration(plan)

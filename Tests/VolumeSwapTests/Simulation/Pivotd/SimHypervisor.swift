@@ -170,6 +170,13 @@ final class SimHypervisor: Hypervisor, @unchecked Sendable {
         }
     }
 
+    func saveDefinition(_ identity: DomainIdentity) async throws(HypervisorError) {
+        let domain = try domain(identity)
+        try await call("save definition", domain, .lock, isWrite: true) { () throws(HypervisorError) in
+            guard domain.stored != nil else { throw HypervisorError(.operationInvalid, number: 55, "domain is transient") }
+        }
+    }
+
     func setRecoveryMetadata(_ identity: DomainIdentity, _ element: String?) async throws(HypervisorError) {
         let domain = try domain(identity)
         try await call("set metadata", domain, .lock, isWrite: true) { [libvirt] () throws(HypervisorError) in

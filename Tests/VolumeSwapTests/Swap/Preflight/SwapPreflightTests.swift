@@ -300,12 +300,28 @@ struct SwapPreflightTests {
     func blindRelease() async {
         let bench = Bench(connector: FakeConnector(isConfigured: true))
         bench.hypervisor.set(Fixture.newPath, bytes: 1)
-        // The preflight's own check and the one before the connect succeed; the third is the release's.
+        // The preflight's own check and the one before the connect succeed; those of the refusal and of the release do not.
         bench.hypervisor.change { $0.domainsFailFrom = 3 }
         let failure = await Self.failure(bench, ["new_connection_info": ReleaseTests.vendor])
         #expect(failure?.code == .newVolumeTooSmall)
-        #expect(failure?.leftBehind.first?.contains("stays connected") == true)
+        #expect(failure?.leftBehind.first?.contains("could not be determined") == true)
+        #expect(failure?.leftBehind.last?.contains("stays connected") == true)
         #expect(bench.connector.log == ["connect new-volume"])
+    }
+
+    @Test("A refusal of a volume that another guest uses says so, whatever else is wrong with it")
+    func refusedAndInUse() async {
+        for change: JSONObject in [["resize_to": 0], ["options": ["strategy": "rebase", "granularity_kib": 64]]] {
+            let bench = Bench()
+            bench.hypervisor.addDomain(using: Fixture.newPath)
+            bench.hypervisor.set(Fixture.newPath, bytes: 1)
+            let failure = await Self.failure(bench, change)
+            #expect(failure?.code == .newVolumeInUse && failure?.inUse == .old)
+            #expect(failure?.reason.contains("is in use as disk") == true)
+        }
+        let bench = Bench()
+        bench.hypervisor.set(Fixture.newPath, bytes: 1)
+        #expect(await Self.failure(bench)?.code == .newVolumeTooSmall)
     }
 
     @Test("A volume that proves to be another guest's stays connected, and the failure says so")
