@@ -74,7 +74,7 @@ def test_a_configuration_that_cannot_be_stored_is_tried_again(stage, pool, read_
 
 
 def test_a_configuration_that_only_libvirt_s_memory_has(lab, own_stage, pool, read_only_definitions):
-    """It is no success: once libvirt is restarted, the stored configuration names the old volume. The same swap again mends it."""
+    """No success: once libvirt is restarted, the stored configuration names the old volume. The same swap again mends it."""
     make, undo = read_only_definitions
     stage = own_stage({"store_retry_s": 2})
     scene = stage.scene(pool.one(), strategy="copy", bandwidth_mib_s=1)
