@@ -104,6 +104,9 @@ let package = Package(
         .target(
             name: "JournalConformance", dependencies: ["JSON", "VolumeSwap"], path: "Tests/Support/JournalConformance",
             swiftSettings: testSettings),
+        .executableTarget(
+            name: "Allocations", dependencies: ["JSON", "Journal", "OsloMessaging", "SwapBus", "VolumeSwap"],
+            path: "Tests/Bench/Allocations", swiftSettings: testSettings),
         .target(name: "SeededRandom", path: "Tests/Support/SeededRandom", swiftSettings: testSettings),
         tests("BasicsTests", ["Basics"]),
         tests("BudgetsTests", ["Budgets"]),
