@@ -104,13 +104,19 @@ let package = Package(
         .target(
             name: "JournalConformance", dependencies: ["JSON", "VolumeSwap"], path: "Tests/Support/JournalConformance",
             swiftSettings: testSettings),
+        .executableTarget(
+            name: "Allocations", dependencies: ["JSON", "Journal", "OsloMessaging", "SwapBus", "VolumeSwap"],
+            path: "Tests/Bench/Allocations", swiftSettings: testSettings),
+        .target(name: "SeededRandom", path: "Tests/Support/SeededRandom", swiftSettings: testSettings),
         tests("BasicsTests", ["Basics"]),
         tests("BudgetsTests", ["Budgets"]),
-        tests("JSONTests", ["JSON"]),
+        tests("JSONTests", ["JSON", "SeededRandom"]),
         tests("AMQPTests", ["AMQP", "Basics", "CRabbitMQ", .logging]),
         tests("LibvirtTests", ["Libvirt", .logging]),
         tests("OsloMessagingTests", ["OsloMessaging", "AMQP", "JSON"]),
-        tests("VolumeSwapTests", ["VolumeSwap", "Basics", "Budgets", "HypervisorConformance", "JournalConformance", "JSON"]),
+        tests(
+            "VolumeSwapTests",
+            ["VolumeSwap", "Basics", "Budgets", "HypervisorConformance", "JournalConformance", "JSON", "SeededRandom"]),
         tests("BulkMoveTests", ["BulkMove", "JSON"]),
         tests("SwapBusTests", ["SwapBus", "VolumeSwap", "OsloMessaging", "JSON", .logging]),
         tests("JournalTests", ["Journal", "JournalConformance", "VolumeSwap", "JSON", .grdb, .logging]),
@@ -122,6 +128,12 @@ let package = Package(
             "LibvirtHypervisorTests",
             ["LibvirtHypervisor", "HypervisorConformance", "Libvirt", "VolumeSwap", "JSON", .logging]),
         tests("DryRunTests", ["DryRun", "HypervisorConformance", "Settings", "VolumeSwap", "JSON"]),
+        tests(
+            "MutationTests",
+            [
+                "AMQP", "Capture", "Daemon", "JSON", "OsloMessaging", "SeededRandom", "Settings", "SwapBus", "VolumeSwap",
+                .logging,
+            ]),
         tests(
             "DaemonTests",
             ["Daemon", "Settings", "AMQP", "Journal", "VolumeSwap", "OsloMessaging", "Observability", "JSON", .logging]),

@@ -10,7 +10,7 @@ package struct SwapEndpoint: RPCEndpoint {
         CheckSwap.self, GetSwap.self, ListSwaps.self, AbortSwap.self, SetBandwidth.self, GetConnector.self, ListVolumes.self,
         GetCapabilities.self, PivotSwap.self, PauseQueue.self, ResumeQueue.self, Drain.self,
     ]
-    private static let methodsByName = Dictionary(uniqueKeysWithValues: answered.map { ($0.name, $0) })
+    static let methodsByName = Dictionary(uniqueKeysWithValues: answered.map { ($0.name, $0) })
 
     /// Methods whose requests are stored before they are acknowledged.
     package static let storedMethods: Set = [SwapVolume.name]

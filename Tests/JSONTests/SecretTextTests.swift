@@ -1,20 +1,7 @@
 import Foundation
 import JSON
+import SeededRandom
 import Testing
-
-/// A reproducible generator (SplitMix64).
-private struct Seeded: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var mixed = (state ^ (state >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ (mixed >> 31)
-    }
-}
 
 @Suite struct SecretTextTests {
     private func redacted(_ text: String) -> String { JSONValue.string(text).redacted().stringValue ?? "" }
@@ -90,7 +77,7 @@ private struct Seeded: RandomNumberGenerator {
 
     /// Names, values and separators in any order: no part of a value is left, in time linear in the string.
     @Test(arguments: 1...3) func noPartOfAValueIsLeft(seed: UInt64) {
-        var choice = Seeded(seed: seed)
+        var choice = SplitMix64(seed: seed)
         let names = ["password", "auth_token", "'secret'", #"\"chap_key\""#, "--password", "Cookie"]
         let signs = ["=", ": ", "=>", " = ", ":\t"]
         let values = [
@@ -109,7 +96,7 @@ private struct Seeded: RandomNumberGenerator {
     }
 
     @Test(arguments: 1...3) func anyTextIsTaken(seed: UInt64) {
-        var choice = Seeded(seed: seed)
+        var choice = SplitMix64(seed: seed)
         let parts = [
             "password", "token", "key", "secret", "<", ">", "=", ":", "'", "\"", "\\", "{", "}", "[", "]", "(", " ", "\n", "-",
             "--", "|",

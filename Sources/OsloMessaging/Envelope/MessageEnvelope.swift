@@ -1,3 +1,4 @@
+import Basics
 import Foundation
 package import JSON
 
@@ -36,7 +37,7 @@ package enum MessageEnvelope {
         guard RPCVersion(version)?.major == 2 else {
             throw EnvelopeError(
                 code: .unsupportedVersion,
-                message: "envelope version \(version.prefix(16)) is not supported, only 2.x")
+                message: "envelope version \(version.cut(to: 16)) is not supported, only 2.x")
         }
         guard let text = message.stringValue else {
             throw EnvelopeError(code: .wrongType, message: "oslo.message: must be a string, is of type \(message.typeName)")

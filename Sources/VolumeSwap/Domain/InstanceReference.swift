@@ -1,3 +1,4 @@
+import Basics
 package import JSON
 
 /// How a request names its instance, which is looked up by UUID first, then by name.
@@ -18,7 +19,7 @@ package struct InstanceReference: Sendable, Hashable, Codable, CustomStringConve
     package init(json: JSONValue?) throws(SwapFailure) {
         switch json {
         case .string(let text):
-            guard Self.isUUID(text) else { throw .invalidInput("instance: '\(text.prefix(80))' is not a UUID") }
+            guard Self.isUUID(text) else { throw .invalidInput("instance: '\(text.cut(to: 80))' is not a UUID") }
             self.init(uuid: text, name: nil)
         case .object(let object):
             var members = object
@@ -28,7 +29,7 @@ package struct InstanceReference: Sendable, Hashable, Codable, CustomStringConve
             }
             let uuid = try Argument(members, "uuid", in: "instance.")?.string()
             let name = try Argument(members, "name", in: "instance.")?.string()
-            if let uuid, !Self.isUUID(uuid) { throw .invalidInput("instance: uuid '\(uuid.prefix(80))' is not a UUID") }
+            if let uuid, !Self.isUUID(uuid) { throw .invalidInput("instance: uuid '\(uuid.cut(to: 80))' is not a UUID") }
             if let name { try Argument.checkText(name, "instance.name", limit: 255) }
             guard uuid != nil || !(name ?? "").isEmpty else {
                 throw .invalidInput("instance: neither a uuid nor a name is given")

@@ -1,3 +1,4 @@
+import Basics
 package import Budgets
 package import JSON
 
@@ -54,7 +55,7 @@ package struct SwapOptions: Sendable, Hashable, Codable {
             case "hold": hold = try option.bool()
             default:
                 throw .invalidInput(
-                    "options: unknown option '\(key.prefix(80))'; known are strategy, bandwidth_mib_s, granularity_kib, buffer_mib, "
+                    "options: unknown option '\(key.cut(to: 80))'; known are strategy, bandwidth_mib_s, granularity_kib, buffer_mib, "
                         + "synchronous_writes, convergence, guest_latency_budget, timeout_s, stall_timeout_s, detect_zeroes, hold"
                 )
             }

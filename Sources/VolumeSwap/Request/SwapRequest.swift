@@ -1,3 +1,4 @@
+import Basics
 package import JSON
 
 /// The arguments of one `swap_volume` call, checked for type and range.
@@ -30,7 +31,7 @@ package struct SwapRequest: Sendable {
     /// - Throws: ``SwapFailure`` of kind `invalidInput` naming the argument.
     package init(args: JSONObject, defaults: SwapOptions) throws(SwapFailure) {
         if let stray = args.keys.first(where: { !Self.known.contains($0) }) {
-            throw .invalidInput("unknown argument '\(stray.prefix(80))'")
+            throw .invalidInput("unknown argument '\(stray.cut(to: 80))'")
         }
         instance = try InstanceReference(json: args["instance"])
         oldConnection = try ConnectionInfo(json: args["old_connection_info"], argument: "old_connection_info")
@@ -73,7 +74,7 @@ package struct SwapRequest: Sendable {
         let name = diskName(text)
         let bytes = name.utf8
         guard (1...32).contains(bytes.count), bytes.allSatisfy({ (97...122).contains($0) || (48...57).contains($0) }) else {
-            throw .invalidInput("mountpoint: '\(text.prefix(80))' is not a disk name such as /dev/vdb")
+            throw .invalidInput("mountpoint: '\(text.cut(to: 80))' is not a disk name such as /dev/vdb")
         }
         return name
     }

@@ -107,7 +107,7 @@ extension SwapService {
         switch selector {
         case .task(let id):
             guard let record = try await environment.journal.record(id) else {
-                throw SwapFailure.invalidInput("task_id: no task \(id.text.prefix(80))")
+                throw SwapFailure.invalidInput("task_id: no task \(id.text.cut(to: 80))")
             }
             return record
         case .disk(let instance, let disk):

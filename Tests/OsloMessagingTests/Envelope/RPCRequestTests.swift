@@ -47,6 +47,15 @@ import Testing
         #expect(error?.code == code)
     }
 
+    @Test("A version of one character, however many bytes, is not quoted whole")
+    func longCharacter() {
+        let version = "9" + String(repeating: "\u{301}", count: 100_000)
+        let envelope: JSONValue = ["oslo.version": .string(version), "oslo.message": "{}"]
+        let error = #expect(throws: EnvelopeError.self) { try RPCRequest(decoding: envelope.serializedBytes()) }
+        #expect(error?.code == .unsupportedVersion)
+        #expect(error.map { $0.message.utf8.count < 200 } == true)
+    }
+
     @Test func aLaterMinorEnvelopeIsRead() throws {
         let body = #"{"oslo.version": "2.1", "oslo.message": "{\"method\": \"m\"}"}"#
         #expect(try RPCRequest(decoding: Array(body.utf8)).method == "m")

@@ -55,6 +55,19 @@ struct SwapRequestTests {
         #expect((failure?.reason.utf8.count ?? .max) < 300)
     }
 
+    @Test(
+        "What is quoted is cut by code points: one character may have any number",
+        arguments: [
+            ["mountpoint": .string(longCharacter)], ["instance": .string(longCharacter)], [longCharacter: 1],
+            ["instance": ["uuid": .string(longCharacter)]], ["options": [longCharacter: 1]],
+        ] as [JSONObject])
+    func longCharacters(more: JSONObject) throws {
+        let failure = try #require(Fixture.failure { _ = try Self.request(more) })
+        #expect(failure.kind == .invalidInput && failure.reason.utf8.count < 600, "\(failure.reason.utf8.count) bytes")
+    }
+
+    private static let longCharacter = "e" + String(repeating: "\u{301}", count: 50_000)
+
     @Test("resize_to in GiB")
     func resize() throws {
         #expect(try Self.request(["resize_to": 3]).resizeToBytes == 3 << 30)

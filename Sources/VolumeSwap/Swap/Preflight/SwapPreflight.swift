@@ -1,3 +1,4 @@
+import Basics
 import Logging
 import Synchronization
 
@@ -352,7 +353,7 @@ final class SwapPreflight: Sendable {
         }
         if let old = request.oldVolumeIDs.first, let new = request.newVolumeIDs.first, old.lowercased() == new.lowercased() {
             throw .invalidInput(
-                "new_volume_id: \(new.prefix(80)) is also the old volume's id, but the disk is not at the new volume's place")
+                "new_volume_id: \(new.cut(to: 80)) is also the old volume's id, but the disk is not at the new volume's place")
         }
     }
 

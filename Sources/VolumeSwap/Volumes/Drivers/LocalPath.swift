@@ -1,3 +1,4 @@
+import Basics
 import JSON
 
 /// Volumes at a host path that needs no attaching: one in `device_path`, or a file on a share where nova mounts it (`nfs.py`,
@@ -38,7 +39,7 @@ struct ShareLocation: Sendable, Hashable {
             return nil
         }
         guard !name.utf8.contains(UInt8(ascii: "/")), name != ".", name != ".." else {
-            throw .invalidInput("\(context.argument).data.name: '\(name.prefix(80))' is not a file name")
+            throw .invalidInput("\(context.argument).data.name: '\(name.cut(to: 80))' is not a file name")
         }
         let base = try connection.mountPointBase(context) ?? context.mountPointBase
         self.export = export

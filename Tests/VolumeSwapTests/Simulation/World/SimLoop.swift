@@ -1,4 +1,5 @@
 import Foundation
+import SeededRandom
 
 /// The single thread, the virtual clock and the random choices of a simulation.
 ///
