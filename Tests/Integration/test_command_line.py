@@ -33,6 +33,13 @@ def test_swap(lab, worker, guest):
     assert_moved(guest, new)
 
 
+def test_an_instance_by_libvirts_name(lab, worker, guest):
+    words = swap_words(guest, lab.volumes.file())
+    words[words.index(guest.uuid)] = guest.name
+    code, output, errors = worker.command("swap", *words, "--check")
+    assert code == SUCCESS and json.loads(output)["acceptable"], output + errors
+
+
 def test_flags_for_a_swap(lab, worker, rpc, guest):
     """Real ones for its options; the worker's settings are not among them, for they would do nothing."""
     for ignored in ("--bandwidth-mib-s", "--stall-timeout-s", "--libvirt-uri", "--state-dir", "--max-concurrent-swaps"):
