@@ -70,4 +70,11 @@ import Testing
             }
         }
     }
+
+    /// Ansible's role reloads the worker for these, and restarts it for all others.
+    @Test func theRoleKnowsWhichKeysReload() throws {
+        let variables = try file("deploy/ansible/roles/pivotd/vars/main.yml")
+        let list = try ConfigurationFile(yaml: variables).entries.first { $0.name == "pivotd_reloadable" }
+        #expect(list?.entry.value == .list(PivotdConfiguration.keys.filter(\.reloads).map(\.name)))
+    }
 }

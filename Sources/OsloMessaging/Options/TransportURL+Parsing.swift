@@ -25,6 +25,10 @@ extension TransportURL {
             rest = rest[..<mark]
         }
         let slash = rest.firstIndex(of: "/") ?? rest.endIndex
+        // What comes before would be taken for a host, and shown, although it is part of a password with an unencoded "/".
+        guard !rest[slash...].contains("@") else {
+            throw ParseError(message: "there is an \"@\" behind the first \"/\" (is the password percent-encoded?)")
+        }
         let path = try Self.decode(rest[slash...].dropFirst(), "virtual host")
         virtualHost = path.isEmpty ? "/" : path
 

@@ -32,7 +32,7 @@ import Testing
     @Test(arguments: [
         "", "h:5672", "http://u:hunter2@h/", "rabbit://u:hunter2@h:x/", "rabbit://u:hunter2@/", "rabbit://u:hunter2@[::1/",
         "rabbit://u:hunter2%@h/", "rabbit://u:hunter2@h:70000/", "rabbit://u:hunter2@h/?ssl=maybe", "rabbit://u:hunter2/x@h/",
-        "rabbit://u:hunter2@h/?ssl=1&ssl_cert_file=/c",
+        "rabbit://u:hunter2@h/?ssl=1&ssl_cert_file=/c", "rabbit://u:a@hunter2/b@h/",
     ])
     func faultsNeverShowThePassword(_ text: String) {
         let error = #expect(throws: TransportURL.ParseError.self) { try TransportURL(parsing: text) }
