@@ -78,6 +78,11 @@ package struct AMQPError: Error, Sendable, CustomStringConvertible {
     /// Whether something crashed in the broker (INTERNAL_ERROR).
     var isInternal: Bool { replyCode == 541 }
 
+    /// What an operator can do about something that exists with other settings.
+    package static let mismatchAdvice =
+        "set amqp_durable_queues, amqp_auto_delete, rabbit_quorum_queue and the other rabbit_ options like the services that "
+        + "declared it, or delete it"
+
     /// What an operator can do about a channel.close.
     var advice: String {
         switch replyCode {
@@ -86,7 +91,7 @@ package struct AMQPError: Error, Sendable, CustomStringConvertible {
         case 404: "it does not exist"
         case 405: "another connection holds it exclusively"
         case 406 where message.contains("delivery acknowledgement"): "the broker's consumer_timeout has passed"
-        case 406: "it exists with other options; adapt the configuration or delete it"
+        case 406: "it exists with other settings: \(Self.mismatchAdvice)"
         default: "see the broker's log"
         }
     }

@@ -34,19 +34,22 @@ package struct QueueDeclaration: Sendable, Hashable {
     package var exclusive: Bool
     /// Deleted when its last consumer ends.
     package var autoDelete: Bool
+    /// Deleted when this connection is closed in order; it outlives a lost connection, which consumes from it again.
+    package var isDeletedAtClose: Bool
     /// Only checks that it exists.
     package var passive: Bool
     /// `x-` arguments, such as `x-queue-type`.
     package var arguments: [String: AMQPValue]
 
     package init(
-        name: String, durable: Bool = false, exclusive: Bool = false, autoDelete: Bool = false, passive: Bool = false,
-        arguments: [String: AMQPValue] = [:]
+        name: String, durable: Bool = false, exclusive: Bool = false, autoDelete: Bool = false, isDeletedAtClose: Bool = false,
+        passive: Bool = false, arguments: [String: AMQPValue] = [:]
     ) {
         self.name = name
         self.durable = durable
         self.exclusive = exclusive
         self.autoDelete = autoDelete
+        self.isDeletedAtClose = isDeletedAtClose
         self.passive = passive
         self.arguments = arguments
     }

@@ -44,6 +44,9 @@ package enum Quantity {
         String(Timestamp.text(date, .milliseconds).dropFirst(11).prefix(hasMilliseconds ? 12 : 8))
     }
 
+    /// `300`, `0.5`: without decimals if it is whole.
+    package static func number(_ value: Double) -> String { Int64(exactly: value).map { "\($0)" } ?? "\(value)" }
+
     /// `1 message`, `2 messages`.
     package static func count(_ number: Int, _ noun: String) -> String { "\(number) \(noun)\(number == 1 ? "" : "s")" }
 

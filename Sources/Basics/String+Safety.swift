@@ -20,10 +20,16 @@ extension String {
     }
 
     /// The first Unicode scalars, and an ellipsis if there are more.
-    package func cut(to limit: Int) -> String {
+    ///
+    /// - Parameter atWord: Whether to end with the last whole word, if one begins in the second half.
+    package func cut(to limit: Int, atWord: Bool = false) -> String {
         guard utf8.count > limit,
             let end = unicodeScalars.index(startIndex, offsetBy: limit, limitedBy: endIndex), end < endIndex
         else { return self }
-        return String(unicodeScalars[..<end]) + "…"
+        let kept = unicodeScalars[..<end]
+        guard atWord, unicodeScalars[end] != " ", let blank = kept.lastIndex(of: " "),
+            unicodeScalars.distance(from: startIndex, to: blank) >= limit / 2
+        else { return String(kept) + "…" }
+        return String(kept[..<blank]) + " …"
     }
 }

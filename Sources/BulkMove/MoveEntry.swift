@@ -77,7 +77,8 @@ package struct MoveEntry: Sendable {
     package var mayDelete: String? {
         guard case .ended(let status) = state, !status.isDryRun, line.oldVolumeID != line.newVolumeID else { return nil }
         if status.isSuccess { return line.isOldVolumeShared ? nil : line.oldVolumeID }
-        guard status.inUse == "old", !status.leavesSomethingBehind, status.reasonCode != "new_volume_in_use" else { return nil }
+        let isInDoubt = ["new_volume_in_use", "configuration_failed"].contains(status.reasonCode)
+        guard status.inUse == "old", !status.leavesSomethingBehind, !isInDoubt else { return nil }
         return line.newVolumeID
     }
 }

@@ -13,7 +13,7 @@ enum HistoryText {
     /// Characters that remain of the beginning and of the end.
     static let kept = (first: 1000, last: 1500)
     /// Maximum number of characters of a note.
-    static let noteLimit = 240
+    static let noteLimit = 480
 
     /// The new value of the column `history`, with a question mark for the lines to append.
     static let appending = """
@@ -58,7 +58,7 @@ enum HistoryText {
     }
 
     private static func oneLine(_ text: String) -> String {
-        let text = text.cut(to: noteLimit)
+        let text = text.cut(to: noteLimit, atWord: true)
         return String(String.UnicodeScalarView(text.unicodeScalars.map { $0.isControl ? " " : $0 }))
     }
 }

@@ -18,6 +18,10 @@ import Testing
         for seconds in stride(from: 0.0, through: 1e8, by: 99_991) { #expect(Quantity.short(seconds).count <= 6) }
     }
 
+    @Test func wholeNumbersHaveNoDecimals() {
+        #expect([300, 0.5, -2, 1e300, .infinity].map(Quantity.number) == ["300", "0.5", "-2", "1e+300", "inf"])
+    }
+
     @Test func theTimeOfDayIsUTC() {
         let date = Date(timeIntervalSince1970: 1_700_000_000.25)
         #expect(Quantity.timeOfDay(date) == "22:13:20")

@@ -181,5 +181,6 @@ struct MayDeleteTests {
     func neither() throws {
         #expect(try mayDelete(Sample.status("copying", inUse: "old")) == nil)
         #expect(try mayDelete(Sample.status("failed", "new_volume_in_use", inUse: "old")) == nil)
+        #expect(try mayDelete(Sample.status("failed", "configuration_failed", inUse: "old")) == nil)
     }
 }

@@ -1,6 +1,7 @@
 """What operators see and steer from the command line: status, explain, pause, resume, drain."""
 
 import json
+import signal
 import subprocess
 import uuid
 from pathlib import Path
@@ -11,7 +12,7 @@ from lab.daemon import clean_environment
 from lab.processes import until
 from steering import SLOW, wait_for_copy
 
-SUCCESS, FAILURE, USAGE, NO_ANSWER = 0, 1, 2, 3
+SUCCESS, FAILURE, USAGE, NO_ANSWER, INTERRUPTED = 0, 1, 2, 3, 130
 PASSWORD = "s3cret-chap-password"
 
 
@@ -121,6 +122,53 @@ def test_a_watch_without_a_worker_ends(lab):
     nobody = lab.daemon("nobody-to-watch")
     code, _, errors = nobody.command("status", "--watch", "--timeout", "2")
     assert code == NO_ANSWER and errors
+
+
+def reply_queues(lab) -> set[str]:
+    """Those at the broker."""
+    names = lab.rabbit.control("list_queues", "-p", "lab", "name", "--no-table-headers").split()
+    return {name for name in names if name.startswith("reply_")}
+
+
+def test_no_reply_queue_is_left(lab, second_worker):
+    """Whatever the answer, and also of a watch that is interrupted."""
+    worker, _, (_, running, _) = busy_worker(second_worker)
+    before, task = reply_queues(lab), running["request_token"]
+    for words in (["status"], ["explain", task], ["status", "no-such-task"], ["status", "--timeout", "1", "--host", "nobody"]):
+        worker.command(*words)
+        assert reply_queues(lab) == before, words
+    output = worker.directory / "interrupted.out"
+    with open(output, "wb") as out:
+        argv = worker.client_argv("status", "--watch", "--json")
+        watch = subprocess.Popen(argv, stdout=out, stdin=subprocess.DEVNULL, env=clean_environment())
+    until(lambda: output.read_text().count("\n") > 1, 60, output.read_text)
+    assert len(reply_queues(lab) - before) == 1
+    watch.send_signal(signal.SIGINT)
+    assert watch.wait(60) == INTERRUPTED
+    assert reply_queues(lab) == before
+
+
+def test_a_reply_queue_outlives_a_lost_connection(lab, second_worker):
+    """The answer of a swap whose caller was cut off comes to the same queue; only then it goes."""
+    worker, rpc = second_worker(SETTINGS, libvirt_uri="dry-run:?rate=2")
+    before, swap = reply_queues(lab), dry_swap() | {"request_token": str(uuid.uuid4())}
+    words = ["--instance", swap["instance"], "--disk", "vdb", "--request-token", swap["request_token"]]
+    words += [word for side in ("old", "new") for word in (f"--{side}", json.dumps(swap[f"{side}_connection_info"]))]
+    argv = worker.client_argv("swap", *words)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
+    call = subprocess.Popen(argv, **pipes, env=clean_environment())
+    until_state(rpc, swap, "copying")
+    mine = reply_queues(lab) - before
+    listing = lab.rabbit.control("list_connections", "pid", "client_properties", "--no-table-headers").splitlines()
+    connections = [line.split("\t")[0] for line in listing if "pivotd command line" in line]
+    assert connections, listing
+    for pid in connections:
+        lab.rabbit.control("close_connection", pid, "test")
+    assert mine and mine <= reply_queues(lab)
+    rpc.call("abort_swap", task_id=swap["request_token"])
+    output, errors = call.communicate(timeout=120)
+    assert call.returncode == FAILURE and b"aborted by request" in output + errors, errors
+    assert reply_queues(lab) == before
 
 
 def test_what_happened_to_a_swap(lab, worker, rpc, guest):

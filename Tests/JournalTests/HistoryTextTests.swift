@@ -25,6 +25,11 @@ import VolumeSwap
         #expect(line.unicodeScalars.count == "1700000000250 note …\n".unicodeScalars.count + HistoryText.noteLimit)
     }
 
+    @Test func aNoteEndsWithAWholeWord() {
+        let line = HistoryText.line(HistoryEntry(.note(String(repeating: "seconds ", count: 100)), at: Self.date))
+        #expect(line.hasSuffix("seconds seconds …\n"))
+    }
+
     @Test(
         arguments: [
             "", "\n", "1700000000250", "0000250 copying", "1700000000250 copyi", "1700000000250 reply", "1700000000250 reply x",

@@ -76,6 +76,19 @@ import Testing
         #expect(!list.unicodeScalars.contains("\u{1B}") && !list.unicodeScalars.contains("\u{9B}"))
     }
 
+    @Test func aDetailIsWrappedOnATerminalAndWholeElsewhere() {
+        guard case .object(var swap) = Self.copying else { return }
+        let detail = String(repeating: "the copy has not advanced ", count: 10) + "over 1 min"
+        swap["detail"] = .string(detail)
+        var table = table
+        let lines = table.list([.object(swap)]).split(separator: "\n")
+        #expect(lines.count > 4 && lines.allSatisfy { $0.count <= 80 && !$0.hasSuffix("…") })
+        #expect(lines[2...].map { $0.dropFirst(2) }.joined(separator: " ") == detail)
+        table.isFitted = false
+        let whole = table.list([.object(swap), Self.swap("q", "queued", at: 30, ["waits_for": .string("limit: " + detail)])])
+        #expect(whole.contains("\n  \(detail)\n") && whole.hasSuffix("waits for limit: \(detail)"))
+    }
+
     @Test func detailsShowTheLimitAndFit() {
         guard case .object(var swap) = Self.copying else { return }
         swap["detail"] = .string(String(repeating: "the domain does not respond ", count: 10))

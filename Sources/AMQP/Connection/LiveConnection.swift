@@ -39,7 +39,7 @@ final class LiveConnection {
                 closeDeadline = deadline
                 if machine.isQuiet || now >= deadline {
                     session.setTimeout(.seconds(2))
-                    session.close()
+                    session.close(deleting: context.topology.queues.filter(\.isDeletedAtClose).map(\.name))
                     return
                 }
             }

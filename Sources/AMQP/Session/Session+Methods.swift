@@ -135,11 +135,19 @@ extension Session {
         try check(status: unsafe amqp_send_frame(state, &frame))
     }
 
-    /// channel.close and connection.close, each answered within the time set by ``setTimeout(_:)``.
-    func close() {
-        for channel in [Channel.consume, Channel.publish, Channel.topology] {
+    /// channel.close, queue.delete and connection.close, each answered within the time set by ``setTimeout(_:)``.
+    func close(deleting queues: [String]) {
+        for channel in [Channel.consume, Channel.publish] {
             guard unsafe amqp_channel_close(state, channel, AMQP_REPLY_SUCCESS).reply_type == AMQP_RESPONSE_NORMAL else { return }
         }
+        // What cannot be deleted expires.
+        for queue in queues { guard (try? delete(queue)) != nil else { break } }
         unsafe _ = amqp_connection_close(state, AMQP_REPLY_SUCCESS)
+    }
+
+    private func delete(_ queue: String) throws(AMQPError) {
+        defer { pool.recycle() }
+        unsafe _ = amqp_queue_delete(state, Channel.topology, try pool.bytes(queue), 0, 0)
+        try checkLastReply()
     }
 }

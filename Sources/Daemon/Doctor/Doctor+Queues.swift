@@ -18,11 +18,13 @@ extension Doctor {
         do {
             let answers = try await probe.ask(needs.flatMap(\.questions), within: limit)
             var rest = answers[...]
-            let hasMismatch = answers.contains { if case .no(let error) = $0 { error.isMismatch } else { false } }
-            return needs.flatMap { need in
+            let answered = needs.map { need in
                 defer { rest = rest.dropFirst(need.questions.count) }
-                return Self.findings(
-                    need, Array(rest.prefix(need.questions.count)), hasMismatch: hasMismatch,
+                return (need: need, answers: Array(rest.prefix(need.questions.count)))
+            }
+            return answered.flatMap { need, answers in
+                Self.findings(
+                    need, answers, obstacle: Self.obstacle(to: need, answered, exchange: configuration.bus.exchange),
                     virtualHost: settings.url.virtualHost)
             }
         } catch {
@@ -61,8 +63,26 @@ extension Doctor {
         return exchanges + queues
     }
 
+    /// What keeps `pivotd run` from declaring something that does not exist yet; nil if nothing does.
+    ///
+    /// It declares its own exchanges and queues in order, and stops at the first that is refused. Of the notification queues it declares
+    /// none while another one, or the exchange, has other settings.
+    private static func obstacle(
+        to need: Need, _ answered: [(need: Need, answers: [AMQPAnswer])], exchange: String
+    ) -> String? {
+        func refusal(_ answers: [AMQPAnswer]) -> AMQPError? { if case .no(let error)? = answers.first { error } else { nil } }
+        if need.isOptional {
+            let other = answered.first { other, answers in
+                (other.isOptional || other.name == "exchange \(exchange)") && refusal(answers)?.isMismatch ?? false
+            }
+            return other.map { "\($0.need.name) has other settings" }
+        }
+        let own = answered.prefix { $0.need.name != need.name }
+        return own.first { refusal($0.answers).map { !$0.isHomeNodeDown } ?? false }.map { "\($0.need.name) is refused" }
+    }
+
     private static func findings(
-        _ need: Need, _ answers: [AMQPAnswer], hasMismatch: Bool, virtualHost: String
+        _ need: Need, _ answers: [AMQPAnswer], obstacle: String?, virtualHost: String
     ) -> [Finding] {
         let refused = zip(need.questions, answers).compactMap { question, answer -> Finding? in
             if case .no(let error) = answer { Self.refused(need, question, error, virtualHost: virtualHost) } else { nil }
@@ -70,10 +90,10 @@ extension Doctor {
         guard refused.isEmpty else { return refused }
         switch (need.questions.first, answers.first) {
         case (.publish?, _): return [.ok(need.name, "may be published")]
-        case (_, .notThereYet?) where hasMismatch:
-            let detail = "does not exist yet: pivotd run creates nothing while others exist with other settings"
-            return [.warning(need.name, detail, remedy: "see what is refused")]
-        case (_, .notThereYet?): return [.ok(need.name, "does not exist yet: pivotd run may create it")]
+        case (_, .notThereYet?):
+            guard let obstacle else { return [.ok(need.name, "does not exist yet: pivotd run may create it")] }
+            let detail = "does not exist yet: pivotd run does not create it while \(obstacle)"
+            return [.warning(need.name, detail, remedy: "see there")]
         default: return [.ok(need.name, "exists as configured")]
         }
     }
@@ -83,9 +103,7 @@ extension Doctor {
     ) -> Finding {
         let remedy =
             switch error.replyCode {
-            case 406:
-                "set amqp_durable_queues, amqp_auto_delete, rabbit_quorum_queue and the other rabbit_ options like the services "
-                    + "that declared it, or delete it"
+            case 406: AMQPError.mismatchAdvice
             case 403:
                 "\(question.permissions): rabbitmqctl set_permissions -p \(virtualHost), and set_topic_permissions if used"
             case 404: "start the cluster node that it lives on"

@@ -1,3 +1,4 @@
+import Basics
 /// Why a call got no answer.
 package enum RPCClientError: Error, Sendable, Hashable, CustomStringConvertible {
     /// The broker has no queue for the request.
@@ -14,14 +15,10 @@ package enum RPCClientError: Error, Sendable, Hashable, CustomStringConvertible 
     package var description: String {
         switch self {
         case .unroutable(let target): "no pivotd listens on \(target)"
-        case .timedOut(let seconds): "no reply within \(seconds.formattedSeconds) s"
-        case .silent(let seconds): "the server has sent no heartbeat for \(seconds.formattedSeconds) s"
+        case .timedOut(let seconds): "no reply within \(Quantity.number(seconds)) s"
+        case .silent(let seconds): "the server has sent no heartbeat for \(Quantity.number(seconds)) s"
         case .transport(let error): error.message
         case .closed: "the connection to the broker was closed"
         }
     }
-}
-
-extension Double {
-    fileprivate var formattedSeconds: String { self == rounded() && magnitude < 1e15 ? String(Int64(self)) : String(self) }
 }

@@ -50,11 +50,12 @@ package struct OsloTopology: Sendable, Hashable {
         return topology
     }
 
-    /// The queue that a client consumes its replies from.
+    /// The queue that a client consumes its replies from; deleted when the client ends, since no other one uses it.
     package func replies(queue: String, prefetch: UInt16 = 0) -> AMQPTopology {
         AMQPTopology(
             queues: [
-                QueueDeclaration(name: queue, durable: options.transientQuorumQueue, arguments: transientArguments)
+                QueueDeclaration(
+                    name: queue, durable: options.transientQuorumQueue, isDeletedAtClose: true, arguments: transientArguments)
             ],
             consumers: [ConsumerDeclaration(queue: queue, prefetch: prefetch, arguments: topicConsumerArguments)])
     }

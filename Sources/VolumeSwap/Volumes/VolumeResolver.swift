@@ -60,8 +60,9 @@ struct VolumeResolver {
         if connector.isConfigured { ledger.noteAttachment() }
         let path = try await connector.connect(connection)
         ledger.noteAttachment()
-        guard let place = try await place(at: path) else {
-            throw SwapFailure.invalidVolume("the new volume \(path) does not exist on this host", .newVolumeMissing)
+        guard let place = try await place(at: path, isFromConnector: true) else {
+            throw SwapFailure.invalidVolume(
+                "the new volume does not exist on this host at \(path), which the connector returned", .newVolumeMissing)
         }
         return try await resolved(path, place, format, encryption, isConnected: true)
     }
@@ -100,12 +101,17 @@ struct VolumeResolver {
     }
 
     /// What is at a path that `allowed_paths` allows, without opening it; nil if nothing is there.
-    private func place(at path: String) async throws(SwapFailure) -> PathDescription? {
+    ///
+    /// - Parameter isFromConnector: Whether the connector returned the path, and not the caller gave it.
+    private func place(at path: String, isFromConnector: Bool = false) async throws(SwapFailure) -> PathDescription? {
         let allowedPaths = settings.allowedPaths
         let answer = await hypervisor.look(at: path, of: .swap)
         guard answer.place.map(allowedPaths.allows) ?? allowedPaths.allows(resolved: path) else {
             let real = answer.place.map { $0.canonicalPath == path ? "" : " (which is \($0.canonicalPath))" } ?? ""
-            throw .invalidInput("\(Self.argument).data.device_path: \(path)\(real) is not among allowed_paths", .pathNotAllowed)
+            let what =
+                isFromConnector
+                ? "the connector returned the path \(path)\(real), which" : "\(Self.argument).data.device_path: \(path)\(real)"
+            throw .invalidInput("\(what) is not among allowed_paths", .pathNotAllowed)
         }
         switch answer {
         case .found(let place): return place

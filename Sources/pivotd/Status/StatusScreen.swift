@@ -45,7 +45,10 @@ struct StatusScreen {
 
     private var isOnTerminal: Bool { !isJSON && isRedrawn && StandardStream.output.isTerminal }
 
-    private var table: StatusTable { StatusTable(columns: StandardStream.output.columns, hasFullIDs: hasFullIDs) }
+    private var table: StatusTable {
+        let output = StandardStream.output
+        return StatusTable(columns: output.columns, hasFullIDs: hasFullIDs, isFitted: output.isTerminal)
+    }
 
     private func text(_ answer: JSONValue) -> String {
         isOne ? table.details(answer) : table.list(answer["swaps"]?.arrayValue ?? [])

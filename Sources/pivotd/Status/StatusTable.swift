@@ -8,6 +8,8 @@ struct StatusTable {
     var columns = 80
     /// Whether ids are shown in full, however wide that is.
     var hasFullIDs = false
+    /// Whether the list's lines fit the width; a file or a pipe gets them whole.
+    var isFitted = true
     var now = Date.now
 
     /// A line for each task: running ones, then waiting ones, then ended ones, newest first.
@@ -26,7 +28,9 @@ struct StatusTable {
         for (state, row) in zip(states, rows) {
             guard state.isQueued || state.isFinal else {
                 lines.append(Self.line(row, widths))
-                if let detail = state.detail { lines.append("  \(detail)") }
+                if let detail = state.detail {
+                    lines += (isFitted ? Wrapping.lines(detail, width: columns - 2) : [detail]).map { "  \($0)" }
+                }
                 continue
             }
             let head = Self.line(row, widths)
@@ -106,7 +110,7 @@ struct StatusTable {
     private static func isUUID(_ text: String) -> Bool { UUID(uuidString: text) != nil }
 
     private func cut(_ line: String) -> String {
-        hasFullIDs || line.count <= columns ? line : String(line.prefix(columns - 1)) + "…"
+        hasFullIDs || !isFitted || line.count <= columns ? line : String(line.prefix(columns - 1)) + "…"
     }
 
     /// Cells in columns, separated by two blanks.

@@ -46,6 +46,6 @@ struct TopologyRegistryTests {
         let slow = error(
             406, "PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out. Timeout value used: 1800000 ms")
         #expect(slow.advice.contains("consumer_timeout"))
-        #expect(error(406, "PRECONDITION_FAILED - inequivalent arg 'durable'").advice.contains("other options"))
+        #expect(error(406, "PRECONDITION_FAILED - inequivalent arg 'durable'").advice.contains("amqp_durable_queues"))
     }
 }

@@ -154,6 +154,9 @@ def test_nobody_answers(rehearsal):
     with pytest.raises(NoAnswer) as raised:
         rehearsal.submit("no-such-host", **dry_swap(), timeout=0)
     assert may_delete(raised.value) is None
+    assert str(raised.value).startswith("swap_volume to no-such-host: the broker has no queue for this host")
+    with pytest.raises(NoAnswer, match="has no queue"):
+        rehearsal.get("no-such-host", str(uuid.uuid4()))
     with pytest.raises(NoAnswer) as again:
         rehearsal.wait(raised.value.task, 0)
     assert again.value.task == raised.value.task

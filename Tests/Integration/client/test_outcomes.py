@@ -15,7 +15,8 @@ from lab.daemon import HOST
 from lab.guest import Guest
 from lab.lab import Lab
 from lab.volumes import Volume
-from pivotd_client import Client, InvalidInput, InvalidVolume, SwapFailed, SwapResult, VolumeRebaseFailed, may_delete
+from pivotd_client import Client, InvalidInput, InvalidVolume, SwapFailed, SwapResult, Task, VolumeRebaseFailed, may_delete
+from pivotd_client.outcomes import failure_of
 from pool import GuestPool
 
 Case = tuple[Guest, Volume, dict]
@@ -211,6 +212,8 @@ def test_a_token_of_another_request(rehearsal, lab):
         ({}, None),
         ({"in_use": "old", "left_behind": ["a copy onto new"]}, None),
         ({"in_use": "old", "reason_code": "new_volume_in_use"}, None),
+        ({"in_use": "old", "reason_code": "configuration_failed"}, None),
+        ({"in_use": "new", "reason_code": "configuration_failed"}, None),
     ],
 )
 def test_which_volume_may_be_deleted(kwargs, unused):
@@ -222,3 +225,41 @@ def test_a_success_leaves_the_old_volume():
     result = SwapResult.of({"task_id": "t", "instance_uuid": "i", "disk": "vdb", "old_volume_id": "old", "new_volume_id": "new"})
     assert may_delete(result) == "old"
     assert may_delete(dataclasses.replace(result, hypervisor="dry-run")) is None
+
+
+SHARED, OWN = {"multiattach": True}, {"multiattach": False}
+RESULT = {"task_id": "t", "instance_uuid": "i", "disk": "vdb", "old_volume_id": "old", "new_volume_id": "new"}
+
+
+@pytest.mark.parametrize(
+    "old_info, new_info, unused",
+    [
+        (SHARED, SHARED, None),
+        (SHARED, {}, None),
+        (OWN, SHARED, "old"),
+        ({}, {}, "old"),
+        (None, SHARED, None),
+        (None, {}, "old"),
+    ],
+)
+def test_an_old_volume_that_others_may_use(old_info, new_info, unused):
+    """The request says it, or without one the new volume's connection_info; a failure on the old volume is not concerned."""
+    ids = {"old_volume_id": "old", "new_volume_id": "new"}
+    task = Task("host", "t", {} if old_info is None else {**ids, "old_connection_info": old_info})
+    assert may_delete(SwapResult.of(RESULT | {"connection_info": new_info}, task)) == unused
+    known = Task("host", "t", {**ids, **task.request})
+    moved = failure_of("VolumeRebaseFailed", "", {"in_use": "new"}, known)
+    assert may_delete(moved) == (None if old_info in (SHARED, None) else "old")
+    assert may_delete(failure_of("VolumeRebaseFailed", "", {"in_use": "old"}, known)) == "new"
+
+
+def test_a_multiattach_volume(rehearsal):
+    """From the reply, and from a status with and without the request."""
+    request = dry_swap()
+    for side in ("old", "new"):
+        request[f"{side}_connection_info"]["multiattach"] = True
+    result = rehearsal.swap(HOST, **request)
+    assert result.is_shared and may_delete(result) is None
+    for task in (Task(HOST, result.task_id), rehearsal.submit(HOST, **request, request_token=result.task_id)):
+        assert rehearsal.wait(task) == dataclasses.replace(result, connection_info=rehearsal.wait(task).connection_info)
+        assert may_delete(rehearsal.wait(task)) is None

@@ -341,6 +341,26 @@ def test_a_queue_that_is_declared_otherwise(lab, idle):
     report = Report(daemon, "--amqp-durable-queues", "true", "--notification-topic", "never")
     assert "amqp_durable_queues" in report.failure(f"queue {daemon.topic}")
     assert {"queue never.info", "queue never.error"} <= set(report.of("warn")), "run would make none beside what is refused"
+    shared = f"exchange {daemon.name}-exchange"
+    assert f"does not create it while {shared} has other settings" in str(report.checks["queue never.info"])
+    assert f"does not create it while {shared} is refused" in str(report.checks[f"queue {daemon.topic}_fanout_*"])
+
+
+def test_a_notification_queue_that_is_declared_otherwise(lab, idle):
+    """It keeps the other notification queue from being made, but nothing of the worker's own."""
+    daemon = idle({"notification_topic": "kept"})
+    raw = Raw(lab.rabbit.url, "unused")
+    raw.channel.queue_declare("kept.info", durable=True, auto_delete=False)
+    report = Report(daemon)
+    assert report.code == 0 and set(report.of("warn")) == {"queue kept.info", "queue kept.error"}, report.text
+    assert "does not create it while queue kept.info has other settings" in str(report.checks["queue kept.error"])
+    assert "pivotd run may create it" in str(report.checks[f"queue {daemon.topic}"])
+    daemon.start()
+    names = lab.rabbit.control("list_queues", "-p", "lab", "name").split()
+    assert daemon.topic in names and "kept.error" not in names
+    raw.channel.queue_delete("kept.info")
+    raw.close()
+    daemon.stop()
 
 
 def test_hosts_of_which_some_cannot_be_used(lab, idle):

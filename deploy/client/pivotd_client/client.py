@@ -30,6 +30,8 @@ SILENCE = (
 """What oslo.messaging raises when nothing comes back, or nothing can be sent."""
 NO_QUEUE_S = 60
 """Seconds that a host's queue may be missing: the broker may have restarted, but then its pivotd declares it again."""
+ENDED = ("completed", "failed", "aborted")
+"""The states of a task that is over."""
 
 
 class Client:
@@ -118,7 +120,11 @@ class Client:
         task = _task(host, instance, mountpoint, old_connection_info, new_connection_info, **more)
         deadline = time.monotonic() + timeout
         try:
-            return SwapResult.of(self._call(host, "swap_volume", task.request, task, timeout, self.monitor_s))
+            return SwapResult.of(self._call(host, "swap_volume", task.request, task, timeout, self.monitor_s), task)
+        except SwapFailed as failure:
+            if ended := self._ended(task, failure):
+                raise ended from failure
+            raise
         except NoAnswer as lost:
             LOG.info("task %s: %s; polling", task.id, lost)
             return self._follow(task, deadline)
@@ -230,29 +236,52 @@ class Client:
             if remote:
                 raise failure_of(name, str(error.args[0]), getattr(error, "kwargs", {}), task) from error
             if isinstance(error, oslo_messaging.RemoteError):
-                raise failure_of(error.exc_type, error.value, self._stored_kwargs(error, task), task) from error
+                stored = self._stored(error, task)
+                message, kwargs = stored.get("message", error.value), stored.get("kwargs", {})
+                raise failure_of(error.exc_type, message, kwargs, task) from error
             if isinstance(error, SILENCE):
-                raise NoAnswer(f"{method} at {host}: {error}", task) from error
+                raise NoAnswer(f"{method} at {host}: {_reason(error)}", task) from error
             raise
 
-    def _stored_kwargs(self, error: oslo_messaging.RemoteError, task: Task | None) -> Info:
-        """oslo.messaging drops the kwargs of an exception that it cannot rebuild; the status of the task has them, too."""
-        stored: Info = {}
-        if task:
-            with contextlib.suppress(NoAnswer, SwapFailed):
-                stored = self.get(task.host, task)["failure"] or {}
-        same = (stored.get("class"), stored.get("message")) == (error.exc_type, error.value)
-        return stored.get("kwargs", {}) if same else {}  # not those of another request with this token
+    def _stored(self, error: oslo_messaging.RemoteError, task: Task | None) -> Info:
+        """oslo.messaging drops the kwargs of an exception that it cannot rebuild; the status of the task has them, too.
+
+        Its text may differ, since the reply stays as it was while a rollback goes on.  But InvalidInput with another text is
+        about this request, and the stored one about another with the same token.
+        """
+        stored: Info = self._status(task).get("failure") or {} if task else {}
+        same = stored.get("class") == error.exc_type
+        if error.exc_type == "InvalidInput":
+            same = same and stored.get("message") == error.value
+        return stored if same else {}
+
+    def _status(self, task: Task) -> Info:
+        """get_swap's answer; empty if there is none."""
+        with contextlib.suppress(NoAnswer, SwapFailed):
+            return self.get(task.host, task)
+        return {}
+
+    def _ended(self, task: Task, failure: SwapFailed) -> SwapFailed | None:
+        """How a failure has ended whose reply was sent before its rollback was over: the reply itself never changes.
+
+        None if it has not ended, or if there was nothing to undo.
+        """
+        if not failure.left_behind:
+            return None
+        status = self._status(task)
+        ended = status.get("failure") if status.get("state") in ENDED else None
+        return failure_of(ended["class"], ended["message"], ended.get("kwargs", {}), task) if ended else None
 
     def _cast(self, task: Task) -> None:
         try:
             self._rpc.prepare(server=task.host).cast(self.context, "swap_volume", **task.request)
         except SILENCE as error:
-            raise NoAnswer(f"swap_volume to {task.host}: {error}", task) from error
+            raise NoAnswer(f"swap_volume to {task.host}: {_reason(error)}", task) from error
 
     def _follow(self, task: Task, deadline: float | None) -> SwapResult:
         """Polls until the outcome is there; a notification ends a pause.  A task that never arrived is sent again."""
         pause, unknown, state, missing = self.poll_s / 25, 0, None, None
+        last: NoAnswer | None = None
         with self._notifications.of(task.id) as end:
             while True:
                 reported, now = end.payload, time.monotonic()
@@ -270,12 +299,13 @@ class Client:
                             self._cast(task)
                 except NoAnswer as silence:
                     no_queue = isinstance(silence.__cause__, oslo_messaging.MessageUndeliverable)
-                    missing = (missing or now) if no_queue else None
+                    missing, last = (missing or now) if no_queue else None, silence
                 if reported and (outcome := _outcome(task, reported, reported)):
                     return outcome
                 left = float("inf") if deadline is None else deadline - time.monotonic()
                 if left <= 0 or (missing and now - missing >= NO_QUEUE_S):
-                    raise NoAnswer(f"task {task.id} at {task.host}: no outcome; last seen in state {state}", task, state)
+                    seen = f"last seen in state {state}" if state else f"never seen ({last or 'no answer'})"
+                    raise NoAnswer(f"task {task.id} at {task.host}: no outcome; {seen}", task, state)
                 end.wait(min(pause, left))
                 pause = min(pause * 1.5, self.poll_s)
 
@@ -305,6 +335,13 @@ def _which(task: str | Task | None, disk: Info) -> dict[str, Any]:
     return dict(disk) if task is None else {"task_id": task.id if isinstance(task, Task) else task}
 
 
+def _reason(error: Exception) -> str:
+    """Why nothing comes back, or nothing can be sent."""
+    if isinstance(error, oslo_messaging.MessageUndeliverable):
+        return "the broker has no queue for this host: its pivotd has not run yet, or has another host, topic or exchange"
+    return str(error) or type(error).__name__
+
+
 def _outcome(task: Task, status: Info, result: Info | None) -> SwapResult | None:
     """The outcome in a status or a notification; what belongs to another request with the same token is refused."""
     ids = {key: status.get(key) for key in ("old_volume_id", "new_volume_id")}
@@ -313,5 +350,6 @@ def _outcome(task: Task, status: Info, result: Info | None) -> SwapResult | None
     if any(asked[key] != value for key, value in seen.items()):
         raise InvalidInput("request_token: belongs to another request, with other arguments", task_id=task.id)
     if failure := status.get("failure"):
-        raise failure_of(failure["class"], failure["message"], failure.get("kwargs", {}), Task(task.host, task.id, ids))
-    return SwapResult.of(result) if result else None
+        known = Task(task.host, task.id, {**task.request, **ids})
+        raise failure_of(failure["class"], failure["message"], failure.get("kwargs", {}), known)
+    return SwapResult.of(result, task) if result else None

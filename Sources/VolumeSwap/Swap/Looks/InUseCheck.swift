@@ -95,7 +95,13 @@ struct InUseCheck: Sendable {
 }
 
 extension SwapRequest {
-    /// Every id that the request gives the new volume.
-    var newVolumeIDs: [String] { ([newVolumeID].compactMap { $0 } + newConnection.volumeIDs).filter { !$0.isEmpty } }
-    var oldVolumeIDs: [String] { ([oldVolumeID].compactMap { $0 } + oldConnection.volumeIDs).filter { !$0.isEmpty } }
+    /// Every id that the request gives the new volume, once.
+    var newVolumeIDs: [String] { Self.ids(newVolumeID, newConnection) }
+    var oldVolumeIDs: [String] { Self.ids(oldVolumeID, oldConnection) }
+
+    private static func ids(_ given: String?, _ connection: ConnectionInfo) -> [String] {
+        ([given].compactMap(\.self) + connection.volumeIDs).reduce(into: []) { ids, id in
+            if !id.isEmpty, !ids.contains(id) { ids.append(id) }
+        }
+    }
 }

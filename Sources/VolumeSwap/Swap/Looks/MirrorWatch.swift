@@ -192,7 +192,7 @@ struct MirrorWatch {
     func standstill(now: ContinuousClock.Instant) -> String? {
         guard readyAt == nil, let time = copy.standstill(now: now) else { return nil }
         let limit = plan.options.stallTimeoutS
-        let end = limit > 0 ? "; the swap fails after stall_timeout_s, \(limit) seconds" : ""
+        let end = limit > 0 ? "; the swap fails after stall_timeout_s, \(Quantity.number(limit)) seconds" : ""
         return copy.isMoving
             ? "the guest writes as fast as the copy runs: for \(time) what remains has not become less\(end)"
             : "the copy has not advanced for \(time): check the storage of the new volume and of the old one\(end)"
@@ -202,7 +202,7 @@ struct MirrorWatch {
     func stall(now: ContinuousClock.Instant) -> SwapFailure? {
         guard copy.isStalled(now: now) else { return nil }
         let remaining = copy.leastRemaining.map { "the remaining \($0) bytes" } ?? "the unknown number of bytes left"
-        let limit = plan.options.stallTimeoutS
+        let limit = Quantity.number(plan.options.stallTimeoutS)
         return plan.failure("stalled: \(remaining) did not shrink for stall_timeout_s, \(limit) seconds", .stalled)
     }
 }

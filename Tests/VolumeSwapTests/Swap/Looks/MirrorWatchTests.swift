@@ -115,6 +115,17 @@ struct MirrorWatchTests {
         #expect(watch.standstill(now: Self.start + .seconds(200)) == nil)
     }
 
+    @Test("The stall time-out is named without decimals that say nothing", arguments: [(300, "300"), (0.5, "0.5")])
+    func stallTimeout(seconds: Double, text: String) {
+        var plan = Self.plan
+        plan.options.stallTimeoutS = seconds
+        var watch = MirrorWatch(plan, isAdopted: false, now: Self.start)
+        _ = watch.judge(.init(sight: .copying(isReady: false), job: Self.job(5, 900)), now: Self.start)
+        let later = Self.start + .seconds(seconds + 40)
+        #expect(watch.standstill(now: later)?.hasSuffix("the swap fails after stall_timeout_s, \(text) seconds") == true)
+        #expect(watch.stall(now: later)?.reason.hasSuffix("did not shrink for stall_timeout_s, \(text) seconds") == true)
+    }
+
     @Test("A copy that is outrun is sped up once in each half of the window")
     func hurry() {
         var watch = MirrorWatch(Self.plan, isAdopted: false, window: .seconds(10), now: Self.start)
