@@ -151,6 +151,7 @@ def test_no_reply_queue_is_left(lab, second_worker):
 def test_a_reply_queue_outlives_a_lost_connection(lab, second_worker):
     """The answer of a swap whose caller was cut off comes to the same queue; only then it goes."""
     worker, rpc = second_worker(SETTINGS, libvirt_uri="dry-run:?rate=2")
+    assert rpc.call("list_swaps")["swaps"] == [], "its own reply queue is there from now on"
     before, swap = reply_queues(lab), dry_swap() | {"request_token": str(uuid.uuid4())}
     words = ["--instance", swap["instance"], "--disk", "vdb", "--request-token", swap["request_token"]]
     words += [word for side in ("old", "new") for word in (f"--{side}", json.dumps(swap[f"{side}_connection_info"]))]
@@ -164,7 +165,7 @@ def test_a_reply_queue_outlives_a_lost_connection(lab, second_worker):
     assert connections, listing
     for pid in connections:
         lab.rabbit.control("close_connection", pid, "test")
-    assert mine and mine <= reply_queues(lab)
+    assert len(mine) == 1 and mine <= reply_queues(lab)
     rpc.call("abort_swap", task_id=swap["request_token"])
     output, errors = call.communicate(timeout=120)
     assert call.returncode == FAILURE and b"aborted by request" in output + errors, errors
