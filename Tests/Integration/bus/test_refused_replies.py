@@ -58,9 +58,15 @@ def test_a_user_who_may_not_publish_replies(lab, second_worker):
 @pytest.fixture
 def small_messages(lab):
     """The broker takes no message above 6000 bytes on connections made from now on."""
-    lab.rabbit.control("eval", "application:set_env(rabbit, max_message_size, 6000).")
+
+    def limit(size: int) -> None:
+        """RabbitMQ 3 reads the one, RabbitMQ 4 the other."""
+        both = "application:set_env(rabbit, max_message_size, {0}), persistent_term:put(max_message_size, {0})."
+        lab.rabbit.control("eval", both.format(size))
+
+    limit(6000)
     yield
-    lab.rabbit.control("eval", "application:set_env(rabbit, max_message_size, 134217728).")
+    limit(134_217_728)
 
 
 def test_a_reply_that_is_too_large(lab, small_messages, dry_worker):

@@ -52,6 +52,7 @@ class Rabbit:
             "default_user_tags.administrator": "true",
             "vm_memory_high_watermark.absolute": "2GB",
             "disk_free_limit.absolute": "50MB",
+            "max_message_size": 134_217_728,  # RabbitMQ 4 takes 16 MiB by itself
             **more,
         }
         (self.directory / "rabbitmq.conf").write_text("".join(f"{key} = {value}\n" for key, value in settings.items()))

@@ -1,3 +1,4 @@
+import Basics
 import Logging
 
 /// What is done about a copy whose remaining bytes do not fall.
@@ -14,7 +15,8 @@ extension SwapSteps {
         let limit = plan.options.stallTimeoutS
         guard limit > 0 else { return await untilInterrupted(plan, body) }
         return await untilInterrupted(plan) { [self] in
-            let cause = "stalled: the copy could not be made to converge within stall_timeout_s, \(limit) seconds"
+            let cause =
+                "stalled: the copy could not be made to converge within stall_timeout_s, \(Quantity.number(limit)) seconds"
             return await clock.within(.seconds(limit), else: .failed(plan.failure(cause, .stalled)), body)
         }
     }

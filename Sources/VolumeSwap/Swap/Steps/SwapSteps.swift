@@ -61,7 +61,7 @@ final class SwapSteps: Sendable {
         if control.isAbortRequested { return .abortedByRequest }
         let limit = request.options.timeoutS
         guard limit > 0, age > limit, !control.isHeld else { return nil }
-        let cause = "not done after timeout_s, \(limit) seconds"
+        let cause = "not done after timeout_s, \(Quantity.number(limit)) seconds"
         return plan.map { $0.failure(cause, .timedOut) } ?? .rebaseFailed("disk \(request.disk): \(cause)", .timedOut)
     }
 
