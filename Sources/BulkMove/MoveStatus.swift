@@ -28,8 +28,8 @@ package struct MoveStatus: Sendable, Hashable {
         message = json["failure"]?["message"]?.stringValue
         warnings = json["result"]?["warnings"]?.arrayValue?.compactMap(\.stringValue) ?? []
         isRetryable = details?["retryable"]?.boolValue ?? false
-        // What cannot be read counts as something: a volume may be in use.
         isDryRun = json["hypervisor"]?.stringValue == "dry-run"
+        // What cannot be read counts as something: a volume may be in use.
         leavesSomethingBehind = details?["left_behind"]?.arrayValue.map { !$0.isEmpty } ?? true
     }
 

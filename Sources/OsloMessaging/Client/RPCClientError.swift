@@ -1,4 +1,5 @@
 import Basics
+
 /// Why a call got no answer.
 package enum RPCClientError: Error, Sendable, Hashable, CustomStringConvertible {
     /// The broker has no queue for the request.

@@ -64,7 +64,7 @@ package struct SwapStatus: Sendable {
     package var inUse: VolumeInUse? {
         switch record.outcome {
         case .success: .new
-        case .failure(let failure): failure.asEnded.inUse ?? .unknown
+        case .failure: failure?.inUse ?? .unknown
         case nil: nil
         }
     }

@@ -1,5 +1,5 @@
-import Basics
 import ArgumentParser
+import Basics
 import JSON
 
 /// `pivotd abort`: ends a swap that has not pivoted.

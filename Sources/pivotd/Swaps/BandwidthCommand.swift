@@ -1,5 +1,5 @@
-import Basics
 import ArgumentParser
+import Basics
 import JSON
 
 /// `pivotd bandwidth`: changes the bandwidth limit of a running copy.

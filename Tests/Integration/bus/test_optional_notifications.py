@@ -33,13 +33,19 @@ def test_they_are_off_by_default(lab, second_worker):
     assert "notifications" not in worker.get("/readyz")[1]
 
 
-def test_a_queue_with_other_options(lab, second_worker):
-    """A durable queue where pivotd would declare another: it is used as it is, and none is made that others would not get."""
+def beside_a_durable_queue(lab, second_worker, name: str):
+    """A broker's client that has declared this queue, and a worker that would declare it otherwise and goes on."""
     raw = Raw(lab.rabbit.url, "unused")
-    raw.channel.queue_declare("taken.info", durable=True, auto_delete=False)
-    worker, rpc = second_worker(SETTINGS | {"notification_topic": "taken"}, libvirt_uri="dry-run:")
+    raw.channel.queue_declare(name, durable=True, auto_delete=False)
+    worker, rpc = second_worker(SETTINGS | {"notification_topic": name.split(".")[0]}, libvirt_uri="dry-run:")
     until(lambda: warnings(worker), 20, "no warning")
     assert_swaps_go_on(worker, rpc)
+    return raw, worker
+
+
+def test_a_queue_with_other_options(lab, second_worker):
+    """A durable queue where pivotd would declare another: it is used as it is, and none is made that others would not get."""
+    raw, worker = beside_a_durable_queue(lab, second_worker, "taken.info")
     assert "inequivalent arg 'durable' for queue 'taken.info'" in worker.get("/readyz")[1]
     assert until(lambda: raw.get("taken.info"), 20, "no notification in the queue that was there")
     assert warnings(worker) == 1
@@ -52,11 +58,7 @@ def test_a_queue_with_other_options(lab, second_worker):
 
 def test_the_other_queue_with_other_options(lab, second_worker):
     """Found before anything is declared."""
-    raw = Raw(lab.rabbit.url, "unused")
-    raw.channel.queue_declare("half.error", durable=True, auto_delete=False)
-    worker, rpc = second_worker(SETTINGS | {"notification_topic": "half"}, libvirt_uri="dry-run:")
-    until(lambda: warnings(worker), 20, "no warning")
-    assert_swaps_go_on(worker, rpc)
+    raw, _ = beside_a_durable_queue(lab, second_worker, "half.error")
     assert "half.info" not in queues(lab)
     raw.channel.queue_delete("half.error")
     raw.close()

@@ -19,16 +19,15 @@ struct InUseCheck: Sendable {
         if let trouble = answer.trouble {
             throw SwapFailure.invalidVolume("the new volume \(destination) cannot be examined: \(trouble)", .ioError)
         }
-        let finding = await uses.find(answer.identity, at: destination, ids: request.newVolumeIDs, except: own)
-        if let use = finding.use {
-            throw SwapFailure.invalidVolume("the new volume \(destination) is in use as \(use)", .newVolumeInUse)
+        let (user, doubts) = try await find(answer.identity, at: destination, uses, except: own)
+        if let user {
+            throw SwapFailure.invalidVolume("the new volume \(destination) is in use as \(user)", .newVolumeInUse)
         }
-        try await checkStrays(answer.identity, except: own)
         if case .block(let path) = destination, try await hypervisor.isHeldByHost(path: path) {
             throw SwapFailure.invalidVolume(
                 "the new volume \(path) is in use by the host itself: mounted, swap, or part of a mapped device", .newVolumeInUse)
         }
-        return try await finding.doubts + checkWriters(plan, uses, own)
+        return try await doubts + checkWriters(plan, uses, own)
     }
 
     /// Checks a volume that no connector has attached yet, by its ids and the names that its driver knows.
@@ -40,24 +39,39 @@ struct InUseCheck: Sendable {
         throw SwapFailure.invalidVolume("the new volume\(id) is in use as \(use)", .newVolumeInUse)
     }
 
+    /// A refusal of a disk on the old volume lets its caller delete the new one, so it must not hide that somebody uses that.
+    func naming(userOf location: VolumeLocation?, in failure: SwapFailure, except own: VolumeUses.Exemption) async -> SwapFailure
+    {
+        guard failure.inUse == .old, failure.code != .newVolumeInUse else { return failure }
+        do {
+            guard let user = try await user(of: location, except: own) else { return failure }
+            var failure = failure.adding("moreover, the new volume is in use as \(user)")
+            failure.code = .newVolumeInUse
+            return failure
+        } catch {
+            return failure.leaving("whether somebody else uses the new volume could not be determined: \(error)")
+        }
+    }
+
     /// Who uses the new volume, by its ids, the names that its driver knows, and its place if that is known; nil if nobody does.
-    ///
-    /// - Throws: ``HypervisorError``, or ``SwapFailure`` if a domain cannot be read.
-    func user(of location: VolumeLocation?, except own: VolumeUses.Exemption) async throws -> String? {
+    private func user(of location: VolumeLocation?, except own: VolumeUses.Exemption) async throws -> String? {
         let uses = VolumeUses(hypervisor: hypervisor, domains: try await all(nil))
         var identity = request.newConnection.identity
         if let location {
             identity = identity.union(await VolumeIdentifier(hypervisor: hypervisor).identity(of: location).identity)
         }
-        if let use = await uses.find(identity, at: location, ids: request.newVolumeIDs, except: own).use { return "\(use)" }
-        let named = identity.union(VolumeIdentity(ids: request.newVolumeIDs))
-        return try await strays.user(of: named, except: own, hypervisor).map { "\($0)" }
+        return try await find(identity, at: location, uses, except: own).user
     }
 
-    private func checkStrays(_ volume: VolumeIdentity, except own: VolumeUses.Exemption) async throws {
+    /// The disk that uses the new volume, as libvirt shows it or without its knowledge, and places that could not be checked.
+    private func find(
+        _ volume: VolumeIdentity, at location: VolumeLocation?, _ uses: VolumeUses, except own: VolumeUses.Exemption
+    ) async throws -> (user: String?, doubts: [String]) {
+        let finding = await uses.find(volume, at: location, ids: request.newVolumeIDs, except: own)
+        if let use = finding.use { return ("\(use)", finding.doubts) }
         let named = volume.union(VolumeIdentity(ids: request.newVolumeIDs))
-        guard let stray = try await strays.user(of: named, except: own, hypervisor) else { return }
-        throw SwapFailure.invalidVolume("the new volume is in use as \(stray)", .newVolumeInUse)
+        let stray = try await strays.user(of: named, except: own, hypervisor)
+        return (stray.map { "\($0)" }, finding.doubts)
     }
 
     /// Refuses an old volume with several writers.

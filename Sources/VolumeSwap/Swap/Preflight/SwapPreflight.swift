@@ -83,21 +83,9 @@ final class SwapPreflight: Sendable {
         } catch {
             guard var failure = error as? SwapFailure else { throw error }
             failure.inUse = failure.inUse ?? volumeInUse
-            throw await namingUser(failure)
-        }
-    }
-
-    /// A refusal of a disk on the old volume lets its caller delete the new one, so it must not hide that somebody uses that.
-    private func namingUser(_ failure: SwapFailure) async -> SwapFailure {
-        guard failure.inUse == .old, failure.code != .newVolumeInUse, let own = ownDisk.withLock({ $0 }) else { return failure }
-        let target = try? request.newConnection.target(mountPointBase: mountPointBase, argument: "new_connection_info")
-        do {
-            guard let use = try await inUse.user(of: target?.location, except: own) else { return failure }
-            var failure = failure.adding("moreover, the new volume is in use as \(use)")
-            failure.code = .newVolumeInUse
-            return failure
-        } catch {
-            return failure.leaving("whether somebody else uses the new volume could not be determined: \(error)")
+            guard let own = ownDisk.withLock({ $0 }) else { throw failure }
+            let target = try? request.newConnection.target(mountPointBase: mountPointBase, argument: "new_connection_info")
+            throw await inUse.naming(userOf: target?.location, in: failure, except: own)
         }
     }
 
