@@ -47,19 +47,25 @@ package struct LibvirtHypervisor: Hypervisor {
         }
     }
 
-    /// `virDomainIsActive`, `virDomainIsPersistent`, and what a persistent domain has saved.
+    /// `virDomainIsActive`, `virDomainIsPersistent`
     package func status(_ domain: DomainIdentity) async throws(HypervisorError) -> DomainStatus {
         try await reading(domain, "domainIsActive") { (domain) throws(LibvirtError) in
-            var status = DomainStatus(isActive: try await domain.isActive(), isPersistent: try await domain.isPersistent())
-            guard status.isPersistent else { return status }
-            status.hasManagedSave = try await domain.hasManagedSaveImage()
-            status.hasSnapshots = try await domain.snapshotCount() > 0
+            DomainStatus(isActive: try await domain.isActive(), isPersistent: try await domain.isPersistent())
+        }
+    }
+
+    /// `virDomainHasManagedSaveImage`, `virDomainSnapshotNum`, `virDomainListAllCheckpoints`
+    package func savedStates(_ domain: DomainIdentity) async throws(HypervisorError) -> SavedStates {
+        try await reading(domain, "snapshotNum") { (domain) throws(LibvirtError) in
+            var saved = SavedStates()
+            saved.hasManagedSave = try await domain.hasManagedSaveImage()
+            saved.hasSnapshots = try await domain.snapshotCount() > 0
             do throws(LibvirtError) {
-                status.hasCheckpoints = try await domain.checkpointCount() > 0
+                saved.hasCheckpoints = try await domain.checkpointCount() > 0
             } catch {
                 guard error.isUnsupported || error.isOperationInvalid else { throw error }
             }
-            return status
+            return saved
         }
     }
 

@@ -18,10 +18,12 @@ package protocol Hypervisor: Sendable {
     ///
     /// - Throws: ``HypervisorError`` of code `noDomain` if neither exists.
     func lookup(_ instance: InstanceReference) async throws(HypervisorError) -> DomainIdentity
-    /// Whether the domain is active and persistent, and what undefining it could lose.
+    /// Whether the domain is active and persistent.
     ///
     /// - Throws: ``HypervisorError`` of code `noDomain` if it no longer exists.
     func status(_ domain: DomainIdentity) async throws(HypervisorError) -> DomainStatus
+    /// What libvirt has saved of the domain.
+    func savedStates(_ domain: DomainIdentity) async throws(HypervisorError) -> SavedStates
     /// `virDomainGetXMLDesc` with `VIR_DOMAIN_XML_SECURE`: passwords are included.
     func xml(_ domain: DomainIdentity, _ view: XMLView) async throws(HypervisorError) -> String
     /// The parsed form of ``xml(_:_:)``.
@@ -150,6 +152,7 @@ extension Hypervisor {
 
     package func versions() async throws(HypervisorError) -> HypervisorVersions { HypervisorVersions() }
     package func features() async throws(HypervisorError) -> HypervisorFeatures { .simulated }
+    package func savedStates(_ domain: DomainIdentity) async throws(HypervisorError) -> SavedStates { SavedStates() }
     package func isAutostarted(_ domain: DomainIdentity) async throws(HypervisorError) -> Bool { false }
     package func setAutostart(_ domain: DomainIdentity) async throws(HypervisorError) {}
     package func unmapZeroes(_ domain: DomainIdentity, disk: String, sliceBytes: Int64?) async throws(HypervisorError) {}
@@ -185,12 +188,21 @@ package struct DomainIdentity: Sendable, Hashable, Codable {
     }
 }
 
-/// A domain's state, and what undefining it could lose.
+/// A domain's state.
 package struct DomainStatus: Sendable, Hashable {
     /// Running or paused (`virDomainIsActive`).
     package var isActive: Bool
     /// Whether it has a stored configuration (`virDomainIsPersistent`).
     package var isPersistent: Bool
+
+    package init(isActive: Bool, isPersistent: Bool) {
+        self.isActive = isActive
+        self.isPersistent = isPersistent
+    }
+}
+
+/// What libvirt has saved of a domain; undefining it could lose that.
+package struct SavedStates: Sendable, Hashable {
     /// Whether it has snapshots (`virDomainSnapshotNum`).
     package var hasSnapshots = false
     /// Whether it has checkpoints (`virDomainListAllCheckpoints`).
@@ -198,10 +210,7 @@ package struct DomainStatus: Sendable, Hashable {
     /// Whether it has a managed save image (`virDomainHasManagedSaveImage`).
     package var hasManagedSave = false
 
-    package init(isActive: Bool, isPersistent: Bool) {
-        self.isActive = isActive
-        self.isPersistent = isPersistent
-    }
+    package init() {}
 }
 
 /// Which of a domain's two configurations to read.

@@ -26,6 +26,8 @@ extension FakeHypervisor {
         }
     }
 
+    func savedStates(_ domain: DomainIdentity) async throws(HypervisorError) -> SavedStates { state.withLock { $0.saved } }
+
     func xml(_ domain: DomainIdentity, _ view: XMLView) async throws(HypervisorError) -> String {
         try call(.xml) { state throws(HypervisorError) in
             guard state.isKnown, domain.uuid == Fixture.uuid else { throw Self.noDomain }

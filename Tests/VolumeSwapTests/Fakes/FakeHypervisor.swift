@@ -21,6 +21,7 @@ final class FakeHypervisor: Hypervisor {
     struct State {
         var isKnown = true
         var status = DomainStatus(isActive: true, isPersistent: true)
+        var saved = SavedStates()
         var guest = GuestState.running
         var liveSource = Fixture.oldPath
         var storedSource: String? = Fixture.oldPath

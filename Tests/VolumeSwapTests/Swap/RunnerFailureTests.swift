@@ -55,7 +55,7 @@ struct RunnerFailureTests {
             script: { $0.set(Fixture.newPath, bytes: 128 << 20) }),
         Refusal(
             name: "rebase with snapshots", kind: .invalidInput, arguments: ["options": ["strategy": "rebase"]],
-            script: { $0.change { $0.status.hasSnapshots = true } }),
+            script: { $0.change { $0.saved.hasSnapshots = true } }),
         Refusal(name: "in use elsewhere", kind: .invalidVolume, script: { $0.addDomain(using: Fixture.newPath) }),
         Refusal(
             name: "more than one writer", kind: .invalidVolume,

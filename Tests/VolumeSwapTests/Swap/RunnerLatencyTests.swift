@@ -108,11 +108,10 @@ struct RunnerLatencyTests {
     @Test("The copy of a transient domain is a blockCopy, whose bursts are short")
     func strategy() {
         var plan = Fixture.plan(persistent: false)
-        let status = DomainStatus(isActive: true, isPersistent: false)
-        #expect((try? StrategyChoice(plan: plan, status: status, hasTPM: false).strategy(keepsTPMState: true)) == .rebase)
+        #expect((try? StrategyChoice(plan: plan, saved: SavedStates(), hasTPM: false).strategy(keepsTPMState: true)) == .rebase)
         plan.options.guestLatencyBudget = .factor(2)
-        #expect((try? StrategyChoice(plan: plan, status: status, hasTPM: false).strategy(keepsTPMState: true)) == .copy)
+        #expect((try? StrategyChoice(plan: plan, saved: SavedStates(), hasTPM: false).strategy(keepsTPMState: true)) == .copy)
         plan.options.strategy = .rebase
-        #expect((try? StrategyChoice(plan: plan, status: status, hasTPM: false).strategy(keepsTPMState: true)) == nil)
+        #expect((try? StrategyChoice(plan: plan, saved: SavedStates(), hasTPM: false).strategy(keepsTPMState: true)) == nil)
     }
 }

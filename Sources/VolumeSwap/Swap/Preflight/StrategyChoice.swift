@@ -1,7 +1,7 @@
 /// Chooses how the copy is done, and explains why an explicit choice cannot be met.
 struct StrategyChoice {
     let plan: SwapPlan
-    let status: DomainStatus
+    let saved: SavedStates
     let hasTPM: Bool
 
     /// - Throws: ``SwapFailure`` of kind `invalidInput` if `rebase` cannot express it, `invalidVolume` for a larger volume.
@@ -13,7 +13,7 @@ struct StrategyChoice {
             if let obstacle { throw obstacle }
             return .rebase
         case nil:
-            return !status.isPersistent && obstacle == nil ? .rebase : .copy
+            return !plan.wasPersistent && obstacle == nil ? .rebase : .copy
         }
     }
 
@@ -40,10 +40,10 @@ struct StrategyChoice {
                 "the new volume \(plan.destination.location) is larger than the old one: rebase cannot grow a disk; use copy",
                 .notSupported)
         }
-        guard status.isPersistent else { return nil }
+        guard plan.wasPersistent else { return nil }
         let losses = [
-            (status.hasSnapshots, "snapshots"), (status.hasCheckpoints, "checkpoints"),
-            (status.hasManagedSave, "a managed save image"),
+            (saved.hasSnapshots, "snapshots"), (saved.hasCheckpoints, "checkpoints"),
+            (saved.hasManagedSave, "a managed save image"),
             (hasTPM && !keepsTPMState, "a vTPM, whose state this libvirt would drop"),
         ]
         guard let loss = losses.first(where: \.0) else { return nil }

@@ -277,13 +277,14 @@ final class SwapPreflight: Sendable {
         seen.withLock { $0 = .old }
         let isAdopted = try await checkJob(disk, plan)
         try SizeCheck.apply(to: &plan)
-        plan.strategy = try StrategyChoice(plan: plan, status: sight.status, hasTPM: sight.description.hasTPM).strategy(
+        let saved = try await hypervisor.savedStates(domain)
+        plan.strategy = try StrategyChoice(plan: plan, saved: saved, hasTPM: sight.description.hasTPM).strategy(
             keepsTPMState: try await hypervisor.keepsTPMState())
         if plan.usesSlice, plan.resizeToBytes != nil, case .unsupported(let why) = try await hypervisor.growSupport(of: domain) {
             throw SwapFailure.rebaseFailed("disk \(plan.disk) cannot be grown here: \(why)", .notSupported)
         }
         let stored = try savedXML.map { (xml) throws(SwapFailure) in try DomainDescription(xml: xml) }
-        plan.warnings = SwapWarnings.all(request, disk, sight.status, plan, isStored: stored?.disk(plan.disk) != nil)
+        plan.warnings = SwapWarnings.all(request, disk, saved, plan, isStored: stored?.disk(plan.disk) != nil)
         return isAdopted ? .adopted(plan) : .prepared(plan)
     }
 

@@ -2,12 +2,13 @@ import JSON
 
 /// Warnings about what a swap does not carry over.
 enum SwapWarnings {
-    static func all(_ request: SwapRequest, _ disk: DiskDescription, _ status: DomainStatus, _ plan: SwapPlan, isStored: Bool)
-        -> [String]
-    {
+    static func all(
+        _ request: SwapRequest, _ disk: DiskDescription, _ saved: SavedStates, _ plan: SwapPlan,
+        isStored: Bool
+    ) -> [String] {
         [
-            unapplied(request.newConnection, disk), dropped(disk), flattened(disk, status, plan), checkpoints(status, plan),
-            status.isPersistent && !isStored
+            unapplied(request.newConnection, disk), dropped(disk), flattened(disk, saved, plan), checkpoints(saved, plan),
+            plan.wasPersistent && !isStored
                 ? "disk \(plan.disk) is only in the running domain: it is not added to the stored configuration" : nil,
         ].compactMap { $0 }
     }
@@ -31,14 +32,14 @@ enum SwapWarnings {
         return "the old source's \(disk.droppedElements.joined(separator: ", ")) is not carried over to the new volume"
     }
 
-    private static func flattened(_ disk: DiskDescription, _ status: DomainStatus, _ plan: SwapPlan) -> String? {
+    private static func flattened(_ disk: DiskDescription, _ saved: SavedStates, _ plan: SwapPlan) -> String? {
         guard !disk.backing.isEmpty else { return nil }
-        let snapshots = status.hasSnapshots ? "; the domain's snapshots stay listed, and cannot be reverted to for this disk" : ""
+        let snapshots = saved.hasSnapshots ? "; the domain's snapshots stay listed, and cannot be reverted to for this disk" : ""
         return "the chain below \(plan.oldLocation) (\(disk.backing.count) more) is flattened into the new volume\(snapshots)"
     }
 
-    private static func checkpoints(_ status: DomainStatus, _ plan: SwapPlan) -> String? {
-        guard status.hasCheckpoints, plan.destination.format == "raw" else { return nil }
+    private static func checkpoints(_ saved: SavedStates, _ plan: SwapPlan) -> String? {
+        guard saved.hasCheckpoints, plan.destination.format == "raw" else { return nil }
         return """
             a raw volume keeps no bitmaps: the checkpoints of \(plan.domain.name) stay listed, but the next backup of disk \
             \(plan.disk) has to be a full one

@@ -18,7 +18,7 @@ struct StrategyChoiceTests {
     {
         var plan = Fixture.plan(persistent: persistent)
         plan.options.strategy = wish
-        var status = DomainStatus(isActive: true, isPersistent: persistent)
+        var saved = SavedStates()
         switch obstacle {
         case .network: plan.destination.location = .network(NetworkLocation(transport: "nbd", name: "x", hosts: []))
         case .encryption: plan.destination.encryption = SecretReference(type: "passphrase", uuid: "u")
@@ -29,12 +29,12 @@ struct StrategyChoiceTests {
         case .qcow2: plan.destination.format = "qcow2"
         case .slice: plan.usesSlice = true
         case .resize: plan.resizeToBytes = 1 << 40
-        case .snapshots: status.hasSnapshots = true
-        case .checkpoints: status.hasCheckpoints = true
-        case .managedSave: status.hasManagedSave = true
+        case .snapshots: saved.hasSnapshots = true
+        case .checkpoints: saved.hasCheckpoints = true
+        case .managedSave: saved.hasManagedSave = true
         case .tpm, nil: break
         }
-        return try StrategyChoice(plan: plan, status: status, hasTPM: obstacle == .tpm).strategy(keepsTPMState: keepsTPM)
+        return try StrategyChoice(plan: plan, saved: saved, hasTPM: obstacle == .tpm).strategy(keepsTPMState: keepsTPM)
     }
 
     @Test("auto chooses rebase for a transient domain and a plain path, else copy", arguments: [true, false])

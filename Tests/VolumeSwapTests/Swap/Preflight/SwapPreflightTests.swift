@@ -479,8 +479,8 @@ struct SwapPreflightTests {
             state.besideSource = """
                 <backingStore type='file'><format type='raw'/><source file='/volumes/base'/><backingStore/></backingStore>
                 """
-            state.status.hasCheckpoints = true
-            state.status.hasSnapshots = true
+            state.saved.hasCheckpoints = true
+            state.saved.hasSnapshots = true
         }
         let warnings = try await Self.plan(bench)?.warnings.joined(separator: "\n") ?? ""
         for part in ["reservations, seclabel", "(1 more) is flattened", "snapshots stay listed", "keeps no bitmaps"] {
