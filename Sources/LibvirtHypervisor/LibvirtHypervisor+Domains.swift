@@ -14,7 +14,7 @@ extension LibvirtHypervisor {
         let views = active.map { (domain: $0, view: XMLView.live) } + stored.map { (domain: $0, view: XMLView.inactive) }
         do {
             return try await concurrentMap(views, limit: Self.readers) { [self] domain, view in
-                try await describe(DomainIdentity(uuid: domain.uuid, name: domain.name), view)
+                try await describeIfThere(DomainIdentity(uuid: domain.uuid, name: domain.name), view)
             }.compactMap(\.self)
         } catch let error as HypervisorError {
             throw error
@@ -24,12 +24,9 @@ extension LibvirtHypervisor {
     }
 
     /// A domain's live or stored configuration; nil if it has disappeared since it was listed.
-    private func describe(_ domain: DomainIdentity, _ view: XMLView) async throws(HypervisorError) -> DomainDescription? {
+    private func describeIfThere(_ domain: DomainIdentity, _ view: XMLView) async throws(HypervisorError) -> DomainDescription? {
         do {
-            let text = try await reading(domain, "getXMLDesc") { (domain) throws(LibvirtError) in
-                try await domain.xml(inactive: view == .inactive)
-            }
-            var description = try DomainDescription(xml: text)
+            var description = try await describe(domain, view)
             description.isLive = view == .live
             return description
         } catch let failure as SwapFailure {

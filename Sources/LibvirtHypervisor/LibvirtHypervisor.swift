@@ -11,6 +11,9 @@ package struct LibvirtHypervisor: Hypervisor {
     package let link: LibvirtLink
     /// For calls that a hung guest may block: one at a time for each domain.
     let calls: DomainCalls
+    /// For the configurations of domains that hang: one at a time for each.
+    let liveReads, storedReads: DomainCalls
+    let kept = KeptDescriptions()
     let allowsMonitorCommands: Bool
     let lastAnswer = LastQEMUAnswer()
     let clock: any SwapClock
@@ -25,6 +28,11 @@ package struct LibvirtHypervisor: Hypervisor {
         self.clock = clock
         self.logger = logger
         calls = DomainCalls(clock: clock, logger: logger)
+        var limits = DomainCalls.Limits()
+        // Others wait for one that libvirt gives after 30 s.
+        limits.patience = .seconds(45)
+        liveReads = DomainCalls(limits: limits, clock: clock, logger: logger)
+        storedReads = DomainCalls(limits: limits, clock: clock, logger: logger)
     }
 
     package var kind: String { "libvirt" }
@@ -66,13 +74,6 @@ package struct LibvirtHypervisor: Hypervisor {
                 guard error.isUnsupported || error.isOperationInvalid else { throw error }
             }
             return saved
-        }
-    }
-
-    /// `virDomainGetXMLDesc`
-    package func xml(_ domain: DomainIdentity, _ view: XMLView) async throws(HypervisorError) -> String {
-        try await reading(domain, "getXMLDesc") { (domain) throws(LibvirtError) in
-            try await domain.xml(inactive: view == .inactive, secure: true)
         }
     }
 

@@ -1,5 +1,6 @@
 import CLibvirt
 import Foundation
+import Synchronization
 
 extension LibvirtConnection {
     /// Looks a domain up by its UUID (`virDomainLookupByUUIDString`).
@@ -8,6 +9,23 @@ extension LibvirtConnection {
     package func domain(uuid: String) async throws(LibvirtError) -> LibvirtDomain {
         try await domain { unsafe virDomainLookupByUUIDString($0, uuid) }
     }
+
+    /// A domain's handle, looked up the first time. libvirt finds the domain by its UUID in every call, so a handle serves as long as the
+    /// connection does; only its `id` may be that of an earlier guest.
+    ///
+    /// - Throws: ``LibvirtError`` like ``domain(uuid:)``.
+    package func knownDomain(uuid: String) async throws(LibvirtError) -> LibvirtDomain {
+        if let known = knownDomains.withLock({ $0[uuid] }) { return known }
+        let domain = try await domain(uuid: uuid)
+        guard closeReason == nil else { return domain }
+        knownDomains.withLock { known in
+            if known.count >= Self.mostKnownDomains { known = [:] }
+            known[uuid] = domain
+        }
+        return domain
+    }
+
+    private static let mostKnownDomains = 4096
 
     /// Looks a domain up by its name (`virDomainLookupByName`).
     ///

@@ -15,6 +15,8 @@ package final class LibvirtConnection: Sendable {
     let secrets: ConnectionHandle
     /// The answer of ``knownFlags()``.
     let flags = Mutex<[LibvirtFlag: Bool]?>(nil)
+    /// The handles of ``knownDomain(uuid:)``.
+    let knownDomains = Mutex<[String: LibvirtDomain]>([:])
 
     private init(uri: String, handle: ConnectionHandle, secrets: ConnectionHandle) {
         self.uri = uri
@@ -94,6 +96,7 @@ package final class LibvirtConnection: Sendable {
     ///
     /// The transport itself closes when its last domain and secret are released.
     package func close() async {
+        knownDomains.withLock { $0 = [:] }
         await handle.close(within: .seconds(5))
         if secrets !== handle { await secrets.close(within: .seconds(5)) }
     }

@@ -19,6 +19,9 @@ package final class LibvirtEvents: AsyncSequence, Sendable {
         number = hub.subscribe(buffer)
     }
 
+    /// Whether nothing has happened that has not been read.
+    package var isSilent: Bool { buffer.isEmpty }
+
     deinit {
         hub.unsubscribe(number)
     }
@@ -68,6 +71,8 @@ final class EventBuffer: Sendable {
         self.domainUUID = domainUUID?.lowercased()
         self.limit = Swift.max(1, limit)
     }
+
+    var isEmpty: Bool { state.withLock { $0.events.isEmpty && $0.dropped == 0 && $0.ending == nil } }
 
     func wants(_ event: LibvirtEvent) -> Bool {
         guard let domainUUID, let uuid = event.domainUUID else { return true }

@@ -34,20 +34,28 @@ final class CallConnections: Sendable {
         }
     }
 
-    /// How many connections, and calls on each: one below libvirtd's limit, which leaves room for the watchdog's question.
-    static let (count, callsEach) = (3, 4)
-    /// Maximum concurrent calls to an embedded driver, which has no limit itself but blocks threads of this process.
-    static let unservedCalls = 24
+    /// How much may be outstanding at once.
+    struct Capacity {
+        /// How many connections, and calls on each: at most one below libvirtd's limit, which leaves room for the watchdog's question.
+        let connections, callsEach: Int
+        /// Maximum concurrent calls to an embedded driver, which has no limit itself but blocks threads of this process.
+        let unservedCalls: Int
+
+        static let calls = Capacity(connections: 3, callsEach: 4, unservedCalls: 20)
+        static let configurations = Capacity(connections: 2, callsEach: 3, unservedCalls: 6)
+    }
 
     private let uri: String
+    private let capacity: Capacity
     private let logger: Logger
     private let clock: any SwapClock
     private let state = Mutex(State())
     /// False for an embedded driver, whose directory allows one connection only and which has no call limit.
     private let isServed: Bool
 
-    init(uri: String, clock: any SwapClock, logger: Logger) {
+    init(uri: String, capacity: Capacity, clock: any SwapClock, logger: Logger) {
         self.uri = uri
+        self.capacity = capacity
         self.clock = clock
         self.logger = logger
         isServed = LibvirtConnection.isServed(uri)
@@ -100,7 +108,7 @@ final class CallConnections: Sendable {
         case full(CallAnswer<Lease>)
     }
 
-    private var most: Int { isServed ? Self.count * Self.callsEach : Self.unservedCalls }
+    private var most: Int { isServed ? capacity.connections * capacity.callsEach : capacity.unservedCalls }
 
     private func take(_ state: inout State, _ primary: LibvirtConnection) -> Place {
         if !isServed, state.slots.first?.connection !== primary {
@@ -108,7 +116,7 @@ final class CallConnections: Sendable {
         }
         state.slots.removeAll { $0.connection.map { $0.closeReason != nil } ?? false }
         if let lease = free(&state) { return .lease(lease) }
-        guard isServed, state.slots.count < Self.count, !state.slots.contains(where: { $0.connection == nil }) else {
+        guard isServed, state.slots.count < capacity.connections, !state.slots.contains(where: { $0.connection == nil }) else {
             let answer = CallAnswer<Lease>()
             state.waiters.append(answer)
             return .full(answer)
@@ -119,7 +127,7 @@ final class CallConnections: Sendable {
     }
 
     private func free(_ state: inout State) -> Lease? {
-        let limit = isServed ? Self.callsEach : Self.unservedCalls
+        let limit = isServed ? capacity.callsEach : capacity.unservedCalls
         for index in state.slots.indices where state.slots[index].calls < limit {
             guard let connection = state.slots[index].connection else { continue }
             state.slots[index].calls += 1
@@ -147,7 +155,7 @@ final class CallConnections: Sendable {
                 return true
             }
             guard isWanted else { return await connection.close() }
-            for _ in 0..<Self.callsEach { hand(state.withLock { grant(&$0) }) }
+            for _ in 0..<capacity.callsEach { hand(state.withLock { grant(&$0) }) }
         } catch {
             state.withLock { $0.slots.removeAll { $0.number == number } }
             throw HypervisorError(error)

@@ -4,9 +4,9 @@ import VolumeSwap
 
 /// How calls reach libvirt.
 ///
-/// Look-ups, configurations and definitions need neither QEMU nor the domain's job lock and work while a domain hangs, so they
-/// use the connection that events arrive on. Everything else goes through ``DomainCalls`` over ``CallConnections``. Cancelling
-/// the task ends the wait for a call, and every call throws `busy` after its time limit.
+/// Look-ups, definitions and the configurations of domains that answer need neither QEMU nor the domain's job lock, so they use the
+/// connection that events arrive on. Everything else goes through ``DomainCalls`` over ``CallConnections``. Cancelling the task
+/// ends the wait for a call, and every call throws `busy` after its time limit.
 extension LibvirtHypervisor {
     /// How long a look-up may take; the connection to a silent libvirtd is closed sooner.
     private static let lookUpLimit = Duration.seconds(60)
@@ -52,18 +52,18 @@ extension LibvirtHypervisor {
         _ body: @escaping @Sendable (LibvirtDomain) async throws(LibvirtError) -> Value
     ) async throws(HypervisorError) -> Value {
         try await read(name) { (connection) throws(LibvirtError) in
-            try await body(try await connection.domain(uuid: identity.uuid))
+            try await body(try await connection.knownDomain(uuid: identity.uuid))
         }
     }
 
     /// Asks something that QEMU answers; retries it if the connection was lost during it.
     func asking<Value: Sendable>(
-        _ identity: DomainIdentity, _ name: String,
+        _ identity: DomainIdentity, _ name: String, over route: CallRoute? = nil,
         _ body: @escaping @Sendable (LibvirtDomain) async throws(LibvirtError) -> Value
     ) async throws(HypervisorError) -> Value {
         while true {
             do throws(HypervisorError) {
-                return try await writing(identity, name, body)
+                return try await writing(identity, name, over: route, body)
             } catch {
                 guard error.code == .connectionLost else { throw error }
             }
@@ -72,17 +72,17 @@ extension LibvirtHypervisor {
 
     /// Changes a domain or sends a monitor command; never retried.
     func writing<Value: Sendable>(
-        _ identity: DomainIdentity, _ name: String, within limit: Duration = callLimit,
+        _ identity: DomainIdentity, _ name: String, within limit: Duration = callLimit, over route: CallRoute? = nil,
         _ body: @escaping @Sendable (LibvirtDomain) async throws(LibvirtError) -> Value
     ) async throws(HypervisorError) -> Value {
-        let connections = link.calls
-        return try await calls.make(name, on: identity, within: limit) { () async throws(HypervisorError) in
-            try await lease()
+        let route = route ?? CallRoute(calls: calls, connections: link.calls, patience: .seconds(5))
+        return try await route.calls.make(name, on: identity, within: limit) { () async throws(HypervisorError) in
+            try await lease(route)
         } _: { lease in
-            defer { connections.release(lease) }
+            defer { route.connections.release(lease) }
             return await Result(of: { () async throws(HypervisorError) in
                 do throws(LibvirtError) {
-                    return try await body(try await lease.connection.domain(uuid: identity.uuid))
+                    return try await body(try await lease.connection.knownDomain(uuid: identity.uuid))
                 } catch {
                     throw HypervisorError(error)
                 }
@@ -90,11 +90,11 @@ extension LibvirtHypervisor {
         }
     }
 
-    private func lease() async throws(HypervisorError) -> CallConnections.Lease {
+    private func lease(_ route: CallRoute) async throws(HypervisorError) -> CallConnections.Lease {
         while true {
             let primary = try await connected()
             do throws(HypervisorError) {
-                return try await link.calls.lease(primary, patience: .seconds(5))
+                return try await route.connections.lease(primary, patience: route.patience)
             } catch {
                 guard error.code == .connectionLost else { throw error }
                 // Either libvirt is gone, which the first connection may not have noticed yet, or it accepts no more connections.
@@ -130,6 +130,14 @@ extension LibvirtHypervisor {
             throw HypervisorError(.other, "pivotd is stopping")
         }
     }
+}
+
+/// The way of a call that may hang: whose turn it waits for, and over which connections.
+struct CallRoute {
+    let calls: DomainCalls
+    let connections: CallConnections
+    /// How long it waits for a place on a connection.
+    let patience: Duration
 }
 
 extension Result {

@@ -17,6 +17,8 @@ package final class LibvirtLink: Sendable {
     package let uri: String
     /// The connections for calls that may hang; ``connection()`` is for look-ups and events.
     let calls: CallConnections
+    /// For the configurations of domains that hang.
+    let configurations: CallConnections
     private let logger: Logger
     private let reconnects = Counter(label: "pivotd_reconnects_total", dimensions: [("connection", "libvirt")])
     private let state = Mutex(State())
@@ -25,7 +27,8 @@ package final class LibvirtLink: Sendable {
     package init(uri: String, clock: any SwapClock = SystemClock(), logger: Logger) {
         self.uri = uri
         self.logger = logger
-        calls = CallConnections(uri: uri, clock: clock, logger: logger)
+        calls = CallConnections(uri: uri, capacity: .calls, clock: clock, logger: logger)
+        configurations = CallConnections(uri: uri, capacity: .configurations, clock: clock, logger: logger)
     }
 
     /// Whether there is currently a connection.
@@ -51,6 +54,7 @@ package final class LibvirtLink: Sendable {
                 retract()
                 await connection.close()
                 await calls.closeAll()
+                await configurations.closeAll()
                 if !Task.isCancelled { logger.warning("the connection to libvirt was lost, reconnecting") }
             } catch {
                 state.withLock { $0.lastError = error.description }

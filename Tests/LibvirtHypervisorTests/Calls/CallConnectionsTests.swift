@@ -11,9 +11,9 @@ import Testing
 
     @Test func whoComesWhenAllCallsAreOutWaitsAndThenGetsOne() async throws {
         let primary = try await LibvirtConnection.open(uri: "test:///default", logger: Self.logger)
-        let connections = CallConnections(uri: "test:///default", clock: clock, logger: Self.logger)
+        let connections = CallConnections(uri: "test:///default", capacity: .calls, clock: clock, logger: Self.logger)
         var leases: [CallConnections.Lease] = []
-        for _ in 0..<CallConnections.unservedCalls {
+        for _ in 0..<CallConnections.Capacity.calls.unservedCalls {
             leases.append(try await connections.lease(primary, patience: .seconds(5)))
         }
         let late = Task { try await connections.lease(primary, patience: .seconds(5)) }

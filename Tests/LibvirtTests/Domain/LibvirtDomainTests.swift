@@ -1,6 +1,7 @@
 import Foundation
-import Libvirt
 import Testing
+
+@testable import Libvirt
 
 struct LibvirtDomainTests {
     @Test func definesStartsAndUndefines() async throws {
@@ -50,6 +51,28 @@ struct LibvirtDomainTests {
         await connection.close()
     }
 
+    @Test func aKnownHandleServesWhateverBecomesOfTheDomain() async throws {
+        let connection = try await openTestDriver()
+        let uuid = UUID().uuidString.lowercased()
+        let unknown = await #expect(throws: LibvirtError.self) { try await connection.knownDomain(uuid: uuid) }
+        #expect(unknown?.isNoDomain == true)
+        let domain = try await connection.defineDomain(xml: domainXML(name: "known-\(uuid)", uuid: uuid))
+        let known = try await connection.knownDomain(uuid: uuid)
+        try await domain.create()
+        try await domain.undefine()
+        #expect(try await known.isActive())
+        try await domain.destroy()
+        let gone = await #expect(throws: LibvirtError.self) {
+            try await connection.knownDomain(uuid: uuid).isActive()
+        }
+        #expect(gone?.isNoDomain == true)
+        _ = try await connection.defineDomain(xml: domainXML(name: "renamed-\(uuid)", uuid: uuid))
+        #expect(try await connection.knownDomain(uuid: uuid) === known)
+        #expect(try await known.isPersistent())
+        try await known.undefine()
+        await connection.close()
+    }
+
     @Test func keepsMetadataOfANamespace() async throws {
         let connection = try await openTestDriver()
         let uuid = UUID().uuidString.lowercased()
@@ -79,5 +102,14 @@ struct LibvirtDomainTests {
             }
         }
         await connection.close()
+    }
+
+    @Test(
+        "virDomainControlState",
+        arguments: [
+            (0, .free), (1, .occupied(command: nil)), (2, .occupied(command: .milliseconds(2100))), (3, .occupied(command: nil)),
+        ] as [(UInt32, LibvirtDomainControl)])
+    func control(state: UInt32, control: LibvirtDomainControl) {
+        #expect(LibvirtDomainControl(state: state, milliseconds: 2100) == control)
     }
 }

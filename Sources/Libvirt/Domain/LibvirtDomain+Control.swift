@@ -1,0 +1,34 @@
+import CLibvirt
+
+/// Whether something holds up further calls on a domain (`virDomainGetControlInfo`).
+package enum LibvirtDomainControl: Sendable, Hashable {
+    /// Nothing does, or there is no guest.
+    case free
+    /// Something does: a command that QEMU has not answered for this long, or with nil a different job or a lost monitor.
+    case occupied(command: Duration?)
+
+    init(state: UInt32, milliseconds: UInt64) {
+        self =
+            switch state {
+            case VIR_DOMAIN_CONTROL_OK.rawValue: .free
+            case VIR_DOMAIN_CONTROL_OCCUPIED.rawValue: .occupied(command: .milliseconds(Int64(clamping: milliseconds)))
+            default: .occupied(command: nil)
+            }
+    }
+}
+
+extension LibvirtDomain {
+    /// Whether something holds up further calls. Answers while the domain hangs: this takes no lock.
+    package func control() async throws(LibvirtError) -> LibvirtDomainControl {
+        try await call { (domain) throws(LibvirtError) in
+            var info = virDomainControlInfo()
+            do throws(LibvirtError) {
+                try check(unsafe virDomainGetControlInfo(domain, &info, 0))
+            } catch {
+                guard error.isOperationInvalid || error.isUnsupported else { throw error }
+                return .free
+            }
+            return LibvirtDomainControl(state: info.state, milliseconds: info.stateTime)
+        }
+    }
+}

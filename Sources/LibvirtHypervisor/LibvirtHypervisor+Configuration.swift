@@ -1,0 +1,57 @@
+import Libvirt
+package import VolumeSwap
+
+/// Configurations, also those of domains that hang.
+///
+/// libvirt 11 takes the domain's job lock for `virDomainGetXMLDesc`, and gives the configuration of a domain that hangs only when it has
+/// waited for 30 s. So libvirt is first asked whether the domain is occupied; if it is, the call goes over ``LibvirtLink/configurations``,
+/// where it holds up no look-up and no event.
+extension LibvirtHypervisor {
+    /// `virDomainGetXMLDesc`
+    package func xml(_ domain: DomainIdentity, _ view: XMLView) async throws(HypervisorError) -> String {
+        let answer = try await reading(domain, "getXMLDesc") { (domain) throws(LibvirtError) in
+            try await domain.control() == .free ? try await domain.xml(inactive: view == .inactive, secure: true) : nil
+        }
+        if let answer { return answer }
+        return try await asking(domain, "getXMLDesc", over: configurations(view)) { (domain) throws(LibvirtError) in
+            try await domain.xml(inactive: view == .inactive, secure: true)
+        }
+    }
+
+    /// A domain's configuration without its passwords; of one that hangs, one that was read during the same hang.
+    func describe(_ domain: DomainIdentity, _ view: XMLView) async throws -> DomainDescription {
+        let (control, text) = try await reading(domain, "getXMLDesc") { (domain) throws(LibvirtError) in
+            let control = try await domain.control()
+            return (control, control == .free ? try await domain.xml(inactive: view == .inactive) : nil)
+        }
+        if let text { return try DomainDescription(xml: text) }
+        if let known = kept.description(of: domain, view, control, now: clock.now) { return known }
+        let events = try await read("events") { (connection) throws(LibvirtError) in
+            connection.events(domainUUID: domain.uuid, limit: 1)
+        }
+        let (kept, clock) = (kept, clock)
+        let answer = try await asking(domain, "getXMLDesc", over: configurations(view)) {
+            (handle) async throws(LibvirtError) -> Result<DomainDescription, SwapFailure> in
+            // Whoever had the turn before may have read it.
+            let control = try await handle.control()
+            if let known = kept.description(of: domain, view, control, now: clock.now) { return .success(known) }
+            let askedAt = clock.now
+            let text = try await handle.xml(inactive: view == .inactive)
+            return Result { () throws(SwapFailure) in
+                let description = try DomainDescription(xml: text)
+                kept.keep(description, of: domain, view, askedAt: askedAt, events: events)
+                return description
+            }
+        }
+        return try answer.get()
+    }
+
+    private func configurations(_ view: XMLView) -> CallRoute {
+        CallRoute(
+            calls: view == .live ? liveReads : storedReads, connections: link.configurations, patience: Self.configurationPatience
+        )
+    }
+
+    /// How long a configuration may wait for others that libvirt gives after 30 s.
+    private static let configurationPatience = Duration.seconds(120)
+}
