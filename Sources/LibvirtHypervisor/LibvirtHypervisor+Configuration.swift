@@ -18,13 +18,17 @@ extension LibvirtHypervisor {
         }
     }
 
-    /// A domain's configuration without its passwords; of one that hangs, one that was read during the same hang.
-    func describe(_ domain: DomainIdentity, _ view: XMLView) async throws -> DomainDescription {
-        let (control, text) = try await reading(domain, "getXMLDesc") { (domain) throws(LibvirtError) in
-            let control = try await domain.control()
-            return (control, control == .free ? try await domain.xml(inactive: view == .inactive) : nil)
+    /// A domain's configuration without its passwords; nil if the domain is occupied.
+    func describeIfFree(_ domain: DomainIdentity, _ view: XMLView) async throws -> DomainDescription? {
+        let text = try await reading(domain, "getXMLDesc") { (domain) throws(LibvirtError) in
+            try await domain.control() == .free ? try await domain.xml(inactive: view == .inactive) : nil
         }
-        if let text { return try DomainDescription(xml: text) }
+        return try text.map { (text) throws(SwapFailure) in try DomainDescription(xml: text) }
+    }
+
+    /// A domain's configuration without its passwords: what was read during the same hang, or else what libvirt says once it does.
+    func describeOccupied(_ domain: DomainIdentity, _ view: XMLView) async throws -> DomainDescription {
+        let control = try await reading(domain, "getControlInfo") { (domain) throws(LibvirtError) in try await domain.control() }
         if let known = kept.description(of: domain, view, control, now: clock.now) { return known }
         let events = try await read("events") { (connection) throws(LibvirtError) in
             connection.events(domainUUID: domain.uuid, limit: 1)
