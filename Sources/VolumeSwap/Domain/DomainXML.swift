@@ -1,5 +1,3 @@
-import FoundationXML
-
 /// The few edits that pivotd makes to XML, each from string to string through a tree.
 package enum DomainXML {
     /// The `<disk>` for `virDomainBlockCopy`: the destination with its format.
@@ -9,12 +7,12 @@ package enum DomainXML {
     package static func destination(_ source: VolumeSource, sliceBytes: Int64? = nil) throws(SwapFailure) -> String {
         let (type, element) = try sourceElement(source)
         if let sliceBytes {
-            let slice = XMLElement("slice", [("type", "storage"), ("offset", "0"), ("size", String(sliceBytes))])
-            element.addChild(XMLElement("slices", [], [slice]))
+            let slice = EditableElement("slice", [("type", "storage"), ("offset", "0"), ("size", String(sliceBytes))])
+            element.add(EditableElement("slices", [], [slice]))
         }
-        let driver = XMLElement("driver", [("name", "qemu"), ("type", source.format)])
-        let disk = XMLElement("disk", [("type", type), ("device", "disk")], [driver, element])
-        return disk.xmlString
+        let driver = EditableElement("driver", [("name", "qemu"), ("type", source.format)])
+        let disk = EditableElement("disk", [("type", type), ("device", "disk")], [driver, element])
+        return disk.xml
     }
 
     /// A stored configuration whose disk has a new source; everything else is unchanged.
@@ -41,10 +39,10 @@ package enum DomainXML {
         guard let origin = live.diskElement(disk) else {
             throw .rebaseFailed("disk \(disk) is missing from the running domain", .configurationFailed)
         }
-        let elements = ["source", "auth", "encryption"].compactMap { origin.first($0)?.detachedCopy() }
+        let elements = ["source", "auth", "encryption"].compactMap { origin.first($0)?.copy() }
         for element in elements {
-            element.removeChildren(named: ["slices", "privateData"])
-            element.removeAttribute(forName: "index")
+            element.remove { ["slices", "privateData"].contains($0.name) }
+            element.set("index", nil)
         }
         replaceSource(
             of: target, type: origin.value("type") ?? "file", format: origin.first("driver")?.value("type") ?? "raw", by: elements
@@ -52,14 +50,14 @@ package enum DomainXML {
         return stored.xml
     }
 
-    private static func replaceSource(of disk: XMLElement, type: String, format: String, by elements: [XMLElement]) {
-        disk.removeChildren(named: ["source", "auth", "encryption", "backingStore", "mirror"])
-        for element in elements { disk.addChild(element) }
+    private static func replaceSource(of disk: EditableElement, type: String, format: String, by elements: [EditableElement]) {
+        disk.remove { ["source", "auth", "encryption", "backingStore", "mirror"].contains($0.name) }
+        for element in elements { disk.add(element) }
         disk.set("type", type)
         if let driver = disk.first("driver") {
             driver.set("type", format)
         } else {
-            disk.addChild(XMLElement("driver", [("name", "qemu"), ("type", format)]))
+            disk.add(EditableElement("driver", [("name", "qemu"), ("type", format)]))
         }
     }
 
@@ -73,12 +71,12 @@ package enum DomainXML {
     ) throws(SwapFailure) -> String {
         let stored = try DomainDocument(xml: definition)
         for console in stored.consoles {
-            for password in passwords { console.removeAttribute(forName: password) }
+            for password in passwords { console.set(password, nil) }
         }
-        let text = XMLElement("definition")
-        text.stringValue = stored.xml
+        let text = EditableElement("definition")
+        text.text = stored.xml
         let attributes = [("task", task.text), ("disk", disk), ("autostart", isAutostarted ? "yes" : nil)]
-        return XMLElement("swap", attributes, [text]).xmlString
+        return EditableElement("swap", attributes, [text]).xml
     }
 
     /// The contents of ``recoveryMetadata(task:disk:definition:isAutostarted:)``.
@@ -92,13 +90,9 @@ package enum DomainXML {
 
     /// Reads ``recoveryMetadata(task:disk:definition:isAutostarted:)``; nil for anything else.
     package static func recoveryDefinition(metadata: String) -> RecoveryDefinition? {
-        guard !metadata.isEmpty else { return nil }
         guard
-            let document = try? XMLDocument(
-                xmlString: metadata, options: [.nodeLoadExternalEntitiesNever, .nodePreserveWhitespace]),
-            let root = document.rootElement(), let task = root.value("task"), let disk = root.value("disk"),
-            let definition = root.elements(forName: "definition").first?.stringValue
-                ?? root.children?.compactMap({ $0 as? XMLElement }).first(where: { $0.localName == "definition" })?.stringValue
+            let root = try? EditableElement.parse(metadata), let task = root.value("task"), let disk = root.value("disk"),
+            let definition = root.children.first(where: { $0.localName == "definition" })?.text
         else { return nil }
         return RecoveryDefinition(
             task: TaskID(task), disk: disk, definition: definition, isAutostarted: root.value("autostart") == "yes")
@@ -145,13 +139,15 @@ package enum DomainXML {
         let stored = try DomainDocument(xml: savedXML)
         let live = try DomainDocument(xml: liveXML).deviceElements
         let present = Set(live.map(\.name))
-        for (name, element) in stored.deviceElements where known.contains(name) && !present.contains(name) { element.detach() }
+        for (name, element) in stored.deviceElements where known.contains(name) && !present.contains(name) {
+            stored.devices?.remove { $0 === element }
+        }
         let saved = Set(stored.deviceElements.map(\.name))
         for (name, element) in live where !known.contains(name) && !saved.contains(name) {
-            guard let copy = element.detachedCopy() else { continue }
-            copy.removeChildren(named: ["alias", "backingStore", "mirror", "privateData"])
-            copy.first("source")?.removeAttribute(forName: "index")
-            stored.root.first("devices")?.addChild(copy)
+            let copy = element.copy()
+            copy.remove { ["alias", "backingStore", "mirror", "privateData"].contains($0.name) }
+            copy.first("source")?.set("index", nil)
+            stored.devices?.add(copy)
         }
         var xml = stored.xml
         for (disk, location) in try places(liveXML) where disk != swapped && saved.contains("disk \(disk)") {
@@ -164,46 +160,47 @@ package enum DomainXML {
 
     /// The `<secret>` to define: private, persistent, with the usage that the source refers to.
     package static func secret(uuid: String, usageType: SecretUsage, usage: String, description: String) -> String {
-        let usageElement = XMLElement("usage", [("type", usageType.rawValue)], [text(usageType.element, usage)])
+        let usageElement = EditableElement("usage", [("type", usageType.rawValue)], [text(usageType.element, usage)])
         let children = [text("uuid", uuid), text("description", description), usageElement]
-        return XMLElement("secret", [("ephemeral", "no"), ("private", "yes")], children).xmlString
+        return EditableElement("secret", [("ephemeral", "no"), ("private", "yes")], children).xml
     }
 
-    private static func text(_ name: String, _ value: String) -> XMLElement {
-        let element = XMLElement(name)
-        element.stringValue = value
+    private static func text(_ name: String, _ value: String) -> EditableElement {
+        let element = EditableElement(name)
+        element.text = value
         return element
     }
 
-    private static func sourceElement(_ source: VolumeSource) throws(SwapFailure) -> (type: String, XMLElement) {
+    private static func sourceElement(_ source: VolumeSource) throws(SwapFailure) -> (type: String, EditableElement) {
         let (type, element) = try locationElement(source.location)
         if let auth = source.auth {
-            element.addChild(XMLElement("auth", [("username", auth.username)], [secretElement(auth.secret)]))
+            element.add(EditableElement("auth", [("username", auth.username)], [secretElement(auth.secret)]))
         }
         if let secret = source.encryption {
             // Without the engine, libvirt 11 leaves out LUKS for a block copy's destination and would write plain text over the
             // header if the sizes happened to be equal; older versions ignore the attribute.
-            element.addChild(XMLElement("encryption", [("format", "luks"), ("engine", "qemu")], [secretElement(secret)]))
+            element.add(EditableElement("encryption", [("format", "luks"), ("engine", "qemu")], [secretElement(secret)]))
         }
         return (type, element)
     }
 
-    private static func locationElement(_ location: VolumeLocation) throws(SwapFailure) -> (type: String, XMLElement) {
+    private static func locationElement(_ location: VolumeLocation) throws(SwapFailure) -> (type: String, EditableElement) {
         switch location {
-        case .file(let path): return ("file", XMLElement("source", [("file", path)]))
-        case .block(let path): return ("block", XMLElement("source", [("dev", path)]))
+        case .file(let path): return ("file", EditableElement("source", [("file", path)]))
+        case .block(let path): return ("block", EditableElement("source", [("dev", path)]))
         case .network(let network):
-            let element = XMLElement(
+            let element = EditableElement(
                 "source", [("protocol", network.transport), ("name", network.name.isEmpty ? nil : network.name)])
             for host in network.hosts {
-                element.addChild(XMLElement("host", [("name", host.name), ("port", host.port.map { String($0) })]))
+                element.add(EditableElement("host", [("name", host.name), ("port", host.port.map { String($0) })]))
             }
             return ("network", element)
         case .other(let text): throw .invalidVolume("\(text) cannot be a destination")
         }
     }
 
-    private static func secretElement(_ secret: SecretReference) -> XMLElement {
-        XMLElement("secret", [("type", secret.type), ("uuid", secret.uuid), ("usage", secret.uuid == nil ? secret.usage : nil)])
+    private static func secretElement(_ secret: SecretReference) -> EditableElement {
+        EditableElement(
+            "secret", [("type", secret.type), ("uuid", secret.uuid), ("usage", secret.uuid == nil ? secret.usage : nil)])
     }
 }

@@ -3,8 +3,7 @@ import FoundationXML
 
 /// An XML element as a plain value, for reading domains and generating simulated ones.
 ///
-/// Edits use FoundationXML's own tree, which leaves everything else unchanged. For reading, that tree never frees all of a
-/// document's memory (names stay in libxml2's dictionary); `XMLParser` does.
+/// Edits use ``EditableElement``, which leaves everything else unchanged.
 package struct XMLTree: Sendable, Hashable {
     package var name: String
     package var attributes: [String: String]
@@ -26,10 +25,7 @@ package struct XMLTree: Sendable, Hashable {
         let parser = XMLParser(data: Data(xml.utf8))
         let builder = XMLTreeBuilder()
         parser.delegate = builder
-        guard parser.parse(), let root = builder.root else {
-            let reason = parser.parserError.map { " (error \(($0 as NSError).code), line \(parser.lineNumber))" } ?? ""
-            throw .rebaseFailed("the XML could not be read\(reason)")
-        }
+        guard parser.parse(), let root = builder.root else { throw .unreadable(parser) }
         self = root
     }
 
@@ -68,22 +64,23 @@ package struct XMLTree: Sendable, Hashable {
             return
         }
         output += ">"
-        Self.escape(text, to: &output)
+        Self.escape(text, inAttribute: true, to: &output)
         for child in children { child.write(to: &output) }
         output += "</"
         output += name
         output += ">"
     }
 
-    private static func write(_ attribute: String, _ value: String, to output: inout String) {
+    static func write(_ attribute: String, _ value: String, to output: inout String) {
         output += " "
         output += attribute
         output += "=\""
-        escape(value, to: &output)
+        escape(value, inAttribute: true, to: &output)
         output += "\""
     }
 
-    private static func escape(_ text: String, to output: inout String) {
+    /// Line breaks and tabs stay as they are outside attributes.
+    static func escape(_ text: String, inAttribute: Bool, to output: inout String) {
         guard text.utf8.contains(where: isSpecial) else {
             output += text
             return
@@ -94,6 +91,7 @@ package struct XMLTree: Sendable, Hashable {
             case "<": output += "&lt;"
             case ">": output += "&gt;"
             case "\"": output += "&quot;"
+            case "\n" where !inAttribute, "\t" where !inAttribute: output.unicodeScalars.append(scalar)
             case _ where scalar.value < 0x20: output += "&#\(scalar.value);"
             default: output.unicodeScalars.append(scalar)
             }
@@ -105,6 +103,14 @@ package struct XMLTree: Sendable, Hashable {
         case 0..<0x20, UInt8(ascii: "&"), UInt8(ascii: "<"), UInt8(ascii: ">"), UInt8(ascii: "\""): true
         default: false
         }
+    }
+}
+
+extension SwapFailure {
+    /// XML that the parser has refused.
+    static func unreadable(_ parser: XMLParser) -> SwapFailure {
+        let reason = parser.parserError.map { " (error \(($0 as NSError).code), line \(parser.lineNumber))" } ?? ""
+        return .rebaseFailed("the XML could not be read\(reason)")
     }
 }
 

@@ -97,7 +97,7 @@ struct DomainXMLTests {
     func metadata(text: String) throws {
         var definition = StoredDomain.xml
         let root = try #require(try XMLDocument(xmlString: definition, options: []).rootElement())
-        root.first("description")?.stringValue = text
+        root.elements(forName: "description").first?.stringValue = text
         definition = root.xmlString
         let metadata = try DomainXML.recoveryMetadata(
             task: TaskID("t-1"), disk: "vdb", definition: definition, isAutostarted: true)

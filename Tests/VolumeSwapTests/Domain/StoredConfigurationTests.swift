@@ -34,8 +34,8 @@ struct StoredConfigurationTests {
         let edited = try DomainXML.settingSource(StoredDomain.xml, disk: "vdb", to: Self.destinations[0])
         let document = try XMLDocument(xmlString: edited, options: [.nodePreserveWhitespace])
         let root = try #require(document.rootElement())
-        #expect(root.first("title")?.stringValue == "A <b> \"title\"")
-        #expect(root.first("description")?.stringValue == "R&D: 1 < 2, naïve 🖴")
+        #expect(root.elements(forName: "title").first?.stringValue == "A <b> \"title\"")
+        #expect(root.elements(forName: "description").first?.stringValue == "R&D: 1 < 2, naïve 🖴")
         #expect(edited.contains("<!-- a comment -->"))
         let qemu = "http://libvirt.org/schemas/domain/qemu/1.0"
         #expect(edited.contains(qemu))
@@ -43,7 +43,7 @@ struct StoredConfigurationTests {
         #expect(edited.contains("-fw_cfg"))
         let environment = root.elements(forLocalName: "commandline", uri: qemu).first?.elements(forLocalName: "env", uri: qemu)
             .first
-        #expect(environment?.value("value") == "\"b\" & c")
+        #expect(environment?.attribute(forName: "value")?.stringValue == "\"b\" & c")
         #expect(edited.contains("xmlns:nova=\"http://openstack.org/xmlns/libvirt/nova/1.1\""))
         #expect(edited.contains("web &amp; db</nova:name"))
         #expect(edited.contains("xmlns=\"urn:other\""))
