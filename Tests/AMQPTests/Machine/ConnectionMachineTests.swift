@@ -66,7 +66,7 @@ import Testing
 
     @Test func whoStopsWhileAConnectIsUnderWayIsHeard() throws {
         let broker = ScriptedBroker()
-        broker.whileStarting = { broker.core.withState { $0.wantsConsuming = false } }
+        broker.whileStarting = { [core = broker.core] in core.withState { $0.wantsConsuming = false } }
         try broker.connect()
         #expect(broker.written().suffix(2) == ["consume q 10", "cancel c1"])
         #expect(broker.core.withState { $0.phase == .connected && !$0.isConsuming })
