@@ -45,7 +45,7 @@ import Testing
             transport.deliver(Self.answer(request, .result(["echo": .object(request.args)])))
             return .confirmed
         } _: { client in
-            let result = try await client.call("m", args: ["a": 1], target: .init(topic: "pivotd"), timeout: .seconds(5))
+            let result = try await client.call("m", args: ["a": 1], target: .init(topic: "pivotd"), timeout: .seconds(60))
             #expect(result == ["echo": ["a": 1]])
         }
     }
@@ -85,7 +85,7 @@ import Testing
             return .confirmed
         } _: { client in
             await #expect(throws: failure) {
-                _ = try await client.call("m", target: .init(topic: "pivotd"), timeout: .seconds(5))
+                _ = try await client.call("m", target: .init(topic: "pivotd"), timeout: .seconds(60))
             }
         }
     }
@@ -95,7 +95,7 @@ import Testing
             .returned
         } _: { client in
             let error = await #expect(throws: RPCClientError.self) {
-                _ = try await client.call("m", target: .init(topic: "pivotd", host: "h"), timeout: .seconds(5))
+                _ = try await client.call("m", target: .init(topic: "pivotd", host: "h"), timeout: .seconds(60))
             }
             #expect(error?.description == "no pivotd listens on pivotd.h (exchange openstack)")
         }
