@@ -66,10 +66,12 @@ package struct AMQPError: Error, Sendable, CustomStringConvertible {
             || message.contains("message size \(bodySize) ")
     }
 
-    /// Whether a classic queue is unreachable because the cluster node it lives on is down or going down.
+    /// Whether a classic queue is unreachable because the cluster node it lives on is down or going down. RabbitMQ 4 waits about a
+    /// minute for that node before it says so: "failed to perform operation on queue 'Q' in vhost 'V' due to timeout".
     package var isHomeNodeDown: Bool {
         code == .channelClosed && replyCode == 404
-            && ["home node", "process is stopped by supervisor"].contains { message.contains($0) }
+            && (["home node", "process is stopped by supervisor"].contains { message.contains($0) }
+                || message.contains("failed to perform operation on queue") && message.contains("due to timeout"))
     }
 
     /// Whether something exists with other settings than it was declared with (PRECONDITION_FAILED).

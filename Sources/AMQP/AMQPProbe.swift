@@ -16,7 +16,8 @@ package struct AMQPProbe: Sendable {
     /// Connects, asks, and closes the connection.
     ///
     /// - Parameter limit: For everything together, since name resolution has no time limit of its own.
-    /// - Returns: One answer per question, in order; if the broker blocks publishers, `no` from the first publish on.
+    /// - Returns: One answer per question, in order: `no` with `timedOut` to all about a queue that the broker gives none about,
+    ///   and if it blocks publishers, from the first publish on.
     /// - Throws: ``AMQPError``: why there is no connection or it was lost; `timedOut` once `limit` has passed.
     package func ask(_ questions: [AMQPQuestion] = [], within limit: Duration) async throws(AMQPError) -> [AMQPAnswer] {
         try configuration.validate()
@@ -33,19 +34,34 @@ package struct AMQPProbe: Sendable {
     }
 
     private func answers(to questions: [AMQPQuestion]) throws(AMQPError) -> [AMQPAnswer] {
-        let session = try connect()
+        var session = try connect()
         defer { session.closeConnection() }
         guard !questions.isEmpty else { return [] }
         try session.openChannels()
         var answers: [AMQPAnswer] = []
+        // By queue.
+        var silences: [String: AMQPError] = [:]
         for question in questions {
+            if let silence = question.queue.flatMap({ silences[$0] }) {
+                answers.append(.no(silence))
+                continue
+            }
             do throws(AMQPError) {
                 answers.append(try session.answer(question))
             } catch {
-                guard error.code == .timedOut, let reason = try? session.blockReason() else { throw error }
-                // The broker no longer reads from this connection.
-                let blocked = AMQPError(code: .timedOut, message: "RabbitMQ blocks publishers: \(reason)")
-                return answers + Array(repeating: .no(blocked), count: questions.count - answers.count)
+                guard error.code == .timedOut else { throw error }
+                guard let queue = question.queue else {
+                    guard let reason = try? session.blockReason() else { throw error }
+                    // The broker no longer reads from this connection.
+                    let blocked = AMQPError(code: .timedOut, message: "RabbitMQ blocks publishers: \(reason)")
+                    return answers + Array(repeating: .no(blocked), count: questions.count - answers.count)
+                }
+                let silence = Self.silence(configuration.rpcTimeout)
+                silences[queue] = silence
+                answers.append(.no(silence))
+                // The channel waits for the answer; if the whole broker is frozen, this fails.
+                session = try connect()
+                try session.openChannels()
             }
         }
         return answers

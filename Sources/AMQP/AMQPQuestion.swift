@@ -10,6 +10,16 @@ package enum AMQPQuestion: Sendable, Hashable {
     case consumer(ConsumerDeclaration)
     /// May messages be published to the exchange with this key?
     case publish(exchange: String, routingKey: String)
+
+    /// The queue that it is about, if any.
+    package var queue: String? {
+        switch self {
+        case .queue(let queue): queue.name
+        case .binding(let binding): binding.queue
+        case .consumer(let consumer): consumer.queue
+        case .exchange, .publish: nil
+        }
+    }
 }
 
 /// The broker's answer to an ``AMQPQuestion``.

@@ -66,7 +66,7 @@ extension ConnectionMachine {
                 // Other consumers' deliveries may still be buffered in librabbitmq and must not be mistaken for the new
                 // channel's.
                 if !consumers.isEmpty || !cancelled.isEmpty {
-                    _ = registry.quarantine.add(unit.id, why: unit.homeNodeDown, at: clock())
+                    _ = registry.quarantine.add(unit.id, why: unit.homeNodeDown, at: clock(), asksFirst: true)
                     throw error
                 }
             } catch {

@@ -26,10 +26,12 @@ extension ConnectionMachine {
             finish(confirms.confirm(sequence, multiple: multiple).map(\.publish.reply), .failure(error))
         case .consumerCancelled(let tag, let needsAnswer): consumerCancelled(tag, needsAnswer: needsAnswer)
         case .consumerEnded(let tag): ending.remove(tag)
+        case .queueFound: answered(nil)
         case .channelClosed(let channel, let error): channelClosed(channel, error)
         case .flow(let channel, let active): write(.confirmFlow(channel, active: active))
         case .connectionClosed(let error):
             write(.confirmConnectionClose)
+            if let asked, error.isInternal { leaveAlone(asked, error) }
             steps.append(.end(error))
         case .blocked(let reason):
             isBlocked = true
@@ -68,7 +70,8 @@ extension ConnectionMachine {
         steps.append(.sendHeld)
     }
 
-    /// The broker cancelled a consumer because its queue is gone: redeclares its unit and consumes again.
+    /// The broker cancelled a consumer because its queue is gone, or the node that the queue lives on: declares its unit again
+    /// once that can be done, and consumes again.
     private mutating func consumerCancelled(_ tag: String, needsAnswer: Bool) {
         if needsAnswer { write(.confirmCancel(tag: tag)) }
         guard let consumer = consumers[tag] else { return }
@@ -76,12 +79,12 @@ extension ConnectionMachine {
         updateConsuming()
         context.logger.warning("RabbitMQ cancelled a consumer", metadata: ["queue": "\(consumer.declaration.queue)"])
         context.events.yield(.consumerCancelled(tag: tag))
+        askFirst(consumer.unit)
         guard isLongOpen() else {
             let error = AMQPError(code: .connectionClosed, message: "consumers are cancelled as soon as they start")
             return steps.append(.end(error))
         }
-        write(.declare(consumer.unit))
-        steps.append(.startConsumers)
+        steps.append(contentsOf: [.approach(consumer.unit), .startConsumers])
     }
 
     private mutating func channelClosed(_ channel: UInt16, _ error: AMQPError) {
@@ -95,6 +98,10 @@ extension ConnectionMachine {
         case Session.Channel.consume:
             context.logger.warning("RabbitMQ closed the consuming channel: \(error.advice)", metadata: metadata)
             if isLongOpen() { reopenConsumeChannel() } else { steps.append(.end(error)) }
+        case Session.Channel.questions:
+            write(.confirmChannelClose(channel))
+            hasQuestionChannel = false
+            answered(error)
         default:
             write(.confirmChannelClose(channel), .openChannel(channel))
         }

@@ -3,7 +3,6 @@ internal import Logging
 
 /// Declarations, and queues that cannot be reached for now.
 extension ConnectionMachine {
-    private static let retryInterval = Duration.seconds(5)
     private static let reopenTopology: [Step] = [
         .action(.confirmChannelClose(Session.Channel.topology)), .action(.openChannel(Session.Channel.topology)),
     ]
@@ -30,39 +29,37 @@ extension ConnectionMachine {
 
     /// Marks a unit's queue as unreachable.
     ///
-    /// - Throws: The error itself if it has another cause, or if nothing is left to consume from.
+    /// - Throws: The error itself if the connection does not survive it, if it has another cause, or if nothing is left to consume
+    ///   from.
     mutating func setAside(_ unit: TopologyRegistry.Unit, _ error: AMQPError) throws(AMQPError) {
-        guard unit.isGated, hasOthers(than: unit) else { throw error }
-        if error.isInternal, !unit.topology.queues.isEmpty {
-            let pause = registry.quarantine.add(unit.id, why: "RabbitMQ fails at \(unit.queueNames)", at: clock())
-            context.logger.warning(
-                "RabbitMQ fails at the queue: it is left alone for \(pause.components.seconds) s",
-                metadata: ["queue": "\(unit.queueNames)", "reason": "\(error.message)"])
+        guard unit.isGated else { throw error }
+        guard hasOthers(than: unit) else {
+            // One of these may be back by now, and the next connection is to find it.
+            registry.quarantine.releaseUnreachable(at: clock())
+            throw error
         }
-        guard error.isHomeNodeDown else { throw error }
-        nextRetry = clock() + Self.retryInterval
-        guard unavailable.updateValue(unit.homeNodeDown, forKey: unit.id) == nil else { return }
+        guard error.isHomeNodeDown else {
+            leaveAlone(unit, error)
+            throw error
+        }
+        homeNodeIsDown(unit, error)
+    }
+
+    /// Lets the next connection do without a unit that has cost this one its life.
+    mutating func leaveAlone(_ unit: TopologyRegistry.Unit, _ error: AMQPError) {
+        guard let queue = unit.topology.queues.first?.name, error.isInternal || error.code == .timedOut else { return }
+        // A queue without a name cannot be asked about.
+        let isSilent = error.code == .timedOut && !queue.isEmpty
+        let pause = registry.quarantine.add(
+            unit.id, why: isSilent ? unit.noAnswer : "RabbitMQ fails at \(unit.queueNames)", at: clock(), asksFirst: isSilent)
+        let what = isSilent ? "does not answer for the queue" : "fails at the queue"
         context.logger.warning(
-            "the queue's home node is down: nothing is consumed from it until that is back",
+            "RabbitMQ \(what): it is left alone for \(pause.components.seconds) s",
             metadata: ["queue": "\(unit.queueNames)", "reason": "\(error.message)"])
     }
 
-    private func hasOthers(than unit: TopologyRegistry.Unit) -> Bool {
+    func hasOthers(than unit: TopologyRegistry.Unit) -> Bool {
         registry.units.contains { !$0.topology.consumers.isEmpty && $0.id != unit.id && unavailable[$0.id] == nil }
-    }
-
-    /// Whether a unit is to be left alone for now; it is retried later.
-    mutating func isQuarantined(_ unit: TopologyRegistry.Unit) -> Bool {
-        guard let hold = registry.quarantine.hold(on: unit.id, at: clock()), hasOthers(than: unit) else { return false }
-        unavailable[unit.id] = hold.why
-        nextRetry = min(nextRetry ?? hold.until, hold.until)
-        return true
-    }
-
-    mutating func retryUnavailable() {
-        nextRetry = nil
-        steps.append(contentsOf: registry.units.filter { unavailable[$0.id] != nil }.map(Step.declareUnlessQuarantined))
-        steps.append(.startConsumers)
     }
 }
 
@@ -70,4 +67,5 @@ extension TopologyRegistry.Unit {
     var queueNames: String { topology.queues.map(\.name).joined(separator: ", ") }
     /// The wording in /readyz.
     var homeNodeDown: String { "home node down of \(queueNames)" }
+    var noAnswer: String { "RabbitMQ does not answer for \(queueNames)" }
 }

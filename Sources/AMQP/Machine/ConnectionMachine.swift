@@ -20,6 +20,8 @@ struct ConnectionMachine {
         case selectConfirms
         /// Exchanges, queues and bindings; its result goes to ``declared(_:_:)``.
         case declare(TopologyRegistry.Unit)
+        /// Whether a queue can be reached. The answer is a frame, ``IncomingFrame/queueFound`` or the end of its channel.
+        case ask(queue: String)
         /// basic.qos and basic.consume; the tag goes to ``started(_:_:)``.
         case consume(ActiveConsumer, queue: String, prefetch: UInt16)
         /// basic.cancel, waiting for the answer.
@@ -38,7 +40,8 @@ struct ConnectionMachine {
 
     enum Step {
         case action(Action)
-        case declareUnlessQuarantined(TopologyRegistry.Unit)
+        /// Declares a unit, unless it is in quarantine.
+        case approach(TopologyRegistry.Unit)
         /// Starts the consumers that should run but do not, one after the other.
         case startConsumers
         /// Answers the caller of a declaration.
@@ -79,6 +82,9 @@ struct ConnectionMachine {
     var unavailable: [Int: String] = [:]
     /// When those are retried.
     var nextRetry: ContinuousClock.Instant?
+    /// The unit whose queue the broker has been asked about; there is one question at a time.
+    var asked: TopologyRegistry.Unit?
+    var hasQuestionChannel = false
     /// A caller's declaration, until its consumers run.
     var declaring: (unit: TopologyRegistry.Unit, isKept: Bool, reply: Reply<[String]>)?
     var epoch: UInt64 = 0
@@ -106,7 +112,7 @@ struct ConnectionMachine {
         while let step = steps.popFirst() {
             switch step {
             case .action(let action): return action
-            case .declareUnlessQuarantined(let unit): if !isQuarantined(unit) { return .declare(unit) }
+            case .approach(let unit): approach(unit)
             case .startConsumers:
                 if let action = consumerToStart() { return action }
                 updateConsuming()
@@ -141,7 +147,7 @@ struct ConnectionMachine {
             .openChannel(Session.Channel.consume), .openChannel(Session.Channel.publish),
             .openChannel(Session.Channel.topology), .selectConfirms)
         epoch = core.beginEpoch()
-        steps.append(contentsOf: registry.units.map(Step.declareUnlessQuarantined))
+        steps.append(contentsOf: registry.units.map(Step.approach))
         steps.append(contentsOf: [.startConsumers, .connected])
     }
 

@@ -9,6 +9,8 @@ final class Session {
         static let consume: UInt16 = 1
         static let publish: UInt16 = 2
         static let topology: UInt16 = 3
+        /// Opened when there is something to ask; see ``Session/ask(about:)``.
+        static let questions: UInt16 = 4
     }
 
     let state: amqp_connection_state_t

@@ -5,8 +5,10 @@ import Settings
 extension Doctor {
     /// For the connection, and again for the handshake.
     private static let connectTimeout = Duration.seconds(5)
-    /// For all questions to one host, including name resolution.
+    /// To connect to one host, including name resolution.
     private static let hostTimeout = Duration.seconds(30)
+    /// For all questions to it; each may time out.
+    private static let questionsTimeout = Duration.seconds(120)
 
     /// Checks each of the broker's hosts, and on one of them what the worker would declare, consume and publish.
     func broker() async -> [Finding] {
@@ -23,7 +25,7 @@ extension Doctor {
         let notes = [credentials(settings), Self.verification(settings)].compactMap(\.self)
         let findings = Self.hosts(settings, errors)
         guard let index = errors.firstIndex(where: { $0 == nil }) else { return findings }
-        return await findings + notes + queues(probes[index], settings, within: Self.hostTimeout)
+        return await findings + notes + queues(probes[index], settings, within: Self.questionsTimeout)
     }
 
     /// Why each host cannot be used; all are tried concurrently.

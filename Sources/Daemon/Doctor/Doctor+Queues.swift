@@ -78,7 +78,10 @@ extension Doctor {
             return other.map { "\($0.need.name) has other settings" }
         }
         let own = answered.prefix { $0.need.name != need.name }
-        return own.first { refusal($0.answers).map { !$0.isHomeNodeDown } ?? false }.map { "\($0.need.name) is refused" }
+        let refused = own.first { need, answers in
+            refusal(answers).map { !(need.questions.first?.isUnreachable($0) ?? false) } ?? false
+        }
+        return refused.map { "\($0.need.name) is refused" }
     }
 
     private static func findings(
@@ -106,17 +109,25 @@ extension Doctor {
             case 406: AMQPError.mismatchAdvice
             case 403:
                 "\(question.permissions): rabbitmqctl set_permissions -p \(virtualHost), and set_topic_permissions if used"
-            case 404: "start the cluster node that it lives on"
+            case 404: Self.startNode
             case 405: "another connection holds it exclusively: find it with rabbitmqctl list_queues"
+            case nil where question.isUnreachable(error): "\(Self.startNode) if that is down, or check RabbitMQ's log"
             default: "check RabbitMQ's log; it accepts no publishes while it is short of memory or disk space"
             }
         let finding = Finding.failure(need.name, "\(question.deed): \(error.message)", remedy: remedy)
         // The worker carries on with its other queues and returns to this one on its own.
-        return need.isOptional || error.isHomeNodeDown ? finding.asWarning : finding
+        return need.isOptional || question.isUnreachable(error) ? finding.asWarning : finding
     }
+
+    private static let startNode = "start the cluster node that it lives on"
 }
 
 extension AMQPQuestion {
+    /// Whether it is about a queue that cannot be reached for now; RabbitMQ 4 gives no answer for about a minute then.
+    fileprivate func isUnreachable(_ error: AMQPError) -> Bool {
+        error.isHomeNodeDown || queue != nil && error.code == .timedOut
+    }
+
     fileprivate var deed: String {
         switch self {
         case .exchange, .queue: "it cannot be declared"

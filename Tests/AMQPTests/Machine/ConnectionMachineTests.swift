@@ -4,7 +4,6 @@ import Testing
 @testable import AMQP
 
 @Suite(.timeLimit(.minutes(10))) struct ConnectionMachineTests {
-    private static let homeNodeDown = AMQPError.channelClose(404, "NOT_FOUND - home node 'rabbit@b' of durable queue 'b' is down")
     private static let crash = AMQPError(code: .connectionClosed, message: "INTERNAL_ERROR", replyCode: 541)
 
     /// The outcome of a call that must have one by now.
@@ -287,13 +286,22 @@ import Testing
 
     // MARK: Consumers
 
-    @Test func aCancelledConsumerIsDeclaredAndStartedAgain() async throws {
+    @Test func aCancelledConsumerIsDeclaredAndStartedAgainOnceItsQueueCanBeReached() throws {
         let broker = try connected(queues: ["a", "b"])
         try broker.send(.consumerCancelled(tag: "c2", needsAnswer: true))
-        #expect(broker.written() == ["cancel-ok c2", "declare b", "consume b 10"])
-        #expect(broker.core.withState(\.isConsuming))
+        #expect(broker.written() == ["cancel-ok c2", "open 4", "ask b"])
+        #expect(broker.core.withState { $0.isConsuming && $0.unavailableQueues == ["RabbitMQ does not answer for b"] })
+        try broker.send(.queueFound)
+        #expect(broker.written() == ["declare b", "consume b 10"])
+        #expect(broker.core.withState { $0.isConsuming && $0.unavailableQueues == [] })
         broker.now += .seconds(1)
         #expect(throws: AMQPError.self) { try broker.send(.consumerCancelled(tag: "c3", needsAnswer: false)) }
+    }
+
+    @Test func theOnlyConsumerIsDeclaredAgainAtOnce() throws {
+        let broker = try connected()
+        try broker.send(.consumerCancelled(tag: "c1", needsAnswer: true))
+        #expect(broker.written() == ["cancel-ok c1", "declare q", "consume q 10"])
     }
 
     @Test func stoppedConsumersDeliveriesCanStillBeSettled() async throws {
@@ -343,59 +351,5 @@ import Testing
         let broker = ScriptedBroker(queues: ["a", "b"])
         broker.undeclarable["a"] = .channelClose(406, "PRECONDITION_FAILED")
         #expect(throws: AMQPError.self) { try broker.connect() }
-    }
-
-    // MARK: Queues that cannot be had
-
-    @Test func aQueueWhoseHomeNodeIsDownIsTriedAgain() async throws {
-        let broker = ScriptedBroker(queues: ["a", "b"])
-        broker.undeclarable["b"] = Self.homeNodeDown
-        try broker.connect()
-        #expect(broker.written().suffix(5) == ["declare a", "declare b", "close-ok 3", "open 3", "consume a 10"])
-        #expect(broker.core.withState { $0.unavailableQueues == ["home node down of b"] && $0.isConsuming })
-        broker.undeclarable = [:]
-        broker.now += .seconds(5)
-        try broker.turn()
-        #expect(broker.written() == ["declare b", "consume b 10"])
-        #expect(broker.core.withState(\.unavailableQueues) == [])
-    }
-
-    @Test func theOnlyQueueIsNotLeftAlone() {
-        let broker = ScriptedBroker(queues: ["b"])
-        broker.undeclarable["b"] = Self.homeNodeDown
-        #expect(throws: AMQPError.self) { try broker.connect() }
-    }
-
-    @Test func aQueueThatCrashesTheBrokerIsQuarantinedForLongerEachTime() throws {
-        let broker = ScriptedBroker(queues: ["a", "b"])
-        broker.undeclarable["b"] = Self.crash
-        #expect(throws: AMQPError.self) { try broker.connect() }
-        broker.lose(Self.crash)
-        _ = broker.written()
-        try broker.connect()
-        #expect(broker.written().suffix(2) == ["declare a", "consume a 10"])
-        #expect(broker.core.withState(\.unavailableQueues) == ["RabbitMQ fails at b"])
-        #expect(broker.machine.nextDeadline == broker.now + .seconds(5))
-        broker.now += .seconds(5)
-        #expect(throws: AMQPError.self) { try broker.turn() }
-        broker.lose(Self.crash)
-        try broker.connect()
-        #expect(broker.machine.nextDeadline == broker.now + .seconds(10))
-        broker.now += .seconds(10)
-        broker.undeclarable = [:]
-        _ = broker.written()
-        try broker.turn()
-        #expect(broker.written() == ["declare b", "consume b 10"])
-    }
-
-    @Test func aConsumerThatFailsBesideOthersEndsTheConnectionAndThenStaysAside() throws {
-        let broker = ScriptedBroker(queues: ["a", "b"])
-        broker.unconsumable["b"] = Self.homeNodeDown
-        #expect(throws: AMQPError.self) { try broker.connect() }
-        broker.lose()
-        _ = broker.written()
-        try broker.connect()
-        #expect(broker.written().suffix(2) == ["declare a", "consume a 10"])
-        #expect(broker.core.withState(\.unavailableQueues) == ["home node down of b"])
     }
 }
