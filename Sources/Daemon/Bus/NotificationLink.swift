@@ -20,11 +20,15 @@ final class NotificationLink: Sendable {
 
     /// How long a stop waits for queued notifications.
     private static let drainTimeout = Duration.seconds(2)
+    /// How long a queue is left alone that RabbitMQ gave no answer about: each time costs the connection.
+    private static let silencePause = Duration.seconds(300)
 
     private struct State {
         var problem: String?
         /// Problems already logged.
         var warned: Set<String> = []
+        /// Queues that RabbitMQ gave no answer about, which are not declared for a while.
+        var silent: [String: (error: AMQPError, until: ContinuousClock.Instant)] = [:]
     }
 
     init(_ bus: PivotdConfiguration.Bus, topology: OsloTopology, publisherID: String, logger: Logger) throws {
@@ -128,11 +132,20 @@ final class NotificationLink: Sendable {
         return error.replyCode != 404 || error.isHomeNodeDown
     }
 
+    /// - Throws: ``AMQPError`` if the connection is lost, as it is when RabbitMQ does not answer: RabbitMQ 4 waits about a minute for
+    ///   the cluster node that a queue lives on.
     private func refusal(of part: AMQPTopology) async throws(AMQPError) -> AMQPError? {
+        let queue = part.queues.first?.name ?? part.bindings.first?.queue
+        if let silent = queue.flatMap({ queue in state.withLock { $0.silent[queue] } }), silent.until > .now {
+            return silent.error
+        }
         do throws(AMQPError) {
             try await connection.declare(part, isKept: false)
             return nil
         } catch {
+            if error.code == .timedOut, let queue {
+                state.withLock { $0.silent[queue] = (error, .now + Self.silencePause) }
+            }
             guard error.code == .channelClosed else { throw error }
             return error
         }

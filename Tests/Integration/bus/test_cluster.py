@@ -54,3 +54,30 @@ def test_the_home_node_of_the_shared_queue_is_down(cluster, second_worker):
     until(lambda: worker.get("/readyz")[1].startswith("ok\nlibvirt"), 60, lambda: worker.log()[-2000:])
     assert answered(raw, topic)
     raw.close()
+
+
+def test_the_home_node_of_the_notifications_queues_is_down(cluster, second_worker):
+    """The page says so; RabbitMQ 4, which gives no answer about a queue, costs each one connection of the notifications' own."""
+    first, second = cluster
+    topic = "echoes"
+    maker = Raw(second.url, topic)
+    for queue in (f"{topic}.info", f"{topic}.error"):
+        maker.channel.queue_declare(queue, durable=True, auto_delete=False)
+    maker.close()
+    second.kill()
+    try:
+        settings = SETTINGS | {"amqp_durable_queues": True, "exchange": topic, "notification_topic": topic}
+        worker, _ = second_worker(settings, libvirt_uri="dry-run:", topic=topic, transport_url=first.url)
+
+        def page() -> str:
+            return worker.get("/readyz")[1]
+
+        until(lambda: all(queue in page() for queue in (f"{topic}.info", f"{topic}.error")), 90, page)
+        assert worker.get("/readyz")[0] == 200
+        raw = Raw(first.url, topic, exchange=topic)
+        assert answered(raw, f"{topic}.{worker.host}")
+        raw.close()
+        assert worker.log().count("no connection to RabbitMQ: timed out") <= 2, worker.log()[-2000:]
+        assert worker.terminate() == 0
+    finally:
+        second.start()
