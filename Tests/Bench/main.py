@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import copies
@@ -44,7 +45,7 @@ def measure(bed: Bed, name: str, arguments: argparse.Namespace) -> Iterator[Figu
         case "feel":
             return feel.measure(bed, repeat)
         case "thin":
-            return thin.measure(bed, volumes.file)
+            return chain(thin.measure(bed, volumes.file), thin.starts(bed, repeat))
         case "rbd":
             return thin.measure(bed, volumes.rbd)
         case "dispatch":
