@@ -133,6 +133,8 @@ extension DryRunHypervisor {
         return domain.identity
     }
 
+    package func savedStates(_ domain: DomainIdentity) async throws(HypervisorError) -> SavedStates { SavedStates() }
+
     package func status(_ domain: DomainIdentity) async throws(HypervisorError) -> DomainStatus {
         try with(domain) { domain throws(HypervisorError) in
             DomainStatus(isActive: isActive(domain), isPersistent: domain.definition != nil)

@@ -4,24 +4,24 @@ package import VolumeSwap
 /// Configurations, also those of domains that hang.
 ///
 /// libvirt 11 takes the domain's job lock for `virDomainGetXMLDesc`, and gives the configuration of a domain that hangs only when it has
-/// waited for 30 s. So libvirt is first asked whether the domain is occupied; if it is, the call goes over ``LibvirtLink/configurations``,
+/// waited for 30 s. So libvirt is first asked what occupies the domain; if that lasts, the call goes over ``LibvirtLink/configurations``,
 /// where it holds up no look-up and no event.
 extension LibvirtHypervisor {
     /// `virDomainGetXMLDesc`
     package func xml(_ domain: DomainIdentity, _ view: XMLView) async throws(HypervisorError) -> String {
         let answer = try await reading(domain, "getXMLDesc") { (domain) throws(LibvirtError) in
-            try await domain.control() == .free ? try await domain.xml(inactive: view == .inactive, secure: true) : nil
+            try await domain.control().mayTakeLong ? nil : try await domain.xml(inactive: view == .inactive, secure: true)
         }
         if let answer { return answer }
-        return try await asking(domain, "getXMLDesc", over: configurations(view)) { (domain) throws(LibvirtError) in
+        return try await asking(domain, "getXMLDesc", over: route(singleReads)) { (domain) throws(LibvirtError) in
             try await domain.xml(inactive: view == .inactive, secure: true)
         }
     }
 
-    /// A domain's configuration without its passwords; nil if the domain is occupied.
+    /// A domain's configuration without its passwords; nil if it may take long.
     func describeIfFree(_ domain: DomainIdentity, _ view: XMLView) async throws -> DomainDescription? {
         let text = try await reading(domain, "getXMLDesc") { (domain) throws(LibvirtError) in
-            try await domain.control() == .free ? try await domain.xml(inactive: view == .inactive) : nil
+            try await domain.control().mayTakeLong ? nil : try await domain.xml(inactive: view == .inactive)
         }
         return try text.map { (text) throws(SwapFailure) in try DomainDescription(xml: text) }
     }
@@ -34,7 +34,7 @@ extension LibvirtHypervisor {
             connection.events(domainUUID: domain.uuid, limit: 1)
         }
         let (kept, clock) = (kept, clock)
-        let answer = try await asking(domain, "getXMLDesc", over: configurations(view)) {
+        let answer = try await asking(domain, "getXMLDesc", over: route(view == .live ? liveReads : storedReads)) {
             (handle) async throws(LibvirtError) -> Result<DomainDescription, SwapFailure> in
             // Whoever had the turn before may have read it.
             let control = try await handle.control()
@@ -50,10 +50,8 @@ extension LibvirtHypervisor {
         return try answer.get()
     }
 
-    private func configurations(_ view: XMLView) -> CallRoute {
-        CallRoute(
-            calls: view == .live ? liveReads : storedReads, connections: link.configurations, patience: Self.configurationPatience
-        )
+    private func route(_ calls: DomainCalls) -> CallRoute {
+        CallRoute(calls: calls, connections: link.configurations, patience: Self.configurationPatience)
     }
 
     /// How long a configuration may wait for others that libvirt gives after 30 s.

@@ -11,8 +11,9 @@ package struct LibvirtHypervisor: Hypervisor {
     package let link: LibvirtLink
     /// For calls that a hung guest may block: one at a time for each domain.
     let calls: DomainCalls
-    /// For the configurations of domains that hang: one at a time for each.
-    let liveReads, storedReads: DomainCalls
+    /// For the configurations of domains that hang, one at a time for each: those of all domains, for which others may wait, and those of
+    /// one.
+    let liveReads, storedReads, singleReads: DomainCalls
     let kept = KeptDescriptions()
     let allowsMonitorCommands: Bool
     let lastAnswer = LastQEMUAnswer()
@@ -31,8 +32,12 @@ package struct LibvirtHypervisor: Hypervisor {
         var limits = DomainCalls.Limits()
         // Others wait for one that libvirt gives after 30 s.
         limits.patience = .seconds(45)
-        liveReads = DomainCalls(limits: limits, clock: clock, logger: logger)
-        storedReads = DomainCalls(limits: limits, clock: clock, logger: logger)
+        // Whoever holds the lock is what the log is to name.
+        var silent = logger
+        silent.logLevel = .error
+        liveReads = DomainCalls(limits: limits, clock: clock, logger: silent)
+        storedReads = DomainCalls(limits: limits, clock: clock, logger: silent)
+        singleReads = DomainCalls(clock: clock, logger: silent)
     }
 
     package var kind: String { "libvirt" }

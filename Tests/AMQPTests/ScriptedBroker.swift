@@ -134,7 +134,7 @@ final class ScriptedBroker {
                 let name = unit.queueNames
                 if !unit.topology.queues.isEmpty { log.append("declare \(name)") }
                 try machine.declared(unit, undeclarable[name].map { .failure($0) } ?? .success([]))
-            case .ask(let queue): log.append("ask \(queue)")
+            case .ask(let queue, _): log.append("ask \(queue)")
             case .consume(let consumer, let queue, let prefetch):
                 log.append("consume \(queue) \(prefetch)")
                 consumersStarted += 1

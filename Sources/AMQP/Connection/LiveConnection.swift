@@ -97,7 +97,7 @@ final class LiveConnection {
             case .selectConfirms: try session.selectConfirms(Session.Channel.publish)
             case .declare(let unit):
                 try machine.declared(unit, Result { () throws(AMQPError) in try session.declare(unit.topology) })
-            case .ask(let queue): try session.ask(about: queue)
+            case .ask(let queue, let channel): try session.ask(about: queue, on: channel)
             case .consume(let consumer, let queue, let prefetch):
                 let tag = Result { () throws(AMQPError) in
                     try session.consume(consumer.declaration, queue: queue, prefetch: prefetch)

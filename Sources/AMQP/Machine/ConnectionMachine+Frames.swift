@@ -26,12 +26,12 @@ extension ConnectionMachine {
             finish(confirms.confirm(sequence, multiple: multiple).map(\.publish.reply), .failure(error))
         case .consumerCancelled(let tag, let needsAnswer): consumerCancelled(tag, needsAnswer: needsAnswer)
         case .consumerEnded(let tag): ending.remove(tag)
-        case .queueFound: answered(nil)
+        case .queueFound(let channel): answered(channel, nil)
         case .channelClosed(let channel, let error): channelClosed(channel, error)
         case .flow(let channel, let active): write(.confirmFlow(channel, active: active))
         case .connectionClosed(let error):
             write(.confirmConnectionClose)
-            if let asked, error.isInternal { leaveAlone(asked, error) }
+            if error.isInternal { for unit in asked.values { leaveAlone(unit, error) } }
             steps.append(.end(error))
         case .blocked(let reason):
             isBlocked = true
@@ -98,10 +98,10 @@ extension ConnectionMachine {
         case Session.Channel.consume:
             context.logger.warning("RabbitMQ closed the consuming channel: \(error.advice)", metadata: metadata)
             if isLongOpen() { reopenConsumeChannel() } else { steps.append(.end(error)) }
-        case Session.Channel.questions:
+        case Session.Channel.questions...:
             write(.confirmChannelClose(channel))
-            hasQuestionChannel = false
-            answered(error)
+            questionChannels.remove(channel)
+            answered(channel, error)
         default:
             write(.confirmChannelClose(channel), .openChannel(channel))
         }

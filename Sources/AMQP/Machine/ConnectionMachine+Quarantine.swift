@@ -33,23 +33,22 @@ extension ConnectionMachine {
         registry.quarantine.ask(about: unit.id, why: unit.noAnswer, from: clock())
     }
 
-    /// Whoever finds a question under way has its turn once that is answered.
+    /// Each question has a channel of its own, so that none waits for another's answer.
     private mutating func ask(about unit: TopologyRegistry.Unit) {
-        guard asked == nil, let queue = unit.topology.queues.first?.name else { return }
-        asked = unit
-        insert([.action(.ask(queue: queue))])
-        guard !hasQuestionChannel else { return }
-        hasQuestionChannel = true
-        insert([.action(.openChannel(Session.Channel.questions))])
+        guard !asked.values.contains(where: { $0.id == unit.id }), let queue = unit.topology.queues.first?.name,
+            let channel = (Session.Channel.questions...).first(where: { asked[$0] == nil })
+        else { return }
+        asked[channel] = unit
+        insert([.action(.ask(queue: queue, channel))])
+        if questionChannels.insert(channel).inserted { insert([.action(.openChannel(channel))]) }
     }
 
-    /// Handles the answer to ``Action/ask(queue:)``. Unless the queue cannot be reached, its declaration is next: that creates a
+    /// Handles the answer to ``Action/ask(queue:_:)``. Unless the queue cannot be reached, its declaration is next: that creates a
     /// queue that does not exist, and reports what else is wrong.
     ///
     /// - Parameter error: Nil if the queue can be reached.
-    mutating func answered(_ error: AMQPError?) {
-        guard let unit = asked else { return }
-        asked = nil
+    mutating func answered(_ channel: UInt16, _ error: AMQPError?) {
+        guard let unit = asked.removeValue(forKey: channel) else { return }
         if let error, error.isHomeNodeDown {
             homeNodeIsDown(unit, error)
         } else {

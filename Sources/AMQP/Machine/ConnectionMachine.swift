@@ -21,7 +21,7 @@ struct ConnectionMachine {
         /// Exchanges, queues and bindings; its result goes to ``declared(_:_:)``.
         case declare(TopologyRegistry.Unit)
         /// Whether a queue can be reached. The answer is a frame, ``IncomingFrame/queueFound`` or the end of its channel.
-        case ask(queue: String)
+        case ask(queue: String, UInt16)
         /// basic.qos and basic.consume; the tag goes to ``started(_:_:)``.
         case consume(ActiveConsumer, queue: String, prefetch: UInt16)
         /// basic.cancel, waiting for the answer.
@@ -82,9 +82,10 @@ struct ConnectionMachine {
     var unavailable: [Int: String] = [:]
     /// When those are retried.
     var nextRetry: ContinuousClock.Instant?
-    /// The unit whose queue the broker has been asked about; there is one question at a time.
-    var asked: TopologyRegistry.Unit?
-    var hasQuestionChannel = false
+    /// The units whose queues the broker has been asked about, by channel.
+    var asked: [UInt16: TopologyRegistry.Unit] = [:]
+    /// The channels open for questions.
+    var questionChannels: Set<UInt16> = []
     /// A caller's declaration, until its consumers run.
     var declaring: (unit: TopologyRegistry.Unit, isKept: Bool, reply: Reply<[String]>)?
     var epoch: UInt64 = 0

@@ -27,7 +27,7 @@ enum IncomingFrame {
     /// The answer to our own basic.cancel.
     case consumerEnded(tag: String)
     /// The answer to our own question: the queue can be reached.
-    case queueFound
+    case queueFound(UInt16)
     case channelClosed(UInt16, AMQPError)
     case flow(UInt16, active: Int32)
     case connectionClosed(AMQPError)
@@ -134,7 +134,7 @@ struct FrameReader {
         case AMQP_BASIC_CANCEL_OK_METHOD:
             let answer = unsafe decoded.assumingMemoryBound(to: amqp_basic_cancel_ok_t.self).pointee
             return unsafe .consumerEnded(tag: String(answer.consumer_tag))
-        case AMQP_QUEUE_DECLARE_OK_METHOD where channel == Session.Channel.questions: return .queueFound
+        case AMQP_QUEUE_DECLARE_OK_METHOD where channel >= Session.Channel.questions: return .queueFound(channel)
         case AMQP_CHANNEL_CLOSE_METHOD:
             return unsafe .channelClosed(channel, session.closeError(method))
         case AMQP_CHANNEL_FLOW_METHOD:

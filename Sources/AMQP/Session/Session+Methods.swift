@@ -74,12 +74,12 @@ extension Session {
     }
 
     /// Sends a passive queue.declare without waiting: the answer is a frame, and may take the broker minutes.
-    func ask(about queue: String) throws(AMQPError) {
+    func ask(about queue: String, on channel: UInt16) throws(AMQPError) {
         defer { pool.recycle() }
         var method = unsafe amqp_queue_declare_t(
             ticket: 0, queue: try pool.bytes(queue), passive: 1, durable: 0, exclusive: 0, auto_delete: 0, nowait: 0,
             arguments: amqp_empty_table)
-        try check(status: unsafe amqp_send_method(state, Channel.questions, AMQP_QUEUE_DECLARE_METHOD, &method))
+        try check(status: unsafe amqp_send_method(state, channel, AMQP_QUEUE_DECLARE_METHOD, &method))
     }
 
     private func bind(_ binding: QueueBinding, queue: String) throws(AMQPError) {

@@ -9,7 +9,7 @@ final class Session {
         static let consume: UInt16 = 1
         static let publish: UInt16 = 2
         static let topology: UInt16 = 3
-        /// Opened when there is something to ask; see ``Session/ask(about:)``.
+        /// This and those after it are opened when there is something to ask; see ``Session/ask(about:on:)``.
         static let questions: UInt16 = 4
     }
 

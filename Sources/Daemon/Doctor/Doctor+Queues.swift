@@ -9,6 +9,8 @@ extension Doctor {
         let questions: [AMQPQuestion]
         /// Whether `pivotd run` can do without it.
         var isOptional = false
+
+        var isConsumed: Bool { questions.contains { if case .consumer = $0 { true } else { false } } }
     }
 
     /// Compares what exists with what the worker would declare, and asks for every permission it needs. Creates nothing, and
@@ -22,10 +24,11 @@ extension Doctor {
                 defer { rest = rest.dropFirst(need.questions.count) }
                 return (need: need, answers: Array(rest.prefix(need.questions.count)))
             }
+            let isServed = answered.contains { need, answers in need.isConsumed && !answers.contains(where: \.isNo) }
             return answered.flatMap { need, answers in
                 Self.findings(
                     need, answers, obstacle: Self.obstacle(to: need, answered, exchange: configuration.bus.exchange),
-                    virtualHost: settings.url.virtualHost)
+                    isServed: isServed, virtualHost: settings.url.virtualHost)
             }
         } catch {
             return [.failure("broker", "\(probe.endpoint): \(error)", remedy: "check RabbitMQ's log")]
@@ -85,10 +88,11 @@ extension Doctor {
     }
 
     private static func findings(
-        _ need: Need, _ answers: [AMQPAnswer], obstacle: String?, virtualHost: String
+        _ need: Need, _ answers: [AMQPAnswer], obstacle: String?, isServed: Bool, virtualHost: String
     ) -> [Finding] {
         let refused = zip(need.questions, answers).compactMap { question, answer -> Finding? in
-            if case .no(let error) = answer { Self.refused(need, question, error, virtualHost: virtualHost) } else { nil }
+            guard case .no(let error) = answer else { return nil }
+            return Self.refused(need, question, error, isServed: isServed, virtualHost: virtualHost)
         }
         guard refused.isEmpty else { return refused }
         switch (need.questions.first, answers.first) {
@@ -101,8 +105,9 @@ extension Doctor {
         }
     }
 
+    /// - Parameter isServed: Whether any queue can be consumed.
     private static func refused(
-        _ need: Need, _ question: AMQPQuestion, _ error: AMQPError, virtualHost: String
+        _ need: Need, _ question: AMQPQuestion, _ error: AMQPError, isServed: Bool, virtualHost: String
     ) -> Finding {
         let remedy =
             switch error.replyCode {
@@ -116,10 +121,14 @@ extension Doctor {
             }
         let finding = Finding.failure(need.name, "\(question.deed): \(error.message)", remedy: remedy)
         // The worker carries on with its other queues and returns to this one on its own.
-        return need.isOptional || question.isUnreachable(error) ? finding.asWarning : finding
+        return need.isOptional || isServed && question.isUnreachable(error) ? finding.asWarning : finding
     }
 
     private static let startNode = "start the cluster node that it lives on"
+}
+
+extension AMQPAnswer {
+    fileprivate var isNo: Bool { if case .no = self { true } else { false } }
 }
 
 extension AMQPQuestion {

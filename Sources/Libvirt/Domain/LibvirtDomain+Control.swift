@@ -7,6 +7,14 @@ package enum LibvirtDomainControl: Sendable, Hashable {
     /// Something does: a command that QEMU has not answered for this long, or with nil a different job or a lost monitor.
     case occupied(command: Duration?)
 
+    /// Whether a call on the domain may have to wait for long: not if it is a command that has only just begun.
+    package var mayTakeLong: Bool {
+        switch self {
+        case .free: false
+        case .occupied(let command): command.map { $0 >= .seconds(1) } ?? true
+        }
+    }
+
     init(state: UInt32, milliseconds: UInt64) {
         self =
             switch state {

@@ -91,12 +91,13 @@ final class CallConnections: Sendable {
         hand(next)
     }
 
-    /// Closes all connections: libvirt is gone, or pivotd is stopping.
+    /// Closes all connections: libvirt is gone, or pivotd is stopping. Whoever waits for a lease gets `connectionLost`.
     func closeAll() async {
-        let ended = state.withLock { state in
-            defer { state.slots = [] }
-            return isServed ? state.slots.compactMap(\.connection) : []
+        let (ended, waiters) = state.withLock { state in
+            defer { (state.slots, state.waiters) = ([], []) }
+            return (isServed ? state.slots.compactMap(\.connection) : [], state.waiters)
         }
+        for waiter in waiters { waiter.resume(.failure(HypervisorError(.connectionLost, "the connection to libvirt was lost"))) }
         for connection in ended { await connection.close() }
     }
 

@@ -31,6 +31,9 @@ final class KeptDescriptions: Sendable {
         kept.withLock { $0[Key(domain: domain.uuid, view: view)] = new }
     }
 
+    /// Drops all but the descriptions of domains that still may take long to answer.
+    func drop(allBut domains: Set<String>) { kept.withLock { $0 = $0.filter { domains.contains($0.key.domain) } } }
+
     /// The description if it still holds; else it is dropped.
     ///
     /// - Parameters:

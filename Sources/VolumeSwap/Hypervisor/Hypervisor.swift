@@ -152,7 +152,6 @@ extension Hypervisor {
 
     package func versions() async throws(HypervisorError) -> HypervisorVersions { HypervisorVersions() }
     package func features() async throws(HypervisorError) -> HypervisorFeatures { .simulated }
-    package func savedStates(_ domain: DomainIdentity) async throws(HypervisorError) -> SavedStates { SavedStates() }
     package func isAutostarted(_ domain: DomainIdentity) async throws(HypervisorError) -> Bool { false }
     package func setAutostart(_ domain: DomainIdentity) async throws(HypervisorError) {}
     package func unmapZeroes(_ domain: DomainIdentity, disk: String, sliceBytes: Int64?) async throws(HypervisorError) {}

@@ -291,7 +291,7 @@ import Testing
         try broker.send(.consumerCancelled(tag: "c2", needsAnswer: true))
         #expect(broker.written() == ["cancel-ok c2", "open 4", "ask b"])
         #expect(broker.core.withState { $0.isConsuming && $0.unavailableQueues == ["RabbitMQ does not answer for b"] })
-        try broker.send(.queueFound)
+        try broker.send(.queueFound(4))
         #expect(broker.written() == ["declare b", "consume b 10"])
         #expect(broker.core.withState { $0.isConsuming && $0.unavailableQueues == [] })
         broker.now += .seconds(1)

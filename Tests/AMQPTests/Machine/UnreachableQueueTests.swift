@@ -44,7 +44,7 @@ import Testing
         broker.now += .seconds(5)
         try broker.turn()
         #expect(broker.written() == ["open 4", "ask b"])
-        try broker.send(.queueFound)
+        try broker.send(.queueFound(Session.Channel.questions))
         #expect(broker.written() == ["declare b", "consume b 10"])
         #expect(unavailable(broker) == [])
     }
@@ -74,7 +74,7 @@ import Testing
             #expect(broker.written() == ["open 4", "ask b"])
         }
         broker.undeclarable = [:]
-        try broker.send(.queueFound)
+        try broker.send(.queueFound(Session.Channel.questions))
         #expect(broker.written() == ["declare b", "consume b 10"])
         #expect(unavailable(broker) == [])
         // Its consumer works, so all is forgotten; the channel is still open.
@@ -93,7 +93,7 @@ import Testing
 
     @Test func oneThatIsFoundInVainIsLeftAloneForLonger() throws {
         let broker = try asking()
-        #expect(throws: AMQPError.self) { try broker.send(.queueFound) }
+        #expect(throws: AMQPError.self) { try broker.send(.queueFound(Session.Channel.questions)) }
         #expect(broker.written() == ["declare b"])
         broker.lose(Self.timedOut)
         try broker.connect()
@@ -111,7 +111,7 @@ import Testing
         let other = ScriptedBroker(queues: ["a", "b"])
         try other.connect()
         _ = other.written()
-        try other.send(.queueFound)
+        try other.send(.queueFound(Session.Channel.questions))
         #expect(other.written() == [])
     }
 
@@ -126,23 +126,26 @@ import Testing
         #expect(broker.machine.nextDeadline == broker.now + .seconds(10))
     }
 
-    @Test func oneIsAskedAboutAtATime() throws {
+    @Test func noneWaitsForTheAnswerAboutAnother() throws {
         let broker = ScriptedBroker(queues: ["a", "b", "c"])
         (broker.undeclarable["b"], broker.undeclarable["c"]) = (Self.homeNodeDown, Self.homeNodeDown)
         try broker.connect()
         broker.now += .seconds(5)
         _ = broker.written()
         try broker.turn()
-        #expect(broker.written() == ["open 4", "ask b"])
+        #expect(broker.written() == ["open 4", "ask b", "open 5", "ask c"])
         broker.undeclarable = [:]
         broker.now += .seconds(60)
         try broker.turn()
         #expect(broker.written() == [])
-        try broker.send(.channelClosed(Session.Channel.questions, Self.gaveUp))
-        #expect(broker.written() == ["close-ok 4", "open 4", "ask c"])
-        try broker.send(.queueFound)
+        try broker.send(.queueFound(5))
         #expect(broker.written() == ["declare c", "consume c 10"])
         #expect(unavailable(broker) == Self.isDown)
+        try broker.send(.channelClosed(4, Self.gaveUp))
+        #expect(broker.written() == ["close-ok 4"])
+        broker.now += .seconds(5)
+        try broker.turn()
+        #expect(broker.written() == ["open 4", "ask b"])
     }
 
     @Test func queuesLostTogetherAreAskedAboutOnTheNextConnection() throws {
@@ -154,7 +157,7 @@ import Testing
         broker.lose()
         _ = broker.written()
         try broker.connect()
-        #expect(broker.written().suffix(4) == ["declare a", "open 4", "ask b", "consume a 10"])
+        #expect(broker.written().suffix(6) == ["declare a", "open 4", "ask b", "open 5", "ask c", "consume a 10"])
         #expect(unavailable(broker) == ["RabbitMQ does not answer for b", "RabbitMQ does not answer for c"])
     }
 

@@ -56,4 +56,13 @@ import Testing
         if let event { hub.publish(event) } else { hub.close(.keepalive) }
         #expect(!isKept(.occupied(command: .seconds(60)), after: 60, view: .inactive))
     }
+
+    @Test("It is dropped when the domain is none of those that may take long")
+    func dropped() throws {
+        try keep()
+        kept.drop(allBut: [Self.web.uuid])
+        #expect(isKept(.occupied(command: .seconds(60)), after: 60))
+        kept.drop(allBut: [])
+        #expect(!isKept(.occupied(command: .seconds(60)), after: 60))
+    }
 }

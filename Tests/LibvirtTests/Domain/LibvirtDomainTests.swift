@@ -111,5 +111,7 @@ struct LibvirtDomainTests {
         ] as [(UInt32, LibvirtDomainControl)])
     func control(state: UInt32, control: LibvirtDomainControl) {
         #expect(LibvirtDomainControl(state: state, milliseconds: 2100) == control)
+        #expect(control.mayTakeLong == (control != .free))
+        #expect(!LibvirtDomainControl(state: 2, milliseconds: 999).mayTakeLong)
     }
 }

@@ -34,6 +34,7 @@ final class TwinHypervisor: Hypervisor {
     func waitUntilConnected() async {}
     func lookup(_ instance: InstanceReference) async throws(HypervisorError) -> DomainIdentity { try await one.lookup(instance) }
     func status(_ domain: DomainIdentity) async throws(HypervisorError) -> DomainStatus { try await one.status(domain) }
+    func savedStates(_ domain: DomainIdentity) async throws(HypervisorError) -> SavedStates { try await one.savedStates(domain) }
     func xml(_ domain: DomainIdentity, _ view: XMLView) async throws(HypervisorError) -> String {
         try await one.xml(domain, view)
     }

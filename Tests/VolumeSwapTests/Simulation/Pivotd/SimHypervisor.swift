@@ -85,6 +85,8 @@ final class SimHypervisor: Hypervisor, @unchecked Sendable {
         }
     }
 
+    func savedStates(_ identity: DomainIdentity) async throws(HypervisorError) -> SavedStates { SavedStates() }
+
     func status(_ identity: DomainIdentity) async throws(HypervisorError) -> DomainStatus {
         let domain = try domain(identity)
         return try await call("status", domain, .nothing) { [libvirt] () throws(HypervisorError) in try libvirt.status(domain) }
