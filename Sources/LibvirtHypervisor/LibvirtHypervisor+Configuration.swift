@@ -9,10 +9,7 @@ package import VolumeSwap
 extension LibvirtHypervisor {
     /// `virDomainGetXMLDesc`
     package func xml(_ domain: DomainIdentity, _ view: XMLView) async throws(HypervisorError) -> String {
-        let answer = try await reading(domain, "getXMLDesc") { (domain) throws(LibvirtError) in
-            try await domain.control().mayTakeLong ? nil : try await domain.xml(inactive: view == .inactive, secure: true)
-        }
-        if let answer { return answer }
+        if let text = try await xmlIfFree(domain, view, secure: true) { return text }
         return try await asking(domain, "getXMLDesc", over: route(singleReads)) { (domain) throws(LibvirtError) in
             try await domain.xml(inactive: view == .inactive, secure: true)
         }
@@ -20,10 +17,7 @@ extension LibvirtHypervisor {
 
     /// A domain's configuration without its passwords; nil if it may take long.
     func describeIfFree(_ domain: DomainIdentity, _ view: XMLView) async throws -> DomainDescription? {
-        let text = try await reading(domain, "getXMLDesc") { (domain) throws(LibvirtError) in
-            try await domain.control().mayTakeLong ? nil : try await domain.xml(inactive: view == .inactive)
-        }
-        return try text.map { (text) throws(SwapFailure) in try DomainDescription(xml: text) }
+        try await xmlIfFree(domain, view).map { (text) throws(SwapFailure) in try DomainDescription(xml: text) }
     }
 
     /// A domain's configuration without its passwords: what was read during the same hang, or else what libvirt says once it does.
@@ -48,6 +42,14 @@ extension LibvirtHypervisor {
             }
         }
         return try answer.get()
+    }
+
+    private func xmlIfFree(
+        _ domain: DomainIdentity, _ view: XMLView, secure: Bool = false
+    ) async throws(HypervisorError) -> String? {
+        try await reading(domain, "getXMLDesc") { (domain) throws(LibvirtError) in
+            try await domain.control().mayTakeLong ? nil : try await domain.xml(inactive: view == .inactive, secure: secure)
+        }
     }
 
     private func route(_ calls: DomainCalls) -> CallRoute {

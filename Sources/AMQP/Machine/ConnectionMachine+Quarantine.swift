@@ -12,7 +12,7 @@ extension ConnectionMachine {
         guard hasOthers(than: unit) else { return insert([.action(.declare(unit))]) }
         if let hold = registry.quarantine.hold(on: unit.id, at: now) {
             unavailable[unit.id] = hold.why
-            nextRetry = min(nextRetry ?? hold.until, hold.until)
+            retry(at: hold.until)
         } else if let why = registry.quarantine.reasonToAsk(about: unit.id) {
             unavailable[unit.id] = why
             ask(about: unit)
@@ -20,6 +20,8 @@ extension ConnectionMachine {
             insert([.action(.declare(unit))])
         }
     }
+
+    private mutating func retry(at time: ContinuousClock.Instant) { nextRetry = min(nextRetry ?? time, time) }
 
     mutating func retryUnavailable() {
         nextRetry = nil
@@ -61,7 +63,7 @@ extension ConnectionMachine {
     mutating func homeNodeIsDown(_ unit: TopologyRegistry.Unit, _ error: AMQPError) {
         let due = clock() + Self.retryInterval
         registry.quarantine.ask(about: unit.id, why: unit.homeNodeDown, from: due)
-        nextRetry = min(nextRetry ?? due, due)
+        retry(at: due)
         guard unavailable.updateValue(unit.homeNodeDown, forKey: unit.id) != unit.homeNodeDown else { return }
         context.logger.warning(
             "the queue's home node is down: nothing is consumed from it until that is back",
