@@ -6,43 +6,13 @@ import subprocess
 import uuid
 from pathlib import Path
 
-from bus.dry import SETTINGS, dry_swap
+from bus.dry import PASSWORD, SETTINGS, busy_worker, dry_swap, until_state
 from expectations import assert_stayed, swap_arguments
 from lab.daemon import clean_environment
 from lab.processes import until
 from steering import SLOW, wait_for_copy
 
 SUCCESS, FAILURE, USAGE, NO_ANSWER, INTERRUPTED = 0, 1, 2, 3, 130
-PASSWORD = "s3cret-chap-password"
-
-
-def busy_worker(second_worker):
-    """A worker on `dry-run:` whose copies take minutes, with a swap that has ended, one that runs, and one that waits."""
-    worker, rpc = second_worker(SETTINGS | {"max_concurrent_swaps": 1}, libvirt_uri="dry-run:?rate=2")
-    ended, running, queued = dry_swap(), dry_swap(), dry_swap()
-    for swap in (ended, running, queued):
-        swap["request_token"] = str(uuid.uuid4())
-        for side in ("old", "new"):
-            swap[f"{side}_connection_info"]["data"]["auth_password"] = PASSWORD
-    rpc.cast("swap_volume", **ended)
-    until_state(rpc, ended, "copying")
-    rpc.call("abort_swap", task_id=ended["request_token"])
-    until_state(rpc, ended, "aborted")
-    rpc.cast("swap_volume", **running)
-    until_state(rpc, running, "copying")
-    rpc.cast("swap_volume", **queued)
-    until_state(rpc, queued, "queued")
-    return worker, rpc, (ended, running, queued)
-
-
-def until_state(rpc, swap: dict, state: str) -> None:
-    """Waits until the swap is in this state."""
-
-    def found() -> bool:
-        swaps = rpc.call("list_swaps", task_id_prefix=swap["request_token"])["swaps"]
-        return bool(swaps) and swaps[0]["state"] == state
-
-    until(found, 60, lambda: f"never {state}: {rpc.call('list_swaps')}")
 
 
 def rows(worker, *words) -> list[list[str]]:

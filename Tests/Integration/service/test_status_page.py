@@ -6,15 +6,13 @@ import json
 import shutil
 import subprocess
 import urllib.request
-import uuid
 from html.parser import HTMLParser
 
 import pytest
-from bus.dry import dry_swap
+from bus.dry import PASSWORD, busy_worker
 from lab.processes import free_port, until
 from service.bench import dry_worker
 
-PASSWORD = "s3cret-chap-password"
 HOSTILE = "<script>document.title='taken'</script>"
 VOID = {"meta", "br"}
 
@@ -47,19 +45,8 @@ class Page(HTMLParser):
 @pytest.fixture
 def busy(second_worker):
     """A worker with swaps in every list of the page, one of them of an instance with a hostile name."""
-    worker, rpc = second_worker({"max_concurrent_swaps": 1, "notifications": False}, libvirt_uri="dry-run:?rate=2")
-    swaps = [dry_swap(bandwidth_mib_s=1) | {"request_token": str(uuid.uuid4())} for _ in range(3)]
-    swaps[2]["instance"] = {"uuid": None, "name": HOSTILE}
-    swaps[2]["old_volume_id"] = "x" * 200
-    for swap in swaps:
-        swap["old_connection_info"]["data"]["auth_password"] = PASSWORD
-    rpc.cast("swap_volume", **swaps[0])
-    until(lambda: "copying" in worker.get("/")[1], 30, lambda: worker.get("/")[1])
-    rpc.call("abort_swap", task_id=swaps[0]["request_token"])
-    for swap in swaps[1:]:
-        rpc.cast("swap_volume", **swap)
-    until(lambda: all(word in worker.get("/")[1] for word in ("copying", "queued", "aborted")), 30, lambda: worker.get("/")[1])
-    return worker, rpc, swaps
+    named = {"instance": {"uuid": None, "name": HOSTILE}, "old_volume_id": "x" * 200}
+    return busy_worker(second_worker, named, bandwidth_mib_s=1)
 
 
 def test_what_the_page_says(busy):
