@@ -39,6 +39,24 @@ def pytest_report_header(config: pytest.Config) -> str:
     return f"random faults: {config.option.rounds} rounds from seed {config.option.seed}"
 
 
+class FailuresAtOnce:
+    """Names each test that fails when it fails: a run that is cut off says so, too."""
+
+    def __init__(self, terminal):
+        self.terminal = terminal
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self.terminal.ensure_newline()
+            self.terminal.write_line(f"FAILED {report.nodeid} ({report.when})")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    terminal = session.config.pluginmanager.getplugin("terminalreporter")
+    if terminal and not hasattr(session.config, "workerinput"):
+        session.config.pluginmanager.register(FailuresAtOnce(terminal))
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node) -> None:
     """Takes the figures over from a worker process of pytest-xdist."""
