@@ -141,9 +141,16 @@ def notifications(lab: Lab):
 
 
 @pytest.fixture(scope="session")
-def pool(lab: Lab) -> GuestPool:
-    """Guests to take from."""
+def all_guests(lab: Lab) -> GuestPool:
+    """What `pool` hands out."""
     return GuestPool(lab)
+
+
+@pytest.fixture(scope="module")
+def pool(all_guests: GuestPool):
+    """Guests to take from."""
+    yield all_guests
+    all_guests.shrink()
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ WINDOW = 1
 
 @pytest.fixture
 def outrunning(lab):
-    """A guest that writes every few milliseconds, and a volume that takes 50 ms for a write."""
+    """A guest that writes every few milliseconds, and a volume that takes 300 ms for a write."""
     guest = lab.guest({"vdb": lab.volumes.file(fill=True)}).wait_ready()
-    yield guest, lab.volumes.nbd(filters=["delay"], parameters=["wdelay=50ms"])
+    yield guest, lab.volumes.nbd(filters=["delay"], parameters=["wdelay=300ms"])
     lab.remove(guest)
 
 
