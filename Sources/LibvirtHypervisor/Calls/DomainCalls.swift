@@ -26,7 +26,8 @@ package final class DomainCalls: Sendable {
     package struct Limits: Sendable {
         /// How long a call may be outstanding before its domain counts as hung.
         package var patience = Duration.seconds(5)
-        /// How long a hang whose last call returned with libvirt's lock time-out is remembered if no further call is made.
+        /// How long a hang whose last call returned without an answer is remembered if no further call is made: with libvirt's lock
+        /// time-out, or because the connection was lost.
         package var memory = Duration.seconds(60)
 
         package init() {}
@@ -165,8 +166,8 @@ extension DomainCalls {
 
     /// Passes the turn on: the call returned, or was not made.
     private func end(_ domain: DomainIdentity, _ turn: Turn, _ error: HypervisorError?) {
-        // libvirt's lock time-out means that somebody else's call on the domain hangs.
-        let staysHung = error?.code == .busy
+        // libvirt's lock time-out means that somebody else's call on the domain hangs; a lost connection says nothing about it.
+        let staysHung = error?.isPassing ?? false
         let over = domains.withLock { domains -> HungDomain? in
             guard var entry = domains[domain.uuid], let call = entry.call, call.turn === turn else { return nil }
             call.timer?.cancel()

@@ -117,43 +117,46 @@ import Testing
         while !calls.hungDomains.isEmpty { await Task.yield() }
     }
 
-    @Test func libvirtsLockTimeOutIsNoAnswer() async throws {
-        let calls = makeCalls()
+    private static let lockTimeOut = HypervisorError(.busy, number: 68, "cannot acquire state change lock")
+    private static let lost = HypervisorError(.connectionLost, number: 38, "End of file while reading data")
+
+    /// Makes a call that is out for 30 seconds and returns with an error.
+    private func hang(_ calls: DomainCalls, _ error: HypervisorError) async {
         let gate = Gate()
-        let timedOut = Task {
+        let failed = Task {
             try await calls.make("blockInfo", on: web, within: .seconds(35), lease: {}) { _ -> Result<Int, HypervisorError> in
                 await gate.pass()
-                return .failure(HypervisorError(.busy, number: 68, "cannot acquire state change lock"))
+                return .failure(error)
             }
         }
         await gate.reached()
         clock.advance(by: .seconds(30))
         gate.open()
-        #expect(await refusal { try await timedOut.value }?.number == 68)
+        #expect(await refusal { try await failed.value } == error)
+    }
+
+    @Test(arguments: [lockTimeOut, lost]) func anErrorThatSaysNothingAboutTheDomainIsNoAnswer(_ error: HypervisorError) async throws {
+        let calls = makeCalls()
+        await hang(calls, error)
         #expect(calls.hungDomains.map(\.name) == ["web"])
         // It is tried again, and nobody says anything again.
         let again = Gate()
         let next = await start(calls, "blockJobInfo", on: web, again)
+        clock.advance(by: .seconds(6))
         #expect(await refusal { try await call(calls, "blockInfo", on: web) }?.code == .busy)
         again.open()
         #expect(try await next.value == 7)
         #expect(calls.hungDomains.isEmpty)
-        #expect(log.lines.count == 2)
+        #expect(
+            log.lines == [
+                "warning domain web does not answer: blockInfo has been out for 5 s",
+                "notice domain web answers again, after 36 s",
+            ])
     }
 
     @Test func aHangThatNobodyAsksAboutIsForgotten() async throws {
         let calls = makeCalls()
-        let gate = Gate()
-        let timedOut = Task {
-            try await calls.make("blockInfo", on: web, within: .seconds(35), lease: {}) { _ -> Result<Int, HypervisorError> in
-                await gate.pass()
-                return .failure(HypervisorError(.busy, number: 68, "cannot acquire state change lock"))
-            }
-        }
-        await gate.reached()
-        clock.advance(by: .seconds(30))
-        gate.open()
-        _ = await timedOut.result
+        await hang(calls, Self.lockTimeOut)
         clock.advance(by: .seconds(60))
         #expect(calls.hungDomains.isEmpty)
     }
