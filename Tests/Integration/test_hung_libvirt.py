@@ -48,5 +48,5 @@ def test_five_hung_guests_do_not_keep_a_sixth_from_its_swap(lab, pool, second_wo
         of_guest = [line for line in told if line.startswith(f"domain {guest.name} ")]
         for what in ("does not answer", "answers again"):
             lines = [line for line in of_guest if line.startswith(f"domain {guest.name} {what}")]
-            assert len(lines) == 1, of_guest
+            assert len(lines) == 1, "\n".join(of_guest)
     until(lambda: all(swap["finished_at"] for swap in rpc.call("list_swaps")["swaps"]), 120, "swaps of guests that answer again")
