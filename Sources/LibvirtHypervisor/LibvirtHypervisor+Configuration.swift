@@ -4,8 +4,8 @@ package import VolumeSwap
 /// Configurations, also those of domains that hang.
 ///
 /// libvirt 11 takes the domain's job lock for `virDomainGetXMLDesc`, and gives the configuration of a domain that hangs only when it has
-/// waited for 30 s. So libvirt is first asked what occupies the domain; if that lasts, the call goes over ``LibvirtLink/configurations``,
-/// where it holds up no look-up and no event.
+/// waited for 30 s. So libvirt is first asked what occupies the domain, and the call waits for its turn on it; if either lasts, it goes
+/// over ``LibvirtLink/configurations``, where it holds up nothing else.
 extension LibvirtHypervisor {
     /// `virDomainGetXMLDesc`
     package func xml(_ domain: DomainIdentity, _ view: XMLView) async throws(HypervisorError) -> String {
@@ -22,7 +22,7 @@ extension LibvirtHypervisor {
 
     /// A domain's configuration without its passwords: what was read during the same hang, or else what libvirt says once it does.
     func describeOccupied(_ domain: DomainIdentity, _ view: XMLView) async throws -> DomainDescription {
-        let control = try await reading(domain, "getControlInfo") { (domain) throws(LibvirtError) in try await domain.control() }
+        let control = try await control(domain)
         if let known = kept.description(of: domain, view, control, now: clock.now) { return known }
         let events = try await read("events") { (connection) throws(LibvirtError) in
             connection.events(domainUUID: domain.uuid, limit: 1)
@@ -47,9 +47,19 @@ extension LibvirtHypervisor {
     private func xmlIfFree(
         _ domain: DomainIdentity, _ view: XMLView, secure: Bool = false
     ) async throws(HypervisorError) -> String? {
-        try await reading(domain, "getXMLDesc") { (domain) throws(LibvirtError) in
-            try await domain.control().mayTakeLong ? nil : try await domain.xml(inactive: view == .inactive, secure: secure)
+        if try await control(domain).mayTakeLong { return nil }
+        do throws(HypervisorError) {
+            return try await asking(domain, "getXMLDesc", asksQEMU: false) { (domain) throws(LibvirtError) in
+                try await domain.xml(inactive: view == .inactive, secure: secure)
+            }
+        } catch {
+            guard error.code == .busy else { throw error }
+            return nil
         }
+    }
+
+    private func control(_ domain: DomainIdentity) async throws(HypervisorError) -> LibvirtDomainControl {
+        try await reading(domain, "getControlInfo") { (domain) throws(LibvirtError) in try await domain.control() }
     }
 
     private func route(_ calls: DomainCalls) -> CallRoute {

@@ -49,4 +49,5 @@ def test_five_hung_guests_do_not_keep_a_sixth_from_its_swap(lab, pool, second_wo
         for what in ("does not answer", "answers again"):
             lines = [line for line in of_guest if line.startswith(f"domain {guest.name} {what}")]
             assert len(lines) == 1, "\n".join(of_guest)
+    assert told.count("connected to libvirt") == 1, "the hung guests cost the connection that everybody needs"
     until(lambda: all(swap["finished_at"] for swap in rpc.call("list_swaps")["swaps"]), 120, "swaps of guests that answer again")

@@ -35,6 +35,7 @@ package final class DomainCalls: Sendable {
 
     private struct Call {
         var name: String
+        var asksQEMU: Bool
         /// Resumed with nil when it is the call's turn, with an error if there will be none.
         let turn = Waiter<HypervisorError?>()
         /// nil while it waits for a connection.
@@ -74,14 +75,16 @@ package final class DomainCalls: Sendable {
     /// - Parameters:
     ///   - name: The name of the libvirt call.
     ///   - limit: How long the caller waits for the answer.
+    ///   - asksQEMU: false if libvirt answers by itself, once it has the domain's job lock or has waited for it: then an answer does
+    ///     not end a hang.
     ///   - lease: Gets the connection for the call; the turn waits for it, and ends if it throws.
     /// - Throws: `busy` if the domain is hung or the caller gave up; it is then unknown whether the call takes effect.
     func make<Lease: Sendable, Value: Sendable>(
-        _ name: String, on domain: DomainIdentity, within limit: Duration,
+        _ name: String, on domain: DomainIdentity, within limit: Duration, asksQEMU: Bool = true,
         lease: () async throws(HypervisorError) -> Lease,
         _ call: @escaping @Sendable (Lease) async -> Result<Value, HypervisorError>
     ) async throws(HypervisorError) -> Value {
-        let turn = try await turn(domain, name)
+        let turn = try await turn(domain, name, asksQEMU)
         let leased: Lease
         do {
             leased = try await lease()
@@ -114,10 +117,10 @@ extension DomainCalls {
     private typealias Turn = Waiter<HypervisorError?>
 
     /// Waits for the call's turn.
-    private func turn(_ domain: DomainIdentity, _ name: String) async throws(HypervisorError) -> Turn {
+    private func turn(_ domain: DomainIdentity, _ name: String, _ asksQEMU: Bool) async throws(HypervisorError) -> Turn {
         let givenUp = HypervisorError(.busy, Self.givenUp(name, domain))
         if Task.isCancelled { throw givenUp }
-        let new = Call(name: name)
+        let new = Call(name: name, asksQEMU: asksQEMU)
         domains.withLock { domains in
             var entry = domains[domain.uuid] ?? Domain(name: domain.name)
             if let call = entry.call {
@@ -173,7 +176,7 @@ extension DomainCalls {
             call.timer?.cancel()
             var over: HungDomain?
             // A turn that ended before a call was made proves nothing.
-            if call.since != nil, !staysHung {
+            if call.since != nil, call.asksQEMU, !staysHung {
                 over = entry.hang
                 entry.hang = nil
             }

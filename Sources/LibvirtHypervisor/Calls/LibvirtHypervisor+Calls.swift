@@ -4,9 +4,9 @@ import VolumeSwap
 
 /// How calls reach libvirt.
 ///
-/// Look-ups, definitions and the configurations of domains that answer need neither QEMU nor the domain's job lock, so they use the
-/// connection that events arrive on. Everything else goes through ``DomainCalls`` over ``CallConnections``. Cancelling the task
-/// ends the wait for a call, and every call throws `busy` after its time limit.
+/// Look-ups and definitions need neither QEMU nor the domain's job lock, so they use the connection that events arrive on.
+/// Everything else goes through ``DomainCalls`` over ``CallConnections``. Cancelling the task ends the wait for a call, and every call
+/// throws `busy` after its time limit.
 extension LibvirtHypervisor {
     /// How long a look-up may take; the connection to a silent libvirtd is closed sooner.
     private static let lookUpLimit = Duration.seconds(60)
@@ -56,14 +56,14 @@ extension LibvirtHypervisor {
         }
     }
 
-    /// Asks something that QEMU answers; retries it if the connection was lost during it.
+    /// Asks something that a hung guest may hold up; retries it if the connection was lost during it.
     func asking<Value: Sendable>(
-        _ identity: DomainIdentity, _ name: String, over route: CallRoute? = nil,
+        _ identity: DomainIdentity, _ name: String, asksQEMU: Bool = true, over route: CallRoute? = nil,
         _ body: @escaping @Sendable (LibvirtDomain) async throws(LibvirtError) -> Value
     ) async throws(HypervisorError) -> Value {
         while true {
             do throws(HypervisorError) {
-                return try await writing(identity, name, over: route, body)
+                return try await writing(identity, name, asksQEMU: asksQEMU, over: route, body)
             } catch {
                 guard error.code == .connectionLost else { throw error }
             }
@@ -72,11 +72,13 @@ extension LibvirtHypervisor {
 
     /// Changes a domain or sends a monitor command; never retried.
     func writing<Value: Sendable>(
-        _ identity: DomainIdentity, _ name: String, within limit: Duration = callLimit, over route: CallRoute? = nil,
+        _ identity: DomainIdentity, _ name: String, within limit: Duration = callLimit, asksQEMU: Bool = true,
+        over route: CallRoute? = nil,
         _ body: @escaping @Sendable (LibvirtDomain) async throws(LibvirtError) -> Value
     ) async throws(HypervisorError) -> Value {
         let route = route ?? CallRoute(calls: calls, connections: link.calls, patience: .seconds(5))
-        return try await route.calls.make(name, on: identity, within: limit) { () async throws(HypervisorError) in
+        return try await route.calls.make(name, on: identity, within: limit, asksQEMU: asksQEMU) {
+            () async throws(HypervisorError) in
             try await lease(route)
         } _: { lease in
             defer { route.connections.release(lease) }

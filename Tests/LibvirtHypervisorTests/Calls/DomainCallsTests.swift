@@ -135,7 +135,9 @@ import Testing
         #expect(await refusal { try await failed.value } == error)
     }
 
-    @Test(arguments: [lockTimeOut, lost]) func anErrorThatSaysNothingAboutTheDomainIsNoAnswer(_ error: HypervisorError) async throws {
+    @Test(arguments: [lockTimeOut, lost]) func anErrorThatSaysNothingAboutTheDomainIsNoAnswer(_ error: HypervisorError)
+        async throws
+    {
         let calls = makeCalls()
         await hang(calls, error)
         #expect(calls.hungDomains.map(\.name) == ["web"])
@@ -152,6 +154,18 @@ import Testing
                 "warning domain web does not answer: blockInfo has been out for 5 s",
                 "notice domain web answers again, after 36 s",
             ])
+    }
+
+    @Test func anAnswerOfLibvirtsOwnDoesNotEndAHang() async throws {
+        let calls = makeCalls()
+        await hang(calls, Self.lockTimeOut)
+        let value = try await calls.make("getXMLDesc", on: web, within: .seconds(35), asksQEMU: false, lease: {}) { _ in
+            .success(9)
+        }
+        #expect(value == 9)
+        #expect(calls.hungDomains.map(\.name) == ["web"])
+        #expect(try await call(calls, "blockInfo", on: web) == 8)
+        #expect(calls.hungDomains.isEmpty)
     }
 
     @Test func aHangThatNobodyAsksAboutIsForgotten() async throws {
