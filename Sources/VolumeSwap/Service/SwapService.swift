@@ -62,7 +62,7 @@ package final class SwapService: Sendable {
     /// Maximum number of repeated callers remembered while an outcome is being delivered.
     static let askersInMemory = 1024
     /// Maximum number of queued records in memory; the rest wait in the journal alone.
-    private static let recordsInMemory = 500
+    private static let recordsInMemory = 1000
 
     /// What every swap works with: hypervisor, journal, settings.
     package let environment: SwapEnvironment
