@@ -17,7 +17,7 @@ extension LibvirtHypervisor {
 
     /// A domain's configuration without its passwords; nil if it may take long.
     func describeIfFree(_ domain: DomainIdentity, _ view: XMLView) async throws -> DomainDescription? {
-        try await xmlIfFree(domain, view).map { (text) throws(SwapFailure) in try DomainDescription(xml: text) }
+        try await xmlIfFree(domain, view).map { (text) throws(SwapFailure) in try parsed.description(of: domain, view, text) }
     }
 
     /// A domain's configuration without its passwords: what was read during the same hang, or else what libvirt says once it does.
@@ -47,10 +47,11 @@ extension LibvirtHypervisor {
     private func xmlIfFree(
         _ domain: DomainIdentity, _ view: XMLView, secure: Bool = false
     ) async throws(HypervisorError) -> String? {
-        if try await control(domain).mayTakeLong { return nil }
+        // Whoever waits for its turn may wait for a call that hangs.
+        if !calls.isFree(domain), try await control(domain).mayTakeLong { return nil }
         do throws(HypervisorError) {
             return try await asking(domain, "getXMLDesc", asksQEMU: false) { (domain) throws(LibvirtError) in
-                try await domain.xml(inactive: view == .inactive, secure: secure)
+                try await domain.xmlIfFree(inactive: view == .inactive, secure: secure)
             }
         } catch {
             guard error.code == .busy else { throw error }

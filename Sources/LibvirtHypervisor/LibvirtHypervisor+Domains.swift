@@ -29,6 +29,7 @@ extension LibvirtHypervisor {
             // Those of domains that hang may take long, and hold up nobody.
             let late = first.filter { $0.description == nil }
             kept.drop(allBut: Set(late.map(\.domain.uuid)))
+            parsed.drop(allBut: Set(first.map(\.domain.uuid)))
             let last = try await concurrentMap(late, limit: late.count) { [self] configuration in
                 let (domain, view) = (configuration.domain, configuration.view)
                 return try await ifThere(domain) {

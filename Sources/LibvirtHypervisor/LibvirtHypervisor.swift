@@ -15,6 +15,7 @@ package struct LibvirtHypervisor: Hypervisor {
     /// one.
     let liveReads, storedReads, singleReads: DomainCalls
     let kept = KeptDescriptions()
+    let parsed = ParsedDescriptions()
     let allowsMonitorCommands: Bool
     let lastAnswer = LastQEMUAnswer()
     let clock: any SwapClock

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,11 +13,15 @@ from dispatch import Load
 from figures import cpu_ticks
 from lab.clients import Rpc
 from lab.daemon import Pivotd
+from lab.guest import Guest
 from lab.lab import Lab
 from lab.processes import MIB, LabError, descendants
+from lab.volumes import Volume
 from report import Figure
 
 GUESTS = (1, 4, 16)
+FURTHER = 100
+"""Domains that do not run, and are looked at by every swap."""
 SIMULATED = (1, 16, 256, 1000)
 CALLS = 5000
 """Simulated swaps in all."""
@@ -37,33 +42,51 @@ def swapped(worker: Pivotd, url: str, calls: list[dict]) -> tuple[float, float]:
     return (time.monotonic() - began) / len(calls), spent / len(calls)
 
 
+def there_and_back(bed: Bed, worker: Pivotd, guests: list[Guest], others: dict[str, Volume]) -> tuple[float, float]:
+    """:func:`swapped` for a swap of each of these guests, to the other of its two volumes."""
+    calls = []
+    for guest in guests:
+        old, new = guest.disks["vdb"], others[guest.uuid]
+        guest.disks["vdb"], others[guest.uuid] = new, old
+        infos = {"old_connection_info": old.info, "new_connection_info": new.info}
+        calls.append({"instance": guest.uuid, "mountpoint": "/dev/vdb", **infos})
+    return swapped(worker, bed.lab.rabbit.url, calls)
+
+
 def on_guests(bed: Bed, repeat: int) -> Iterator[Figure]:
-    """Small volumes of 1, 4 and 16 guests, there and back."""
+    """Small volumes of 1, 4 and 16 guests, there and back; and of one beside many other domains."""
     volumes = bed.lab.volumes
     guests = [bed.guest(volumes.file(32 * MIB, fill=True)) for _ in range(max(GUESTS))]
     others = {guest.uuid: volumes.file(32 * MIB) for guest in guests}
     worker = bed.lab.daemon("many", config={"log_level": "notice", "max_concurrent_swaps": max(GUESTS)}).start()
     for count in GUESTS:
-        done = []
-        for _ in range(2 * repeat):
-            calls = []
-            for guest in guests[:count]:
-                old, new = guest.disks["vdb"], others[guest.uuid]
-                guest.disks["vdb"], others[guest.uuid] = new, old
-                calls.append(
-                    {
-                        "instance": guest.uuid,
-                        "mountpoint": "/dev/vdb",
-                        "old_connection_info": old.info,
-                        "new_connection_info": new.info,
-                    }
-                )
-            done.append(swapped(worker, bed.lab.rabbit.url, calls))
+        done = [there_and_back(bed, worker, guests[:count], others) for _ in range(2 * repeat)]
         yield Figure(f"{count} guests at once, a swap's time", "ms", [seconds * 1000 for seconds, _ in done])
         yield Figure(f"{count} guests at once, the worker's CPU a swap", "ms", [spent for _, spent in done])
-    worker.stop()
-    for guest in guests:
+    first, *rest = guests
+    for guest in rest:
         bed.lab.remove(guest)
+    names = define_further(bed.lab, first)
+    done = [there_and_back(bed, worker, [first], others) for _ in range(2 * repeat)]
+    yield Figure(f"1 guest beside {FURTHER} domains, a swap's time", "ms", [seconds * 1000 for seconds, _ in done])
+    yield Figure(f"1 guest beside {FURTHER} domains, the worker's CPU a swap", "ms", [spent for _, spent in done])
+    worker.stop()
+    for name in names:
+        bed.lab.libvirt.virsh("undefine", name)
+    bed.lab.remove(first)
+
+
+def define_further(lab: Lab, model: Guest) -> list[str]:
+    """Defines domains like this one, with other disks; returns their names."""
+    xml, names = lab.libvirt.virsh("dumpxml", "--inactive", model.uuid), [f"further-{number}" for number in range(FURTHER)]
+    for name in names:
+        text = re.sub("<name>.*?</name>", f"<name>{name}</name>", xml, count=1)
+        for tag in ("uuid", "serial"):
+            text = re.sub(f"<{tag}>.*?</{tag}>", f"<{tag}>{uuid.uuid4()}</{tag}>", text)
+        text = text.replace("/volumes/", f"/volumes/{name}-")
+        with lab.libvirt.xml_file(text) as file:
+            lab.libvirt.virsh("define", file)
+    return names
 
 
 def simulated(lab: Lab, repeat: int) -> Iterator[Figure]:

@@ -5,8 +5,12 @@ extension LibvirtDomain {
     ///
     /// With `secure` it contains passwords, for example for graphics, and must not be logged.
     package func xml(inactive: Bool = false, secure: Bool = false) async throws(LibvirtError) -> String {
+        try await call { (domain) throws(LibvirtError) in try Self.xml(domain, inactive: inactive, secure: secure) }
+    }
+
+    @safe static func xml(_ domain: OpaquePointer, inactive: Bool, secure: Bool) throws(LibvirtError) -> String {
         let flags = (inactive ? VIR_DOMAIN_XML_INACTIVE.rawValue : 0) | (secure ? VIR_DOMAIN_XML_SECURE.rawValue : 0)
-        return try await call { (domain) throws(LibvirtError) in try takeString(unsafe virDomainGetXMLDesc(domain, flags)) }
+        return try takeString(unsafe virDomainGetXMLDesc(domain, flags))
     }
 
     /// Removes the stored configuration; an active domain becomes transient (`virDomainUndefineFlags`).

@@ -28,15 +28,28 @@ package enum LibvirtDomainControl: Sendable, Hashable {
 extension LibvirtDomain {
     /// Whether something holds up further calls. Answers while the domain hangs: this takes no lock.
     package func control() async throws(LibvirtError) -> LibvirtDomainControl {
+        try await call { (domain) throws(LibvirtError) in try LibvirtDomainControl(of: domain) }
+    }
+
+    /// The configuration, as ``xml(inactive:secure:)`` gives it; nil if something holds up further calls, and this might take long.
+    package func xmlIfFree(inactive: Bool = false, secure: Bool = false) async throws(LibvirtError) -> String? {
         try await call { (domain) throws(LibvirtError) in
-            var info = virDomainControlInfo()
-            do throws(LibvirtError) {
-                try check(unsafe virDomainGetControlInfo(domain, &info, 0))
-            } catch {
-                guard error.isOperationInvalid || error.isUnsupported else { throw error }
-                return .free
-            }
-            return LibvirtDomainControl(state: info.state, milliseconds: info.stateTime)
+            if try LibvirtDomainControl(of: domain).mayTakeLong { return nil }
+            return try Self.xml(domain, inactive: inactive, secure: secure)
         }
+    }
+}
+
+extension LibvirtDomainControl {
+    @safe fileprivate init(of domain: OpaquePointer) throws(LibvirtError) {
+        var info = virDomainControlInfo()
+        do throws(LibvirtError) {
+            try check(unsafe virDomainGetControlInfo(domain, &info, 0))
+        } catch {
+            guard error.isOperationInvalid || error.isUnsupported else { throw error }
+            self = .free
+            return
+        }
+        self.init(state: info.state, milliseconds: info.stateTime)
     }
 }

@@ -67,6 +67,9 @@ package final class DomainCalls: Sendable {
         domains.withLock { $0.values.compactMap(\.hang) }.sorted { $0.since < $1.since }
     }
 
+    /// Whether a call on the domain would have its turn at once.
+    func isFree(_ domain: DomainIdentity) -> Bool { domains.withLock { $0[domain.uuid]?.call == nil } }
+
     /// How many calls wait for their turn on a domain.
     func waiters(_ domain: DomainIdentity) -> Int { domains.withLock { $0[domain.uuid]?.waiting.count ?? 0 } }
 
