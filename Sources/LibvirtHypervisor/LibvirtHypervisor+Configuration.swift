@@ -49,12 +49,13 @@ extension LibvirtHypervisor {
     ) async throws(HypervisorError) -> String? {
         // Whoever waits for its turn may wait for a call that hangs.
         if !calls.isFree(domain), try await control(domain).mayTakeLong { return nil }
+        let route = CallRoute(calls: calls, connections: link.calls, patience: Self.patienceIfFree)
         do throws(HypervisorError) {
-            return try await asking(domain, "getXMLDesc", asksQEMU: false) { (domain) throws(LibvirtError) in
+            return try await asking(domain, "getXMLDesc", over: route) { (domain) throws(LibvirtError) in
                 try await domain.xmlIfFree(inactive: view == .inactive, secure: secure)
             }
         } catch {
-            guard error.code == .busy else { throw error }
+            guard error.code == .busy, !Task.isCancelled else { throw error }
             return nil
         }
     }
@@ -67,6 +68,8 @@ extension LibvirtHypervisor {
         CallRoute(calls: calls, connections: link.configurations, patience: Self.configurationPatience)
     }
 
+    /// How long a configuration waits for a connection if all calls that may hang are out; there are others for it.
+    private static let patienceIfFree = Duration.milliseconds(500)
     /// How long a configuration may wait for others that libvirt gives after 30 s.
     private static let configurationPatience = Duration.seconds(120)
 }

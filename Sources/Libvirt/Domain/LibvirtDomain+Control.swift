@@ -31,12 +31,22 @@ extension LibvirtDomain {
         try await call { (domain) throws(LibvirtError) in try LibvirtDomainControl(of: domain) }
     }
 
-    /// The configuration, as ``xml(inactive:secure:)`` gives it; nil if something holds up further calls, and this might take long.
-    package func xmlIfFree(inactive: Bool = false, secure: Bool = false) async throws(LibvirtError) -> String? {
+    /// The configuration, as ``xml(inactive:secure:)`` gives it.
+    ///
+    /// - Throws: `isOperationTimeout` at once if something holds up further calls: libvirt might answer only after a long time.
+    package func xmlIfFree(inactive: Bool = false, secure: Bool = false) async throws(LibvirtError) -> String {
         try await call { (domain) throws(LibvirtError) in
-            if try LibvirtDomainControl(of: domain).mayTakeLong { return nil }
+            guard try !LibvirtDomainControl(of: domain).mayTakeLong else { throw .occupied }
             return try Self.xml(domain, inactive: inactive, secure: secure)
         }
+    }
+}
+
+extension LibvirtError {
+    fileprivate static var occupied: LibvirtError {
+        LibvirtError(
+            code: Int32(VIR_ERR_OPERATION_TIMEOUT.rawValue), domain: Int32(VIR_FROM_NONE.rawValue),
+            message: "the domain is occupied by another call")
     }
 }
 

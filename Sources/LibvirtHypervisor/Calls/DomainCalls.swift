@@ -19,8 +19,8 @@ package struct HungDomain: Sendable, Hashable {
 /// libvirtd has few workers for all domains together, so a hung domain gets only one call.
 ///
 /// A call waits for its turn while another is outstanding. Once a call has been outstanding for longer than ``Limits/patience``,
-/// the domain counts as hung and further calls are refused at once until it has answered. A caller waits no longer than it asked
-/// for, or until its task is cancelled; the call itself then stays outstanding and keeps the turn.
+/// the domain counts as hung until it has answered, and further calls are refused at once while that one is out. A caller waits no
+/// longer than it asked for, or until its task is cancelled; the call itself then stays outstanding and keeps the turn.
 package final class DomainCalls: Sendable {
     /// Time limits of calls and hangs.
     package struct Limits: Sendable {
@@ -35,7 +35,6 @@ package final class DomainCalls: Sendable {
 
     private struct Call {
         var name: String
-        var asksQEMU: Bool
         /// Resumed with nil when it is the call's turn, with an error if there will be none.
         let turn = Waiter<HypervisorError?>()
         /// nil while it waits for a connection.
@@ -78,16 +77,14 @@ package final class DomainCalls: Sendable {
     /// - Parameters:
     ///   - name: The name of the libvirt call.
     ///   - limit: How long the caller waits for the answer.
-    ///   - asksQEMU: false if libvirt answers by itself, once it has the domain's job lock or has waited for it: then an answer does
-    ///     not end a hang.
     ///   - lease: Gets the connection for the call; the turn waits for it, and ends if it throws.
     /// - Throws: `busy` if the domain is hung or the caller gave up; it is then unknown whether the call takes effect.
     func make<Lease: Sendable, Value: Sendable>(
-        _ name: String, on domain: DomainIdentity, within limit: Duration, asksQEMU: Bool = true,
+        _ name: String, on domain: DomainIdentity, within limit: Duration,
         lease: () async throws(HypervisorError) -> Lease,
         _ call: @escaping @Sendable (Lease) async -> Result<Value, HypervisorError>
     ) async throws(HypervisorError) -> Value {
-        let turn = try await turn(domain, name, asksQEMU)
+        let turn = try await turn(domain, name)
         let leased: Lease
         do {
             leased = try await lease()
@@ -120,14 +117,18 @@ extension DomainCalls {
     private typealias Turn = Waiter<HypervisorError?>
 
     /// Waits for the call's turn.
-    private func turn(_ domain: DomainIdentity, _ name: String, _ asksQEMU: Bool) async throws(HypervisorError) -> Turn {
+    private func turn(_ domain: DomainIdentity, _ name: String) async throws(HypervisorError) -> Turn {
         let givenUp = HypervisorError(.busy, Self.givenUp(name, domain))
         if Task.isCancelled { throw givenUp }
-        let new = Call(name: name, asksQEMU: asksQEMU)
+        let new = Call(name: name)
         domains.withLock { domains in
             var entry = domains[domain.uuid] ?? Domain(name: domain.name)
             if let call = entry.call {
-                if let hang = entry.hang { new.turn.resume(refused(hang, call)) } else { entry.waiting.append(new) }
+                if let hang = entry.hang, let since = call.since, clock.now - since >= limits.patience {
+                    new.turn.resume(refused(hang, call))
+                } else {
+                    entry.waiting.append(new)
+                }
             } else {
                 new.turn.resume(nil)
                 entry.call = new
@@ -179,7 +180,7 @@ extension DomainCalls {
             call.timer?.cancel()
             var over: HungDomain?
             // A turn that ended before a call was made proves nothing.
-            if call.since != nil, call.asksQEMU, !staysHung {
+            if call.since != nil, !staysHung {
                 over = entry.hang
                 entry.hang = nil
             }

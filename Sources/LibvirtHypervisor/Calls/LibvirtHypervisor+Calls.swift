@@ -58,27 +58,27 @@ extension LibvirtHypervisor {
 
     /// Asks something that a hung guest may hold up; retries it if the connection was lost during it.
     func asking<Value: Sendable>(
-        _ identity: DomainIdentity, _ name: String, asksQEMU: Bool = true, over route: CallRoute? = nil,
+        _ identity: DomainIdentity, _ name: String, over route: CallRoute? = nil,
         _ body: @escaping @Sendable (LibvirtDomain) async throws(LibvirtError) -> Value
     ) async throws(HypervisorError) -> Value {
+        var backoff = Backoff(first: .milliseconds(50), longest: .seconds(5))
         while true {
             do throws(HypervisorError) {
-                return try await writing(identity, name, asksQEMU: asksQEMU, over: route, body)
+                return try await writing(identity, name, over: route, body)
             } catch {
-                guard error.code == .connectionLost else { throw error }
+                // Bounded back-off: the next connection may be lost like this one.
+                guard error.code == .connectionLost, (try? await clock.sleep(for: backoff.pause())) != nil else { throw error }
             }
         }
     }
 
     /// Changes a domain or sends a monitor command; never retried.
     func writing<Value: Sendable>(
-        _ identity: DomainIdentity, _ name: String, within limit: Duration = callLimit, asksQEMU: Bool = true,
-        over route: CallRoute? = nil,
+        _ identity: DomainIdentity, _ name: String, within limit: Duration = callLimit, over route: CallRoute? = nil,
         _ body: @escaping @Sendable (LibvirtDomain) async throws(LibvirtError) -> Value
     ) async throws(HypervisorError) -> Value {
         let route = route ?? CallRoute(calls: calls, connections: link.calls, patience: .seconds(5))
-        return try await route.calls.make(name, on: identity, within: limit, asksQEMU: asksQEMU) {
-            () async throws(HypervisorError) in
+        return try await route.calls.make(name, on: identity, within: limit) { () async throws(HypervisorError) in
             try await lease(route)
         } _: { lease in
             defer { route.connections.release(lease) }
