@@ -61,6 +61,15 @@ def test_the_notices_name_every_package_in_its_version():
     assert done.returncode == 0, done.stderr
 
 
+def test_the_container_is_built_from_what_was_tested():
+    bases = re.findall(r"^FROM (\S+)", (DEPLOY / "Containerfile").read_text(), re.M)
+    assert len(bases) == 2
+    for base in bases:
+        assert re.fullmatch(r"docker\.io/library/[a-z]+:[\w.-]+@sha256:[0-9a-f]{64}", base), "by digest"
+    tried = re.search(r"^\| Swift \| (\S+) \|", (DEPLOY.parent / "README.md").read_text(), re.M)[1]
+    assert bases[0].startswith(f"docker.io/library/swift:{tried}-bookworm@")
+
+
 def test_the_troubleshooting_table_quotes_what_pivotd_says():
     readme = (DEPLOY.parent / "README.md").read_text()
     table = re.search(r"^## Troubleshooting\n(.*?)^## ", readme, re.M | re.S)[1]
