@@ -7,18 +7,13 @@ import VolumeSwap
 /// One holds for as long as the same command to QEMU stays unanswered: the command holds the domain's job lock, so nobody changes the
 /// disks. The stored configuration can be replaced meanwhile, which libvirt reports as an event.
 final class KeptDescriptions: Sendable {
-    private struct Key: Hashable {
-        let domain: String
-        let view: XMLView
-    }
-
     private struct Kept {
         let description: DomainDescription
         let askedAt: ContinuousClock.Instant
         let events: LibvirtEvents
     }
 
-    private let kept = Mutex<[Key: Kept]>([:])
+    private let kept = Mutex<[DescriptionKey: Kept]>([:])
 
     /// - Parameters:
     ///   - askedAt: when libvirt was asked for it.
@@ -28,7 +23,7 @@ final class KeptDescriptions: Sendable {
         events: LibvirtEvents
     ) {
         let new = Kept(description: description, askedAt: askedAt, events: events)
-        kept.withLock { $0[Key(domain: domain.uuid, view: view)] = new }
+        kept.withLock { $0[DescriptionKey(domain: domain.uuid, view: view)] = new }
     }
 
     /// Drops all but the descriptions of domains that still may take long to answer.
@@ -42,7 +37,7 @@ final class KeptDescriptions: Sendable {
     func description(
         of domain: DomainIdentity, _ view: XMLView, _ control: LibvirtDomainControl, now: ContinuousClock.Instant
     ) -> DomainDescription? {
-        let key = Key(domain: domain.uuid, view: view)
+        let key = DescriptionKey(domain: domain.uuid, view: view)
         return kept.withLock { kept in
             guard let entry = kept[key] else { return nil }
             if case .occupied(let command?) = control, now - command <= entry.askedAt, entry.events.isSilent {
@@ -52,4 +47,11 @@ final class KeptDescriptions: Sendable {
             return nil
         }
     }
+}
+
+/// One of the configurations of a domain.
+struct DescriptionKey: Hashable {
+    /// The domain's UUID.
+    let domain: String
+    let view: XMLView
 }
