@@ -26,6 +26,7 @@ extension Target.Dependency {
     static let heap = product(name: "HeapModule", package: "swift-collections")
     static let deque = product(name: "DequeModule", package: "swift-collections")
     static let grdb = product(name: "GRDB", package: "GRDB.swift")
+    static let grdbSQLite = product(name: "GRDBSQLite", package: "GRDB.swift")
     static let logging = product(name: "Logging", package: "swift-log")
     static let metrics = product(name: "Metrics", package: "swift-metrics")
     static let nioCore = product(name: "NIOCore", package: "swift-nio")
@@ -119,7 +120,7 @@ let package = Package(
             ["VolumeSwap", "Basics", "Budgets", "HypervisorConformance", "JournalConformance", "JSON", "SeededRandom"]),
         tests("BulkMoveTests", ["BulkMove", "JSON"]),
         tests("SwapBusTests", ["SwapBus", "VolumeSwap", "OsloMessaging", "JSON", .logging]),
-        tests("JournalTests", ["Journal", "JournalConformance", "VolumeSwap", "JSON", .grdb, .logging]),
+        tests("JournalTests", ["Journal", "JournalConformance", "VolumeSwap", "JSON", .grdb, .grdbSQLite, .logging]),
         tests("CaptureTests", ["Capture", "AMQP", "OsloMessaging", "JSON"]),
         tests("ObservabilityTests", ["Observability", "JSON", .logging, .metrics]),
         tests("SettingsTests", ["Settings", "Budgets", "JSON"]),

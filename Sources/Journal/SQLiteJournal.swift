@@ -4,7 +4,8 @@ import GRDB
 package import Logging
 package import VolumeSwap
 
-/// The journal in an SQLite file: write-ahead log, `synchronous=FULL`, and one writer that commits in groups.
+/// The journal in an SQLite file: write-ahead log, `synchronous=FULL` for all that must survive a power loss, and one writer that
+/// commits in groups.
 ///
 /// Only its owner can read `STATE_DIR/journal.sqlite`, and one process at a time may open it. When a task is settled, its
 /// secrets are masked and the freed bytes overwritten (`secure_delete`). Within a second the write-ahead log, which still has
@@ -70,7 +71,7 @@ package final class SQLiteJournal: SwapJournal {
             // Opens the reader now: later another file might have this name.
             firstSequence = try database.read { db in try Int64.fetchOne(db, sql: "SELECT max(sequence) FROM task") } ?? 0
             let files = JournalFiles(path: path, database: identity, log: FileIdentity(path: path + "-wal"))
-            writer = GroupCommit(database: database, path: path, files: files, isSynced: isDurable)
+            writer = GroupCommit(database: database, path: path, files: files, isDurable: isDurable)
         } catch {
             throw JournalError(error, path: path)
         }
@@ -98,18 +99,18 @@ package final class SQLiteJournal: SwapJournal {
         return .duplicate(stored)
     }
 
-    package func enter(_ id: TaskID, _ phase: SwapPhase, plan: SwapPlan?) async throws(JournalError) {
+    package func enter(_ id: TaskID, _ phase: SwapPhase, plan: SwapPlan?, isSynced: Bool) async throws(JournalError) {
         guard memory != nil else { return note(id, phase) }  // only a restart needs the plan
         let text = try plan.map { plan throws(JournalError) in try JournalCoding.text(plan) }
         let date = now()
-        let write = JournalWrite.enter(id, phase, plan: text, at: date.timeIntervalSince1970)
+        let write = JournalWrite.enter(id, phase, plan: text, at: date.timeIntervalSince1970, isSynced: isSynced)
         _ = try await writer.submit(write, history: line(.phase(phase), date))
     }
 
     package func note(_ id: TaskID, _ phase: SwapPhase) {
         let date = now()
         writer.note(
-            .enter(id, phase, plan: nil, at: date.timeIntervalSince1970), history: line(.phase(phase), date))
+            .enter(id, phase, plan: nil, at: date.timeIntervalSince1970, isSynced: false), history: line(.phase(phase), date))
     }
 
     package func remark(_ id: TaskID, _ text: String) {

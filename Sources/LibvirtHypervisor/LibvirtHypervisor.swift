@@ -42,6 +42,7 @@ package struct LibvirtHypervisor: Hypervisor {
     }
 
     package var kind: String { "libvirt" }
+    package var isOnThisHost: Bool { LibvirtConnection.isLocal(link.uri) }
 
     package func waitUntilConnected() async { _ = try? await link.connection() }
 

@@ -44,7 +44,7 @@ enum MetricHelp {
         "pivotd_notifications_total": "Notifications, by what happened to them.",
         "pivotd_notification_problems_total":
             "Declarations for notifications that RabbitMQ refused; /readyz and the log say why.",
-        "pivotd_journal_commit_seconds": "Seconds of a commit to the journal, its sync included.",
+        "pivotd_journal_commit_seconds": "Seconds of a synced commit to the journal.",
         "pivotd_journal_wait_seconds": "Seconds for which the oldest change has waited for its commit; 0 if none waits.",
         "pivotd_journal_size_bytes": "Size of the journal and its write-ahead log.",
     ]

@@ -6,7 +6,7 @@ import Metrics
 import Synchronization
 import VolumeSwap
 
-/// The journal's only writer: everything queued during the last sync becomes one transaction with one sync.
+/// The journal's only writer: everything queued during the last transaction becomes one, with one sync if any of it needs that.
 ///
 /// Callers are suspended, never blocked; beyond `limit` they wait for room. All SQLite work runs on a serial dispatch queue.
 final class GroupCommit: Sendable {
@@ -31,32 +31,34 @@ final class GroupCommit: Sendable {
         /// SQLite must no longer be called.
         var isDatabaseClosed = false
         var isScrubDue = false
-        /// nil if each transaction syncs: then changes accumulate by themselves.
+        /// nil if transactions sync: then changes accumulate by themselves.
         var gathering: Gathering?
+        /// Whether SQLite syncs the next transaction.
+        var syncs = true
     }
 
     private let database: any DatabaseWriter
     private let path: String
     private let files: JournalFiles
-    private let isSynced: Bool
+    private let isDurable: Bool
     private let queue = DispatchQueue(label: "pivotd.journal", qos: .userInitiated)
     private let state: Mutex<State>
     private let commitCount = Atomic<Int>(0)
     private let commitTime = Metrics.Timer(label: "pivotd_journal_commit_seconds")
     private let size: JournalSize
 
-    /// - Parameter isSynced: false for a journal that never syncs and has no write-ahead log.
-    init(database: any DatabaseWriter, path: String, files: JournalFiles, isSynced: Bool) {
-        state = Mutex(State(gathering: isSynced ? nil : Gathering()))
+    /// - Parameter isDurable: false for a journal that never syncs and has no write-ahead log; else it begins with syncs.
+    init(database: any DatabaseWriter, path: String, files: JournalFiles, isDurable: Bool) {
+        state = Mutex(State(gathering: isDurable ? nil : Gathering()))
         self.database = database
         self.path = path
         self.files = files
-        self.isSynced = isSynced
+        self.isDurable = isDurable
         size = JournalSize(files)
-        if isSynced { size.record() }
+        if isDurable { size.record() }
     }
 
-    /// Number of transactions committed, each with one sync.
+    /// Number of transactions committed.
     var commits: Int { commitCount.load(ordering: .relaxed) }
 
     /// How long the oldest change has been waiting for its commit; zero if there is none.
@@ -64,7 +66,7 @@ final class GroupCommit: Sendable {
         state.withLock { $0.wait.oldest(at: .now) }
     }
 
-    /// Writes a change and waits for its sync, even if cancelled: what was begun is recorded.
+    /// Writes a change and waits for its commit, even if cancelled: what was begun is recorded.
     ///
     /// - Parameter history: lines to append to the task's history.
     /// - Throws: ``JournalError`` if the change could not be stored.
@@ -173,15 +175,15 @@ final class GroupCommit: Sendable {
         do {
             let began = ContinuousClock.now
             let results = try commit(batch)
-            if isSynced { commitTime.record(duration: .now - began) }
+            if isDurable, Self.needsSync(batch) { commitTime.record(duration: .now - began) }
             if batch.contains(where: { $0.write.isProbe }) { state.withLock { $0.refusal = nil } }
             for (entry, result) in zip(batch, results) { entry.reply?.resume(returning: result) }
-            if isSynced, batch.contains(where: { $0.write.isSettlement }) { scheduleScrub() }
+            if isDurable, batch.contains(where: { $0.write.isSettlement }) { scheduleScrub() }
         } catch {
             let failure = JournalError(error, path: path)
             state.withLock { state in
                 state.queued.retain(batch)
-                if isSynced, batch.contains(where: { $0.write.isAcceptance }) { state.refusal = failure }
+                if isDurable, batch.contains(where: { $0.write.isAcceptance }) { state.refusal = failure }
             }
             for entry in batch { entry.reply?.resume(returning: .failure(failure)) }
         }
@@ -192,17 +194,18 @@ final class GroupCommit: Sendable {
             state.wait.ends()
             state.draining.ends()
         }
-        if isSynced { size.recordIfDue() }
+        if isDurable { size.recordIfDue() }
     }
 
     private func commit(_ batch: [WriteQueue.Entry]) throws -> [Result<WriteOutput, JournalError>] {
         // A journal that is not durable may have been unlinked on purpose.
-        let missing = isSynced ? files.missing : nil
+        let missing = isDurable ? files.missing : nil
         let refusal = state.withLock(\.refusal)
         var results: [Result<WriteOutput, JournalError>] = []
         results.reserveCapacity(batch.count)
         var isWritten = false
         try database.writeWithoutTransaction { db in
+            try setSync(db, Self.needsSync(batch))
             try db.inOneTransaction {
                 for entry in batch {
                     if let refusal, entry.write.isAcceptance {
@@ -223,6 +226,15 @@ final class GroupCommit: Sendable {
         // The open log has no name any more: its contents must be in the file before anyone is told.
         if missing == .log, !checkpoint() { throw JournalFiles.Missing.log.error(path) }
         return results
+    }
+
+    private static func needsSync(_ batch: [WriteQueue.Entry]) -> Bool { batch.contains { $0.write.needsSync } }
+
+    /// Has SQLite sync the next transaction's write-ahead log, with all earlier ones in it, or leave that to a later one.
+    private func setSync(_ db: Database, _ syncs: Bool) throws {
+        guard isDurable, state.withLock({ $0.syncs != syncs }) else { return }
+        try db.execute(sql: "PRAGMA synchronous = \(syncs ? "FULL" : "NORMAL")")
+        state.withLock { $0.syncs = syncs }
     }
 
     private func scheduleScrub() {

@@ -5,7 +5,7 @@ import VolumeSwap
 /// One change to the journal, serialized by the caller so that the writer has little to do.
 indirect enum JournalWrite: Sendable {
     case accept(TaskRow)
-    case enter(TaskID, SwapPhase, plan: String?, at: Double)
+    case enter(TaskID, SwapPhase, plan: String?, at: Double, isSynced: Bool)
     /// `isSettled` if settling needs nothing else.
     case finish(TaskID, SwapPhase, result: String?, failure: String?, at: Double, isSettled: Bool = false)
     /// An outcome reported while the task goes on.
@@ -24,7 +24,7 @@ indirect enum JournalWrite: Sendable {
     var task: TaskID? {
         switch self {
         case .accept(let row): TaskID(row.id)
-        case .enter(let id, _, _, _), .finish(let id, _, _, _, _, _), .settle(let id, _): id
+        case .enter(let id, _, _, _, _), .finish(let id, _, _, _, _, _), .settle(let id, _): id
         case .answer(let id, _, _), .forgetReply(let id), .remark(let id): id
         case .prune, .probe, .barrier: nil
         }
@@ -63,6 +63,15 @@ indirect enum JournalWrite: Sendable {
         switch self {
         case .barrier, .remark: true
         default: false
+        }
+    }
+
+    /// Whether it must survive a power loss, and not only pivotd's death. Any sync also covers the transactions before it.
+    var needsSync: Bool {
+        switch self {
+        case .accept, .finish, .answer, .probe: true
+        case .enter(_, _, _, _, let isSynced): isSynced
+        case .forgetReply, .settle, .remark, .prune, .barrier: false
         }
     }
 
@@ -107,7 +116,7 @@ extension JournalWrite {
             if try row.insert(db) { return .success(.acceptance(.new)) }
             guard let stored = try TaskRow.fetch(db, id: row.id) else { return .success(.acceptance(.new)) }
             return Result { () throws(JournalError) in .acceptance(.duplicate(try stored.record(path: path))) }
-        case .enter(let id, let phase, let plan, let time):
+        case .enter(let id, let phase, let plan, let time, _):
             try db.run(Self.enterSQL, [phase.rawValue, phase == .accepted ? nil : time, history, id.text])
             let isChanged = db.changesCount > 0
             if let plan, isChanged { try db.run(Self.planSQL, [plan, id.text]) }

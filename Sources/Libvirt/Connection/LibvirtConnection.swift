@@ -1,5 +1,6 @@
 import CLibvirt
 import Dispatch
+import Foundation
 package import Logging
 import Synchronization
 
@@ -52,6 +53,12 @@ package final class LibvirtConnection: Sendable {
     /// Whether a daemon serves connections to this URI; if not, the driver is embedded in this process.
     package static func isServed(_ uri: String) -> Bool {
         !isEmbedded(uri) && !uri.hasPrefix("test:")
+    }
+
+    /// Whether a URI certainly names QEMU's driver on this host: no server, no transport over the network, no alias.
+    package static func isLocal(_ uri: String) -> Bool {
+        guard let components = URLComponents(string: uri) else { return false }
+        return ["qemu", "qemu+unix"].contains(components.scheme) && components.host?.isEmpty ?? true
     }
 
     /// The version of the libvirt that serves the connection, as 1,000,000 × major + 1,000 × minor + release.

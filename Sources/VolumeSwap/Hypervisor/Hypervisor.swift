@@ -6,6 +6,8 @@
 package protocol Hypervisor: Sendable {
     /// `libvirt` or `dry-run`, as shown in every result.
     var kind: String { get }
+    /// Whether its guests run on this host, and end with it.
+    var isOnThisHost: Bool { get }
 
     /// The versions of its parts.
     func versions() async throws(HypervisorError) -> HypervisorVersions

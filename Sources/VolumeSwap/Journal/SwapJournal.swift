@@ -59,7 +59,8 @@ package struct JournalError: Error, Sendable, CustomStringConvertible {
     package var description: String { message }
 }
 
-/// The durable record of all tasks. A call that has returned is written and synced; many calls share one sync.
+/// The durable record of all tasks. A call that has returned is written, and survives pivotd's death. Unless it says otherwise it is
+/// also synced, and survives a power loss; many calls share one sync, which stores all calls before it as well.
 package protocol SwapJournal: Sendable {
     /// Stores a task unless one with its id exists.
     ///
@@ -67,9 +68,10 @@ package protocol SwapJournal: Sendable {
     func accept(_ record: SwapRecord) async throws(JournalError) -> Acceptance
     /// Stores that the task entered a phase, and its plan if there is a new one. A finished task keeps its phase.
     ///
+    /// - Parameter isSynced: false if a power loss may take the task back to an earlier phase and plan.
     /// - Throws: ``JournalError`` if the phase could not be stored, or the task does not exist (`unusable`).
-    func enter(_ id: TaskID, _ phase: SwapPhase, plan: SwapPlan?) async throws(JournalError)
-    /// Like ``enter(_:_:plan:)`` but without waiting: stored no later than the task's next awaited call.
+    func enter(_ id: TaskID, _ phase: SwapPhase, plan: SwapPlan?, isSynced: Bool) async throws(JournalError)
+    /// Like ``enter(_:_:plan:isSynced:)`` but without waiting or a sync: stored no later than the task's next awaited call.
     func note(_ id: TaskID, _ phase: SwapPhase)
     /// Stores the outcome, and with it the final phase. An earlier one stays; one reported with ``answer(_:_:)`` gets the new one's
     /// conclusion and course.
@@ -80,11 +82,12 @@ package protocol SwapJournal: Sendable {
     ///
     /// - Throws: ``JournalError`` if the outcome could not be stored; it must not be reported then.
     func answer(_ id: TaskID, _ outcome: SwapOutcome) async throws(JournalError)
-    /// Stores that the reply to ``answer(_:_:)`` is delivered or given up.
+    /// Stores that the reply to ``answer(_:_:)`` is delivered or given up. Not synced: after a power loss the same reply is sent again.
     ///
     /// - Throws: ``JournalError`` if that could not be stored.
     func forgetReply(_ id: TaskID, _ fate: ReplyFate) async throws(JournalError)
-    /// Stores that the final reply is delivered or given up, and removes the record's secrets (arguments, plan, result).
+    /// Stores that the final reply is delivered or given up, and removes the record's secrets (arguments, plan, result). Not synced:
+    /// after a power loss the same reply is sent again.
     ///
     /// - Parameter fate: nil if there was none to send, or it was sent ahead of the end.
     /// - Throws: ``JournalError`` if that could not be stored.
@@ -125,6 +128,13 @@ package protocol SwapJournal: Sendable {
 }
 
 extension SwapJournal {
+    /// Stores and syncs that the task entered a phase, and its plan if there is a new one.
+    ///
+    /// - Throws: ``JournalError`` if the phase could not be stored, or the task does not exist (`unusable`).
+    package func enter(_ id: TaskID, _ phase: SwapPhase, plan: SwapPlan?) async throws(JournalError) {
+        try await enter(id, phase, plan: plan, isSynced: true)
+    }
+
     /// Tests whether the journal can store a small row.
     ///
     /// - Throws: ``JournalError`` if it cannot.

@@ -153,7 +153,8 @@ struct SwapRunner {
         if action.canBeRefused, control.isAbortRequested, phase != .pivoting { return .abortedByRequest }
         do {
             if let news {
-                try await environment.journal.enter(id, phase, plan: news)
+                let isSynced = !(action.endsWithTheHost && environment.hypervisor.isOnThisHost)
+                try await environment.journal.enter(id, phase, plan: news, isSynced: isSynced)
                 control.marks.noteStored(news)
             } else if action.isSeenAfterwards {
                 environment.journal.note(id, phase)

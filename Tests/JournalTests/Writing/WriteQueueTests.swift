@@ -4,7 +4,9 @@ import VolumeSwap
 @testable import Journal
 
 @Suite struct WriteQueueTests {
-    private static func phase(_ id: String, _ phase: SwapPhase) -> JournalWrite { .enter(TaskID(id), phase, plan: nil, at: 1) }
+    private static func phase(_ id: String, _ phase: SwapPhase) -> JournalWrite {
+        .enter(TaskID(id), phase, plan: nil, at: 1, isSynced: true)
+    }
     private static func finish(_ id: String) -> JournalWrite {
         .finish(TaskID(id), .completed, result: "{}", failure: nil, at: 2)
     }
@@ -15,7 +17,7 @@ import VolumeSwap
     private static func text(_ batch: [WriteQueue.Entry]) -> [String] {
         batch.compactMap { entry in
             switch entry.write {
-            case .enter(let id, let phase, _, _): "\(id.text) \(phase.rawValue)"
+            case .enter(let id, let phase, _, _, _): "\(id.text) \(phase.rawValue)"
             case .finish(let id, _, _, _, _, let isSettled): "\(id.text) finish\(isSettled ? "+settle" : "")"
             case .settle(let id, _): "\(id.text) settle"
             case .barrier: nil

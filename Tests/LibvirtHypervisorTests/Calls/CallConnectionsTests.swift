@@ -39,4 +39,15 @@ import Testing
     {
         #expect(LibvirtConnection.isServed(uri) == isServed)
     }
+
+    @Test(
+        arguments: [
+            ("qemu:///system", true), ("qemu+unix:///system?socket=/run/x", true), ("qemu:///embed?root=/x", true),
+            ("qemu+ssh://compute2/system", false), ("qemu+tcp://127.0.0.1:16509/system", false),
+            ("qemu://compute2/system", false),
+            ("qemu+ssh:///system", false), ("compute2", false), ("", false),
+        ]) func aHypervisorIsOnThisHostOrMayNotBe(uri: String, isLocal: Bool)
+    {
+        #expect(LibvirtConnection.isLocal(uri) == isLocal)
+    }
 }

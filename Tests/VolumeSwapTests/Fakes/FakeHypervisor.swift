@@ -83,6 +83,7 @@ final class FakeHypervisor: Hypervisor {
         var log: [String] = []
         var events: [HypervisorEvents] = []
         var speed: Int64?
+        var isOnThisHost = true
         var definitions: [String] = []
         /// Happens once, right after the next job query, or `looksLeft` queries later.
         var afterLook: (@Sendable (FakeHypervisor) -> Void)?
@@ -98,6 +99,7 @@ final class FakeHypervisor: Hypervisor {
     }
 
     let kind = "fake"
+    var isOnThisHost: Bool { state.withLock { $0.isOnThisHost } }
     /// The target of its disk.
     let disk: String
     /// More of its devices as XML.

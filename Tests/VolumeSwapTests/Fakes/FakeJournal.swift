@@ -10,6 +10,7 @@ final class FakeJournal: SwapJournal {
         var records: [TaskID: SwapRecord] = [:]
         var order: [TaskID] = []
         var phases: [SwapPhase] = []
+        var synced: [SwapPhase] = []
         var failures: [String: Int] = [:]
         var failed: [String: Int] = [:]
         var damaged: Set<TaskID> = []
@@ -29,6 +30,8 @@ final class FakeJournal: SwapJournal {
 
     /// The phases entered, in order.
     var phases: [SwapPhase] { state.withLock { $0.phases } }
+    /// Those of them that were synced.
+    var synced: [SwapPhase] { state.withLock { $0.synced } }
 
     /// Makes the next calls of this name fail: `accept`, `enter:copying`, `finish`, `settle`, `record`.
     func fail(_ call: String, times: Int = 1) { state.withLock { $0.failures[call, default: 0] += times } }
@@ -70,9 +73,10 @@ final class FakeJournal: SwapJournal {
         }
     }
 
-    func enter(_ id: TaskID, _ phase: SwapPhase, plan: SwapPlan?) async throws(JournalError) {
+    func enter(_ id: TaskID, _ phase: SwapPhase, plan: SwapPlan?, isSynced: Bool) async throws(JournalError) {
         try change(id, "enter:\(phase.rawValue)") { state, record in
             state.phases.append(phase)
+            if isSynced { state.synced.append(phase) }
             guard !record.isOver else { return }
             state.note(id, .phase(phase))
             record.phase = phase

@@ -9,6 +9,7 @@ final class TwinHypervisor: Hypervisor {
     /// The disk vdc.
     let two: FakeHypervisor
     let kind = "fake"
+    let isOnThisHost = true
 
     static let oldPath = "/volumes/old-c"
     static let newPath = "/volumes/new-c"

@@ -28,6 +28,22 @@ struct RunnerJournalTests {
         #expect(bench.journal.stored("task-1")?.plan != nil)
     }
 
+    @Test("Synced is what a power loss must not take back")
+    func synced() async throws {
+        let bench = Bench()
+        #expect(try await bench.run(["options": ["strategy": "copy"]])?.result != nil)
+        #expect(bench.journal.synced == [.pivoting])
+
+        let taking = Bench()
+        #expect(try await taking.run(["options": ["strategy": "rebase"]])?.result != nil)
+        #expect(taking.journal.synced.starts(with: [.undefining, .starting, .pivoting]))
+
+        let remote = Bench()
+        remote.hypervisor.change { $0.isOnThisHost = false }
+        #expect(try await remote.run(["options": ["strategy": "copy"]])?.result != nil)
+        #expect(remote.journal.synced == [.starting, .pivoting])
+    }
+
     @Test("After the pivot the swap is finished all the same", arguments: [SwapPhase.finishing, .storing])
     func afterPivot(phase: SwapPhase) async throws {
         let bench = Bench()

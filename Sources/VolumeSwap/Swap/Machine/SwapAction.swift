@@ -59,6 +59,13 @@ package enum SwapAction: Sendable {
         }
     }
 
+    /// Whether a power loss of the guest's host undoes the step: a copy ends with its QEMU, and until the pivot the stored
+    /// configuration names the old volume. The task can then start over, as one that was cut off in its preflight.
+    var endsWithTheHost: Bool {
+        guard case .start(let plan) = self else { return false }
+        return !plan.isUndefined
+    }
+
     /// Whether the step need not be journaled before it runs: the domain shows that it was reached, or it is repeated anyway.
     var isSeenAfterwards: Bool {
         switch self {

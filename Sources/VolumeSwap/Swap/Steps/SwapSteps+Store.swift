@@ -103,7 +103,8 @@ extension SwapSteps {
             // pivotd only defines what it undefined, and only once.
             return control.warn("the stored configuration of \(plan.domain.name) was removed by someone else and stays removed")
         }
-        if try await !agrees(stored, plan, live) {
+        let agreed = try await agrees(stored, plan, live)
+        if !agreed {
             let base = if let stored { stored } else { try await withDevicesOfNow(savedXML, plan) }
             try await define(try await naming(plan, live, in: base))
         } else if stored != nil {
@@ -112,6 +113,7 @@ extension SwapSteps {
         if plan.isAutostarted == true { try await hypervisor.setAutostart(plan.domain) }
         let after = try await storedConfiguration(plan)
         if after == nil, !control.marks.owesDefinition { return try await storeDefinition(plan, live) }
+        if agreed, after == stored { return }
         guard try await agrees(after, plan, live) else {
             throw HypervisorError(.other, "it does not name the new volume after the write")
         }

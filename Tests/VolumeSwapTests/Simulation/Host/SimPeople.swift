@@ -63,7 +63,7 @@ struct SimPeople {
         world.libvirt.qemuDied(domain, qemu, reason: reason, isAtOnce: true)
     }
 
-    private func start(_ domain: SimDomain) {
+    func start(_ domain: SimDomain) {
         guard world.libvirt.isUp, !world.libvirt.isHung, domain.qemu == nil, let stored = domain.stored else { return }
         var disks: [String: SimVolume] = [:]
         for disk in stored.disks {

@@ -9,6 +9,7 @@ import Foundation
 /// out later.
 final class SimHypervisor: Hypervisor, @unchecked Sendable {
     let kind = "simulated"
+    var isOnThisHost: Bool { world.isOnOneHost }
     unowned let world: SimWorld
     let life: SimLife
     var libvirt: SimLibvirt { world.libvirt }

@@ -3,14 +3,45 @@ import JSON
 
 @testable import VolumeSwap
 
-/// The contents of the journal's disk, which outlive pivotd.
+/// The journal's file, which outlives pivotd; what of it has not been synced may not outlive the host.
 final class SimStorage: @unchecked Sendable {
-    var records: [TaskID: SwapRecord] = [:]
-    var order: [TaskID] = []
+    private struct Contents {
+        var records: [TaskID: SwapRecord] = [:]
+        var order: [TaskID] = []
+    }
+
+    private var contents = Contents()
+    /// What was synced last, and all that was written since.
+    private var versions = [Contents()]
     var isFull = false
+
+    var records: [TaskID: SwapRecord] { contents.records }
+    var order: [TaskID] { contents.order }
+
+    func append(_ record: SwapRecord) {
+        contents.records[record.id] = record
+        contents.order.append(record.id)
+    }
+
+    func change(_ id: TaskID, _ body: (inout SwapRecord) -> Void) {
+        guard var record = contents.records[id] else { return }
+        body(&record)
+        contents.records[id] = record
+    }
+
+    /// The changes since the last time are one transaction.
+    func commit(isSynced: Bool) {
+        if isSynced { versions = [] }
+        versions.append(contents)
+    }
+
+    func losePower(_ loop: SimLoop) {
+        contents = loop.pick(versions)
+        versions = [contents]
+    }
 }
 
-/// The journal as one incarnation of pivotd sees it. Notes that were not synced die with it.
+/// The journal as one incarnation of pivotd sees it. Notes that were not written die with it.
 final class SimJournal: SwapJournal, @unchecked Sendable {
     private unowned let world: SimWorld
     private let life: SimLife
@@ -30,13 +61,16 @@ final class SimJournal: SwapJournal, @unchecked Sendable {
         throw Self.dead
     }
 
-    private func sync<Value>(_ id: TaskID, _ body: (SimStorage) -> Value) async throws(JournalError) -> Value {
+    private func write<Value>(
+        _ id: TaskID, isSynced: Bool = true, _ body: (SimStorage) -> Value
+    ) async throws(JournalError) -> Value {
         try await live()
-        await world.pause(world.loop.pick(100...3000))
+        await world.pause(world.loop.pick(isSynced ? 100...3000 : 20...200))
         try await live()
         guard !storage.isFull else { throw JournalError(.unavailable, "the journal cannot be written: no space left on device") }
-        if let phase = notes.removeValue(forKey: id) { storage.records[id]?.phase = phase }
+        if let phase = notes.removeValue(forKey: id) { storage.change(id) { $0.phase = phase } }
         let value = body(storage)
+        storage.commit(isSynced: isSynced)
         try await live()  // stored, and the process dies before it knows
         return value
     }
@@ -47,20 +81,21 @@ final class SimJournal: SwapJournal, @unchecked Sendable {
     }
 
     func accept(_ record: SwapRecord) async throws(JournalError) -> Acceptance {
-        try await sync(record.id) { storage in
+        try await write(record.id) { storage in
             if let known = storage.records[record.id] { return .duplicate(known) }
-            storage.records[record.id] = record
-            storage.order.append(record.id)
+            storage.append(record)
             world.note("journal", "accepts \(record.id)")
             return .new
         }
     }
 
-    func enter(_ id: TaskID, _ phase: SwapPhase, plan: SwapPlan?) async throws(JournalError) {
+    func enter(_ id: TaskID, _ phase: SwapPhase, plan: SwapPlan?, isSynced: Bool) async throws(JournalError) {
         notes[id] = nil
-        try await sync(id) { storage in
-            storage.records[id]?.phase = phase
-            if let plan, world.mutation != .plansForgotten { storage.records[id]?.plan = plan }
+        try await write(id, isSynced: isSynced && world.mutation != .plansUnsynced) { storage in
+            storage.change(id) { record in
+                record.phase = phase
+                if let plan, world.mutation != .plansForgotten { record.plan = plan }
+            }
             world.note("journal", "\(id) enters \(phase.rawValue)")
         }
     }
@@ -72,45 +107,49 @@ final class SimJournal: SwapJournal, @unchecked Sendable {
         world.loop.after(world.loop.pick(0...50 * .millisecond)) { [self] in
             guard life.isAlive, !storage.isFull, notes[id] == phase else { return }
             notes[id] = nil
-            storage.records[id]?.phase = phase
+            storage.change(id) { $0.phase = phase }
+            storage.commit(isSynced: false)
         }
     }
 
     func finish(_ id: TaskID, _ outcome: SwapOutcome, at date: Date) async throws(JournalError) {
-        try await sync(id) { storage in
+        try await write(id) { storage in
             world.checks.decided(id, outcome, by: "journal")
             if world.mutation == .outcomesForgotten { return }
-            let told = storage.records[id]?.outcome
-            storage.records[id]?.outcome = told?.ending(as: outcome) ?? outcome
-            storage.records[id]?.phase = outcome.phase
-            storage.records[id]?.finishedAt = date
+            storage.change(id) { record in
+                record.outcome = record.outcome?.ending(as: outcome) ?? outcome
+                record.phase = outcome.phase
+                record.finishedAt = date
+            }
         }
     }
 
     func answer(_ id: TaskID, _ outcome: SwapOutcome) async throws(JournalError) {
-        try await sync(id) { storage in
+        try await write(id) { storage in
             world.checks.decided(id, outcome, by: "journal")
-            if world.mutation != .outcomesForgotten { storage.records[id]?.outcome = outcome }
+            if world.mutation != .outcomesForgotten { storage.change(id) { $0.outcome = outcome } }
         }
     }
 
     func forgetReply(_ id: TaskID, _ fate: ReplyFate) async throws(JournalError) {
-        try await sync(id) { storage in
-            storage.records[id]?.replyTo = nil
-            storage.records[id]?.isReplied = true
+        try await write(id, isSynced: false) { storage in
+            storage.change(id) { record in
+                record.replyTo = nil
+                record.isReplied = true
+            }
         }
     }
 
     func settle(_ id: TaskID, _ fate: ReplyFate?) async throws(JournalError) {
-        try await sync(id) { storage in
-            guard var record = storage.records[id] else { return }
-            record.isReplied = true
-            record.plan = nil
-            for key in ["old_connection_info", "new_connection_info"] {
-                if let clean = record.args[key]?.withoutPassword { record.args[key] = clean }
+        try await write(id, isSynced: false) { storage in
+            storage.change(id) { record in
+                record.isReplied = true
+                record.plan = nil
+                for key in ["old_connection_info", "new_connection_info"] {
+                    if let clean = record.args[key]?.withoutPassword { record.args[key] = clean }
+                }
+                if let clean = record.outcome?.withoutPassword { record.outcome = clean }
             }
-            if let clean = record.outcome?.withoutPassword { record.outcome = clean }
-            storage.records[id] = record
         }
     }
 

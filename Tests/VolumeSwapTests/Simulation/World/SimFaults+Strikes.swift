@@ -20,6 +20,7 @@ extension SimFaults {
         case .stalledQEMU, .deadQEMU: strikeQEMU(kind, domain)
         case .hungLibvirt, .deadLibvirt, .lostConnection, .lostEvents, .heldLock, .refusedDefine, .failedGrow:
             strikeLibvirt(kind, domain)
+        case .powerLoss: SimPowerLoss(world).strike()
         case .fullJournal, .killedPivotd, .stoppedPivotd, .helper: strikePivotd(kind)
         case .abort, .bandwidth: ask(kind, task)
         case .destroyed, .shutDown, .undefined, .deleted, .abortedByHand, .pivotedByHand, .edited, .paused:

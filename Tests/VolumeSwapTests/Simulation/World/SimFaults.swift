@@ -13,6 +13,8 @@ final class SimFaults: @unchecked Sendable {
         case stalledQEMU, deadQEMU, stalledQEMUAndKill
         // libvirt
         case hungLibvirt, deadLibvirt, lostConnection, lostEvents, heldLock, refusedDefine, failedGrow
+        // pivotd's host
+        case powerLoss
         // pivotd and its own parts
         case fullJournal, killedPivotd, stoppedPivotd, helper
         // The caller

@@ -17,6 +17,8 @@ enum SimMutation: CaseIterable {
     case outcomesForgotten
     /// Plans are not stored.
     case plansForgotten
+    /// Plans are stored but never synced.
+    case plansUnsynced
     /// The helper reports a detach that did not happen.
     case disconnectsDropped
     /// Removing a secret succeeds but has no effect.
@@ -43,7 +45,7 @@ enum SimMutation: CaseIterable {
         case .cancelsDropped: "left behind"
         case .readyHidden: "has not ended"
         case .outcomesForgotten: "two outcomes"
-        case .plansForgotten: "no definition at the end"
+        case .plansForgotten, .plansUnsynced: "no definition at the end"
         case .disconnectsDropped: "left connected"
         case .secretsKept: "secret"
         case .metadataKept: "metadata"

@@ -39,6 +39,8 @@ final class SimWorld: @unchecked Sendable {
     var allowsMonitorCommands = true
     /// Whether QEMU has `block-job-change`.
     var changesCopies = true
+    /// Whether libvirt and its guests are on pivotd's host.
+    private(set) var isOnOneHost = true
     /// How long pivotd waits for a call that asks QEMU; nil for no limit.
     var callLimit: SimLoop.Time?
     /// The events in words, if requested.
@@ -64,6 +66,7 @@ final class SimWorld: @unchecked Sendable {
         settings.pivotTries = 5
         allowsMonitorCommands = !loop.chance(8)
         changesCopies = loop.chance(50)
+        isOnOneHost = loop.chance(75)
     }
 
     // MARK: Words
