@@ -7,7 +7,7 @@ from lab.lab import Lab
 from lab.processes import LabError
 
 WRITES_EVERY_US = 10_000
-"""The pause between a pooled guest's writes: several run at once, and at a guest's usual 500 writes a second they take the machine."""
+"""The pause between a pooled guest's writes: several run at once, and at the usual 500 writes a second they take the machine."""
 
 
 def as_it_should_be(guest: Guest) -> bool:
