@@ -100,17 +100,17 @@ package final class SQLiteJournal: SwapJournal {
     }
 
     package func enter(_ id: TaskID, _ phase: SwapPhase, plan: SwapPlan?, isSynced: Bool) async throws(JournalError) {
-        guard memory != nil else { return note(id, phase) }  // only a restart needs the plan
+        guard memory != nil else { return note(id, phase, isSynced: isSynced) }  // only a restart needs the plan
         let text = try plan.map { plan throws(JournalError) in try JournalCoding.text(plan) }
         let date = now()
         let write = JournalWrite.enter(id, phase, plan: text, at: date.timeIntervalSince1970, isSynced: isSynced)
         _ = try await writer.submit(write, history: line(.phase(phase), date))
     }
 
-    package func note(_ id: TaskID, _ phase: SwapPhase) {
+    package func note(_ id: TaskID, _ phase: SwapPhase, isSynced: Bool) {
         let date = now()
         writer.note(
-            .enter(id, phase, plan: nil, at: date.timeIntervalSince1970, isSynced: false), history: line(.phase(phase), date))
+            .enter(id, phase, plan: nil, at: date.timeIntervalSince1970, isSynced: isSynced), history: line(.phase(phase), date))
     }
 
     package func remark(_ id: TaskID, _ text: String) {
@@ -207,7 +207,8 @@ package final class SQLiteJournal: SwapJournal {
         let pool = try DatabasePool(path: path, configuration: configuration)
         // GRDB's WAL mode sets synchronous=NORMAL, with which a commit is not synced.
         try pool.writeWithoutTransaction { db in
-            try db.execute(sql: "PRAGMA synchronous = FULL; PRAGMA secure_delete = ON")
+            // SQLite's own checkpoints would hide that one has failed.
+            try db.execute(sql: "PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA wal_autocheckpoint = 0")
         }
         return pool
     }

@@ -6,7 +6,7 @@ import Metrics
 import Synchronization
 import VolumeSwap
 
-/// The journal's only writer: everything queued during the last transaction becomes one, with one sync if any of it needs that.
+/// The journal's only writer: everything queued during a transaction becomes the next one, with one sync if any of it needs that.
 ///
 /// Callers are suspended, never blocked; beyond `limit` they wait for room. All SQLite work runs on a serial dispatch queue.
 final class GroupCommit: Sendable {
@@ -14,7 +14,7 @@ final class GroupCommit: Sendable {
 
     /// Maximum number of awaited changes in the queue.
     static let limit = 1024
-    /// How long old bytes may stay in the write-ahead log after a task was settled.
+    /// How long bytes may stay in the write-ahead log, which has the secrets of settled tasks.
     static let scrubDelay = DispatchTimeInterval.seconds(1)
 
     private struct State {
@@ -31,10 +31,12 @@ final class GroupCommit: Sendable {
         /// SQLite must no longer be called.
         var isDatabaseClosed = false
         var isScrubDue = false
-        /// nil if transactions sync: then changes accumulate by themselves.
+        /// nil in a durable journal: changes accumulate during its syncs.
         var gathering: Gathering?
         /// Whether SQLite syncs the next transaction.
         var syncs = true
+        /// A sync has failed, and the log may lack earlier transactions although later syncs of it succeed.
+        var isLogInDoubt = false
     }
 
     private let database: any DatabaseWriter
@@ -178,12 +180,13 @@ final class GroupCommit: Sendable {
             if isDurable, Self.needsSync(batch) { commitTime.record(duration: .now - began) }
             if batch.contains(where: { $0.write.isProbe }) { state.withLock { $0.refusal = nil } }
             for (entry, result) in zip(batch, results) { entry.reply?.resume(returning: result) }
-            if isDurable, batch.contains(where: { $0.write.isSettlement }) { scheduleScrub() }
+            if isDurable { scheduleScrub() }
         } catch {
             let failure = JournalError(error, path: path)
             state.withLock { state in
                 state.queued.retain(batch)
                 if isDurable, batch.contains(where: { $0.write.isAcceptance }) { state.refusal = failure }
+                if isDurable, Self.mayBeOfSync(error) { state.isLogInDoubt = true }
             }
             for entry in batch { entry.reply?.resume(returning: .failure(failure)) }
         }
@@ -223,14 +226,30 @@ final class GroupCommit: Sendable {
             }
         }
         if isWritten { commitCount.add(1, ordering: .relaxed) }
-        // The open log has no name any more: its contents must be in the file before anyone is told.
+        // The open log has no name any more, or may have a hole: its contents must be in the file before anyone is told.
         if missing == .log, !checkpoint() { throw JournalFiles.Missing.log.error(path) }
+        if state.withLock(\.isLogInDoubt) { try renewLog() }
         return results
     }
 
+    /// Leaves a log that may have a hole behind.
+    private func renewLog() throws {
+        try checkpointNow()
+        try database.writeWithoutTransaction { db in
+            // A power loss would bring the old log back unless the new one has begun on the disk, too.
+            try setSync(db, true)
+            try db.inOneTransaction {
+                _ = try JournalWrite.probe(at: Date().timeIntervalSince1970, bytes: 0).apply(db, path: path)
+            }
+        }
+        state.withLock { $0.isLogInDoubt = false }
+    }
+
+    private static func mayBeOfSync(_ error: any Error) -> Bool { (error as? DatabaseError)?.resultCode == .SQLITE_IOERR }
+
     private static func needsSync(_ batch: [WriteQueue.Entry]) -> Bool { batch.contains { $0.write.needsSync } }
 
-    /// Has SQLite sync the next transaction's write-ahead log, with all earlier ones in it, or leave that to a later one.
+    /// Sets whether the next commit syncs the write-ahead log, and with it all earlier transactions.
     private func setSync(_ db: Database, _ syncs: Bool) throws {
         guard isDurable, state.withLock({ $0.syncs != syncs }) else { return }
         try db.execute(sql: "PRAGMA synchronous = \(syncs ? "FULL" : "NORMAL")")
@@ -256,18 +275,24 @@ final class GroupCommit: Sendable {
         if checkpoint() { size.record() } else { scheduleScrub() }
     }
 
-    /// Never waits for a reader such as a backup: commits would wait behind it.
+    /// - Returns: false if it must be tried again.
     @discardableResult
     private func checkpoint() -> Bool {
         do {
-            try database.writeWithoutTransaction { db in
-                try db.execute(sql: "PRAGMA busy_timeout = 0")
-                defer { try? db.execute(sql: "PRAGMA busy_timeout = \(SQLiteJournal.busyMilliseconds)") }
-                _ = try db.checkpoint(.truncate)
-            }
+            try checkpointNow()
             return true
         } catch {
+            if Self.mayBeOfSync(error) { state.withLock { $0.isLogInDoubt = true } }
             return false
+        }
+    }
+
+    /// Never waits for a reader such as a backup: commits would wait behind it.
+    private func checkpointNow() throws {
+        try database.writeWithoutTransaction { db in
+            try db.execute(sql: "PRAGMA busy_timeout = 0")
+            defer { try? db.execute(sql: "PRAGMA busy_timeout = \(SQLiteJournal.busyMilliseconds)") }
+            _ = try db.checkpoint(.truncate)
         }
     }
 }

@@ -55,10 +55,12 @@ package final class LibvirtConnection: Sendable {
         !isEmbedded(uri) && !uri.hasPrefix("test:")
     }
 
-    /// Whether a URI certainly names QEMU's driver on this host: no server, no transport over the network, no alias.
+    /// Whether a URI names QEMU's driver on this host: no server, no transport over the network, no alias, and no other URI that the
+    /// daemon is to open.
     package static func isLocal(_ uri: String) -> Bool {
         guard let components = URLComponents(string: uri) else { return false }
         return ["qemu", "qemu+unix"].contains(components.scheme) && components.host?.isEmpty ?? true
+            && !(components.queryItems ?? []).contains { $0.name == "name" }
     }
 
     /// The version of the libvirt that serves the connection, as 1,000,000 × major + 1,000 × minor + release.

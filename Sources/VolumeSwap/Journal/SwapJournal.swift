@@ -59,8 +59,8 @@ package struct JournalError: Error, Sendable, CustomStringConvertible {
     package var description: String { message }
 }
 
-/// The durable record of all tasks. A call that has returned is written, and survives pivotd's death. Unless it says otherwise it is
-/// also synced, and survives a power loss; many calls share one sync, which stores all calls before it as well.
+/// The durable record of all tasks. A change whose call has returned is written, and survives pivotd's death. Unless the call says
+/// otherwise it is also synced, with all changes before it, and survives a power loss; many calls share one sync.
 package protocol SwapJournal: Sendable {
     /// Stores a task unless one with its id exists.
     ///
@@ -71,8 +71,8 @@ package protocol SwapJournal: Sendable {
     /// - Parameter isSynced: false if a power loss may take the task back to an earlier phase and plan.
     /// - Throws: ``JournalError`` if the phase could not be stored, or the task does not exist (`unusable`).
     func enter(_ id: TaskID, _ phase: SwapPhase, plan: SwapPlan?, isSynced: Bool) async throws(JournalError)
-    /// Like ``enter(_:_:plan:isSynced:)`` but without waiting or a sync: stored no later than the task's next awaited call.
-    func note(_ id: TaskID, _ phase: SwapPhase)
+    /// Like ``enter(_:_:plan:isSynced:)`` but without waiting: stored no later than the task's next awaited call.
+    func note(_ id: TaskID, _ phase: SwapPhase, isSynced: Bool)
     /// Stores the outcome, and with it the final phase. An earlier one stays; one reported with ``answer(_:_:)`` gets the new one's
     /// conclusion and course.
     ///
@@ -82,12 +82,12 @@ package protocol SwapJournal: Sendable {
     ///
     /// - Throws: ``JournalError`` if the outcome could not be stored; it must not be reported then.
     func answer(_ id: TaskID, _ outcome: SwapOutcome) async throws(JournalError)
-    /// Stores that the reply to ``answer(_:_:)`` is delivered or given up. Not synced: after a power loss the same reply is sent again.
+    /// Stores that the reply to ``answer(_:_:)`` is delivered or given up. Not synced: after a power loss the same reply may be sent again.
     ///
     /// - Throws: ``JournalError`` if that could not be stored.
     func forgetReply(_ id: TaskID, _ fate: ReplyFate) async throws(JournalError)
     /// Stores that the final reply is delivered or given up, and removes the record's secrets (arguments, plan, result). Not synced:
-    /// after a power loss the same reply is sent again.
+    /// after a power loss the same reply may be sent again.
     ///
     /// - Parameter fate: nil if there was none to send, or it was sent ahead of the end.
     /// - Throws: ``JournalError`` if that could not be stored.
@@ -112,7 +112,7 @@ package protocol SwapJournal: Sendable {
     ///
     /// - Throws: ``JournalError`` if the journal cannot be read; single unreadable tasks are left out.
     func records(_ query: SwapQuery) async throws(JournalError) -> [SwapRecord]
-    /// Deletes settled tasks that finished before `date`.
+    /// Deletes settled tasks that finished before `date`. Not synced.
     ///
     /// - Returns: the number of deleted tasks.
     /// - Throws: ``JournalError`` if they could not be deleted.
@@ -134,6 +134,9 @@ extension SwapJournal {
     package func enter(_ id: TaskID, _ phase: SwapPhase, plan: SwapPlan?) async throws(JournalError) {
         try await enter(id, phase, plan: plan, isSynced: true)
     }
+
+    /// Stores that the task entered a phase that a power loss may take back, without waiting.
+    package func note(_ id: TaskID, _ phase: SwapPhase) { note(id, phase, isSynced: false) }
 
     /// Tests whether the journal can store a small row.
     ///

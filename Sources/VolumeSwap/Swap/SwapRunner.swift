@@ -124,7 +124,7 @@ struct SwapRunner {
     }
 
     /// Journals the phase that the action begins. Does not wait for a phase that recovery does not need: a preflight is repeated
-    /// anyway, and the hypervisor knows whether a copy runs or was pivoted.
+    /// anyway, and a hypervisor that goes on knows whether a copy runs or was pivoted.
     ///
     /// - Returns: why the step must not run: the swap was aborted, or the journal fails. Steps that undo or finish always run.
     private func journal(_ phase: SwapPhase?, _ action: SwapAction) async -> SwapFailure? {
@@ -157,7 +157,7 @@ struct SwapRunner {
                 try await environment.journal.enter(id, phase, plan: news, isSynced: isSynced)
                 control.marks.noteStored(news)
             } else if action.isSeenAfterwards {
-                environment.journal.note(id, phase)
+                environment.journal.note(id, phase, isSynced: action.isAfterPivot)
             } else {
                 try await environment.journal.enter(id, phase, plan: nil)
             }

@@ -45,7 +45,8 @@ import Testing
             ("qemu:///system", true), ("qemu+unix:///system?socket=/run/x", true), ("qemu:///embed?root=/x", true),
             ("qemu+ssh://compute2/system", false), ("qemu+tcp://127.0.0.1:16509/system", false),
             ("qemu://compute2/system", false),
-            ("qemu+ssh:///system", false), ("compute2", false), ("", false),
+            ("qemu+ssh:///system", false), ("qemu:///system?name=qemu%2Bssh://compute2/system", false), ("compute2", false),
+            ("", false),
         ]) func aHypervisorIsOnThisHostOrMayNotBe(uri: String, isLocal: Bool)
     {
         #expect(LibvirtConnection.isLocal(uri) == isLocal)

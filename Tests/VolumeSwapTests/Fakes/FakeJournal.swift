@@ -98,9 +98,10 @@ final class FakeJournal: SwapJournal {
     }
 
     /// A note that fails is lost.
-    func note(_ id: TaskID, _ phase: SwapPhase) {
+    func note(_ id: TaskID, _ phase: SwapPhase, isSynced: Bool) {
         try? change(id, "enter:\(phase.rawValue)") { state, record in
             state.phases.append(phase)
+            if isSynced { state.synced.append(phase) }
             guard !record.isOver else { return }
             state.note(id, .phase(phase))
             record.phase = phase

@@ -66,7 +66,16 @@ package enum SwapAction: Sendable {
         return !plan.isUndefined
     }
 
-    /// Whether the step need not be journaled before it runs: the domain shows that it was reached, or it is repeated anyway.
+    /// Whether the guest has moved. If it then ends with its host, only the journal shows that: the domain need not name the new
+    /// volume yet.
+    var isAfterPivot: Bool {
+        switch self {
+        case .grow, .store: true
+        default: false
+        }
+    }
+
+    /// Whether the step need not be journaled before it runs: the running domain shows that it was reached, or it is repeated anyway.
     var isSeenAfterwards: Bool {
         switch self {
         case .prepare, .awaitMirror, .converge, .grow, .store: true

@@ -1,7 +1,7 @@
 @testable import VolumeSwap
 
-/// pivotd's host goes dark: pivotd ends, and libvirtd and every guest unless they are on another one. The journal's file keeps only
-/// what was synced for certain.
+/// pivotd's host goes dark: pivotd ends, and libvirtd and every guest unless they are on another one. The journal's file keeps what was
+/// synced, and perhaps some of what was written since.
 struct SimPowerLoss {
     let world: SimWorld
     private var loop: SimLoop { world.loop }
@@ -23,11 +23,10 @@ struct SimPowerLoss {
             qemu.die()
             world.libvirt.forgetLive(domain)
         }
-        let running = world.domains.filter(\.isAutostarted)
         world.faults.hold(for: loop.pick(1 * .second...20 * .second)) { [self] in
             world.note("host", "boots")
             world.libvirt.start()
-            for domain in running where loop.chance(80) { SimPeople(world).start(domain) }
+            for domain in world.domains where domain.isAutostarted || loop.chance(50) { SimPeople(world).start(domain) }
         }
     }
 }

@@ -13,6 +13,7 @@ final class SimStorage: @unchecked Sendable {
     private var contents = Contents()
     /// What was synced last, and all that was written since.
     private var versions = [Contents()]
+    private var isChanged = false
     var isFull = false
 
     var records: [TaskID: SwapRecord] { contents.records }
@@ -21,16 +22,20 @@ final class SimStorage: @unchecked Sendable {
     func append(_ record: SwapRecord) {
         contents.records[record.id] = record
         contents.order.append(record.id)
+        isChanged = true
     }
 
     func change(_ id: TaskID, _ body: (inout SwapRecord) -> Void) {
         guard var record = contents.records[id] else { return }
         body(&record)
         contents.records[id] = record
+        isChanged = true
     }
 
-    /// The changes since the last time are one transaction.
+    /// The changes since the last time are one transaction. One that changes nothing syncs nothing.
     func commit(isSynced: Bool) {
+        guard isChanged else { return }
+        isChanged = false
         if isSynced { versions = [] }
         versions.append(contents)
     }
@@ -100,7 +105,7 @@ final class SimJournal: SwapJournal, @unchecked Sendable {
         }
     }
 
-    func note(_ id: TaskID, _ phase: SwapPhase) {
+    func note(_ id: TaskID, _ phase: SwapPhase, isSynced: Bool) {
         guard life.isAlive else { return }
         notes[id] = phase
         world.note("pivotd", "\(id) enters \(phase.rawValue)")
@@ -108,12 +113,12 @@ final class SimJournal: SwapJournal, @unchecked Sendable {
             guard life.isAlive, !storage.isFull, notes[id] == phase else { return }
             notes[id] = nil
             storage.change(id) { $0.phase = phase }
-            storage.commit(isSynced: false)
+            storage.commit(isSynced: isSynced)
         }
     }
 
     func finish(_ id: TaskID, _ outcome: SwapOutcome, at date: Date) async throws(JournalError) {
-        try await write(id) { storage in
+        try await write(id, isSynced: world.mutation != .outcomesUnsynced) { storage in
             world.checks.decided(id, outcome, by: "journal")
             if world.mutation == .outcomesForgotten { return }
             storage.change(id) { record in
@@ -125,7 +130,7 @@ final class SimJournal: SwapJournal, @unchecked Sendable {
     }
 
     func answer(_ id: TaskID, _ outcome: SwapOutcome) async throws(JournalError) {
-        try await write(id) { storage in
+        try await write(id, isSynced: world.mutation != .outcomesUnsynced) { storage in
             world.checks.decided(id, outcome, by: "journal")
             if world.mutation != .outcomesForgotten { storage.change(id) { $0.outcome = outcome } }
         }

@@ -15,6 +15,8 @@ enum SimMutation: CaseIterable {
     case readyHidden
     /// Outcomes are not stored.
     case outcomesForgotten
+    /// Outcomes are stored but never synced.
+    case outcomesUnsynced
     /// Plans are not stored.
     case plansForgotten
     /// Plans are stored but never synced.
@@ -44,7 +46,7 @@ enum SimMutation: CaseIterable {
         case .definesDropped: "no definition at the end"
         case .cancelsDropped: "left behind"
         case .readyHidden: "has not ended"
-        case .outcomesForgotten: "two outcomes"
+        case .outcomesForgotten, .outcomesUnsynced: "two outcomes"
         case .plansForgotten, .plansUnsynced: "no definition at the end"
         case .disconnectsDropped: "left connected"
         case .secretsKept: "secret"
