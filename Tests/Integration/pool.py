@@ -6,9 +6,6 @@ from lab.guest import Guest
 from lab.lab import Lab
 from lab.processes import LabError
 
-WRITES_EVERY_US = 10_000
-"""The pause between a pooled guest's writes: several run at once, and at the usual 500 writes a second they take the machine."""
-
 
 def as_it_should_be(guest: Guest) -> bool:
     """Whether the guest runs, is as persistent as it was made, has no job, and is on the volume that it is believed to be on."""
@@ -35,7 +32,7 @@ class GuestPool:
         self.discard_broken()
         fitting = [guest for guest in self.guests if guest.persistent == persistent][:count]
         booted = [
-            self.lab.guest({"vdb": self.lab.volumes.file(fill=True)}, persistent=persistent, delay=WRITES_EVERY_US)
+            self.lab.guest({"vdb": self.lab.volumes.file(fill=True)}, persistent=persistent)
             for _ in range(count - len(fitting))
         ]
         self.guests += booted
@@ -53,7 +50,7 @@ class GuestPool:
             self.retire(guest)
 
     def shrink(self) -> None:
-        """Keeps one guest of each kind: they write all the time."""
+        """Keeps one guest of each kind: they write all the time, and many take the whole machine."""
         for persistent in (False, True):
             for guest in [guest for guest in self.guests if guest.persistent == persistent][1:]:
                 self.retire(guest)

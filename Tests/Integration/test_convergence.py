@@ -13,8 +13,8 @@ WINDOW = 1
 
 @pytest.fixture
 def outrunning(lab):
-    """A guest that writes every few milliseconds, and a volume that takes 300 ms for a write."""
-    guest = lab.guest({"vdb": lab.volumes.file(fill=True)}).wait_ready()
+    """A guest that writes every other millisecond, and a volume that takes 300 ms for a write."""
+    guest = lab.guest({"vdb": lab.volumes.file(fill=True)}, delay=2000).wait_ready()
     yield guest, lab.volumes.nbd(filters=["delay"], parameters=["wdelay=300ms"])
     lab.remove(guest)
 

@@ -12,7 +12,7 @@ import uuid
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
-from .guest import Console, domain_xml, root_disk
+from .guest import WRITE_DELAY, Console, domain_xml, root_disk
 from .libvirt import QEMU_CONF
 from .processes import Workspace, end
 from .volumes import Volume
@@ -21,7 +21,7 @@ from .volumes import Volume
 class EmbeddedGuest:
     """One guest with the data disk vdb, in an embed root of its own; it starts when pivotd opens `uri`."""
 
-    def __init__(self, workspace: Workspace, volume: Volume, name: str = "guest", delay: int = 2000):
+    def __init__(self, workspace: Workspace, volume: Volume, name: str = "guest", delay: int = WRITE_DELAY):
         self.workspace, self.volume = workspace, volume
         self.name, self.uuid = name, str(uuid.uuid4())
         self.root = workspace.directory("embed")

@@ -64,7 +64,13 @@ class Console:
         )
 
 
-def domain_xml(name: str, uid: str, disks: list[str], serial: Path, delay: int = 2000, memory: int = 112, extra: str = "") -> str:
+WRITE_DELAY = 5000
+"""The pause between a guest's writes in microseconds: one write takes an emulated processor half a millisecond."""
+
+
+def domain_xml(
+    name: str, uid: str, disks: list[str], serial: Path, delay: int = WRITE_DELAY, memory: int = 112, extra: str = ""
+) -> str:
     """A domain that boots the lab's image with these devices; `delay` is the writer's pause in microseconds."""
     kernel, initrd = guest_image()
     return f"""\
@@ -123,7 +129,7 @@ class Guest:
         libvirt: Libvirt,
         disks: dict[str, Volume],
         persistent: bool = True,
-        delay: int = 2000,
+        delay: int = WRITE_DELAY,
         disk_extra: str = "",
         shareable: bool = False,
         poweroff: int | None = None,
