@@ -207,8 +207,7 @@ package final class SQLiteJournal: SwapJournal {
         let pool = try DatabasePool(path: path, configuration: configuration)
         // GRDB's WAL mode sets synchronous=NORMAL, with which a commit is not synced.
         try pool.writeWithoutTransaction { db in
-            // SQLite's own checkpoints would hide that one has failed.
-            try db.execute(sql: "PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA wal_autocheckpoint = 0")
+            try db.execute(sql: "PRAGMA synchronous = FULL; PRAGMA secure_delete = ON")
         }
         return pool
     }

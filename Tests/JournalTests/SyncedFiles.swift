@@ -11,15 +11,11 @@ enum SyncedFiles {
         let methods: UnsafePointer<sqlite3_io_methods>
         let path: URL
         let image: String
-        /// What the file held when a sync failed, and what of it had been synced: the rest is lost unless it is written again.
-        var failed: (contents: Data, synced: Data)?
     }
 
     private struct State: @unchecked Sendable {
         /// The watched directories, and where their files' synced contents go.
         var watched: [String: String] = [:]
-        /// The directories in which the next sync of a log fails.
-        var failing: Set<String> = []
         var files: [UnsafeMutableRawPointer: File] = [:]
     }
 
@@ -53,8 +49,10 @@ enum SyncedFiles {
         state.withLock { $0.watched[directory] = image }
     }
 
-    /// Lets the next sync of the write-ahead log fail. As in Linux, what it was to store counts as stored afterwards, and is not.
-    static func failNextSync(in directory: String) { state.withLock { _ = $0.failing.insert(directory) } }
+    /// What a disk holds now, in one piece.
+    static func copy(_ image: String, to path: String) throws {
+        try state.withLock { _ in try FileManager.default.copyItem(atPath: image, toPath: path) }
+    }
 
     private static func delete(_ path: URL) {
         guard let image = state.withLock({ $0.watched[path.deletingLastPathComponent().path] }) else { return }
@@ -69,48 +67,18 @@ enum SyncedFiles {
         let layer = UnsafeMutablePointer<sqlite3_io_methods>.allocate(capacity: 1)
         layer.initialize(to: methods.pointee)
         layer.pointee.xSync = { file, flags in file.map { SyncedFiles.sync($0, flags) } ?? SQLITE_MISUSE }
-        layer.pointee.xTruncate = { file, size in file.map { SyncedFiles.truncate($0, size) } ?? SQLITE_MISUSE }
         let taken = File(methods: methods, path: path, image: image)
         nonisolated(unsafe) let key = UnsafeMutableRawPointer(file)
         state.withLock { $0.files[key] = taken }
         file.pointee.pMethods = UnsafePointer(layer)
     }
 
-    /// What is written from now on is not what was there.
-    private static func truncate(_ file: UnsafeMutablePointer<sqlite3_file>, _ size: Int64) -> Int32 {
-        nonisolated(unsafe) let key = UnsafeMutableRawPointer(file)
-        let found = state.withLock { state in
-            state.files[key]?.failed = nil
-            return state.files[key]
-        }
-        return found?.methods.pointee.xTruncate(file, size) ?? SQLITE_IOERR
-    }
-
     private static func sync(_ file: UnsafeMutablePointer<sqlite3_file>, _ flags: Int32) -> Int32 {
         nonisolated(unsafe) let key = UnsafeMutableRawPointer(file)
-        guard let found = state.withLock({ $0.files[key] }), found.methods.pointee.xSync(file, flags) == SQLITE_OK,
-            var contents = try? Data(contentsOf: found.path)
-        else { return SQLITE_IOERR }
+        guard let found = state.withLock({ $0.files[key] }) else { return SQLITE_IOERR }
+        let code = found.methods.pointee.xSync(file, flags)
+        guard code == SQLITE_OK, let bytes = try? Data(contentsOf: found.path) else { return SQLITE_IOERR }
         let copy = URL(fileURLWithPath: found.image + "/" + found.path.lastPathComponent)
-        let synced = (try? Data(contentsOf: copy)) ?? Data()
-        let directory = found.path.deletingLastPathComponent().path
-        let fails = state.withLock { state in
-            guard found.path.path.hasSuffix("-wal"), state.failing.remove(directory) != nil else { return false }
-            state.files[key]?.failed = (contents, synced)
-            return true
-        }
-        if fails { return SQLITE_IOERR | (4 << 8) }  // SQLITE_IOERR_FSYNC
-        if let failed = found.failed { contents = lacking(failed, contents) }
-        return (try? contents.write(to: copy)) == nil ? SQLITE_IOERR : SQLITE_OK
-    }
-
-    /// The contents without what a failed sync has lost and nobody has written again.
-    private static func lacking(_ failed: (contents: Data, synced: Data), _ contents: Data) -> Data {
-        var result = contents
-        for index in 0..<min(contents.count, failed.contents.count) where contents[index] == failed.contents[index] {
-            let before = index < failed.synced.count ? failed.synced[index] : 0
-            if before != contents[index] { result[index] = before }
-        }
-        return result
+        return state.withLock { _ in (try? bytes.write(to: copy)) == nil ? SQLITE_IOERR : code }
     }
 }

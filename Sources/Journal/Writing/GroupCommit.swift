@@ -14,7 +14,7 @@ final class GroupCommit: Sendable {
 
     /// Maximum number of awaited changes in the queue.
     static let limit = 1024
-    /// How long bytes may stay in the write-ahead log, which has the secrets of settled tasks.
+    /// How long old bytes may stay in the write-ahead log after a task was settled.
     static let scrubDelay = DispatchTimeInterval.seconds(1)
 
     private struct State {
@@ -35,8 +35,6 @@ final class GroupCommit: Sendable {
         var gathering: Gathering?
         /// Whether SQLite syncs the next transaction.
         var syncs = true
-        /// A sync has failed, and the log may lack earlier transactions although later syncs of it succeed.
-        var isLogInDoubt = false
     }
 
     private let database: any DatabaseWriter
@@ -180,13 +178,12 @@ final class GroupCommit: Sendable {
             if isDurable, Self.needsSync(batch) { commitTime.record(duration: .now - began) }
             if batch.contains(where: { $0.write.isProbe }) { state.withLock { $0.refusal = nil } }
             for (entry, result) in zip(batch, results) { entry.reply?.resume(returning: result) }
-            if isDurable { scheduleScrub() }
+            if isDurable, batch.contains(where: { $0.write.isSettlement }) { scheduleScrub() }
         } catch {
             let failure = JournalError(error, path: path)
             state.withLock { state in
                 state.queued.retain(batch)
                 if isDurable, batch.contains(where: { $0.write.isAcceptance }) { state.refusal = failure }
-                if isDurable, Self.mayBeOfSync(error) { state.isLogInDoubt = true }
             }
             for entry in batch { entry.reply?.resume(returning: .failure(failure)) }
         }
@@ -226,26 +223,10 @@ final class GroupCommit: Sendable {
             }
         }
         if isWritten { commitCount.add(1, ordering: .relaxed) }
-        // The open log has no name any more, or may have a hole: its contents must be in the file before anyone is told.
+        // The open log has no name any more: its contents must be in the file before anyone is told.
         if missing == .log, !checkpoint() { throw JournalFiles.Missing.log.error(path) }
-        if state.withLock(\.isLogInDoubt) { try renewLog() }
         return results
     }
-
-    /// Leaves a log that may have a hole behind.
-    private func renewLog() throws {
-        try checkpointNow()
-        try database.writeWithoutTransaction { db in
-            // A power loss would bring the old log back unless the new one has begun on the disk, too.
-            try setSync(db, true)
-            try db.inOneTransaction {
-                _ = try JournalWrite.probe(at: Date().timeIntervalSince1970, bytes: 0).apply(db, path: path)
-            }
-        }
-        state.withLock { $0.isLogInDoubt = false }
-    }
-
-    private static func mayBeOfSync(_ error: any Error) -> Bool { (error as? DatabaseError)?.resultCode == .SQLITE_IOERR }
 
     private static func needsSync(_ batch: [WriteQueue.Entry]) -> Bool { batch.contains { $0.write.needsSync } }
 
@@ -275,24 +256,18 @@ final class GroupCommit: Sendable {
         if checkpoint() { size.record() } else { scheduleScrub() }
     }
 
-    /// - Returns: false if it must be tried again.
+    /// Never waits for a reader such as a backup: commits would wait behind it.
     @discardableResult
     private func checkpoint() -> Bool {
         do {
-            try checkpointNow()
+            try database.writeWithoutTransaction { db in
+                try db.execute(sql: "PRAGMA busy_timeout = 0")
+                defer { try? db.execute(sql: "PRAGMA busy_timeout = \(SQLiteJournal.busyMilliseconds)") }
+                _ = try db.checkpoint(.truncate)
+            }
             return true
         } catch {
-            if Self.mayBeOfSync(error) { state.withLock { $0.isLogInDoubt = true } }
             return false
-        }
-    }
-
-    /// Never waits for a reader such as a backup: commits would wait behind it.
-    private func checkpointNow() throws {
-        try database.writeWithoutTransaction { db in
-            try db.execute(sql: "PRAGMA busy_timeout = 0")
-            defer { try? db.execute(sql: "PRAGMA busy_timeout = \(SQLiteJournal.busyMilliseconds)") }
-            _ = try db.checkpoint(.truncate)
         }
     }
 }

@@ -77,6 +77,7 @@ indirect enum JournalWrite: Sendable {
 
     var isAcceptance: Bool { if case .accept = self { true } else { false } }
     var isProbe: Bool { if case .probe = self { true } else { false } }
+    var isSettlement: Bool { if case .settle = self { true } else { false } }
 
     /// Whether it makes a promise that must survive a restart.
     var needsFileInPlace: Bool {

@@ -34,7 +34,8 @@ struct WriteQueue {
                     return
                 }
                 // The noted phase would be overwritten in the same transaction, so it is dropped; history keeps it.
-                let isOverwritten = noted.write.isPhase && entry.write.replacesPhase
+                let isOverwritten =
+                    noted.write.isPhase && entry.write.replacesPhase && (entry.write.needsSync || !noted.write.needsSync)
                 if isOverwritten || (noted.write.isRemark && entry.write.takesHistory) {
                     entry.history = noted.history + entry.history
                     entries[index] = Entry(write: .barrier, reply: nil)
