@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
 
 import pytest
 from faults.scene import Stage
@@ -38,19 +37,6 @@ def pytest_configure_node(node) -> None:
 
 def pytest_report_header(config: pytest.Config) -> str:
     return f"random faults: {config.option.rounds} rounds from seed {config.option.seed}"
-
-
-SLOW_FILES = (
-    "test_hung_libvirt.py", "test_hung_guests.py", "test_convergence.py", "test_random.py", "test_servers.py", "test_cluster.py",
-    "test_budget.py", "test_embed.py",
-)  # fmt: skip
-"""Files that take long for their number of tests."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Slow files first, then those with most tests: else one process of pytest-xdist works alone in the end."""
-    counts = Counter(item.path for item in items)
-    items.sort(key=lambda item: (item.path.name not in SLOW_FILES, -counts[item.path]))
 
 
 class FailuresAtOnce:

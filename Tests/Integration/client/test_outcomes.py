@@ -88,7 +88,9 @@ def too_small(stage: Stage) -> Case:
 
 
 def another_old_volume(stage: Stage) -> Case:
-    return made(stage.guest, stage.lab.volumes.file(), old_connection_info=stage.lab.volumes.file().info)
+    """The disk's serial is the old volume's id; that of a guest that was moved before is not."""
+    guest = stage.kept("unmoved", disks={"vdb": stage.lab.volumes.file()})
+    return made(guest, stage.lab.volumes.file(), old_connection_info=stage.lab.volumes.file().info)
 
 
 def used_by_another_guest(stage: Stage) -> Case:
