@@ -174,8 +174,9 @@ final class GroupCommit: Sendable {
         guard !batch.isEmpty else { return }
         do {
             let began = ContinuousClock.now
-            let results = try commit(batch)
-            if isDurable, Self.needsSync(batch) { commitTime.record(duration: .now - began) }
+            let isSynced = isDurable && batch.contains { $0.write.needsSync }
+            let results = try commit(batch, isSynced: isSynced)
+            if isSynced { commitTime.record(duration: .now - began) }
             if batch.contains(where: { $0.write.isProbe }) { state.withLock { $0.refusal = nil } }
             for (entry, result) in zip(batch, results) { entry.reply?.resume(returning: result) }
             if isDurable, batch.contains(where: { $0.write.isSettlement }) { scheduleScrub() }
@@ -197,7 +198,7 @@ final class GroupCommit: Sendable {
         if isDurable { size.recordIfDue() }
     }
 
-    private func commit(_ batch: [WriteQueue.Entry]) throws -> [Result<WriteOutput, JournalError>] {
+    private func commit(_ batch: [WriteQueue.Entry], isSynced: Bool) throws -> [Result<WriteOutput, JournalError>] {
         // A journal that is not durable may have been unlinked on purpose.
         let missing = isDurable ? files.missing : nil
         let refusal = state.withLock(\.refusal)
@@ -205,7 +206,7 @@ final class GroupCommit: Sendable {
         results.reserveCapacity(batch.count)
         var isWritten = false
         try database.writeWithoutTransaction { db in
-            try setSync(db, Self.needsSync(batch))
+            try setSync(db, isSynced)
             try db.inOneTransaction {
                 for entry in batch {
                     if let refusal, entry.write.isAcceptance {
@@ -227,8 +228,6 @@ final class GroupCommit: Sendable {
         if missing == .log, !checkpoint() { throw JournalFiles.Missing.log.error(path) }
         return results
     }
-
-    private static func needsSync(_ batch: [WriteQueue.Entry]) -> Bool { batch.contains { $0.write.needsSync } }
 
     /// Sets whether the next commit syncs the write-ahead log, and with it all earlier transactions.
     private func setSync(_ db: Database, _ syncs: Bool) throws {

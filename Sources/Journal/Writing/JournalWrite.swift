@@ -40,6 +40,12 @@ indirect enum JournalWrite: Sendable {
         }
     }
 
+    /// Whether an earlier change is lost in this one, and need not be written: it is a phase of the same task, and this one is synced
+    /// if that was to be.
+    func overwrites(_ earlier: JournalWrite) -> Bool {
+        replacesPhase && earlier.isPhase && earlier.task == task && (needsSync || !earlier.needsSync)
+    }
+
     /// This change combined with a later one of the same task; nil if it takes two.
     func merged(with later: JournalWrite) -> JournalWrite? {
         guard case .finish(let id, let phase, let result, let failure, let time, _) = self, case .settle(_, .kept) = later else {

@@ -34,8 +34,7 @@ struct WriteQueue {
                     return
                 }
                 // The noted phase would be overwritten in the same transaction, so it is dropped; history keeps it.
-                let isOverwritten =
-                    noted.write.isPhase && entry.write.replacesPhase && (entry.write.needsSync || !noted.write.needsSync)
+                let isOverwritten = entry.write.overwrites(noted.write)
                 if isOverwritten || (noted.write.isRemark && entry.write.takesHistory) {
                     entry.history = noted.history + entry.history
                     entries[index] = Entry(write: .barrier, reply: nil)
@@ -61,11 +60,9 @@ struct WriteQueue {
     /// Keeps the notes, but only the newest phase of each task, and no remarks.
     mutating func retain(_ failed: [Entry]) {
         for var note in failed where note.reply == nil && !note.write.isDispensable {
-            if note.write.replacesPhase {
-                let replaced = retained.filter { $0.write.isPhase && $0.write.task == note.write.task }
-                note.history = replaced.map(\.history).joined() + note.history
-                retained.removeAll { $0.write.isPhase && $0.write.task == note.write.task }
-            }
+            let replaced = retained.filter { note.write.overwrites($0.write) }
+            note.history = replaced.map(\.history).joined() + note.history
+            retained.removeAll { note.write.overwrites($0.write) }
             retained.append(note)
         }
     }

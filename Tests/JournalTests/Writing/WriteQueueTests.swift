@@ -4,9 +4,10 @@ import VolumeSwap
 @testable import Journal
 
 @Suite struct WriteQueueTests {
-    private static func phase(_ id: String, _ phase: SwapPhase) -> JournalWrite {
-        .enter(TaskID(id), phase, plan: nil, at: 1, isSynced: true)
+    private static func phase(_ id: String, _ phase: SwapPhase, isSynced: Bool = true) -> JournalWrite {
+        .enter(TaskID(id), phase, plan: nil, at: 1, isSynced: isSynced)
     }
+
     private static func finish(_ id: String) -> JournalWrite {
         .finish(TaskID(id), .completed, result: "{}", failure: nil, at: 2)
     }
@@ -36,6 +37,17 @@ import VolumeSwap
         var queue = Self.queue(Self.phase("a", .copying), Self.phase("b", .copying), Self.phase("a", .finishing))
         #expect(Self.text(queue.take()) == ["b copying", "a finishing"])
         #expect(queue.isEmpty && queue.take().isEmpty)
+    }
+
+    @Test func aPhaseToSyncGivesWayOnlyToOneThatIsSynced() {
+        var queue = Self.queue(Self.phase("a", .storing), Self.phase("a", .copying, isSynced: false))
+        let batch = queue.take()
+        #expect(Self.text(batch) == ["a storing", "a copying"])
+        queue.retain(batch)
+        queue.append(.init(write: .barrier, reply: nil))
+        #expect(Self.text(queue.take()) == ["a storing", "a copying"], "after a failed transaction")
+        queue = Self.queue(Self.phase("a", .copying, isSynced: false), Self.phase("a", .storing))
+        #expect(Self.text(queue.take()) == ["a storing"])
     }
 
     @Test func anOutcomeTakesItsSettlementAlong() {
