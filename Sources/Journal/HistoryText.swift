@@ -59,6 +59,7 @@ enum HistoryText {
 
     private static func oneLine(_ text: String) -> String {
         let text = text.cut(to: noteLimit, atWord: true)
+        guard text.unicodeScalars.contains(where: \.isControl) else { return text }
         return String(String.UnicodeScalarView(text.unicodeScalars.map { $0.isControl ? " " : $0 }))
     }
 }

@@ -105,7 +105,9 @@ import Testing
         (
             #"[{"op": "replace", "path": "/data/auth_password", "value": "s3cret"}]"#,
             #"[{"op":"replace","path":"/data/auth_password","value":"***"}]"#
-        ), (#"{"Key": "auth_password", "Value": "s3cret"}"#, #"{"Key":"***","Value":"***"}"#),
+        ), (#"{"path": "//data//auth_password//", "value": 5}"#, #"{"path":"//data//auth_password//","value":"***"}"#),
+        (#"{"path": "//", "value": 5}"#, #"{"path":"//","value":5}"#),
+        (#"{"Key": "auth_password", "Value": "s3cret"}"#, #"{"Key":"***","Value":"***"}"#),
         (#"{"password: s3cret": 1}"#, #"{"password: ***":"***"}"#),
         (#"{"password": {"a": ["s3cret"]}, "token": 5}"#, #"{"password":"***","token":"***"}"#),
         (#"{"psk": "s3cret", "pw": "s3cret", "tls_key": "s3cret"}"#, #"{"psk":"***","pw":"***","tls_key":"***"}"#),

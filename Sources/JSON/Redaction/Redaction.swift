@@ -108,7 +108,15 @@ package struct Redaction {
     private static func isSecretName(_ value: JSONValue) -> Bool {
         guard case .string(let text) = value, text.utf8.count <= 128 else { return false }
         // The name in `--name=node.session.auth.password`, or the last part of a path.
-        let name = text.hasPrefix("/") ? text.split(separator: "/").last ?? "" : text.dropFirst(text.hasPrefix("--name=") ? 7 : 0)
+        let name = text.hasPrefix("/") ? lastPart(text) : text.dropFirst(text.hasPrefix("--name=") ? 7 : 0)
         return name.utf8.allSatisfy { $0.isNamePart || $0 == .dot } && SecretName.isSecret(name.utf8.span)
+    }
+
+    /// The last part of a path that is not empty.
+    private static func lastPart(_ path: String) -> Substring {
+        let parts = path.utf8
+        guard let last = parts.lastIndex(where: { $0 != .slash }) else { return "" }
+        let start = parts[...last].lastIndex(of: .slash).map(parts.index(after:)) ?? parts.startIndex
+        return Substring(parts[start...last])
     }
 }

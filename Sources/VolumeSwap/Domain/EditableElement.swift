@@ -68,28 +68,28 @@ final class EditableElement {
     }
 
     var xml: String {
-        var output = ""
+        var output = XMLText()
         write(to: &output)
-        return output
+        return output.text
     }
 
-    private func write(to output: inout String) {
-        output += "<" + name
-        for (key, value) in attributes.sorted(by: { $0.key < $1.key }) { XMLTree.write(key, value, to: &output) }
-        guard !contents.isEmpty else {
-            output += "/>"
-            return
-        }
-        output += ">"
+    private func write(to output: inout XMLText) {
+        output.append("<")
+        output.append(name)
+        output.append(attributes: attributes)
+        guard !contents.isEmpty else { return output.append("/>") }
+        output.append(">")
         for content in contents {
             switch content {
             case .element(let child): child.write(to: &output)
-            case .text(let text): XMLTree.escape(text, inAttribute: false, to: &output)
-            case .comment(let text): output += "<!--\(text)-->"
-            case .instruction(let target, let data): output += "<?\(target)\(data.map { " " + $0 } ?? "")?>"
+            case .text(let text): output.append(escaped: text, inAttribute: false)
+            case .comment(let text): output.append("<!--\(text)-->")
+            case .instruction(let target, let data): output.append("<?\(target)\(data.map { " " + $0 } ?? "")?>")
             }
         }
-        output += "</" + name + ">"
+        output.append("</")
+        output.append(name)
+        output.append(">")
     }
 
     /// Builds the tree from the parser's callbacks.

@@ -1,5 +1,6 @@
 import Foundation
 import FoundationXML
+import JSON
 
 /// An XML element as a plain value, for reading domains and generating simulated ones.
 ///
@@ -36,73 +37,33 @@ package struct XMLTree: Sendable, Hashable {
     /// All child elements with this name.
     package func all(_ name: String) -> [XMLTree] { children.filter { $0.name == name } }
 
-    /// The same string for equal trees: attributes sorted, blank text dropped.
+    /// The same string for equal trees: attributes sorted, text without the blanks around it.
     var canonicalText: String {
         let attributes = attributes.map { " \($0.key)=\($0.value)" }.sorted()
-        let text = text.trimmingCharacters(in: .whitespacesAndNewlines)
+        let bytes = text.utf8
+        let (first, last) = (bytes.firstIndex { !$0.isBlank }, bytes.lastIndex { !$0.isBlank })
+        let text = if let first, let last { String(Substring(bytes[first...last])) } else { "" }
         return "<\(name)\(attributes.joined())>\(text)\(children.map(\.canonicalText).joined())"
     }
 
     /// The element as XML, with attributes sorted by name.
     package var xml: String {
-        var output = ""
-        output.reserveCapacity(1000)
+        var output = XMLText()
         write(to: &output)
-        return output
+        return output.text
     }
 
-    private func write(to output: inout String) {
-        output += "<"
-        output += name
-        if attributes.count > 1 {
-            for (key, value) in attributes.sorted(by: { $0.key < $1.key }) { Self.write(key, value, to: &output) }
-        } else if let (key, value) = attributes.first {
-            Self.write(key, value, to: &output)
-        }
-        guard !children.isEmpty || !text.isEmpty else {
-            output += "/>"
-            return
-        }
-        output += ">"
-        Self.escape(text, inAttribute: true, to: &output)
+    private func write(to output: inout XMLText) {
+        output.append("<")
+        output.append(name)
+        output.append(attributes: attributes)
+        guard !children.isEmpty || !text.isEmpty else { return output.append("/>") }
+        output.append(">")
+        output.append(escaped: text, inAttribute: true)
         for child in children { child.write(to: &output) }
-        output += "</"
-        output += name
-        output += ">"
-    }
-
-    static func write(_ attribute: String, _ value: String, to output: inout String) {
-        output += " "
-        output += attribute
-        output += "=\""
-        escape(value, inAttribute: true, to: &output)
-        output += "\""
-    }
-
-    /// Line breaks and tabs stay as they are outside attributes.
-    static func escape(_ text: String, inAttribute: Bool, to output: inout String) {
-        guard text.utf8.contains(where: isSpecial) else {
-            output += text
-            return
-        }
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "&": output += "&amp;"
-            case "<": output += "&lt;"
-            case ">": output += "&gt;"
-            case "\"": output += "&quot;"
-            case "\n" where !inAttribute, "\t" where !inAttribute: output.unicodeScalars.append(scalar)
-            case _ where scalar.value < 0x20: output += "&#\(scalar.value);"
-            default: output.unicodeScalars.append(scalar)
-            }
-        }
-    }
-
-    private static func isSpecial(_ byte: UInt8) -> Bool {
-        switch byte {
-        case 0..<0x20, UInt8(ascii: "&"), UInt8(ascii: "<"), UInt8(ascii: ">"), UInt8(ascii: "\""): true
-        default: false
-        }
+        output.append("</")
+        output.append(name)
+        output.append(">")
     }
 }
 

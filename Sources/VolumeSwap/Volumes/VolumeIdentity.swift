@@ -17,6 +17,11 @@ package struct VolumeIdentity: Sendable, Hashable {
             self.kind = kind
             bytes = Array(text.utf8)
         }
+
+        /// In one piece: an array hashes each element for itself.
+        package func hash(into hasher: inout Hasher) {
+            unsafe bytes.withUnsafeBytes { unsafe hasher.combine(bytes: $0) }
+        }
     }
 
     /// All known names.

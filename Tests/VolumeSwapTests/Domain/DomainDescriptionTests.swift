@@ -70,7 +70,8 @@ struct DomainDescriptionTests {
             "<driver name='qemu' type='raw' cache='none'/><source file='/a'/><serial>s</serial><alias name='virtio-disk1'/>")
         let other = try Self.disk(
             """
-            <serial>s</serial>
+            <serial> s\t
+            </serial>
             <mirror type='file' job='copy'><source file='/c'/></mirror>
             <driver cache='none' name='qemu' type='qcow2'/><source file='/b' index='2'/><backingStore/>
             """)
