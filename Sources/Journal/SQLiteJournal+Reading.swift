@@ -67,9 +67,10 @@ extension SQLiteJournal {
     package func records(_ query: SwapQuery) async throws(JournalError) -> [SwapRecord] {
         var conditions: [String] = []
         var arguments: [any DatabaseValueConvertible] = []
-        if let key = query.instanceKey {
-            conditions.append("instance_key IN (?, ?, ?)")
-            arguments += [key, key.lowercased(), "name:\(key)"]
+        if !query.instanceKeys.isEmpty {
+            let keys = query.instanceKeys.flatMap { [$0, $0.lowercased(), "name:\($0)"] }
+            conditions.append("instance_key IN (\(keys.map { _ in "?" }.joined(separator: ", ")))")
+            arguments += keys
         }
         if let disk = query.disk {
             conditions.append("disk = ?")

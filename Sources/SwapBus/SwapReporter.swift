@@ -124,7 +124,7 @@ package final class SwapReporter: SwapObserver {
             guard notifier != nil else { return }
             let told = result.json
             var extra: JSONObject = [:]
-            for key in ["strategy", "capacity_bytes", "copied_bytes", "duration_s", "attempts", "warnings"] {
+            for key in ["strategy", "capacity_bytes", "copied_bytes", "duration_s", "attempts", "resized", "warnings"] {
                 extra[key] = told[key]
             }
             emit("end", record, state: "completed", plan: nil, instance: result.instanceUUID, extra: extra)
@@ -133,7 +133,7 @@ package final class SwapReporter: SwapObserver {
             let remote = failures.failure(failure, task: record.id.text)
             logger.log(level: log.level, "swap failed: \(remote.message)", metadata: log.metadata)
             guard notifier != nil else { return }
-            emit("error", record, state: outcome.phase.rawValue, plan: nil, extra: ["failure": remote.exception])
+            emit("error", record, state: outcome.phase.rawValue, plan: nil, extra: ["failure": remote.json])
         }
     }
 
@@ -143,10 +143,10 @@ package final class SwapReporter: SwapObserver {
         guard let notifier else { return }
         var payload: JSONObject = [
             "task_id": .string(record.id.text),
-            "instance_uuid": .string(instance ?? plan?.domain.uuid ?? record.instanceKey),
+            "instance_uuid": .string(instance ?? plan?.domain.uuid ?? record.facts.instance),
             "disk": .string(record.disk),
-            "old_volume_id": record.args["old_volume_id"] ?? .null,
-            "new_volume_id": record.args["new_volume_id"] ?? .null,
+            "old_volume_id": record.facts.oldVolumeID.map { .string($0) } ?? .null,
+            "new_volume_id": record.facts.newVolumeID.map { .string($0) } ?? .null,
             "hypervisor": .string(hypervisor),
             "state": .string(state),
         ]

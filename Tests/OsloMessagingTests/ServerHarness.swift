@@ -33,6 +33,7 @@ final class ServerHarness: Sendable {
     /// - Parameter outcome: what the broker says to the n-th publish, from 0.
     init(
         methods: Set<String> = ["work"], storedMethods: Set<String> = [], limit: Int = 16,
+        answerPatience: Duration = .seconds(60),
         replyConfiguration: ReplyPublisher.Configuration = .init(
             retryTimeout: .milliseconds(200), retryInterval: .milliseconds(10)),
         outcome: @escaping @Sendable (Int) throws(TransportError) -> PublishOutcome = { _ in .confirmed },
@@ -54,7 +55,8 @@ final class ServerHarness: Sendable {
         server = RPCServer(
             transport: transport, endpoint: Endpoint(onReceive: onReceive), replies: replies,
             configuration: .init(
-                methods: methods, storedMethods: storedMethods, maxConcurrentRequests: limit, maxConcurrentAnswers: limit),
+                methods: methods, storedMethods: storedMethods, maxConcurrentRequests: limit, maxConcurrentAnswers: limit,
+                answerPatience: answerPatience),
             logger: logger)
         self.log = log
     }

@@ -49,7 +49,7 @@ struct CheckEncodingTests {
         #expect(json.objectValue.map { Array($0.keys) } == Self.keys)
         #expect(json["acceptable"] == false && json["strategy"] == .null && json["estimate_s"] == .null)
         #expect(json["old_bytes"] == .integer(64 << 20) && json["new_bytes"] == .integer(128 << 20) && json["warnings"] == [])
-        #expect(json["failure"]?.objectValue.map { Array($0.keys) } == ["class", "module", "message", "kwargs"])
+        #expect(json["failure"]?.objectValue.map { Array($0.keys) } == ["class", "module", "message", "tb", "args", "kwargs"])
         #expect(json["failure"]?["class"] == "InvalidVolume" && json["failure"]?["kwargs"]?["task_id"] == .null)
         #expect(json["failure"]?["kwargs"]?["reason_code"] == "new_volume_too_small")
         #expect(json["failure"]?["kwargs"]?["in_use"] == "old")

@@ -72,7 +72,7 @@ struct SwapEndpointTests {
         #expect(try SwapQuery(args: [:]) == SwapQuery())
         #expect(try SwapQuery(args: ["instance": nil, "states": nil, "limit": nil]) == SwapQuery())
         let query = try SwapQuery(args: ["instance": .string(Self.uuid), "states": ["copying", "ready"], "limit": 5])
-        #expect(query == SwapQuery(instanceKey: Self.uuid, states: ["copying", "ready"], limit: 5))
+        #expect(query == SwapQuery(instanceKeys: [Self.uuid], states: ["copying", "ready"], limit: 5))
         #expect(try SwapQuery(args: ["states": "failed"]).states == ["failed"])
         let found = try SwapQuery(args: ["volume_id": "v1", "task_id_prefix": "9f"])
         #expect(found.volumeID == "v1" && found.idPrefix == "9f")

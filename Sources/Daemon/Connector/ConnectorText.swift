@@ -10,7 +10,12 @@ enum ConnectorText {
     /// One line without the volume's secrets; only the end if it is long.
     static func brief(_ text: String, hiding volume: ConnectionInfo?) -> String {
         var text = text
-        for secret in secrets(in: .object(volume?.json ?? [:])).sorted(by: { $0.count > $1.count }) {
+        let volume = JSONValue.object(volume?.json ?? [:])
+        // Also what stands in options, such as `password=…`.
+        var redaction = Redaction()
+        _ = redaction.redacted(volume)
+        let secrets = Set(secrets(in: volume).union(redaction.found).filter { !$0.isEmpty }.flatMap(spellings(of:)))
+        for secret in secrets.sorted(by: { $0.count > $1.count }) {
             text = text.replacing(secret, with: JSONValue.redactionMark)
         }
         return brief(text)
@@ -24,7 +29,7 @@ enum ConnectorText {
         return safe.count > limit ? "…" + safe.suffix(limit) : safe
     }
 
-    /// Every string below a secret's key, also JSON-escaped and percent-encoded.
+    /// Every string below a secret's key.
     private static func secrets(in value: JSONValue, isSecret: Bool = false) -> Set<String> {
         switch value {
         case .object(let members):
@@ -33,13 +38,17 @@ enum ConnectorText {
             }
         case .array(let elements):
             elements.reduce(into: []) { $0.formUnion(secrets(in: $1, isSecret: isSecret)) }
-        case .string(let text) where isSecret && !text.isEmpty:
-            [
-                text, String(value.serialized().dropFirst().dropLast()),
-                text.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? text,
-            ]
+        case .string(let text): isSecret ? [text] : []
         case .integer, .real: isSecret ? [value.serialized()] : []
         default: []
         }
+    }
+
+    /// A string as it is, JSON-escaped, and percent-encoded.
+    private static func spellings(of text: String) -> [String] {
+        [
+            text, String(JSONValue.string(text).serialized().dropFirst().dropLast()),
+            text.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? text,
+        ]
     }
 }

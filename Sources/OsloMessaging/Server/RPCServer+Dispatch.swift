@@ -75,7 +75,19 @@ extension RPCServer {
         if let refusal = refusal(of: request) { return { await self.answer(entry, request, .failure(refusal), place) } }
         if request.method == Self.pingMethod { return { await self.answer(entry, request, .success("pong"), place) } }
         let work = receive(request)
-        return { await self.conclude(entry, request, await work(), place) }
+        if configuration.storedMethods.contains(request.method) {
+            return { await self.conclude(entry, request, await work(), place) }
+        }
+        return {
+            async let _ = self.acknowledgeInTime(entry.message.tag)
+            await self.conclude(entry, request, await work(), place)
+        }
+    }
+
+    /// Acknowledges a question that takes long, for the broker's acknowledgement timeout. It is not delivered again from then on.
+    private func acknowledgeInTime(_ tag: DeliveryTag) async {
+        guard (try? await Task.sleep(for: configuration.answerPatience)) != nil else { return }
+        await transport.acknowledge(tag)
     }
 
     /// Why this server does not handle a request, in the words of oslo.messaging's dispatcher.

@@ -17,17 +17,20 @@ package final class RPCServer: Sendable {
         package var maxConcurrentRequests: Int
         /// Maximum requests being answered at once without being stored; further ones wait likewise.
         package var maxConcurrentAnswers: Int
+        /// How long a request that is not stored may take before its message is acknowledged.
+        package var answerPatience: Duration
         /// Creates the reply to messages that are not a valid request.
         package var failures: NovaFailure
 
         package init(
             methods: Set<String>, storedMethods: Set<String> = [], maxConcurrentRequests: Int = 1024,
-            maxConcurrentAnswers: Int = 64, failures: NovaFailure = NovaFailure()
+            maxConcurrentAnswers: Int = 64, answerPatience: Duration = .seconds(5), failures: NovaFailure = NovaFailure()
         ) {
             self.methods = methods
             self.storedMethods = storedMethods
             self.maxConcurrentRequests = maxConcurrentRequests
             self.maxConcurrentAnswers = maxConcurrentAnswers
+            self.answerPatience = answerPatience
             self.failures = failures
         }
     }

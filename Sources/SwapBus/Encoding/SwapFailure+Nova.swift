@@ -24,10 +24,3 @@ extension NovaFailure {
         ])
     }
 }
-
-extension RemoteFailure {
-    /// The exception as shown in statuses and notifications.
-    var exception: JSONValue {
-        ["class": .string(className), "module": .string(module), "message": .string(message), "kwargs": .object(kwargs)]
-    }
-}

@@ -12,8 +12,8 @@ extension SwapStatus {
             "task_id": .string(facts.id.text),
             "instance_uuid": .string(instance),
             "disk": .string(facts.disk),
-            "old_volume_id": facts.args["old_volume_id"] ?? .null,
-            "new_volume_id": facts.args["new_volume_id"] ?? .null,
+            "old_volume_id": facts.oldVolumeID.map { .string($0) } ?? .null,
+            "new_volume_id": facts.newVolumeID.map { .string($0) } ?? .null,
             "strategy": strategy.map { .string($0.rawValue) } ?? .null,
             "hypervisor": .string(hypervisor),
             "state": .string(phase.publicState),
@@ -27,7 +27,7 @@ extension SwapStatus {
             "detail": detail.map { .string($0) } ?? .null,
             "progress": progress.json,
             "result": result,
-            "failure": failure.map { failures.failure($0, task: facts.id.text).exception } ?? .null,
+            "failure": failure.map { failures.failure($0, task: facts.id.text).json } ?? .null,
         ]
     }
 

@@ -18,7 +18,7 @@ extension SwapCheck {
     func json(_ failures: NovaFailure) -> JSONValue {
         [
             "acceptable": .bool(isAcceptable),
-            "failure": failure.map { failures.failure($0, task: nil).exception } ?? .null,
+            "failure": failure.map { failures.failure($0, task: nil).json } ?? .null,
             "strategy": strategy.map { .string($0.rawValue) } ?? .null,
             "disk": disk.map { .string($0) } ?? .null,
             "old_bytes": oldBytes.map { .integer($0) } ?? .null,

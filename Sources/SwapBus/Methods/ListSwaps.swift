@@ -17,7 +17,7 @@ struct ListSwaps: SwapMethod {
 extension SwapQuery {
     init(args: JSONObject) throws(SwapFailure) {
         self.init()
-        if let instance = args["instance"], !instance.isNull { instanceKey = try InstanceReference(json: instance).key }
+        if let instance = args["instance"], !instance.isNull { instanceKeys = try InstanceReference(json: instance).keys }
         if let argument = Argument(args, "states") {
             let texts = (argument.value.arrayValue ?? [argument.value]).map(\.stringValue)
             guard texts.allSatisfy({ $0.map(SwapPhase.publicStates.contains) ?? false }) else {

@@ -44,6 +44,8 @@ package struct InstanceReference: Sendable, Hashable, Codable, CustomStringConve
 
     /// The key that orders the instance's tasks.
     package var key: String { uuid ?? "name:\(name ?? "")" }
+    /// The keys of all that it is called by.
+    package var keys: [String] { [uuid, name.map { "name:\($0)" }].compactMap { $0 } }
 
     package var description: String { uuid ?? name ?? "?" }
 

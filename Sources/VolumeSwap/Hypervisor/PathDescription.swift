@@ -85,7 +85,7 @@ extension Hypervisor {
         }
     }
 
-    package func addresses(ofHost name: String) async -> [String] { [] }
+    package func addresses(ofHost name: String) async -> [String] { [name] }
     package func isHeldByHost(path: String) async throws(HypervisorError) -> Bool { false }
     package func luksUUID(path: String) async throws(HypervisorError) -> String? { nil }
 

@@ -10,8 +10,8 @@ package enum Acceptance: Sendable {
 
 /// A selection of tasks, as for `list_swaps`.
 package struct SwapQuery: Sendable, Hashable {
-    /// The instance's UUID or name; nil for all.
-    package var instanceKey: String?
+    /// The UUIDs and names that the instance goes by; empty for all.
+    package var instanceKeys: [String]
     /// The disk's target; nil for all.
     package var disk: String?
     /// The beginning of the tasks' ids; nil for all.
@@ -26,9 +26,9 @@ package struct SwapQuery: Sendable, Hashable {
     package var limit: Int
 
     package init(
-        instanceKey: String? = nil, disk: String? = nil, states: Set<String>? = nil, isStranded: Bool = false, limit: Int = 100
+        instanceKeys: [String] = [], disk: String? = nil, states: Set<String>? = nil, isStranded: Bool = false, limit: Int = 100
     ) {
-        self.instanceKey = instanceKey
+        self.instanceKeys = instanceKeys
         self.disk = disk
         self.states = states
         self.isStranded = isStranded

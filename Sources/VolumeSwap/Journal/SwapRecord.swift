@@ -51,7 +51,7 @@ extension SwapRecord {
 /// The contents of a ``SwapRecord``. Holds credentials, so it prints only as an outline.
 package struct SwapRecordFacts: Sendable, CustomStringConvertible, CustomReflectable {
     package var id: TaskID
-    /// The key that orders the instance's tasks; empty if the arguments name no instance.
+    /// The key that orders the instance's tasks: its UUID, `name:NAME`, or `task:ID` for a request that is refused at once.
     package var instanceKey: String
     /// The disk's target; empty if the arguments name no valid one.
     package var disk: String
@@ -85,13 +85,26 @@ package struct SwapRecordFacts: Sendable, CustomStringConvertible, CustomReflect
 }
 
 extension SwapRecordFacts {
+    /// The instance's UUID or name, as the request gives it; empty if it names none.
+    package var instance: String {
+        if instanceKey.hasPrefix("name:") { return String(instanceKey.dropFirst(5)) }
+        guard instanceKey.hasPrefix("task:") else { return instanceKey }
+        // Refused, and so in nobody's queue.
+        return (try? InstanceReference(json: args["instance"]))?.description ?? ""
+    }
+
+    /// The old volume's id, as the request gives it; nil for anything but a string.
+    package var oldVolumeID: String? { args["old_volume_id"]?.stringValue.map(Self.cut) }
+    /// The new volume's id, as the request gives it; nil for anything but a string.
+    package var newVolumeID: String? { args["new_volume_id"]?.stringValue.map(Self.cut) }
+
     /// The id of the caller's own request, from oslo's context.
     package var requestID: String? { context["request_id"]?.stringValue }
 
     /// What each log line about the task carries.
     package var logMetadata: Logger.Metadata {
         var metadata: Logger.Metadata = [
-            "task_id": "\(id)", "instance": "\(Self.cut(instanceKey))", "disk": "\(Self.cut(disk))",
+            "task_id": "\(id)", "instance": "\(Self.cut(instance))", "disk": "\(Self.cut(disk))",
         ]
         if let requestID { metadata["request_id"] = "\(Self.cut(requestID))" }
         return metadata

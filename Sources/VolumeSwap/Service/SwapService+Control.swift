@@ -10,6 +10,8 @@ package enum SwapSelector: Sendable {
 extension SwapService {
     /// Maximum time an abort waits for the outcome to be stored before it is answered.
     private static let abortStoringLimit = Duration.seconds(2)
+    /// How long a status waits for libvirt to tell an instance's other name.
+    private static let lookupLimit = Duration.seconds(2)
 
     /// `get_swap`: the task's current state.
     ///
@@ -30,8 +32,32 @@ extension SwapService {
     /// - Throws: ``JournalError`` if the journal cannot be read.
     package func list(_ query: SwapQuery) async throws(JournalError) -> [SwapStatus] {
         var statuses: [SwapStatus] = []
-        for record in try await environment.journal.records(query) { statuses.append(await status(of: record)) }
+        for record in try await records(query) { statuses.append(await status(of: record)) }
         return statuses
+    }
+
+    /// The tasks of an instance, whether their requests name it or give its UUID. libvirt is asked only if none is found otherwise.
+    private func records(_ query: SwapQuery) async throws(JournalError) -> [SwapRecord] {
+        guard !query.instanceKeys.isEmpty else { return try await environment.journal.records(query) }
+        var query = query
+        query.instanceKeys = environment.domainLocks.aliases(of: query.instanceKeys)
+        let found = try await environment.journal.records(query)
+        guard found.isEmpty, await learnName(query.instanceKeys) else { return found }
+        query.instanceKeys = environment.domainLocks.aliases(of: query.instanceKeys)
+        return try await environment.journal.records(query)
+    }
+
+    /// - Returns: whether libvirt knows the domain, and says so in time.
+    private func learnName(_ keys: [String]) async -> Bool {
+        let names = keys.filter { $0.hasPrefix("name:") }.map { String($0.dropFirst(5)) }
+        let instance = InstanceReference(uuid: keys.first { InstanceReference.isUUID($0) }, name: names.first)
+        let domain = Waiter<DomainIdentity?>()
+        instanceQueue.runAside { [self] in domain.resume(try? await environment.hypervisor.lookup(instance)) }
+        let timer = environment.clock.schedule(after: Self.lookupLimit) { domain.resume(nil) }
+        defer { timer.cancel() }
+        guard let domain = await domain.value(ifCancelled: nil) else { return false }
+        environment.domainLocks.learn(domain.name, domain.uuid.lowercased())
+        return true
     }
 
     /// `abort_swap`: ends a task that has not pivoted.
@@ -111,8 +137,8 @@ extension SwapService {
             }
             return record
         case .disk(let instance, let disk):
-            let query = SwapQuery(instanceKey: instance.key, disk: disk, limit: 1)
-            guard let record = try await environment.journal.records(query).first else {
+            let query = SwapQuery(instanceKeys: instance.keys, disk: disk, limit: 1)
+            guard let record = try await records(query).first else {
                 throw SwapFailure.invalidInput("no swap of disk \(disk) of instance \(instance)")
             }
             return record

@@ -57,6 +57,11 @@ package final class SwapService: Sendable {
             if !askers.contains(asker), askers.count < SwapService.askersInMemory { askers.append(asker) }
             return record.map { $0.replyTo != replyTo } ?? false
         }
+
+        mutating func takeAskers() -> [Asker] {
+            defer { askers = [] }
+            return askers
+        }
     }
 
     /// Maximum number of repeated callers remembered while an outcome is being delivered.
@@ -227,16 +232,19 @@ package final class SwapService: Sendable {
     }
 
     func deliverEarly(_ record: SwapRecord, _ failure: SwapFailure) async {
+        // The first caller may be gone for long, and these have asked instead.
+        repeatReply(to: active.withLock { $0[record.id]?.takeAskers() ?? [] }, record, .failure(failure))
         if !record.isReplied, let replyTo = record.replyTo {
             guard let fate = await deliver(record, replyTo, .failure(failure)) else { return }
             await persist("answer's delivery", record.logMetadata) { [self] () async throws(JournalError) in
                 try await environment.journal.forgetReply(record.id, fate)
             }
         }
-        let isConcluded = active.withLock { active in
+        let (askers, isConcluded) = active.withLock { active in
             active[record.id]?.early = .settled(failure)
-            return active[record.id]?.isConcluded ?? false
+            return (active[record.id]?.takeAskers() ?? [], active[record.id]?.isConcluded ?? false)
         }
+        repeatReply(to: askers, record, .failure(failure))
         if isConcluded { await settle(record, .failure(failure), nil) }
     }
 
@@ -288,7 +296,11 @@ package final class SwapService: Sendable {
             try await environment.journal.settle(record.id, fate)
         }
         let entry = active.withLock { $0.removeValue(forKey: record.id) }
-        for asker in entry?.askers ?? [] where asker.isLate || asker.replyTo != record.replyTo {
+        repeatReply(to: entry?.askers ?? [], record, outcome)
+    }
+
+    private func repeatReply(to askers: [Entry.Asker], _ record: SwapRecord, _ outcome: SwapOutcome) {
+        for asker in askers where asker.isLate || asker.replyTo != record.replyTo {
             var again = record
             again.replyTo = asker.replyTo
             repeatReply(again, outcome)

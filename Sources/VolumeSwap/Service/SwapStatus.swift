@@ -40,13 +40,13 @@ package struct SwapStatus: Sendable {
             strategy = result.strategy
             (progress.copiedBytes, progress.totalBytes) = (result.copiedBytes, result.copiedBytes)
         case .failure(let failure):
-            instance = plan?.domain.uuid ?? failure.course?.instanceUUID ?? record.instanceKey
+            instance = plan?.domain.uuid ?? failure.course?.instanceUUID ?? record.facts.instance
             strategy = plan?.strategy ?? failure.course?.strategy
             if let course = failure.course, control == nil {
                 (progress.copiedBytes, progress.totalBytes) = (course.copiedBytes, course.totalBytes)
             }
         case nil:
-            instance = plan?.domain.uuid ?? record.instanceKey
+            instance = plan?.domain.uuid ?? record.facts.instance
             strategy = plan?.strategy
         }
         self.progress = progress

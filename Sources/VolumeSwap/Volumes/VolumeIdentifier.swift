@@ -27,6 +27,7 @@ struct VolumeIdentifier: Sendable {
             var resolved = network
             for host in network.hosts {
                 resolved.hosts = await hypervisor.addresses(ofHost: host.name).map { .init(name: $0, port: host.port) }
+                if resolved.hosts.isEmpty { answer.trouble = "the addresses of \(host.name) are not known" }
                 answer.identity = answer.identity.union(VolumeIdentity(driver.names(of: resolved)))
             }
         case .other: break

@@ -1,3 +1,4 @@
+import Basics
 import JSON
 
 /// Turns connection_info into a destination that libvirt understands, connecting the volume if needed.
@@ -107,10 +108,11 @@ struct VolumeResolver {
         let allowedPaths = settings.allowedPaths
         let answer = await hypervisor.look(at: path, of: .swap)
         guard answer.place.map(allowedPaths.allows) ?? allowedPaths.allows(resolved: path) else {
-            let real = answer.place.map { $0.canonicalPath == path ? "" : " (which is \($0.canonicalPath))" } ?? ""
+            let (path, real) = (path.cut(to: 256), answer.place.flatMap { $0.canonicalPath == path ? nil : $0.canonicalPath })
+            let named = path + (real.map { " (which is \($0.cut(to: 256)))" } ?? "")
             let what =
                 isFromConnector
-                ? "the connector returned the path \(path)\(real), which" : "\(Self.argument).data.device_path: \(path)\(real)"
+                ? "the connector returned the path \(named), which" : "\(Self.argument).data.device_path: \(named)"
             throw .invalidInput("\(what) is not among allowed_paths", .pathNotAllowed)
         }
         switch answer {

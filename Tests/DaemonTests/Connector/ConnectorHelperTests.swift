@@ -52,12 +52,15 @@ struct ConnectorHelperTests {
     func fails() async throws {
         let directory = try HelperDirectory()
         let helper = try directory.helper(
-            "cat >&2; echo >&2; echo 'login with s3cret \"quoted\" and s3cret%20%22quoted%22 failed' >&2; exit 7")
+            "cat >&2; echo >&2; echo 'mount as u with h1dden: login with s3cret \"quoted\" and s3cret%20%22quoted%22 failed' >&2; exit 7"
+        )
         let failure = await #expect(throws: SwapFailure.self) { try await helper.connect(Self.volume()) }
         let reason = try #require(failure?.reason)
         #expect(failure?.kind == .invalidVolume)
-        #expect(reason.contains("volume vol-1 (fibre_channel)") && reason.contains("login with *** and *** failed"))
-        #expect(reason.contains("7") && !reason.contains("s3cret") && !reason.contains("\n"))
+        #expect(
+            reason.contains("volume vol-1 (fibre_channel)")
+                && reason.contains("mount as u with ***: login with *** and *** failed"))
+        #expect(reason.contains("7") && !reason.contains("s3cret") && !reason.contains("h1dden") && !reason.contains("\n"))
     }
 
     @Test(
@@ -148,7 +151,10 @@ struct ConnectorHelperTests {
         return try ConnectionInfo(
             json: [
                 "driver_volume_type": "fibre_channel", "serial": .string(id),
-                "data": ["target_wwn": ["5000"], "auth_password": "s3cret \"quoted\"", "filler": .array(filler)],
+                "data": [
+                    "target_wwn": ["5000"], "auth_password": "s3cret \"quoted\"", "options": "-o username=u,password=h1dden",
+                    "filler": .array(filler),
+                ],
             ], argument: "new_connection_info")
     }
 

@@ -104,6 +104,23 @@ import Testing
         #expect(order.withLock { $0 } == (0..<50).map(String.init))
     }
 
+    @Test func aQuestionThatTakesLongIsAcknowledgedBeforeItsAnswer() async throws {
+        let gate = AsyncStream<Void>.makeStream()
+        let harness = ServerHarness(answerPatience: .milliseconds(1)) { _ in
+            {
+                for await _ in gate.stream {}
+                return .reply(.success(1))
+            }
+        }
+        try await harness.run {
+            harness.transport.deliver(ServerHarness.body(id: "m1"))
+            #expect(await harness.events(count: 1) == [.settled(1, .acknowledged)])
+            gate.continuation.finish()
+            let events = await harness.events(count: 2)
+            #expect(events == [.settled(1, .acknowledged), .reply(.result(1), messageID: "m1")])
+        }
+    }
+
     @Test func atMostTheLimitIsWorkedOnAtOnce() async throws {
         let running = Mutex((now: 0, most: 0))
         let harness = ServerHarness(limit: 3) { _ in

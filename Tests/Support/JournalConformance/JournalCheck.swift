@@ -200,9 +200,9 @@ private struct Subject {
         func ids(_ query: SwapQuery) async throws -> [String] { try await journal.records(query).map(\.id.text) }
         #expect(try await ids(SwapQuery()) == ["t3", "t2", "t1"])
         #expect(try await ids(SwapQuery(limit: 2)) == ["t3", "t2"])
-        #expect(try await ids(SwapQuery(instanceKey: Self.instance)) == ["t2", "t1"])
-        #expect(try await ids(SwapQuery(instanceKey: Self.instance.uppercased(), disk: "vdc")) == ["t2"])
-        #expect(try await ids(SwapQuery(instanceKey: "instance-2")) == ["t3"])
+        #expect(try await ids(SwapQuery(instanceKeys: [Self.instance])) == ["t2", "t1"])
+        #expect(try await ids(SwapQuery(instanceKeys: [Self.instance.uppercased()], disk: "vdc")) == ["t2"])
+        #expect(try await ids(SwapQuery(instanceKeys: ["instance-2"])) == ["t3"])
         #expect(try await ids(SwapQuery(states: ["failed"])) == ["t1"])
         #expect(try await ids(SwapQuery(states: ["queued"])) == ["t3", "t2"])
         #expect(try await ids(SwapQuery(isStranded: true)) == [])

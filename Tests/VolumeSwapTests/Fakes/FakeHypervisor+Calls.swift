@@ -10,7 +10,8 @@ extension FakeHypervisor {
     func waitUntilConnected() async { change { $0.log.append("wait") } }
 
     func lookup(_ instance: InstanceReference) async throws(HypervisorError) -> DomainIdentity {
-        try call(.lookup) { state throws(HypervisorError) in
+        try await pass(.lookup)
+        return try call(.lookup) { state throws(HypervisorError) in
             guard state.isKnown, instance.uuid == Fixture.uuid || instance.name == Fixture.domain.name else {
                 throw Self.noDomain
             }

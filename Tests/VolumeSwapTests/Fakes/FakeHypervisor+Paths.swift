@@ -14,7 +14,7 @@ extension FakeHypervisor {
         }
     }
 
-    func addresses(ofHost name: String) async -> [String] { state.withLock { $0.addresses[name] ?? [] } }
+    func addresses(ofHost name: String) async -> [String] { state.withLock { $0.addresses[name] ?? [name] } }
 
     func isHeldByHost(path: String) async throws(HypervisorError) -> Bool { state.withLock { $0.heldPaths.contains(path) } }
 

@@ -93,7 +93,7 @@ final class TwinHypervisor: Hypervisor {
     func inspect(path: String) async throws(HypervisorError) -> PathDescription? { try await one.inspect(path: path) }
     func luksPayloadOffset(path: String) async throws(HypervisorError) -> Int64? { nil }
     func look(at path: String, of owner: PathOwner) async -> PathAnswer { await one.look(at: path, of: owner) }
-    func addresses(ofHost name: String) async -> [String] { [] }
+    func addresses(ofHost name: String) async -> [String] { [name] }
     func isHeldByHost(path: String) async throws(HypervisorError) -> Bool { false }
     func luksUUID(path: String) async throws(HypervisorError) -> String? { nil }
     func hasPassphrase(volumeID: String) async throws(HypervisorError) -> Bool { false }

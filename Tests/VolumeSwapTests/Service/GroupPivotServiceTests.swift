@@ -103,7 +103,11 @@ struct GroupPivotServiceTests {
         }
         fakes.withLock { $0 = bench.twin }
         try await bench.holding { (service: SwapService) async throws in
+            // The caller is told once the next start would hold them, too.
+            bench.journal.fail("enter:ready", times: 4)
             #expect(try await refusal(service).reason.contains("in step"))
+            #expect(bench.journal.failures("enter:ready") == 4)
+            #expect(Self.ids.contains { bench.journal.stored($0.text)?.phase == .ready })
             #expect(bench.guest == .running && bench.pivots.seen == [])
             for id in Self.ids { #expect(try await service.status(.task(id)).phase == .ready) }
         }

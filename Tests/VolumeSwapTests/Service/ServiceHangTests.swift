@@ -70,6 +70,29 @@ struct ServiceHangTests {
         }
     }
 
+    @Test("All who have asked for the task are told early, also if the first is gone")
+    func allToldEarly() async throws {
+        var inner = Bench(FakeHypervisor(onCopy: { _ in }, cancels: false))
+        inner.rollBackPatience = .milliseconds(300)
+        let bench = ServiceBench(inner)
+        var record = Self.record(.rollingBack)
+        record.plan?.failure = .rebaseFailed("stalled", .stalled)
+        bench.bench.journal.put(record)
+        bench.bench.hypervisor.startJob(to: Fixture.newPath)
+        try await bench.running { (service: SwapService) async throws in
+            _ = try await service.recover()
+            var again = Fixture.record("task-1")
+            again.replyTo = ReplyTo(messageID: "another", queue: "reply", timeout: nil)
+            _ = await bench.submit(again)
+            let replies = [try await bench.nextReply(), try await bench.nextReply()]
+            #expect(Set(replies.map(\.replyTo)) == [try #require(record.replyTo), try #require(again.replyTo)])
+            #expect(replies[0].outcome == replies[1].outcome)
+            #expect(service.pendingRollBacks == 1)
+            bench.bench.hypervisor.post(.canceled)
+            _ = try await bench.nextSettlement()
+        }
+    }
+
     @Test("A failure reported before a restart is not repeated, and its roll-back goes on")
     func goesOnAfterRestart() async throws {
         let bench = Self.bench()

@@ -256,10 +256,49 @@ struct SwapServiceTests {
     }
 
     @Test("Unknown tasks are invalid input")
-    func unknownTask() async {
-        let service = ServiceBench().service
-        for selector in [SwapSelector.task(TaskID("x")), .disk(InstanceReference(uuid: nil, name: "vm"), "vdb")] {
-            await #expect { try await service.status(selector) } throws: { ($0 as? SwapFailure)?.kind == .invalidInput }
+    func unknownTask() async throws {
+        try await ServiceBench().running { (service: SwapService) async throws in
+            for selector in [SwapSelector.task(TaskID("x")), .disk(InstanceReference(uuid: nil, name: "vm"), "vdb")] {
+                await #expect { try await service.status(selector) } throws: { ($0 as? SwapFailure)?.kind == .invalidInput }
+            }
+        }
+    }
+
+    @Test("A swap is found by the instance's name and by its UUID, whichever its request gave", arguments: [true, false])
+    func namesOfInstances(isByName: Bool) async throws {
+        let (uuid, name) = (
+            InstanceReference(uuid: Fixture.uuid, name: nil), InstanceReference(uuid: nil, name: Fixture.domain.name)
+        )
+        let (given, other) = isByName ? (name, uuid) : (uuid, name)
+        var record = Fixture.record(
+            "task-1",
+            ["instance": ["uuid": given.uuid.map { .string($0) } ?? .null, "name": given.name.map { .string($0) } ?? .null]])
+        record.instanceKey = given.key
+        func finds(_ service: SwapService) async throws {
+            for instance in [given, other] {
+                #expect(try await service.status(.disk(instance, "vdb")).record.id == record.id)
+                #expect(try await service.list(SwapQuery(instanceKeys: instance.keys)).map(\.record.id) == [record.id])
+            }
+            #expect(try await service.list(SwapQuery(instanceKeys: ["name:unknown"])).isEmpty)
+        }
+        let bench = ServiceBench()
+        try await bench.running { (service: SwapService) async throws in
+            _ = await bench.submit(record)
+            bench.bench.hypervisor.post(.ready)
+            #expect(try await bench.nextReply().outcome.result != nil)
+            _ = try await bench.nextSettlement()
+            try await finds(service)
+        }
+        // Another process knows only what the journal and libvirt say.
+        try await ServiceBench(bench.bench).running { (service: SwapService) async throws in try await finds(service) }
+    }
+
+    @Test("An instance whose other name libvirt does not tell in time has no swap by it")
+    func silentLibvirt() async throws {
+        let bench = ServiceBench()
+        bench.bench.hypervisor.change { $0.hanging = .lookup }
+        try await bench.running { (service: SwapService) async throws in
+            #expect(try await service.list(SwapQuery(instanceKeys: ["name:\(Fixture.domain.name)"])).isEmpty)
         }
     }
 

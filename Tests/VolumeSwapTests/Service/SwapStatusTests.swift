@@ -1,3 +1,4 @@
+import JSON
 import Testing
 
 @testable import VolumeSwap
@@ -13,6 +14,17 @@ struct SwapStatusTests {
         let status = status(Fixture.record())
         #expect(status.phase == .accepted && status.instance == Fixture.uuid && status.strategy == nil)
         #expect(status.failure == nil && status.inUse == nil && status.progress == SwapProgress())
+    }
+
+    @Test(
+        "An instance that has not been looked up is shown as its request names it",
+        arguments: [
+            ("name:vm", .null, "vm"), ("task:t", .string(Fixture.uuid), Fixture.uuid), ("task:t", ["name": "vm"], "vm"),
+            ("task:t", 1, ""),
+        ] as [(String, JSONValue, String)])
+    func instances(key: String, argument: JSONValue, shown: String) {
+        let record = Fixture.record("t", ["instance": argument], instanceKey: key)
+        #expect(status(record).instance == shown)
     }
 
     @Test("A running copy shows what its control knows")

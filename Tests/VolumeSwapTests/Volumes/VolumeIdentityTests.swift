@@ -81,6 +81,9 @@ struct VolumeIdentityTests {
         let storage = await identifier.identity(of: Self.network("nbd", "x", "storage", 1)).identity
         #expect(await storage.meets(identifier.identity(of: Self.network("nbd", "x", "10.0.0.5", 1)).identity))
         #expect(await !storage.meets(identifier.identity(of: Self.network("nbd", "x", "nobody", 1)).identity))
+        hypervisor.change { $0.addresses["nobody"] = [] }
+        let unknown = await identifier.identity(of: Self.network("nbd", "x", "nobody", 1))
+        #expect(unknown.trouble == "the addresses of nobody are not known")
         let own = await identifier.identity(of: Self.network("nbd", "x", "me", 1)).identity
         #expect(await own.meets(identifier.identity(of: Self.network("nbd", "x", "127.0.0.1", 1)).identity))
         let nobody = await identifier.identity(of: Self.network("nbd", "x", "nobody", 1)).identity

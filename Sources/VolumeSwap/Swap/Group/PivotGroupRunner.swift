@@ -32,8 +32,8 @@ struct PivotGroupRunner: Sendable {
             await pivot(pauses: pauses)
         } catch {
             // The next start must not take what the swaps have stored for a requested pivot.
-            if isStoring { await storeHeld() }
-            standDown(error.reason)
+            if !isStoring { return standDown(error.reason) }
+            if await storeHeld() { standDown(error.reason) }
         }
     }
 
@@ -124,11 +124,10 @@ struct PivotGroupRunner: Sendable {
         let pause = GuestPause(environment: environment, domain: group.domain)
         if let obstacle = await obstacle(pauses ? pause : nil, by: began + limit / 2) {
             // Callers are told once it is stored; the guest does not wait for a disk that hangs.
-            async let isTold: Void = refuse(obstacle)
+            async let isTold = refuse(obstacle)
             let runs = pauses ? await pause.end() : true
-            await isTold
-            // If it could not be resumed before pivotd stops, the next start has to find that out.
-            return runs ? standDown(obstacle) : ()
+            // If it could not be resumed or stored before pivotd stops, the next start has to find that out.
+            return await isTold && runs ? standDown(obstacle) : ()
         }
         group.enter(.pivoting)
         environment.domainLocks.passOn(group.domain.uuid.lowercased(), from: group.id, to: group.members)
@@ -149,21 +148,37 @@ struct PivotGroupRunner: Sendable {
         await clock.within(.seconds(1), else: false) { [self] in (try? await isRunning()) ?? false }
     }
 
-    private func refuse(_ obstacle: String) async {
-        await storeHeld()
+    private func refuse(_ obstacle: String) async -> Bool {
+        guard await storeHeld() else { return false }
         group.refuse(obstacle)
+        return true
     }
 
-    /// Stores that no pivot of the group is requested, so that what callers are told holds after a restart, too.
-    private func storeHeld() async {
+    /// Stores that no pivot of the group is requested, so that what callers are told holds after a restart, too. One swap's word is
+    /// enough, and is tried for until the journal takes it: a full disk must not let the next start pivot what is reported as held.
+    ///
+    /// - Returns: false if pivotd stops before.
+    private func storeHeld() async -> Bool {
+        var backoff = Backoff(first: .milliseconds(200), longest: .seconds(10))
+        while !(await hasStoredHeld()) {
+            guard (try? await clock.sleep(for: backoff.pause())) != nil else { return false }
+        }
+        return true
+    }
+
+    private func hasStoredHeld() async -> Bool {
         // One that was aborted meanwhile, or has failed, is not held.
-        for member in members where member.control.phase == .pivoting {
+        let held = members.filter { $0.control.phase == .pivoting }
+        var isStored = held.isEmpty
+        for member in held {
             do {
                 try await environment.journal.enter(member.id, .ready, plan: nil)
+                isStored = true
             } catch {
                 logger.warning("journal: could not store that task \(member.id) is held again: \(error)")
             }
         }
+        return isStored
     }
 
     /// Pauses the guest and waits until all mirrors are in step.

@@ -176,7 +176,8 @@ final class SimJournal: SwapJournal, @unchecked Sendable {
         try await read { storage in
             let all = storage.order.reversed().compactMap { storage.records[$0] }
             let found = all.filter { record in
-                (!query.isStranded || record.isStranded) && (query.instanceKey.map { $0 == record.instanceKey } ?? true)
+                (!query.isStranded || record.isStranded)
+                    && (query.instanceKeys.isEmpty || query.instanceKeys.contains(record.instanceKey))
                     && (query.disk.map { $0 == record.disk } ?? true)
                     && (query.states?.contains(record.phase.publicState) ?? true)
             }

@@ -136,6 +136,18 @@ struct InUseCheckTests {
         #expect(await Self.failure(hypervisor)?.reason.contains("disk vdc of \(Fixture.domain.name)") == true)
     }
 
+    @Test("An nbd server without a known address: refused as a destination, a warning for another guest's disk")
+    func unknownAddress() async throws {
+        let hypervisor = FakeHypervisor()
+        hypervisor.change { $0.addresses = ["nobody": []] }
+        let failure = await Self.failure(hypervisor, Self.network("nbd", "x", "nobody", 1))
+        #expect(failure?.code == .ioError && failure?.reason.contains("the addresses of nobody are not known") == true)
+        hypervisor.addDomain(
+            "vm-2", type: "network", "<source protocol='nbd' name='x'><host name='nobody' port='1'/></source>", target: "vdc")
+        let warnings = try await Self.check(hypervisor, Self.network("nbd", "x", "10.0.0.1", 1))
+        #expect(warnings.count == 1 && warnings.first?.contains("disk vdc of vm-2") == true)
+    }
+
     @Test("Another guest's path that hangs or fails counts as another volume, with a warning", arguments: ["hung", "broken"])
     func foreignTrouble(kind: String) async throws {
         let hypervisor = FakeHypervisor()
