@@ -88,7 +88,7 @@ struct RequestService: Service {
     private func consume() async throws {
         // Queue places and new volumes are reserved before anything else can claim them, and before libvirt has answered.
         let count = try await service.recover { [bus] task in
-            if let caller = task.caller { _ = bus.replies.startHeartbeats(for: ReplyAddress(caller)) }
+            for caller in task.callers { _ = bus.replies.startHeartbeats(for: ReplyAddress(caller)) }
         }
         if count > 0 { logger.notice("resumed \(count) unfinished tasks") }
         await choice.hypervisor.waitUntilConnected()

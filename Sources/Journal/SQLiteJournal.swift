@@ -144,6 +144,11 @@ package final class SQLiteJournal: SwapJournal {
         memory?.forget(id)
     }
 
+    package func ask(_ id: TaskID, _ caller: ReplyTo) async throws(JournalError) {
+        guard memory != nil else { return }  // only a restart needs it
+        _ = try await writer.submit(.ask(id, caller: JournalCoding.text(caller)))
+    }
+
     package func forgetReply(_ id: TaskID, _ fate: ReplyFate) async throws(JournalError) {
         guard memory != nil else { return writer.note(.forgetReply(id)) }
         _ = try await writer.submit(.forgetReply(id), history: line(.reply(fate), now()))

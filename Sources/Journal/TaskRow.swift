@@ -82,14 +82,14 @@ struct TaskRow: Sendable, Decodable, FetchableRecord {
             var record = SwapRecord(
                 id: TaskID(id), instanceKey: instanceKey, disk: disk, args: try JournalCoding.object(args),
                 context: try JournalCoding.object(context),
-                replyTo: try replyTo.map { try JournalCoding.value(ReplyTo.self, $0) },
-                acceptedAt: Date(timeIntervalSince1970: acceptedAt))
+                replyTo: nil, acceptedAt: Date(timeIntervalSince1970: acceptedAt))
+            (record.replyTo, record.askers) = try JournalCoding.callers(replyTo)
             record.startedAt = startedAt.map(Date.init(timeIntervalSince1970:))
             record.finishedAt = finishedAt.map(Date.init(timeIntervalSince1970:))
             record.phase = phase
             record.plan = try plan.map { try JournalCoding.value(SwapPlan.self, $0) }
             record.outcome = try JournalCoding.outcome(result: result, failure: failure)
-            record.isReplied = isSettled || replyTo == nil
+            record.isReplied = isSettled || record.replyTo == nil
             return record
         } catch let error as JournalError {
             throw error
@@ -115,6 +115,14 @@ enum JournalCoding {
         var members: JSONObject = ["messageID": .string(replyTo.messageID), "queue": .string(replyTo.queue)]
         members["timeout"] = replyTo.timeout.map { .real($0) }
         return JSONValue.object(members).serialized()
+    }
+
+    /// The first caller, nil for a cast, and the others; see ``JournalWrite/ask(_:caller:)``.
+    static func callers(_ text: String?) throws -> (ReplyTo?, [ReplyTo]) {
+        guard let text else { return (nil, []) }
+        let stored = JSONValue.object(try object(text))
+        let more = try (stored["more"]?.arrayValue ?? []).map { try value(ReplyTo.self, $0.serialized()) }
+        return (stored["messageID"] == nil ? nil : try value(ReplyTo.self, text), more)
     }
 
     static func value<Value: Decodable>(_ type: Value.Type, _ text: String) throws -> Value {

@@ -1,6 +1,7 @@
 import Foundation
 import JSON
 import Testing
+import JournalConformance
 import VolumeSwap
 
 @testable import Journal
@@ -31,7 +32,32 @@ import VolumeSwap
         #expect(begun.plan != nil && told.outcome != nil && key == Sample.instance)
         #expect(acceptedAt == Sample.record("waiting").acceptedAt)
         #expect(caller == ReplyTo(messageID: "m-waiting", queue: "reply_1", timeout: 60))
-        #expect(tasks.map { $0.caller != nil } == [true, false, true, false, false])
+        #expect(tasks.map { !$0.callers.isEmpty } == [true, false, true, false, false])
+        await journal.close()
+    }
+
+    @Test("Later callers are there after a restart, of a call and of a cast, until the task is settled")
+    func askers() async throws {
+        let others = ["b", "c"].map { ReplyTo(messageID: $0, queue: "reply_2", timeout: $0 == "b" ? 30 : nil) }
+        var journal = try await directory.open()
+        for id in ["call", "cast", "over"] {
+            _ = try await journal.accept(Sample.record(id, isCall: id != "cast"))
+            if id == "over" { try await journal.finish(TaskID(id), .success(Sample.result), at: .now) }
+            for other in others { try await journal.ask(TaskID(id), other) }
+        }
+        await journal.close()
+        journal = try await directory.open()
+        for id in ["call", "cast", "over"] {
+            let record = try #require(try await journal.record(TaskID(id)))
+            #expect(record.askers == others && record.replyTo == Sample.record(id, isCall: id != "cast").replyTo)
+        }
+        // A cast's later callers get no heartbeats before its turn.
+        #expect(try await journal.unfinished().map(\.id.text) == ["call", "cast", "over"])
+        try await journal.settle(TaskID("over"))
+        try await journal.ask(TaskID("over"), ReplyTo(messageID: "d", queue: "q", timeout: nil))
+        #expect(try await journal.record(TaskID("over"))?.askers == others)
+        try await journal.forgetReply(TaskID("call"))
+        #expect(try await journal.record(TaskID("call"))?.askers == [])
         await journal.close()
     }
 

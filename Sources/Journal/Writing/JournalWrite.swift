@@ -10,6 +10,8 @@ indirect enum JournalWrite: Sendable {
     case finish(TaskID, SwapPhase, result: String?, failure: String?, at: Double, isSettled: Bool = false)
     /// An outcome reported while the task goes on.
     case answer(TaskID, result: String?, failure: String?)
+    /// Another caller of an unsettled task, as JSON.
+    case ask(TaskID, caller: String)
     case forgetReply(TaskID)
     /// Also removes the secrets.
     case settle(TaskID, Secrets)
@@ -25,7 +27,7 @@ indirect enum JournalWrite: Sendable {
         switch self {
         case .accept(let row): TaskID(row.id)
         case .enter(let id, _, _, _, _), .finish(let id, _, _, _, _, _), .settle(let id, _): id
-        case .answer(let id, _, _), .forgetReply(let id), .remark(let id): id
+        case .answer(let id, _, _), .ask(let id, _), .forgetReply(let id), .remark(let id): id
         case .prune, .probe, .barrier: nil
         }
     }
@@ -60,7 +62,7 @@ indirect enum JournalWrite: Sendable {
     var takesHistory: Bool {
         switch self {
         case .enter, .finish, .forgetReply, .settle, .remark: true
-        case .accept, .answer, .prune, .probe, .barrier: false
+        case .accept, .answer, .ask, .prune, .probe, .barrier: false
         }
     }
 
@@ -75,7 +77,7 @@ indirect enum JournalWrite: Sendable {
     /// Whether it must survive a power loss, and not only pivotd's death. Any sync also covers the transactions before it.
     var needsSync: Bool {
         switch self {
-        case .accept, .finish, .answer, .probe: true
+        case .accept, .finish, .answer, .ask, .probe: true
         case .enter(_, _, _, _, let isSynced): isSynced
         case .forgetReply, .settle, .remark, .prune, .barrier: false
         }
@@ -137,6 +139,9 @@ extension JournalWrite {
         case .answer(let id, let result, let failure):
             try db.run(Self.answerSQL, [result, failure, id.text])
             return try isKnown(db, id) ? .success(.done) : .failure(unknown(id, path))
+        case .ask(let id, let caller):
+            try db.run(Self.askSQL, [caller, id.text])
+            return .success(.done)
         case .forgetReply(let id):
             try db.run(Self.forgetReplySQL, [history, id.text])
             return .success(.done)
@@ -184,6 +189,12 @@ extension JournalWrite {
     private static let answerSQL = """
         UPDATE task SET result = ?, failure = ? WHERE id = ? AND finished_at IS NULL AND result IS NULL AND failure IS NULL
         """
+    private static let askSQL = """
+        UPDATE task SET reply_to = json_insert(json_insert(coalesce(reply_to, '{}'), '$.more', json('[]')), '$.more[#]', json(?))
+        WHERE id = ? AND is_settled = 0 AND coalesce(length(reply_to), 0) < \(callersLimit)
+        """
+    /// Characters of all callers of a task: who asks more than a thousand times gets no more than that many answers.
+    private static let callersLimit = 1 << 18
     private static let forgetReplySQL = "UPDATE task SET reply_to = NULL, history = \(HistoryText.appending) WHERE id = ?"
     private static let remarkSQL = "UPDATE task SET history = \(HistoryText.appending) WHERE id = ?"
     private static let settleSQL = """

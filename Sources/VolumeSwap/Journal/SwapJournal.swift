@@ -82,7 +82,11 @@ package protocol SwapJournal: Sendable {
     ///
     /// - Throws: ``JournalError`` if the outcome could not be stored; it must not be reported then.
     func answer(_ id: TaskID, _ outcome: SwapOutcome) async throws(JournalError)
-    /// Stores that the reply to ``answer(_:_:)`` is delivered or given up. Not synced: after a power loss the same reply may be sent again.
+    /// Stores that another caller asks for the task, to be answered with the first. Nothing happens once it is settled.
+    ///
+    /// - Throws: ``JournalError`` if that could not be stored; the message must not be acknowledged.
+    func ask(_ id: TaskID, _ caller: ReplyTo) async throws(JournalError)
+    /// Stores that the reply to ``answer(_:_:)`` is delivered or given up, and forgets all callers. Not synced: after a power loss the same reply may be sent again.
     ///
     /// - Throws: ``JournalError`` if that could not be stored.
     func forgetReply(_ id: TaskID, _ fate: ReplyFate) async throws(JournalError)

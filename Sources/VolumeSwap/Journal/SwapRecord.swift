@@ -61,6 +61,8 @@ package struct SwapRecordFacts: Sendable, CustomStringConvertible, CustomReflect
     package var context: JSONObject
     /// nil for a cast.
     package var replyTo: ReplyTo?
+    /// Other callers that had asked for the same task when it was read; see ``SwapJournal/ask(_:_:)``.
+    package var askers: [ReplyTo] = []
     /// Counts arrivals in this process, since tasks that arrive together may be written in a different order; 0 if unknown.
     package var arrival: UInt64 = 0
     /// When the message arrived, by the wall clock.

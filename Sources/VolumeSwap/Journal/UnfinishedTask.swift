@@ -30,12 +30,12 @@ package enum UnfinishedTask: Sendable {
         }
     }
 
-    /// The caller that waits for the outcome and wants heartbeats until then.
-    package var caller: ReplyTo? {
+    /// The callers that wait for the outcome and want heartbeats until then.
+    package var callers: [ReplyTo] {
         switch self {
-        case .begun(let record): record.outcome == nil ? record.replyTo : nil
-        case .waiting(_, _, _, _, _, let caller): caller
-        case .over: nil
+        case .begun(let record): record.outcome == nil ? [record.replyTo].compactMap { $0 } + record.askers : []
+        case .waiting(_, _, _, _, _, let caller): [caller].compactMap { $0 }
+        case .over: []
         }
     }
 }

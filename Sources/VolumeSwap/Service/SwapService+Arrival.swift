@@ -81,7 +81,7 @@ extension SwapService {
     package func carryOut(_ turn: SwapTurn) async -> Submission {
         switch turn.kind {
         case .underWay: return .underWay
-        case .shared: return .shared
+        case .shared: return await share(turn.record)
         case .answered(let failure):
             repeatReply(turn.record, .failure(failure))
             return .ended
@@ -158,11 +158,22 @@ extension SwapService {
         if repeatReply(of: found, to: record) { return .ended }
         await arrival(of: found.id)
         if active.withLock({ $0[record.id]?.note(record.replyTo) }) != nil {
-            return record.replyTo == nil || record.replyTo == found.replyTo ? .underWay : .shared
+            return record.replyTo == nil || record.replyTo == found.replyTo ? .underWay : await share(record)
         }
         // It left memory after it was found, once its settlement was stored.
         guard let known = await self.record(found.id), repeatReply(of: known, to: record) else { return .underWay }
         return .ended
+    }
+
+    /// Stores another caller of a task under way, so that it is answered after a restart, too.
+    private func share(_ record: SwapRecord) async -> Submission {
+        guard let caller = record.replyTo else { return .shared }
+        do throws(JournalError) {
+            try await environment.journal.ask(record.id, caller)
+            return .shared
+        } catch {
+            return .notStored(error)
+        }
     }
 
     /// - Returns: false if the task's own caller has not been answered yet.

@@ -232,14 +232,15 @@ package final class SwapService: Sendable {
     }
 
     func deliverEarly(_ record: SwapRecord, _ failure: SwapFailure) async {
-        // The first caller may be gone for long, and these have asked instead.
-        repeatReply(to: active.withLock { $0[record.id]?.takeAskers() ?? [] }, record, .failure(failure))
+        // At the same time: the first caller may be gone, and these have asked instead.
+        async let areTold = tell(askers(of: record), record, .failure(failure))
         if !record.isReplied, let replyTo = record.replyTo {
-            guard let fate = await deliver(record, replyTo, .failure(failure)) else { return }
+            guard let fate = await deliver(record, replyTo, .failure(failure)), await areTold else { return }
             await persist("answer's delivery", record.logMetadata) { [self] () async throws(JournalError) in
                 try await environment.journal.forgetReply(record.id, fate)
             }
         }
+        guard await areTold else { return }
         let (askers, isConcluded) = active.withLock { active in
             active[record.id]?.early = .settled(failure)
             return (active[record.id]?.takeAskers() ?? [], active[record.id]?.isConcluded ?? false)
@@ -284,10 +285,12 @@ package final class SwapService: Sendable {
     func handOut(_ record: SwapRecord, _ outcome: SwapOutcome) async {
         active.withLock { $0[record.id]?.isHandedOut = true }
         var fate: ReplyFate?
+        async let areTold = tell(askers(of: record), record, outcome)
         if !record.isReplied, let replyTo = record.replyTo {
             fate = await deliver(record, replyTo, outcome)
             guard fate != nil else { return }
         }
+        guard await areTold else { return }
         await settle(record, outcome, fate)
     }
 
@@ -299,10 +302,26 @@ package final class SwapService: Sendable {
         repeatReply(to: entry?.askers ?? [], record, outcome)
     }
 
+    /// The later callers that are not answered yet, from before a restart or since. Who asks from now on is not among them.
+    private func askers(of record: SwapRecord) -> [Entry.Asker] {
+        let earlier = record.facts.askers.map { Entry.Asker(replyTo: $0, isLate: false) }
+        return earlier + active.withLock { $0[record.id]?.takeAskers() ?? [] }
+    }
+
+    /// Answers later callers as the first is answered.
+    ///
+    /// - Returns: false if pivotd stops before all are answered.
+    private func tell(_ askers: [Entry.Asker], _ record: SwapRecord, _ outcome: SwapOutcome) async -> Bool {
+        await withTaskGroup(of: ReplyFate?.self) { group in
+            for caller in record.callers(among: askers) { group.addTask { [self] in await deliver(record, caller, outcome) } }
+            return await group.allSatisfy { $0 != nil }
+        }
+    }
+
     private func repeatReply(to askers: [Entry.Asker], _ record: SwapRecord, _ outcome: SwapOutcome) {
-        for asker in askers where asker.isLate || asker.replyTo != record.replyTo {
+        for caller in record.callers(among: askers) {
             var again = record
-            again.replyTo = asker.replyTo
+            again.replyTo = caller
             repeatReply(again, outcome)
         }
     }
@@ -339,5 +358,12 @@ package final class SwapService: Sendable {
     private func request(of record: SwapRecord) throws(SwapFailure) -> SwapRequest {
         if let plan = record.plan { return try SwapRequest(resuming: record.args, plan) }
         return try SwapRequest(args: record.args, defaults: environment.settings.defaults)
+    }
+}
+
+extension SwapRecord {
+    /// Each of them who needs a reply of its own, once.
+    fileprivate func callers(among askers: [SwapService.Entry.Asker]) -> Set<ReplyTo> {
+        Set(askers.filter { $0.isLate || $0.replyTo != self.replyTo }.map(\.replyTo))
     }
 }

@@ -1,5 +1,9 @@
 """kill -9 of pivotd at every state that it journals, and a new start: the task goes on to its one end."""
 
+import contextlib
+import sqlite3
+import uuid
+
 import pytest
 from lab.processes import MIB, until
 from steering import FAST
@@ -109,3 +113,23 @@ def test_many_unfinished_tasks_at_once(stage, pool):
         scene.guest.disks["vdb"].close()
         scene.guest.disks["vdb"] = first.new
         scene.conclude(repeats=True)
+
+
+def test_every_caller_of_one_task_is_answered(stage, pool):
+    """Two calls with one token, the second while the copy runs: both get its one outcome after kill -9 and a start."""
+    scene = stage.scene(pool.one(), strategy="copy", bandwidth_mib_s=4)
+    scene.message["args"]["request_token"] = str(uuid.uuid4())
+    scene.send().wait_copying()
+    again = stage.caller.send(stage.caller.message("swap_volume", scene.message["args"]))
+    journal = f"file:{stage.daemon.state / 'journal.sqlite'}?mode=ro"
+
+    def is_stored() -> bool:
+        with contextlib.closing(sqlite3.connect(journal, uri=True)) as database:
+            return any(again["_msg_id"] in (callers or "") for (callers,) in database.execute("SELECT reply_to FROM task"))
+
+    until(is_stored, 30, "the second caller is not stored")
+    stage.daemon.restart_hard()
+    stage.caller.call("set_bandwidth", task_id=scene.message["args"]["request_token"], bandwidth_mib_s=FAST)
+    scene.succeed(repeats=True)
+    assert {reply["result"]["task_id"] for reply in stage.caller.finals(again)} == {scene.message["args"]["request_token"]}
+    assert len(scene.swaps()) == 1

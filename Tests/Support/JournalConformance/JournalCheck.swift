@@ -9,6 +9,7 @@ package enum JournalCheck: String, CaseIterable, Sendable {
     case phasesAndPlansAreKept
     case aNoteIsStoredBeforeWhatFollows
     case theFirstOutcomeStays
+    case laterCallersAreKept
     case anEarlyAnswerIsTheOutcome
     case onlyWhatIsOverIsSettled
     case secretsLeaveWithTheSettlement
@@ -27,6 +28,7 @@ package enum JournalCheck: String, CaseIterable, Sendable {
         case .phasesAndPlansAreKept: try await subject.phases()
         case .aNoteIsStoredBeforeWhatFollows: try await subject.note()
         case .theFirstOutcomeStays: try await subject.outcome()
+        case .laterCallersAreKept: try await subject.ask()
         case .anEarlyAnswerIsTheOutcome: try await subject.answer()
         case .onlyWhatIsOverIsSettled: try await subject.settle()
         case .secretsLeaveWithTheSettlement: try await subject.secrets()
@@ -120,6 +122,14 @@ private struct Subject {
         let record = try await stored(id)
         #expect(record.outcome == Self.success && record.phase == .completed && record.finishedAt == time)
         #expect(record.isOver && !record.isReplied)
+    }
+
+    func ask() async throws {
+        let id = try await add("t1")
+        let other = ReplyTo(messageID: "other", queue: "reply_2", timeout: 60)
+        try await journal.ask(id, other)
+        let record = try await stored(id)
+        #expect(record.askers == [other] && record.replyTo == Self.record("t1").replyTo && !record.isReplied)
     }
 
     func answer() async throws {

@@ -122,10 +122,19 @@ final class FakeJournal: SwapJournal {
         try change(id, "answer") { _, record in record.outcome = record.outcome ?? outcome }
     }
 
+    func ask(_ id: TaskID, _ caller: ReplyTo) async throws(JournalError) {
+        try call("ask") { state in
+            if state.records[id]?.isReplied != true || state.records[id]?.isOver == false {
+                state.records[id]?.askers.append(caller)
+            }
+        }
+    }
+
     func forgetReply(_ id: TaskID, _ fate: ReplyFate) async throws(JournalError) {
         try call("forgetReply") { state in
             state.note(id, .reply(fate))
             state.records[id]?.replyTo = nil
+            state.records[id]?.askers = []
             state.records[id]?.isReplied = true
         }
     }

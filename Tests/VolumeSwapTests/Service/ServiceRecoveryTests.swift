@@ -201,6 +201,31 @@ struct ServiceRecoveryTests {
         }
     }
 
+    @Test("Another caller of a task under way is answered after a restart, too", arguments: [SwapPhase.copying, .completed])
+    func askedBefore(phase: SwapPhase) async throws {
+        let bench = ServiceBench()
+        let other = ReplyTo(messageID: "another", queue: "reply", timeout: nil)
+        bench.bench.hypervisor.startJob(to: Fixture.newPath)
+        bench.bench.journal.put(Self.record(.copying))
+        try await bench.running { (service: SwapService) async throws in
+            _ = try await service.recover()
+            var again = Fixture.record("task-1")
+            again.replyTo = other
+            bench.bench.journal.fail("ask")
+            #expect(await bench.submit(again) == "not stored")
+            #expect(await bench.submit(again) == "shared")
+        }
+        if phase.isFinal { try await bench.bench.journal.finish(TaskID("task-1"), .failure(.abortedByRequest), at: .now) }
+        let later = ServiceBench(bench.bench)
+        try await later.running { (service: SwapService) async throws in
+            _ = try await service.recover()
+            later.bench.hypervisor.post(.ready)
+            let replies = [try await later.nextReply(), try await later.nextReply()]
+            #expect(Set(replies.map(\.replyTo)) == [Fixture.record("task-1").replyTo, other])
+            #expect(replies[0].outcome == replies[1].outcome)
+        }
+    }
+
     /// Returns once the instance's queue is free.
     static func restoreOrphans(_ bench: ServiceBench) async throws {
         try await bench.running { service in

@@ -137,7 +137,7 @@ struct SwapServiceTests {
             #expect(await bench.submit(Fixture.record()) == "under way")
             bench.bench.hypervisor.post(.ready)
             let replies = [try await bench.nextReply(), try await bench.nextReply()]
-            #expect(replies.map(\.replyTo) == [Fixture.record().replyTo, other.replyTo])
+            #expect(Set(replies.map(\.replyTo)) == [Fixture.record().replyTo, other.replyTo])
             _ = try await bench.nextSettlement()
             #expect(await bench.submit(other) == "ended")
             #expect(try await bench.nextReply().replyTo == other.replyTo)

@@ -136,10 +136,19 @@ final class SimJournal: SwapJournal, @unchecked Sendable {
         }
     }
 
+    func ask(_ id: TaskID, _ caller: ReplyTo) async throws(JournalError) {
+        try await write(id) { storage in
+            storage.change(id) { record in
+                if !record.isOver || !record.isReplied { record.askers.append(caller) }
+            }
+        }
+    }
+
     func forgetReply(_ id: TaskID, _ fate: ReplyFate) async throws(JournalError) {
         try await write(id, isSynced: false) { storage in
             storage.change(id) { record in
                 record.replyTo = nil
+                record.askers = []
                 record.isReplied = true
             }
         }
