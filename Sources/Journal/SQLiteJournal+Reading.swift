@@ -37,11 +37,12 @@ extension SQLiteJournal {
 
     private static func task(_ row: Row) -> UnfinishedTask? {
         guard let phase = SwapPhase(rawValue: row[2]) else { return nil }
-        let (id, caller): (String, String?) = (row[0], row[4])
+        let (id, callers): (String, String?) = (row[0], row[4])
         if phase.isFinal { return .over(TaskID(id), phase) }
+        let found = try? JournalCoding.callers(callers)
         return .waiting(
             TaskID(id), phase, instanceKey: row[1], disk: row[3], acceptedAt: Date(timeIntervalSince1970: row[5]),
-            caller: caller.flatMap { try? JournalCoding.value(ReplyTo.self, $0) })
+            callers: (found.map { [$0.first].compactMap { $0 } + $0.more } ?? []).filter { $0.timeout != nil })
     }
 
     package func record(_ id: TaskID) async throws(JournalError) -> SwapRecord? {

@@ -118,7 +118,7 @@ enum JournalCoding {
     }
 
     /// The first caller, nil for a cast, and the others; see ``JournalWrite/ask(_:caller:)``.
-    static func callers(_ text: String?) throws -> (ReplyTo?, [ReplyTo]) {
+    static func callers(_ text: String?) throws -> (first: ReplyTo?, more: [ReplyTo]) {
         guard let text else { return (nil, []) }
         let stored = JSONValue.object(try object(text))
         let more = try (stored["more"]?.arrayValue ?? []).map { try value(ReplyTo.self, $0.serialized()) }

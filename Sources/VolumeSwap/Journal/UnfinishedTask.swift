@@ -4,8 +4,8 @@ package import Foundation
 package enum UnfinishedTask: Sendable {
     /// It has a plan, or an outcome that was reported before it was over.
     case begun(SwapRecord)
-    /// It has only its request, which is read when its turn comes. `caller` is nil if nobody wants heartbeats.
-    case waiting(TaskID, SwapPhase, instanceKey: String, disk: String, acceptedAt: Date, caller: ReplyTo?)
+    /// It has only its request, which is read when its turn comes; the callers are those that want heartbeats.
+    case waiting(TaskID, SwapPhase, instanceKey: String, disk: String, acceptedAt: Date, callers: [ReplyTo])
     /// Only its reply remains to be delivered.
     case over(TaskID, SwapPhase)
 
@@ -16,10 +16,10 @@ package enum UnfinishedTask: Sendable {
         } else if record.plan != nil || record.outcome != nil {
             self = .begun(record)
         } else {
-            let caller = record.replyTo?.timeout == nil ? nil : record.replyTo
+            let callers = ([record.replyTo].compactMap { $0 } + record.askers).filter { $0.timeout != nil }
             self = .waiting(
                 record.id, record.phase, instanceKey: record.instanceKey, disk: record.disk, acceptedAt: record.acceptedAt,
-                caller: caller)
+                callers: callers)
         }
     }
 
@@ -34,7 +34,7 @@ package enum UnfinishedTask: Sendable {
     package var callers: [ReplyTo] {
         switch self {
         case .begun(let record): record.outcome == nil ? [record.replyTo].compactMap { $0 } + record.askers : []
-        case .waiting(_, _, _, _, _, let caller): [caller].compactMap { $0 }
+        case .waiting(_, _, _, _, _, let callers): callers
         case .over: []
         }
     }

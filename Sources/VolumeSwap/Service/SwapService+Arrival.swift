@@ -165,17 +165,6 @@ extension SwapService {
         return .ended
     }
 
-    /// Stores another caller of a task under way, so that it is answered after a restart, too.
-    private func share(_ record: SwapRecord) async -> Submission {
-        guard let caller = record.replyTo else { return .shared }
-        do throws(JournalError) {
-            try await environment.journal.ask(record.id, caller)
-            return .shared
-        } catch {
-            return .notStored(error)
-        }
-    }
-
     /// - Returns: false if the task's own caller has not been answered yet.
     private func repeatReply(of known: SwapRecord, to record: SwapRecord) -> Bool {
         guard let outcome = known.outcome, known.isReplied else { return false }

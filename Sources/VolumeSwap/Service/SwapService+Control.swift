@@ -11,7 +11,7 @@ extension SwapService {
     /// Maximum time an abort waits for the outcome to be stored before it is answered.
     private static let abortStoringLimit = Duration.seconds(2)
     /// How long a status waits for libvirt to tell an instance's other name.
-    private static let lookupLimit = Duration.seconds(2)
+    private static let lookupLimit = Duration.seconds(1)
 
     /// `get_swap`: the task's current state.
     ///
@@ -36,28 +36,27 @@ extension SwapService {
         return statuses
     }
 
-    /// The tasks of an instance, whether their requests name it or give its UUID. libvirt is asked only if none is found otherwise.
+    /// The tasks of an instance, whether their requests name it or give its UUID.
     private func records(_ query: SwapQuery) async throws(JournalError) -> [SwapRecord] {
-        guard !query.instanceKeys.isEmpty else { return try await environment.journal.records(query) }
         var query = query
-        query.instanceKeys = environment.domainLocks.aliases(of: query.instanceKeys)
-        let found = try await environment.journal.records(query)
-        guard found.isEmpty, await learnName(query.instanceKeys) else { return found }
-        query.instanceKeys = environment.domainLocks.aliases(of: query.instanceKeys)
+        if !query.instanceKeys.isEmpty { query.instanceKeys = await aliases(of: query.instanceKeys) }
         return try await environment.journal.records(query)
     }
 
-    /// - Returns: whether libvirt knows the domain, and says so in time.
-    private func learnName(_ keys: [String]) async -> Bool {
-        let names = keys.filter { $0.hasPrefix("name:") }.map { String($0.dropFirst(5)) }
-        let instance = InstanceReference(uuid: keys.first { InstanceReference.isUUID($0) }, name: names.first)
-        let domain = Waiter<DomainIdentity?>()
-        instanceQueue.runAside { [self] in domain.resume(try? await environment.hypervisor.lookup(instance)) }
-        let timer = environment.clock.schedule(after: Self.lookupLimit) { domain.resume(nil) }
-        defer { timer.cancel() }
-        guard let domain = await domain.value(ifCancelled: nil) else { return false }
-        environment.domainLocks.learn(domain.name, domain.uuid.lowercased())
-        return true
+    /// An instance's keys and its others; libvirt is asked once for each instance, if it answers in time.
+    private func aliases(of keys: [String]) async -> [String] {
+        let locks = environment.domainLocks
+        let known = locks.aliases(of: keys)
+        let names = known.filter { $0.hasPrefix("name:") }.map { String($0.dropFirst(5)) }
+        let uuids = known.filter(InstanceReference.isUUID)
+        guard names.isEmpty || uuids.isEmpty else { return known }
+        let instance = InstanceReference(uuid: uuids.first, name: names.first)
+        let domain = await environment.clock.within(Self.lookupLimit, else: nil) { [self] in
+            try? await environment.hypervisor.lookup(instance)
+        }
+        guard let domain else { return known }
+        locks.learn(domain.name, domain.uuid.lowercased())
+        return locks.aliases(of: keys)
     }
 
     /// `abort_swap`: ends a task that has not pivoted.

@@ -23,10 +23,10 @@ extension SwapService {
             onTask(task)
             switch task {
             case .begun(let record): takeUp(record, groups)
-            case .waiting(let id, let phase, let instanceKey, let disk, let acceptedAt, let caller):
+            case .waiting(let id, let phase, let instanceKey, let disk, let acceptedAt, let callers):
                 let ticket = instanceQueue.reserve(queue(of: id, instanceKey), disk: disk, since: acceptedAt)
                 enqueue(id, SwapControl(phase: phase), nil, ticket, .again)
-                if caller != nil { active.withLock { $0[id]?.caller = caller } }
+                active.withLock { $0[id]?.callers = callers }
             case .over(let id, let phase):
                 active.withLock { $0[id] = Entry(control: SwapControl(phase: phase), isHandedOut: true) }
                 owed.append(id)
@@ -99,8 +99,8 @@ extension SwapService {
             active[record.id] = Entry(
                 control: SwapControl(phase: record.phase), ticket: ticket, record: record, early: .given(failure))
         }
-        instanceQueue.runAside { [self] in await deliverEarly(record, failure) }
         enqueue(record, ticket, entry)
+        instanceQueue.runAside { [self] in await deliverEarly(record, failure) }
     }
 
     /// How a task with a plan goes on. One that was answered as failed is rolled back, whatever phase could be stored.

@@ -32,8 +32,8 @@ package final class SwapService: Sendable {
         var ticket: InstanceQueue.Ticket?
         /// nil if the queue is so long that the record is read again when its turn comes.
         var record: SwapRecord?
-        /// The caller that gets heartbeats until the record is read.
-        var caller: ReplyTo?
+        /// The callers that get heartbeats until the record is read.
+        var callers: [ReplyTo] = []
         /// Set when the reply is sent. A caller that asks again from then on may have missed it, and gets it again.
         var isHandedOut = false
         var early = EarlyAnswer.none
@@ -42,37 +42,23 @@ package final class SwapService: Sendable {
         /// Set when only the early reply remains to be delivered.
         var isConcluded = false
         /// Callers that have asked for the same task since.
-        private(set) var askers: [Asker] = []
-
-        struct Asker: Hashable {
-            let replyTo: ReplyTo
-            /// Asked after the reply was sent, and may have missed it.
-            let isLate: Bool
-        }
+        var later = LaterCallers()
 
         /// - Returns: true if this is not the first caller.
         mutating func note(_ replyTo: ReplyTo?) -> Bool {
             guard let replyTo else { return false }
-            let asker = Asker(replyTo: replyTo, isLate: isHandedOut)
-            if !askers.contains(asker), askers.count < SwapService.askersInMemory { askers.append(asker) }
+            later.note(replyTo, isLate: isHandedOut)
             return record.map { $0.replyTo != replyTo } ?? false
-        }
-
-        mutating func takeAskers() -> [Asker] {
-            defer { askers = [] }
-            return askers
         }
     }
 
-    /// Maximum number of repeated callers remembered while an outcome is being delivered.
-    static let askersInMemory = 1024
     /// Maximum number of queued records in memory; the rest wait in the journal alone.
     private static let recordsInMemory = 1000
 
     /// What every swap works with: hypervisor, journal, settings.
     package let environment: SwapEnvironment
     let instanceQueue: InstanceQueue
-    private let deliver: Delivery
+    let deliver: Delivery
     let active = Mutex<[TaskID: Entry]>([:])
     let arrivals = Mutex(Arrivals())
     /// Swaps that are being pivoted as a group, by their domain's UUID.
@@ -143,12 +129,15 @@ package final class SwapService: Sendable {
 
     /// Drops a task that can no longer be read, and reports that to a waiting caller.
     func forget(_ id: TaskID) {
-        guard !Task.isCancelled, let caller = active.withLock({ $0.removeValue(forKey: id) })?.caller else { return }
+        guard !Task.isCancelled, let callers = active.withLock({ $0.removeValue(forKey: id) })?.callers else { return }
         var failure = SwapFailure.rebaseFailed(
             "task \(id) cannot be read from the journal: check which volume its domain runs on", .internal)
         failure.inUse = .unknown
-        let record = SwapRecord(id: id, instanceKey: "", disk: "", args: [:], replyTo: caller, acceptedAt: environment.clock.date)
-        repeatReply(record, .failure(failure))
+        for caller in callers {
+            let record = SwapRecord(
+                id: id, instanceKey: "", disk: "", args: [:], replyTo: caller, acceptedAt: environment.clock.date)
+            repeatReply(record, .failure(failure))
+        }
     }
 
     func perform(_ id: TaskID, _ control: SwapControl, _ entry: SwapEntry) async {
@@ -232,20 +221,22 @@ package final class SwapService: Sendable {
     }
 
     func deliverEarly(_ record: SwapRecord, _ failure: SwapFailure) async {
-        // At the same time: the first caller may be gone, and these have asked instead.
-        async let areTold = tell(askers(of: record), record, .failure(failure))
+        tellLaterCallers(record, .failure(failure))
+        var fate: ReplyFate?
         if !record.isReplied, let replyTo = record.replyTo {
-            guard let fate = await deliver(record, replyTo, .failure(failure)), await areTold else { return }
+            fate = await deliver(record, replyTo, .failure(failure))
+            guard fate != nil else { return }
+        }
+        guard await haveLaterCallersBeenTold(record.id) else { return }
+        if let fate {
             await persist("answer's delivery", record.logMetadata) { [self] () async throws(JournalError) in
                 try await environment.journal.forgetReply(record.id, fate)
             }
         }
-        guard await areTold else { return }
-        let (askers, isConcluded) = active.withLock { active in
+        let isConcluded = active.withLock { active in
             active[record.id]?.early = .settled(failure)
-            return (active[record.id]?.takeAskers() ?? [], active[record.id]?.isConcluded ?? false)
+            return active[record.id]?.isConcluded ?? false
         }
-        repeatReply(to: askers, record, .failure(failure))
         if isConcluded { await settle(record, .failure(failure), nil) }
     }
 
@@ -285,12 +276,12 @@ package final class SwapService: Sendable {
     func handOut(_ record: SwapRecord, _ outcome: SwapOutcome) async {
         active.withLock { $0[record.id]?.isHandedOut = true }
         var fate: ReplyFate?
-        async let areTold = tell(askers(of: record), record, outcome)
+        tellLaterCallers(record, outcome)
         if !record.isReplied, let replyTo = record.replyTo {
             fate = await deliver(record, replyTo, outcome)
             guard fate != nil else { return }
         }
-        guard await areTold else { return }
+        guard await haveLaterCallersBeenTold(record.id) else { return }
         await settle(record, outcome, fate)
     }
 
@@ -299,27 +290,7 @@ package final class SwapService: Sendable {
             try await environment.journal.settle(record.id, fate)
         }
         let entry = active.withLock { $0.removeValue(forKey: record.id) }
-        repeatReply(to: entry?.askers ?? [], record, outcome)
-    }
-
-    /// The later callers that are not answered yet, from before a restart or since. Who asks from now on is not among them.
-    private func askers(of record: SwapRecord) -> [Entry.Asker] {
-        let earlier = record.facts.askers.map { Entry.Asker(replyTo: $0, isLate: false) }
-        return earlier + active.withLock { $0[record.id]?.takeAskers() ?? [] }
-    }
-
-    /// Answers later callers as the first is answered.
-    ///
-    /// - Returns: false if pivotd stops before all are answered.
-    private func tell(_ askers: [Entry.Asker], _ record: SwapRecord, _ outcome: SwapOutcome) async -> Bool {
-        await withTaskGroup(of: ReplyFate?.self) { group in
-            for caller in record.callers(among: askers) { group.addTask { [self] in await deliver(record, caller, outcome) } }
-            return await group.allSatisfy { $0 != nil }
-        }
-    }
-
-    private func repeatReply(to askers: [Entry.Asker], _ record: SwapRecord, _ outcome: SwapOutcome) {
-        for caller in record.callers(among: askers) {
+        for caller in entry?.later.untold(of: record) ?? [] {
             var again = record
             again.replyTo = caller
             repeatReply(again, outcome)
@@ -358,12 +329,5 @@ package final class SwapService: Sendable {
     private func request(of record: SwapRecord) throws(SwapFailure) -> SwapRequest {
         if let plan = record.plan { return try SwapRequest(resuming: record.args, plan) }
         return try SwapRequest(args: record.args, defaults: environment.settings.defaults)
-    }
-}
-
-extension SwapRecord {
-    /// Each of them who needs a reply of its own, once.
-    fileprivate func callers(among askers: [SwapService.Entry.Asker]) -> Set<ReplyTo> {
-        Set(askers.filter { $0.isLate || $0.replyTo != self.replyTo }.map(\.replyTo))
     }
 }

@@ -26,7 +26,9 @@ struct VolumeIdentifier: Sendable {
             guard let driver = network.driver, driver.isNamedByServer else { break }
             var resolved = network
             for host in network.hosts {
-                resolved.hosts = await hypervisor.addresses(ofHost: host.name).map { .init(name: $0, port: host.port) }
+                let isSocket = host.name.hasPrefix("/")
+                let addresses = isSocket ? [host.name] : await hypervisor.addresses(ofHost: host.name)
+                resolved.hosts = addresses.map { .init(name: $0, port: host.port) }
                 if resolved.hosts.isEmpty { answer.trouble = "the addresses of \(host.name) are not known" }
                 answer.identity = answer.identity.union(VolumeIdentity(driver.names(of: resolved)))
             }

@@ -194,12 +194,12 @@ private struct Subject {
         let kinds = tasks.map { task in
             switch task {
             case .begun: "begun"
-            case .waiting(_, _, let key, let disk, _, let caller):
-                "waiting \(key == Self.instance) \(disk) \(caller?.queue ?? "-")"
+            case .waiting(_, _, let key, let disk, _, let callers):
+                "waiting \(key == Self.instance) \(disk) \(callers.map(\.queue))"
             case .over: "over"
             }
         }
-        #expect(kinds == ["begun", "begun", "waiting true vdb reply_1", "over"])
+        #expect(kinds == ["begun", "begun", "waiting true vdb [\"reply_1\"]", "over"])
     }
 
     func queries() async throws {

@@ -18,13 +18,15 @@ final class ServiceBench: Sendable {
     private let arrivals: AsyncStream<Reply>
     private let arrive: AsyncStream<Reply>.Continuation
 
-    init(_ bench: Bench = Bench()) {
+    /// - Parameter onDeliver: happens before a reply is confirmed.
+    init(_ bench: Bench = Bench(), onDeliver: @escaping @Sendable (ReplyTo) async -> Void = { _ in }) {
         self.bench = bench
         let (arrivals, arrive) = AsyncStream<Reply>.makeStream()
         self.arrivals = arrivals
         self.arrive = arrive
         service = SwapService(environment: bench.environment) { record, replyTo, outcome in
             arrive.yield(Reply(id: record.id, replyTo: replyTo, outcome: outcome))
+            await onDeliver(replyTo)
             return .delivered
         }
     }

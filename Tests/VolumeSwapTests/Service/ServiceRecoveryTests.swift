@@ -226,6 +226,38 @@ struct ServiceRecoveryTests {
         }
     }
 
+    @Test("A later caller that is gone holds up no other, and is not forgotten", arguments: [true, false])
+    func goneCaller(isEarly: Bool) async throws {
+        let gate = AsyncStream<Void>.makeStream()
+        let callers = ["gone", "another"].map { ReplyTo(messageID: $0, queue: "reply", timeout: nil) }
+        var inner = Bench(FakeHypervisor(onCopy: { _ in }, cancels: false))
+        inner.rollBackPatience = .milliseconds(20)
+        let bench = ServiceBench(inner) { caller in if caller == callers[0] { for await _ in gate.stream {} } }
+        var record = Self.record(isEarly ? .rollingBack : .failed)
+        if isEarly {
+            record.plan?.failure = .rebaseFailed("stalled", .stalled)
+        } else {
+            record.outcome = .failure(.rebaseFailed("over"))
+        }
+        record.askers = [callers[0]]
+        bench.bench.journal.put(record)
+        if isEarly { bench.bench.hypervisor.startJob(to: Fixture.newPath) }
+        try await bench.running { (service: SwapService) async throws in
+            _ = try await service.recover()
+            let first = [try await bench.nextReply(), try await bench.nextReply()]
+            #expect(Set(first.map(\.replyTo)) == [try #require(record.replyTo), callers[0]])
+            var again = Fixture.record("task-1")
+            again.replyTo = callers[1]
+            #expect(await bench.submit(again) == "shared")
+            #expect(try await bench.nextReply().replyTo == callers[1])
+            let stored = try #require(bench.bench.journal.stored("task-1"))
+            #expect(Set(stored.askers) == Set(callers) && !stored.isReplied)
+            gate.continuation.finish()
+            if isEarly { bench.bench.hypervisor.post(.canceled) }
+            #expect(try await bench.nextSettlement() == record.id)
+        }
+    }
+
     /// Returns once the instance's queue is free.
     static func restoreOrphans(_ bench: ServiceBench) async throws {
         try await bench.running { service in

@@ -257,10 +257,23 @@ struct SwapServiceTests {
 
     @Test("Unknown tasks are invalid input")
     func unknownTask() async throws {
-        try await ServiceBench().running { (service: SwapService) async throws in
-            for selector in [SwapSelector.task(TaskID("x")), .disk(InstanceReference(uuid: nil, name: "vm"), "vdb")] {
-                await #expect { try await service.status(selector) } throws: { ($0 as? SwapFailure)?.kind == .invalidInput }
+        let service = ServiceBench().service
+        for selector in [SwapSelector.task(TaskID("x")), .disk(InstanceReference(uuid: nil, name: "vm"), "vdb")] {
+            await #expect { try await service.status(selector) } throws: { ($0 as? SwapFailure)?.kind == .invalidInput }
+        }
+    }
+
+    @Test("Of an instance's swaps the newest counts, however their requests name it", arguments: [true, false])
+    func newest(isByName: Bool) async throws {
+        let (uuid, name) = (
+            InstanceReference(uuid: Fixture.uuid, name: nil), InstanceReference(uuid: nil, name: Fixture.domain.name)
+        )
+        for instance in [uuid, name] {
+            let bench = ServiceBench()
+            for (id, isNamed) in [("older", !isByName), ("newer", isByName)] {
+                bench.bench.journal.put(Fixture.record(id, instanceKey: (isNamed ? name : uuid).key))
             }
+            #expect(try await bench.service.status(.disk(instance, "vdb")).record.id.text == "newer")
         }
     }
 
