@@ -33,7 +33,8 @@ struct LaterCallers: Sendable {
     mutating func next() -> (callers: Set<ReplyTo>, record: SwapRecord, outcome: SwapOutcome)? {
         guard let told else { return nil }
         let callers = untold(of: told.record).subtracting(telling)
-        askers = []
+        // One that asks again while its reply is being sent gets it again with the settlement, which ends its new heartbeats.
+        askers.removeAll { !telling.contains($0.replyTo) }
         telling.formUnion(callers)
         return (callers, told.record, told.outcome)
     }
