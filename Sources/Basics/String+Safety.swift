@@ -14,9 +14,12 @@ extension Unicode.Scalar {
 
 extension String {
     /// With U+FFFD for each control character, so that text from elsewhere can do nothing to a terminal.
-    package var escapingControls: String {
+    package var escapingControls: String { replacingControls(with: "\u{FFFD}") }
+
+    /// With another character for each control character.
+    package func replacingControls(with replacement: Unicode.Scalar) -> String {
         guard unicodeScalars.contains(where: \.isControl) else { return self }
-        return String(UnicodeScalarView(unicodeScalars.map { $0.isControl ? "\u{FFFD}" : $0 }))
+        return String(UnicodeScalarView(unicodeScalars.map { $0.isControl ? replacement : $0 }))
     }
 
     /// The first Unicode scalars, and an ellipsis if there are more.

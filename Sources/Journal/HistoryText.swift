@@ -25,7 +25,7 @@ enum HistoryText {
         let time = Int64((entry.at.timeIntervalSince1970 * 1000).rounded())
         return switch entry.event {
         case .phase(let phase): "\(time) \(phase.rawValue)\n"
-        case .note(let text): "\(time) note \(oneLine(text))\n"
+        case .note(let text): "\(time) note \(text.cut(to: noteLimit, atWord: true).replacingControls(with: " "))\n"
         case .reply(let fate): "\(time) reply \(fate.rawValue)\n"
         }
     }
@@ -55,11 +55,5 @@ enum HistoryText {
         case "reply": return ReplyFate(rawValue: String(words[1])).map { .reply($0) }
         default: return nil
         }
-    }
-
-    private static func oneLine(_ text: String) -> String {
-        let text = text.cut(to: noteLimit, atWord: true)
-        guard text.unicodeScalars.contains(where: \.isControl) else { return text }
-        return String(String.UnicodeScalarView(text.unicodeScalars.map { $0.isControl ? " " : $0 }))
     }
 }

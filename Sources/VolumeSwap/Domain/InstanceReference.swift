@@ -43,9 +43,13 @@ package struct InstanceReference: Sendable, Hashable, Codable, CustomStringConve
     }
 
     /// The key that orders the instance's tasks.
-    package var key: String { uuid ?? "name:\(name ?? "")" }
+    package var key: String { uuid ?? Self.key(ofName: name ?? "") }
     /// The keys of all that it is called by.
-    package var keys: [String] { [uuid, name.map { "name:\($0)" }].compactMap { $0 } }
+    package var keys: [String] { [uuid, name.map(Self.key(ofName:))].compactMap { $0 } }
+
+    static func key(ofName name: String) -> String { "name:\(name)" }
+    /// The name that a key stands for; nil for the key of a UUID, or of no instance.
+    static func name(ofKey key: String) -> String? { key.hasPrefix("name:") ? String(key.dropFirst(5)) : nil }
 
     package var description: String { uuid ?? name ?? "?" }
 

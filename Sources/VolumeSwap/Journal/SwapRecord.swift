@@ -89,11 +89,14 @@ package struct SwapRecordFacts: Sendable, CustomStringConvertible, CustomReflect
 extension SwapRecordFacts {
     /// The instance's UUID or name, as the request gives it; empty if it names none.
     package var instance: String {
-        if instanceKey.hasPrefix("name:") { return String(instanceKey.dropFirst(5)) }
+        if let name = InstanceReference.name(ofKey: instanceKey) { return name }
         guard instanceKey.hasPrefix("task:") else { return instanceKey }
         // Refused, and so in nobody's queue.
         return (try? InstanceReference(json: args["instance"]))?.description ?? ""
     }
+
+    /// The first caller and the later ones.
+    var callers: [ReplyTo] { [replyTo].compactMap { $0 } + askers }
 
     /// The old volume's id, as the request gives it; nil for anything but a string.
     package var oldVolumeID: String? { args["old_volume_id"]?.stringValue.map(Self.cut) }

@@ -16,7 +16,7 @@ package enum UnfinishedTask: Sendable {
         } else if record.plan != nil || record.outcome != nil {
             self = .begun(record)
         } else {
-            let callers = ([record.replyTo].compactMap { $0 } + record.askers).filter { $0.timeout != nil }
+            let callers = record.facts.callers.filter { $0.timeout != nil }
             self = .waiting(
                 record.id, record.phase, instanceKey: record.instanceKey, disk: record.disk, acceptedAt: record.acceptedAt,
                 callers: callers)
@@ -33,7 +33,7 @@ package enum UnfinishedTask: Sendable {
     /// The callers that wait for the outcome and want heartbeats until then.
     package var callers: [ReplyTo] {
         switch self {
-        case .begun(let record): record.outcome == nil ? [record.replyTo].compactMap { $0 } + record.askers : []
+        case .begun(let record): record.outcome == nil ? record.facts.callers : []
         case .waiting(_, _, _, _, _, let callers): callers
         case .over: []
         }

@@ -75,7 +75,7 @@ extension SwapService {
     private func swaps(of domain: DomainIdentity) -> [Other] {
         let uuid = domain.uuid.lowercased()
         let holder = environment.domainLocks.holder(of: uuid)
-        let keys = [uuid, "name:\(domain.name)"]
+        let keys = [uuid, InstanceReference.key(ofName: domain.name)]
         let others = active.withLock { active in
             active.compactMap { id, entry -> Other? in
                 let (plan, record) = (entry.control.plan, entry.record)

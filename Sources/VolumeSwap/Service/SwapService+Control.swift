@@ -47,7 +47,7 @@ extension SwapService {
     private func aliases(of keys: [String]) async -> [String] {
         let locks = environment.domainLocks
         let known = locks.aliases(of: keys)
-        let names = known.filter { $0.hasPrefix("name:") }.map { String($0.dropFirst(5)) }
+        let names = known.compactMap(InstanceReference.name(ofKey:))
         let uuids = known.filter(InstanceReference.isUUID)
         guard names.isEmpty || uuids.isEmpty else { return known }
         let instance = InstanceReference(uuid: uuids.first, name: names.first)

@@ -54,22 +54,38 @@ struct LaterCallers: Sendable {
         return waiter
     }
 
-    /// Those who need a reply of their own and are not being answered yet.
+    /// Those who need a reply of their own.
     func untold(of record: SwapRecord) -> Set<ReplyTo> {
         Set(askers.filter { $0.isLate || $0.replyTo != record.replyTo }.map(\.replyTo))
     }
 }
 
 extension SwapService {
-    /// Answers all later callers, from before a restart and since. From now on each is answered as it asks: others may be gone, and
-    /// their replies retried for long.
-    func tellLaterCallers(_ record: SwapRecord, _ outcome: SwapOutcome) {
+    /// What became of the first caller's reply; nil if it needs none.
+    struct Answered {
+        let first: ReplyFate?
+    }
+
+    /// Answers the first caller and all later ones, from before a restart and since. From now on each is answered as it asks: others may
+    /// be gone, and their replies retried for long.
+    ///
+    /// - Returns: nil if pivotd stops before all are answered or given up. Their addresses are kept until then.
+    func answerCallers(_ record: SwapRecord, _ outcome: SwapOutcome) async -> Answered? {
         active.withLock { $0[record.id]?.later.tell(record, outcome) }
         tellLaterCallers(of: record.id)
+        var fate: ReplyFate?
+        if !record.isReplied, let replyTo = record.replyTo {
+            fate = await deliver(record, replyTo, outcome)
+            guard fate != nil else { return nil }
+        }
+        while let waiter = active.withLock({ $0[record.id]?.later.wait() }) {
+            guard await waiter.value(ifCancelled: false) else { return nil }
+        }
+        return Answered(first: fate)
     }
 
     /// Answers later callers if there is an outcome already.
-    func tellLaterCallers(of id: TaskID) {
+    private func tellLaterCallers(of id: TaskID) {
         guard let (callers, record, outcome) = active.withLock({ $0[id]?.later.next() }) else { return }
         for caller in callers {
             instanceQueue.runAside { [self] in
@@ -77,16 +93,6 @@ extension SwapService {
                 active.withLock { $0[id]?.later.hasBeenTold(caller) }
             }
         }
-    }
-
-    /// Waits until the later callers are answered or given up. Their addresses are kept until then.
-    ///
-    /// - Returns: false if pivotd stops before.
-    func haveLaterCallersBeenTold(_ id: TaskID) async -> Bool {
-        while let waiter = active.withLock({ $0[id]?.later.wait() }) {
-            guard await waiter.value(ifCancelled: false) else { return false }
-        }
-        return true
     }
 
     /// Stores another caller of a task under way, so that it is answered after a restart, too.

@@ -98,8 +98,11 @@ package final class SwapService: Sendable {
     }
 
     func repeatReply(_ record: SwapRecord, _ outcome: SwapOutcome) {
-        guard let replyTo = record.replyTo else { return }
-        instanceQueue.runAside { [self] in _ = await deliver(record, replyTo, outcome) }
+        if let replyTo = record.replyTo { repeatReply(record, to: replyTo, outcome) }
+    }
+
+    private func repeatReply(_ record: SwapRecord, to caller: ReplyTo, _ outcome: SwapOutcome) {
+        instanceQueue.runAside { [self] in _ = await deliver(record, caller, outcome) }
     }
 
     func enqueue(_ record: SwapRecord, _ ticket: InstanceQueue.Ticket, _ entry: SwapEntry) {
@@ -133,11 +136,8 @@ package final class SwapService: Sendable {
         var failure = SwapFailure.rebaseFailed(
             "task \(id) cannot be read from the journal: check which volume its domain runs on", .internal)
         failure.inUse = .unknown
-        for caller in callers {
-            let record = SwapRecord(
-                id: id, instanceKey: "", disk: "", args: [:], replyTo: caller, acceptedAt: environment.clock.date)
-            repeatReply(record, .failure(failure))
-        }
+        let record = SwapRecord(id: id, instanceKey: "", disk: "", args: [:], replyTo: nil, acceptedAt: environment.clock.date)
+        for caller in callers { repeatReply(record, to: caller, .failure(failure)) }
     }
 
     func perform(_ id: TaskID, _ control: SwapControl, _ entry: SwapEntry) async {
@@ -221,14 +221,8 @@ package final class SwapService: Sendable {
     }
 
     func deliverEarly(_ record: SwapRecord, _ failure: SwapFailure) async {
-        tellLaterCallers(record, .failure(failure))
-        var fate: ReplyFate?
-        if !record.isReplied, let replyTo = record.replyTo {
-            fate = await deliver(record, replyTo, .failure(failure))
-            guard fate != nil else { return }
-        }
-        guard await haveLaterCallersBeenTold(record.id) else { return }
-        if let fate {
+        guard let answered = await answerCallers(record, .failure(failure)) else { return }
+        if let fate = answered.first {
             await persist("answer's delivery", record.logMetadata) { [self] () async throws(JournalError) in
                 try await environment.journal.forgetReply(record.id, fate)
             }
@@ -275,14 +269,8 @@ package final class SwapService: Sendable {
 
     func handOut(_ record: SwapRecord, _ outcome: SwapOutcome) async {
         active.withLock { $0[record.id]?.isHandedOut = true }
-        var fate: ReplyFate?
-        tellLaterCallers(record, outcome)
-        if !record.isReplied, let replyTo = record.replyTo {
-            fate = await deliver(record, replyTo, outcome)
-            guard fate != nil else { return }
-        }
-        guard await haveLaterCallersBeenTold(record.id) else { return }
-        await settle(record, outcome, fate)
+        guard let answered = await answerCallers(record, outcome) else { return }
+        await settle(record, outcome, answered.first)
     }
 
     private func settle(_ record: SwapRecord, _ outcome: SwapOutcome, _ fate: ReplyFate?) async {
@@ -290,11 +278,7 @@ package final class SwapService: Sendable {
             try await environment.journal.settle(record.id, fate)
         }
         let entry = active.withLock { $0.removeValue(forKey: record.id) }
-        for caller in entry?.later.untold(of: record) ?? [] {
-            var again = record
-            again.replyTo = caller
-            repeatReply(again, outcome)
-        }
+        for caller in entry?.later.untold(of: record) ?? [] { repeatReply(record, to: caller, outcome) }
     }
 
     /// Retries until the journal has stored something, which must happen before it is reported. Survives a full disk.

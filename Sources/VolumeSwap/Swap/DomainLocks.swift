@@ -111,15 +111,17 @@ package final class DomainLocks: Sendable {
     /// These keys of requests, and all others that are known to mean the same domains.
     func aliases(of keys: [String]) -> [String] {
         state.withLock { state in
-            let known = keys.compactMap { $0.hasPrefix("name:") ? state.names[String($0.dropFirst(5))] : $0 }
-            let names = state.names.filter { known.contains($0.value) }.keys.map { "name:\($0)" }
+            let known = keys.compactMap { key in
+                if let name = InstanceReference.name(ofKey: key) { state.names[name] } else { key }
+            }
+            let names = state.names.filter { known.contains($0.value) }.keys.map(InstanceReference.key(ofName:))
             return Set(keys + known + names).sorted()
         }
     }
 
     /// The queue key of a request: the domain's UUID if its name is known, else the request's own key.
     func queue(for key: String) -> String {
-        guard key.hasPrefix("name:") else { return key }
-        return state.withLock { $0.names[String(key.dropFirst(5))] } ?? key
+        guard let name = InstanceReference.name(ofKey: key) else { return key }
+        return state.withLock { $0.names[name] } ?? key
     }
 }

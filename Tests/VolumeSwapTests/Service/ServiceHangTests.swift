@@ -10,9 +10,9 @@ struct ServiceHangTests {
     static let busy = FakeHypervisor.Trouble(error: HypervisorError(.busy, number: 68, "cannot acquire state change lock"))
 
     /// A service whose copies cannot be cancelled, and which answers soon.
-    static func bench() -> ServiceBench {
+    static func bench(patience: Duration = .milliseconds(20)) -> ServiceBench {
         var bench = Bench(FakeHypervisor(onCopy: { _ in }, cancels: false))
-        bench.rollBackPatience = .milliseconds(20)
+        bench.rollBackPatience = patience
         return ServiceBench(bench)
     }
 
@@ -33,13 +33,19 @@ struct ServiceHangTests {
         return record
     }
 
-    @Test("A failure whose roll-back hangs is reported once, stays the outcome, and the task goes on")
-    func toldEarly() async throws {
-        let bench = Self.bench()
-        var record = Self.record(.rollingBack)
+    /// Puts a stalled copy that was being rolled back.
+    static func putStalled(_ bench: ServiceBench) -> SwapRecord {
+        var record = record(.rollingBack)
         record.plan?.failure = .rebaseFailed("stalled", .stalled)
         bench.bench.journal.put(record)
         bench.bench.hypervisor.startJob(to: Fixture.newPath)
+        return record
+    }
+
+    @Test("A failure whose roll-back hangs is reported once, stays the outcome, and the task goes on")
+    func toldEarly() async throws {
+        let bench = Self.bench()
+        let record = Self.putStalled(bench)
         try await bench.running { (service: SwapService) async throws in
             _ = try await service.recover()
             let first = try await bench.nextReply()
@@ -72,13 +78,8 @@ struct ServiceHangTests {
 
     @Test("All who have asked for the task are told early, also if the first is gone")
     func allToldEarly() async throws {
-        var inner = Bench(FakeHypervisor(onCopy: { _ in }, cancels: false))
-        inner.rollBackPatience = .milliseconds(300)
-        let bench = ServiceBench(inner)
-        var record = Self.record(.rollingBack)
-        record.plan?.failure = .rebaseFailed("stalled", .stalled)
-        bench.bench.journal.put(record)
-        bench.bench.hypervisor.startJob(to: Fixture.newPath)
+        let bench = Self.bench(patience: .milliseconds(300))
+        let record = Self.putStalled(bench)
         try await bench.running { (service: SwapService) async throws in
             _ = try await service.recover()
             var again = Fixture.record("task-1")
