@@ -50,7 +50,7 @@ package struct SwapEndpoint: RPCEndpoint {
     /// Stores a swap, or answers any other request.
     package func carryOut(_ turn: Turn) async -> RPCDisposition {
         switch turn {
-        case .swap(let turn, let arrival): await store(turn, arrival)
+        case .swap(let swap, let arrival): await store(swap, arrival)
         case .answer(let request): .reply(await answer(request))
         }
     }
@@ -61,7 +61,11 @@ package struct SwapEndpoint: RPCEndpoint {
             accepting.record(duration: .now - arrival)
             return .stored
         case .shared: return .stored
-        case .underWay, .ended: return .known
+        case .underWay: return .known
+        case .ended(let outcome):
+            guard let caller = turn.record.replyTo else { return .known }
+            let reply = SwapReply(turn.record.id, caller, outcome, failures)
+            return .reply(reply.result, uniqueID: reply.uniqueID)
         case .notStored(let error):
             onNotStored()
             return .notStored(reason: error.message)

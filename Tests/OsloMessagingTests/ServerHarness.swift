@@ -24,10 +24,17 @@ final class ServerHarness: Sendable {
     private let log: Log
 
     final class Log: Sendable {
-        private let state = Mutex<[Event]>([])
+        private let state = Mutex<(events: [Event], replyIDs: [String])>(([], []))
 
-        var events: [Event] { state.withLock { $0 } }
-        func add(_ event: Event) { state.withLock { $0.append(event) } }
+        var events: [Event] { state.withLock { $0.events } }
+        var replyIDs: [String] { state.withLock { $0.replyIDs } }
+        func add(_ event: Event) { state.withLock { $0.events.append(event) } }
+        func add(_ reply: RPCReply) {
+            state.withLock { state in
+                state.events.append(.reply(reply.content, messageID: reply.messageID))
+                state.replyIDs.append(reply.uniqueID)
+            }
+        }
     }
 
     /// - Parameter outcome: what the broker says to the n-th publish, from 0.
@@ -44,9 +51,7 @@ final class ServerHarness: Sendable {
         transport = InProcessTransport(
             onPublish: { (published) async throws(TransportError) -> PublishOutcome in
                 let outcome = try outcome(publishes.next())
-                if outcome == .confirmed, let reply = try? RPCReply(decoding: published.body) {
-                    log.add(.reply(reply.content, messageID: reply.messageID))
-                }
+                if outcome == .confirmed, let reply = try? RPCReply(decoding: published.body) { log.add(reply) }
                 return outcome
             },
             onSettle: { token, settlement in log.add(.settled(token.value, settlement)) })
@@ -72,6 +77,8 @@ final class ServerHarness: Sendable {
     }
 
     var events: [Event] { log.events }
+    /// The `_unique_id` of each reply.
+    var replyIDs: [String] { log.replyIDs }
 
     /// Runs the server while `body` does, then closes the transport.
     func run(_ body: () async throws -> Void) async throws {

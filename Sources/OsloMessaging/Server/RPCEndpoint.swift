@@ -2,8 +2,9 @@ package import JSON
 
 /// An endpoint's decision about a request.
 package enum RPCDisposition: Sendable {
-    /// The outcome: the server sends the final reply if the request is a call, then acknowledges.
-    case reply(Result<JSONValue, RemoteFailure>)
+    /// The outcome: the server sends the final reply if the request is a call, then acknowledges. Its `_unique_id` is derived from the
+    /// request unless there is one already.
+    case reply(Result<JSONValue, RemoteFailure>, uniqueID: String? = nil)
     /// The request is safe in the endpoint's journal: the server acknowledges now, the endpoint answers later. Until then the
     /// caller gets its heartbeats.
     case stored

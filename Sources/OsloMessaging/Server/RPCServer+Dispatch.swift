@@ -72,8 +72,8 @@ extension RPCServer {
         } catch {
             return { await self.refuse(entry.message, error, place) }
         }
-        if let refusal = refusal(of: request) { return { await self.answer(entry, request, .failure(refusal), place) } }
-        if request.method == Self.pingMethod { return { await self.answer(entry, request, .success("pong"), place) } }
+        if let refusal = refusal(of: request) { return { await self.answer(entry, request, .failure(refusal), in: place) } }
+        if request.method == Self.pingMethod { return { await self.answer(entry, request, .success("pong"), in: place) } }
         let work = receive(request)
         if configuration.storedMethods.contains(request.method) {
             return { await self.conclude(entry, request, await work(), place) }
@@ -102,7 +102,7 @@ extension RPCServer {
 
     private func conclude(_ entry: Backlog.Entry, _ request: RPCRequest, _ disposition: RPCDisposition, _ place: Place) async {
         switch disposition {
-        case .reply(let result): return await answer(entry, request, result, place)
+        case .reply(let result, let uniqueID): return await answer(entry, request, result, uniqueID, in: place)
         case .stored:
             stored.add(1, ordering: .relaxed)
             isTrying.withLock { $0 = false }
@@ -121,12 +121,13 @@ extension RPCServer {
     }
 
     private func answer(
-        _ entry: Backlog.Entry, _ request: RPCRequest, _ result: Result<JSONValue, RemoteFailure>, _ place: Place
+        _ entry: Backlog.Entry, _ request: RPCRequest, _ result: Result<JSONValue, RemoteFailure>, _ uniqueID: String? = nil,
+        in place: Place
     ) async {
         if let address = request.replyAddress {
             // Derived, not random: a request that is delivered again is answered with the same id, and its caller drops the
             // second.
-            let uniqueID = UniqueID.derived(from: "reply \(address.messageID) \(request.uniqueID ?? "")")
+            let uniqueID = uniqueID ?? UniqueID.derived(from: "reply \(address.messageID) \(request.uniqueID ?? "")")
             _ = await replies.send(result: result, to: address, uniqueID: uniqueID) {
                 await self.transport.acknowledge(entry.message.tag)
                 // A reply whose caller is gone is retried for a minute, which must not hold up other requests.

@@ -45,23 +45,31 @@ extension ReplyAddress {
     }
 }
 
+/// A task's final reply: to one call with the same body and id each time, which its client drops as a duplicate. Another call for the same
+/// task, perhaps of the same client, gets an id of its own.
+struct SwapReply {
+    let result: Result<JSONValue, RemoteFailure>
+    let uniqueID: String
+
+    init(_ task: TaskID, _ replyTo: ReplyTo, _ outcome: SwapOutcome, _ failures: NovaFailure) {
+        result =
+            switch outcome {
+            case .success(let result): .success(result.json)
+            case .failure(let failure): .failure(failures.failure(failure, task: task.text))
+            }
+        uniqueID = UniqueID.derived(from: "outcome \(task) \(replyTo.messageID)")
+    }
+}
+
 extension ReplyPublisher {
-    /// Sends a task's final reply: to one call with the same body and id each time, which its client drops as a duplicate. Another call for
-    /// the same task, perhaps of the same client, gets an id of its own.
+    /// Sends a task's final reply.
     ///
     /// - Returns: nil if it is still owed.
     package func deliver(
         _ record: SwapRecord, _ replyTo: ReplyTo, _ outcome: SwapOutcome, failures: NovaFailure
     ) async -> ReplyFate? {
-        let result: Result<JSONValue, RemoteFailure> =
-            switch outcome {
-            case .success(let result): .success(result.json)
-            case .failure(let failure): .failure(failures.failure(failure, task: record.id.text))
-            }
-        switch await send(
-            result: result, to: ReplyAddress(replyTo),
-            uniqueID: UniqueID.derived(from: "outcome \(record.id) \(replyTo.messageID)"))
-        {
+        let reply = SwapReply(record.id, replyTo, outcome, failures)
+        switch await send(result: reply.result, to: ReplyAddress(replyTo), uniqueID: reply.uniqueID) {
         case .confirmed: return .delivered
         case .gaveUp: return .givenUp
         case .interrupted: return nil

@@ -10,8 +10,8 @@ package enum Submission: Sendable {
     case underWay
     /// The same task is already under way for another caller; this caller gets the reply too.
     case shared
-    /// The same task has already ended; its outcome is sent again.
-    case ended
+    /// The same task has ended, or has been answered ahead of that: its outcome is this message's answer, sent before it is acknowledged.
+    case ended(SwapOutcome)
     /// The journal could not store the task; the message must not be acknowledged.
     case notStored(JournalError)
 }
@@ -19,19 +19,15 @@ package enum Submission: Sendable {
 /// A message's place in the order of arrival.
 package struct SwapTurn: Sendable {
     fileprivate enum Kind: Sendable {
-        /// The same task is already under way.
-        case underWay
-        /// The same task is already under way for another caller.
-        case shared
-        /// The same task has already been answered with a failure, though its roll-back is not over.
-        case answered(SwapFailure)
+        /// The same task has been accepted already, for this caller.
+        case known(first: ReplyTo?)
         /// The request cannot be a swap of any instance: it is answered at once, without queueing.
         case refused(SwapFailure)
         /// A place in its instance's queue.
         case queued(InstanceQueue.Ticket)
     }
 
-    fileprivate let record: SwapRecord
+    package let record: SwapRecord
     fileprivate let kind: Kind
 }
 
@@ -63,8 +59,8 @@ extension SwapService {
     /// - Parameter refusal: why the request cannot be a swap of any instance, if so.
     package func take(_ record: SwapRecord, refusal: SwapFailure? = nil) -> SwapTurn {
         // Under a token of the caller's own the arguments may be others: that shows against the journal.
-        if !record.hasToken, let known = known(record) {
-            return SwapTurn(record: record, kind: known)
+        if !record.hasToken, let known = active.withLock({ $0[record.id]?.record }) {
+            return SwapTurn(record: record, kind: .known(first: known.replyTo))
         }
         var record = record
         if let refusal {
@@ -80,22 +76,9 @@ extension SwapService {
     /// Journals the task; it runs when its turn comes.
     package func carryOut(_ turn: SwapTurn) async -> Submission {
         switch turn.kind {
-        case .underWay: return .underWay
-        case .shared: return await share(turn.record)
-        case .answered(let failure):
-            repeatReply(turn.record, .failure(failure))
-            return .ended
+        case .known(let first): return await rejoin(turn.record, first: first)
         case .refused(let refusal): return await refuse(turn.record, refusal)
         case .queued(let ticket): return await accept(turn.record, ticket)
-        }
-    }
-
-    private func known(_ record: SwapRecord) -> SwapTurn.Kind? {
-        active.withLock { active in
-            // One whose record is not in memory is read from the journal.
-            guard let entry = active[record.id], entry.record != nil else { return nil }
-            if case .settled(let failure) = entry.early { return .answered(failure) }
-            return active[record.id]?.note(record.replyTo) == true ? .shared : .underWay
         }
     }
 
@@ -148,49 +131,20 @@ extension SwapService {
         await arrivals.withLock { $0.wait(for: id) }?.value(ifCancelled: ())
     }
 
-    /// Answers a caller that asks again for a task that the journal has: now if it is over, else with the others.
+    /// Answers a caller that asks for a task that the journal has.
     private func repeating(_ found: SwapRecord, for record: SwapRecord) async -> Submission {
         guard !record.hasToken || record.asks(for: found) else {
-            let refusal = "request_token: belongs to another request, with other arguments"
-            repeatReply(record, .failure(.invalidInput(refusal)))
-            return .ended
+            return .ended(.failure(.invalidInput("request_token: belongs to another request, with other arguments")))
         }
-        if repeatReply(of: found, to: record) { return .ended }
+        if let outcome = found.outcome { return .ended(outcome.restoringSecrets(from: record.args)) }
         await arrival(of: found.id)
-        if active.withLock({ $0[record.id]?.note(record.replyTo) }) != nil {
-            return record.replyTo == nil || record.replyTo == found.replyTo ? .underWay : await share(record)
-        }
-        // It left memory after it was found, once its settlement was stored.
-        guard let known = await self.record(found.id), repeatReply(of: known, to: record) else { return .underWay }
-        return .ended
-    }
-
-    /// - Returns: false if the task's own caller has not been answered yet.
-    private func repeatReply(of known: SwapRecord, to record: SwapRecord) -> Bool {
-        guard let outcome = known.outcome, known.isReplied else { return false }
-        repeatReply(known.answering(record), outcome.restoringSecrets(from: record.args))
-        return true
-    }
-}
-
-extension SwapOutcome {
-    /// A settled result has lost its secrets; the repeated message has them.
-    fileprivate func restoringSecrets(from args: JSONObject) -> SwapOutcome {
-        if case .success(let result) = self { .success(result.restoringSecrets(from: args)) } else { self }
+        return await rejoin(record, first: found.replyTo)
     }
 }
 
 extension SwapRecord {
     /// Whether its id is a token of the caller's own.
     fileprivate var hasToken: Bool { self.args["request_token"].map { !$0.isNull } ?? false }
-
-    /// The task as another message's caller is answered.
-    fileprivate func answering(_ other: SwapRecord) -> SwapRecord {
-        var again = self
-        again.replyTo = other.replyTo
-        again.isReplied = other.replyTo == nil
-        return again
-    }
 
     /// Whether both ask for the same, however they write it. A settled record has lost its secrets, so they are not compared.
     fileprivate func asks(for known: SwapRecord) -> Bool {

@@ -1,4 +1,5 @@
 import Basics
+import JSON
 import Synchronization
 
 /// The callers of a task that have asked for it after the first, and the outcome that they are answered with.
@@ -6,37 +7,27 @@ struct LaterCallers: Sendable {
     /// Maximum number of callers remembered while nothing can be told.
     private static let limit = 1024
 
-    private struct Asker: Hashable {
-        let replyTo: ReplyTo
-        /// Asked after the reply was sent, and may have missed it.
-        let isLate: Bool
-    }
-
-    private var askers: [Asker] = []
-    /// The task and the outcome that is being delivered; nil while there is none.
-    private var told: (record: SwapRecord, outcome: SwapOutcome)?
+    private var askers: Set<ReplyTo> = []
+    /// The outcome that is being delivered, or has been; nil while there is none. Whoever asks from then on is answered on the spot.
+    private(set) var outcome: SwapOutcome?
     /// Those whose reply is being sent.
     private var telling: Set<ReplyTo> = []
     private var waiter: Waiter<Bool>?
 
-    mutating func note(_ replyTo: ReplyTo, isLate: Bool) {
-        let asker = Asker(replyTo: replyTo, isLate: isLate)
-        if !askers.contains(asker), askers.count < Self.limit { askers.append(asker) }
+    /// Remembers a caller until there is an outcome.
+    ///
+    /// - Returns: false if there is one already.
+    mutating func add(_ caller: ReplyTo) -> Bool {
+        guard outcome == nil else { return false }
+        if askers.count < Self.limit { askers.insert(caller) }
+        return true
     }
 
-    mutating func tell(_ record: SwapRecord, _ outcome: SwapOutcome) {
-        told = (record, outcome)
-        for caller in record.facts.askers { note(caller, isLate: false) }
-    }
-
-    /// Those to answer now, once each, and with what; nil while there is no outcome.
-    mutating func next() -> (callers: Set<ReplyTo>, record: SwapRecord, outcome: SwapOutcome)? {
-        guard let told else { return nil }
-        let callers = untold(of: told.record).subtracting(telling)
-        // One that asks again while its reply is being sent gets it again with the settlement, which ends its new heartbeats.
-        askers.removeAll { !telling.contains($0.replyTo) }
-        telling.formUnion(callers)
-        return (callers, told.record, told.outcome)
+    /// - Returns: those to answer now.
+    mutating func tell(_ record: SwapRecord, _ outcome: SwapOutcome) -> Set<ReplyTo> {
+        self.outcome = outcome
+        telling = askers.union(record.facts.askers)
+        return telling
     }
 
     mutating func hasBeenTold(_ caller: ReplyTo) {
@@ -53,11 +44,6 @@ struct LaterCallers: Sendable {
         self.waiter = waiter
         return waiter
     }
-
-    /// Those who need a reply of their own.
-    func untold(of record: SwapRecord) -> Set<ReplyTo> {
-        Set(askers.filter { $0.isLate || $0.replyTo != record.replyTo }.map(\.replyTo))
-    }
 }
 
 extension SwapService {
@@ -66,44 +52,58 @@ extension SwapService {
         let first: ReplyFate?
     }
 
-    /// Answers the first caller and all later ones, from before a restart and since. From now on each is answered as it asks: others may
-    /// be gone, and their replies retried for long.
+    /// Answers the first caller and all later ones, from before a restart and since, each by itself: others may be gone, and their replies
+    /// retried for long.
     ///
     /// - Returns: nil if pivotd stops before all are answered or given up. Their addresses are kept until then.
     func answerCallers(_ record: SwapRecord, _ outcome: SwapOutcome) async -> Answered? {
-        active.withLock { $0[record.id]?.later.tell(record, outcome) }
-        tellLaterCallers(of: record.id)
+        for caller in active.withLock({ $0[record.id]?.later.tell(record, outcome) }) ?? [] {
+            instanceQueue.runAside { [self] in
+                guard await deliver(record, caller, outcome) != nil else { return }  // pivotd is stopping
+                active.withLock { $0[record.id]?.later.hasBeenTold(caller) }
+            }
+        }
         var fate: ReplyFate?
         if !record.isReplied, let replyTo = record.replyTo {
             fate = await deliver(record, replyTo, outcome)
             guard fate != nil else { return nil }
         }
-        while let waiter = active.withLock({ $0[record.id]?.later.wait() }) {
+        if let waiter = active.withLock({ $0[record.id]?.later.wait() }) {
             guard await waiter.value(ifCancelled: false) else { return nil }
         }
         return Answered(first: fate)
     }
 
-    /// Answers later callers if there is an outcome already.
-    private func tellLaterCallers(of id: TaskID) {
-        guard let (callers, record, outcome) = active.withLock({ $0[id]?.later.next() }) else { return }
-        for caller in callers {
-            instanceQueue.runAside { [self] in
-                guard await deliver(record, caller, outcome) != nil else { return }  // pivotd is stopping
-                active.withLock { $0[id]?.later.hasBeenTold(caller) }
-            }
+    /// Answers a caller that asks for a task which pivotd has already: with the outcome if there is one, before its message is
+    /// acknowledged, else with the others.
+    ///
+    /// - Parameter first: the task's first caller, who will be answered anyway.
+    func rejoin(_ record: SwapRecord, first: ReplyTo?) async -> Submission {
+        guard active.withLock({ $0[record.id].map { $0.later.outcome == nil } ?? false }) else {
+            return await repeatOutcome(to: record)
         }
-    }
-
-    /// Stores another caller of a task under way, so that it is answered after a restart, too.
-    func share(_ record: SwapRecord) async -> Submission {
-        guard let caller = record.replyTo else { return .shared }
+        guard let caller = record.replyTo, caller != first else { return .underWay }
         do throws(JournalError) {
+            // So that it is answered after a restart, too.
             try await environment.journal.ask(record.id, caller)
         } catch {
             return .notStored(error)
         }
-        tellLaterCallers(of: record.id)
-        return .shared
+        let isRemembered = active.withLock { $0[record.id]?.later.add(caller) ?? false }
+        return isRemembered ? .shared : await repeatOutcome(to: record)
+    }
+
+    /// Repeats an outcome that is being delivered, or that of a task that has left memory, once its settlement was stored.
+    private func repeatOutcome(to record: SwapRecord) async -> Submission {
+        if let outcome = active.withLock({ $0[record.id]?.later.outcome }) { return .ended(outcome) }
+        guard let outcome = await self.record(record.id)?.outcome else { return .underWay }
+        return .ended(outcome.restoringSecrets(from: record.args))
+    }
+}
+
+extension SwapOutcome {
+    /// A settled result has lost its secrets; the repeated message has them.
+    func restoringSecrets(from args: JSONObject) -> SwapOutcome {
+        if case .success(let result) = self { .success(result.restoringSecrets(from: args)) } else { self }
     }
 }

@@ -34,7 +34,7 @@ package final class SwapService: Sendable {
         var record: SwapRecord?
         /// The callers that get heartbeats until the record is read.
         var callers: [ReplyTo] = []
-        /// Set when the reply is sent. A caller that asks again from then on may have missed it, and gets it again.
+        /// Set when only its replies remain.
         var isHandedOut = false
         var early = EarlyAnswer.none
         /// Where a task from before a restart resumes; it may have begun something.
@@ -43,13 +43,6 @@ package final class SwapService: Sendable {
         var isConcluded = false
         /// Callers that have asked for the same task since.
         var later = LaterCallers()
-
-        /// - Returns: true if this is not the first caller.
-        mutating func note(_ replyTo: ReplyTo?) -> Bool {
-            guard let replyTo else { return false }
-            later.note(replyTo, isLate: isHandedOut)
-            return record.map { $0.replyTo != replyTo } ?? false
-        }
     }
 
     /// Maximum number of queued records in memory; the rest wait in the journal alone.
@@ -97,14 +90,6 @@ package final class SwapService: Sendable {
         active.withLock { active in active.values.count { $0.early.failure != nil && !$0.isConcluded } }
     }
 
-    func repeatReply(_ record: SwapRecord, _ outcome: SwapOutcome) {
-        if let replyTo = record.replyTo { repeatReply(record, to: replyTo, outcome) }
-    }
-
-    private func repeatReply(_ record: SwapRecord, to caller: ReplyTo, _ outcome: SwapOutcome) {
-        instanceQueue.runAside { [self] in _ = await deliver(record, caller, outcome) }
-    }
-
     func enqueue(_ record: SwapRecord, _ ticket: InstanceQueue.Ticket, _ entry: SwapEntry) {
         let control = SwapControl(phase: entry.isHeld ? .ready : record.phase)
         // A task answered as failed before it had a plan only releases what it may have attached.
@@ -137,7 +122,10 @@ package final class SwapService: Sendable {
             "task \(id) cannot be read from the journal: check which volume its domain runs on", .internal)
         failure.inUse = .unknown
         let record = SwapRecord(id: id, instanceKey: "", disk: "", args: [:], replyTo: nil, acceptedAt: environment.clock.date)
-        for caller in callers { repeatReply(record, to: caller, .failure(failure)) }
+        let outcome = SwapOutcome.failure(failure)
+        for caller in callers {
+            instanceQueue.runAside { [self] in _ = await deliver(record, caller, outcome) }
+        }
     }
 
     func perform(_ id: TaskID, _ control: SwapControl, _ entry: SwapEntry) async {
@@ -231,7 +219,7 @@ package final class SwapService: Sendable {
             active[record.id]?.early = .settled(failure)
             return active[record.id]?.isConcluded ?? false
         }
-        if isConcluded { await settle(record, .failure(failure), nil) }
+        if isConcluded { await settle(record, nil) }
     }
 
     /// Stores the outcome.
@@ -264,21 +252,20 @@ package final class SwapService: Sendable {
             return false
         }
         guard isSettled else { return nil }
-        return { [self] in await settle(finished, told, nil) }
+        return { [self] in await settle(finished, nil) }
     }
 
     func handOut(_ record: SwapRecord, _ outcome: SwapOutcome) async {
         active.withLock { $0[record.id]?.isHandedOut = true }
         guard let answered = await answerCallers(record, outcome) else { return }
-        await settle(record, outcome, answered.first)
+        await settle(record, answered.first)
     }
 
-    private func settle(_ record: SwapRecord, _ outcome: SwapOutcome, _ fate: ReplyFate?) async {
+    private func settle(_ record: SwapRecord, _ fate: ReplyFate?) async {
         await persist("settlement", record.logMetadata) { [self] () async throws(JournalError) in
             try await environment.journal.settle(record.id, fate)
         }
-        let entry = active.withLock { $0.removeValue(forKey: record.id) }
-        for caller in entry?.later.untold(of: record) ?? [] { repeatReply(record, to: caller, outcome) }
+        active.withLock { _ = $0.removeValue(forKey: record.id) }
     }
 
     /// Retries until the journal has stored something, which must happen before it is reported. Survives a full disk.

@@ -57,6 +57,15 @@ import Testing
         #expect(harness.events.count == 1)
     }
 
+    @Test func aRequestStoredBeforeIsAnsweredWithItsFirstReplysIDAndThenAcknowledged() async throws {
+        let harness = ServerHarness(storedMethods: ["work"]) { _ in { .reply(.success(1), uniqueID: "first") } }
+        try await harness.run {
+            harness.transport.deliver(ServerHarness.body(id: "m"))
+            #expect(await harness.events(count: 2) == [.reply(.result(1), messageID: "m"), .settled(1, .acknowledged)])
+        }
+        #expect(harness.replyIDs == ["first"])
+    }
+
     @Test(arguments: [
         (ServerHarness.body("nope", id: "m"), RemoteFailure.noSuchMethod("nope")),
         (ServerHarness.body("work", id: "m", version: "1.1"), .unsupportedVersion("1.1", method: "work")),

@@ -45,13 +45,16 @@ final class ServiceBench: Sendable {
         await run.value
     }
 
+    /// Submits a task, and answers at once if the service says so, as the server does.
     func submit(_ record: SwapRecord) async -> String {
         switch await service.carryOut(service.take(record)) {
-        case .accepted: "accepted"
-        case .underWay: "under way"
-        case .shared: "shared"
-        case .ended: "ended"
-        case .notStored: "not stored"
+        case .accepted: return "accepted"
+        case .underWay: return "under way"
+        case .shared: return "shared"
+        case .ended(let outcome):
+            if let replyTo = record.replyTo { arrive.yield(Reply(id: record.id, replyTo: replyTo, outcome: outcome)) }
+            return "ended"
+        case .notStored: return "not stored"
         }
     }
 

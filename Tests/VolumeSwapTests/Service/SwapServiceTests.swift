@@ -115,7 +115,7 @@ struct SwapServiceTests {
             for asker in askers {
                 var again = Fixture.record()
                 again.replyTo = asker
-                #expect(await bench.submit(again) == "shared")
+                #expect(await bench.submit(again) == "ended")
             }
             let replies = [try await bench.nextReply(), try await bench.nextReply()]
             #expect(replies.allSatisfy { $0.outcome == first.outcome })

@@ -30,6 +30,9 @@ final class SimBroker: @unchecked Sendable {
             let turn = pivotd.service.take(task.record(at: pivotd.clock.date, replyTo: replyTo), refusal: task.refusal)
             pivotd.spawn { [self] in
                 let submission = await pivotd.service.carryOut(turn)
+                if case .ended(let outcome) = submission, let replyTo {
+                    _ = await world.deliver(pivotd.life, turn.record, replyTo, outcome)
+                }
                 guard pivotd.life.isAlive else { return }
                 settle(task, replyTo, submission, pivotd)
             }
