@@ -1,5 +1,6 @@
 """Growing on the move, sizes that do not fit, and volumes that stay thin."""
 
+import json
 import os
 
 import pytest
@@ -84,6 +85,31 @@ def test_thin_stays_thin(lab, rpc):
     guest = lab.guest({"vdb": old}).wait_ready()
     rpc.call("swap_volume", **swap_arguments(guest, new, options={"detect_zeroes": True}))
     assert new.allocated() < 80 * MIB
+    assert_moved(guest, new)
+    lab.remove(guest)
+
+
+def zero_handling(guest) -> str:
+    """What QEMU does with zeroes that the guest writes to vdb."""
+    index = guest.disk().find("source").get("index")
+    nodes = json.loads(guest.libvirt.virsh("qemu-monitor-command", guest.uuid, '{"execute": "query-named-block-nodes"}'))["return"]
+    found = {node["node-name"]: node["detect_zeroes"] for node in nodes}
+    return next(found[name] for kind in ("slice-sto", "format", "storage") if (name := f"libvirt-{index}-{kind}") in found)
+
+
+@pytest.mark.parametrize("driver_extra", ["", " discard='unmap'", " discard='unmap' detect_zeroes='on'"])
+@pytest.mark.parametrize("size", [32 * MIB, GIB])
+def test_zeroes_of_the_guest_are_handled_as_before(lab, rpc, driver_extra, size):
+    """Also with a window onto a larger volume, and on a disk that does not pass discards on."""
+    old, new = lab.volumes.file(fill=True), lab.volumes.file(size=size)
+    old.driver_extra = driver_extra
+    guest = lab.guest({"vdb": old}).wait_ready()
+    before = zero_handling(guest)
+    assert before == ("on" if "detect_zeroes" in driver_extra else "off")
+    result = rpc.call("swap_volume", **swap_arguments(guest, new, resize_to=size // GIB, options={"detect_zeroes": True}))
+    assert all(warning.startswith("slice: libvirt keeps the old size") for warning in result["warnings"])
+    assert zero_handling(guest) == before
+    until(lambda: guest.console.size() == size, 20, lambda: f"the guest sees {guest.console.size()} bytes")
     assert_moved(guest, new)
     lab.remove(guest)
 

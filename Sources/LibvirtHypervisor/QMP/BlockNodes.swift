@@ -18,6 +18,12 @@ struct BlockNodes: Sendable {
         nodes["libvirt-\(index)-storage"]?["image"]?["virtual-size"]?.integerValue
     }
 
+    /// The node that ``reopening(volume:_:aio:)`` reopens.
+    func reopenable(volume index: String) -> JSONValue? { over(index) ?? nodes["libvirt-\(index)-storage"] }
+
+    /// libvirt puts the window into a raw disk's format node, or into a separate node.
+    private func over(_ index: String) -> JSONValue? { nodes["libvirt-\(index)-slice-sto"] ?? nodes["libvirt-\(index)-format"] }
+
     /// Reopens the raw node of volume `libvirt-INDEX`. libvirt 10 and later make none for a whole raw volume; the node of the
     /// file or block device is reopened then.
     ///
@@ -27,8 +33,7 @@ struct BlockNodes: Sendable {
     /// - Throws: `unsupported` if the volume has no such node.
     func reopening(volume index: String, _ changes: JSONObject, aio: String?) throws(HypervisorError) -> QMPCommand {
         let storage = "libvirt-\(index)-storage"
-        // libvirt puts the window into a raw disk's format node, or into a separate node.
-        let over = nodes["libvirt-\(index)-slice-sto"] ?? nodes["libvirt-\(index)-format"]
+        let over = over(index)
         if over == nil, let whole = nodes[storage], let path = Self.path(whole), changes["size"] == nil {
             var options: JSONObject = [
                 "driver": whole["drv"] ?? "file", "node-name": .string(storage), "filename": path,

@@ -57,16 +57,30 @@ extension LibvirtHypervisor {
         try await reopen(domain, index, changes, aio: described.aio)
     }
 
+    package func restoreZeroHandling(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) {
+        guard allowsMonitorCommands else { return }  // nothing was changed
+        let described = try await live(domain, disk)
+        guard let index = described.index else { throw Self.noNode(of: disk) }
+        let nodes = BlockNodes(try await monitor(domain, .queryNodes))
+        guard let node = nodes.reopenable(volume: index), node["detect_zeroes"] != described.zeroHandling["detect-zeroes"] else {
+            return
+        }
+        _ = try await monitor(domain, try nodes.reopening(volume: index, described.zeroHandling, aio: described.aio))
+    }
+
+    private static func noNode(of disk: String) -> HypervisorError {
+        HypervisorError(.other, "libvirt does not report the node of disk \(disk)")
+    }
+
     /// libvirt before 10.0 keeps `<slices>` in the live configuration no matter what (on 9.0 neither `virDomainUpdateDeviceFlags`
     /// nor restarting libvirtd helps); from 10.0 on `virDomainBlockResize` drops them.
     package func dropSlice(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Bool {
         let before = try await live(domain, disk)
         guard before.hasSlice else { return false }
         if case .unsupported(let why) = try await growSupport(of: domain) { throw HypervisorError(.unsupported, why) }
-        guard let index = before.index else {
-            throw HypervisorError(.other, "libvirt does not report the node of disk \(disk)")
-        }
-        try await reopen(domain, index, ["discard": .string(before.discard ?? "ignore")], aio: before.aio)
+        guard let index = before.index else { throw Self.noNode(of: disk) }
+        // A copy without zeroes has changed these: QEMU takes no `unmap` of zeroes without that of discards.
+        try await reopen(domain, index, before.zeroHandling, aio: before.aio)
         return try await live(domain, disk).hasSlice
     }
 

@@ -27,7 +27,14 @@ struct LiveDisk: Sendable {
     var alias: String? { element?.first("alias")?.value("name") }
     /// How QEMU reads and writes a file or block device; nil for its default.
     var aio: String? { element?.first("driver")?.value("io") }
-    var discard: String? { element?.first("driver")?.value("discard") }
+    /// What QEMU does with the guest's discards and zeroes. Like libvirt, unmaps zeroes only where it may discard.
+    var zeroHandling: JSONObject {
+        let driver = element?.first("driver")
+        let discard = driver?.value("discard") ?? "ignore"
+        var zeroes = driver?.value("detect_zeroes") ?? "off"
+        if zeroes == "unmap", discard != "unmap" { zeroes = "on" }
+        return ["discard": .string(discard), "detect-zeroes": .string(zeroes)]
+    }
     /// Whether the guest sees only a part of the volume.
     var hasSlice: Bool { source?.first("slices") != nil }
 

@@ -94,6 +94,9 @@ package protocol Hypervisor: Sendable {
     ///
     /// - Parameter sliceBytes: the size of the window onto a larger volume, if the copy has one.
     func unmapZeroes(_ domain: DomainIdentity, disk: String, sliceBytes: Int64?) async throws(HypervisorError)
+    /// Lets QEMU handle the guest's discards and zeroes as the disk's configuration says, after the pivot of a copy that
+    /// ``unmapZeroes(_:disk:sliceBytes:)`` changed.
+    func restoreZeroHandling(_ domain: DomainIdentity, disk: String) async throws(HypervisorError)
     /// Whether QEMU runs the disk on a different volume from the one that libvirt names; nil without monitor access.
     ///
     /// A libvirtd that dies between QEMU's pivot and its own record of it comes back with the old volume in its configuration.
@@ -157,6 +160,7 @@ extension Hypervisor {
     package func isAutostarted(_ domain: DomainIdentity) async throws(HypervisorError) -> Bool { false }
     package func setAutostart(_ domain: DomainIdentity) async throws(HypervisorError) {}
     package func unmapZeroes(_ domain: DomainIdentity, disk: String, sliceBytes: Int64?) async throws(HypervisorError) {}
+    package func restoreZeroHandling(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) {}
 
     package func makeCopySynchronous(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) {
         throw HypervisorError(.unsupported, "\(kind) cannot change a running copy")

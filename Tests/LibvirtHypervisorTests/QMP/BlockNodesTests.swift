@@ -11,9 +11,7 @@ import VolumeSwap
         #expect(recording.disk.hasSlice)
         let index = try #require(recording.disk.index)
         let nodes = try #require(recording.nodes)
-        #expect(
-            try [nodes.reopening(volume: index, ["discard": .string(recording.disk.discard ?? "ignore")], aio: nil)]
-                == recording.sent)
+        #expect(try [nodes.reopening(volume: index, recording.disk.zeroHandling, aio: nil)] == recording.sent)
     }
 
     @Test func zeroesAreUnmappedInTheCopyAlone() throws {

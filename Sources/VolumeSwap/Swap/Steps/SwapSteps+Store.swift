@@ -44,7 +44,10 @@ extension SwapSteps {
         let live = try await liveDisk(plan)
         if plan.wasPersistent { try await storeDefinition(plan, live) }
         if live != nil, plan.isUndefined { try await hypervisor.setRecoveryMetadata(plan.domain, nil) }
-        if live != nil { try await dropSlice(plan) }
+        if live != nil {
+            try await dropSlice(plan)
+            try await restoreZeroHandling(plan)
+        }
         warnOfSize(plan)
     }
 
@@ -62,6 +65,19 @@ extension SwapSteps {
         } catch {
             if error.isPassing { throw error }
             control.warn("slice: a resize of disk \(plan.disk) will fail until the guest has been stopped and started: \(error)")
+        }
+    }
+
+    /// Undoes what `detect_zeroes` changed for the copy.
+    private func restoreZeroHandling(_ plan: SwapPlan) async throws(HypervisorError) {
+        guard plan.options.detectZeroes else { return }
+        do {
+            try await hypervisor.restoreZeroHandling(plan.domain, disk: plan.disk)
+        } catch {
+            if error.isPassing { throw error }
+            control.warn(
+                "detect_zeroes: QEMU unmaps the guest's zeroes on disk \(plan.disk) until it has been stopped and started: \(error)"
+            )
         }
     }
 

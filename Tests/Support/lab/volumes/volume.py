@@ -54,6 +54,7 @@ class Volume:
     names: texts that a <source> of this volume contains.
     raw: a path at which the content can be read, else image: qemu-img's arguments for it.
     gate: what makes its server's flushes hang.
+    driver_extra: further attributes of a <disk>'s <driver>.
     """
 
     kind: str
@@ -67,6 +68,7 @@ class Volume:
     format: str = "raw"
     server: Process | None = None
     gate: FlushGate | None = None
+    driver_extra: str = " discard='unmap'"
     on_close: Callable[[], None] | None = None
 
     @property
@@ -84,7 +86,7 @@ class Volume:
         io = " io='native'" if self.source_type in ("file", "block") else ""
         return (
             f"<disk type='{self.source_type}' device='{device}'>"
-            f"<driver name='qemu' type='{self.format}' cache='none'{io} discard='unmap'/>{self.source}"
+            f"<driver name='qemu' type='{self.format}' cache='none'{io}{self.driver_extra}/>{self.source}"
             f"<target dev='{target}' bus='{bus}'/>{extra}</disk>"
         )
 
