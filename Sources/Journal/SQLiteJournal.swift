@@ -92,11 +92,9 @@ package final class SQLiteJournal: SwapJournal {
         var row = try TaskRow(record)
         // Tasks that arrive together may be written out of order; the sequence preserves their arrival.
         if record.arrival > 0 { row.sequence = firstSequence + Int64(record.arrival) }
-        guard case .acceptance(.duplicate(let stored)) = try await writer.submit(.accept(row)) else {
-            memory?.accepted(record)
-            return .new
-        }
-        return .duplicate(stored)
+        guard case .acceptance(let acceptance) = try await writer.submit(.accept(row)) else { return .new }
+        if case .new = acceptance { memory?.accepted(record) }
+        return acceptance
     }
 
     package func enter(_ id: TaskID, _ phase: SwapPhase, plan: SwapPlan?, isSynced: Bool) async throws(JournalError) {

@@ -293,6 +293,10 @@ struct JournalFileTests {
         #expect(try await journal.records(SwapQuery()).map(\.id.text) == ["t3", "t1"])
         await #expect(throws: JournalError.self) { _ = try await journal.record(TaskID("t2")) }
         #expect(try await journal.record(TaskID("t1")) != nil)
+        // Sent again, it must not stop the journal from taking others.
+        guard case .unreadable = try await journal.accept(Sample.record("t2")) else { return #expect(Bool(false), "\(damage)") }
+        guard case .duplicate = try await journal.accept(Sample.record("t3")) else { return #expect(Bool(false)) }
+        guard case .new = try await journal.accept(Sample.record("t4")) else { return #expect(Bool(false)) }
         let said = lines.withLock { $0 }
         #expect(said.count == 1 && said[0].contains("cannot be read") && said[0].contains("t2"), "\(said)")
         await journal.close()

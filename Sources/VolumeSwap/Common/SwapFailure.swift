@@ -87,6 +87,14 @@ package struct SwapFailure: Error, Sendable, Hashable, Codable, CustomStringConv
         SwapFailure(.invalidVolume, reason, code)
     }
 
+    /// The failure that callers get of a task whose record is damaged.
+    static func unreadable(_ task: TaskID) -> SwapFailure {
+        var failure = rebaseFailed(
+            "task \(task) cannot be read from the journal: check which volume its domain runs on", .internal)
+        failure.inUse = .unknown
+        return failure
+    }
+
     /// The failure that the swap's own caller gets after `abort_swap`.
     package static let abortedByRequest = SwapFailure(.volumeRebaseFailed, "aborted by request", .aborted)
 

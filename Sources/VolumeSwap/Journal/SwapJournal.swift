@@ -6,6 +6,8 @@ package enum Acceptance: Sendable {
     case new
     /// The same task is already there, finished or not.
     indirect case duplicate(SwapRecord)
+    /// The same task is already there, but cannot be read.
+    case unreadable
 }
 
 /// A selection of tasks, as for `list_swaps`.

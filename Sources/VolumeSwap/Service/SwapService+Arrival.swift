@@ -84,10 +84,10 @@ extension SwapService {
 
     private func refuse(_ record: SwapRecord, _ refusal: SwapFailure) async -> Submission {
         do {
-            let known = try await store(record) {
+            let acceptance = try await store(record) {
                 active.withLock { $0[record.id] = Entry(control: SwapControl(phase: record.phase), ticket: nil, record: record) }
             }
-            if let known { return await repeating(known, for: record) }
+            if let known = await submission(acceptance, of: record) { return known }
         } catch {
             return .notStored(error)
         }
@@ -98,13 +98,13 @@ extension SwapService {
 
     private func accept(_ record: SwapRecord, _ ticket: InstanceQueue.Ticket) async -> Submission {
         do {
-            let known = try await store(record) {
+            let acceptance = try await store(record) {
                 await environment.hooks.onPhase(.accepted)
                 enqueue(record, ticket, .fresh)
             }
-            guard let known else { return .accepted }
+            guard let known = await submission(acceptance, of: record) else { return .accepted }
             instanceQueue.withdraw(ticket)
-            return await repeating(known, for: record)
+            return known
         } catch {
             instanceQueue.withdraw(ticket)
             return .notStored(error)
@@ -112,16 +112,21 @@ extension SwapService {
     }
 
     /// Journals a task and takes it up. Whoever finds it in the journal before that waits, by ``arrival(of:)``.
-    ///
-    /// - Returns: the journal's record of the same task if it has one; then nothing is taken up.
-    private func store(_ record: SwapRecord, takeUp: () async -> Void) async throws(JournalError) -> SwapRecord? {
+    /// If the journal has the same task, nothing is taken up.
+    private func store(_ record: SwapRecord, takeUp: () async -> Void) async throws(JournalError) -> Acceptance {
         arrivals.withLock { $0.begin(record.id) }
         defer { arrivals.withLock { $0.end(record.id) } }
-        switch try await environment.journal.accept(record) {
-        case .new:
-            await takeUp()
-            return nil
-        case .duplicate(let known): return known
+        let acceptance = try await environment.journal.accept(record)
+        if case .new = acceptance { await takeUp() }
+        return acceptance
+    }
+
+    /// - Returns: nil for a new task.
+    private func submission(_ acceptance: Acceptance, of record: SwapRecord) async -> Submission? {
+        switch acceptance {
+        case .new: nil
+        case .duplicate(let known): await repeating(known, for: record)
+        case .unreadable: .ended(.failure(.unreadable(record.id)))
         }
     }
 

@@ -118,13 +118,9 @@ package final class SwapService: Sendable {
     /// Drops a task that can no longer be read, and reports that to a waiting caller.
     func forget(_ id: TaskID) {
         guard !Task.isCancelled, let callers = active.withLock({ $0.removeValue(forKey: id) })?.callers else { return }
-        var failure = SwapFailure.rebaseFailed(
-            "task \(id) cannot be read from the journal: check which volume its domain runs on", .internal)
-        failure.inUse = .unknown
         let record = SwapRecord(id: id, instanceKey: "", disk: "", args: [:], replyTo: nil, acceptedAt: environment.clock.date)
-        let outcome = SwapOutcome.failure(failure)
         for caller in callers {
-            instanceQueue.runAside { [self] in _ = await deliver(record, caller, outcome) }
+            instanceQueue.runAside { [self] in _ = await deliver(record, caller, .failure(.unreadable(id))) }
         }
     }
 

@@ -66,6 +66,7 @@ final class FakeJournal: SwapJournal {
 
     func accept(_ record: SwapRecord) async throws(JournalError) -> Acceptance {
         try call("accept") { state in
+            if state.damaged.contains(record.id) { return .unreadable }
             if let known = state.records[record.id] { return .duplicate(known) }
             state.records[record.id] = record
             state.order.append(record.id)
