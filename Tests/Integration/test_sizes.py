@@ -92,8 +92,8 @@ def test_thin_stays_thin(lab, rpc):
 def zero_handling(guest) -> str:
     """What QEMU does with zeroes that the guest writes to vdb."""
     index = guest.disk().find("source").get("index")
-    nodes = json.loads(guest.libvirt.virsh("qemu-monitor-command", guest.uuid, '{"execute": "query-named-block-nodes"}'))["return"]
-    found = {node["node-name"]: node["detect_zeroes"] for node in nodes}
+    answer = guest.libvirt.virsh("qemu-monitor-command", guest.uuid, '{"execute": "query-named-block-nodes"}')
+    found = {node["node-name"]: node["detect_zeroes"] for node in json.loads(answer)["return"]}
     return next(found[name] for kind in ("slice-sto", "format", "storage") if (name := f"libvirt-{index}-{kind}") in found)
 
 

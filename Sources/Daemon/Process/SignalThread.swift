@@ -16,10 +16,12 @@ final class SignalThread: Sendable {
     private let onStop: @Sendable () -> Void
     private let onReload: @Sendable () -> Void
     private let pipe: SignalPipe
+    /// One at a time, so that the last SIGHUP's configuration is the one that stays.
+    private let reloads = DispatchQueue(label: "pivotd.reload")
 
     /// - Parameters:
     ///   - onStop: Called once, on the thread; must not block.
-    ///   - onReload: Called for each SIGHUP, on a dispatch queue.
+    ///   - onReload: Called for each SIGHUP, on a dispatch queue of its own.
     init(
         drainLimit: Duration, logger: Logger, onStop: @escaping @Sendable () -> Void, onReload: @escaping @Sendable () -> Void
     ) throws {
@@ -44,7 +46,7 @@ final class SignalThread: Sendable {
         while true {
             switch pipe.next(until: end) {
             case nil: leave()
-            case SIGHUP?: DispatchQueue.global().async { [onReload] in onReload() }
+            case SIGHUP?: reloads.async { [onReload] in onReload() }
             default:
                 guard end == nil else { continue }
                 let limit = drainLimit.withLock { $0 }

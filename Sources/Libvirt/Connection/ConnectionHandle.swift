@@ -34,6 +34,12 @@ final class ConnectionHandle: Sendable {
     private let state: Mutex<State>
     private let watchdog = Mutex<Watchdog?>(nil)
 
+    /// Number of attempts to connect that were given up and still wait for libvirt, by URI. A thread in `virConnectOpen` cannot be ended:
+    /// a frozen libvirtd must not cost one for each attempt.
+    private static let unanswered = Mutex<[String: Int]>([:])
+    static let unansweredLimit = 8
+    static func unansweredAttempts(to uri: String) -> Int { unanswered.withLock { $0[uri, default: 0] } }
+
     /// Opens a connection and registers its callbacks on a thread of a new pool.
     ///
     /// - Throws: ``LibvirtError``; `VIR_ERR_NO_CONNECT` if the other side accepts the connection but does not respond.
@@ -43,14 +49,17 @@ final class ConnectionHandle: Sendable {
     ) async throws(LibvirtError) -> ConnectionHandle {
         let pool = CallPool()
         let opened = Waiter<Result<ConnectionHandle, LibvirtError>>()
+        guard unansweredAttempts(to: uri) < unansweredLimit else { throw .noAnswer }
         pool.submit {
-            opened.resume(
-                Result { () throws(LibvirtError) in
-                    try ConnectionHandle(uri: uri, secrets: secrets, events: events, pool: pool, logger: logger)
-                })
+            let result = Result { () throws(LibvirtError) in
+                try ConnectionHandle(uri: uri, secrets: secrets, events: events, pool: pool, logger: logger)
+            }
+            if !opened.resume(result) { unanswered.withLock { $0[uri, default: 0] -= 1 } }
         }
         if let limit {
-            DispatchQueue.global().asyncAfter(deadline: .now() + limit) { opened.resume(.failure(.noAnswer)) }
+            DispatchQueue.global().asyncAfter(deadline: .now() + limit) {
+                if opened.resume(.failure(.noAnswer)) { unanswered.withLock { $0[uri, default: 0] += 1 } }
+            }
         }
         switch await opened.value() {
         case .success(let handle):

@@ -71,7 +71,8 @@ struct OrphanKeeper {
                 "restored the stored configuration of \(domain.name), lost in a swap that is not in the journal")
         }
         if orphan.isAutostarted { try await hypervisor.setAutostart(domain) }
-        if try await hypervisor.blockJobInfo(domain, disk: orphan.disk)?.isCopy == true {
+        let holder = environment.domainLocks.holder(of: orphan.disk, of: domain.uuid.lowercased())
+        if holder == nil, try await hypervisor.blockJobInfo(domain, disk: orphan.disk)?.isCopy == true {
             try await hypervisor.blockJobAbort(domain, disk: orphan.disk, pivot: false)
         }
         try await hypervisor.setRecoveryMetadata(domain, nil)

@@ -61,6 +61,8 @@ final class SwapMarks: Sendable {
     /// removed by someone else on purpose.
     var owesDefinition: Bool { state.withLock { $0.owesDefinition } }
     func oweDefinition(_ isOwed: Bool) { state.withLock { $0.owesDefinition = isOwed } }
+    /// Whether the journal says that the definition is restored, and it has not been removed since.
+    var hasDefinedAgain: Bool { state.withLock { $0.storedPlan?.isDefinedAgain == true && !$0.owesDefinition } }
 
     /// Whether pivotd gave up on an undefine that has not been answered.
     var mayBeUndefining: Bool { state.withLock { $0.mayBeUndefining } }

@@ -98,10 +98,12 @@ struct SwapRunner {
         if case .pivot = before, group.isDecided { await group.untilOver() }
     }
 
-    /// The plan as it is stored: with the group that the swap is about to pivot with, and what its caller should know of that.
+    /// The plan as it is stored: with what was done to the definition since it was made, with the group that the swap is about to pivot
+    /// with, and what its caller should know of that.
     private func stored(_ plan: SwapPlan, _ action: SwapAction) -> SwapPlan {
-        guard let group = control.enteredGroup else { return plan }
         var plan = plan
+        if case .undefine = action {} else if plan.isUndefined, control.marks.hasDefinedAgain { plan.isDefinedAgain = true }
+        guard let group = control.enteredGroup else { return plan }
         if case .pivot = action, let mark = group.openMark { plan.pivotGroup = mark }
         if let warning = group.warning { plan.warnings.append(warning) }
         return plan

@@ -289,6 +289,16 @@ struct ServiceRecoveryTests {
         }
     }
 
+    @Test("A copy that a task holds is not an orphan's")
+    func heldCopy() async throws {
+        let bench = ServiceBench()
+        Self.undefined(bench.bench.hypervisor)
+        bench.bench.hypervisor.startJob(to: Fixture.newPath)
+        bench.service.environment.domainLocks.hold(Fixture.uuid, disk: "vdb", for: TaskID("another"))
+        try await Self.restoreOrphans(bench)
+        bench.bench.hypervisor.state.withLock { #expect($0.job != nil && $0.status.isPersistent && $0.metadata == nil) }
+    }
+
     @Test("An orphan that has pivoted is stored on the new volume")
     func pivotedOrphan() async throws {
         let bench = ServiceBench()

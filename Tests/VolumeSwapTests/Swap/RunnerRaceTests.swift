@@ -92,6 +92,21 @@ struct RunnerRaceTests {
         #expect(bench.journal.stored("task-1")?.plan?.isDefinedAgain == true)
     }
 
+    @Test("The journal does not forget that a definition is restored when the roll-back finds the guest on the new volume")
+    func restoredAndFoundOnNew() async throws {
+        var bench = Bench()
+        let hypervisor = bench.hypervisor
+        hypervisor.change { state in
+            state.status.isPersistent = false
+            state.metadata = try? DomainXML.recoveryMetadata(
+                task: TaskID("task-1"), disk: "vdb", definition: Fixture.domainXML(source: Fixture.oldPath), isAutostarted: false)
+        }
+        bench.onPhase = { if $0 == .rollingBack { hypervisor.change { $0.liveSource = Fixture.newPath } } }
+        let outcome = try await bench.run(from: .resume(.copying, Fixture.plan(strategy: .rebase)))
+        #expect(outcome?.result != nil && bench.journal.phases.contains(.storing))
+        #expect(bench.journal.stored("task-1")?.plan?.isDefinedAgain == true)
+    }
+
     @Test("A restored definition is journaled", arguments: [true, false])
     func journaled(succeeds: Bool) async throws {
         let bench = Bench(FakeHypervisor { $0.post(succeeds ? .ready : .failed) })

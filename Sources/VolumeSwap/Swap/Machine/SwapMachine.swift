@@ -140,7 +140,8 @@ package enum SwapMachine: ~Copyable {
         case .restart: return Step(.undoing(plan), .undo(plan))
         case .adopt: return Step(.copying(plan), .awaitMirror(plan))
         case .beginAgain: return Step(.endingCopy(plan), .endCopy(plan))
-        case .pivot: return Step(.pivoting(plan, tries: 0), .pivot(plan, after: .zero))
+        // It was requested before the restart.
+        case .pivot: return Step(.pivoting(plan, tries: 1), .pivot(plan, after: .zero))
         case .finish: return grow(plan)
         case .rollBack(let failure): return rollBack(plan, failure, mayHavePivoted: phase == .pivoting)
         case .mirrorBack(let failure): return mirrorBack(plan, failure)
