@@ -14,13 +14,25 @@ struct BlockDevices: Sendable {
         guard let name = FilePaths.resolve(directory)?.split(separator: "/").last.map(String.init) else { return }
         place.loopFile = text("\(directory)/loop/backing_file")
         place.rbdImage = rbdImage(name)
-        place.links = links(to: [name] + paths(directory))
+        let paths = paths(directory)
+        place.links = links(to: [name] + paths)
+        place.wwids = wwids(directory, paths: paths)
     }
 
     /// The devices below a multipath device, all of which are the same LUN.
     private func paths(_ directory: String) -> [String] {
         guard text("\(directory)/dm/uuid")?.hasPrefix("mpath-") == true else { return [] }
         return (try? FileManager.default.contentsOfDirectory(atPath: "\(directory)/slaves")) ?? []
+    }
+
+    /// The identifiers of the LUN or namespace: the device's own, or those of a multipath device and its paths. A partition has none,
+    /// as sysfs shows its disk's at the disk alone.
+    private func wwids(_ directory: String, paths: [String]) -> [String] {
+        let multipath = text("\(directory)/dm/uuid").flatMap { WWID(multipath: $0) }
+        let devices = [directory] + paths.map { "\(directory)/slaves/\($0)" }
+        // SCSI's attribute is at the device of the disk, NVMe's at the disk itself.
+        let own = devices.flatMap { ["\($0)/device/wwid", "\($0)/wwid"] }.map { text($0).flatMap { WWID(sysfs: $0) } }
+        return Set(([multipath] + own).compactMap { $0?.name }).sorted()
     }
 
     private func rbdImage(_ name: String) -> String? {

@@ -5,7 +5,7 @@ package struct VolumeIdentity: Sendable, Hashable {
     /// One name, compared byte by byte: strings that Swift considers equal may name two files.
     package struct Name: Sendable, Hashable {
         enum Kind: Sendable, Hashable {
-            case path, file, device, id
+            case path, file, device, wwid, id
             /// A name within one of libvirt's network protocols.
             case network(String)
         }
@@ -83,6 +83,7 @@ extension VolumeIdentity {
         var names = Set((place.names + place.links).flatMap { Self.names(ofPath: $0) })
         names.insert(Name(.path, place.canonicalPath))
         if let number = place.deviceNumber { names.insert(Name(.device, "\(number)")) }
+        names.formUnion(place.wwids.map { Name(.wwid, $0) })
         if let file = place.fileID { names.insert(Name(.file, "\(file.device) \(file.inode)")) }
         names.formUnion(VolumeDrivers.network.compactMap { $0.name(ofDevice: place) })
         if let file = place.loopFile { names.insert(Name(.path, file)) }

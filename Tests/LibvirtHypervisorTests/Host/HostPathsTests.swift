@@ -247,48 +247,6 @@ struct HostDevicesTests {
     }
 }
 
-@Suite("Block devices in sysfs")
-struct BlockDevicesTests {
-    static func write(_ text: String, to path: String) throws {
-        let url = URL(filePath: path)
-        try FileManager.default.createDirectory(at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
-        try Data("\(text)\n".utf8).write(to: url)
-    }
-
-    @Test("A mapped rbd image, and a multipath device with the links of its paths")
-    func names() async throws {
-        try await HostPathsTests.withDirectory { directory in
-            let (system, byPath) = ("\(directory)/sys", "\(directory)/dev/disk/by-path")
-            try Self.write("volumes", to: "\(system)/bus/rbd/devices/3/pool")
-            try Self.write("v-1", to: "\(system)/bus/rbd/devices/3/name")
-            try Self.write("", to: "\(system)/bus/rbd/devices/3/pool_ns")
-            try Self.write("252:0", to: "\(system)/devices/rbd3/dev")
-            try Self.write("mpath-3600", to: "\(system)/devices/dm-4/dm/uuid")
-            try Self.write("", to: "\(system)/devices/dm-4/slaves/sdb")
-            try Self.write("LVM-abc", to: "\(system)/devices/dm-5/dm/uuid")
-            try Self.write("", to: "\(system)/devices/dm-5/slaves/sdb")
-            try FileManager.default.createDirectory(atPath: "\(system)/dev/block", withIntermediateDirectories: true)
-            try FileManager.default.createDirectory(atPath: byPath, withIntermediateDirectories: true)
-            try HostPathsTests.link("\(byPath)/iscsi-b", to: "../../sdb")
-            for (number, name) in [("252:0", "rbd3"), ("253:4", "dm-4"), ("253:5", "dm-5")] {
-                try HostPathsTests.link("\(system)/dev/block/\(number)", to: "../../devices/\(name)")
-            }
-            let devices = BlockDevices(deviceDirectory: "\(directory)/dev", systemDirectory: system)
-            func describe(_ major: UInt64, _ minor: UInt64) -> PathDescription {
-                var place = PathDescription(
-                    kind: .block, bytes: 0, canonicalPath: "/dev/x", names: [], deviceNumber: major << 8 | minor)
-                devices.describe(&place)
-                return place
-            }
-            #expect(describe(252, 0).rbdImage == "volumes/v-1")
-            #expect(describe(253, 4).links == ["\(byPath)/iscsi-b"])
-            #expect(describe(253, 5).links.isEmpty)
-            try Self.write("ns", to: "\(system)/bus/rbd/devices/3/pool_ns")
-            #expect(describe(252, 0).rbdImage == "volumes/ns/v-1")
-        }
-    }
-}
-
 @Suite("Addresses of a host's name")
 struct HostAddressesTests {
     @Test("This host's addresses in any spelling", arguments: ["127.0.0.1", "127.1", "localhost", "::1", "127.8.8.8", "0"])

@@ -46,11 +46,16 @@ struct VolumeIdentityTests {
         #expect(VolumeIdentity(text: one).meets(VolumeIdentity(text: other)) == same)
     }
 
-    @Test("Names from the host: device number, inode, mapped image, udev's links, the file behind a loop device")
+    @Test("Names from the host: device number, WWID, inode, mapped image, udev's links, the file behind a loop device")
     func host() {
         let device = Self.place("/dev/sdb") { $0.deviceNumber = 7 }
         #expect(device.meets(Self.place("/dev/other") { $0.deviceNumber = 7 }))
         #expect(!device.meets(Self.place("/dev/other") { $0.deviceNumber = 8 }))
+
+        let lun = Self.place("/dev/sdb") { $0.wwids = ["naa.6001405a"] }
+        #expect(lun.meets(Self.place("/dev/sdc") { $0.wwids = ["eui.2", "naa.6001405a"] }))
+        #expect(!lun.meets(Self.place("/dev/sdc") { $0.wwids = ["naa.6001405b"] }))
+        #expect(!lun.meets(VolumeIdentity(ids: ["naa.6001405a"])))
 
         let file = Self.place("/a", .file) { $0.fileID = .init(device: 1, inode: 2) }
         #expect(file.meets(Self.place("/b", .file) { $0.fileID = .init(device: 1, inode: 2) }))

@@ -87,6 +87,11 @@ struct InUseCheckTests {
                 <backingStore type='file'><source file='\(Fixture.newPath)'/></backingStore></backingStore>
                 """),
         Alias(
+            name: "a LUN's other path", destination: .block("/dev/sdc"), type: "block", inner: "<source dev='/dev/sdb'/>"),
+        Alias(
+            name: "another device", destination: .block("/dev/sdd"), type: "block",
+            inner: "<source dev='/dev/sdb'/>", isInUse: false),
+        Alias(
             name: "another's copy onto it", destination: .file(Fixture.newPath), type: "file",
             inner: "<source file='/volumes/z'/><mirror type='file' job='copy'><source file='\(Fixture.newPath)'/></mirror>"),
         Alias(
@@ -104,6 +109,10 @@ struct InUseCheckTests {
         hypervisor.set("/dev/dm-4", kind: .block, device: 4)
         hypervisor.describe("/dev/dm-4") { $0.links = ["/dev/disk/by-path/ip-10.0.0.1:3260-iscsi-\(iqn)-lun-1"] }
         hypervisor.set("/tmp/node", kind: .block, device: 4)
+        for (path, device) in [("/dev/sdb", 16), ("/dev/sdc", 32), ("/dev/sdd", 48)] as [(String, UInt64)] {
+            hypervisor.set(path, kind: .block, device: device)
+            hypervisor.describe(path) { $0.wwids = [path == "/dev/sdd" ? "naa.6001405b" : "naa.6001405a"] }
+        }
         hypervisor.set("/dev/loop9", kind: .block, device: 9)
         hypervisor.describe("/dev/loop9") { $0.loopFile = Fixture.newPath }
         hypervisor.set("/volumes/link")
