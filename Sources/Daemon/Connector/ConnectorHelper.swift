@@ -1,3 +1,4 @@
+import Basics
 import JSON
 package import Logging
 import Subprocess
@@ -23,6 +24,8 @@ package struct ConnectorHelper: VolumeConnector {
     }
 
     private static let outputLimit = 1 << 20
+    /// How long a killed helper may take to end before it is left alone.
+    private static let killPatience = Duration.seconds(5)
 
     let executable: String
     let timeout: Duration
@@ -96,19 +99,33 @@ package struct ConnectorHelper: VolumeConnector {
         }
     }
 
-    /// Runs the helper within its time limit.
+    /// Runs the helper within its time limit. Not in a task group, which would wait for one that the kernel keeps from being killed.
     ///
-    /// - Throws: Whatever prevents starting or talking to it.
+    /// - Throws: Whatever prevents starting or talking to it; `CancellationError`.
     func ask(_ request: JSONValue) async throws -> Ending {
-        try await withThrowingTaskGroup(of: Ending.self) { group in
-            defer { group.cancelAll() }
-            group.addTask { try await execute(request.serialized()) }
-            group.addTask {
-                try await Task.sleep(for: timeout)
-                return .late
+        let (answer, end) = (Waiter<Result<Ending, any Error>>(), Waiter<Void>())
+        let run = Task {
+            do {
+                answer.resume(.success(try await execute(request.serialized())))
+            } catch {
+                answer.resume(.failure(error))
             }
-            return try await group.next() ?? .late
+            end.resume()
         }
+        let timer = Task {
+            guard (try? await Task.sleep(for: timeout)) != nil else { return }
+            answer.resume(.success(.late))
+        }
+        let ending = await answer.value(ifCancelled: .failure(CancellationError()))
+        timer.cancel()
+        run.cancel()
+        let patience = Task {
+            try? await Task.sleep(for: Self.killPatience)
+            end.resume()
+        }
+        await end.value()
+        patience.cancel()
+        return try ending.get()
     }
 
     private func execute(_ request: String) async throws -> Ending {

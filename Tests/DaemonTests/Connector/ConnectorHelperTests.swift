@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 import JSON
 import Logging
 import Testing
@@ -127,6 +128,20 @@ struct ConnectorHelperTests {
         let environment = try String(contentsOf: URL(fileURLWithPath: "\(directory.path)/env"), encoding: .utf8)
         #expect(environment.contains("CONNECTOR_TIMEOUT_S=30") && !environment.contains("PIVOTD_"))
         #expect(!FileManager.default.fileExists(atPath: "\(directory.path)/hacked"))
+    }
+
+    @Test("a helper that is interrupted is given up although its output stays open")
+    func interrupted() async throws {
+        let directory = try HelperDirectory()
+        // Its child leaves its session, keeps its output, and so survives the kill.
+        let helper = try directory.helper("setsid sleep 600 & echo $! > \(directory.path)/child; sleep 600")
+        let call = Task { try await helper.connect(Self.volume()) }
+        while !FileManager.default.fileExists(atPath: "\(directory.path)/child") { try await Task.sleep(for: .milliseconds(5)) }
+        call.cancel()
+        let failure = await #expect(throws: SwapFailure.self) { try await call.value }
+        #expect(failure?.reason.contains("interrupted") == true)
+        let child = try String(contentsOf: URL(fileURLWithPath: "\(directory.path)/child"), encoding: .utf8)
+        kill(try #require(pid_t(child.trimmingCharacters(in: .whitespacesAndNewlines))), SIGKILL)
     }
 
     @Test("a missing helper is a failure")

@@ -152,6 +152,24 @@ struct RunnerRaceTests {
         #expect(bench.hypervisor.state.withLock { $0.storedSource } == Fixture.newPath)
     }
 
+    @Test("A failed preflight is answered although its disconnect hangs, with what is left behind until then")
+    func answeredBeforeRelease() async throws {
+        let connector = FakeConnector(isConfigured: true, disconnectHangs: true)
+        var bench = Bench(FakeHypervisor(), connector: connector)
+        bench.rollBackPatience = .milliseconds(20)
+        bench.hypervisor.set(Fixture.newPath, bytes: 1 << 20)
+        let info: JSONValue = ["driver_volume_type": "fibre_channel", "data": [:], "serial": "new-volume"]
+        let (answers, answer) = AsyncStream<SwapFailure>.makeStream()
+        let running = bench
+        let task = Task { try await running.run(["new_connection_info": info]) { answer.yield($0) } }
+        for await told in answers {
+            #expect(told.kind == .invalidVolume && told.inUse == .old && told.leftBehind.count == 1)
+            break
+        }
+        connector.letDisconnect()
+        #expect(try await task.value?.failure?.leftBehind == [])
+    }
+
     @Test("An abort does not interrupt the disconnect after a failed preflight")
     func releaseGoesOn() async throws {
         let connector = FakeConnector(isConfigured: true, disconnectHangs: true)

@@ -7,26 +7,35 @@ extension SwapSteps {
     /// If that takes long, a swap that has not reached its pivot is answered before: its guest is on the old volume.
     func rollBack(_ plan: SwapPlan?, _ cause: SwapFailure) async -> SwapInput {
         environment.budget.endCopy(record.id)
-        guard let plan else { return .rolledBack(cause.inUse ?? .unknown, leftBehind: await releaseAttachment()) }
-        return await withTaskGroup(of: SwapInput?.self) { group in
-            group.addTask { [self] in await undo(plan, cause) }
-            group.addTask { [self] in
-                await answerInTime(plan, cause)
-                return nil
-            }
-            for await input in group {
-                guard let input else { continue }
-                group.cancelAll()
-                return input
-            }
-            return .interrupted
-        }
+        guard let plan else { return .rolledBack(cause.inUse ?? .unknown, leftBehind: await releaseAttachment(cause)) }
+        return await beside({ [self] in await answerInTime(plan, cause) }) { [self] in await undo(plan, cause) }
     }
 
     /// For a task that ends before this process has inspected anything.
-    private func releaseAttachment() async -> [String] {
+    private func releaseAttachment(_ cause: SwapFailure) async -> [String] {
         guard control.marks.takeAttachment() else { return [] }
-        return await SwapPreflight(environment: environment, request: request, task: record.id, isResumed: true).release()
+        let preflight = SwapPreflight(environment: environment, request: request, task: record.id, isResumed: true)
+        return await release(preflight, cause)
+    }
+
+    /// Undoes what a preflight began for the new volume. If that takes long, the caller is answered before.
+    func release(_ preflight: SwapPreflight, _ cause: SwapFailure) async -> [String] {
+        let early: @Sendable () async -> Void = { [self] in
+            guard cause.inUse != nil, (try? await clock.sleep(for: environment.settings.rollBackPatience)) != nil else { return }
+            await host.answer(cause.leaving("the new volume could not be disconnected from this host yet: pivotd keeps trying"))
+        }
+        return await beside(early) { await preflight.release() }
+    }
+
+    /// Does the work, and something else until it has ended.
+    private func beside<Value: Sendable>(
+        _ other: @escaping @Sendable () async -> Void, _ work: @escaping @Sendable () async -> Value
+    ) async -> Value {
+        await withTaskGroup { group in
+            group.addTask { await other() }
+            defer { group.cancelAll() }
+            return await work()
+        }
     }
 
     /// Answers the caller after a while, but not while the guest may still move or was last seen on the new volume; after a

@@ -35,9 +35,9 @@ extension SwapSteps {
             environment: environment, request: request, task: record.id, isResumed: control.marks.takeAttachment())
         let input = await untilInterrupted { [self] in await inspectAll(preflight) }
         guard case .failed(var failure) = input, !Task.isCancelled else { return input }
-        // Undo what was begun for the new volume here, where nothing is cancelled.
-        failure.leftBehind += await preflight.release()
         failure.inUse = failure.inUse ?? preflight.volumeInUse
+        // Undo what was begun for the new volume here, where nothing is cancelled.
+        failure.leftBehind += await release(preflight, failure)
         return .failed(failure)
     }
 
