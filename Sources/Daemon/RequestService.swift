@@ -42,7 +42,8 @@ struct RequestService: Service {
         server = RPCServer(
             transport: bus.transport, endpoint: endpoint, replies: bus.replies,
             configuration: .init(
-                methods: SwapEndpoint.methods, storedMethods: SwapEndpoint.storedMethods, failures: bus.failures), logger: logger)
+                methods: SwapEndpoint.methods, storedMethods: SwapEndpoint.storedMethods, slowMethods: SwapEndpoint.slowMethods,
+                failures: bus.failures), logger: logger)
     }
 
     /// Ready means consuming and connected to libvirt, with a journal and a broker that respond.

@@ -14,6 +14,8 @@ package struct SwapEndpoint: RPCEndpoint {
 
     /// Methods whose requests are stored before they are acknowledged.
     package static let storedMethods: Set = [SwapVolume.name]
+    /// Methods that ask others, who may not answer for long.
+    package static let slowMethods = Set(answered.filter { $0.isSlow }.map { $0.name })
     /// All methods by name.
     package static let methods = storedMethods.union(methodsByName.keys)
 

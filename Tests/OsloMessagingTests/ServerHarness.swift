@@ -39,7 +39,7 @@ final class ServerHarness: Sendable {
 
     /// - Parameter outcome: what the broker says to the n-th publish, from 0.
     init(
-        methods: Set<String> = ["work"], storedMethods: Set<String> = [], limit: Int = 16,
+        methods: Set<String> = ["work"], storedMethods: Set<String> = [], slowMethods: Set<String> = [], limit: Int = 16,
         answerPatience: Duration = .seconds(60),
         replyConfiguration: ReplyPublisher.Configuration = .init(
             retryTimeout: .milliseconds(200), retryInterval: .milliseconds(10)),
@@ -60,8 +60,8 @@ final class ServerHarness: Sendable {
         server = RPCServer(
             transport: transport, endpoint: Endpoint(onReceive: onReceive), replies: replies,
             configuration: .init(
-                methods: methods, storedMethods: storedMethods, maxConcurrentRequests: limit, maxConcurrentAnswers: limit,
-                answerPatience: answerPatience),
+                methods: methods, storedMethods: storedMethods, slowMethods: slowMethods, maxConcurrentRequests: limit,
+                maxConcurrentAnswers: limit, answerPatience: answerPatience),
             logger: logger)
         self.log = log
     }

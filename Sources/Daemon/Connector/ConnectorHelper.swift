@@ -68,7 +68,8 @@ package struct ConnectorHelper: VolumeConnector {
     ///
     /// - Throws: ``SwapFailure`` `connectorFailed` if the helper fails, is late or prints no object.
     package func properties() async throws(SwapFailure) -> ConnectorProperties {
-        guard let properties = (try? JSONValue(parsing: try await run(.properties, nil)))?.objectValue else {
+        let reply = try await run(.properties, nil)
+        guard let properties = (try? JSONValue(parsing: reply))?.objectValue else {
             throw failure(.properties, nil, "its answer is not an object")
         }
         return ConnectorProperties(json: properties)

@@ -21,9 +21,13 @@ enum ConnectorText {
         return brief(text)
     }
 
-    /// One line; only the end if it is long.
+    /// One line without what looks like a secret; only the end if it is long.
     static func brief(_ text: String) -> String {
-        let lines = text.split(whereSeparator: \.isNewline).map { $0.trimmingCharacters(in: .whitespaces) }
+        // Line by line: what follows a secret's name is masked to the end.
+        let lines = text.split(whereSeparator: \.isNewline).map { line in
+            let line = line.trimmingCharacters(in: .whitespaces)
+            return JSONValue.string(line).redacted().stringValue ?? line
+        }
         let line = lines.filter { !$0.isEmpty }.joined(separator: " | ")
         let safe = line.escapingControls
         return safe.count > limit ? "…" + safe.suffix(limit) : safe

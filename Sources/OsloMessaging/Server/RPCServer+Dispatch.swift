@@ -7,8 +7,7 @@ import Synchronization
 extension RPCServer {
     func serve(_ transport: some Transport) async {
         await withDiscardingTaskGroup { group in
-            group.addTask { await self.work(on: self.backlog, self.storing) }
-            group.addTask { await self.work(on: self.questions, self.answering) }
+            for lane in lanes { group.addTask { await self.work(on: lane) } }
             var epoch: UInt64 = 0
             for await message in transport.inbound {
                 if message.tag.epoch != epoch { await forgetDeliveries(before: message.tag.epoch) }
@@ -30,19 +29,25 @@ extension RPCServer {
         if request != nil { decoded.increment() }
         let heartbeats = request?.replyAddress.flatMap { replies.startHeartbeats(for: $0) }
         let entry = Backlog.Entry(message: message, request: request, heartbeats: heartbeats)
-        let isStored = request.map { configuration.storedMethods.contains($0.method) && refusal(of: $0) == nil } ?? false
-        let (backlog, limit) = isStored ? (backlog, storing) : (questions, answering)
+        let lane = request.map(lane) ?? answering
         // With nothing ahead of it, it can start without breaking the order.
-        if let place = Place(ifFree: limit, bytes: message.body.count) {
-            if let entry = backlog.pass(entry) { return begin(entry, place) }
+        if let place = Place(ifFree: lane.limit, bytes: message.body.count) {
+            if let entry = lane.backlog.pass(entry) { return begin(entry, place) }
             place.release()
         }
-        if !backlog.append(entry) { await giveBack(entry) }
+        if !lane.backlog.append(entry) { await giveBack(entry) }
         return nil
     }
 
-    /// Processes a backlog until it is closed.
-    private func work(on backlog: Backlog, _ limit: DispatchLimit) async {
+    private func lane(of request: RPCRequest) -> Lane {
+        guard refusal(of: request) == nil else { return answering }
+        if configuration.storedMethods.contains(request.method) { return storing }
+        return configuration.slowMethods.contains(request.method) ? asking : answering
+    }
+
+    /// Processes a lane's backlog until it is closed.
+    private func work(on lane: Lane) async {
+        let (backlog, limit) = (lane.backlog, lane.limit)
         await withDiscardingTaskGroup { group in
             while let entry = await backlog.next() {
                 let place = await Place(limit, bytes: entry.message.body.count)
@@ -58,7 +63,7 @@ extension RPCServer {
                     continue
                 }
                 let work = begin(entry, place)
-                let isAlone = backlog === self.backlog && isTrying.withLock(\.self)
+                let isAlone = backlog === storing.backlog && isTrying.withLock(\.self)
                 if isAlone { await work() } else { group.addTask { await work() } }
             }
         }
@@ -112,7 +117,7 @@ extension RPCServer {
         case .known: await transport.acknowledge(entry.message.tag)
         case .notStored(let reason):
             suspend(reason: reason)
-            let waits = configuration.storedMethods.contains(request.method) && backlog.putBack(entry)
+            let waits = configuration.storedMethods.contains(request.method) && storing.backlog.putBack(entry)
             if !waits { await giveBack(entry) }
             return place.release()
         }
@@ -155,7 +160,7 @@ extension RPCServer {
         let isFirst = currentState.withLock { state in
             guard state == .consuming else { return false }
             state = .suspended(reason: reason)
-            backlog.pause()
+            storing.backlog.pause()
             return true
         }
         guard isFirst else { return }

@@ -13,9 +13,11 @@ package final class RPCServer: Sendable {
         /// Those whose requests are stored, and so wait for the disk: they are handled in order of arrival, and overtaken by all
         /// others.
         package var storedMethods: Set<String>
+        /// Those that ask others, who may not answer for long: they hold up only each other.
+        package var slowMethods: Set<String>
         /// Maximum requests being stored at once; further ones wait undecoded, and in the broker.
         package var maxConcurrentRequests: Int
-        /// Maximum requests being answered at once without being stored; further ones wait likewise.
+        /// Maximum requests being answered at once without being stored, and again of the slow ones; further ones wait likewise.
         package var maxConcurrentAnswers: Int
         /// How long a request that is not stored may take before its message is acknowledged.
         package var answerPatience: Duration
@@ -23,11 +25,13 @@ package final class RPCServer: Sendable {
         package var failures: NovaFailure
 
         package init(
-            methods: Set<String>, storedMethods: Set<String> = [], maxConcurrentRequests: Int = 1024,
-            maxConcurrentAnswers: Int = 64, answerPatience: Duration = .seconds(5), failures: NovaFailure = NovaFailure()
+            methods: Set<String>, storedMethods: Set<String> = [], slowMethods: Set<String> = [],
+            maxConcurrentRequests: Int = 1024, maxConcurrentAnswers: Int = 64, answerPatience: Duration = .seconds(5),
+            failures: NovaFailure = NovaFailure()
         ) {
             self.methods = methods
             self.storedMethods = storedMethods
+            self.slowMethods = slowMethods
             self.maxConcurrentRequests = maxConcurrentRequests
             self.maxConcurrentAnswers = maxConcurrentAnswers
             self.answerPatience = answerPatience
@@ -37,8 +41,8 @@ package final class RPCServer: Sendable {
 
     /// The interface version served.
     static let version = RPCVersion(major: 1, minor: 0)
-    /// Maximum bytes of bodies being stored at once, and again of those being answered: a decoded body takes up to 90 times its
-    /// size. One body is always allowed.
+    /// Maximum bytes of bodies being worked on at once in each lane: a decoded body takes up to 90 times its size. One body is always
+    /// allowed.
     private static let maxConcurrentBytes = 8 << 20
 
     /// The method that every server answers with `"pong"`, as oslo.messaging's own `PingEndpoint` does.
@@ -72,11 +76,11 @@ package final class RPCServer: Sendable {
     let configuration: Configuration
     let logger: Logger
     /// Requests to be stored.
-    let backlog = Backlog()
-    let storing: DispatchLimit
-    /// All others; they wait once ``Configuration/maxConcurrentAnswers`` are being answered.
-    let questions = Backlog()
-    let answering: DispatchLimit
+    let storing: Lane
+    /// ``Configuration/slowMethods``
+    let asking: Lane
+    /// All others.
+    let answering: Lane
     let currentState = Mutex(State.idle)
     /// After a suspension, requests are tried one at a time until one is stored.
     let isTrying = Mutex(false)
@@ -95,9 +99,12 @@ package final class RPCServer: Sendable {
         self.replies = replies
         self.configuration = configuration
         self.logger = logger
-        storing = DispatchLimit(configuration.maxConcurrentRequests, bytes: Self.maxConcurrentBytes)
-        answering = DispatchLimit(configuration.maxConcurrentAnswers, bytes: Self.maxConcurrentBytes)
+        storing = Lane(limit: DispatchLimit(configuration.maxConcurrentRequests, bytes: Self.maxConcurrentBytes))
+        asking = Lane(limit: DispatchLimit(configuration.maxConcurrentAnswers, bytes: Self.maxConcurrentBytes))
+        answering = Lane(limit: DispatchLimit(configuration.maxConcurrentAnswers, bytes: Self.maxConcurrentBytes))
     }
+
+    var lanes: [Lane] { [storing, asking, answering] }
 
     /// Requests stored since the start.
     package var storedCount: Int { stored.load(ordering: .relaxed) }
@@ -119,41 +126,40 @@ package final class RPCServer: Sendable {
     /// - Throws: ``TransportError`` `closed` if the transport is closed.
     package func resume() async throws(TransportError) {
         // Everything that could not be stored must be back in its place before anything else starts.
-        if case .suspended = state { await storing.waitUntilIdle() }
+        if case .suspended = state { await storing.limit.waitUntilIdle() }
         let isServing = currentState.withLock { state in
             if state == .draining { return false }
             if case .suspended = state { isTrying.withLock { $0 = true } }
             state = .consuming
-            backlog.resume()
+            storing.backlog.resume()
             return true
         }
         if isServing { try await transport.startConsuming() }
     }
 
     /// Bytes of the next request to be stored; 0 if none waits.
-    package var waitingBytes: Int { backlog.nextBytes }
+    package var waitingBytes: Int { storing.backlog.nextBytes }
 
     /// Stops consuming, waits until everything started has been answered or stored, and requeues the rest.
     package func drain() async {
         currentState.withLock { $0 = .draining }
         await transport.stopConsuming()
         await close()
-        await storing.waitUntilIdle()
-        await answering.waitUntilIdle()
+        for lane in lanes { await lane.limit.waitUntilIdle() }
     }
 
     /// While suspended, stops consuming and requeues what waits to be stored, before the broker's consumer timeout does.
     package func release() async {
         guard case .suspended = state else { return }
         await transport.stopConsuming()
-        for entry in backlog.takeAll() { await giveBack(entry) }
+        for entry in storing.backlog.takeAll() { await giveBack(entry) }
     }
 
     /// Accepts no more requests and requeues those waiting.
     func close() async {
-        for backlog in [backlog, questions] {
-            backlog.close()
-            for entry in backlog.takeAll() { await giveBack(entry) }
+        for lane in lanes {
+            lane.backlog.close()
+            for entry in lane.backlog.takeAll() { await giveBack(entry) }
         }
     }
 
@@ -168,7 +174,7 @@ package final class RPCServer: Sendable {
 
     /// The broker redelivers what an earlier connection or channel left unsettled.
     func forgetDeliveries(before epoch: UInt64) async {
-        for entry in backlog.takeAll(except: epoch) + questions.takeAll(except: epoch) { await endHeartbeats(entry) }
+        for entry in lanes.flatMap({ $0.backlog.takeAll(except: epoch) }) { await endHeartbeats(entry) }
     }
 
     func requeue(_ message: InboundMessage) async {

@@ -5,6 +5,7 @@ import VolumeSwap
 /// `check_swap(…the arguments of swap_volume)`
 struct CheckSwap: SwapMethod {
     static let name = "check_swap"
+    static let isSlow = true
     private let args: JSONObject
 
     /// Refuses nothing: arguments that cannot be read are a result, like every other reason to refuse the swap.

@@ -6,6 +6,7 @@ import VolumeSwap
 /// `get_capabilities()`
 struct GetCapabilities: PlainSwapMethod {
     static let name = "get_capabilities"
+    static let isSlow = true
 
     func call(_ service: SwapService, _ failures: NovaFailure) async throws -> JSONValue {
         let host = try await service.capabilities()

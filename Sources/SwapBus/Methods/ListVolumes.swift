@@ -5,6 +5,7 @@ import VolumeSwap
 /// `list_volumes(instance=null)`
 struct ListVolumes: SwapMethod {
     static let name = "list_volumes"
+    static let isSlow = true
     private let instance: InstanceReference?
 
     init(args: JSONObject) throws(SwapFailure) {

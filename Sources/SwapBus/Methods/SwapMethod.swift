@@ -10,6 +10,9 @@ protocol SwapMethod: Sendable {
     /// Whether it steers swaps, so that the log names who called it.
     static var isControl: Bool { get }
 
+    /// Whether it asks libvirt, a domain, a path or a helper, which may not answer for long.
+    static var isSlow: Bool { get }
+
     /// Reads the arguments.
     ///
     /// - Throws: ``SwapFailure`` of kind `invalidInput` that names the argument.
@@ -25,6 +28,7 @@ protocol SwapMethod: Sendable {
 
 extension SwapMethod {
     static var isControl: Bool { false }
+    static var isSlow: Bool { false }
 }
 
 /// A method that takes no arguments; any others are ignored.

@@ -37,6 +37,9 @@ package enum SwapPhase: String, Sendable, Hashable, Codable, CaseIterable {
         }
     }
 
+    /// The states of a task that is not over.
+    static let unfinishedStates = Set(allCases.filter { !$0.isFinal }.map(\.publicState))
+
     /// Every state that `get_swap` can show.
     package static let publicStates = [
         "queued", "preparing", "copying", "ready", "pivoting", "finishing", "completed", "failed", "aborted",

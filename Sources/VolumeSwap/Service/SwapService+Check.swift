@@ -3,9 +3,6 @@ package import JSON
 import Synchronization
 
 extension SwapService {
-    /// Maximum time for a check: longer than a call to a hung domain, shorter than oslo.messaging's `rpc_response_timeout`.
-    private static let checkLimit = Duration.seconds(45)
-
     /// `check_swap`: runs a swap's preflight without changing anything. Waits for no other swap, and at most 45 s or `timeout_s`.
     ///
     /// - Parameter args: the arguments of `swap_volume`. Arguments that a swap would be refused for are a result as well.
@@ -33,7 +30,7 @@ extension SwapService {
 
     private func look(_ preflight: SwapPreflight, _ request: SwapRequest) async -> SwapInput {
         let timeout = request.options.timeoutS
-        let limit = timeout > 0 ? min(.seconds(timeout), Self.checkLimit) : Self.checkLimit
+        let limit = timeout > 0 ? min(.seconds(timeout), environment.settings.answerLimit) : environment.settings.answerLimit
         let input = await environment.clock.within(limit, else: nil) { () async -> SwapInput? in
             await Self.result(of: preflight, request)
         }
@@ -69,6 +66,8 @@ extension SwapService {
         var disk: String?
         /// Whether its turn has come.
         var isRunning: Bool
+        /// Whether it is in step and has given up its turn for other disks.
+        var isHeld: Bool
     }
 
     /// The unfinished swaps of a domain, the running one first.
@@ -81,13 +80,14 @@ extension SwapService {
                 let (plan, record) = (entry.control.plan, entry.record)
                 let isOfDomain = (plan?.domain.uuid.lowercased() ?? record?.instanceKey).map(keys.contains) ?? false
                 guard id == holder || isOfDomain && entry.ticket != nil && !entry.isHandedOut else { return nil }
-                return Other(id: id, disk: plan?.disk ?? record?.disk, isRunning: id == holder)
+                return Other(id: id, disk: plan?.disk ?? record?.disk, isRunning: id == holder, isHeld: entry.control.isHeld)
             }
         }
         return others.sorted { ($0.isRunning ? 0 : 1, $0.id.text) < ($1.isRunning ? 0 : 1, $1.id.text) }
     }
 
     private static func warning(of others: [Other], disk: String) -> String? {
+        let others = others.filter { !$0.isHeld || $0.disk == disk }
         guard let first = others.first else { return nil }
         let what = first.disk == disk ? "a swap of this disk" : "a swap of another disk of this instance"
         let more = others.count > 1 ? ", and \(others.count - 1) more" : ""

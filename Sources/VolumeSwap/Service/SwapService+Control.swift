@@ -136,11 +136,12 @@ extension SwapService {
             }
             return record
         case .disk(let instance, let disk):
-            let query = SwapQuery(instanceKeys: instance.keys, disk: disk, limit: 1)
-            guard let record = try await records(query).first else {
-                throw SwapFailure.invalidInput("no swap of disk \(disk) of instance \(instance)")
+            // One that has ended must not hide one that is under way.
+            for states in [SwapPhase.unfinishedStates, nil] {
+                let query = SwapQuery(instanceKeys: instance.keys, disk: disk, states: states, limit: 1)
+                if let record = try await records(query).first { return record }
             }
-            return record
+            throw SwapFailure.invalidInput("no swap of disk \(disk) of instance \(instance)")
         }
     }
 

@@ -15,19 +15,34 @@ extension SwapService {
 
     /// `get_capabilities`
     ///
-    /// - Throws: ``HypervisorError`` if libvirt does not answer.
-    package func capabilities() async throws(HypervisorError) -> HostCapabilities {
-        let hypervisor = environment.hypervisor
-        return HostCapabilities(
-            hypervisor: hypervisor.kind, versions: try await hypervisor.versions(),
-            keepsTPMState: try await hypervisor.keepsTPMState(), features: try await hypervisor.features(),
-            hasConnector: environment.connector.isConfigured)
+    /// - Throws: ``HypervisorError``; ``SwapFailure`` `timedOut` if libvirt does not answer.
+    package func capabilities() async throws -> HostCapabilities {
+        try await inTime { [environment] in
+            let hypervisor = environment.hypervisor
+            return HostCapabilities(
+                hypervisor: hypervisor.kind, versions: try await hypervisor.versions(),
+                keepsTPMState: try await hypervisor.keepsTPMState(), features: try await hypervisor.features(),
+                hasConnector: environment.connector.isConfigured)
+        }
     }
 
     /// `list_volumes`: the disks of the host's domains, or of one, running or not; sorted by domain and disk.
     ///
-    /// - Throws: ``HypervisorError`` if libvirt does not answer or does not know the instance.
+    /// - Throws: ``HypervisorError`` if libvirt does not know the instance; ``SwapFailure`` `timedOut` if it does not answer.
     package func volumes(of instance: InstanceReference?) async throws -> [HostVolume] {
+        try await inTime { [self] in try await findVolumes(of: instance) }
+    }
+
+    /// Does what needs libvirt's answer, as long as a caller may wait for it.
+    private func inTime<Value: Sendable>(_ work: @escaping @Sendable () async throws -> Value) async throws -> Value {
+        let limit = environment.settings.answerLimit
+        let late = SwapFailure.rebaseFailed("libvirt or a domain has not answered within \(limit / .seconds(1)) s", .timedOut)
+        return try await environment.clock.within(limit, else: .failure(late)) {
+            do { return Result<Value, any Error>.success(try await work()) } catch { return .failure(error) }
+        }.get()
+    }
+
+    private func findVolumes(of instance: InstanceReference?) async throws -> [HostVolume] {
         let wanted = if let instance { try await environment.hypervisor.lookup(instance).uuid } else { String?.none }
         var domains: [String: DomainDescription] = [:]
         // A running domain's own configuration, not the one stored for its next start.

@@ -24,6 +24,9 @@ package struct SwapSettings: Sendable {
     package var groupPauseLimit: Duration = .seconds(10)
     /// How long a caller waits for a roll-back before it is answered without it.
     package var rollBackPatience: Duration = .seconds(15)
+    /// Maximum time for an answer that needs the hypervisor: longer than a call to a hung domain, shorter than oslo.messaging's
+    /// `rpc_response_timeout`.
+    package var answerLimit: Duration = .seconds(45)
 
     /// Default settings for these volumes.
     package init(volumes: VolumeSettings) { self.volumes = volumes }

@@ -42,9 +42,11 @@ struct ConnectorHelperTests {
         #expect(try await helper.properties().json == ["initiator": "iqn.x", "multipath": false])
         let request = try JSONValue(parsing: try Data(contentsOf: URL(fileURLWithPath: "\(directory.path)/request")))
         #expect(request == ["action": "properties"])
-        for script in ["cat >/dev/null; echo '[]'", "cat >/dev/null; echo 'no network' >&2; exit 1"] {
-            let failing = try directory.helper(script)
+        let scripts = [("echo '[]'", "not an object"), ("echo 'no network' >&2; exit 1", "no network")]
+        for (script, reason) in scripts {
+            let failing = try directory.helper("cat >/dev/null; \(script)")
             let failure = await #expect(throws: SwapFailure.self) { try await failing.properties() }
+            #expect(failure?.reason.contains(reason) == true)
             #expect(failure?.kind == .volumeRebaseFailed && failure?.code == .connectorFailed)
         }
     }
@@ -61,6 +63,9 @@ struct ConnectorHelperTests {
         #expect(
             reason.contains("volume vol-1 (fibre_channel)")
                 && reason.contains("mount as u with ***: login with *** and *** failed"))
+        let other = try directory.helper("echo 'login failed, password=Hunter2xyz' >&2; echo gave up >&2; exit 3")
+        let masked = await #expect(throws: SwapFailure.self) { try await other.properties() }
+        #expect(masked?.reason.contains("login failed, password=*** | gave up") == true)
         #expect(reason.contains("7") && !reason.contains("s3cret") && !reason.contains("h1dden") && !reason.contains("\n"))
     }
 

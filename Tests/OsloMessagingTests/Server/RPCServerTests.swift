@@ -130,6 +130,26 @@ import Testing
         }
     }
 
+    @Test func requestsThatAskOthersHoldUpOnlyEachOther() async throws {
+        let (silence, silent) = AsyncStream<Void>.makeStream()
+        let harness = ServerHarness(methods: ["work", "ask"], slowMethods: ["ask"], limit: 2) { request in
+            { () async -> RPCDisposition in
+                if request.method == "ask" { for await _ in silence {} }
+                return .reply(.success(.string(request.method)))
+            }
+        }
+        try await harness.run {
+            for index in 0..<8 { harness.transport.deliver(ServerHarness.body("ask", id: "\(index)")) }
+            harness.transport.deliver(ServerHarness.body(id: "m"))
+            harness.transport.deliver(ServerHarness.body(RPCServer.pingMethod, id: "ping"))
+            let events = await harness.events(count: 4)
+            #expect(events.contains(.reply(.result("work"), messageID: "m")))
+            #expect(events.contains(.reply(.result("pong"), messageID: "ping")))
+            silent.finish()
+            #expect(await harness.events(count: 20).count == 20)
+        }
+    }
+
     @Test func atMostTheLimitIsWorkedOnAtOnce() async throws {
         let running = Mutex((now: 0, most: 0))
         let harness = ServerHarness(limit: 3) { _ in

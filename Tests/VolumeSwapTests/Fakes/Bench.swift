@@ -87,6 +87,7 @@ struct Bench {
     let clock = JumpingClock()
     var storeRetry = Duration.seconds(60)
     var rollBackPatience = Duration.seconds(60)
+    var answerLimit = Duration.seconds(60)
     var maxConcurrentSwaps = 8
     var rules: [BudgetRule] = []
     var onPhase: @Sendable (SwapPhase) async -> Void = { _ in }
@@ -104,6 +105,7 @@ struct Bench {
         settings.pivotTries = 3
         settings.storeRetry = storeRetry
         settings.rollBackPatience = rollBackPatience
+        settings.answerLimit = answerLimit
         settings.groupPauseLimit = groupPauseLimit
         settings.maxConcurrentSwaps = maxConcurrentSwaps
         settings.budget.rules = rules

@@ -171,6 +171,17 @@ struct ServiceHangTests {
         }
     }
 
+    @Test("A question is answered although libvirt is silent")
+    func silentLibvirt() async throws {
+        var inner = Bench()
+        inner.answerLimit = .milliseconds(20)
+        inner.hypervisor.change { $0.hanging = .lookup }
+        let service = ServiceBench(inner).service
+        let instance = try InstanceReference(json: .string(Fixture.uuid))
+        let failure = await #expect(throws: SwapFailure.self) { _ = try await service.volumes(of: instance) }
+        #expect(failure?.code == .timedOut)
+    }
+
     @Test("A swap that waits for something hanging gives up its slot to another instance")
     func givesUpSlot() async throws {
         var bench = Bench(FakeHypervisor { _ in })

@@ -42,6 +42,17 @@ struct SwapCheckBesideTests {
         #expect(hypervisor.count("copy") == 1)
     }
 
+    @Test("A swap that is held is only in the way of its own disk")
+    func besideHeld() async throws {
+        let bench = ServiceBench()
+        try await bench.running { (service: SwapService) async throws in
+            _ = await bench.submit(HoldTests.record())
+            try await HoldTests.untilHeld(service)
+            #expect(await service.check(Fixture.arguments(Self.elsewhere)).warnings.last?.contains("task-1") == true)
+            #expect(await service.check(Fixture.arguments(["mountpoint": "vdz"])).warnings == [])
+        }
+    }
+
     @Test("A check of an instance by name finds its running swap, too")
     func byName() async throws {
         let bench = ServiceBench(Bench(FakeHypervisor { _ in }))

@@ -174,6 +174,9 @@ struct SwapServiceTests {
             #expect(reply.id == TaskID("second"))
             #expect(reply.outcome == .failure(.abortedByRequest))
             #expect(try await service.status(.task(TaskID("first"))).phase == .copying)
+            // The newer one, which has ended, does not hide it.
+            let disk = SwapSelector.disk(try InstanceReference(json: .string(Fixture.uuid)), "vdb")
+            #expect(try await service.status(disk).phase == .copying)
             bench.bench.hypervisor.post(.ready)
             #expect(try await bench.nextReply().id == TaskID("first"))
         }
