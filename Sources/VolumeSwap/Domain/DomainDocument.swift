@@ -16,13 +16,15 @@ struct DomainDocument {
     /// Graphical consoles, which may have passwords.
     var consoles: [EditableElement] { devices?.all("graphics") ?? [] }
 
-    /// Disks by target, interfaces by MAC address.
-    var deviceElements: [(name: String, element: EditableElement)] {
-        let disks = diskElements.compactMap { disk in disk.first("target")?.value("dev").map { ("disk \($0)", disk) } }
-        let interfaces = (devices?.all("interface") ?? []).compactMap { interface in
-            interface.first("mac")?.value("address").map { ("interface \($0.lowercased())", interface) }
-        }
-        return disks + interfaces
+    /// The devices that have a ``XMLTree/deviceName``.
+    var namedDevices: [(name: String, element: EditableElement)] {
+        (devices?.children ?? []).compactMap { element in element.tree.deviceName.map { ($0, element) } }
+    }
+
+    /// How many devices there are of each kind without a name, except for what libvirt adds by itself.
+    var otherDevices: [String: Int] {
+        let others = (devices?.children ?? []).filter { !["emulator", "audio"].contains($0.name) && $0.tree.deviceName == nil }
+        return Dictionary(others.map { ($0.name, 1) }, uniquingKeysWith: +)
     }
 
     func diskElement(_ target: String) -> EditableElement? {

@@ -33,9 +33,13 @@ package enum DomainXML {
     /// - Throws: ``SwapFailure`` if the XML is not a domain's, or the running domain lacks the disk.
     package static func takingSource(_ storedXML: String, disk: String, from liveXML: String) throws(SwapFailure) -> String {
         let stored = try DomainDocument(xml: storedXML)
-        let live = try DomainDocument(xml: liveXML)
-        // A disk that only the running domain has is not in the stored configuration.
-        guard let target = stored.diskElement(disk) else { return stored.xml }
+        try takeSource(into: stored, disk: disk, from: try DomainDocument(xml: liveXML))
+        return stored.xml
+    }
+
+    /// Gives a disk of `stored` the source that it has in `live`. A disk that only the running domain has is not added.
+    static func takeSource(into stored: DomainDocument, disk: String, from live: DomainDocument) throws(SwapFailure) {
+        guard let target = stored.diskElement(disk) else { return }
         guard let origin = live.diskElement(disk) else {
             throw .rebaseFailed("disk \(disk) is missing from the running domain", .configurationFailed)
         }
@@ -47,7 +51,6 @@ package enum DomainXML {
         replaceSource(
             of: target, type: origin.value("type") ?? "file", format: origin.first("driver")?.value("type") ?? "raw", by: elements
         )
-        return stored.xml
     }
 
     private static func replaceSource(of disk: EditableElement, type: String, format: String, by elements: [EditableElement]) {
@@ -65,37 +68,41 @@ package enum DomainXML {
     ///
     /// Read-only connections can see it, so it leaves out the console passwords, which the running domain still has.
     ///
+    /// - Parameter liveDevices: what ``devices(_:)`` said of the running domain, if that is known.
     /// - Throws: ``SwapFailure`` if `definition` is not a domain's XML.
     package static func recoveryMetadata(
-        task: TaskID, disk: String, definition: String, isAutostarted: Bool
+        task: TaskID, disk: String, definition: String, isAutostarted: Bool, liveDevices: [String]? = nil
     ) throws(SwapFailure) -> String {
         let stored = try DomainDocument(xml: definition)
         for console in stored.consoles {
             for password in passwords { console.set(password, nil) }
         }
-        let text = EditableElement("definition")
-        text.text = stored.xml
+        let devices = liveDevices.map { [EditableElement("devices", [], $0.map { text("device", $0) })] } ?? []
         let attributes = [("task", task.text), ("disk", disk), ("autostart", isAutostarted ? "yes" : nil)]
-        return EditableElement("swap", attributes, [text]).xml
+        return EditableElement("swap", attributes, [text("definition", stored.xml)] + devices).xml
     }
 
-    /// The contents of ``recoveryMetadata(task:disk:definition:isAutostarted:)``.
+    /// The contents of ``recoveryMetadata(task:disk:definition:isAutostarted:liveDevices:)``.
     package struct RecoveryDefinition {
         package var task: TaskID
         package var disk: String
         /// The stored configuration, without console passwords.
         package var definition: String
         package var isAutostarted: Bool
+        /// What ``devices(_:)`` said of the running domain; nil if it was not recorded.
+        package var liveDevices: [String]?
     }
 
-    /// Reads ``recoveryMetadata(task:disk:definition:isAutostarted:)``; nil for anything else.
+    /// Reads ``recoveryMetadata(task:disk:definition:isAutostarted:liveDevices:)``; nil for anything else.
     package static func recoveryDefinition(metadata: String) -> RecoveryDefinition? {
         guard
             let root = try? EditableElement.parse(metadata), let task = root.value("task"), let disk = root.value("disk"),
             let definition = root.children.first(where: { $0.localName == "definition" })?.text
         else { return nil }
+        let devices = root.children.first { $0.localName == "devices" }?.children.map(\.text)
         return RecoveryDefinition(
-            task: TaskID(task), disk: disk, definition: definition, isAutostarted: root.value("autostart") == "yes")
+            task: TaskID(task), disk: disk, definition: definition, isAutostarted: root.value("autostart") == "yes",
+            liveDevices: devices)
     }
 
     private static let passwords = ["passwd", "passwdValidTo", "connected"]
@@ -112,50 +119,6 @@ package enum DomainXML {
             }
         }
         return stored.xml
-    }
-
-    /// The names of a running domain's disks and interfaces, and the disks' places, with which
-    /// ``takingDevices(_:known:of:from:)`` detects changes.
-    ///
-    /// - Throws: ``SwapFailure`` if the string is not a domain's XML.
-    package static func devices(_ liveXML: String) throws(SwapFailure) -> [String] {
-        try DomainDocument(xml: liveXML).deviceElements.map(\.name) + places(liveXML).map { place($0, $1) }
-    }
-
-    private static func places(_ liveXML: String) throws(SwapFailure) -> [(disk: String, location: String)] {
-        try DomainDescription(xml: liveXML).disks.compactMap { disk in disk.location.map { (disk.target, $0.description) } }
-    }
-
-    private static func place(_ disk: String, _ location: String) -> String { "place of \(disk) \(location)" }
-
-    /// A saved definition updated with what happened to the running domain since `known` was recorded: devices plugged,
-    /// unplugged, and disks moved. Without a definition libvirt changed only the running domain.
-    ///
-    /// - Parameter swapped: the swap's own disk, which is ignored.
-    /// - Throws: ``SwapFailure`` if either string is not a domain's XML.
-    package static func takingDevices(
-        _ savedXML: String, known: [String], of swapped: String, from liveXML: String
-    ) throws(SwapFailure) -> String {
-        let stored = try DomainDocument(xml: savedXML)
-        let live = try DomainDocument(xml: liveXML).deviceElements
-        let present = Set(live.map(\.name))
-        for (name, element) in stored.deviceElements where known.contains(name) && !present.contains(name) {
-            stored.devices?.remove { $0 === element }
-        }
-        let saved = Set(stored.deviceElements.map(\.name))
-        for (name, element) in live where !known.contains(name) && !saved.contains(name) {
-            let copy = element.copy()
-            copy.remove { ["alias", "backingStore", "mirror", "privateData"].contains($0.name) }
-            copy.first("source")?.set("index", nil)
-            stored.devices?.add(copy)
-        }
-        var xml = stored.xml
-        for (disk, location) in try places(liveXML) where disk != swapped && saved.contains("disk \(disk)") {
-            let wasPlaced = known.contains { $0.hasPrefix(place(disk, "")) }
-            guard wasPlaced, !known.contains(place(disk, location)) else { continue }
-            xml = try takingSource(xml, disk: disk, from: liveXML)
-        }
-        return xml
     }
 
     /// The `<secret>` to define: private, persistent, with the usage that the source refers to.

@@ -59,6 +59,9 @@ final class EditableElement {
         contents.removeAll { if case .element(let child) = $0 { isUnwanted(child) } else { false } }
     }
 
+    /// Its present contents, to compare.
+    var tree: XMLTree { XMLTree(name, attributes, children.map(\.tree), text: text) }
+
     /// A copy that shares nothing with the original.
     func copy() -> EditableElement {
         let copy = EditableElement(name)

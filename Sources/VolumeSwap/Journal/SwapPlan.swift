@@ -58,7 +58,7 @@ package struct SwapPlanFacts: Sendable, Hashable, Codable, CustomStringConvertib
     package var isAutostarted: Bool?
     /// True once the definition that pivotd removed is restored, or if it was never removed.
     package var isDefinedAgain: Bool?
-    /// The running domain's disks and interfaces before it was undefined, for detecting later hot-plugs and unplugs.
+    /// The running domain's devices and sizes before it was undefined, for detecting later hot-plugs and unplugs.
     package var liveDevices: [String]?
     /// The group that the swap is about to pivot with; nil once that is over.
     package var pivotGroup: PivotGroupMark?

@@ -66,9 +66,14 @@ struct OrphanKeeper {
         if !status.isPersistent {
             let live = try await hypervisor.xml(domain, .live)
             let definition = try DomainXML.takingPasswords(orphan.definition, from: live)
-            try await hypervisor.define(xml: try DomainXML.takingSource(definition, disk: orphan.disk, from: live))
+            let restorer = DefinitionRestorer(
+                savedXML: definition, known: orphan.liveDevices, disk: orphan.disk, liveXML: live)
+            let warnings = try await restorer.restore { xml in
+                try await hypervisor.define(xml: try DomainXML.takingSource(xml, disk: orphan.disk, from: live))
+            }
             environment.logger.warning(
                 "restored the stored configuration of \(domain.name), lost in a swap that is not in the journal")
+            for warning in warnings { environment.logger.warning("\(domain.name): \(warning)") }
         }
         if orphan.isAutostarted { try await hypervisor.setAutostart(domain) }
         let holder = environment.domainLocks.holder(of: orphan.disk, of: domain.uuid.lowercased())

@@ -106,6 +106,14 @@ struct DomainXMLTests {
         #expect(read.disk == "vdb")
         #expect(try XMLTree(parsing: read.definition) == XMLTree(parsing: definition))
         #expect(read.isAutostarted)
+        #expect(read.liveDevices == nil)
+    }
+
+    @Test("The devices of the running domain survive in its metadata", arguments: [[], hostile])
+    func metadataDevices(devices: [String]) throws {
+        let metadata = try DomainXML.recoveryMetadata(
+            task: TaskID("t-1"), disk: "vdb", definition: StoredDomain.xml, isAutostarted: false, liveDevices: devices)
+        #expect(DomainXML.recoveryDefinition(metadata: metadata)?.liveDevices == devices)
     }
 
     @Test("The metadata is also read in libvirt's form, with its namespace")
@@ -148,7 +156,7 @@ struct DomainXMLTests {
         // vdx was only in the running domain before, so it stays out.
         let known = try DomainXML.devices(Self.domain("vda", "vdb", "vdx"))
         let saved = Self.domain("vda", "vdb")
-        let restored = try DomainXML.takingDevices(saved, known: known, of: "vda", from: Self.domain("vda", "vdx", "vdz"))
+        let restored = try DomainXML.takingDevices(saved, known: known, of: "vda", from: Self.domain("vda", "vdx", "vdz")).xml
         let disks = try #require(try XMLTree(parsing: restored).first("devices")).all("disk")
         #expect(disks.compactMap { $0.first("target")?.value("dev") } == ["vda", "vdz"])
         let new = try #require(disks.last)
@@ -162,12 +170,12 @@ struct DomainXMLTests {
         let before = Self.domain("vda", "vdb", "vdc")
         let known = try DomainXML.devices(before)
         let now = before.replacingOccurrences(of: "/vdb", with: "/moved").replacingOccurrences(of: "/vda", with: "/ours")
-        let restored = try DomainXML.takingDevices(before, known: known, of: "vda", from: now)
+        let restored = try DomainXML.takingDevices(before, known: known, of: "vda", from: now).xml
         let disks = try #require(try XMLTree(parsing: restored).first("devices")).all("disk")
         #expect(disks.map { $0.first("source")?.value("file") } == ["/vda", "/moved", "/vdc"])
         // A journal from an earlier version has no places.
         let old = known.filter { !$0.hasPrefix("place") }
-        #expect(try DomainXML.takingDevices(before, known: old, of: "vda", from: now).contains("/vdb"))
+        #expect(try DomainXML.takingDevices(before, known: old, of: "vda", from: now).xml.contains("/vdb"))
     }
 
     @Test(

@@ -308,6 +308,21 @@ struct ServiceRecoveryTests {
         #expect(bench.bench.hypervisor.state.withLock { $0.storedSource } == Fixture.newPath)
     }
 
+    @Test("What was plugged into an orphan is in its definition")
+    func pluggedOrphan() async throws {
+        let hypervisor = FakeHypervisor(beside: { $0 == .live ? PluggedDomain.random.live : "" })
+        let bench = ServiceBench(Bench(hypervisor))
+        Self.undefined(hypervisor)
+        let definition = Fixture.domainXML(source: Fixture.oldPath)
+        hypervisor.change { state in
+            state.metadata = try? DomainXML.recoveryMetadata(
+                task: TaskID("task-1"), disk: "vdb", definition: definition, isAutostarted: false,
+                liveDevices: try DomainXML.devices(definition))
+        }
+        try await Self.restoreOrphans(bench)
+        #expect(hypervisor.state.withLock { $0.definitions.first }?.contains("/dev/urandom") == true)
+    }
+
     @Test("The metadata of a persistent domain is removed, its definition left alone")
     func persistentOrphan() async throws {
         let bench = ServiceBench()

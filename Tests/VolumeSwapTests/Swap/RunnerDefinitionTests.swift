@@ -43,6 +43,23 @@ struct RunnerDefinitionTests {
         #expect(hypervisor.count("define") == 0 && hypervisor.count("undefine") == 0)
     }
 
+    @Test("What is plugged in during a rebase is defined with the domain, and what is not stored is in the warnings")
+    func pluggedMeanwhile() async throws {
+        let plugged = Mutex("")
+        let console = "<console type='pty'><target type='virtio' port='1'/></console>"
+        let bench = Bench(
+            FakeHypervisor(
+                onCopy: { hypervisor in
+                    plugged.withLock { $0 = PluggedDomain.random.live + console }
+                    hypervisor.post(.ready)
+                }, beside: { view in view == .live ? plugged.withLock { $0 } : "" }))
+        let result = try await bench.run(Self.rebase)?.result
+        let warnings = result?["warnings"]?.arrayValue?.compactMap(\.stringValue) ?? []
+        #expect(warnings.contains { $0.contains("console devices went from 0 to 1") })
+        let definition = try #require(bench.hypervisor.state.withLock { $0.definitions.last })
+        #expect(definition.contains("/dev/urandom") && definition.contains(Fixture.newPath))
+    }
+
     @Test("After a restart while undefining, a domain without our metadata was undefined by someone else")
     func killedBeforeUndefine() async throws {
         let bench = Bench()

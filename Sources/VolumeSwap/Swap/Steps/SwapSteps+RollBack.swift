@@ -195,7 +195,7 @@ extension SwapSteps {
             guard plan.isUndefined, let savedXML = plan.savedXML else { return true }
             if try await hypervisor.statusIfKnown(plan.domain)?.isPersistent != true {
                 guard control.marks.owesDefinition, try await hasTakenDefinition(plan) else { return true }
-                try await define(try await asRunning(try await withDevicesOfNow(savedXML, plan), plan))
+                try await defineAgain(savedXML, plan) { try await asRunning($0, plan) }
             }
             if plan.isAutostarted == true { try await hypervisor.setAutostart(plan.domain) }
             return true

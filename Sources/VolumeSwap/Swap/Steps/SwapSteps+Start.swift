@@ -131,7 +131,8 @@ extension SwapSteps {
                 return .failed(plan.failure("someone else has undefined the domain meanwhile"))
             }
             let metadata = try DomainXML.recoveryMetadata(
-                task: record.id, disk: plan.disk, definition: savedXML, isAutostarted: plan.isAutostarted ?? false)
+                task: record.id, disk: plan.disk, definition: savedXML, isAutostarted: plan.isAutostarted ?? false,
+                liveDevices: plan.liveDevices)
             try await ensure { () async throws(HypervisorError) in
                 try await hypervisor.setRecoveryMetadata(plan.domain, metadata)
             }

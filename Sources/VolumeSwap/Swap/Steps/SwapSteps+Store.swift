@@ -121,8 +121,11 @@ extension SwapSteps {
         }
         let agreed = try await agrees(stored, plan, live)
         if !agreed {
-            let base = if let stored { stored } else { try await withDevicesOfNow(savedXML, plan) }
-            try await define(try await naming(plan, live, in: base))
+            if let stored {
+                try await define(try await naming(plan, live, in: stored))
+            } else {
+                try await defineAgain(savedXML, plan) { try await naming(plan, live, in: $0) }
+            }
         } else if stored != nil {
             try await hypervisor.saveDefinition(plan.domain)
         }
@@ -204,13 +207,17 @@ extension SwapSteps {
         }
     }
 
-    /// A saved definition updated with the disks and interfaces that came and went while there was no stored configuration.
-    func withDevicesOfNow(_ savedXML: String, _ plan: SwapPlan) async throws -> String {
-        guard let known = plan.liveDevices, try await hypervisor.statusIfKnown(plan.domain)?.isActive == true else {
-            return savedXML
+    /// Defines the domain from its saved definition, updated with what changed while there was no stored configuration.
+    ///
+    /// - Parameter edit: sets the swap's own disk.
+    func defineAgain(_ savedXML: String, _ plan: SwapPlan, edit: (String) async throws -> String) async throws {
+        let isActive = plan.liveDevices != nil ? try await hypervisor.statusIfKnown(plan.domain)?.isActive == true : false
+        let live = isActive ? try await hypervisor.xml(plan.domain, .live) : nil
+        let restorer = DefinitionRestorer(savedXML: savedXML, known: plan.liveDevices, disk: plan.disk, liveXML: live)
+        for warning in try await restorer.restore({ try await define(try await edit($0)) }) {
+            logger.warning("\(warning)")
+            control.warn(warning)
         }
-        let live = try await hypervisor.xml(plan.domain, .live)
-        return try DomainXML.takingDevices(savedXML, known: known, of: plan.disk, from: live)
     }
 
     private func releaseOld(_ plan: SwapPlan) async -> [String] {

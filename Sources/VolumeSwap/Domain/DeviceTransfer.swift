@@ -1,0 +1,113 @@
+/// Carries what was plugged into a running domain, or unplugged from it, over to its saved definition.
+///
+/// Devices that only one of the two had before are left alone, as are those that were there before and still are.
+struct DeviceTransfer {
+    /// Says in ``DomainXML/devices(_:)`` that every kind is listed; earlier versions listed only disks and interfaces.
+    static let allKinds = "every kind"
+
+    private let stored: DomainDocument
+    private let live: DomainDocument
+    private let known: Set<String>
+    private let kinds: Set<String>?
+    /// What is different from the saved definition.
+    var changes: [String] = []
+    /// What is not carried over.
+    private(set) var warnings: [String] = []
+
+    /// - Parameters:
+    ///   - stored: the saved definition, which is edited.
+    ///   - known: what ``DomainXML/devices(_:)`` said of the running domain when it lost its definition.
+    ///   - kinds: the kinds of devices to carry over; nil for all.
+    init(stored: DomainDocument, live: DomainDocument, known: [String], kinds: Set<String>?) {
+        (self.stored, self.live, self.known) = (stored, live, Set(known))
+        let recorded: Set<String>? = self.known.contains(Self.allKinds) ? nil : ["disk", "interface"]
+        self.kinds = if let kinds, let recorded { kinds.intersection(recorded) } else { kinds ?? recorded }
+    }
+
+    func takes(_ kind: String) -> Bool { kinds?.contains(kind) ?? true }
+
+    mutating func run() {
+        let saved = stored.namedDevices
+        removeDetached(saved)
+        addAttached(Set(saved.map(\.name)))
+        guard kinds == nil else { return }
+        compareVCPUs()
+        compareMemory()
+        compareOthers()
+    }
+
+    private mutating func removeDetached(_ saved: [(name: String, element: EditableElement)]) {
+        let present = Set(live.namedDevices.map(\.name))
+        for name in known.subtracting(present).sorted() {
+            guard let kind = XMLTree.kind(ofDevice: name), takes(kind) else { continue }
+            let matches = saved.filter { $0.name == name }
+            if matches.count == 1, let element = matches.first?.element {
+                stored.devices?.remove { $0 === element }
+                stored.count(element, isAdded: false)
+                changes.append("detached \(name)")
+            } else if !matches.isEmpty || mayBeSavedOtherwise(kind, saved, present) {
+                warnings.append("\(name) was detached from the running domain, and may still be in its stored configuration")
+            }
+        }
+    }
+
+    /// Whether the saved definition has a device of the kind that is none of those that ran, by their names.
+    private func mayBeSavedOtherwise(
+        _ kind: String, _ saved: [(name: String, element: EditableElement)], _ present: Set<String>
+    ) -> Bool {
+        guard !XMLTree.surelyNamedKinds.contains(kind) else { return false }
+        return saved.contains { $0.element.name == kind && !known.contains($0.name) && !present.contains($0.name) }
+    }
+
+    /// - Parameter saved: the names of the devices in the definition as it was saved.
+    private mutating func addAttached(_ saved: Set<String>) {
+        for (name, element) in live.namedDevices where takes(element.name) && !known.contains(name) && !saved.contains(name) {
+            let addresses = Set(stored.devices?.children.compactMap(\.guestPlace) ?? [])
+            stored.devices?.add(element.storable(besides: addresses))
+            stored.count(element, isAdded: true)
+            changes.append("attached \(name)")
+        }
+    }
+
+    /// Takes over a number of processors that was the same in both configurations before.
+    private mutating func compareVCPUs() {
+        guard let before = recorded("vcpus "), let now = live.vcpus, now != before, now != stored.vcpus else { return }
+        if stored.vcpus == before, stored.takeVCPUs(from: live) {
+            changes.append("changed vcpus to \(now)")
+        } else {
+            warnings.append("the running domain's vcpus went from \(before) to \(now), but not those of its stored configuration")
+        }
+    }
+
+    /// Warns of a balloon that was set: its size also varies while a guest boots, so it is not stored.
+    private mutating func compareMemory() {
+        guard let memory = recorded("size of memory ").flatMap({ Int64($0) }), let nowMemory = live.memory,
+            let current = recorded("size of currentMemory ").flatMap({ Int64($0) }), let now = live.currentMemory,
+            // Memory devices count in both.
+            now != current, nowMemory - now != memory - current, now != stored.currentMemory
+        else { return }
+        warnings.append(
+            "the running domain's currentMemory went from \(current) to \(now) KiB, but not that of its stored configuration")
+    }
+
+    private mutating func compareOthers() {
+        let now = live.otherDevices
+        for kind in Set(now.keys).union(recordedKinds).sorted() {
+            let (before, after) = (recorded("number of \(kind) ").flatMap { Int($0) } ?? 0, now[kind] ?? 0)
+            guard before != after else { continue }
+            warnings.append(
+                "the running domain's \(kind) devices went from \(before) to \(after), but not those of its stored configuration")
+        }
+    }
+
+    private var recordedKinds: [String] {
+        known.compactMap { entry in
+            let words = entry.split(separator: " ")
+            return words.starts(with: ["number", "of"]) && words.count == 4 ? String(words[2]) : nil
+        }
+    }
+
+    private func recorded(_ prefix: String) -> String? {
+        known.first { $0.hasPrefix(prefix) }.map { String($0.dropFirst(prefix.count)) }
+    }
+}

@@ -1,0 +1,64 @@
+import Testing
+
+@testable import VolumeSwap
+
+@Suite("Defining a domain again")
+struct DefinitionRestorerTests {
+    typealias Domain = PluggedDomain
+
+    static let refusal = HypervisorError(.other, number: 67, "unsupported configuration")
+
+    /// - Returns: the definitions that were tried, and the warnings.
+    static func restore(
+        live: String?, known: Bool = true, refuses: @escaping (String) -> HypervisorError?
+    ) async throws -> (tried: [String], warnings: [String]) {
+        let restorer = DefinitionRestorer(
+            savedXML: Domain.stored(), known: known ? try DomainXML.devices(Domain.live()) : nil, disk: "vdb", liveXML: live)
+        var tried: [String] = []
+        let warnings = try await restorer.restore { xml in
+            tried.append(xml)
+            if let error = refuses(xml) { throw error }
+        }
+        return (tried, warnings)
+    }
+
+    @Test("A definition with the devices of now is tried first")
+    func accepted() async throws {
+        let (tried, warnings) = try await Self.restore(live: Domain.live([Domain.random])) { _ in nil }
+        #expect(tried.count == 1 && tried[0].contains("/dev/urandom"))
+        #expect(warnings == [])
+    }
+
+    @Test("Without a running domain, or without its devices of before, the saved definition is restored")
+    func plain() async throws {
+        #expect(try await Self.restore(live: nil) { _ in nil }.tried == [Domain.stored()])
+        #expect(try await Self.restore(live: Domain.live([Domain.disk]), known: false) { _ in nil }.tried == [Domain.stored()])
+    }
+
+    @Test("A device that libvirt refuses is left out, with a warning; disks and interfaces are left out last")
+    func refused() async throws {
+        let live = Domain.live([Domain.random, Domain.aliased])
+        let some = try await Self.restore(live: live) { $0.contains("/dev/urandom") ? Self.refusal : nil }
+        #expect(some.tried.count == 2 && some.tried[1].contains("ua-scratch"))
+        #expect(some.warnings.count == 1)
+        #expect(some.warnings[0].contains("(attached \(Domain.random.name)): unsupported"))
+        let none = try await Self.restore(live: live) { $0 == Domain.stored() ? nil : Self.refusal }
+        #expect(none.tried.count == 3)
+        #expect(none.warnings.first?.contains(Domain.aliased.name) == true)
+    }
+
+    @Test("A definition that is refused in every form, or not answered, is a failure")
+    func failed() async throws {
+        let all = await #expect(throws: HypervisorError.self) {
+            try await Self.restore(live: Domain.live([Domain.random])) { _ in Self.refusal }
+        }
+        #expect(all?.number == 67)
+        let passing = await #expect(throws: HypervisorError.self) {
+            try await Self.restore(live: Domain.live([Domain.random])) { xml in
+                #expect(xml.contains("/dev/urandom"))
+                return HypervisorError(.busy, "busy")
+            }
+        }
+        #expect(passing?.code == .busy)
+    }
+}
