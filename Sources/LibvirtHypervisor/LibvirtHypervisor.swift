@@ -172,6 +172,10 @@ package struct LibvirtHypervisor: Hypervisor {
 
     package func isHeldByHost(path: String) async throws(HypervisorError) -> Bool { try await host.isHeld(path) }
 
+    package func filesInUse() async throws(HypervisorError) -> [HostFile] { try await host.filesInUse() }
+
+    package func backingFile(of path: String) async -> BackingAnswer { await host.backingFile(of: path) }
+
     package func luksUUID(path: String) async throws(HypervisorError) -> String? { try await host.luksUUID(path) }
 
     /// The namespace of pivotd's element in a domain's metadata.

@@ -13,9 +13,14 @@ struct HostPaths: Sendable {
     private let own: ProbePool
     private let foreign: ProbePool
     private let devices: BlockDevices
+    private let files: HostFiles
 
-    init(devices: BlockDevices = BlockDevices(), own: ProbePool = Self.own, foreign: ProbePool = Self.foreign) {
+    init(
+        devices: BlockDevices = BlockDevices(), files: HostFiles = HostFiles(), own: ProbePool = Self.own,
+        foreign: ProbePool = Self.foreign
+    ) {
         self.devices = devices
+        self.files = files
         self.own = own
         self.foreign = foreign
     }
@@ -42,6 +47,16 @@ struct HostPaths: Sendable {
             }
         }
         return answer ?? .noAnswer
+    }
+
+    /// The file below another guest's qcow2 image, from the image's header.
+    func backingFile(of path: String) async -> BackingAnswer {
+        await foreign.ask(path, patience: PathOwner.another.patience) { QCOW2Header.backingFile(ofImage: path) } ?? .noAnswer
+    }
+
+    /// The files that the host itself uses. Only their names are read; they themselves may be on a dead mount.
+    func filesInUse() async throws(HypervisorError) -> [HostFile] {
+        try await ask(files.systemDirectory) { [files] () throws(HypervisorError) in files.inUse() }
     }
 
     /// Whether a block device is claimed exclusively, as by a mount, swap, LVM, md or multipath. QEMU claims nothing.

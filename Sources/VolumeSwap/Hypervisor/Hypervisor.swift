@@ -139,6 +139,10 @@ package protocol Hypervisor: Sendable {
     func addresses(ofHost name: String) async -> [String]
     /// Whether the host itself uses a block device, detected with `O_EXCL`: mounted, swap space, or part of a mapped device.
     func isHeldByHost(path: String) async throws(HypervisorError) -> Bool
+    /// The files that the host itself uses: those of loop devices, mounted or not, and of swap space.
+    func filesInUse() async throws(HypervisorError) -> [HostFile]
+    /// The file that another guest's qcow2 image names as the one below it. Anything but a file or a block device is not opened.
+    func backingFile(of path: String) async -> BackingAnswer
     /// The UUID in the LUKS header at the start of a path, empty if the header has none; nil without a header.
     func luksUUID(path: String) async throws(HypervisorError) -> String?
     /// Whether libvirt has a secret of usage type `volume` for this volume.

@@ -89,6 +89,8 @@ extension Hypervisor {
 
     package func addresses(ofHost name: String) async -> [String] { [name] }
     package func isHeldByHost(path: String) async throws(HypervisorError) -> Bool { false }
+    package func filesInUse() async throws(HypervisorError) -> [HostFile] { [] }
+    package func backingFile(of path: String) async -> BackingAnswer { .nothing }
     package func luksUUID(path: String) async throws(HypervisorError) -> String? { nil }
 
     package func hasPassphrase(volumeID: String) async throws(HypervisorError) -> Bool {

@@ -2,6 +2,8 @@
 struct VolumeUses: Sendable {
     let hypervisor: any Hypervisor
     let domains: [DomainDescription]
+    /// What is below disks for which libvirt names no backing chain, by the disk's own place.
+    var chains: [VolumeLocation: BackingChains.Chain] = [:]
 
     /// A disk that uses a volume.
     struct Use: Sendable, CustomStringConvertible {
@@ -49,14 +51,32 @@ struct VolumeUses: Sendable {
                     use.isBySerial = true
                     return Finding(use: use)
                 }
-                for place in (isOwn ? [] : [disk.location, disk.mirror?.location].compactMap { $0 }) + disk.backing {
+                for place in places(of: disk, isOwn: isOwn) {
                     // Compare names first: most places need no look at the host.
                     if known.meets(VolumeIdentity(text: place)) { return Finding(use: use) }
                     if let location, Self.isToBeAsked(place, for: location), toAsk[place] == nil { toAsk[place] = use }
                 }
             }
         }
-        return await ask(toAsk, known)
+        var finding = await ask(toAsk, known)
+        finding.doubts = (finding.doubts + chainDoubts).sorted()
+        return finding
+    }
+
+    /// Where a disk's bytes are; of the disk that is moved, only what is below it.
+    private func places(of disk: DiskDescription, isOwn: Bool) -> [VolumeLocation] {
+        let own = isOwn ? [] : [disk.location, disk.mirror?.location].compactMap(\.self)
+        return own + disk.backing + (disk.location.flatMap { chains[$0] }?.places ?? [])
+    }
+
+    private var chainDoubts: [String] {
+        domains.flatMap { domain in
+            domain.disks.compactMap { disk in
+                guard let place = disk.location, let trouble = chains[place]?.trouble else { return nil }
+                let use = Use(disk: disk.target, domain: domain.name, isLive: domain.isLive)
+                return "what is below \(place), which is \(use), was assumed to be other volumes: \(trouble)"
+            }
+        }
     }
 
     private func ask(_ places: [VolumeLocation: Use], _ known: VolumeIdentity) async -> Finding {
@@ -69,7 +89,6 @@ struct VolumeUses: Sendable {
                 finding.doubts.append("\(place), which is \(use), was assumed to be another volume: \(trouble)")
             }
         }
-        finding.doubts.sort()
         return finding
     }
 

@@ -137,6 +137,18 @@ def test_a_stopped_guest_s_volume(lab, rpc, guest):
     lab.remove(stopped)
 
 
+@pytest.mark.parametrize("rename", [None, hard_link], ids=["as it is", "hard link"])
+def test_what_is_below_a_stopped_guest_s_image(lab, rpc, guest, rename):
+    """libvirt names no backing chain in a stored configuration: only the image itself does."""
+    base, image = lab.volumes.file(fill=True), lab.volumes.qcow2()
+    run("qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", base.path, image.path)
+    stopped, content = lab.guest({"vdb": image}, start=False), base.bulk()
+    refused(rpc, onto(guest, rename(base) if rename else base.other_name()))
+    assert_runs_on(guest, guest.disks["vdb"])
+    assert base.bulk() == content, "it was overwritten"
+    lab.remove(stopped)
+
+
 @pytest.mark.parametrize("kind", ["hard link", "nbd 127.1"])
 def test_old_and_new_are_one_volume(lab, rpc, kind):
     """A copy onto oneself, with discard=unmap, would leave zeroes: it is refused, or a success that has copied nothing."""
@@ -170,6 +182,26 @@ def test_what_the_host_has_mounted(lab, rpc, guest):
         assert volume.newest() == 0, "it was overwritten"
     finally:
         run("umount", "-l", directory)
+    assert_stayed(guest, volume)
+
+
+@pytest.mark.parametrize("is_mounted", [False, True], ids=["attached", "mounted"])
+def test_a_file_of_a_loop_device_of_the_host(lab, rpc, guest, is_mounted):
+    """Nobody has locked the file, and nothing but the loop device tells that it is in use."""
+    volume = lab.volumes.file()
+    run("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", volume.path)
+    device, directory = lab.volumes.attach_loop(volume.path), lab.workspace.directory("mounts", f"host-{volume.id}")
+    try:
+        if is_mounted:
+            lab.workspace.note("mounts", str(directory))
+            run("mount", device, directory)
+        for info in volume.other_name(), hard_link(volume):
+            refused(rpc, onto(guest, info))
+        assert volume.newest() == 0, "it was overwritten"
+    finally:
+        if is_mounted:
+            run("umount", "-l", directory)
+        run("losetup", "-d", device)
     assert_stayed(guest, volume)
 
 

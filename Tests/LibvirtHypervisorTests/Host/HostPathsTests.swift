@@ -238,6 +238,7 @@ struct HostDevicesTests {
                 #expect(await host.look(at: "\(dead)/disk", of: .another) == .noAnswer)
                 #expect(pool.hung == 1)
                 // At once: no second thread waits for it.
+                #expect(await host.backingFile(of: "\(dead)/disk") == .noAnswer)
                 #expect(await host.look(at: "\(dead)/disk", of: .another) == .noAnswer)
                 #expect(pool.hung == 1)
                 #expect(try await host.inspect("\(directory)/volume")?.bytes == 7)

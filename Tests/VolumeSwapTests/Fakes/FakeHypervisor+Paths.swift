@@ -18,6 +18,15 @@ extension FakeHypervisor {
 
     func isHeldByHost(path: String) async throws(HypervisorError) -> Bool { state.withLock { $0.heldPaths.contains(path) } }
 
+    func filesInUse() async throws(HypervisorError) -> [HostFile] { state.withLock { $0.filesInUse } }
+
+    func backingFile(of path: String) async -> BackingAnswer {
+        state.withLock { state in
+            state.touches.append("read \(path)")
+            return state.hungPaths.contains(path) ? .noAnswer : state.backingFiles[path] ?? .nothing
+        }
+    }
+
     func luksUUID(path: String) async throws(HypervisorError) -> String? { state.withLock { $0.luksUUIDs[path] } }
 
     /// Adds to what the host knows about a path.

@@ -71,6 +71,10 @@ final class FakeHypervisor: Hypervisor {
         var brokenPaths: [String: String] = [:]
         /// Block devices that the host has mounted.
         var heldPaths: Set<String> = []
+        /// Files of loop devices and swap space.
+        var filesInUse: [HostFile] = []
+        /// What is below images.
+        var backingFiles: [String: BackingAnswer] = [:]
         var addresses: [String: [String]] = [:]
         /// Every path that was examined, opened or checked for use by the host.
         var touches: [String] = []

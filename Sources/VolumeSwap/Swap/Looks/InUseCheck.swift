@@ -23,11 +23,30 @@ struct InUseCheck: Sendable {
         if let user {
             throw SwapFailure.invalidVolume("the new volume \(destination) is in use as \(user)", .newVolumeInUse)
         }
-        if case .block(let path) = destination, try await hypervisor.isHeldByHost(path: path) {
+        return try await doubts + checkHost(destination, answer.identity) + checkWriters(plan, uses, own)
+    }
+
+    /// Refuses a new volume that the host itself uses. A loop device that a guest uses is found before, as that guest's disk.
+    private func checkHost(_ destination: VolumeLocation, _ volume: VolumeIdentity) async throws -> [String] {
+        switch destination {
+        case .block(let path):
+            guard try await hypervisor.isHeldByHost(path: path) else { return [] }
             throw SwapFailure.invalidVolume(
                 "the new volume \(path) is in use by the host itself: mounted, swap, or part of a mapped device", .newVolumeInUse)
+        case .file(let path):
+            let files = try await hypervisor.filesInUse()
+            let places = Set(files.map { VolumeLocation.file($0.path) })
+            let answers = await VolumeIdentifier(hypervisor: hypervisor, owner: .another).identities(of: places)
+            return try files.compactMap { file in
+                guard let answer = answers[.file(file.path)] else { return nil }
+                guard !answer.identity.meets(volume) else {
+                    throw SwapFailure.invalidVolume(
+                        "the new volume \(path) is in use by the host itself: \(file.user) is on it", .newVolumeInUse)
+                }
+                return answer.trouble.map { "\(file.path), which \(file.user) is on, was assumed to be another volume: \($0)" }
+            }
+        case .network, .other: return []
         }
-        return try await doubts + checkWriters(plan, uses, own)
     }
 
     /// Checks a volume that no connector has attached yet, by its ids and the names that its driver knows.
@@ -67,6 +86,8 @@ struct InUseCheck: Sendable {
     private func find(
         _ volume: VolumeIdentity, at location: VolumeLocation?, _ uses: VolumeUses, except own: VolumeUses.Exemption
     ) async throws -> (user: String?, doubts: [String]) {
+        var uses = uses
+        if location?.path != nil { uses.chains = try await BackingChains(hypervisor: hypervisor).read(uses.domains) }
         let finding = await uses.find(volume, at: location, ids: request.newVolumeIDs, except: own)
         if let use = finding.use { return ("\(use)", finding.doubts) }
         let named = volume.union(VolumeIdentity(ids: request.newVolumeIDs))

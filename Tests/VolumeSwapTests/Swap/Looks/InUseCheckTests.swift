@@ -169,6 +169,47 @@ struct InUseCheckTests {
         #expect(warnings.first?.contains("/mnt/dead/disk, which is disk vdb of vm-2") == true)
     }
 
+    @Test("A file that a loop device of the host is on, by whatever name", arguments: [Fixture.newPath, "/volumes/link"])
+    func hostFile(path: String) async throws {
+        let hypervisor = Self.host()
+        hypervisor.set("/volumes/another")
+        hypervisor.change { $0.filesInUse = [HostFile(path: "/volumes/another", user: "the loop device /dev/loop1")] }
+        #expect(try await Self.check(hypervisor) == [])
+        hypervisor.change { $0.filesInUse.append(HostFile(path: path, user: "the loop device /dev/loop9")) }
+        let failure = await Self.failure(hypervisor)
+        #expect(failure?.code == .newVolumeInUse && failure?.reason.contains("the loop device /dev/loop9 is on it") == true)
+        // A guest's loop device is that guest's disk.
+        hypervisor.addDomain("vm-2", type: "block", "<source dev='/dev/loop9'/>", target: "vdc")
+        #expect(await Self.failure(hypervisor)?.reason.contains("disk vdc of vm-2") == true)
+    }
+
+    @Test("A file of the host that does not answer counts as another volume, with a warning")
+    func hungHostFile() async throws {
+        let hypervisor = FakeHypervisor()
+        hypervisor.change { state in
+            state.filesInUse = [HostFile(path: "/mnt/dead/image", user: "the loop device /dev/loop9")]
+            state.hungPaths = ["/mnt/dead/image"]
+        }
+        let warnings = try await Self.check(hypervisor)
+        #expect(warnings.count == 1)
+        #expect(warnings.first?.contains("/mnt/dead/image, which the loop device /dev/loop9 is on") == true)
+    }
+
+    @Test("What is below a stopped domain's image, by whatever name", arguments: [Fixture.newPath, "/volumes/link", "link"])
+    func stoppedOverlay(name: String) async throws {
+        let hypervisor = Self.host()
+        let image = "<driver name='qemu' type='qcow2'/><source file='/volumes/top'/>"
+        hypervisor.addDomain("vm-2", image, target: "vdc", isLive: false)
+        #expect(try await Self.check(hypervisor) == [])
+        hypervisor.change { $0.backingFiles = ["/volumes/top": .found(BackingFile(name: name, format: "raw"))] }
+        let failure = await Self.failure(hypervisor)
+        #expect(failure?.code == .newVolumeInUse && failure?.reason.contains("disk vdc of vm-2") == true)
+        hypervisor.change { $0.backingFiles = ["/volumes/top": .failed("cannot read /volumes/top: EIO")] }
+        let warnings = try await Self.check(hypervisor)
+        #expect(warnings.count == 1)
+        #expect(warnings.first?.contains("what is below /volumes/top, which is disk vdc of vm-2") == true)
+    }
+
     @Test("A hanging path with the same name is in use")
     func hungButSame() async {
         let hypervisor = FakeHypervisor()
