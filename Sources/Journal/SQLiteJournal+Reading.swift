@@ -28,12 +28,20 @@ extension SQLiteJournal {
         """
     private static let hasBegun = "(plan.sequence IS NOT NULL OR result IS NOT NULL OR failure IS NOT NULL)"
 
-    /// Leaves out the requests, since there may be very many of these.
+    /// Of the requests only the new volume's ids, since there may be very many of these.
     private static let selectUnfinished = """
-        SELECT id, instance_key, phase, disk, CASE WHEN instr(reply_to, '"timeout"') THEN reply_to END, accepted_at
-        FROM task LEFT JOIN plan USING (sequence) WHERE is_settled = 0 AND (finished_at IS NOT NULL OR NOT \(hasBegun))
+        SELECT id, instance_key, phase, disk, CASE WHEN instr(reply_to, '"timeout"') THEN reply_to END, accepted_at,
+            \(argument("new_volume_id")), \(argument("new_connection_info.serial")),
+            \(argument("new_connection_info.data.volume_id"))
+        FROM task LEFT JOIN plan USING (sequence) LEFT JOIN request USING (sequence)
+        WHERE is_settled = 0 AND (finished_at IS NOT NULL OR NOT \(hasBegun))
         ORDER BY finished_at IS NOT NULL, task.sequence
         """
+
+    /// An argument of a task that is not over.
+    private static func argument(_ path: String) -> String {
+        "CASE WHEN finished_at IS NULL AND json_valid(args) THEN json_extract(args, '$.\(path)') END"
+    }
 
     private static func task(_ row: Row) -> UnfinishedTask? {
         guard let phase = SwapPhase(rawValue: row[2]) else { return nil }
@@ -42,6 +50,7 @@ extension SQLiteJournal {
         let found = try? JournalCoding.callers(callers)
         return .waiting(
             TaskID(id), phase, instanceKey: row[1], disk: row[3], acceptedAt: Date(timeIntervalSince1970: row[5]),
+            newVolumeIDs: (6...8).compactMap { String.fromDatabaseValue(row[$0] as DatabaseValue) },
             callers: (found.map { [$0.first].compactMap { $0 } + $0.more } ?? []).filter { $0.timeout != nil })
     }
 

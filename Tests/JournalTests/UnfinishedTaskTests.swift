@@ -23,8 +23,8 @@ import VolumeSwap
         let tasks = try await journal.unfinished()
         #expect(tasks.map(\.id.text) == ["begun", "told", "waiting", "cast", "over"])
         guard case .begun(let begun) = tasks[0], case .begun(let told) = tasks[1],
-            case .waiting(_, .accepted, let key, _, let acceptedAt, let callers) = tasks[2],
-            case .waiting(_, .accepted, _, _, _, []) = tasks[3], case .over(_, .completed) = tasks[4]
+            case .waiting(_, .accepted, let key, _, let acceptedAt, _, let callers) = tasks[2],
+            case .waiting(_, .accepted, _, _, _, _, []) = tasks[3], case .over(_, .completed) = tasks[4]
         else {
             Issue.record("\(tasks)")
             return
@@ -59,6 +59,22 @@ import VolumeSwap
         #expect(try await journal.record(TaskID("over"))?.askers == others)
         try await journal.forgetReply(TaskID("call"))
         #expect(try await journal.record(TaskID("call"))?.askers == [])
+        await journal.close()
+    }
+
+    @Test("Of a waiting task's request the new volume's ids are read, whatever else is there")
+    func volumes() async throws {
+        let journal = try await directory.open()
+        for (id, given) in [("string", "v1"), ("number", 7), ("none", .null)] as [(String, JSONValue)] {
+            var record = Sample.record(id)
+            record.args["new_volume_id"] = given
+            record.args["new_connection_info"] = ["serial": "v2", "data": ["volume_id": given]]
+            _ = try await journal.accept(record)
+        }
+        let ids = try await journal.unfinished().map { task -> [String] in
+            if case .waiting(_, _, _, _, _, let ids, _) = task { ids } else { [] }
+        }
+        #expect(ids == [["v1", "v2", "v1"], ["v2"], ["v2"]])
         await journal.close()
     }
 

@@ -103,6 +103,23 @@ extension SwapRecordFacts {
     /// The new volume's id, as the request gives it; nil for anything but a string.
     package var newVolumeID: String? { args["new_volume_id"]?.stringValue.map(Self.cut) }
 
+    /// Every id that the request gives the new volume.
+    var newVolumeIDs: [String] {
+        let connection = args["new_connection_info"]
+        return [args["new_volume_id"], connection?["serial"], connection?["data"]?["volume_id"]].compactMap { $0?.stringValue }
+    }
+
+    /// The new volume under the names that the request itself gives, without asking the host.
+    ///
+    /// - Parameter mountPointBase: the setting used if connection_info names no `mount_point_base`.
+    func newVolume(mountPointBase: String) -> VolumeIdentity {
+        let (ids, argument) = (VolumeIdentity(ids: newVolumeIDs), "new_connection_info")
+        guard let connection = try? ConnectionInfo(resuming: args[argument], argument: argument) else { return ids }
+        let volume = ids.union(connection.identity)
+        let target = try? connection.target(mountPointBase: mountPointBase, argument: argument)
+        return target?.location.map { volume.union(VolumeIdentity(text: $0)) } ?? volume
+    }
+
     /// The id of the caller's own request, from oslo's context.
     package var requestID: String? { context["request_id"]?.stringValue }
 

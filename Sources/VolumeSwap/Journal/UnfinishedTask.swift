@@ -4,8 +4,10 @@ package import Foundation
 package enum UnfinishedTask: Sendable {
     /// It has a plan, or an outcome that was reported before it was over.
     case begun(SwapRecord)
-    /// It has only its request, which is read when its turn comes; the callers are those that want heartbeats.
-    case waiting(TaskID, SwapPhase, instanceKey: String, disk: String, acceptedAt: Date, callers: [ReplyTo])
+    /// It has only its request, of which more than the new volume's ids is read when its turn comes; the callers are those that
+    /// want heartbeats.
+    case waiting(
+        TaskID, SwapPhase, instanceKey: String, disk: String, acceptedAt: Date, newVolumeIDs: [String], callers: [ReplyTo])
     /// Only its reply remains to be delivered.
     case over(TaskID, SwapPhase)
 
@@ -19,14 +21,14 @@ package enum UnfinishedTask: Sendable {
             let callers = record.facts.callers.filter { $0.timeout != nil }
             self = .waiting(
                 record.id, record.phase, instanceKey: record.instanceKey, disk: record.disk, acceptedAt: record.acceptedAt,
-                callers: callers)
+                newVolumeIDs: record.newVolumeIDs, callers: callers)
         }
     }
 
     package var id: TaskID {
         switch self {
         case .begun(let record): record.id
-        case .waiting(let id, _, _, _, _, _), .over(let id, _): id
+        case .waiting(let id, _, _, _, _, _, _), .over(let id, _): id
         }
     }
 
@@ -34,7 +36,7 @@ package enum UnfinishedTask: Sendable {
     package var callers: [ReplyTo] {
         switch self {
         case .begun(let record): record.outcome == nil ? record.facts.callers : []
-        case .waiting(_, _, _, _, _, let callers): callers
+        case .waiting(_, _, _, _, _, _, let callers): callers
         case .over: []
         }
     }

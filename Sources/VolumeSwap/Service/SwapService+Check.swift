@@ -15,7 +15,8 @@ extension SwapService {
         }
         environment.hooks.willPrepare(request)
         let preflight = SwapPreflight(lookingWith: environment, request: request) { [self] domain in
-            swaps(of: domain).first { $0.isRunning && $0.disk == request.disk }?.id
+            // This one would only run after them.
+            Set(swaps(of: domain).filter { $0.disk == request.disk }.map(\.id))
         }
         let input = await look(preflight, request)
         let found = preflight.found

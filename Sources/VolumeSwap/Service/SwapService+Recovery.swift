@@ -23,8 +23,9 @@ extension SwapService {
             onTask(task)
             switch task {
             case .begun(let record): takeUp(record, groups)
-            case .waiting(let id, let phase, let instanceKey, let disk, let acceptedAt, let callers):
+            case .waiting(let id, let phase, let instanceKey, let disk, let acceptedAt, let newVolumeIDs, let callers):
                 let ticket = instanceQueue.reserve(queue(of: id, instanceKey), disk: disk, since: acceptedAt)
+                environment.reservations.intend(VolumeIdentity(ids: newVolumeIDs), for: id, number: ticket.number)
                 enqueue(id, SwapControl(phase: phase), nil, ticket, .again)
                 active.withLock { $0[id]?.callers = callers }
             case .over(let id, let phase):
@@ -46,14 +47,8 @@ extension SwapService {
 
     /// Remembers the disk of a task that has left it on the new volume without libvirt's knowledge.
     func noteStray(_ record: SwapRecord, _ failure: SwapFailure) {
-        guard failure.course?.isStranded == true, let domain = failure.course?.instanceUUID,
-            let connection = try? ConnectionInfo(resuming: record.args["new_connection_info"], argument: "new_connection_info")
-        else { return }
-        let base = environment.settings.volumes.mountPointBase
-        let place = (try? connection.target(mountPointBase: base, argument: "new_connection_info"))?.location
-        let ids = [record.args["new_volume_id"]?.stringValue].compactMap { $0 } + connection.volumeIDs
-        var volume = VolumeIdentity(ids: ids).union(connection.identity)
-        if let place { volume = volume.union(VolumeIdentity(text: place)) }
+        guard failure.course?.isStranded == true, let domain = failure.course?.instanceUUID else { return }
+        let volume = record.facts.newVolume(mountPointBase: environment.settings.volumes.mountPointBase)
         environment.strays.note(.init(task: record.id, domain: domain, disk: record.disk, volume: volume))
     }
 

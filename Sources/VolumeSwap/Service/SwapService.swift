@@ -91,6 +91,8 @@ package final class SwapService: Sendable {
     }
 
     func enqueue(_ record: SwapRecord, _ ticket: InstanceQueue.Ticket, _ entry: SwapEntry) {
+        let volume = record.facts.newVolume(mountPointBase: environment.settings.volumes.mountPointBase)
+        environment.reservations.intend(volume, for: record.id, number: ticket.number)
         let control = SwapControl(phase: entry.isHeld ? .ready : record.phase)
         // A task answered as failed before it had a plan only releases what it may have attached.
         if record.outcome != nil, record.plan == nil { control.refuse() }
@@ -118,6 +120,7 @@ package final class SwapService: Sendable {
     /// Drops a task that can no longer be read, and reports that to a waiting caller.
     func forget(_ id: TaskID) {
         guard !Task.isCancelled, let callers = active.withLock({ $0.removeValue(forKey: id) })?.callers else { return }
+        environment.reservations.release(id)
         let record = SwapRecord(id: id, instanceKey: "", disk: "", args: [:], replyTo: nil, acceptedAt: environment.clock.date)
         for caller in callers {
             instanceQueue.runAside { [self] in _ = await deliver(record, caller, .failure(.unreadable(id))) }

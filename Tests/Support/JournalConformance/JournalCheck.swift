@@ -50,7 +50,9 @@ private struct Subject {
     let journal: any SwapJournal
 
     static func record(_ id: String, instance: String = Subject.instance, disk: String = "vdb") -> SwapRecord {
-        let connection: JSONValue = ["driver_volume_type": "iscsi", "data": ["auth_password": .string(secret)]]
+        let connection: JSONValue = [
+            "driver_volume_type": "iscsi", "serial": "new-volume", "data": ["auth_password": .string(secret)],
+        ]
         return SwapRecord(
             id: TaskID(id), instanceKey: instance, disk: disk, args: ["new_connection_info": connection],
             context: ["request_id": "req-1"], replyTo: ReplyTo(messageID: "m-\(id)", queue: "reply_1", timeout: 60),
@@ -194,12 +196,12 @@ private struct Subject {
         let kinds = tasks.map { task in
             switch task {
             case .begun: "begun"
-            case .waiting(_, _, let key, let disk, _, let callers):
-                "waiting \(key == Self.instance) \(disk) \(callers.map(\.queue))"
+            case .waiting(_, _, let key, let disk, _, let ids, let callers):
+                "waiting \(key == Self.instance) \(disk) \(ids) \(callers.map(\.queue))"
             case .over: "over"
             }
         }
-        #expect(kinds == ["begun", "begun", "waiting true vdb [\"reply_1\"]", "over"])
+        #expect(kinds == ["begun", "begun", #"waiting true vdb ["new-volume"] ["reply_1"]"#, "over"])
     }
 
     func queries() async throws {

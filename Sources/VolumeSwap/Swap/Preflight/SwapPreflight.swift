@@ -12,8 +12,8 @@ final class SwapPreflight: Sendable {
     private let task: TaskID?
     /// nil to only look.
     private let ledger: AttachmentLedger?
-    /// The task whose reservation of the new volume does not count against a look.
-    private let peer: @Sendable (DomainIdentity) -> TaskID?
+    /// The tasks whose claims on the new volume do not count against a look.
+    private let peers: @Sendable (DomainIdentity) -> Set<TaskID>
     /// Which volume the disk was seen on.
     private let seen = Mutex<VolumeInUse?>(nil)
     /// The disk to move, once it was seen.
@@ -35,7 +35,7 @@ final class SwapPreflight: Sendable {
         self.environment = environment
         self.request = request
         self.task = task
-        peer = { _ in nil }
+        peers = { _ in [] }
         let ledger = AttachmentLedger()
         self.ledger = ledger
         guard isResumed, let target = try? environment.resolver(ledger).target(request.newConnection) else { return }
@@ -50,13 +50,14 @@ final class SwapPreflight: Sendable {
 
     /// A preflight that only looks: ``run()`` changes nothing, and there is nothing to release.
     ///
-    /// - Parameter peer: the task that is moving this very disk of a domain, whose reservation does not count.
+    /// - Parameter peers: the tasks that move this very disk of a domain, whose claims on the new volume do not count.
     init(
-        lookingWith environment: SwapEnvironment, request: SwapRequest, peer: @escaping @Sendable (DomainIdentity) -> TaskID?
+        lookingWith environment: SwapEnvironment, request: SwapRequest,
+        peers: @escaping @Sendable (DomainIdentity) -> Set<TaskID>
     ) {
         self.environment = environment
         self.request = request
-        self.peer = peer
+        self.peers = peers
         task = nil
         ledger = nil
     }
@@ -247,9 +248,9 @@ final class SwapPreflight: Sendable {
         try reserve(await VolumeIdentifier(hypervisor: hypervisor).identity(of: location).identity, domain)
     }
 
-    /// Without a task this only checks that no other has reserved it.
+    /// Without a task this only checks that no other has reserved it or intends to use it.
     private func reserve(_ identity: VolumeIdentity, _ domain: DomainIdentity) throws(SwapFailure) {
-        guard let task else { return try environment.reservations.check(identity, except: peer(domain)) }
+        guard let task else { return try environment.reservations.check(identity, except: peers(domain)) }
         try environment.reservations.reserve(identity, for: task)
     }
 

@@ -229,7 +229,7 @@ extension SwapSteps {
         let isConnected = isAtHost && request.oldConnection.driver.isHostAttached
         guard isConnected || secret != nil else { return [] }
         // Keeps other swaps from connecting it while it is being disconnected.
-        if let other = environment.reservations.claim(await oldIdentity(plan), for: record.id) {
+        if let other = environment.reservations.claimToDisconnect(await oldIdentity(plan), for: record.id) {
             return ["\(plan.oldLocation) stays connected: task \(other) is about to use it"]
         }
         return await environment.release.release(
