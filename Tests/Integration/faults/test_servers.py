@@ -42,6 +42,16 @@ def test_the_copy_ends_while_there_is_no_libvirtd(lab, stage, pool):
     scene.succeed()
 
 
+def test_questions_to_an_absent_libvirtd_hold_up_nothing(lab, stage, copying):
+    """More than are answered at a time, as a poller's that goes on."""
+    lab.libvirt.kill()
+    for _ in range(70):
+        stage.caller.send(stage.caller.message("list_volumes", {}))
+    assert stage.caller.call("oslo_rpc_server_ping", timeout=30) == "pong"
+    lab.libvirt.start()
+    copying.succeed()
+
+
 def test_everything_but_qemu_is_killed(lab, stage, copying):
     stage.daemon.kill()
     lab.libvirt.kill()

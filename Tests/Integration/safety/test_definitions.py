@@ -4,7 +4,7 @@ import json
 import time
 
 import pytest
-from expectations import assert_outcome, assert_runs_on, swap_arguments
+from expectations import assert_moved, assert_outcome, assert_runs_on, swap_arguments
 from faults.scene import MIDDLING
 from lab.processes import until
 from nova import exception
@@ -71,6 +71,22 @@ def test_what_is_attached_meanwhile_is_stored_too(lab, rpc, guest):
     lab.libvirt.virsh("detach-disk", guest.uuid, "vdx", "--live", "--config")
     lab.libvirt.virsh("autostart", "--disable", guest.uuid)
     guest.disks["vdb"] = new
+
+
+def test_devices_of_other_kinds_are_stored_too(lab, rpc, pool, guest, tmp_path):
+    new, device = lab.volumes.file(), tmp_path / "rng.xml"
+    device.write_text(
+        "<rng model='virtio'><backend model='random'>/dev/urandom</backend><alias name='ua-plugged'/></rng>"
+    )
+    call = rpc.later("swap_volume", **swap_arguments(guest, new, options={**SLOW, "strategy": "rebase"}))
+    task = wait_for_copy(rpc, guest)
+    lab.libvirt.virsh("attach-device", guest.uuid, device, "--live")
+    rpc.call("set_bandwidth", task_id=task, bandwidth_mib_s=FAST)
+    assert call.result()["warnings"] == []
+    aliases = [rng.find("alias").get("name") for rng in guest.dumpxml(inactive=True).iter("rng") if rng.find("alias") is not None]
+    assert aliases == ["ua-plugged"]
+    assert_moved(guest, new)
+    pool.retire(guest)
 
 
 @pytest.mark.parametrize("restart", [False, True], ids=["pivotd lives", "pivotd is restarted"])
