@@ -229,4 +229,28 @@ import Testing
             #expect(!harness.events.dropFirst(before).contains(.reply(.heartbeat, messageID: "known")))
         }
     }
+
+    @Test func afterASuspensionAReplyWhoseCallerIsGoneHoldsUpNoRequest() async throws {
+        let tries = Mutex(0)
+        let patience = ReplyPublisher.Configuration(retryTimeout: .seconds(600), retryInterval: .milliseconds(10))
+        let harness = ServerHarness(
+            methods: ["store"], storedMethods: ["store"], replyConfiguration: patience, outcome: { _ in .returned }
+        ) { request in
+            {
+                let isFirst = tries.withLock { count in
+                    count += 1
+                    return count == 1
+                }
+                if isFirst { return .notStored(reason: "disk full") }
+                return request.messageID == "0" ? .reply(.success("as before"), uniqueID: "u") : .stored
+            }
+        }
+        try await harness.run {
+            deliver(1, to: harness)
+            #expect(await eventually { if case .suspended = harness.server.state { true } else { false } })
+            harness.transport.deliver(ServerHarness.body("store", id: "1"))
+            try await harness.server.resume()
+            #expect(await harness.events(count: 2) == [.settled(1, .acknowledged), .settled(2, .acknowledged)])
+        }
+    }
 }

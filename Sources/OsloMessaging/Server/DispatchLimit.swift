@@ -61,6 +61,7 @@ final class DispatchLimit: Sendable {
 final class Place: Sendable {
     private let bytes: Int
     private let limit: Mutex<DispatchLimit?>
+    private let isReleased = Waiter<Void>()
 
     /// Waits for a free place.
     init(_ limit: DispatchLimit, bytes: Int) async {
@@ -81,5 +82,9 @@ final class Place: Sendable {
             defer { limit = nil }
             return limit
         }?.release(bytes)
+        isReleased.resume()
     }
+
+    /// Call once.
+    func untilReleased() async { await isReleased.value() }
 }

@@ -64,7 +64,9 @@ extension RPCServer {
                 }
                 let work = begin(entry, place)
                 let isAlone = backlog === storing.backlog && isTrying.withLock(\.self)
-                if isAlone { await work() } else { group.addTask { await work() } }
+                group.addTask { await work() }
+                // Not until a reply is delivered, whose caller may be gone.
+                if isAlone { await place.untilReleased() }
             }
         }
     }

@@ -45,13 +45,33 @@ extension DomainXML {
         let live = try DomainDocument(xml: liveXML)
         var transfer = DeviceTransfer(stored: stored, live: live, known: known, kinds: kinds)
         let moved = try places(liveXML).filter { disk, location in
-            disk != swapped && transfer.takes("disk") && stored.diskElement(disk) != nil
+            disk != swapped && stored.diskElement(disk) != nil
                 && known.contains { $0.hasPrefix(place(disk, "")) } && !known.contains(place(disk, location))
         }
-        for (disk, _) in moved { try takeSource(into: stored, disk: disk, from: live) }
-        transfer.changes = moved.map { "moved disk \($0.disk)" }
+        for (disk, _) in moved { transfer.changes.append(try follow(disk, in: stored, from: live)) }
         transfer.run()
         return TakenDevices(
             xml: transfer.changes.isEmpty ? savedXML : stored.xml, changes: transfer.changes, warnings: transfer.warnings)
+    }
+
+    /// Gives a disk of `stored` the place that it has in `live`. One that was exchanged, as another under the same target, is
+    /// taken as a whole.
+    private static func follow(_ disk: String, in stored: DomainDocument, from live: DomainDocument) throws(SwapFailure) -> String
+    {
+        if let old = stored.diskElement(disk), let new = live.diskElement(disk), old.diskIdentity != new.diskIdentity {
+            stored.devices?.remove { $0 === old }
+            let addresses = Set(stored.devices?.children.compactMap(\.guestPlace) ?? [])
+            stored.devices?.add(new.storable(besides: addresses))
+            return "exchanged disk \(disk)"
+        }
+        try takeSource(into: stored, disk: disk, from: live)
+        return "moved disk \(disk)"
+    }
+}
+
+extension EditableElement {
+    /// What a disk keeps when it moves.
+    fileprivate var diskIdentity: [String?] {
+        [value("device") ?? "disk", first("target")?.value("bus"), first("serial")?.text, first("wwn")?.text]
     }
 }

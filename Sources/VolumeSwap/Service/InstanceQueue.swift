@@ -8,6 +8,7 @@ package final class InstanceQueue: Sendable {
     /// A place in a key's queue, taken before it is known whether there is work for it.
     package struct Ticket: Sendable, Hashable {
         let key: String
+        let disk: String?
         let number: UInt64
     }
 
@@ -181,7 +182,7 @@ package final class InstanceQueue: Sendable {
             state.depth += 1
             state.queues[key, default: []].append(
                 Place(number: state.next, disk: disk, since: since, began: began, isBegun: isBegun))
-            return Ticket(key: key, number: state.next)
+            return Ticket(key: key, disk: disk, number: state.next)
         }
     }
 

@@ -68,8 +68,10 @@ struct OrphanKeeper {
             let definition = try DomainXML.takingPasswords(orphan.definition, from: live)
             let restorer = DefinitionRestorer(
                 savedXML: definition, known: orphan.liveDevices, disk: orphan.disk, liveXML: live)
-            let warnings = try await restorer.restore { xml in
-                try await hypervisor.define(xml: try DomainXML.takingSource(xml, disk: orphan.disk, from: live))
+            let warnings = try await restorer.restore {
+                try DomainXML.takingSource($0, disk: orphan.disk, from: live)
+            } _: { (xml) throws(HypervisorError) in
+                try await hypervisor.define(xml: xml)
             }
             environment.logger.warning(
                 "restored the stored configuration of \(domain.name), lost in a swap that is not in the journal")

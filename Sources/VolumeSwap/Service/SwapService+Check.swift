@@ -79,9 +79,13 @@ extension SwapService {
         let others = active.withLock { active in
             active.compactMap { id, entry -> Other? in
                 let (plan, record) = (entry.control.plan, entry.record)
-                let isOfDomain = (plan?.domain.uuid.lowercased() ?? record?.instanceKey).map(keys.contains) ?? false
+                // Without a record in memory, its place in the queue tells.
+                let key = plan?.domain.uuid.lowercased() ?? record?.instanceKey ?? entry.ticket?.key
+                let isOfDomain = key.map(keys.contains) ?? false
                 guard id == holder || isOfDomain && entry.ticket != nil && !entry.isHandedOut else { return nil }
-                return Other(id: id, disk: plan?.disk ?? record?.disk, isRunning: id == holder, isHeld: entry.control.isHeld)
+                return Other(
+                    id: id, disk: plan?.disk ?? record?.disk ?? entry.ticket?.disk, isRunning: id == holder,
+                    isHeld: entry.control.isHeld)
             }
         }
         return others.sorted { ($0.isRunning ? 0 : 1, $0.id.text) < ($1.isRunning ? 0 : 1, $1.id.text) }

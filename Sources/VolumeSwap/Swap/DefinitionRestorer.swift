@@ -12,30 +12,37 @@ struct DefinitionRestorer {
     /// What to try in turn. A definition that libvirt refuses for the sake of a device is worse than one without the device.
     private static let attempts: [Set<String>?] = [nil, ["disk", "interface"], []]
 
-    /// - Parameter define: finishes the definition, and defines the domain with it.
+    /// - Parameters:
+    ///   - edit: finishes a definition.
+    ///   - define: defines the domain with it.
     /// - Returns: warnings of what is not in the definition.
-    func restore(_ define: (String) async throws -> Void) async throws -> [String] {
+    func restore(
+        edit: (String) async throws -> String, _ define: (String) async throws(HypervisorError) -> Void
+    ) async throws -> [String] {
         guard let known, let liveXML else {
-            try await define(savedXML)
+            try await define(try await edit(savedXML))
             return []
         }
         let taken = try Self.attempts.map { kinds in
             try DomainXML.takingDevices(savedXML, known: known, of: disk, from: liveXML, only: kinds)
         }
-        return try await restore(taken, define)
-    }
-
-    private func restore(_ taken: [DomainXML.TakenDevices], _ define: (String) async throws -> Void) async throws -> [String] {
         var refusal: HypervisorError?
-        for (index, candidate) in taken.enumerated() where index == 0 || candidate.changes != taken[index - 1].changes {
-            do {
-                try await define(candidate.xml)
+        // Last without the places of disks that have moved.
+        for candidate in Self.different(taken + [DomainXML.TakenDevices(xml: savedXML)]) {
+            let xml = try await edit(candidate.xml)
+            do throws(HypervisorError) {
+                try await define(xml)
                 return taken[0].warnings + Self.lost(taken[0], candidate, refusal)
-            } catch let error as HypervisorError where !error.isPassing {
+            } catch {
+                if error.isPassing { throw error }
                 refusal = refusal ?? error
             }
         }
         throw refusal ?? HypervisorError(.other, "there is no definition to restore")
+    }
+
+    private static func different(_ taken: [DomainXML.TakenDevices]) -> [DomainXML.TakenDevices] {
+        taken.indices.filter { $0 == 0 || taken[$0].changes != taken[$0 - 1].changes }.map { taken[$0] }
     }
 
     private static func lost(

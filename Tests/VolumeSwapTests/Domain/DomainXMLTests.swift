@@ -178,6 +178,21 @@ struct DomainXMLTests {
         #expect(try DomainXML.takingDevices(before, known: old, of: "vda", from: now).xml.contains("/vdb"))
     }
 
+    @Test("A disk that was exchanged for another under its name is stored as that one, not only its source")
+    func exchangedDevices() throws {
+        let before = Self.domain("vda", "vdb").replacingOccurrences(
+            of: "<target dev=\"vdb\"", with: "<serial>A</serial><target dev=\"vdb\""
+        )
+        .replacingOccurrences(of: "<target dev='vdb'", with: "<serial>A</serial><target dev='vdb'")
+        let now = before.replacingOccurrences(of: "/vdb", with: "/other").replacingOccurrences(of: ">A<", with: ">B<")
+        let taken = try DomainXML.takingDevices(before, known: try DomainXML.devices(before), of: "vda", from: now)
+        #expect(taken.changes == ["exchanged disk vdb"])
+        let disks = try #require(try XMLTree(parsing: taken.xml).first("devices")).all("disk")
+        let exchanged = try #require(disks.first { $0.first("target")?.value("dev") == "vdb" })
+        #expect(disks.count == 2 && exchanged.first("serial")?.text == "B")
+        #expect(exchanged.first("source")?.value("file") == "/other")
+    }
+
     @Test(
         "Foreign metadata is not a definition",
         arguments: ["<x", "<swap/>", "<swap task='a' disk='b'/>", "<swap disk='b'><definition/></swap>"])

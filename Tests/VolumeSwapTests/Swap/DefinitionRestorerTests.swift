@@ -15,7 +15,7 @@ struct DefinitionRestorerTests {
         let restorer = DefinitionRestorer(
             savedXML: Domain.stored(), known: known ? try DomainXML.devices(Domain.live()) : nil, disk: "vdb", liveXML: live)
         var tried: [String] = []
-        let warnings = try await restorer.restore { xml in
+        let warnings = try await restorer.restore(edit: { $0 }) { (xml) throws(HypervisorError) in
             tried.append(xml)
             if let error = refuses(xml) { throw error }
         }
@@ -45,6 +45,21 @@ struct DefinitionRestorerTests {
         let none = try await Self.restore(live: live) { $0 == Domain.stored() ? nil : Self.refusal }
         #expect(none.tried.count == 3)
         #expect(none.warnings.first?.contains(Domain.aliased.name) == true)
+    }
+
+    @Test("A guest that cannot be asked is no refusal of a definition")
+    func unseen() async throws {
+        let restorer = DefinitionRestorer(
+            savedXML: Domain.stored(), known: try DomainXML.devices(Domain.live()), disk: "vdb",
+            liveXML: Domain.live([Domain.random]))
+        var edits = 0
+        await #expect(throws: HypervisorError.self) {
+            try await restorer.restore(edit: { _ in
+                edits += 1
+                throw HypervisorError(.noDomain, "it has stopped")
+            }) { _ in Issue.record("nothing may be defined") }
+        }
+        #expect(edits == 1)
     }
 
     @Test("A definition that is refused in every form, or not answered, is a failure")

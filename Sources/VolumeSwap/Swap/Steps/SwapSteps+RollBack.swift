@@ -21,8 +21,10 @@ extension SwapSteps {
     /// Undoes what a preflight began for the new volume. If that takes long, the caller is answered before.
     func release(_ preflight: SwapPreflight, _ cause: SwapFailure) async -> [String] {
         let early: @Sendable () async -> Void = { [self] in
-            guard cause.inUse != nil, (try? await clock.sleep(for: environment.settings.rollBackPatience)) != nil else { return }
-            await host.answer(cause.leaving("the new volume could not be disconnected from this host yet: pivotd keeps trying"))
+            guard (try? await clock.sleep(for: environment.settings.rollBackPatience)) != nil else { return }
+            var failure = cause.leaving("the new volume could not be disconnected from this host yet: pivotd keeps trying")
+            failure.inUse = failure.inUse ?? .unknown
+            await host.answer(failure)
         }
         return await beside(early) { await preflight.release() }
     }

@@ -116,6 +116,8 @@ extension SwapSteps {
         var plan = plan
         plan.isAutostarted = try await hypervisor.isAutostarted(plan.domain)
         plan.liveDevices = try DomainXML.devices(try await hypervisor.xml(plan.domain, .live))
+        // Read after the running one: a device that comes or goes between the two is in the right ones of them then.
+        plan.savedXML = try await hypervisor.xml(plan.domain, .inactive)
         return plan
     }
 

@@ -214,7 +214,8 @@ extension SwapSteps {
         let isActive = plan.liveDevices != nil ? try await hypervisor.statusIfKnown(plan.domain)?.isActive == true : false
         let live = isActive ? try await hypervisor.xml(plan.domain, .live) : nil
         let restorer = DefinitionRestorer(savedXML: savedXML, known: plan.liveDevices, disk: plan.disk, liveXML: live)
-        for warning in try await restorer.restore({ try await define(try await edit($0)) }) {
+        let warnings = try await restorer.restore(edit: edit) { (xml) throws(HypervisorError) in try await define(xml) }
+        for warning in warnings {
             logger.warning("\(warning)")
             control.warn(warning)
         }
