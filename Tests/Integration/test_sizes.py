@@ -97,8 +97,9 @@ def zero_handling(guest) -> str:
     return next(found[name] for kind in ("slice-sto", "format", "storage") if (name := f"libvirt-{index}-{kind}") in found)
 
 
-@pytest.mark.parametrize("driver_extra", ["", " discard='unmap'", " discard='unmap' detect_zeroes='on'"])
-@pytest.mark.parametrize("size", [32 * MIB, GIB])
+@pytest.mark.parametrize(
+    ("driver_extra", "size"), [("", 32 * MIB), ("", GIB), (" discard='unmap' detect_zeroes='on'", GIB)]
+)
 def test_zeroes_of_the_guest_are_handled_as_before(lab, rpc, driver_extra, size):
     """Also with a window onto a larger volume, and on a disk that does not pass discards on."""
     old, new = lab.volumes.file(fill=True), lab.volumes.file(size=size)

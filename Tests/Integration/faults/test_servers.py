@@ -42,14 +42,15 @@ def test_the_copy_ends_while_there_is_no_libvirtd(lab, stage, pool):
     scene.succeed()
 
 
-def test_questions_to_an_absent_libvirtd_hold_up_nothing(lab, stage, copying):
+def test_questions_to_an_absent_libvirtd_hold_up_nothing(lab, stage, pool):
     """More than are answered at a time, as a poller's that goes on."""
+    scene = stage.scene(pool.one(), strategy="copy", bandwidth_mib_s=MIDDLING).send().wait_copying()
     lab.libvirt.kill()
     for _ in range(70):
         stage.caller.send(stage.caller.message("list_volumes", {}))
     assert stage.caller.call("oslo_rpc_server_ping", timeout=30) == "pong"
     lab.libvirt.start()
-    copying.succeed()
+    scene.succeed()
 
 
 def test_everything_but_qemu_is_killed(lab, stage, copying):
