@@ -21,10 +21,11 @@ struct BackingChains: Sendable {
     ///
     /// - Throws: `CancellationError`.
     func read(_ domains: [DomainDescription]) async throws -> [VolumeLocation: Chain] {
-        let live = domains.filter(\.isLive).flatMap(\.disks).compactMap(\.location)
-        let stored = domains.filter { !$0.isLive }.flatMap(\.disks).filter { $0.format == "qcow2" && $0.backing.isEmpty }
+        let stored = domains.filter { !$0.isLive }.flatMap { $0.disks }.filter { $0.format == "qcow2" && $0.backing.isEmpty }
+        guard !stored.isEmpty else { return [:] }
+        let live = domains.filter { $0.isLive }.flatMap { $0.disks }.compactMap { $0.location }
         // libvirt names the chain of an image that a guest runs on.
-        let images = Set(stored.compactMap(\.location)).subtracting(live).filter { $0.path != nil }
+        let images = Set(stored.compactMap { $0.location }).subtracting(live).filter { $0.path != nil }
         let ordered = images.sorted { $0.description < $1.description }
         let chains = try await concurrentMap(ordered, limit: Self.readers) { image in await chain(below: image.path ?? "") }
         return Dictionary(zip(ordered, chains)) { first, _ in first }

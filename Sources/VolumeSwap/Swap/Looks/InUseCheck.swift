@@ -35,6 +35,7 @@ struct InUseCheck: Sendable {
                 "the new volume \(path) is in use by the host itself: mounted, swap, or part of a mapped device", .newVolumeInUse)
         case .file(let path):
             let files = try await hypervisor.filesInUse()
+            guard !files.isEmpty else { return [] }
             let places = Set(files.map { VolumeLocation.file($0.path) })
             let answers = await VolumeIdentifier(hypervisor: hypervisor, owner: .another).identities(of: places)
             return try files.compactMap { file in
