@@ -27,17 +27,17 @@ struct DeviceTransfer {
     func takes(_ kind: String) -> Bool { kinds?.contains(kind) ?? true }
 
     mutating func run() {
-        let saved = stored.namedDevices
-        removeDetached(saved)
-        addAttached(Set(saved.map(\.name)))
+        let (saved, running) = (stored.namedDevices, live.namedDevices)
+        removeDetached(saved, Set(running.map(\.name)))
+        addAttached(running, Set(saved.map(\.name)))
         guard kinds == nil else { return }
         compareVCPUs()
         compareMemory()
         compareOthers()
     }
 
-    private mutating func removeDetached(_ saved: [(name: String, element: EditableElement)]) {
-        let present = Set(live.namedDevices.map(\.name))
+    /// - Parameter present: the names of the devices that run.
+    private mutating func removeDetached(_ saved: [(name: String, element: EditableElement)], _ present: Set<String>) {
         for name in known.subtracting(present).sorted() {
             guard let kind = XMLTree.kind(ofDevice: name), takes(kind) else { continue }
             let matches = saved.filter { $0.name == name }
@@ -60,10 +60,9 @@ struct DeviceTransfer {
     }
 
     /// - Parameter saved: the names of the devices in the definition as it was saved.
-    private mutating func addAttached(_ saved: Set<String>) {
-        for (name, element) in live.namedDevices where takes(element.name) && !known.contains(name) && !saved.contains(name) {
-            let addresses = Set(stored.devices?.children.compactMap(\.guestPlace) ?? [])
-            stored.devices?.add(element.storable(besides: addresses))
+    private mutating func addAttached(_ running: [(name: String, element: EditableElement)], _ saved: Set<String>) {
+        for (name, element) in running where takes(element.name) && !known.contains(name) && !saved.contains(name) {
+            stored.plug(element)
             stored.count(element, isAdded: true)
             changes.append("attached \(name)")
         }

@@ -60,8 +60,7 @@ extension DomainXML {
     {
         if let old = stored.diskElement(disk), let new = live.diskElement(disk), old.diskIdentity != new.diskIdentity {
             stored.devices?.remove { $0 === old }
-            let addresses = Set(stored.devices?.children.compactMap(\.guestPlace) ?? [])
-            stored.devices?.add(new.storable(besides: addresses))
+            stored.plug(new)
             return "exchanged disk \(disk)"
         }
         try takeSource(into: stored, disk: disk, from: live)

@@ -1,9 +1,17 @@
+extension DomainDocument {
+    /// Adds a running domain's device to this stored configuration.
+    func plug(_ device: EditableElement) {
+        let addresses = Set(devices?.children.compactMap(\.guestPlace) ?? [])
+        devices?.add(device.storable(besides: addresses))
+    }
+}
+
 extension EditableElement {
     /// A copy of a running domain's device for its stored configuration, without what only a running domain has.
     ///
     /// - Parameter addresses: ``guestPlace`` of the devices in the stored configuration. A device whose address is not free there
     ///   gets one from libvirt, which would refuse the whole definition otherwise.
-    func storable(besides addresses: Set<String>) -> EditableElement {
+    fileprivate func storable(besides addresses: Set<String>) -> EditableElement {
         let copy = copy()
         copy.remove { child in
             switch child.name {
@@ -20,7 +28,7 @@ extension EditableElement {
     }
 
     /// The guest's bus and the address on it.
-    var guestPlace: String? {
+    fileprivate var guestPlace: String? {
         first("address").map { address in
             // Two disks on different buses may have the same drive address.
             ([address.value("type") == "drive" ? first("target")?.value("bus") ?? "scsi" : ""] + address.tree.addressFacts)

@@ -10,7 +10,12 @@ struct DefinitionRestorer {
     let liveXML: String?
 
     /// What to try in turn. A definition that libvirt refuses for the sake of a device is worse than one without the device.
-    private static let attempts: [Set<String>?] = [nil, ["disk", "interface"], []]
+    private enum Attempt: CaseIterable {
+        case allDevices, disksAndInterfaces
+        /// Only the places of disks that have moved.
+        case places
+        case asSaved
+    }
 
     /// - Parameters:
     ///   - edit: finishes a definition.
@@ -23,16 +28,16 @@ struct DefinitionRestorer {
             try await define(try await edit(savedXML))
             return []
         }
-        let taken = try Self.attempts.map { kinds in
-            try DomainXML.takingDevices(savedXML, known: known, of: disk, from: liveXML, only: kinds)
-        }
-        var refusal: HypervisorError?
-        // Last without the places of disks that have moved.
-        for candidate in Self.different(taken + [DomainXML.TakenDevices(xml: savedXML)]) {
+        let wanted = try candidate(.allDevices, known, liveXML)
+        var (tried, refusal): (DomainXML.TakenDevices?, HypervisorError?)
+        for attempt in Attempt.allCases {
+            let candidate = tried == nil ? wanted : try candidate(attempt, known, liveXML)
+            guard candidate.changes != tried?.changes else { continue }
+            tried = candidate
             let xml = try await edit(candidate.xml)
             do throws(HypervisorError) {
                 try await define(xml)
-                return taken[0].warnings + Self.lost(taken[0], candidate, refusal)
+                return wanted.warnings + Self.lost(wanted, candidate, refusal)
             } catch {
                 if error.isPassing { throw error }
                 refusal = refusal ?? error
@@ -41,8 +46,17 @@ struct DefinitionRestorer {
         throw refusal ?? HypervisorError(.other, "there is no definition to restore")
     }
 
-    private static func different(_ taken: [DomainXML.TakenDevices]) -> [DomainXML.TakenDevices] {
-        taken.indices.filter { $0 == 0 || taken[$0].changes != taken[$0 - 1].changes }.map { taken[$0] }
+    private func candidate(
+        _ attempt: Attempt, _ known: [String], _ liveXML: String
+    ) throws(SwapFailure) -> DomainXML.TakenDevices {
+        let kinds: Set<String>?
+        switch attempt {
+        case .allDevices: kinds = nil
+        case .disksAndInterfaces: kinds = ["disk", "interface"]
+        case .places: kinds = []
+        case .asSaved: return DomainXML.TakenDevices(xml: savedXML)
+        }
+        return try DomainXML.takingDevices(savedXML, known: known, of: disk, from: liveXML, only: kinds)
     }
 
     private static func lost(
