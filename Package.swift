@@ -69,7 +69,7 @@ let package = Package(
         .systemLibrary(name: "CLibvirt", pkgConfig: "libvirt-qemu", providers: [.apt(["libvirt-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
 
-        module("Basics", [.deque]),
+        module("Basics", [.deque, .heap]),
         module("Budgets", []),
         module("JSON", ["CJansson", .collections]),
         module("AMQP", ["Basics", "COpenSSL", "CRabbitMQ", .logging, .deque]),

@@ -5,7 +5,7 @@
 package func first<Value: Sendable>(of works: [@Sendable () async -> Value]) async -> Value? {
     await withTaskGroup(of: Value.self) { group in
         defer { group.cancelAll() }
-        for work in works { group.addTask { await work() } }
+        for work in works { group.addImmediateTask { await work() } }
         return await group.next()
     }
 }

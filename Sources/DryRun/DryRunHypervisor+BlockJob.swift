@@ -1,3 +1,4 @@
+import Basics
 import Synchronization
 package import VolumeSwap
 
@@ -146,7 +147,9 @@ extension DryRunHypervisor {
     private func arm(_ domain: DomainIdentity, _ disk: String, _ copy: DryRunCopy) {
         Task { [weak self] in
             // The simulated copying itself.
-            guard (try? await Task.sleep(for: copy.timeLeft(at: .now))) != nil, let self else { return }
+            let time = copy.timeLeft(at: .now)
+            if time > .zero { guard (try? await Timers.shared.sleep(for: time)) != nil else { return } }
+            guard let self else { return }
             let events = try? withDisk(domain, disk) { domain, disk throws(HypervisorError) -> [HypervisorEvent] in
                 guard let current = disk.facts.copy, current.ending == nil, current.number == copy.number,
                     current.since == copy.since

@@ -1,4 +1,5 @@
 import AMQP
+import Basics
 import JSON
 import Logging
 import Synchronization
@@ -93,7 +94,7 @@ extension RPCServer {
 
     /// Acknowledges a question that takes long, for the broker's acknowledgement timeout. It is not delivered again from then on.
     private func acknowledgeInTime(_ tag: DeliveryTag) async {
-        guard (try? await Task.sleep(for: configuration.answerPatience)) != nil else { return }
+        guard (try? await Timers.shared.sleep(for: configuration.answerPatience)) != nil else { return }
         await transport.acknowledge(tag)
     }
 

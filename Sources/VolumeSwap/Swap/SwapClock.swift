@@ -48,12 +48,10 @@ package struct SystemClock: SwapClock {
     package var now: ContinuousClock.Instant { .now }
     package var date: Date { .now }
 
-    package func sleep(for duration: Duration) async throws { try await Task.sleep(for: duration) }
+    package func sleep(for duration: Duration) async throws { try await Timers.shared.sleep(for: duration) }
 
     package func schedule(after duration: Duration, _ action: @escaping @Sendable () -> Void) -> ScheduledAction {
-        let task = Task {
-            if (try? await Task.sleep(for: duration)) != nil { action() }
-        }
-        return ScheduledAction { task.cancel() }
+        let entry = Timers.shared.schedule(after: duration, action)
+        return ScheduledAction { entry.cancel() }
     }
 }

@@ -12,9 +12,11 @@ struct LocationComparison: Sendable {
     func isSame(_ one: VolumeLocation, _ other: VolumeLocation) async throws(HypervisorError) -> Bool {
         if VolumeIdentity(text: one).meets(VolumeIdentity(text: other)) { return true }
         guard one.canBe(other) else { return false }
-        async let first = identifier.identity(of: one).identity
-        async let second = identifier.identity(of: other).identity
-        return await first.meets(second)
+        return await withTaskGroup(of: VolumeIdentity.self) { group in
+            group.addImmediateTask { await identifier.identity(of: one).identity }
+            let second = await identifier.identity(of: other).identity
+            return await group.next()?.meets(second) ?? false
+        }
     }
 
     // MARK: The old volume, strictly

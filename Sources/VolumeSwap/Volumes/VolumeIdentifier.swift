@@ -45,7 +45,7 @@ struct VolumeIdentifier: Sendable {
             var answers: [VolumeLocation: Answer] = [:]
             func askNext() {
                 guard let location = rest.popLast() else { return }
-                group.addTask { (location, await identity(of: location)) }
+                group.addImmediateTask { (location, await identity(of: location)) }
             }
             for _ in 0..<8 { askNext() }
             for await (location, answer) in group {
