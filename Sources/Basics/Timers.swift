@@ -64,12 +64,15 @@ package final class Timers: Sendable {
         let due = state.withLock { state in
             let now = ContinuousClock.now
             var due: [Entry] = []
-            while let first = state.entries.min, first.due <= now || first.isOver { due.append(state.entries.removeMin()) }
+            while let first = state.entries.min, first.due <= now || first.isOver {
+                state.entries.removeMin()
+                if !first.isOver { due.append(first) }
+            }
             state.firesAt = nil
             if let next = state.entries.min { state.arm(for: next, now) }
             return due
         }
-        for entry in due { entry.run() }
+        if !due.isEmpty { Task { for entry in due { entry.run() } } }
     }
 
     /// An action and its time.

@@ -60,9 +60,11 @@ package struct LatencyGovernor: Sendable {
     private var window: Sample?
     private var busyAt: ContinuousClock.Instant?
     private var blindSince: ContinuousClock.Instant?
+    /// Whether there has been no sample for so long that the copy is not held back.
+    private var isBlind = false
 
     /// Whether the speed limit is what holds the copy back.
-    package var holdsBack: Bool { rate.map { $0 >= Double(ceiling) / 2 } ?? true }
+    package var holdsBack: Bool { !isBlind && (rate.map { $0 >= Double(ceiling) / 2 } ?? true) }
 
     /// - Parameters:
     ///   - baseline: the guest's mean request time before the copy in milliseconds; nil if it is not known.
@@ -88,12 +90,14 @@ package struct LatencyGovernor: Sendable {
     package mutating func miss(at now: ContinuousClock.Instant) -> Bool {
         let since = blindSince ?? now
         blindSince = since
-        return now - since >= Self.longestBlindness
+        isBlind = now - since >= Self.longestBlindness
+        return isBlind
     }
 
     /// Adds a sample. Several may form one window of measurement.
     package mutating func take(_ sample: Sample) {
         blindSince = nil
+        isBlind = false
         guard let begin = window, sample.requests >= begin.requests else { return window = sample }
         let (time, requests) = (sample.at - begin.at, sample.requests - begin.requests)
         guard time >= Self.longest || (time >= Self.shortest && requests >= Self.enough) else { return }

@@ -27,6 +27,7 @@ package final class DryRunHypervisor: Hypervisor {
     /// `dry-run`, reported in every result.
     package let kind = "dry-run"
     package let isOnThisHost = true
+    package let isConnected = true
     let options: DryRunOptions
     let state: Mutex<State>
     private let mountPointBase: String

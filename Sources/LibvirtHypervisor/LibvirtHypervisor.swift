@@ -43,6 +43,7 @@ package struct LibvirtHypervisor: Hypervisor {
 
     package var kind: String { "libvirt" }
     package var isOnThisHost: Bool { LibvirtConnection.isLocal(link.uri) }
+    package var isConnected: Bool { link.isConnected }
 
     package func waitUntilConnected() async { _ = try? await link.connection() }
 

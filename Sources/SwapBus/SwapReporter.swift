@@ -75,7 +75,7 @@ package final class SwapReporter: SwapObserver {
     }
 
     /// Logs each tenth of the copy, and emits `volume_swap.progress` at most once per `progress_interval_s`.
-    package func progressed(_ record: SwapRecord, _ plan: SwapPlan, _ progress: SwapProgress) {
+    package func progressed(_ record: SwapRecord, _ plan: SwapPlan, _ progress: SwapProgress, in state: SwapPhase) {
         let now = ContinuousClock.now
         copies.sample(record, by: plan.strategy, progress, at: now)
         let tenths = progress.tenths
@@ -92,7 +92,7 @@ package final class SwapReporter: SwapObserver {
                 "copied \(tenths * 10) %: \(progress.copiedBytes) of \(progress.totalBytes) bytes", metadata: record.logMetadata)
         }
         guard isDue, notifier != nil else { return }
-        emit("progress", record, state: "copying", plan: plan, extra: ["progress": progress.json])
+        emit("progress", record, state: state.publicState, plan: plan, extra: ["progress": progress.json])
     }
 
     /// Logs and counts what is done about a copy that does not converge.

@@ -164,10 +164,11 @@ struct LatencyGovernorTests {
         var misses: [Bool] = []
         for second in [0, 9, 10] { misses.append(governor.miss(at: now + .seconds(second))) }
         #expect(misses == [false, false, true])
+        #expect(!governor.holdsBack)
         now += .seconds(20)
         governor.take(.init(requests: 0, nanoseconds: 0, copied: 0, at: now))
         let isMissed = governor.miss(at: now + .seconds(1))
-        #expect(!isMissed)
+        #expect(!isMissed && governor.holdsBack)
     }
 
     @Test("Counters that start over are no request times")

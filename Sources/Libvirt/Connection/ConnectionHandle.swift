@@ -36,9 +36,8 @@ final class ConnectionHandle: Sendable {
 
     /// Number of attempts to connect that were given up and still wait for libvirt, by URI. A thread in `virConnectOpen` cannot be ended:
     /// a frozen libvirtd must not cost one for each attempt.
-    private static let unanswered = Mutex<[String: Int]>([:])
-    static let unansweredLimit = 8
-    static func unansweredAttempts(to uri: String) -> Int { unanswered.withLock { $0[uri, default: 0] } }
+    private static let unanswered = Mutex<[String: Unanswered]>([:])
+    static func unansweredAttempts(to uri: String) -> Unanswered { unanswered.withLock { $0[uri, default: Unanswered()] } }
 
     /// Opens a connection and registers its callbacks on a thread of a new pool.
     ///
@@ -49,16 +48,16 @@ final class ConnectionHandle: Sendable {
     ) async throws(LibvirtError) -> ConnectionHandle {
         let pool = CallPool()
         let opened = Waiter<Result<ConnectionHandle, LibvirtError>>()
-        guard unansweredAttempts(to: uri) < unansweredLimit else { throw .noAnswer }
+        guard unanswered.withLock({ $0[uri, default: Unanswered()].mayTry(at: .now) }) else { throw .noAnswer }
         pool.submit {
             let result = Result { () throws(LibvirtError) in
                 try ConnectionHandle(uri: uri, secrets: secrets, events: events, pool: pool, logger: logger)
             }
-            if !opened.resume(result) { unanswered.withLock { $0[uri, default: 0] -= 1 } }
+            if !opened.resume(result) { unanswered.withLock { $0[uri]?.end() } }
         }
         if let limit {
             DispatchQueue.global().asyncAfter(deadline: .now() + limit) {
-                if opened.resume(.failure(.noAnswer)) { unanswered.withLock { $0[uri, default: 0] += 1 } }
+                if opened.resume(.failure(.noAnswer)) { unanswered.withLock { $0[uri, default: Unanswered()].begin(at: .now) } }
             }
         }
         switch await opened.value() {

@@ -7,22 +7,26 @@ struct HostPaths: Sendable {
     /// Separate from other guests' paths, so that a swap's own paths are examined however many of those hang.
     private static let own = ProbePool()
     private static let foreign = ProbePool()
+    /// Separate, as opening a file may hang where its name is still found.
+    private static let headers = ProbePool()
     /// How long examining a swap's own volume may take.
     private static let patience = Duration.seconds(30)
 
     private let own: ProbePool
     private let foreign: ProbePool
+    private let headers: ProbePool
     private let devices: BlockDevices
     private let files: HostFiles
 
     init(
         devices: BlockDevices = BlockDevices(), files: HostFiles = HostFiles(), own: ProbePool = Self.own,
-        foreign: ProbePool = Self.foreign
+        foreign: ProbePool = Self.foreign, headers: ProbePool = Self.headers
     ) {
         self.devices = devices
         self.files = files
         self.own = own
         self.foreign = foreign
+        self.headers = headers
     }
 
     /// Describes a path; opens a block device to get its size.
@@ -51,7 +55,7 @@ struct HostPaths: Sendable {
 
     /// The file below another guest's qcow2 image, from the image's header.
     func backingFile(of path: String) async -> BackingAnswer {
-        await foreign.ask(path, patience: PathOwner.another.patience) { QCOW2Header.backingFile(ofImage: path) } ?? .noAnswer
+        await headers.ask(path, patience: PathOwner.another.patience) { QCOW2Header.backingFile(ofImage: path) } ?? .noAnswer
     }
 
     /// The files that the host itself uses. Only their names are read; they themselves may be on a dead mount.

@@ -6,6 +6,7 @@ import VolumeSwap
 struct PivotSwap: SwapMethod {
     static let name = "pivot_swap"
     static let isControl = true
+    static let isSlow = true
     /// Maximum number of tasks in one call.
     private static let limit = 1000
     private let ids: [TaskID]

@@ -1,14 +1,34 @@
 /// Carries what was plugged into a running domain, or unplugged from it, over to its saved definition.
 ///
 /// Devices that only one of the two had before are left alone, as are those that were there before and still are.
-struct DeviceTransfer {
+package struct DeviceTransfer {
+    /// The kinds of devices to carry over; nil for all.
+    package struct Kinds: Sendable {
+        private static let main: Set<String> = ["disk", "interface"]
+        static let all = Kinds(attached: nil, detached: nil)
+        static let disksAndInterfaces = Kinds(attached: main, detached: main)
+        static let detachedDisksAndInterfaces = Kinds(attached: [], detached: main)
+        /// What earlier versions recorded.
+        fileprivate static let recordedBefore = disksAndInterfaces
+
+        fileprivate var attached, detached: Set<String>?
+
+        fileprivate func intersection(_ other: Kinds) -> Kinds {
+            Kinds(attached: Self.both(attached, other.attached), detached: Self.both(detached, other.detached))
+        }
+
+        private static func both(_ one: Set<String>?, _ other: Set<String>?) -> Set<String>? {
+            if let one, let other { one.intersection(other) } else { one ?? other }
+        }
+    }
+
     /// Says in ``DomainXML/devices(_:)`` that every kind is listed; earlier versions listed only disks and interfaces.
     static let allKinds = "every kind"
 
     private let stored: DomainDocument
     private let live: DomainDocument
     private let known: Set<String>
-    private let kinds: Set<String>?
+    private let kinds: Kinds
     /// What is different from the saved definition.
     var changes: [String] = []
     /// What is not carried over.
@@ -17,20 +37,16 @@ struct DeviceTransfer {
     /// - Parameters:
     ///   - stored: the saved definition, which is edited.
     ///   - known: what ``DomainXML/devices(_:)`` said of the running domain when it lost its definition.
-    ///   - kinds: the kinds of devices to carry over; nil for all.
-    init(stored: DomainDocument, live: DomainDocument, known: [String], kinds: Set<String>?) {
+    init(stored: DomainDocument, live: DomainDocument, known: [String], kinds: Kinds) {
         (self.stored, self.live, self.known) = (stored, live, Set(known))
-        let recorded: Set<String>? = self.known.contains(Self.allKinds) ? nil : ["disk", "interface"]
-        self.kinds = if let kinds, let recorded { kinds.intersection(recorded) } else { kinds ?? recorded }
+        self.kinds = self.known.contains(Self.allKinds) ? kinds : kinds.intersection(.recordedBefore)
     }
-
-    func takes(_ kind: String) -> Bool { kinds?.contains(kind) ?? true }
 
     mutating func run() {
         let (saved, running) = (stored.namedDevices, live.namedDevices)
         removeDetached(saved, Set(running.map(\.name)))
         addAttached(running, Set(saved.map(\.name)))
-        guard kinds == nil else { return }
+        guard kinds.attached == nil else { return }
         compareVCPUs()
         compareMemory()
         compareOthers()
@@ -39,7 +55,7 @@ struct DeviceTransfer {
     /// - Parameter present: the names of the devices that run.
     private mutating func removeDetached(_ saved: [(name: String, element: EditableElement)], _ present: Set<String>) {
         for name in known.subtracting(present).sorted() {
-            guard let kind = XMLTree.kind(ofDevice: name), takes(kind) else { continue }
+            guard let kind = XMLTree.kind(ofDevice: name), kinds.detached?.contains(kind) ?? true else { continue }
             let matches = saved.filter { $0.name == name }
             if matches.count == 1, let element = matches.first?.element {
                 stored.devices?.remove { $0 === element }
@@ -61,7 +77,8 @@ struct DeviceTransfer {
 
     /// - Parameter saved: the names of the devices in the definition as it was saved.
     private mutating func addAttached(_ running: [(name: String, element: EditableElement)], _ saved: Set<String>) {
-        for (name, element) in running where takes(element.name) && !known.contains(name) && !saved.contains(name) {
+        for (name, element) in running where !known.contains(name) && !saved.contains(name) {
+            guard kinds.attached?.contains(element.name) ?? true else { continue }
             stored.plug(element)
             stored.count(element, isAdded: true)
             changes.append("attached \(name)")

@@ -36,10 +36,10 @@ extension DomainXML {
     /// - Parameters:
     ///   - known: the result of ``devices(_:)``. That of an earlier version knows only disks and interfaces, perhaps no places.
     ///   - swapped: the swap's own disk, which is ignored.
-    ///   - kinds: the kinds of devices to take; nil for all.
+    ///   - kinds: the kinds of devices to take.
     /// - Throws: ``SwapFailure`` if either string is not a domain's XML.
     package static func takingDevices(
-        _ savedXML: String, known: [String], of swapped: String, from liveXML: String, only kinds: Set<String>? = nil
+        _ savedXML: String, known: [String], of swapped: String, from liveXML: String, only kinds: DeviceTransfer.Kinds = .all
     ) throws(SwapFailure) -> TakenDevices {
         let stored = try DomainDocument(xml: savedXML)
         let live = try DomainDocument(xml: liveXML)

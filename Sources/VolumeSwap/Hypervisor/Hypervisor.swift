@@ -15,6 +15,8 @@ package protocol Hypervisor: Sendable {
     func features() async throws(HypervisorError) -> HypervisorFeatures
     /// Returns as soon as the hypervisor is connected.
     func waitUntilConnected() async
+    /// Whether it is connected now; without a connection nothing is known of its guests.
+    var isConnected: Bool { get }
 
     /// Finds a domain by UUID, else by name (`virDomainLookupByUUIDString`, `virDomainLookupByName`).
     ///

@@ -27,6 +27,9 @@ package enum SwapPhase: String, Sendable, Hashable, Codable, CaseIterable {
     /// Whether the task is over.
     package var isFinal: Bool { self == .completed || self == .failed || self == .aborted }
 
+    /// Whether the copy is done: the pivot has been requested, and not failed.
+    var isFromPivotOn: Bool { self == .pivoting || self == .finishing || self == .storing }
+
     /// The state that `get_swap` shows.
     package var publicState: String {
         switch self {

@@ -60,6 +60,8 @@ package struct SwapPlanFacts: Sendable, Hashable, Codable, CustomStringConvertib
     package var isDefinedAgain: Bool?
     /// The running domain's devices and sizes before it was undefined, for detecting later hot-plugs and unplugs.
     package var liveDevices: [String]?
+    /// True once a held swap has been told to pivot by itself.
+    package var isReleased: Bool?
     /// The group that the swap is about to pivot with; nil once that is over.
     package var pivotGroup: PivotGroupMark?
     /// Warnings for the result.

@@ -95,7 +95,7 @@ package final class SwapService: Sendable {
         environment.reservations.intend(volume, for: record.id, number: ticket.number)
         let control = SwapControl(phase: entry.isHeld ? .ready : record.phase)
         // A task answered as failed before it had a plan only releases what it may have attached.
-        if record.outcome != nil, record.plan == nil { control.refuse() }
+        if case .failure(let told) = record.outcome, record.plan == nil { control.refuse(told.withoutRemainder) }
         enqueue(record.id, control, record, ticket, entry)
     }
 
@@ -110,7 +110,10 @@ package final class SwapService: Sendable {
             active[id] = Entry(
                 control: control, ticket: ticket, record: isHeld ? record : nil, early: early, resumption: resumption)
         }
-        if entry.isHeld { _ = control.hold() }
+        if entry.isHeld {
+            _ = control.hold()
+            if entry.isReleased { _ = control.release() }
+        }
         guard entry.isHeld, let disk = record?.disk else {
             return instanceQueue.fill(ticket) { [self] in await perform(id, control, entry) }
         }
@@ -134,13 +137,14 @@ package final class SwapService: Sendable {
             environment.domainLocks.release(id)
             environment.budget.leave(id)
         }
-        if record.startedAt == nil { record.startedAt = environment.clock.date }
-        let started = record
         let outcome: SwapOutcome?
         do {
             let request = try request(of: record)
             if !entry.isFresh { environment.journal.remark(id, "pivotd was restarted") }
             await admit(id, request, control, entry)
+            // Its time-out does not run while it waits.
+            if record.startedAt == nil { record.startedAt = environment.clock.date }
+            let started = record
             let host = SwapHost(
                 answer: { [self] in await answerEarly(started, $0) }, giveUpSlot: { [self] in giveUpSlot(started.id) },
                 giveUpTurn: { [self] in giveUpTurn(started) })

@@ -12,8 +12,8 @@ struct DefinitionRestorer {
     /// What to try in turn. A definition that libvirt refuses for the sake of a device is worse than one without the device.
     private enum Attempt: CaseIterable {
         case allDevices, disksAndInterfaces
-        /// Only the places of disks that have moved.
-        case places
+        /// Only what came off, and the places of disks that have moved: a volume that was detached may be another guest's by now.
+        case detachments
         case asSaved
     }
 
@@ -39,7 +39,7 @@ struct DefinitionRestorer {
                 try await define(xml)
                 return wanted.warnings + Self.lost(wanted, candidate, refusal)
             } catch {
-                if error.isPassing { throw error }
+                guard error.mayBeOfContent else { throw error }
                 refusal = refusal ?? error
             }
         }
@@ -49,11 +49,11 @@ struct DefinitionRestorer {
     private func candidate(
         _ attempt: Attempt, _ known: [String], _ liveXML: String
     ) throws(SwapFailure) -> DomainXML.TakenDevices {
-        let kinds: Set<String>?
+        let kinds: DeviceTransfer.Kinds
         switch attempt {
-        case .allDevices: kinds = nil
-        case .disksAndInterfaces: kinds = ["disk", "interface"]
-        case .places: kinds = []
+        case .allDevices: kinds = .all
+        case .disksAndInterfaces: kinds = .disksAndInterfaces
+        case .detachments: kinds = .detachedDisksAndInterfaces
         case .asSaved: return DomainXML.TakenDevices(xml: savedXML)
         }
         return try DomainXML.takingDevices(savedXML, known: known, of: disk, from: liveXML, only: kinds)

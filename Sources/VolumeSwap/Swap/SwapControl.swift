@@ -23,6 +23,7 @@ package final class SwapControl: Sendable {
         var wake: (@Sendable () -> Void)?
         var warnings: [String] = []
         var detail: String?
+        var refusal: SwapFailure?
     }
 
     /// Where a swap with the option `hold` stands.
@@ -198,7 +199,15 @@ package final class SwapControl: Sendable {
     }
 
     /// Marks a task that must not be carried out any more.
-    func refuse() { abort.make() }
+    ///
+    /// - Parameter failure: why, which its caller has been told.
+    func refuse(_ failure: SwapFailure) {
+        state.withLock { $0.refusal = failure }
+        abort.make()
+    }
+
+    /// Why a swap ends of which an abort is requested.
+    var reasonToStop: SwapFailure { state.withLock { $0.refusal } ?? .abortedByRequest }
 
     /// - Returns: true if the detail has changed.
     func note(_ detail: String?) -> Bool {

@@ -12,6 +12,8 @@ final class SwapMarks: Sendable {
         /// Whether the disk was known to be on the old volume before the first inspection.
         var isKnownOld = true
         var leftBehind: [String] = []
+        var liveXML: String?
+        var liveXMLAt: ContinuousClock.Instant?
         var copyBegan: ContinuousClock.Instant?
         var readyAt: ContinuousClock.Instant?
         /// The last remark, without digits, and how many there were.
@@ -25,7 +27,25 @@ final class SwapMarks: Sendable {
     func noteStored(_ plan: SwapPlan?) { state.withLock { $0.storedPlan = plan } }
     /// What an earlier attempt could not undo.
     var leftBehind: [String] { state.withLock { $0.leftBehind } }
-    func leave(_ remainders: [String]) { state.withLock { $0.leftBehind += remainders } }
+    func leave(_ remainders: [String]) {
+        state.withLock { state in state.leftBehind += remainders.filter { !state.leftBehind.contains($0) } }
+    }
+
+    /// Time between two looks at the running configuration of a domain without a stored one.
+    private static let liveInterval = Duration.seconds(5)
+
+    /// That configuration, as it was last seen.
+    var liveXML: String? { state.withLock { $0.liveXML } }
+    func note(liveXML xml: String) { state.withLock { $0.liveXML = xml } }
+
+    /// Whether to look at it now; true at most once per interval.
+    func isLiveXMLDue(at now: ContinuousClock.Instant) -> Bool {
+        state.withLock { state in
+            guard state.liveXMLAt.map({ now - $0 >= Self.liveInterval }) ?? true else { return false }
+            state.liveXMLAt = now
+            return true
+        }
+    }
 
     /// When the copy was requested; nil for an adopted one.
     var copyBegan: ContinuousClock.Instant? { state.withLock { $0.copyBegan } }

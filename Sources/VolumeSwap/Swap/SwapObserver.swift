@@ -5,7 +5,7 @@ package protocol SwapObserver: Sendable {
     /// The swap entered a phase.
     func entered(_ record: SwapRecord, _ phase: SwapPhase)
     /// A sample of the copy was taken.
-    func progressed(_ record: SwapRecord, _ plan: SwapPlan, _ progress: SwapProgress)
+    func progressed(_ record: SwapRecord, _ plan: SwapPlan, _ progress: SwapProgress, in state: SwapPhase)
     /// Something is done about a copy that does not converge, or cannot be.
     func converging(_ record: SwapRecord, _ step: ConvergenceStep)
     /// The pivot is being requested.

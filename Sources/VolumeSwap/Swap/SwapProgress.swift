@@ -18,6 +18,13 @@ package struct SwapProgress: Sendable, Hashable, Codable {
 
     package init() {}
 
+    /// A copy that is done. How much the guest wrote meanwhile is not known.
+    static func done(_ bytes: Int64) -> SwapProgress {
+        var progress = SwapProgress()
+        (progress.copiedBytes, progress.totalBytes) = (bytes, bytes)
+        return progress
+    }
+
     /// Bytes left to copy.
     package var remainingBytes: Int64 { max(0, totalBytes - copiedBytes) }
     /// The copied fraction, from 0 to 1; nil before QEMU has reported what there is to copy.

@@ -40,6 +40,7 @@ struct SwapRunner {
         let first = SwapMachine.begin(entry)
         var action = first.action
         var machine = first.next
+        if case .resume(let phase, let plan) = entry, phase.isFromPivotOn { control.update(.done(plan.oldBytes)) }
         if let stored = steps.record.plan {
             control.update(stored)
             control.marks.noteStored(stored)
@@ -103,6 +104,7 @@ struct SwapRunner {
     private func stored(_ plan: SwapPlan, _ action: SwapAction) -> SwapPlan {
         var plan = plan
         if case .undefine = action {} else if plan.isUndefined, control.marks.hasDefinedAgain { plan.isDefinedAgain = true }
+        if control.isReleased { plan.isReleased = true }
         guard let group = control.enteredGroup else { return plan }
         if case .pivot = action, let mark = group.openMark { plan.pivotGroup = mark }
         if let warning = group.warning { plan.warnings.append(warning) }
@@ -134,7 +136,7 @@ struct SwapRunner {
         // A held swap that is taken up again is still held.
         if control.isHeld, phase == .copying { phase = .ready }
         if case .pivot(_, let pause) = action {
-            guard control.enterPivot() else { return .abortedByRequest }
+            guard control.enterPivot() else { return control.reasonToStop }
             // Later a group's swaps would be taken for held ones.
             if pause == .zero, steps.record.phase != .pivoting {
                 environment.journal.note(id, .ready)
@@ -152,7 +154,7 @@ struct SwapRunner {
             }
             news = plan
         }
-        if action.canBeRefused, control.isAbortRequested, phase != .pivoting { return .abortedByRequest }
+        if action.canBeRefused, control.isAbortRequested, phase != .pivoting { return control.reasonToStop }
         do {
             if let news {
                 let isSynced = !(action.endsWithTheHost && environment.hypervisor.isOnThisHost)

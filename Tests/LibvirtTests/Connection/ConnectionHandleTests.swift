@@ -46,12 +46,12 @@ struct ConnectionHandleTests {
                 return error
             }
         }
-        for _ in 0..<2 * ConnectionHandle.unansweredLimit {
+        for _ in 0..<2 * Unanswered.limit {
             #expect(await attempt()?.message.contains("does not answer") == true)
         }
-        #expect(ConnectionHandle.unansweredAttempts(to: uri) == ConnectionHandle.unansweredLimit)
+        #expect(ConnectionHandle.unansweredAttempts(to: uri).count == Unanswered.limit)
         socket.close()
-        while ConnectionHandle.unansweredAttempts(to: uri) > 0 { try await Task.sleep(for: .milliseconds(5)) }
+        while ConnectionHandle.unansweredAttempts(to: uri).count > 0 { try await Task.sleep(for: .milliseconds(5)) }
         #expect(await attempt() != nil)
     }
 

@@ -7,7 +7,7 @@ struct DeviceTransferTests {
     typealias Domain = PluggedDomain
 
     static func take(
-        _ saved: String, from before: String, to after: String, only kinds: Set<String>? = nil
+        _ saved: String, from before: String, to after: String, only kinds: DeviceTransfer.Kinds = .all
     ) throws -> DomainXML.TakenDevices {
         try DomainXML.takingDevices(saved, known: try DomainXML.devices(before), of: "vdb", from: after, only: kinds)
     }
@@ -163,8 +163,10 @@ struct DeviceTransferTests {
     @Test("Only some kinds can be taken")
     func kinds() throws {
         let plugged = Domain.live([Domain.aliased, Domain.random])
-        let some = try Self.take(Domain.stored(), from: Domain.live(), to: plugged, only: ["disk", "interface"])
+        let some = try Self.take(Domain.stored(), from: Domain.live(), to: plugged, only: .disksAndInterfaces)
         #expect(some.changes == ["attached disk vdc"])
-        #expect(try Self.take(Domain.stored(), from: Domain.live(), to: plugged, only: []).xml == Domain.stored())
+        #expect(
+            try Self.take(Domain.stored(), from: Domain.live(), to: plugged, only: .detachedDisksAndInterfaces).xml
+                == Domain.stored())
     }
 }

@@ -67,7 +67,7 @@ final class FakeObserver: SwapObserver {
 
     func started(_ record: SwapRecord, _ plan: SwapPlan) { state.withLock { $0.append("started") } }
     func entered(_ record: SwapRecord, _ phase: SwapPhase) {}
-    func progressed(_ record: SwapRecord, _ plan: SwapPlan, _ progress: SwapProgress) {}
+    func progressed(_ record: SwapRecord, _ plan: SwapPlan, _ progress: SwapProgress, in state: SwapPhase) {}
     func converging(_ record: SwapRecord, _ step: ConvergenceStep) { state.withLock { $0.append("\(step)") } }
     func pivoting(_ record: SwapRecord, afterReady delay: Duration) { state.withLock { $0.append("pivoting") } }
     func ended(_ record: SwapRecord, _ outcome: SwapOutcome, duration: Duration, overhead: Duration?) {

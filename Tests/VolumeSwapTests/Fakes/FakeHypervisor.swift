@@ -88,6 +88,7 @@ final class FakeHypervisor: Hypervisor {
         var events: [HypervisorEvents] = []
         var speed: Int64?
         var isOnThisHost = true
+        var isConnected = true
         var definitions: [String] = []
         /// Happens once, right after the next job query, or `looksLeft` queries later.
         var afterLook: (@Sendable (FakeHypervisor) -> Void)?
@@ -104,6 +105,7 @@ final class FakeHypervisor: Hypervisor {
 
     let kind = "fake"
     var isOnThisHost: Bool { state.withLock { $0.isOnThisHost } }
+    var isConnected: Bool { state.withLock { $0.isConnected } }
     /// The target of its disk.
     let disk: String
     /// More of its devices as XML.

@@ -10,6 +10,7 @@ final class TwinHypervisor: Hypervisor {
     let two: FakeHypervisor
     let kind = "fake"
     let isOnThisHost = true
+    let isConnected = true
 
     static let oldPath = "/volumes/old-c"
     static let newPath = "/volumes/new-c"

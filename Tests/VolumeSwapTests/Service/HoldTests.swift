@@ -132,6 +132,30 @@ struct HoldTests {
         #expect(bench.bench.hypervisor.log.filter { !$0.hasPrefix("speed") } == ["pivot"])
     }
 
+    @Test("A pivot that waits for its instance's turn is remembered over a restart")
+    func released() async throws {
+        let other = TaskID("other")
+        let bench = ServiceBench()
+        try await bench.running { (service: SwapService) async throws in
+            _ = await bench.submit(Self.record())
+            try await Self.untilHeld(service)
+            try await service.environment.domainLocks.acquire(Fixture.uuid, for: other)
+            let pivot = Task { try await service.pivot([Self.id]) }
+            while try await bench.bench.journal.record(Self.id)?.plan?.isReleased != true { await Task.yield() }
+            pivot.cancel()
+            _ = try? await pivot.value
+        }
+        #expect(bench.bench.hypervisor.count("pivot") == 0)
+        let stored = try #require(try await bench.bench.journal.record(Self.id))
+        let next = ServiceBench(Bench(bench.bench.hypervisor))
+        next.bench.journal.put(stored)
+        try await next.running { (service: SwapService) async throws in
+            #expect(try await service.recover() == 1)
+            #expect(try await next.nextReply().outcome.result != nil)
+        }
+        #expect(bench.bench.hypervisor.count("pivot") == 1)
+    }
+
     @Test("A task that is not held is invalid input, and then none pivots")
     func refused() async throws {
         let bench = ServiceBench(Bench(FakeHypervisor { _ in }))

@@ -46,6 +46,31 @@ struct ServiceRecoveryTests {
         #expect(hypervisor.log == ["copy", "pivot"])
     }
 
+    @Test("A swap that had copied everything says so", arguments: [SwapPhase.finishing, .storing])
+    func copied(phase: SwapPhase) async throws {
+        let (_, outcome) = try await Self.recover(Self.record(phase)) { hypervisor in
+            hypervisor.change { ($0.liveSource, $0.storedSource) = (Fixture.newPath, Fixture.newPath) }
+        }
+        #expect(outcome.result?["copied_bytes"] == .integer(Fixture.plan().oldBytes))
+    }
+
+    @Test("A preflight's failure that was answered before the restart stays the reason")
+    func toldBefore() async throws {
+        var told = SwapFailure.invalidVolume("the new volume is too small", .newVolumeTooSmall)
+        told.inUse = .old
+        var record = Self.record(.preparing)
+        record.outcome = .failure(told)
+        let bench = ServiceBench()
+        bench.bench.journal.put(record)
+        try await bench.running { (service: SwapService) async throws in
+            #expect(try await service.recover() == 1)
+            #expect(try await bench.nextReply().outcome.failure?.code == .newVolumeTooSmall)
+            _ = try await bench.nextSettlement()
+            let ended = try await bench.bench.journal.record(record.id)?.outcome?.failure
+            #expect(ended?.reason == told.reason && ended?.conclusion?.reason == told.reason)
+        }
+    }
+
     @Test("An unreadable task does not hold up others")
     func damaged() async throws {
         let bench = ServiceBench()

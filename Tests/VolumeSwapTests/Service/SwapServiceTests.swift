@@ -223,7 +223,7 @@ struct SwapServiceTests {
         #expect(bench.service.environment.budget.admit(TaskID("other"), volumes, isBegun: false) == nil)
         try await bench.running { (service: SwapService) async throws in
             _ = await bench.submit(Fixture.record("first"))
-            _ = await bench.submit(Fixture.record("second"))
+            _ = await bench.submit(Fixture.record("second", ["options": ["timeout_s": 60]]))
             while try await service.status(.task(TaskID("first"))).waitsFor != "limit: either driver=local" { await Task.yield() }
             #expect(try await service.status(.task(TaskID("first"))).phase == .accepted)
             #expect(try await service.status(.task(TaskID("second"))).waitsFor == "instance")
@@ -232,6 +232,8 @@ struct SwapServiceTests {
             while try await service.status(.task(TaskID("second"))).waitsFor != "limit: either driver=local" {
                 await Task.yield()
             }
+            // Its time-out counts from when it begins.
+            bench.bench.clock.jump(.seconds(3600))
             bench.service.environment.budget.leave(TaskID("other"))
             for await _ in copies { break }
             #expect(try await service.status(.task(TaskID("second"))).waitsFor == nil)

@@ -47,6 +47,32 @@ struct DefinitionRestorerTests {
         #expect(none.warnings.first?.contains(Domain.aliased.name) == true)
     }
 
+    @Test("What came off stays off, whatever libvirt refuses of what was plugged")
+    func detached() async throws {
+        let (before, after) = (Domain.live([Domain.aliased]), Domain.live([Domain.random, Domain.disk, Domain.controller]))
+        let restorer = DefinitionRestorer(
+            savedXML: Domain.stored([Domain.aliased]), known: try DomainXML.devices(before), disk: "vdb", liveXML: after)
+        var accepted = ""
+        let warnings = try await restorer.restore(edit: { $0 }) { (xml) throws(HypervisorError) in
+            if xml.contains("/dev/urandom") || xml.contains("/dev/vg/more") { throw Self.refusal }
+            accepted = xml
+        }
+        #expect(!accepted.isEmpty && !accepted.contains("/volumes/c"))
+        #expect(warnings.count == 1)
+    }
+
+    @Test("A host that cannot write a definition has not refused it", arguments: [38, 2, 88])
+    func full(number: Int) async throws {
+        var tried = 0
+        let error = await #expect(throws: HypervisorError.self) {
+            _ = try await Self.restore(live: Domain.live([Domain.random])) { _ in
+                tried += 1
+                return HypervisorError(.other, number: number, "cannot write: No space left on device")
+            }
+        }
+        #expect(error?.number == number && tried == 1)
+    }
+
     @Test("A guest that cannot be asked is no refusal of a definition")
     func unseen() async throws {
         let restorer = DefinitionRestorer(

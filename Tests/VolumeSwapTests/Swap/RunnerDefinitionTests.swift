@@ -60,6 +60,40 @@ struct RunnerDefinitionTests {
         #expect(definition.contains("/dev/urandom") && definition.contains(Fixture.newPath))
     }
 
+    @Test("What was plugged in is defined although the guest has stopped since, and what is not known is said")
+    func stoppedMeanwhile() async throws {
+        for isSeen in [true, false] {
+            let plugged = Mutex("")
+            let bench = Bench(
+                FakeHypervisor(
+                    onCopy: { hypervisor in
+                        plugged.withLock { $0 = PluggedDomain.random.live }
+                        guard isSeen else { return Self.stop(hypervisor) }
+                        // Once a look has shown the device.
+                        hypervisor.onLooks(1, Self.stop)
+                    }, beside: { view in view == .live ? plugged.withLock { $0 } : "" }))
+            let failure = try #require(try await bench.run(Self.rebase)?.failure)
+            #expect(failure.code == .guestGone)
+            let definition = try #require(bench.hypervisor.state.withLock { $0.definitions.last })
+            #expect(definition.contains("/dev/urandom") == isSeen)
+            #expect(failure.leftBehind.contains { $0.contains("is not known") } == !isSeen)
+        }
+    }
+
+    private static func stop(_ hypervisor: FakeHypervisor) {
+        hypervisor.change { ($0.isKnown, $0.mirror, $0.job) = (false, nil, nil) }
+        hypervisor.post(.stopped(reason: "crashed"))
+    }
+
+    @Test("A stored configuration that is changed before it is removed is not lost: the swap fails")
+    func changedBefore() async throws {
+        let bench = Bench()
+        bench.hypervisor.onMetadata { $0.storedSource = "/volumes/other" }
+        let failure = try #require(try await bench.run(Self.rebase)?.failure)
+        #expect(failure.reason.contains("was changed meanwhile") && failure.code.isRetryable && failure.inUse == .old)
+        #expect(bench.hypervisor.count("undefine") == 0 && bench.hypervisor.count("define") == 0)
+    }
+
     @Test("After a restart while undefining, a domain without our metadata was undefined by someone else")
     func killedBeforeUndefine() async throws {
         let bench = Bench()

@@ -8,13 +8,18 @@ struct CopyWatch {
     /// The fewest bytes ever left; nil until QEMU has reported any.
     private(set) var leastRemaining: Int64?
     private var lastShrink: ContinuousClock.Instant
+    /// What remained over the last window, oldest first.
+    private var trend: [(at: ContinuousClock.Instant, remaining: Int64)] = []
+    private let window: Duration
     /// Whether the last sample had a different cursor from the one before.
     private(set) var isMoving = false
     private var lastCursor: Int64?
     private var lastSample: (at: ContinuousClock.Instant, cursor: Int64)?
 
-    init(stallTimeoutS: Double, now: ContinuousClock.Instant) {
+    /// - Parameter window: the longest time about which ``isOutrun(for:now:)`` is asked.
+    init(stallTimeoutS: Double, window: Duration = .seconds(30), now: ContinuousClock.Instant) {
         stallTimeout = stallTimeoutS > 0 ? .seconds(stallTimeoutS) : nil
+        self.window = window
         lastShrink = now
     }
 
@@ -30,10 +35,29 @@ struct CopyWatch {
         return now - lastShrink >= stallTimeout
     }
 
-    /// Whether the guest writes as fast as the copy copies: the copy moves, but what remains has not shrunk for this long.
+    /// Whether the guest writes as fast as the copy copies: the copy moves, but what remains has not shrunk for this long, and is not
+    /// shrinking now, as after a burst of writes.
     ///
     /// A copy that does not move is not outrun. Its destination may hang, and then the guest's writes must not wait for it.
-    func isOutrun(for window: Duration, now: ContinuousClock.Instant) -> Bool { isMoving && now - lastShrink >= window }
+    func isOutrun(for window: Duration, now: ContinuousClock.Instant) -> Bool {
+        guard isMoving, now - lastShrink >= window else { return false }
+        guard let latest = trend.last, let earlier = trend.last(where: { $0.at <= now - window / 2 }) else { return true }
+        return latest.remaining >= earlier.remaining
+    }
+
+    /// Nothing can be known of the copy, such as without a connection: that time does not count.
+    mutating func pause(now: ContinuousClock.Instant) {
+        lastShrink = max(lastShrink, now)
+        trend = []
+    }
+
+    private mutating func follow(_ remaining: Int64, _ now: ContinuousClock.Instant) {
+        // At most so many are kept: of those that follow one another closely, the first and the latest.
+        if trend.count > 1, now - trend[trend.count - 2].at < window / 32 { trend.removeLast() }
+        trend.append((now, remaining))
+        // One that is older than the window stays.
+        while trend.count > 1, trend[1].at <= now - window { trend.removeFirst() }
+    }
 
     /// For how long the remaining bytes have not shrunk: a text that changes when that has doubled; nil if not for long.
     func standstill(now: ContinuousClock.Instant) -> String? {
@@ -63,7 +87,9 @@ struct CopyWatch {
             lastSample = (now, job.cursor)
         }
         // A job that has not measured its work yet reports 0 of 0.
-        if job.end > 0, leastRemaining.map({ job.remaining < $0 }) ?? true {
+        guard job.end > 0 else { return }
+        follow(job.remaining, now)
+        if leastRemaining.map({ job.remaining < $0 }) ?? true {
             leastRemaining = job.remaining
             lastShrink = now
         }

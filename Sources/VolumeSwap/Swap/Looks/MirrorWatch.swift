@@ -67,7 +67,7 @@ struct MirrorWatch {
         // It comes before the stall time-out, whose clock it restarts.
         let stall = plan.options.stallTimeoutS
         self.window = stall > 0 ? min(window, .seconds(stall / 2)) : window
-        copy = CopyWatch(stallTimeoutS: plan.options.stallTimeoutS, now: now)
+        copy = CopyWatch(stallTimeoutS: plan.options.stallTimeoutS, window: self.window, now: now)
     }
 
     var progress: SwapProgress {
@@ -146,7 +146,7 @@ struct MirrorWatch {
     /// Whether the new volume takes writes. If they hang there, a pivot stops the whole guest, and a libvirtd restart kills it.
     private mutating func isTaking(_ job: BlockJobInfo) -> Bool {
         defer { cursorInStep = job.cursor }
-        return job.remaining == 0 || cursorInStep.map { $0 != job.cursor } ?? false
+        return (job.end > 0 && job.remaining == 0) || cursorInStep.map { $0 != job.cursor } ?? false
     }
 
     private mutating func gone(_ now: ContinuousClock.Instant) -> Verdict {
@@ -174,6 +174,9 @@ struct MirrorWatch {
         goneSince = since
         return now - since >= Self.grace
     }
+
+    /// Without a connection nothing is known of the copy, which goes on: that is no standstill.
+    mutating func noConnection(now: ContinuousClock.Instant) { copy.pause(now: now) }
 
     /// Whether the copy does not converge, and something can be done about it. Call it right after a sample.
     func mustConverge(now: ContinuousClock.Instant) -> Bool {

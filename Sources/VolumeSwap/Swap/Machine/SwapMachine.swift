@@ -14,6 +14,12 @@ package enum SwapEntry: Sendable {
         guard case .resume(.ready, let plan) = self else { return false }
         return plan.options.hold
     }
+
+    /// Whether it had been told to pivot, and was waiting for its instance's turn.
+    var isReleased: Bool {
+        guard case .resume(.ready, let plan) = self else { return false }
+        return plan.isReleased == true
+    }
 }
 
 /// One swap as a pure state machine: from a step's result it derives the phase to journal and the next step.

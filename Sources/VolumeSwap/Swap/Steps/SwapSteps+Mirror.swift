@@ -70,11 +70,13 @@ extension SwapSteps {
             } else if event == .recheck {
                 isWanted = true
             }
+            if !hypervisor.isConnected { watch.noConnection(now: clock.now) }
             if !control.isHeld, let stall = watch.stall(now: clock.now) { return .failed(stall) }
             if control.isReleased, !isTakingTurn {
                 // Another swap of the instance may be under way: the copy is watched until it has ended.
                 isTakingTurn = true
                 group.addTask { [self] in
+                    await storeRelease(plan)
                     _ = await takeTurn(plan)
                     events.post(.recheck)
                 }
@@ -116,12 +118,12 @@ extension SwapSteps {
             control.group?.note(record.id, .copying)
             note(watch.standstill(now: clock.now), keepsSlot: true)
             control.update(watch.progress)
-            environment.observer.progressed(record, plan, watch.progress)
+            environment.observer.progressed(record, plan, watch.progress, in: control.phase)
             return nil
         case .inStep:
             note(nil)
             control.update(watch.progress)
-            environment.observer.progressed(record, plan, watch.progress)
+            environment.observer.progressed(record, plan, watch.progress, in: control.phase)
             return mayPivot(plan) ? .mirrorReady : nil
         case .unclear(let why):
             control.group?.note(record.id, .copying)
@@ -146,6 +148,19 @@ extension SwapSteps {
         logger.notice("in step and held: pivot_swap moves the guest")
         host.giveUpTurn()
         return false
+    }
+
+    /// Stores that the swap is to pivot: its instance's turn may be hours away, and pivotd be restarted meanwhile.
+    private func storeRelease(_ plan: SwapPlan) async {
+        var plan = plan
+        plan.isReleased = true
+        guard plan != control.marks.storedPlan else { return }
+        do {
+            try await environment.journal.enter(record.id, .ready, plan: plan)
+            control.marks.noteStored(plan)
+        } catch {
+            logger.warning("journal: could not store that the swap is to pivot: \(error)")
+        }
     }
 
     private func ownsDomain(_ plan: SwapPlan) -> Bool {
@@ -173,6 +188,7 @@ extension SwapSteps {
 
     private func sample(_ plan: SwapPlan, isFull: Bool) async -> MirrorWatch.Sample {
         await applySpeed(plan)
+        await noteLive(plan)
         let job = (try? await hypervisor.blockJobInfo(plan.domain, disk: plan.disk)) ?? nil
         var latency: LatencyGovernor.Sample?
         if let job, !control.isHeld { latency = await latencySample(plan, job) }

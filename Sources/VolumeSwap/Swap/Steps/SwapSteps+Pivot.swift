@@ -28,7 +28,7 @@ extension SwapSteps {
                 group = nil
             }
             let sight = await look(plan)
-            if end == nil, sight.isGone {
+            if end == nil, sight.isGone || sight == .onOldUnverified {
                 // The event that reports how the job ended may still arrive.
                 let since = goneSince ?? clock.now
                 goneSince = since

@@ -72,6 +72,12 @@ extension SwapSteps {
         case .adopted(var plan):
             // Adopted as it runs: its definition stays.
             if plan.isUndefined { plan.isDefinedAgain = true }
+            if plan.options.synchronousWrites {
+                (plan.options.synchronousWrites, plan.options.convergence) = (false, .auto)
+                plan.warnings.append(
+                    "synchronous_writes: a copy that ran already was adopted, which becomes synchronous only if it does not converge"
+                )
+            }
             remark("\(plan), adopting the copy that runs")
             environment.observer.started(record, plan)
             return .adopted(plan)
@@ -137,6 +143,10 @@ extension SwapSteps {
                 liveDevices: plan.liveDevices)
             try await ensure { () async throws(HypervisorError) in
                 try await hypervisor.setRecoveryMetadata(plan.domain, metadata)
+            }
+            // That call may have waited for long.
+            guard try await hypervisor.xml(plan.domain, .inactive) == savedXML else {
+                return .failed(plan.failure("the domain's stored configuration was changed meanwhile; try again", .internal))
             }
             try await takeDefinition(plan)
             return .done

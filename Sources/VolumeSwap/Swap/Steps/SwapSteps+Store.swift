@@ -211,14 +211,29 @@ extension SwapSteps {
     ///
     /// - Parameter edit: sets the swap's own disk.
     func defineAgain(_ savedXML: String, _ plan: SwapPlan, edit: (String) async throws -> String) async throws {
-        let isActive = plan.liveDevices != nil ? try await hypervisor.statusIfKnown(plan.domain)?.isActive == true : false
-        let live = isActive ? try await hypervisor.xml(plan.domain, .live) : nil
+        let live = plan.liveDevices == nil ? nil : try await lastLive(plan)
         let restorer = DefinitionRestorer(savedXML: savedXML, known: plan.liveDevices, disk: plan.disk, liveXML: live)
         let warnings = try await restorer.restore(edit: edit) { (xml) throws(HypervisorError) in try await define(xml) }
-        for warning in warnings {
-            logger.warning("\(warning)")
-            control.warn(warning)
+        for warning in warnings { logger.warning("\(warning)") }
+        control.marks.leave(warnings)
+    }
+
+    /// The running domain's configuration, or, once it has stopped, as it was last seen.
+    private func lastLive(_ plan: SwapPlan) async throws -> String? {
+        if try await hypervisor.statusIfKnown(plan.domain)?.isActive == true {
+            return try await hypervisor.xml(plan.domain, .live)
         }
+        if let xml = control.marks.liveXML { return xml }
+        let lost = "the guest has stopped: what was plugged into it or out of it after its definition was removed is not known"
+        logger.warning("\(lost)")
+        control.marks.leave([lost])
+        return nil
+    }
+
+    /// Remembers the running configuration of a domain without a stored one, which is lost when the guest stops.
+    func noteLive(_ plan: SwapPlan) async {
+        guard plan.isUndefined, control.marks.isLiveXMLDue(at: clock.now) else { return }
+        if let xml = try? await hypervisor.xml(plan.domain, .live) { control.marks.note(liveXML: xml) }
     }
 
     private func releaseOld(_ plan: SwapPlan) async -> [String] {

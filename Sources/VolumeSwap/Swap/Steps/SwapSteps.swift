@@ -58,7 +58,7 @@ final class SwapSteps: Sendable {
 
     /// The reason to stop a swap that has not pivoted: an abort or its time-out.
     func interruption(_ plan: SwapPlan? = nil) -> SwapFailure? {
-        if control.isAbortRequested { return .abortedByRequest }
+        if control.isAbortRequested { return control.reasonToStop }
         let limit = request.options.timeoutS
         guard limit > 0, age > limit, !control.isHeld else { return nil }
         let cause = "not done after timeout_s, \(Quantity.number(limit)) seconds"
@@ -107,13 +107,13 @@ final class SwapSteps: Sendable {
         var works = [body]
         works.append { [self] in
             await control.untilAborted()
-            return .failed(.abortedByRequest)
+            return .failed(control.reasonToStop)
         }
         let limit = request.options.timeoutS
         if limit > 0, !control.isHeld {
             works.append { [self] in
                 try? await clock.sleep(for: .seconds(max(0, limit - age)) + .milliseconds(1))
-                return .failed(interruption(plan) ?? .abortedByRequest)
+                return .failed(interruption(plan) ?? control.reasonToStop)
             }
         }
         return await first(of: works) ?? .interrupted

@@ -10,6 +10,7 @@ import Foundation
 final class SimHypervisor: Hypervisor, @unchecked Sendable {
     let kind = "simulated"
     var isOnThisHost: Bool { world.isOnOneHost }
+    var isConnected: Bool { world.libvirt.isUp }
     unowned let world: SimWorld
     let life: SimLife
     var libvirt: SimLibvirt { world.libvirt }

@@ -82,7 +82,7 @@ final class SimPivotd: @unchecked Sendable {
 struct SimObserver: SwapObserver {
     func started(_ record: SwapRecord, _ plan: SwapPlan) {}
     func entered(_ record: SwapRecord, _ phase: SwapPhase) {}
-    func progressed(_ record: SwapRecord, _ plan: SwapPlan, _ progress: SwapProgress) {}
+    func progressed(_ record: SwapRecord, _ plan: SwapPlan, _ progress: SwapProgress, in state: SwapPhase) {}
     func converging(_ record: SwapRecord, _ step: ConvergenceStep) {}
     func pivoting(_ record: SwapRecord, afterReady delay: Duration) {}
     func ended(_ record: SwapRecord, _ outcome: SwapOutcome, duration: Duration, overhead: Duration?) {}

@@ -39,6 +39,44 @@ struct CopyWatchTests {
         #expect(watch.isMoving(Self.job(500, 1000), now: Self.start + .seconds(10)) == false)
     }
 
+    @Test("A copy that catches up with a burst of writes is not outrun; one that does not is")
+    func burst() {
+        for isCatchingUp in [true, false] {
+            var watch = CopyWatch(stallTimeoutS: 0, window: .seconds(30), now: Self.start)
+            var outrunAt: Int?
+            for second in 0...120 {
+                // 50 a second are copied; a burst of 15 s writes 150.
+                let written = min(second, 15) * 150 + (isCatchingUp ? 0 : max(0, second - 15) * 50)
+                let cursor = Int64(second) * 50
+                watch.sample(Self.job(cursor, 1_000_000 + Int64(written)), now: Self.start + .seconds(second))
+                if watch.isOutrun(for: .seconds(30), now: Self.start + .seconds(second)) { outrunAt = outrunAt ?? second }
+            }
+            #expect(outrunAt == (isCatchingUp ? nil : 30))
+        }
+    }
+
+    @Test("Samples in close succession are not kept: their number is bounded")
+    func frequent() {
+        var watch = CopyWatch(stallTimeoutS: 0, window: .seconds(30), now: Self.start)
+        for sample in 0..<10_000 {
+            watch.sample(Self.job(Int64(sample), 1_000_000 + Int64(sample)), now: Self.start + .milliseconds(10 * sample))
+        }
+        #expect(watch.isOutrun(for: .seconds(30), now: Self.start + .seconds(100)))
+        #expect(
+            Mirror(reflecting: watch).children.contains {
+                $0.label == "trend" && Mirror(reflecting: $0.value).children.count < 100
+            })
+    }
+
+    @Test("Time without a connection is no standstill")
+    func unconnected() {
+        var watch = CopyWatch(stallTimeoutS: 300, now: Self.start)
+        watch.sample(Self.job(0, 1000), now: Self.start)
+        watch.pause(now: Self.start + .seconds(600))
+        #expect(!watch.isStalled(now: Self.start + .seconds(899)))
+        #expect(watch.isStalled(now: Self.start + .seconds(900)))
+    }
+
     @Test("A job that has not measured itself yet stalls too")
     func unmeasured() {
         var watch = CopyWatch(stallTimeoutS: 3, now: Self.start)
