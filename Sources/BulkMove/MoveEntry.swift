@@ -5,7 +5,7 @@ package import JSON
 package struct MoveEntry: Sendable {
     /// How far a line has got.
     package enum State: Sendable, Hashable {
-        /// Its attempt has not been sent yet, and is not before this time.
+        /// Its attempt is still to be sent, or again if its worker does not know it, but not before this time.
         case pending(notBefore: Date?)
         /// Its attempt was sent; nil until the worker has reported it.
         case running(MoveStatus?)

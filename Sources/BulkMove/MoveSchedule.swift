@@ -128,6 +128,13 @@ package struct MoveSchedule: Sendable {
         entries[index].state = .pending(notBefore: now.addingTimeInterval(pause))
     }
 
+    /// The worker of a running line does not know its attempt, which may be sent again as soon as a place is free and the window open.
+    package mutating func putBack(_ index: Int) {
+        guard entries[index].isRunning else { return }
+        entries[index].rollingBackSince = nil
+        entries[index].state = .pending(notBefore: nil)
+    }
+
     /// Gives up a host that has not answered about this line for too long; its other running lines are given up when their own time is up.
     package mutating func giveUp(_ index: Int) {
         let host = entries[index].line.host

@@ -60,6 +60,24 @@ struct MoveScheduleTests {
         #expect(schedule.start(at: Self.noon.addingTimeInterval(86_400)) == [1])
     }
 
+    @Test("A line that its worker does not know is sent again, in the same attempt, when there is a place and the window is open")
+    func putBack() throws {
+        var schedule = schedule(try lines("a", "a", "b")) {
+            $0.window = MoveWindow("12:00-12:30")
+            $0.perHost = 1
+        }
+        #expect(schedule.start(at: Self.noon) == [0, 2])
+        schedule.putBack(0)
+        let later = Self.noon.addingTimeInterval(1800)
+        #expect(schedule.start(at: later) == [] && !schedule.isOver(at: later))
+        #expect(schedule.entries[0].attempt == 1 && schedule.entries[0].taskID == schedule.entries[0].line.taskID(attempt: 1))
+        #expect(schedule.start(at: Self.noon) == [0])
+        #expect(schedule.start(at: Self.noon) == [])
+        schedule.note(Sample.status("completed"), of: 0, at: Self.noon)
+        schedule.putBack(0)
+        #expect(schedule.entries[0].isSuccess && schedule.start(at: Self.noon) == [1])
+    }
+
     @Test("Failures that may pass are retried, each time under another token and after twice the pause")
     func retries() throws {
         var schedule = schedule(try lines("a")) { $0.retries = 2 }

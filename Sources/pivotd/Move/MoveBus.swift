@@ -2,8 +2,18 @@ import BulkMove
 import JSON
 import OsloMessaging
 
+/// The workers of a move's lines.
+protocol MoveWorkers: Sendable {
+    func status(of line: MoveLine, attempt: Int) async -> MoveBus.Answer
+
+    /// Sends a swap; a worker that knows its task already starts nothing.
+    ///
+    /// - Returns: why it was not sent; nil if the broker has it.
+    func send(_ line: MoveLine, attempt: Int) async -> String?
+}
+
 /// What a move sends to the workers: all over one connection, whatever the number of hosts and swaps.
-struct MoveBus: Sendable {
+struct MoveBus: MoveWorkers {
     /// What a worker says of a task.
     enum Answer: Sendable {
         case status(JSONValue)
@@ -43,9 +53,6 @@ struct MoveBus: Sendable {
         }
     }
 
-    /// Sends a swap; a worker that knows its task already starts nothing.
-    ///
-    /// - Returns: why it was not sent; nil if the broker has it.
     func send(_ line: MoveLine, attempt: Int) async -> String? {
         do {
             try await session.at(line.host).cast("swap_volume", line.arguments(attempt: attempt), timeout: Self.expiration)

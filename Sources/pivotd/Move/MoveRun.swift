@@ -23,16 +23,16 @@ struct MoveRun {
     /// A worker that knows nothing of a swap for so long has not got it.
     private static let lostAfter = Duration.seconds(10)
 
-    private let bus: MoveBus
+    private let workers: any MoveWorkers
     private let hostTimeout: Duration
     private(set) var schedule: MoveSchedule
     private var contacts: [Int: Contact] = [:]
     private var display = MoveDisplay()
     private var report: MoveReportFile?
 
-    init(_ schedule: MoveSchedule, _ bus: MoveBus, hostTimeout: Duration, report: MoveReportFile?) {
+    init(_ schedule: MoveSchedule, _ workers: any MoveWorkers, hostTimeout: Duration, report: MoveReportFile?) {
         self.schedule = schedule
-        self.bus = bus
+        self.workers = workers
         self.hostTimeout = hostTimeout
         self.report = report
     }
@@ -80,7 +80,7 @@ struct MoveRun {
             contacts[index]?.lastAnswer = .now
             display.forget(index)
             let isOnItsWay = contacts[index]?.sent.map { .now - $0 < Self.lostAfter } ?? false
-            if isOnItsWay { follow(index, &group) } else { send(index, &group) }
+            if isOnItsWay { follow(index, &group) } else { putBack(index) }
         case .answer(let index, .silence(let reason)):
             display.note(silence: reason, of: index)
             if let last = contacts[index]?.lastAnswer, .now - last > hostTimeout {
@@ -102,10 +102,16 @@ struct MoveRun {
         display.forget(index)
     }
 
+    /// Lets the schedule decide when a line that its worker does not know is sent again.
+    private mutating func putBack(_ index: Int) {
+        schedule.putBack(index)
+        contacts[index] = nil
+    }
+
     private mutating func send(_ index: Int, _ group: inout TaskGroup<Event>) {
         if contacts[index] == nil { contacts[index] = Contact() }
         let (line, attempt) = (schedule.entries[index].line, schedule.entries[index].attempt)
-        group.addTask { [bus] in .sent(index, await bus.send(line, attempt: attempt)) }
+        group.addTask { [workers] in .sent(index, await workers.send(line, attempt: attempt)) }
     }
 
     /// Asks the worker about a line after a pause.
@@ -114,9 +120,9 @@ struct MoveRun {
         let pause = first ?? contact.pause.pause()
         contacts[index] = contact
         let (line, attempt) = (schedule.entries[index].line, schedule.entries[index].attempt)
-        group.addTask { [bus] in
+        group.addTask { [workers] in
             try? await Task.sleep(for: pause)
-            return .answer(index, await bus.status(of: line, attempt: attempt))
+            return .answer(index, await workers.status(of: line, attempt: attempt))
         }
     }
 }
