@@ -17,6 +17,10 @@ package struct MoveLine: Sendable, Hashable {
     package let oldVolumeID: String?
     /// Cinder's id of the new volume: `new_volume_id`, else the one in its connection_info.
     package let newVolumeID: String?
+    /// What the line says of the old volume, to be compared with other lines.
+    let oldVolume: VolumeIdentity
+    /// What the line says of the new volume, to be compared with other lines.
+    let newVolume: VolumeIdentity
     /// Whether other instances, perhaps on other hosts, may use the old volume.
     package let isOldVolumeShared: Bool
     /// The arguments of `swap_volume`, without a token.
@@ -47,6 +51,8 @@ package struct MoveLine: Sendable, Hashable {
         disk = request.disk
         oldVolumeID = Self.id(request.oldVolumeID, request.oldConnection)
         newVolumeID = Self.id(request.newVolumeID, request.newConnection)
+        oldVolume = VolumeIdentity(request.oldConnection, id: oldVolumeID, host: host)
+        newVolume = VolumeIdentity(request.newConnection, id: newVolumeID, host: host)
         isOldVolumeShared = request.oldConnection.isMultiattach
         token = given?.text ?? Self.derivedToken(host, swap)
     }

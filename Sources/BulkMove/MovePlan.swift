@@ -1,4 +1,5 @@
 import JSON
+import VolumeSwap
 
 /// What is wrong with a plan; never quotes more of a line than a worker's own failures do.
 package struct MovePlanError: Error, Sendable, Hashable, CustomStringConvertible {
@@ -47,34 +48,38 @@ package struct MovePlan: Sendable {
 
     /// No worker sees the disks of other hosts, so that two copies onto one volume must not get past the plan.
     private static func conflicts(_ lines: [MoveLine]) -> [String] {
-        let twice = same(lines, "are equal, or have the same request_token") { $0.taskID(attempt: 1) }
-        let disks = same(lines, "move the same disk") { "\($0.host) \($0.instanceKey) \($0.disk)" }
-        let volumes = same(lines, "move to the same volume") { $0.newVolumeID }
+        let twice = same(lines, "are equal, or have the same request_token") { [$0.taskID(attempt: 1)] }
+        let disks = same(lines, "move the same disk") { ["\($0.host) \($0.instanceKey) \($0.disk)"] }
+        let volumes = same(lines, "move to the same volume") { $0.newVolume.names }
         return (twice.isEmpty ? disks + volumes : twice) + chains(lines)
     }
 
-    private static func same(_ lines: [MoveLine], _ what: String, _ key: (MoveLine) -> String?) -> [String] {
-        var seen: [String: MoveLine] = [:]
+    /// Names each line that has a key in common with an earlier one.
+    private static func same<Key: Hashable>(_ lines: [MoveLine], _ what: String, _ keys: (MoveLine) -> Set<Key>) -> [String] {
+        var seen: [Key: MoveLine] = [:]
         return lines.compactMap { line in
-            guard let key = key(line) else { return nil }
-            guard let first = seen[key] else {
-                seen[key] = line
-                return nil
-            }
-            return "lines \(first.number) and \(line.number) \(what)"
+            let keys = keys(line)
+            let first = first(keys, in: seen)
+            for key in keys where seen[key] == nil { seen[key] = line }
+            return first.map { "lines \($0.number) and \(line.number) \(what)" }
         }
     }
 
     private static func chains(_ lines: [MoveLine]) -> [String] {
-        var leaving: [String: MoveLine] = [:]
+        var leaving: [VolumeIdentity.Name: MoveLine] = [:]
         for line in lines {
-            if let id = line.oldVolumeID { leaving[id] = line }
+            for name in line.oldVolume.names { leaving[name] = line }
         }
         return lines.compactMap { line in
-            guard let id = line.newVolumeID, let other = leaving[id] else { return nil }
-            return other.number == line.number
-                ? "line \(line.number): the old and the new volume are the same"
-                : "line \(line.number) moves to the volume that line \(other.number) moves away from"
+            if line.newVolume.meets(line.oldVolume) { return "line \(line.number): the old and the new volume are the same" }
+            return first(line.newVolume.names, in: leaving).map {
+                "line \(line.number) moves to the volume that line \($0.number) moves away from"
+            }
         }
+    }
+
+    /// The first line of the plan among those that the keys lead to.
+    private static func first<Key: Hashable>(_ keys: Set<Key>, in lines: [Key: MoveLine]) -> MoveLine? {
+        keys.compactMap { lines[$0] }.min { $0.number < $1.number }
     }
 }

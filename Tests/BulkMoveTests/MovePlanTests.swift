@@ -66,6 +66,79 @@ struct MovePlanTests {
         #expect(told == ["line 2 moves to the volume that line 1 moves away from"])
         #expect(problems(Sample.text(1, ["new_volume_id": "old1"])) == ["line 1: the old and the new volume are the same"])
     }
+
+    @Test("Ids are compared in either case")
+    func letterCase() {
+        #expect(
+            problems(Sample.text(1), Sample.text(2, ["new_volume_id": "NEW1"])) == ["lines 1 and 2 move to the same volume"])
+        #expect(
+            problems(Sample.text(1), Sample.text(2, ["new_volume_id": "OLD1"]))
+                == ["line 2 moves to the volume that line 1 moves away from"])
+    }
+
+    /// A connection_info without an id.
+    private static func info(_ type: String, _ data: JSONObject) -> JSONValue {
+        ["driver_volume_type": .string(type), "data": .object(data)]
+    }
+
+    private static let share = info("nfs", ["export": "192.0.2.20:/volumes", "name": "v"])
+    private static let target = info(
+        "iscsi", ["target_portal": "192.0.2.1:3260", "target_iqn": "iqn.2010-10.a:t", "target_lun": 1])
+    private static let image = info("rbd", ["name": "volumes/v", "hosts": ["a"]])
+    private static let export = info("nbd", ["host": "192.0.2.1", "port": 10809, "export": "v"])
+    /// Volumes that have their names on every host.
+    private static let shared = [
+        share, image, export, target, info("nfs", ["device_path": "/mnt/v"]), info("glusterfs", ["device_path": "/mnt/v"]),
+        info("scality", ["sofs_path": "v"]), info("other", ["export": "192.0.2.20:/volumes", "name": "v"]),
+    ]
+    /// Volumes whose names are those of a host.
+    private static let local = [
+        info("local", ["device_path": "/dev/vg/v"]), info("file", ["device_path": "/srv/v"]),
+        info("lvm", ["device_path": "/dev/vg/v"]), info("other", ["device_path": "/dev/sdx"]),
+        info("nbd", ["host": "localhost", "export": "v"]), info("nbd", ["host": "/run/nbd.sock", "export": "v"]),
+    ]
+
+    /// The problems of two lines that move to this place, one on compute1 and one on this host.
+    private func problems(_ place: JSONValue, host: String, ids: [JSONValue?] = [nil, nil]) -> [String] {
+        problems(
+            Sample.text(1, ["new_connection_info": place, "new_volume_id": ids[0]]),
+            Sample.text(2, ["new_connection_info": place, "new_volume_id": ids[1], "host": .string(host)]))
+    }
+
+    @Test("Without ids, shared storage is one volume on all hosts", arguments: shared)
+    func sharedPlaces(place: JSONValue) {
+        #expect(problems(place, host: "compute1") == ["lines 1 and 2 move to the same volume"])
+        #expect(problems(place, host: "compute2") == ["lines 1 and 2 move to the same volume"])
+    }
+
+    @Test("A host's path is a volume of that host alone", arguments: local)
+    func localPlaces(place: JSONValue) {
+        #expect(problems(place, host: "compute1") == ["lines 1 and 2 move to the same volume"])
+        #expect(problems(place, host: "compute2") == [])
+    }
+
+    @Test("Ids do not make two volumes of one place")
+    func placesWithIDs() {
+        for place in [Self.share, Self.image, Self.export] {
+            #expect(problems(place, host: "compute2", ids: ["a", "b"]) == ["lines 1 and 2 move to the same volume"])
+        }
+    }
+
+    @Test("A LUN with another id on another host is another volume, as arrays may number them for each host")
+    func numberedLUNs() {
+        #expect(problems(Self.target, host: "compute2", ids: ["a", "b"]) == [])
+        #expect(problems(Self.target, host: "compute2", ids: ["a", "A"]) == ["lines 1 and 2 move to the same volume"])
+        #expect(problems(Self.target, host: "compute1", ids: ["a", "b"]) == ["lines 1 and 2 move to the same volume"])
+    }
+
+    @Test("A place that another line frees, or the line itself")
+    func freedPlaces() {
+        let leaving = Sample.text(1, ["old_connection_info": Self.image, "old_volume_id": nil])
+        let following = Sample.text(2, ["new_connection_info": Self.image, "host": "compute2"])
+        #expect(problems(leaving, following) == ["line 2 moves to the volume that line 1 moves away from"])
+        let same = Sample.text(1, ["old_connection_info": Self.image, "new_connection_info": Self.image])
+        #expect(problems(same) == ["line 1: the old and the new volume are the same"])
+    }
 }
 
 @Suite("A line of a plan")

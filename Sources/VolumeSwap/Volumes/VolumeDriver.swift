@@ -8,6 +8,8 @@ protocol VolumeDriver: Sendable {
     var members: [String: ConnectionInfo.Member] { get }
     /// Whether a connector (pivotd's helper or nova's) attaches and detaches its volumes that have a host path.
     var isHostAttached: Bool { get }
+    /// Whether its volumes are files on a share, so that a path leads to the same volume on every host.
+    var isOnShare: Bool { get }
 
     /// The place that connection_info names, without asking the host.
     ///
@@ -24,6 +26,8 @@ protocol VolumeDriver: Sendable {
 }
 
 extension VolumeDriver {
+    var isOnShare: Bool { false }
+
     func share(of connection: ConnectionInfo, _ context: DriverContext) throws(SwapFailure) -> ShareLocation? {
         try ShareLocation(connection, context)
     }
@@ -41,6 +45,8 @@ protocol NetworkVolumeDriver: VolumeDriver {
     var hostDevice: HostDevice { get }
     /// Whether a volume's name is unique only per server, so that the server's addresses are part of its identity.
     var isNamedByServer: Bool { get }
+    /// Whether each host may find another volume under the same name.
+    var isNumberedPerHost: Bool { get }
     /// Whether QEMU can drop its connection to the volume (`yank`).
     var canBeYanked: Bool { get }
 
@@ -62,6 +68,8 @@ protocol NetworkVolumeDriver: VolumeDriver {
 }
 
 extension NetworkVolumeDriver {
+    var isNumberedPerHost: Bool { false }
+
     func name(ofPath path: String) -> VolumeIdentity.Name? { nil }
     func name(ofDevice place: PathDescription) -> VolumeIdentity.Name? { nil }
     func ownSecret(for network: NetworkLocation) -> String? { nil }
@@ -120,8 +128,9 @@ struct VolumeCredentials: Sendable {
 /// Every kind of volume that pivotd knows.
 enum VolumeDrivers {
     private static let known: [any VolumeDriver] = [
-        LocalPath(types: ["local", "file", "lvm", "block", "gpfs", "nfs", "glusterfs", "smbfs", "vzstorage"]),
-        LocalPath(types: ["quobyte"], scheme: "quobyte://"), Scality(), RBD(), NBD(), ISCSI(),
+        LocalPath(types: ["local", "file", "lvm", "block"], isOnShare: false),
+        LocalPath(types: ["gpfs", "nfs", "glusterfs", "smbfs", "vzstorage"], isOnShare: true),
+        LocalPath(types: ["quobyte"], isOnShare: true, scheme: "quobyte://"), Scality(), RBD(), NBD(), ISCSI(),
     ]
     /// Handles every type that no other driver handles.
     private static let fallback = HostAttached()

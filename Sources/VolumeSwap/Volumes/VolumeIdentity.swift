@@ -90,3 +90,42 @@ extension VolumeIdentity {
         self.init(names)
     }
 }
+
+// MARK: Among many hosts
+
+extension VolumeIdentity {
+    /// The names of a volume by its id and its connection_info, to be compared with those of other hosts' volumes: what may be
+    /// another volume on another host is named together with the host.
+    package init(_ connection: ConnectionInfo, id: String?, host: String) {
+        // nova's default; a worker may have another one, but each has one for all its shares.
+        let context = DriverContext(mountPointBase: "/var/lib/nova/mnt", argument: "connection_info")
+        let driver = connection.driver
+        let location = (try? driver.target(of: connection, context))?.location
+        let isOnShare = driver.isOnShare || (try? driver.share(of: connection, context)) != nil
+        let named = connection.identity.union(location.map { VolumeIdentity(text: $0) } ?? VolumeIdentity())
+        let names = named.names.map { name in
+            let isLocal =
+                switch name.kind {
+                case .path: !isOnShare
+                // Without an id a LUN is all that tells volumes apart.
+                case .network(let transport):
+                    id != nil && VolumeDrivers.serving(networkProtocol: transport)?.isNumberedPerHost ?? false
+                default: false
+                }
+            return isLocal || location?.isServedLocally ?? false ? name.on(host) : name
+        }
+        self = VolumeIdentity(Set(names)).union(VolumeIdentity(ids: [id].compactMap(\.self)))
+    }
+}
+
+extension VolumeIdentity.Name {
+    fileprivate func on(_ host: String) -> Self { Self(kind, "\(host) \(String(decoding: bytes, as: UTF8.self))") }
+}
+
+extension VolumeLocation {
+    /// Whether its server is reached by a socket or a loopback address, and so is another one on each host.
+    fileprivate var isServedLocally: Bool {
+        guard case .network(let network) = self, network.driver?.isNamedByServer ?? false else { return false }
+        return network.hosts.contains { $0.name.hasPrefix("/") || NetworkLocation.plainHost($0.name) == NetworkLocation.loopback }
+    }
+}

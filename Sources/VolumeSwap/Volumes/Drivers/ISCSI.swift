@@ -14,6 +14,8 @@ struct ISCSI: NetworkVolumeDriver {
     let defaultPort = 3260
     let hostDevice = HostDevice.perhapsUnnamed
     let isNamedByServer = false
+    /// An array may number the LUNs of one target anew for each initiator.
+    let isNumberedPerHost = true
     let canBeYanked = false
 
     func target(of connection: ConnectionInfo, _ context: DriverContext) throws(SwapFailure) -> VolumeTarget {

@@ -5,6 +5,7 @@ import JSON
 /// `smbfs.py`, `quobyte.py` and others).
 struct LocalPath: VolumeDriver {
     let types: [String]
+    let isOnShare: Bool
     /// The prefix that nova's driver strips from an export before hashing it (`_normalize_export`): quobyte's is a URL.
     var scheme = ""
     let members: [String: ConnectionInfo.Member] = ["export": .text, "name": .text, "mount_point_base": .text]

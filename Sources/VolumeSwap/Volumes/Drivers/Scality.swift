@@ -3,6 +3,7 @@ struct Scality: VolumeDriver {
     let types = ["scality"]
     let members: [String: ConnectionInfo.Member] = ["sofs_path": .text]
     let isHostAttached = false
+    let isOnShare = true
 
     func target(of connection: ConnectionInfo, _ context: DriverContext) throws(SwapFailure) -> VolumeTarget {
         if let path = connection.devicePath { return .path(path) }
