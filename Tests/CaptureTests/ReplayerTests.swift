@@ -155,6 +155,22 @@ import Testing
         #expect(try RPCRequest(decoding: sent.line.body.bytes) == request)
     }
 
+    @Test func namesATaskByTheSameNewIDEverywhere() async throws {
+        let target = Echo()
+        let id: JSONValue = "9F1D1C0A-7B5E-4A7E-8C2D-3B4A5F607182"
+        let lines = [
+            Self.request(1, ["request_token": id]),
+            Self.request(2, ["task_ids": [id, "9f1d1c0a-7b5e-4a7e-8c2d-3b4a5f607182", 7]]),
+            Self.request(3, ["task_id": id]),
+        ]
+        _ = try await Self.replay(lines, target) { $0.freshIDs = FreshIDs() }
+        let args = target.sent.withLock(\.self).compactMap { message in
+            if case .request(let request) = message.content { request.args } else { nil }
+        }
+        let new = try #require(args[0]["request_token"])
+        #expect(new != id && args[1]["task_ids"] == .array([new, new, 7]) && args[2]["task_id"] == new)
+    }
+
     @Test func keepsThePaceOfTheRecording() async throws {
         let lines = [Self.request(1), Self.request(2, at: 2), Self.request(3, at: 1)]
         let clock = ContinuousClock()

@@ -164,6 +164,9 @@ package struct FreshIDs: Sendable {
         for key in ["task_id", "request_token"] {
             if let old = args[key]?.stringValue { args[key] = .string(id(for: old)) }
         }
+        if let tasks = args["task_ids"]?.arrayValue {
+            args["task_ids"] = .array(tasks.map { task in task.stringValue.map { .string(id(for: $0)) } ?? task })
+        }
         inner["args"] = .object(args)
     }
 }
