@@ -137,6 +137,9 @@ let package = Package(
             ]),
         tests(
             "DaemonTests",
-            ["Daemon", "Settings", "AMQP", "Journal", "VolumeSwap", "OsloMessaging", "Observability", "JSON", .logging]),
+            [
+                "Daemon", "Settings", "AMQP", "Capture", "Journal", "VolumeSwap", "OsloMessaging", "Observability", "JSON",
+                .logging,
+            ]),
     ]
 )

@@ -12,6 +12,7 @@ package final class InProcessTarget: ReplayTarget {
     /// The transport that the server reads from.
     package let transport: InProcessTransport
     private let ledger: Ledger
+    private let isSenderWaiting = Atomic(false)
 
     package init() {
         let ledger = Ledger()
@@ -30,6 +31,7 @@ package final class InProcessTarget: ReplayTarget {
         switch message.content {
         case .request(let request):
             inner = request.inner
+            delivery.isSwap = request.method == "swap_volume"
             delivery.caller = request.replyAddress?.messageID
             if request.messageID == nil, request.method == "swap_volume" {
                 let id = "cast \(message.number)"
@@ -58,6 +60,14 @@ package final class InProcessTarget: ReplayTarget {
             routingKey: line.routingKey, redelivered: line.redelivered)
     }
 
+    package func senderWaits(_ isWaiting: Bool) { isSenderWaiting.store(isWaiting, ordering: .relaxed) }
+
+    /// Whether the sender waits for swaps alone, all of which the server has accepted.
+    package var waitsForSwaps: Bool { isSenderWaiting.load(ordering: .relaxed) && ledger.hasOnlySwaps }
+
+    /// Gives up every answer that is still to come.
+    package func giveUp(reason: String) { ledger.giveUp(reason) }
+
     package func finish() async { await transport.close() }
 }
 
@@ -67,6 +77,7 @@ private struct Delivery: Sendable {
     var caller: String?
     var rejection: String
     var isDuplicate = false
+    var isSwap = false
     let completion: @Sendable (ReplayOutcome) -> Void
 }
 
@@ -124,6 +135,19 @@ private final class Ledger: Sendable {
 
     func answered(_ reply: RPCReply, _ body: [UInt8]) {
         state.withLock { $0.callers.removeValue(forKey: reply.messageID) }?.completion(.reply(reply.content, body: body))
+    }
+
+    /// Whether answers are to come, all of accepted swaps.
+    var hasOnlySwaps: Bool {
+        state.withLock { $0.unsettled.isEmpty && !$0.callers.isEmpty && $0.callers.values.allSatisfy(\.isSwap) }
+    }
+
+    func giveUp(_ reason: String) {
+        let lost = state.withLock { state in
+            defer { state.callers = [:] }
+            return state.callers.values
+        }
+        for delivery in lost { delivery.completion(.lost(reason: reason)) }
     }
 
     private func end(_ delivery: Delivery, _ settlement: InProcessTransport.Settlement) {

@@ -58,6 +58,13 @@ package protocol ReplayTarget: Sendable {
     /// - Parameter completion: Called once, when the outcome is known.
     func send(_ message: ReplayMessage, completion: @escaping @Sendable (ReplayOutcome) -> Void) async
 
+    /// The sender waits for outcomes and sends nothing meanwhile, or goes on.
+    func senderWaits(_ isWaiting: Bool)
+
     /// Finishes what was sent; every outcome must be known afterwards.
     func finish() async
+}
+
+extension ReplayTarget {
+    package func senderWaits(_ isWaiting: Bool) {}
 }

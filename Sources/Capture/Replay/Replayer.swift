@@ -128,10 +128,17 @@ package final class Replayer: Sendable {
                 }
             }
         }
-        await window.waitUntilEmpty()
+        await waiting { await window.waitUntilEmpty() }
         try Task.checkCancellation()
         await target.finish()
         return summary
+    }
+
+    /// Waits for outcomes.
+    private func waiting(_ wait: () async -> Void) async {
+        target.senderWaits(true)
+        await wait()
+        target.senderWaits(false)
     }
 
     private var isBehindLimit: Bool { options.limit.map { limit in state.withLock { $0.summary.requests >= limit } } ?? false }
@@ -173,8 +180,10 @@ package final class Replayer: Sendable {
         let number = state.withLock { $0.summary.requests } + 1
         if let due = clock.due(line.capturedAt) { try await Task.sleep(until: due, clock: .continuous) }
         // Whoever queries a swap has seen the answers before.
-        if case .request(let request) = content, request.method == "get_swap" { await causality.untilAnswered() }
-        await window.enter()
+        if case .request(let request) = content, request.method == "get_swap" {
+            await waiting { await causality.untilAnswered() }
+        }
+        await waiting { await window.enter() }
         try Task.checkCancellation()
         state.withLock { state in
             state.summary.requests = number

@@ -16,6 +16,7 @@ package struct ReplayWorker: Sendable {
     /// Concurrent swaps if copies are instant: there is no load to bound, and swaps that end together share a transaction.
     private static let instantSwaps = 128
     private static let connectTimeout = Duration.seconds(10)
+    private static let stuckInterval = Duration.seconds(1)
 
     /// Receives the replayed messages.
     package let target = InProcessTarget()
@@ -79,7 +80,16 @@ package struct ReplayWorker: Sendable {
             try await connect()
             try await service.recover()
             await service.restoreOrphans()
-            return try await alongside([{ try await server.run() }], work)
+            return try await alongside([{ try await server.run() }, { try await giveUpWhatIsStuck(service) }], work)
+        }
+    }
+
+    /// Gives up swaps that nothing ends any more, since the replay sends nothing before they have ended.
+    private func giveUpWhatIsStuck(_ service: SwapService) async throws {
+        while true {
+            try await Task.sleep(for: Self.stuckInterval)
+            guard target.waitsForSwaps, service.isAtRest else { continue }
+            target.giveUp(reason: "nothing ends it any more: it is held, or waits for a swap that is, or the queue is paused")
         }
     }
 

@@ -158,6 +158,15 @@ package final class InstanceQueue: Sendable {
         }
     }
 
+    /// Whether a place gets no turn before another request: the queue is paused, or what is held keeps all that waits.
+    func isStuck(_ ticket: Ticket) -> Bool {
+        state.withLock { state in
+            guard let place = state.queues[ticket.key]?.first(where: { $0.number == ticket.number }) else { return false }
+            if state.isPaused, !place.isBegun { return true }
+            return state.busy[ticket.key] == nil && state.next(of: ticket.key, onlyBegun: false) == nil
+        }
+    }
+
     /// The next ticket number, without a place.
     package func nextNumber() -> UInt64 {
         state.withLock { state in

@@ -44,6 +44,14 @@ extension SwapService {
         return overview
     }
 
+    /// Whether there are tasks, and none ends before another request: each is held until `pivot_swap`, or waits for one that is, or
+    /// for `resume_queue`.
+    package var isAtRest: Bool {
+        let entries = active.withLock { Array($0.values) }
+        return !entries.isEmpty
+            && entries.allSatisfy { $0.control.awaitsPivot || $0.ticket.map(instanceQueue.isStuck) ?? false }
+    }
+
     /// Adds the swaps that had ended before this start to those that overviews show. Best effort.
     package func recallRecent() async {
         let ended = Set(SwapPhase.allCases.filter(\.isFinal).map(\.publicState))

@@ -113,6 +113,11 @@ package final class SwapControl: Sendable {
     var isHeld: Bool { state.withLock { $0.hold != .none } }
     var isReleased: Bool { state.withLock { $0.hold == .released } }
 
+    /// Whether it stays as it is until `pivot_swap` or `abort_swap`.
+    var awaitsPivot: Bool {
+        state.withLock { $0.hold == .held && $0.group == nil && $0.phase == .ready && !abort.isMade }
+    }
+
     /// Holds the swap, unless it has been released.
     ///
     /// - Returns: true if it was not held before.
