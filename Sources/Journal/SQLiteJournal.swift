@@ -147,6 +147,11 @@ package final class SQLiteJournal: SwapJournal {
         _ = try await writer.submit(.ask(id, caller: JournalCoding.text(caller)))
     }
 
+    package func limit(_ id: TaskID, mibS: Int64) async throws(JournalError) {
+        guard memory != nil else { return }  // only a restart needs it
+        _ = try await writer.submit(.limit(id, mibS: mibS))
+    }
+
     package func forgetReply(_ id: TaskID, _ fate: ReplyFate) async throws(JournalError) {
         guard memory != nil else { return writer.note(.forgetReply(id)) }
         _ = try await writer.submit(.forgetReply(id), history: line(.reply(fate), now()))

@@ -13,6 +13,7 @@ struct TaskRow: Sendable, Decodable, FetchableRecord {
         case startedAt = "started_at"
         case finishedAt = "finished_at"
         case isSettled = "is_settled"
+        case bandwidthMiBs = "bandwidth_mib_s"
     }
 
     var id: String
@@ -29,6 +30,7 @@ struct TaskRow: Sendable, Decodable, FetchableRecord {
     var result: String?
     var failure: String?
     var isSettled: Bool
+    var bandwidthMiBs: Int64?
     /// The task's position among all; nil appends it.
     var sequence: Int64?
 
@@ -87,6 +89,7 @@ struct TaskRow: Sendable, Decodable, FetchableRecord {
             record.startedAt = startedAt.map(Date.init(timeIntervalSince1970:))
             record.finishedAt = finishedAt.map(Date.init(timeIntervalSince1970:))
             record.phase = phase
+            record.bandwidthMiBs = bandwidthMiBs
             record.plan = try plan.map { try JournalCoding.value(SwapPlan.self, $0) }
             record.outcome = try JournalCoding.outcome(result: result, failure: failure)
             record.isReplied = isSettled || record.replyTo == nil

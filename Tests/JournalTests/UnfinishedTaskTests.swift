@@ -36,6 +36,21 @@ import VolumeSwap
         await journal.close()
     }
 
+    @Test("Of too many later callers the latest are kept")
+    func manyAskers() async throws {
+        let journal = try await directory.open()
+        _ = try await journal.accept(Sample.record("call"))
+        let queue = String(repeating: "q", count: 200)
+        for number in 0..<2000 {
+            try await journal.ask(TaskID("call"), ReplyTo(messageID: "\(number)", queue: queue, timeout: nil))
+        }
+        let record = try #require(try await journal.record(TaskID("call")))
+        #expect(record.replyTo == Sample.record("call").replyTo)
+        #expect(record.askers.count > 1000 && record.askers.count < 1200)
+        #expect(record.askers.last?.messageID == "1999" && record.askers.first?.messageID == "\(2000 - record.askers.count)")
+        await journal.close()
+    }
+
     @Test("Later callers are there after a restart, of a call and of a cast, until the task is settled")
     func askers() async throws {
         let others = ["b", "c"].map { ReplyTo(messageID: $0, queue: "reply_2", timeout: $0 == "b" ? 30 : nil) }

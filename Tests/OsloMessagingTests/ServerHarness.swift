@@ -40,7 +40,7 @@ final class ServerHarness: Sendable {
     /// - Parameter outcome: what the broker says to the n-th publish, from 0.
     init(
         methods: Set<String> = ["work"], storedMethods: Set<String> = [], slowMethods: Set<String> = [], limit: Int = 16,
-        answerPatience: Duration = .seconds(60),
+        answerPatience: Duration = .seconds(60), replyPatience: Duration = .seconds(60),
         replyConfiguration: ReplyPublisher.Configuration = .init(
             retryTimeout: .milliseconds(200), retryInterval: .milliseconds(10)),
         outcome: @escaping @Sendable (Int) throws(TransportError) -> PublishOutcome = { _ in .confirmed },
@@ -61,7 +61,8 @@ final class ServerHarness: Sendable {
             transport: transport, endpoint: Endpoint(onReceive: onReceive), replies: replies,
             configuration: .init(
                 methods: methods, storedMethods: storedMethods, slowMethods: slowMethods, maxConcurrentRequests: limit,
-                maxConcurrentAnswers: limit, answerPatience: answerPatience),
+                maxConcurrentAnswers: limit, answerPatience: answerPatience,
+                replyPatience: replyPatience),
             logger: logger)
         self.log = log
     }

@@ -37,6 +37,7 @@ enum JournalSchema {
                     CREATE TABLE probe (id INTEGER PRIMARY KEY, at REAL NOT NULL) STRICT;
                     """)
         }
+        migrator.registerMigration("v2") { db in try db.execute(sql: "ALTER TABLE task ADD COLUMN bandwidth_mib_s INTEGER") }
         return migrator
     }
 

@@ -13,6 +13,8 @@ indirect enum JournalWrite: Sendable {
     /// Another caller of an unsettled task, as JSON.
     case ask(TaskID, caller: String)
     case forgetReply(TaskID)
+    /// Of the task's copy.
+    case limit(TaskID, mibS: Int64)
     /// Also removes the secrets.
     case settle(TaskID, Secrets)
     /// Only its entry's lines of history.
@@ -27,7 +29,7 @@ indirect enum JournalWrite: Sendable {
         switch self {
         case .accept(let row): TaskID(row.id)
         case .enter(let id, _, _, _, _), .finish(let id, _, _, _, _, _), .settle(let id, _): id
-        case .answer(let id, _, _), .ask(let id, _), .forgetReply(let id), .remark(let id): id
+        case .answer(let id, _, _), .ask(let id, _), .forgetReply(let id), .limit(let id, _), .remark(let id): id
         case .prune, .probe, .barrier: nil
         }
     }
@@ -62,7 +64,7 @@ indirect enum JournalWrite: Sendable {
     var takesHistory: Bool {
         switch self {
         case .enter, .finish, .forgetReply, .settle, .remark: true
-        case .accept, .answer, .ask, .prune, .probe, .barrier: false
+        case .accept, .answer, .ask, .limit, .prune, .probe, .barrier: false
         }
     }
 
@@ -77,7 +79,7 @@ indirect enum JournalWrite: Sendable {
     /// Whether it must survive a power loss, and not only pivotd's death. Any sync also covers the transactions before it.
     var needsSync: Bool {
         switch self {
-        case .accept, .finish, .answer, .ask, .probe: true
+        case .accept, .finish, .answer, .ask, .limit, .probe: true
         case .enter(_, _, _, _, let isSynced): isSynced
         case .forgetReply, .settle, .remark, .prune, .barrier: false
         }
@@ -146,6 +148,9 @@ extension JournalWrite {
         case .forgetReply(let id):
             try db.run(Self.forgetReplySQL, [history, id.text])
             return .success(.done)
+        case .limit(let id, let mibS):
+            try db.run("UPDATE task SET bandwidth_mib_s = ? WHERE id = ?", [mibS, id.text])
+            return .success(.done)
         case .remark(let id):
             try db.run(Self.remarkSQL, [history, id.text])
             return .success(.done)
@@ -191,10 +196,13 @@ extension JournalWrite {
         UPDATE task SET result = ?, failure = ? WHERE id = ? AND finished_at IS NULL AND result IS NULL AND failure IS NULL
         """
     private static let askSQL = """
-        UPDATE task SET reply_to = json_insert(json_insert(coalesce(reply_to, '{}'), '$.more', json('[]')), '$.more[#]', json(?))
-        WHERE id = ? AND is_settled = 0 AND coalesce(length(reply_to), 0) < \(callersLimit)
+        UPDATE task SET reply_to = json_insert(json_insert(\(keptCallersSQL), '$.more', json('[]')), '$.more[#]', json(?))
+        WHERE id = ? AND is_settled = 0
         """
-    /// Characters of all callers of a task: who asks more than a thousand times gets no more than that many answers.
+    private static let keptCallersSQL = """
+        CASE WHEN length(reply_to) >= \(callersLimit) THEN json_remove(reply_to, '$.more[0]') ELSE coalesce(reply_to, '{}') END
+        """
+    /// Characters of all callers of a task: of one that asks more than a thousand times, the latest calls are answered.
     private static let callersLimit = 1 << 18
     private static let forgetReplySQL = "UPDATE task SET reply_to = NULL, history = \(HistoryText.appending) WHERE id = ?"
     private static let remarkSQL = "UPDATE task SET history = \(HistoryText.appending) WHERE id = ?"

@@ -133,6 +133,12 @@ extension RPCServer {
         in place: Place
     ) async {
         if let address = request.replyAddress {
+            let wait = ReplyWait(place, overdue: overdueReplies, patience: configuration.answerPatience)
+            defer { wait.end() }
+            let message = Timers.shared.schedule(after: configuration.replyPatience) { [transport] in
+                Task { await transport.acknowledge(entry.message.tag) }
+            }
+            defer { message.cancel() }
             // Derived, not random: a request that is delivered again is answered with the same id, and its caller drops the
             // second.
             let uniqueID = uniqueID ?? UniqueID.derived(from: "reply \(address.messageID) \(request.uniqueID ?? "")")

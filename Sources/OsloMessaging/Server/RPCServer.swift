@@ -21,13 +21,15 @@ package final class RPCServer: Sendable {
         package var maxConcurrentAnswers: Int
         /// How long a request that is not stored may take before its message is acknowledged.
         package var answerPatience: Duration
+        /// How long the broker may not take a reply before the request's message is acknowledged without it.
+        package var replyPatience: Duration
         /// Creates the reply to messages that are not a valid request.
         package var failures: NovaFailure
 
         package init(
             methods: Set<String>, storedMethods: Set<String> = [], slowMethods: Set<String> = [],
             maxConcurrentRequests: Int = 1024, maxConcurrentAnswers: Int = 64, answerPatience: Duration = .seconds(5),
-            failures: NovaFailure = NovaFailure()
+            replyPatience: Duration = .seconds(60), failures: NovaFailure = NovaFailure()
         ) {
             self.methods = methods
             self.storedMethods = storedMethods
@@ -35,6 +37,7 @@ package final class RPCServer: Sendable {
             self.maxConcurrentRequests = maxConcurrentRequests
             self.maxConcurrentAnswers = maxConcurrentAnswers
             self.answerPatience = answerPatience
+            self.replyPatience = replyPatience
             self.failures = failures
         }
     }
@@ -85,6 +88,8 @@ package final class RPCServer: Sendable {
     /// After a suspension, requests are tried one at a time until one is stored.
     let isTrying = Mutex(false)
     let stored = Atomic(0)
+    /// Replies that have waited for the broker for ``Configuration/answerPatience``.
+    let overdueReplies = DispatchLimit(1024)
 
     /// - Parameter replies: Publishes through the same transport.
     package init(

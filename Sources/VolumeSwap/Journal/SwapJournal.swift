@@ -88,6 +88,10 @@ package protocol SwapJournal: Sendable {
     ///
     /// - Throws: ``JournalError`` if that could not be stored; the message must not be acknowledged.
     func ask(_ id: TaskID, _ caller: ReplyTo) async throws(JournalError)
+    /// Stores the limit that a task's copy has been given since, in MiB/s; 0 for none.
+    ///
+    /// - Throws: ``JournalError`` if that could not be stored.
+    func limit(_ id: TaskID, mibS: Int64) async throws(JournalError)
     /// Stores that the reply to ``answer(_:_:)`` is delivered or given up, and forgets all callers. Not synced: after a power loss the same reply may be sent again.
     ///
     /// - Throws: ``JournalError`` if that could not be stored.

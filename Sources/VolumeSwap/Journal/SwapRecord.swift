@@ -72,6 +72,8 @@ package struct SwapRecordFacts: Sendable, CustomStringConvertible, CustomReflect
     /// When its outcome was stored; nil before.
     package var finishedAt: Date?
     package var phase: SwapPhase
+    /// The limit that `set_bandwidth` has given its copy since, in MiB/s, 0 for none; nil if it has given none.
+    package var bandwidthMiBs: Int64?
     /// What recovery needs besides the phase; nil until the preflight is over.
     package var plan: SwapPlan?
     /// How the task ended, or was answered ahead of its end.

@@ -1,4 +1,5 @@
 import Basics
+import Logging
 import Synchronization
 
 /// Identifies a task by id, or by instance and disk.
@@ -113,6 +114,12 @@ extension SwapService {
         environment.budget.changeCopy(record.id, limit: mibS << 20)
         // A held copy is in nobody's budget.
         if entry.control.isHeld { entry.control.requestSpeed(mibS << 20) }
+        do {
+            try await environment.journal.limit(record.id, mibS: mibS)
+        } catch {
+            let limit = "the limit of \(mibS) MiB/s holds, but would not after a restart"
+            environment.logger.warning("\(limit): \(error)", metadata: record.logMetadata)
+        }
         return await status(of: record)
     }
 

@@ -1,13 +1,14 @@
 import Basics
+import DequeModule
 import JSON
 import Synchronization
 
 /// The callers of a task that have asked for it after the first, and the outcome that they are answered with.
 struct LaterCallers: Sendable {
-    /// Maximum number of callers remembered while nothing can be told.
-    private static let limit = 1024
+    /// Maximum number of callers remembered while nothing can be told: the latest, who may still be there.
+    static let limit = 1024
 
-    private var askers: Set<ReplyTo> = []
+    private var askers: Deque<ReplyTo> = []
     /// The outcome that is being delivered, or has been; nil while there is none. Whoever asks from then on is answered on the spot.
     private(set) var outcome: SwapOutcome?
     /// Those whose reply is being sent.
@@ -19,14 +20,16 @@ struct LaterCallers: Sendable {
     /// - Returns: false if there is one already.
     mutating func add(_ caller: ReplyTo) -> Bool {
         guard outcome == nil else { return false }
-        if askers.count < Self.limit { askers.insert(caller) }
+        guard !askers.contains(caller) else { return true }
+        if askers.count >= Self.limit { askers.removeFirst() }
+        askers.append(caller)
         return true
     }
 
     /// - Returns: those to answer now.
     mutating func tell(_ record: SwapRecord, _ outcome: SwapOutcome) -> Set<ReplyTo> {
         self.outcome = outcome
-        telling = askers.union(record.facts.askers)
+        telling = Set(askers).union(record.facts.askers)
         return telling
     }
 

@@ -137,6 +137,7 @@ package final class SwapService: Sendable {
             environment.domainLocks.release(id)
             environment.budget.leave(id)
         }
+        if let limit = record.bandwidthMiBs { control.limit = control.limit ?? limit << 20 }
         let outcome: SwapOutcome?
         do {
             let request = try request(of: record)

@@ -130,6 +130,32 @@ import Testing
         }
     }
 
+    @Test func aReplyThatTheBrokerDoesNotTakeHoldsUpNoOtherRequest() async throws {
+        let isTaken = Mutex(false)
+        let (arrivals, arrive) = AsyncStream<Void>.makeStream()
+        let harness = ServerHarness(
+            storedMethods: ["work"], limit: 1, answerPatience: .milliseconds(1), replyPatience: .milliseconds(5),
+            outcome: { _ throws(TransportError) in
+                guard isTaken.withLock(\.self) else {
+                    throw TransportError(code: .refused, message: "the queue is full", isRetriable: true)
+                }
+                return .confirmed
+            }
+        ) { _ in
+            arrive.yield()
+            return { .reply(.success(1)) }
+        }
+        try await harness.run {
+            for id in ["m1", "m2"] { harness.transport.deliver(ServerHarness.body(id: id)) }
+            for await _ in arrivals.prefix(2) {}
+            // Both messages, so that the broker does not wait for them either.
+            #expect(Set(await harness.events(count: 2).map { "\($0)" }).count == 2)
+            isTaken.withLock { $0 = true }
+            let replies = await harness.events(count: 4).filter { if case .reply = $0 { true } else { false } }
+            #expect(replies.count == 2)
+        }
+    }
+
     @Test func requestsThatAskOthersHoldUpOnlyEachOther() async throws {
         let (silence, silent) = AsyncStream<Void>.makeStream()
         let harness = ServerHarness(methods: ["work", "ask"], slowMethods: ["ask"], limit: 2) { request in

@@ -10,6 +10,7 @@ package enum JournalCheck: String, CaseIterable, Sendable {
     case aNoteIsStoredBeforeWhatFollows
     case theFirstOutcomeStays
     case laterCallersAreKept
+    case limitsAreKept
     case anEarlyAnswerIsTheOutcome
     case onlyWhatIsOverIsSettled
     case secretsLeaveWithTheSettlement
@@ -29,6 +30,7 @@ package enum JournalCheck: String, CaseIterable, Sendable {
         case .aNoteIsStoredBeforeWhatFollows: try await subject.note()
         case .theFirstOutcomeStays: try await subject.outcome()
         case .laterCallersAreKept: try await subject.ask()
+        case .limitsAreKept: try await subject.limit()
         case .anEarlyAnswerIsTheOutcome: try await subject.answer()
         case .onlyWhatIsOverIsSettled: try await subject.settle()
         case .secretsLeaveWithTheSettlement: try await subject.secrets()
@@ -132,6 +134,14 @@ private struct Subject {
         try await journal.ask(id, other)
         let record = try await stored(id)
         #expect(record.askers == [other] && record.replyTo == Self.record("t1").replyTo && !record.isReplied)
+    }
+
+    func limit() async throws {
+        let id = try await add("t1")
+        #expect(try await stored(id).bandwidthMiBs == nil)
+        try await journal.limit(id, mibS: 7)
+        try await journal.limit(id, mibS: 0)
+        #expect(try await stored(id).bandwidthMiBs == 0)
     }
 
     func answer() async throws {

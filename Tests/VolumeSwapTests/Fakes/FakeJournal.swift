@@ -131,6 +131,10 @@ final class FakeJournal: SwapJournal {
         }
     }
 
+    func limit(_ id: TaskID, mibS: Int64) async throws(JournalError) {
+        try call("limit") { state in state.records[id]?.bandwidthMiBs = mibS }
+    }
+
     func forgetReply(_ id: TaskID, _ fate: ReplyFate) async throws(JournalError) {
         try call("forgetReply") { state in
             state.note(id, .reply(fate))

@@ -46,6 +46,26 @@ struct ServiceRecoveryTests {
         #expect(hypervisor.log == ["copy", "pivot"])
     }
 
+    @Test("A limit that set_bandwidth has given is remembered")
+    func limited() async throws {
+        let (copies, copy) = AsyncStream<Void>.makeStream()
+        let bench = ServiceBench(Bench(FakeHypervisor { _ in copy.yield() }))
+        let id = TaskID("task-1")
+        try await bench.running { (service: SwapService) async throws in
+            _ = await bench.submit(Fixture.record("task-1", ["options": ["strategy": "copy"]]))
+            for await _ in copies { break }
+            _ = try await service.setBandwidth(.task(id), mibS: 3)
+        }
+        let next = ServiceBench(Bench(bench.bench.hypervisor))
+        next.bench.journal.put(try #require(try await bench.bench.journal.record(id)))
+        try await next.running { (service: SwapService) async throws in
+            #expect(try await service.recover() == 1)
+            while bench.bench.hypervisor.state.withLock({ $0.speed }) != 3 << 20 { await Task.yield() }
+            bench.bench.hypervisor.post(.ready)
+            #expect(try await next.nextReply().outcome.result != nil)
+        }
+    }
+
     @Test("A swap that had copied everything says so", arguments: [SwapPhase.finishing, .storing])
     func copied(phase: SwapPhase) async throws {
         let (_, outcome) = try await Self.recover(Self.record(phase)) { hypervisor in

@@ -124,6 +124,18 @@ struct SwapServiceTests {
         #expect(bench.bench.hypervisor.count("copy") == 1)
     }
 
+    @Test("Of too many callers of the same running task the latest are answered")
+    func manyCallers() {
+        var callers = LaterCallers()
+        let all = (0...LaterCallers.limit).map { ReplyTo(messageID: "\($0)", queue: "reply", timeout: nil) }
+        for caller in all + [all[5]] {
+            let isRemembered = callers.add(caller)
+            #expect(isRemembered)
+        }
+        let told = callers.tell(Fixture.record(), .failure(.abortedByRequest))
+        #expect(told == Set(all.dropFirst()))
+    }
+
     @Test("Two callers of the same running task are both answered, the first only once")
     func anotherCaller() async throws {
         let (copies, copy) = AsyncStream<Void>.makeStream()

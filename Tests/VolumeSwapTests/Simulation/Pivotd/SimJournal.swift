@@ -144,6 +144,10 @@ final class SimJournal: SwapJournal, @unchecked Sendable {
         }
     }
 
+    func limit(_ id: TaskID, mibS: Int64) async throws(JournalError) {
+        try await write(id) { storage in storage.change(id) { $0.bandwidthMiBs = mibS } }
+    }
+
     func forgetReply(_ id: TaskID, _ fate: ReplyFate) async throws(JournalError) {
         try await write(id, isSynced: false) { storage in
             storage.change(id) { record in
