@@ -281,6 +281,8 @@ package struct BlockJobInfo: Sendable, Hashable {
     package var isCopy: Bool { type == "copy" }
     /// Bytes left to copy.
     package var remaining: Int64 { max(0, end - cursor) }
+    /// Whether nothing is left of what QEMU has measured.
+    var isDone: Bool { end > 0 && remaining == 0 }
 }
 
 /// A guest's requests to a disk since it started.

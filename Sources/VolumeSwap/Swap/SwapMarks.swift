@@ -12,8 +12,8 @@ final class SwapMarks: Sendable {
         /// Whether the disk was known to be on the old volume before the first inspection.
         var isKnownOld = true
         var leftBehind: [String] = []
-        var liveXML: String?
-        var liveXMLAt: ContinuousClock.Instant?
+        var liveXML: (xml: String, at: ContinuousClock.Instant)?
+        var liveXMLLook: ContinuousClock.Instant?
         var copyBegan: ContinuousClock.Instant?
         var readyAt: ContinuousClock.Instant?
         /// The last remark, without digits, and how many there were.
@@ -34,15 +34,15 @@ final class SwapMarks: Sendable {
     /// Time between two looks at the running configuration of a domain without a stored one.
     private static let liveInterval = Duration.seconds(5)
 
-    /// That configuration, as it was last seen.
-    var liveXML: String? { state.withLock { $0.liveXML } }
-    func note(liveXML xml: String) { state.withLock { $0.liveXML = xml } }
+    /// That configuration as it was last seen, and when.
+    var liveXML: (xml: String, at: ContinuousClock.Instant)? { state.withLock { $0.liveXML } }
+    func note(liveXML xml: String, at now: ContinuousClock.Instant) { state.withLock { $0.liveXML = (xml, now) } }
 
     /// Whether to look at it now; true at most once per interval.
     func isLiveXMLDue(at now: ContinuousClock.Instant) -> Bool {
         state.withLock { state in
-            guard state.liveXMLAt.map({ now - $0 >= Self.liveInterval }) ?? true else { return false }
-            state.liveXMLAt = now
+            guard state.liveXMLLook.map({ now - $0 >= Self.liveInterval }) ?? true else { return false }
+            state.liveXMLLook = now
             return true
         }
     }

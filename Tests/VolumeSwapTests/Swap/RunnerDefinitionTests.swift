@@ -80,6 +80,20 @@ struct RunnerDefinitionTests {
         }
     }
 
+    @Test("What a look long ago showed of a guest that has stopped is taken, and its age said")
+    func stoppedLongAgo() async throws {
+        var bench = Bench(FakeHypervisor(onCopy: { $0.onLooks(1) { $0.post(.ready) } }))
+        let (clock, hypervisor) = (bench.clock, bench.hypervisor)
+        bench.onPhase = { phase in
+            guard phase == .pivoting else { return }
+            clock.jump(.seconds(600))
+            Self.stop(hypervisor)
+        }
+        let failure = try #require(try await bench.run(Self.rebase)?.failure)
+        #expect(failure.leftBehind.contains { $0.contains("in the last 60") })
+        #expect(hypervisor.count("define") == 1)
+    }
+
     private static func stop(_ hypervisor: FakeHypervisor) {
         hypervisor.change { ($0.isKnown, $0.mirror, $0.job) = (false, nil, nil) }
         hypervisor.post(.stopped(reason: "crashed"))

@@ -29,10 +29,10 @@ struct CopyWatch {
         progress.copiedBytes = progress.totalBytes
     }
 
-    /// Whether the remaining bytes have not shrunk, or not been known, for the stall time-out.
+    /// Whether the remaining bytes have not shrunk, or not been known, for the stall time-out, and are not shrinking now.
     func isStalled(now: ContinuousClock.Instant) -> Bool {
-        guard let stallTimeout else { return false }
-        return now - lastShrink >= stallTimeout
+        guard let stallTimeout, now - lastShrink >= stallTimeout else { return false }
+        return !isShrinking(over: window, now)
     }
 
     /// Whether the guest writes as fast as the copy copies: the copy moves, but what remains has not shrunk for this long, and is not
@@ -40,9 +40,13 @@ struct CopyWatch {
     ///
     /// A copy that does not move is not outrun. Its destination may hang, and then the guest's writes must not wait for it.
     func isOutrun(for window: Duration, now: ContinuousClock.Instant) -> Bool {
-        guard isMoving, now - lastShrink >= window else { return false }
-        guard let latest = trend.last, let earlier = trend.last(where: { $0.at <= now - window / 2 }) else { return true }
-        return latest.remaining >= earlier.remaining
+        isMoving && now - lastShrink >= window && !isShrinking(over: window, now)
+    }
+
+    /// Whether less remains than did half a window ago.
+    private func isShrinking(over window: Duration, _ now: ContinuousClock.Instant) -> Bool {
+        guard let latest = trend.last, let earlier = trend.last(where: { $0.at <= now - window / 2 }) else { return false }
+        return latest.remaining < earlier.remaining
     }
 
     /// Nothing can be known of the copy, such as without a connection: that time does not count.

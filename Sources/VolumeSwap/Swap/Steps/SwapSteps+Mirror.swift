@@ -147,6 +147,8 @@ extension SwapSteps {
         environment.observer.entered(record, .ready)
         logger.notice("in step and held: pivot_swap moves the guest")
         host.giveUpTurn()
+        // It was told to before it had to start over.
+        if plan.isReleased == true { _ = control.release() }
         return false
     }
 

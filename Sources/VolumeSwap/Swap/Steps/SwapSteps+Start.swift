@@ -66,6 +66,7 @@ extension SwapSteps {
         case .prepared(let plan):
             var noted = try await noting(plan).keepingConvergence(of: control.plan)
             noted.guestLatency = try await latencyBefore(noted)
+            noted.isReleased = control.plan?.isReleased
             remark("\(plan)\(limitText(plan))")
             environment.observer.started(record, plan)
             return .prepared(noted)
@@ -145,7 +146,9 @@ extension SwapSteps {
                 try await hypervisor.setRecoveryMetadata(plan.domain, metadata)
             }
             // That call may have waited for long.
-            guard try await hypervisor.xml(plan.domain, .inactive) == savedXML else {
+            var stored: String?
+            try await ensure { () async throws(HypervisorError) in stored = try await hypervisor.xml(plan.domain, .inactive) }
+            guard stored == savedXML else {
                 return .failed(plan.failure("the domain's stored configuration was changed meanwhile; try again", .internal))
             }
             try await takeDefinition(plan)

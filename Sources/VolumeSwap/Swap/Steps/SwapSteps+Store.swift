@@ -221,19 +221,28 @@ extension SwapSteps {
     /// The running domain's configuration, or, once it has stopped, as it was last seen.
     private func lastLive(_ plan: SwapPlan) async throws -> String? {
         if try await hypervisor.statusIfKnown(plan.domain)?.isActive == true {
-            return try await hypervisor.xml(plan.domain, .live)
+            let xml = try await hypervisor.xml(plan.domain, .live)
+            control.marks.note(liveXML: xml, at: clock.now)
+            return xml
         }
-        if let xml = control.marks.liveXML { return xml }
-        let lost = "the guest has stopped: what was plugged into it or out of it after its definition was removed is not known"
-        logger.warning("\(lost)")
-        control.marks.leave([lost])
-        return nil
+        let last = control.marks.liveXML
+        if last.map({ clock.now - $0.at > Self.liveAge }) ?? true {
+            let since =
+                last.map { "in the last \((clock.now - $0.at).components.seconds) s" } ?? "after its definition was removed"
+            let lost = "the guest has stopped: what was plugged into it or out of it \(since) is not known"
+            logger.warning("\(lost)")
+            control.marks.leave([lost])
+        }
+        return last?.xml
     }
+
+    /// How old the last look at a guest that has stopped may be without a warning.
+    private static let liveAge = Duration.seconds(15)
 
     /// Remembers the running configuration of a domain without a stored one, which is lost when the guest stops.
     func noteLive(_ plan: SwapPlan) async {
         guard plan.isUndefined, control.marks.isLiveXMLDue(at: clock.now) else { return }
-        if let xml = try? await hypervisor.xml(plan.domain, .live) { control.marks.note(liveXML: xml) }
+        if let xml = try? await hypervisor.xml(plan.domain, .live) { control.marks.note(liveXML: xml, at: clock.now) }
     }
 
     private func releaseOld(_ plan: SwapPlan) async -> [String] {

@@ -42,16 +42,17 @@ struct CopyWatchTests {
     @Test("A copy that catches up with a burst of writes is not outrun; one that does not is")
     func burst() {
         for isCatchingUp in [true, false] {
-            var watch = CopyWatch(stallTimeoutS: 0, window: .seconds(30), now: Self.start)
+            var watch = CopyWatch(stallTimeoutS: 60, window: .seconds(30), now: Self.start)
             var outrunAt: Int?
             for second in 0...120 {
-                // 50 a second are copied; a burst of 15 s writes 150.
-                let written = min(second, 15) * 150 + (isCatchingUp ? 0 : max(0, second - 15) * 50)
+                // 50 a second are copied; a burst of 15 s writes 500.
+                let written = min(second, 15) * 500 + (isCatchingUp ? 0 : max(0, second - 15) * 50)
                 let cursor = Int64(second) * 50
                 watch.sample(Self.job(cursor, 1_000_000 + Int64(written)), now: Self.start + .seconds(second))
                 if watch.isOutrun(for: .seconds(30), now: Self.start + .seconds(second)) { outrunAt = outrunAt ?? second }
             }
             #expect(outrunAt == (isCatchingUp ? nil : 30))
+            #expect(watch.isStalled(now: Self.start + .seconds(120)) == !isCatchingUp)
         }
     }
 
