@@ -32,7 +32,11 @@ extension LibvirtHypervisor {
         let info = try await asking(domain, "blockJobInfo") { (domain) throws(LibvirtError) in
             try await domain.blockJobInfo(disk: disk)
         }
-        return info.map { VolumeSwap.BlockJobInfo($0) }
+        return info.map {
+            VolumeSwap.BlockJobInfo(
+                type: $0.type.rawValue, cursor: Int64(clamping: $0.cursor), end: Int64(clamping: $0.end),
+                bandwidth: Int64(clamping: $0.bandwidth))
+        }
     }
 
     /// `virDomainBlockJobAbort` with ASYNC: requests the end of the copy; an event reports when it has ended.
@@ -58,15 +62,4 @@ extension LibvirtHypervisor {
     }
 
     private static func optional(_ value: Int64) -> UInt64? { value > 0 ? UInt64(value) : nil }
-}
-
-extension VolumeSwap.BlockJobInfo {
-    /// A job of which QEMU knows no length yet, as while it writes zeroes to the destination, is reported as 0 of 1 by libvirt, so that
-    /// nobody takes it for one that is done; that is no byte left.
-    init(_ info: Libvirt.BlockJobInfo) {
-        let isMeasured = info.cursor != 0 || info.end != 1
-        self.init(
-            type: info.type.rawValue, cursor: Int64(clamping: info.cursor), end: isMeasured ? Int64(clamping: info.end) : 0,
-            bandwidth: Int64(clamping: info.bandwidth))
-    }
 }

@@ -73,3 +73,20 @@ def test_a_restart_between_the_two_copies_begins_no_third(lab, own_stage, outrun
     stage.daemon.restart_hard()
     scene.succeed()
     assert attempts()
+
+
+def test_a_copy_that_first_writes_zeroes_is_not_taken_for_outrun(lab, second_worker):
+    """As to a disk with discard='unmap': QEMU shows no progress meanwhile, and libvirt one byte."""
+    _, rpc = second_worker({"convergence_window_s": 4})
+    old = lab.volumes.file(64 * MIB, fill=True)
+    old.driver_extra = " discard='unmap'"
+    guest = lab.guest({"vdb": old}).wait_ready()
+    new = lab.volumes.nbd(64 * MIB, filters=["delay"], parameters=["delay-zero=3000ms"])
+    call = rpc.later("swap_volume", **swap_arguments(guest, new, options={"bandwidth_mib_s": 6}))
+    task = wait_for_copy(rpc, guest)
+    first = rpc.call("get_swap", task_id=task)["progress"]
+    assert first["total_bytes"] == first["copied_bytes"] and first["remaining_bytes"] == 0, first
+    result = call.result(120)
+    assert result["attempts"] == 1 and result["warnings"] == [], result
+    assert_moved(guest, new)
+    lab.remove(guest)

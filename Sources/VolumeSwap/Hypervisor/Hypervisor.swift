@@ -281,8 +281,10 @@ package struct BlockJobInfo: Sendable, Hashable {
     package var isCopy: Bool { type == "copy" }
     /// Bytes left to copy.
     package var remaining: Int64 { max(0, end - cursor) }
-    /// Whether nothing is left of what QEMU has measured.
-    var isDone: Bool { end > 0 && remaining == 0 }
+    /// Whether it shows how much is left. libvirt shows a copy of which QEMU has nothing left to report as one byte short until it is
+    /// in sync: so that nobody takes it for ready while QEMU first writes zeroes to the destination, even if the guest's writes are copied
+    /// meanwhile.
+    package var isMeasured: Bool { end > 0 && end - cursor != 1 }
 }
 
 /// A guest's requests to a disk since it started.

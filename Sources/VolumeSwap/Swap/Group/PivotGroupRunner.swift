@@ -209,6 +209,6 @@ struct PivotGroupRunner: Sendable {
         let inspector = DiskInspector(hypervisor: environment.hypervisor, clock: clock)
         guard await inspector.look(plan) == .copying(isReady: true) else { return false }
         let job = try? await environment.hypervisor.blockJobInfo(plan.domain, disk: plan.disk)
-        return job?.isDone == true
+        return job?.remaining == 0
     }
 }

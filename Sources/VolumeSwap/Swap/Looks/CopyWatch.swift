@@ -76,7 +76,7 @@ struct CopyWatch {
     /// Adds a sample. A moving `cursor` is not progress if the guest writes as fast: only the remaining bytes count.
     mutating func sample(_ job: BlockJobInfo, now: ContinuousClock.Instant) {
         progress.copiedBytes = job.cursor
-        progress.totalBytes = job.end
+        progress.totalBytes = job.isMeasured ? job.end : job.cursor
         progress.limit = job.bandwidth > 0 ? job.bandwidth : nil
         isMoving = lastCursor.map { $0 != job.cursor } ?? false
         lastCursor = job.cursor
@@ -90,8 +90,7 @@ struct CopyWatch {
         } else {
             lastSample = (now, job.cursor)
         }
-        // A job that has not measured its work yet reports 0 of 0.
-        guard job.end > 0 else { return }
+        guard job.isMeasured else { return }
         follow(job.remaining, now)
         if leastRemaining.map({ job.remaining < $0 }) ?? true {
             leastRemaining = job.remaining

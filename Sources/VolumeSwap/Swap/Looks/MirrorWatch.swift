@@ -146,7 +146,7 @@ struct MirrorWatch {
     /// Whether the new volume takes writes. If they hang there, a pivot stops the whole guest, and a libvirtd restart kills it.
     private mutating func isTaking(_ job: BlockJobInfo) -> Bool {
         defer { cursorInStep = job.cursor }
-        return job.isDone || cursorInStep.map { $0 != job.cursor } ?? false
+        return job.remaining == 0 || cursorInStep.map { $0 != job.cursor } ?? false
     }
 
     private mutating func gone(_ now: ContinuousClock.Instant) -> Verdict {

@@ -74,10 +74,10 @@ struct CopyEnder {
         guard let job = job ?? nil else { return false }
         defer { cursor = job.cursor }
         // A rate-limited copy pauses for seconds between bufferfuls; without the limit it soon shows whether writes go on.
-        if cursor == nil, !job.isDone, job.bandwidth > 0 {
+        if cursor == nil, job.remaining > 0, job.bandwidth > 0 {
             try? await steps.hypervisor.blockJobSetSpeed(plan.domain, disk: plan.disk, bytesPerSecond: 0)
         }
-        return job.isDone || cursor.map { $0 != job.cursor } ?? false
+        return job.remaining == 0 || cursor.map { $0 != job.cursor } ?? false
     }
 
     private mutating func force() async {

@@ -37,7 +37,7 @@ extension SwapSteps {
     /// Gives the copy the speed at which the guest's requests stay within their budget.
     func steer(_ governor: inout LatencyGovernor?, _ sample: MirrorWatch.Sample) {
         guard let job = sample.job, governor != nil, !control.isHeld else { return }
-        let isLast = job.end > 0 && job.remaining <= Self.lastBytes
+        let isLast = job.isMeasured && job.remaining <= Self.lastBytes
         var isBlind = false
         if let latency = sample.latency {
             governor?.take(latency)

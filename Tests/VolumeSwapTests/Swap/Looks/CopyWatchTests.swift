@@ -85,6 +85,22 @@ struct CopyWatchTests {
         #expect(watch.isMoving(Self.job(0, 0), now: Self.start + .seconds(3)) == false)
     }
 
+    @Test("A copy that QEMU has not measured yet is not one with a byte left", arguments: [0, 512] as [Int64])
+    func oneByteShort(written: Int64) {
+        var watch = CopyWatch(stallTimeoutS: 60, now: Self.start)
+        for second in 0..<40 {
+            // What the guest writes is copied meanwhile.
+            let cursor = Int64(second) * written
+            watch.sample(Self.job(cursor, cursor + 1), now: Self.start + .seconds(second))
+            #expect(watch.leastRemaining == nil && watch.progress.totalBytes == cursor)
+        }
+        for second in 40..<200 {
+            watch.sample(Self.job(Int64(second) * 100, 1_000_000), now: Self.start + .seconds(second))
+            #expect(!watch.isStalled(now: Self.start + .seconds(second)))
+            #expect(!watch.isOutrun(for: .seconds(30), now: Self.start + .seconds(second)))
+        }
+    }
+
     @Test("A standstill is told after half a minute, and again whenever it has doubled")
     func standstill() {
         var watch = CopyWatch(stallTimeoutS: 0, now: Self.start)
