@@ -74,7 +74,7 @@ let package = Package(
         module("JSON", ["CJansson", .collections]),
         module("AMQP", ["Basics", "COpenSSL", "CRabbitMQ", .logging, .deque]),
         module("Libvirt", ["Basics", "CLibvirt", .logging]),
-        module("OsloMessaging", ["Basics", "JSON", "AMQP", .logging, .metrics, .deque, .heap]),
+        module("OsloMessaging", ["Basics", "CZlib", "JSON", "AMQP", .logging, .metrics, .deque, .heap]),
         module("VolumeSwap", ["Basics", "Budgets", "JSON", .logging, .deque]),
         module("BulkMove", ["JSON", "VolumeSwap"]),
         module("Journal", ["Basics", "JSON", "VolumeSwap", .grdb, .logging, .metrics]),
@@ -114,7 +114,7 @@ let package = Package(
         tests("JSONTests", ["JSON", "SeededRandom"]),
         tests("AMQPTests", ["AMQP", "Basics", "CRabbitMQ", .logging]),
         tests("LibvirtTests", ["Libvirt", .logging]),
-        tests("OsloMessagingTests", ["OsloMessaging", "AMQP", "JSON"]),
+        tests("OsloMessagingTests", ["CZlib", "OsloMessaging", "AMQP", "JSON"]),
         tests(
             "VolumeSwapTests",
             ["VolumeSwap", "Basics", "Budgets", "HypervisorConformance", "JournalConformance", "JSON", "SeededRandom"]),

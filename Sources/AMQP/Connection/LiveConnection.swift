@@ -82,11 +82,25 @@ final class LiveConnection {
         if session.hasBufferedInput || wait(for: [session.descriptor], until: .now)[0] { context.silence.heard() }
         var count = 0
         repeat {
-            guard let frame = try reader.next(session) else { return }
+            guard let frame = try next() else { return }
             machine.handle(frame)
             try carryOut()
             count += 1
         } while session.hasBufferedInput && count < 4096
+    }
+
+    /// - Throws: The ``AMQPError`` that ends the connection. A delivery that librabbitmq cannot read is rejected before: else it would come again,
+    /// and end the next one.
+    private func next() throws(AMQPError) -> IncomingFrame? {
+        do throws(AMQPError) {
+            return try reader.next(session)
+        } catch {
+            guard error.code == .protocolViolation, let tag = reader.awaitsHeader else { throw error }
+            context.logger.error("rejected a delivery", metadata: ["reason": "headers nested too deeply: \(error)"])
+            try session.reject(tag, requeue: false)
+            session.finishWriting(within: .seconds(2))
+            throw error
+        }
     }
 
     /// Carries out the machine's actions one by one, since each result may change what comes next.
@@ -100,7 +114,7 @@ final class LiveConnection {
             case .ask(let queue, let channel): try session.ask(about: queue, on: channel)
             case .consume(let consumer, let queue, let prefetch):
                 let tag = Result { () throws(AMQPError) in
-                    try session.consume(consumer.declaration, queue: queue, prefetch: prefetch)
+                    try session.consume(machine.declaration(of: consumer), queue: queue, prefetch: prefetch)
                 }
                 try machine.started(consumer, tag)
             case .cancel(let tag): try session.cancel(tag: tag)

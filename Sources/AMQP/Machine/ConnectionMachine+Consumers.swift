@@ -50,6 +50,20 @@ extension ConnectionMachine {
         return nil
     }
 
+    /// The consumer's argument and each message's header.
+    static let streamOffset = "x-stream-offset"
+
+    /// A stream is consumed where its consumer stopped, as oslo.messaging does: from the same point, what was carried out would be again,
+    /// and what came meanwhile might be skipped.
+    func declaration(of consumer: ActiveConsumer) -> ConsumerDeclaration {
+        var declaration = consumer.declaration
+        let offset = registry.streamOffsets[.init(unit: consumer.unit.id, index: consumer.index)]
+        if let offset, declaration.arguments[Self.streamOffset] != nil {
+            declaration.arguments[Self.streamOffset] = .int64(offset + 1)
+        }
+        return declaration
+    }
+
     /// Handles the result of ``Action/consume(_:queue:prefetch:)``, the consumer's tag.
     ///
     /// - Throws: The ``AMQPError`` that must end the connection.

@@ -45,6 +45,9 @@ extension ConnectionMachine {
     private mutating func deliverToReader(_ message: AMQPMessage, _ deliver: IncomingFrame.Deliver, refusal: String? = nil) {
         let consumer = consumers[deliver.consumerTag] ?? cancelled[deliver.consumerTag]
         if consumer?.unit.isGated ?? true, !hasRoom() { return write(.reject(deliver.deliveryTag, requeue: true)) }
+        if let consumer, case .int64(let offset) = message.properties.headers[Self.streamOffset] {
+            registry.streamOffsets[.init(unit: consumer.unit.id, index: consumer.index)] = offset
+        }
         let tag = DeliveryTag(epoch: epoch, value: deliver.deliveryTag)
         core.withState { $0.ledger.add(deliver.deliveryTag, bytes: message.size) }
         context.deliveries.yield(

@@ -20,6 +20,9 @@ struct ContentAssembler<Envelope> {
     /// The body read so far; for a refused one only its end.
     private var body: [UInt8] = []
 
+    /// The envelope whose header has not been taken yet.
+    var awaitsHeader: Envelope? { if case .expectingHeader(let envelope) = state { envelope } else { nil } }
+
     init(bodyLimit: Int, tailLimit: Int = 0) {
         self.bodyLimit = UInt64(max(0, bodyLimit))
         self.tailLimit = max(0, tailLimit)

@@ -4,14 +4,17 @@
 /// the maximum size stay within the bound, and widens once messages turn out to be small. A wide window that fills up with large
 /// messages is shut, and reopened narrow when half of the bound is free.
 struct DeliveryWindow: Equatable {
-    enum Width {
-        case narrow, wide
+    enum Width: Equatable {
+        case narrow
+        /// Of so many deliveries for each consumer.
+        case wide(UInt16)
         /// No consumer runs.
         case shut
     }
 
     /// Bound for unsettled bodies.
     private let bytes: Int
+    private let consumers: Int
     private let narrow: UInt16
     private let wide: UInt16
     private(set) var width = Width.narrow
@@ -22,12 +25,13 @@ struct DeliveryWindow: Equatable {
     ///   - wide: A consumer's prefetch while messages are small.
     init(bytes: Int, bodyLimit: Int, wide: UInt16, consumers: Int) {
         self.bytes = bytes
+        self.consumers = max(1, consumers)
         self.wide = max(1, wide)
         narrow = min(self.wide, UInt16(clamping: max(1, bytes / max(1, bodyLimit) / max(1, consumers))))
     }
 
     /// Maximum unsettled deliveries per consumer.
-    var prefetch: UInt16 { width == .wide ? wide : narrow }
+    var prefetch: UInt16 { if case .wide(let prefetch) = width { prefetch } else { narrow } }
 
     /// Whether one more delivery would be too much.
     func isFull(_ held: SettlementLedger.Held) -> Bool { held.bytes > bytes }
@@ -35,10 +39,17 @@ struct DeliveryWindow: Equatable {
     /// The width to change to; nil if the current one is right.
     func better(_ held: SettlementLedger.Held) -> Width? {
         switch width {
-        case .narrow: narrow < wide && held.count >= Int(narrow) && held.bytes <= bytes / 8 ? .wide : nil
+        case .narrow: held.count >= Int(narrow) && held.bytes <= bytes / 8 ? widened(held) : nil
         case .wide: isFull(held) ? .shut : nil
         case .shut: held.bytes <= bytes / 2 ? .narrow : nil
         }
+    }
+
+    /// As wide as holds messages twice as large as those held: what does not fit is requeued, and a queue may limit how often.
+    private func widened(_ held: SettlementLedger.Held) -> Width? {
+        let average = max(1, held.bytes / max(1, held.count))
+        let prefetch = min(wide, UInt16(clamping: bytes / 2 / average / consumers))
+        return prefetch > narrow ? .wide(prefetch) : nil
     }
 
     mutating func turn(to width: Width) { self.width = width }

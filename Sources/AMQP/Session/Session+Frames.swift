@@ -51,6 +51,10 @@ struct FrameReader {
         returns = ContentAssembler(bodyLimit: .max)
     }
 
+    /// The delivery whose header comes next, or could not be read: librabbitmq 0.14 and later gives up on headers that are nested more than
+    /// 100 levels deep, and cannot read on.
+    var awaitsHeader: UInt64? { deliveries.awaitsHeader?.deliveryTag }
+
     /// Discards a closed channel's half-read content.
     mutating func reset(_ channel: UInt16) {
         if channel == Session.Channel.consume { deliveries = ContentAssembler(bodyLimit: bodyLimit, tailLimit: tailLimit) }

@@ -1,4 +1,5 @@
 internal import CRabbitMQ
+internal import Glibc
 
 /// Methods sent to the broker. Synchronous ones wait for their answer while librabbitmq queues the other channels' frames.
 extension Session {
@@ -136,6 +137,16 @@ extension Session {
                 state, Channel.publish, exchange, routingKey, mandatory ? 1 : 0, 0, &properties, bytes)
         }
         try check(status: status)
+    }
+
+    /// Has the broker read everything before the connection ends: closed with unread input, a socket is reset, and what was written lost.
+    func finishWriting(within limit: Duration) {
+        _ = shutdown(descriptor, Int32(SHUT_WR))
+        let deadline = ContinuousClock.now + limit
+        var buffer = [UInt8](repeating: 0, count: 1 << 16)
+        while wait(for: [descriptor], until: deadline)[0] {
+            guard unsafe recv(descriptor, &buffer, buffer.count, 0) > 0 else { return }
+        }
     }
 
     func sendHeartbeat() throws(AMQPError) {

@@ -69,7 +69,7 @@ final class Session {
         setTimeout(configuration.rpcTimeout)
         var properties = unsafe try pool.table(Self.clientProperties(name: configuration.connectionName))
         defer { pool.recycle() }
-        let seconds = Int32(clamping: max(1, configuration.heartbeat.components.seconds))
+        let seconds = Int32(clamping: max(0, configuration.heartbeat.components.seconds))
         let reply = unsafe crabbitmq_login_plain(
             state, configuration.virtualHost, 0, AMQP_DEFAULT_FRAME_SIZE, seconds, &properties,
             endpoint.credentials.username, endpoint.credentials.password)

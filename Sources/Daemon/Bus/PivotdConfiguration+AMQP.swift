@@ -11,11 +11,9 @@ extension PivotdConfiguration.Bus {
         let url = try reading("transport_url") { try parsedURL() }
         var configuration = try reading("transport_url") { try url.amqpConfiguration(connectionName: name) }
         let threshold = try url.query["heartbeat_timeout_threshold"].map(Self.heartbeatThreshold) ?? heartbeatTimeoutThreshold
-        // AMQP's heartbeat is in whole seconds from 1, so "off" becomes a very long interval.
-        configuration.heartbeat = .seconds(threshold == 0 ? 65_535 : threshold)
+        configuration.heartbeat = .seconds(threshold)
         if tls.isEnabled || configuration.tls != nil {
-            var settings =
-                configuration.tls ?? AMQPTLS(caFile: nil, certFile: nil, keyFile: nil, verifyPeer: false, verifyHostname: false)
+            var settings = configuration.tls ?? url.tlsFiles
             if let caFile = tls.caFile {
                 settings.caFile = caFile
                 settings.verifyPeer = true
@@ -67,7 +65,7 @@ extension PivotdConfiguration.Bus {
             throw ConfigurationError(
                 problems: unknown.map { key in
                     Suggestion.nearest(to: key, in: TransportURL.queryKeys)
-                        .map { "the query's key \(key) is not known; did you mean \($0)?" }
+                        .map { "the query has a key that is not known, like \($0): is that what it should be?" }
                         ?? "the query has a key that is not known (is the password percent-encoded?)"
                 })
         }

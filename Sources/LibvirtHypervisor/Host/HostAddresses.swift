@@ -8,7 +8,7 @@ struct HostAddresses: Sendable {
 
     /// This host's own addresses, however they are written, become ``NetworkLocation/loopback``.
     ///
-    /// - Returns: Nothing if the name does not resolve in time.
+    /// - Returns: Nothing if the name does not resolve in time, or this host's own addresses are not known.
     func addresses(of name: String) async -> [String] {
         await Self.pool.ask(name, patience: Self.patience) { Self.resolve(name) } ?? []
     }
@@ -20,7 +20,7 @@ struct HostAddresses: Sendable {
         var list: UnsafeMutablePointer<addrinfo>?
         guard unsafe getaddrinfo(name, nil, &hints, &list) == 0 else { return [] }
         defer { unsafe freeaddrinfo(list) }
-        let own = ownAddresses()
+        guard let own = ownAddresses() else { return [] }
         var found: [String] = []
         var next = unsafe list
         while let entry = unsafe next {
@@ -33,9 +33,10 @@ struct HostAddresses: Sendable {
         return found
     }
 
-    private static func ownAddresses() -> Set<String> {
+    /// - Returns: Nil if they cannot be listed, as without AF_NETLINK.
+    private static func ownAddresses() -> Set<String>? {
         var list: UnsafeMutablePointer<ifaddrs>?
-        guard unsafe getifaddrs(&list) == 0 else { return [] }
+        guard unsafe getifaddrs(&list) == 0 else { return nil }
         defer { unsafe freeifaddrs(list) }
         var found: Set<String> = []
         var next = unsafe list

@@ -32,7 +32,8 @@ extension TransportURL {
         let path = try Self.decode(rest[slash...].dropFirst(), "virtual host")
         virtualHost = path.isEmpty ? "/" : path
 
-        let tls = try Self.tls(from: query, isSecure: isSecure)
+        let files = try Self.tls(from: query)
+        let isAsked = try query["ssl"].map { text throws(ParseError) in try Self.flag(text, "ssl") }
         var hosts: [Host] = []
         for part in rest[..<slash].split(separator: ",") {
             let port = isSecure ? 5671 : 5672
@@ -42,7 +43,8 @@ extension TransportURL {
             hosts = [Host(name: "localhost", port: isSecure ? 5671 : 5672, username: "guest", password: "guest")]
         }
         self.hosts = hosts
-        self.tls = tls
+        tls = isAsked ?? isSecure ? files : nil
+        tlsFiles = files
         self.query = query
     }
 
@@ -87,15 +89,14 @@ extension TransportURL {
         for item in text.split(separator: "&") {
             let pair = item.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             let key = try decode(pair[0], "query")
-            let value = pair.count > 1 ? try decode(Substring(pair[1].replacing("+", with: " ")), "query value of \(key)") : ""
+            let value =
+                pair.count > 1 ? try decode(Substring(pair[1].replacing("+", with: " ")), "value of one of the query's keys") : ""
             query[key] = query[key].map { "\($0),\(value)" } ?? value
         }
         return query
     }
 
-    private static func tls(from query: [String: String], isSecure: Bool) throws(ParseError) -> AMQPTLS? {
-        let isAsked = try query["ssl"].map { text throws(ParseError) in try flag(text, "ssl") }
-        guard isAsked ?? isSecure else { return nil }
+    private static func tls(from query: [String: String]) throws(ParseError) -> AMQPTLS {
         func file(_ key: String) -> String? { query[key].flatMap { $0.isEmpty ? nil : $0 } }
         var tls = AMQPTLS(caFile: file("ssl_ca_file"), certFile: file("ssl_cert_file"), keyFile: file("ssl_key_file"))
         if (tls.certFile == nil) != (tls.keyFile == nil) {

@@ -24,6 +24,8 @@ package struct TransportURL: Sendable, Hashable, CustomStringConvertible, Custom
     /// The `ssl_*` options of the query; nil for plain TCP. As in oslo.messaging, the broker's certificate is verified only if
     /// `ssl_ca_file` is given.
     package let tls: AMQPTLS?
+    /// The TLS settings that its query names, whether it asks for TLS or a configuration file does.
+    package let tlsFiles: AMQPTLS
     /// The whole query, including options of oslo's rabbit driver.
     package let query: [String: String]
 

@@ -59,6 +59,8 @@ package enum DomainXML {
         disk.set("type", type)
         if let driver = disk.first("driver") {
             driver.set("type", format)
+            // libvirt accepts it for qcow2 alone.
+            if format != "qcow2" { driver.remove { $0.name == "metadata_cache" } }
         } else {
             disk.add(EditableElement("driver", [("name", "qemu"), ("type", format)]))
         }

@@ -12,7 +12,8 @@ extension SwapRequest {
         oldConnection = try ConnectionInfo(resuming: args["old_connection_info"], argument: "old_connection_info")
         newConnection = try ConnectionInfo(resuming: args["new_connection_info"], argument: "new_connection_info")
         disk = plan.disk
-        resizeToGiB = (plan.resizeToBytes ?? 0) / Self.bytesPerGiB
+        // A plan's bytes lack a LUKS header.
+        resizeToGiB = args["resize_to"]?.integerValue ?? (plan.resizeToBytes ?? 0) / Self.bytesPerGiB
         oldVolumeID = args["old_volume_id"]?.stringValue
         newVolumeID = args["new_volume_id"]?.stringValue
         options = plan.options

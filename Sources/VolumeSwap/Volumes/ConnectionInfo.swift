@@ -96,6 +96,15 @@ package struct ConnectionInfo: Sendable, Hashable, CustomStringConvertible, Cust
         return connection
     }
 
+    /// With the path at which the host has the volume, if it names none: a connector may have made that path itself.
+    func at(_ path: String?) -> ConnectionInfo {
+        guard let path, devicePath == nil else { return self }
+        var (connection, data) = (json, data)
+        data["device_path"] = .string(path)
+        connection["data"] = .object(data)
+        return (try? ConnectionInfo(resuming: .object(connection), argument: "connection_info")) ?? self
+    }
+
     /// The type that a member must have, unless it is null.
     enum Member: String, Sendable {
         case text = "a string"

@@ -44,7 +44,7 @@ struct VolumeRelease {
         }
         if isConnected, finding.use == nil, finding.doubts.isEmpty {
             do {
-                try await connector.disconnect(connection)
+                try await connector.disconnect(connection.at(location?.path))
             } catch {
                 remains.append("\(name) could not be disconnected: \(error.reason)")
             }

@@ -30,11 +30,13 @@ struct BrokerWatch: Sendable {
             }
             for connection in watched {
                 group.addTask {
-                    var failures = 0
+                    var (failures, refusals) = (0, 0)
                     for await event in connection.events {
                         guard case .disconnected(let error) = event else { continue }
                         failures += 1
-                        if !error.isRetriable || failures >= Self.rounds * endpoints { throw Self.failure(error) }
+                        if !error.isRetriable { refusals += 1 }
+                        // Each address may have another password.
+                        if refusals >= endpoints || failures >= Self.rounds * endpoints { throw Self.failure(error) }
                     }
                     try await Task.sleep(for: limit)
                 }

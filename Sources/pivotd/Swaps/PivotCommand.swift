@@ -23,6 +23,8 @@ struct PivotCommand: AsyncParsableCommand {
 
     func run() async throws {
         let configuration = try options.load()
+        // The worker waits for 45 s at most.
+        let reply = reply.lasting(60)
         let answer = try await BusSession.with(configuration, timeout: reply.duration) { session in
             var ids: [JSONValue] = []
             for task in tasks { ids.append(.string(try await task.resolved(session, reply))) }

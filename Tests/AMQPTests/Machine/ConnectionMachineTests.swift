@@ -81,6 +81,20 @@ import Testing
         #expect(!broker.core.withState(\.isConsuming))
     }
 
+    @Test func aStreamIsConsumedWhereItsConsumerStopped() throws {
+        let broker = try connected()
+        let stream = ConsumerDeclaration(queue: "s", arguments: ["x-stream-offset": "last"])
+        let unit = broker.machine.registry.add(AMQPTopology(consumers: [stream]))
+        let consumer = ConnectionMachine.ActiveConsumer(unit: unit, index: 0)
+        #expect(broker.machine.declaration(of: consumer) == stream)
+        broker.machine.registry.streamOffsets[.init(unit: unit.id, index: 0)] = 41
+        #expect(broker.machine.declaration(of: consumer).arguments == ["x-stream-offset": .int64(42)])
+        let queue = ConnectionMachine.ActiveConsumer(
+            unit: try #require(broker.machine.registry.units.first { !$0.topology.consumers.isEmpty }), index: 0)
+        broker.machine.registry.streamOffsets[.init(unit: queue.unit.id, index: 0)] = 41
+        #expect(broker.machine.declaration(of: queue) == queue.declaration)
+    }
+
     // MARK: Deliveries
 
     @Test func deliveriesAreReadAndAcknowledgedTogether() async throws {

@@ -3,6 +3,15 @@ import Testing
 @testable import AMQP
 
 @Suite struct ContentAssemblerTests {
+    @Test func itSaysWhoseHeaderItAwaits() throws {
+        var assembler = ContentAssembler<Int>(bodyLimit: 10)
+        #expect(assembler.awaitsHeader == nil)
+        try assembler.begin(7)
+        #expect(assembler.awaitsHeader == 7)
+        _ = try assembler.header(bodySize: 3, properties: AMQPProperties())
+        #expect(assembler.awaitsHeader == nil)
+    }
+
     private func body(_ assembler: inout ContentAssembler<String>, _ bytes: [UInt8]) throws -> ContentAssembler<String>.Outcome {
         try bytes.withUnsafeBytes { fragment throws(AMQPError) in try assembler.body(fragment) }
     }

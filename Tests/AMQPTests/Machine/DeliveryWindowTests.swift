@@ -20,15 +20,22 @@ import Testing
         var window = window()
         #expect(window.better(.init(count: 31, bytes: 31_000)) == nil)
         #expect(window.better(.init(count: 32, bytes: 32 * Self.mebibyte)) == nil)
-        #expect(window.better(.init(count: 32, bytes: 32_000)) == .wide)
-        window.turn(to: .wide)
+        #expect(window.better(.init(count: 32, bytes: 32_000)) == .wide(8192))
+        window.turn(to: .wide(8192))
         #expect(window.prefetch == 8192)
         #expect(window.better(.init(count: 8192, bytes: 64 * Self.mebibyte)) == nil)
     }
 
+    @Test func itIsNoWiderThanWhatItHolds() {
+        #expect(window().better(.init(count: 32, bytes: 32 * 40_960)) == .wide(409))
+        // Wide enough as it is.
+        #expect(window().better(.init(count: 32, bytes: 8 * Self.mebibyte)) == .wide(64))
+        #expect(window().better(.init(count: 64, bytes: 8 * Self.mebibyte)) == .wide(128))
+    }
+
     @Test func largeOnesShutAWideOneUntilHalfIsFree() {
         var window = window()
-        window.turn(to: .wide)
+        window.turn(to: .wide(8192))
         #expect(window.better(.init(count: 100, bytes: 64 * Self.mebibyte + 1)) == .shut)
         window.turn(to: .shut)
         #expect(window.better(.init(count: 50, bytes: 33 * Self.mebibyte)) == nil)

@@ -32,6 +32,9 @@ final class FakeConnector: VolumeConnector {
     }
 
     var log: [String] { state.withLock { $0 } }
+    /// The `device_path` of the last disconnect.
+    private let disconnected = Mutex<String?>(nil)
+    var disconnectedPath: String? { disconnected.withLock { $0 } }
 
     /// Returns once a connect is requested.
     func untilAsked() async { for await _ in asked { return } }
@@ -49,6 +52,7 @@ final class FakeConnector: VolumeConnector {
 
     func disconnect(_ volume: ConnectionInfo) async throws(SwapFailure) {
         state.withLock { $0.append("disconnect \(volume.volumeID ?? "")") }
+        disconnected.withLock { $0 = volume.devicePath }
         guard disconnectHangs.withLock({ $0 }) else { return }
         while disconnectHangs.withLock({ $0 }) {
             if Task.isCancelled { throw .invalidVolume("it was killed", .connectorFailed) }

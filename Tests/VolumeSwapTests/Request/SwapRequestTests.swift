@@ -6,6 +6,15 @@ import Testing
 
 @Suite("Arguments of swap_volume")
 struct SwapRequestTests {
+    @Test("After a restart the size asked for is the request's: a plan's lacks a LUKS header")
+    func resumedSize() throws {
+        var (plan, record) = (Fixture.plan(), Fixture.record("task-1", ["resize_to": 20]))
+        plan.resizeToBytes = 20 << 30 - 2 << 20
+        #expect(try SwapRequest(resuming: record.args, plan).resizeToGiB == 20)
+        record.args["resize_to"] = nil
+        #expect(try SwapRequest(resuming: record.args, plan).resizeToGiB == 19)
+    }
+
     static func request(_ more: JSONObject = [:], without: String? = nil) throws -> SwapRequest {
         var arguments = Fixture.arguments(more)
         if let without { arguments[without] = nil }
