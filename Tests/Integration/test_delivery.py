@@ -100,6 +100,29 @@ def test_garbage_goes_to_the_dead_letters(lab, deployed_broker, second_worker):
     raw.close()
 
 
+def test_unreadable_headers_that_wait_for_a_worker(lab, deployed_broker, second_worker):
+    """Met while it begins to consume: neither this connection nor the next ones end for good."""
+    topic = "pivotd"
+    worker, rpc = second_worker(topic=topic, transport_url=deployed_broker)
+    worker.terminate()
+    raw = Raw(lab.rabbit.url.replace("/lab", "/openstack"), topic)
+    bodies = [b"first, 150 levels", b"second, 150 levels", b"third, 150 levels"]
+    for body in bodies:
+        raw.publish(body, headers=nested(150))
+    worker.start()
+    found: list[bytes] = []
+
+    def all_arrived() -> bool:
+        while message := raw.get("pivotd.dead-letters"):
+            found.append(message.body.encode() if isinstance(message.body, str) else bytes(message.body))
+        return len(found) >= len(bodies)
+
+    until(all_arrived, 60, lambda: f"{found}\n{worker.log()[-2000:]}")
+    assert sorted(found) == sorted(bodies)
+    assert rpc.call("oslo_rpc_server_ping", timeout=30) == "pong"
+    raw.close()
+
+
 def test_a_client_that_compresses_is_answered(lab, rpc):
     """oslo.messaging's kombu_compression; the answer is plain."""
     assert rpc.call("oslo_rpc_server_ping") == "pong"

@@ -92,6 +92,7 @@ final class IOLoop {
             context.logger.info("connected to RabbitMQ", metadata: ["endpoint": "\(endpoint)"])
             try live.pump()
         } catch {
+            live.rejectUnreadable(error)
             let outcome = context.silence.release() ? AMQPError.silent(session.heartbeat * 2) : error
             live.abandon(outcome)
             throw outcome

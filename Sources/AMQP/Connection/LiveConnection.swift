@@ -58,6 +58,17 @@ final class LiveConnection {
         }
     }
 
+    /// Rejects a delivery whose header librabbitmq cannot read, perhaps while it waited for an answer: else it would come again, and end the
+    /// next connection.
+    func rejectUnreadable(_ error: AMQPError) {
+        guard error.code == .protocolViolation else { return }
+        // What it had read before comes first.
+        while session.hasQueuedFrames, let frame = try? reader.next(session) { _ = frame }
+        guard let tag = reader.awaitsHeader, (try? session.reject(tag, requeue: false)) != nil else { return }
+        context.logger.error("rejected a delivery", metadata: ["reason": "headers nested too deeply: \(error)"])
+        session.finishWriting(within: .seconds(2))
+    }
+
     /// Ends the connection's state and fails everything that is waiting.
     func abandon(_ error: AMQPError) { machine.abandon(error) }
 
@@ -82,25 +93,11 @@ final class LiveConnection {
         if session.hasBufferedInput || wait(for: [session.descriptor], until: .now)[0] { context.silence.heard() }
         var count = 0
         repeat {
-            guard let frame = try next() else { return }
+            guard let frame = try reader.next(session) else { return }
             machine.handle(frame)
             try carryOut()
             count += 1
         } while session.hasBufferedInput && count < 4096
-    }
-
-    /// - Throws: The ``AMQPError`` that ends the connection. A delivery that librabbitmq cannot read is rejected before: else it would come again,
-    /// and end the next one.
-    private func next() throws(AMQPError) -> IncomingFrame? {
-        do throws(AMQPError) {
-            return try reader.next(session)
-        } catch {
-            guard error.code == .protocolViolation, let tag = reader.awaitsHeader else { throw error }
-            context.logger.error("rejected a delivery", metadata: ["reason": "headers nested too deeply: \(error)"])
-            try session.reject(tag, requeue: false)
-            session.finishWriting(within: .seconds(2))
-            throw error
-        }
     }
 
     /// Carries out the machine's actions one by one, since each result may change what comes next.

@@ -53,13 +53,14 @@ extension ConnectionMachine {
     /// The consumer's argument and each message's header.
     static let streamOffset = "x-stream-offset"
 
-    /// A stream is consumed where its consumer stopped, as oslo.messaging does: from the same point, what was carried out would be again,
-    /// and what came meanwhile might be skipped.
+    /// A stream is consumed where its consumer stopped, as oslo.messaging does: from the end, what was carried out would be again, and what
+    /// came meanwhile might be skipped.
     func declaration(of consumer: ActiveConsumer) -> ConsumerDeclaration {
         var declaration = consumer.declaration
-        let offset = registry.streamOffsets[.init(unit: consumer.unit.id, index: consumer.index)]
-        if let offset, declaration.arguments[Self.streamOffset] != nil {
-            declaration.arguments[Self.streamOffset] = .int64(offset + 1)
+        if declaration.arguments[Self.streamOffset] != nil,
+            let next = core.withState({ $0.ledger.nextOffsets[consumer.inStream] })
+        {
+            declaration.arguments[Self.streamOffset] = .int64(next)
         }
         return declaration
     }

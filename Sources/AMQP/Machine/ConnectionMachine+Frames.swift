@@ -45,15 +45,18 @@ extension ConnectionMachine {
     private mutating func deliverToReader(_ message: AMQPMessage, _ deliver: IncomingFrame.Deliver, refusal: String? = nil) {
         let consumer = consumers[deliver.consumerTag] ?? cancelled[deliver.consumerTag]
         if consumer?.unit.isGated ?? true, !hasRoom() { return write(.reject(deliver.deliveryTag, requeue: true)) }
-        if let consumer, case .int64(let offset) = message.properties.headers[Self.streamOffset] {
-            registry.streamOffsets[.init(unit: consumer.unit.id, index: consumer.index)] = offset
-        }
         let tag = DeliveryTag(epoch: epoch, value: deliver.deliveryTag)
-        core.withState { $0.ledger.add(deliver.deliveryTag, bytes: message.size) }
+        let position = consumer.flatMap { streamPosition(of: message, for: $0) }
+        core.withState { $0.ledger.add(deliver.deliveryTag, bytes: message.size, at: position) }
         context.deliveries.yield(
             AMQPDelivery(
                 message: message, exchange: deliver.exchange, routingKey: deliver.routingKey, redelivered: deliver.redelivered,
                 consumerTag: deliver.consumerTag, tag: tag, refusal: refusal))
+    }
+
+    private func streamPosition(of message: AMQPMessage, for consumer: ActiveConsumer) -> SettlementLedger.StreamPosition? {
+        guard case .int64(let offset) = message.properties.headers[Self.streamOffset] else { return nil }
+        return .init(consumer: consumer.inStream, offset: offset)
     }
 
     private func confirm(_ entries: [ConfirmTracker.Entry]) {
@@ -79,6 +82,7 @@ extension ConnectionMachine {
         if needsAnswer { write(.confirmCancel(tag: tag)) }
         guard let consumer = consumers[tag] else { return }
         retire(tag)
+        core.withState { $0.ledger.forgetOffsets(of: consumer.unit.id) }
         updateConsuming()
         context.logger.warning("RabbitMQ cancelled a consumer", metadata: ["queue": "\(consumer.declaration.queue)"])
         context.events.yield(.consumerCancelled(tag: tag))

@@ -12,6 +12,7 @@ struct ConnectionMachine {
         let unit: TopologyRegistry.Unit
         let index: Int
         var declaration: ConsumerDeclaration { unit.topology.consumers[index] }
+        var inStream: SettlementLedger.StreamConsumer { .init(unit: unit.id, index: index) }
     }
 
     /// Something to write to the broker, named after AMQP's methods.

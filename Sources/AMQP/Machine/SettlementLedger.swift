@@ -12,27 +12,49 @@ struct SettlementLedger {
         var bytes = 0
     }
 
+    /// A consumer of a stream, as ``ConnectionMachine/ActiveConsumer`` names it.
+    struct StreamConsumer: Hashable {
+        let unit: Int
+        let index: Int
+    }
+
+    /// A stream's message.
+    struct StreamPosition {
+        let consumer: StreamConsumer
+        let offset: Int64
+    }
+
     private struct Delivery {
         let bytes: Int
+        let position: StreamPosition?
         /// Whether a settlement is waiting to be written.
         var isClaimed = false
     }
 
     private var unsettled: [UInt64: Delivery] = [:]
     private var bytes = 0
+    /// Where the consumers of streams go on: behind the last delivery, and in a new epoch at the first that was not settled.
+    private(set) var nextOffsets: [StreamConsumer: Int64] = [:]
 
     var held: Held { Held(count: unsettled.count, bytes: bytes) }
 
     mutating func begin(epoch: UInt64) {
         self.epoch = epoch
+        for position in unsettled.values.compactMap(\.position) {
+            nextOffsets[position.consumer] = min(nextOffsets[position.consumer] ?? .max, position.offset)
+        }
         unsettled.removeAll(keepingCapacity: true)
         bytes = 0
     }
 
-    mutating func add(_ value: UInt64, bytes: Int = 0) {
-        unsettled[value] = Delivery(bytes: bytes)
+    mutating func add(_ value: UInt64, bytes: Int = 0, at position: StreamPosition? = nil) {
+        unsettled[value] = Delivery(bytes: bytes, position: position)
         self.bytes += bytes
+        if let position { nextOffsets[position.consumer] = position.offset + 1 }
     }
+
+    /// The broker has cancelled a unit's consumers: its stream may have been deleted, and begin anew.
+    mutating func forgetOffsets(of unit: Int) { nextOffsets = nextOffsets.filter { $0.key.unit != unit } }
 
     /// Whether a delivery can still be settled; otherwise the broker redelivers it or already has its settlement.
     func awaits(_ tag: DeliveryTag) -> Bool { tag.epoch == epoch && unsettled[tag.value]?.isClaimed == false }

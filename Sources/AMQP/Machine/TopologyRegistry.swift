@@ -9,8 +9,6 @@ final class TopologyRegistry {
 
     private(set) var units: [Unit]
     var quarantine = QueueQuarantine()
-    /// Where the consumers of streams have come to, over reconnects.
-    var streamOffsets: [StreamConsumer: Int64] = [:]
     private var nextID: Int
 
     /// Makes each queue a unit of its own, so that one that cannot be reached does not hold up the others.
@@ -27,12 +25,6 @@ final class TopologyRegistry {
     }
 
     func remove(_ unit: Unit) { units.removeAll { $0.id == unit.id } }
-
-    /// A unit's consumer.
-    struct StreamConsumer: Hashable {
-        let unit: Int
-        let index: Int
-    }
 }
 
 extension AMQPTopology {

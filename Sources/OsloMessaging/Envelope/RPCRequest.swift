@@ -89,7 +89,7 @@ extension InboundMessage {
     func request() throws(EnvelopeError) -> RPCRequest {
         if let refusal { throw EnvelopeError(code: .refused, message: "the message was refused: \(refusal)") }
         if let inner { return try RPCRequest(inner: inner) }
-        return try RPCRequest(decoding: try KombuCompression.decompressed(body, properties))
+        return try RPCRequest(decoding: body)
     }
 }
 

@@ -10,6 +10,7 @@ package final class AMQPTransport: Transport {
     package let consumer: AMQPConnection
     /// The connection that publishes.
     package let publisher: AMQPConnection
+    private let bodyLimit: Int
 
     /// - Parameters:
     ///   - consuming: Declared and consumed on the first connection.
@@ -18,6 +19,7 @@ package final class AMQPTransport: Transport {
     package init(
         configuration: AMQPConfiguration, consuming: AMQPTopology, publishing: AMQPTopology, prefetch: Int = 256, logger: Logger
     ) {
+        bodyLimit = configuration.bodyLimit
         var publisherConfiguration = configuration
         publisherConfiguration.connectionName += " (publish)"
         consumer = AMQPConnection(configuration: configuration, topology: consuming, deliveryBuffer: prefetch, logger: logger)
@@ -25,7 +27,7 @@ package final class AMQPTransport: Transport {
     }
 
     package var inbound: AsyncMapSequence<AMQPDeliveries, InboundMessage> {
-        consumer.deliveries.map { InboundMessage(delivery: $0) }
+        consumer.deliveries.map { [bodyLimit] in InboundMessage(delivery: $0, limit: bodyLimit) }
     }
     package var isReady: Bool { consumer.isConsuming && publisher.isConnected }
 
@@ -121,9 +123,20 @@ extension TransportError {
 }
 
 extension InboundMessage {
-    fileprivate init(delivery: AMQPDelivery) {
+    /// - Parameter limit: maximum bytes of a body that was compressed.
+    fileprivate init(delivery: AMQPDelivery, limit: Int) {
+        var (body, properties, refusal) = (delivery.message.body, delivery.message.properties, delivery.refusal)
+        if refusal == nil {
+            switch KombuCompression.decompress(body, properties, limit: limit) {
+            case .plain: break
+            case .decompressed(let plain):
+                body = plain
+                properties.headers[KombuCompression.header] = nil
+            case .unreadable(let reason): refusal = reason
+            }
+        }
         self.init(
-            body: delivery.message.body, properties: delivery.message.properties, exchange: delivery.exchange,
-            routingKey: delivery.routingKey, redelivered: delivery.redelivered, tag: delivery.tag, refusal: delivery.refusal)
+            body: body, properties: properties, exchange: delivery.exchange, routingKey: delivery.routingKey,
+            redelivered: delivery.redelivered, tag: delivery.tag, refusal: refusal)
     }
 }

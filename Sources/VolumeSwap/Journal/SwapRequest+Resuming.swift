@@ -13,7 +13,7 @@ extension SwapRequest {
         newConnection = try ConnectionInfo(resuming: args["new_connection_info"], argument: "new_connection_info")
         disk = plan.disk
         // A plan's bytes lack a LUKS header.
-        resizeToGiB = args["resize_to"]?.integerValue ?? (plan.resizeToBytes ?? 0) / Self.bytesPerGiB
+        resizeToGiB = args["resize_to"]?.wholeValue ?? (plan.resizeToBytes ?? 0) / Self.bytesPerGiB
         oldVolumeID = args["old_volume_id"]?.stringValue
         newVolumeID = args["new_volume_id"]?.stringValue
         options = plan.options

@@ -96,9 +96,10 @@ package struct ConnectionInfo: Sendable, Hashable, CustomStringConvertible, Cust
         return connection
     }
 
-    /// With the path at which the host has the volume, if it names none: a connector may have made that path itself.
+    /// With the path at which the host has an encrypted volume, if it names none: os-brick makes that path itself, and removes it only if it
+    /// is told. With any other it would flush the device first, which a dead one does not survive.
     func at(_ path: String?) -> ConnectionInfo {
-        guard let path, devicePath == nil else { return self }
+        guard let path, devicePath == nil, isEncrypted else { return self }
         var (connection, data) = (json, data)
         data["device_path"] = .string(path)
         connection["data"] = .object(data)

@@ -87,11 +87,11 @@ import Testing
         let unit = broker.machine.registry.add(AMQPTopology(consumers: [stream]))
         let consumer = ConnectionMachine.ActiveConsumer(unit: unit, index: 0)
         #expect(broker.machine.declaration(of: consumer) == stream)
-        broker.machine.registry.streamOffsets[.init(unit: unit.id, index: 0)] = 41
+        broker.core.withState { $0.ledger.add(1, at: .init(consumer: consumer.inStream, offset: 41)) }
         #expect(broker.machine.declaration(of: consumer).arguments == ["x-stream-offset": .int64(42)])
         let queue = ConnectionMachine.ActiveConsumer(
             unit: try #require(broker.machine.registry.units.first { !$0.topology.consumers.isEmpty }), index: 0)
-        broker.machine.registry.streamOffsets[.init(unit: queue.unit.id, index: 0)] = 41
+        broker.core.withState { $0.ledger.add(2, at: .init(consumer: queue.inStream, offset: 41)) }
         #expect(broker.machine.declaration(of: queue) == queue.declaration)
     }
 

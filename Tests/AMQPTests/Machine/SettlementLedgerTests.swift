@@ -3,6 +3,26 @@ import Testing
 @testable import AMQP
 
 @Suite struct SettlementLedgerTests {
+    @Test func aStreamGoesOnBehindItsLastDeliveryAndInANewEpochAtTheFirstUnsettledOne() {
+        var ledger = SettlementLedger()
+        let (one, other) = (
+            SettlementLedger.StreamConsumer(unit: 1, index: 0), SettlementLedger.StreamConsumer(unit: 2, index: 0)
+        )
+        ledger.begin(epoch: 1)
+        for value in 1...4 { ledger.add(UInt64(value), at: .init(consumer: one, offset: 10 + Int64(value))) }
+        ledger.add(5, at: .init(consumer: other, offset: 7))
+        #expect(ledger.nextOffsets == [one: 15, other: 8])
+        for value in [1, 3, 5] as [UInt64] {
+            let isWritten = ledger.write(DeliveryTag(epoch: 1, value: value))
+            #expect(isWritten)
+        }
+        ledger.begin(epoch: 0)
+        ledger.begin(epoch: 2)
+        #expect(ledger.nextOffsets == [one: 12, other: 8])
+        ledger.forgetOffsets(of: 1)
+        #expect(ledger.nextOffsets == [other: 8])
+    }
+
     private func tag(_ value: UInt64, epoch: UInt64 = 1) -> DeliveryTag { DeliveryTag(epoch: epoch, value: value) }
 
     private func ledger(_ values: ClosedRange<UInt64>) -> SettlementLedger {

@@ -26,8 +26,18 @@ struct ReleaseTests {
         let bench = Bench(FakeHypervisor { $0.post(.failed) })
         #expect(try await bench.run(["new_connection_info": Self.vendor])?.failure != nil)
         #expect(bench.connector.log == ["connect new-volume", "disconnect new-volume"])
-        // os-brick makes links of its own, and removes those that it is told.
-        #expect(bench.connector.disconnectedPath == Fixture.newPath)
+        #expect(bench.connector.disconnectedPath == nil)
+    }
+
+    @Test("A disconnect names the path of an encrypted volume: the connector's link to it must go, too")
+    func encrypted() throws {
+        for isEncrypted in [true, false] {
+            let json: JSONValue = [
+                "driver_volume_type": "vendor", "serial": "new-volume", "data": ["encrypted": .bool(isEncrypted)],
+            ]
+            let connection = try ConnectionInfo(resuming: json, argument: "new_connection_info")
+            #expect(connection.at("/dev/disk/by-id/os-brick+1").devicePath == (isEncrypted ? "/dev/disk/by-id/os-brick+1" : nil))
+        }
     }
 
     @Test("A connected new volume is disconnected after a refusal, unless a domain uses it", arguments: [true, false])
