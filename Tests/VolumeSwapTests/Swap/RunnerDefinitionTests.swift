@@ -60,24 +60,27 @@ struct RunnerDefinitionTests {
         #expect(definition.contains("/dev/urandom") && definition.contains(Fixture.newPath))
     }
 
-    @Test("What was plugged in is defined although the guest has stopped since, and what is not known is said")
+    @Test("What was plugged in is defined although the guest has stopped since")
     func stoppedMeanwhile() async throws {
-        for isSeen in [true, false] {
-            let plugged = Mutex("")
-            let bench = Bench(
-                FakeHypervisor(
-                    onCopy: { hypervisor in
-                        plugged.withLock { $0 = PluggedDomain.random.live }
-                        guard isSeen else { return Self.stop(hypervisor) }
-                        // Once a look has shown the device.
-                        hypervisor.onLooks(1, Self.stop)
-                    }, beside: { view in view == .live ? plugged.withLock { $0 } : "" }))
-            let failure = try #require(try await bench.run(Self.rebase)?.failure)
-            #expect(failure.code == .guestGone)
-            let definition = try #require(bench.hypervisor.state.withLock { $0.definitions.last })
-            #expect(definition.contains("/dev/urandom") == isSeen)
-            #expect(failure.leftBehind.contains { $0.contains("is not known") } == !isSeen)
-        }
+        let plugged = Mutex("")
+        let bench = Bench(
+            FakeHypervisor(
+                onCopy: { hypervisor in
+                    plugged.withLock { $0 = PluggedDomain.random.live }
+                    // Once a look has shown the device.
+                    hypervisor.onLooks(1, Self.stop)
+                }, beside: { view in view == .live ? plugged.withLock { $0 } : "" }))
+        let failure = try #require(try await bench.run(Self.rebase)?.failure)
+        #expect(failure.code == .guestGone && failure.leftBehind == [])
+        let definition = try #require(bench.hypervisor.state.withLock { $0.definitions.last })
+        #expect(definition.contains("/dev/urandom"))
+    }
+
+    @Test("A guest that stops at once is not said to have lost anything")
+    func stoppedAtOnce() async throws {
+        let bench = Bench(FakeHypervisor(onCopy: Self.stop))
+        let failure = try #require(try await bench.run(Self.rebase)?.failure)
+        #expect(failure.code == .guestGone && failure.leftBehind == [] && bench.hypervisor.count("define") == 1)
     }
 
     @Test("What a look long ago showed of a guest that has stopped is taken, and its age said")

@@ -122,7 +122,9 @@ extension SwapSteps {
         guard plan.isUndefined else { return plan }
         var plan = plan
         plan.isAutostarted = try await hypervisor.isAutostarted(plan.domain)
-        plan.liveDevices = try DomainXML.devices(try await hypervisor.xml(plan.domain, .live))
+        let live = try await hypervisor.xml(plan.domain, .live)
+        plan.liveDevices = try DomainXML.devices(live)
+        control.marks.note(liveXML: live, at: clock.now)
         // Read after the running one: a device that comes or goes between the two is in the right ones of them then.
         plan.savedXML = try await hypervisor.xml(plan.domain, .inactive)
         return plan
