@@ -9,6 +9,7 @@ import pytest
 from bus.dry import dry_swap
 from expectations import assert_moved, assert_stayed, swap_arguments
 from lab.clients import Raw, Rpc
+from lab.daemon import Pivotd
 from lab.processes import until
 from steering import FAST, SLOW, swaps_of, wait_for_copy
 
@@ -75,6 +76,19 @@ def deployed_broker(lab):
         lab.rabbit.control("delete_user", user)
 
 
+def dead_letters(raw: Raw, worker: Pivotd, count: int, timeout: float) -> list[bytes]:
+    """The bodies of the worker's dead letters, once there are so many."""
+    found: list[bytes] = []
+
+    def all_arrived() -> bool:
+        while message := raw.get("pivotd.dead-letters"):
+            found.append(message.body.encode() if isinstance(message.body, str) else bytes(message.body))
+        return len(found) >= count
+
+    until(all_arrived, timeout, lambda: f"{len(found)} of {count} came\n{worker.log()[-2000:]}")
+    return found
+
+
 def test_garbage_goes_to_the_dead_letters(lab, deployed_broker, second_worker):
     """With the rights and the policy of the example in deploy/."""
     worker, rpc = second_worker(topic="pivotd", transport_url=deployed_broker)
@@ -86,15 +100,7 @@ def test_garbage_goes_to_the_dead_letters(lab, deployed_broker, second_worker):
     for body in deep:
         raw.publish(body, headers=nested(int(body.split()[0])))
     expected = sorted([*GARBAGE.values(), *deep])
-    found: list[bytes] = []
-
-    def all_arrived() -> bool:
-        while message := raw.get("pivotd.dead-letters"):
-            found.append(message.body.encode() if isinstance(message.body, str) else bytes(message.body))
-        return len(found) >= len(expected)
-
-    until(all_arrived, 20, lambda: f"{len(found)} of {len(expected)} came")
-    assert sorted(found) == expected
+    assert sorted(dead_letters(raw, worker, len(expected), 20)) == expected
     assert rpc.call("oslo_rpc_server_ping", timeout=10) == "pong"
     assert worker.running()
     raw.close()
@@ -110,15 +116,7 @@ def test_unreadable_headers_that_wait_for_a_worker(lab, deployed_broker, second_
     for body in bodies:
         raw.publish(body, headers=nested(150))
     worker.start()
-    found: list[bytes] = []
-
-    def all_arrived() -> bool:
-        while message := raw.get("pivotd.dead-letters"):
-            found.append(message.body.encode() if isinstance(message.body, str) else bytes(message.body))
-        return len(found) >= len(bodies)
-
-    until(all_arrived, 60, lambda: f"{found}\n{worker.log()[-2000:]}")
-    assert sorted(found) == sorted(bodies)
+    assert sorted(dead_letters(raw, worker, len(bodies), 60)) == sorted(bodies)
     assert rpc.call("oslo_rpc_server_ping", timeout=30) == "pong"
     raw.close()
 

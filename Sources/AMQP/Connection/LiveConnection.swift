@@ -63,7 +63,7 @@ final class LiveConnection {
     func rejectUnreadable(_ error: AMQPError) {
         guard error.code == .protocolViolation else { return }
         // What it had read before comes first.
-        while session.hasQueuedFrames, let frame = try? reader.next(session) { _ = frame }
+        while session.hasQueuedFrames, (try? reader.next(session)) != nil {}
         guard let tag = reader.awaitsHeader, (try? session.reject(tag, requeue: false)) != nil else { return }
         context.logger.error("rejected a delivery", metadata: ["reason": "headers nested too deeply: \(error)"])
         session.finishWriting(within: .seconds(2))

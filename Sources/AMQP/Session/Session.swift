@@ -39,10 +39,10 @@ final class Session {
     deinit { unsafe _ = amqp_destroy_connection(state) }
 
     var descriptor: Int32 { unsafe amqp_get_sockfd(state) }
-    /// Whether librabbitmq holds input already read from the socket, which poll does not report.
-    /// Frames that librabbitmq read while it waited for the answer to a method.
+    /// Whether librabbitmq holds frames that it read while it waited for the answer to a method.
     var hasQueuedFrames: Bool { unsafe amqp_frames_enqueued(state) != 0 }
-    var hasBufferedInput: Bool { unsafe amqp_frames_enqueued(state) != 0 || amqp_data_in_buffer(state) != 0 }
+    /// Whether librabbitmq holds input already read from the socket, which poll does not report.
+    var hasBufferedInput: Bool { unsafe hasQueuedFrames || amqp_data_in_buffer(state) != 0 }
 
     private func openSocket(_ configuration: AMQPConfiguration) throws(AMQPError) {
         let socket: OpaquePointer?

@@ -87,15 +87,16 @@ extension RPCServer {
             return { await self.conclude(entry, request, await work(), place) }
         }
         return {
-            async let _ = self.acknowledgeInTime(entry.message.tag)
+            let timer = self.acknowledge(entry.message.tag, after: self.configuration.answerPatience)
+            defer { timer.cancel() }
             await self.conclude(entry, request, await work(), place)
         }
     }
 
-    /// Acknowledges a question that takes long, for the broker's acknowledgement timeout. It is not delivered again from then on.
-    private func acknowledgeInTime(_ tag: DeliveryTag) async {
-        guard (try? await Timers.shared.sleep(for: configuration.answerPatience)) != nil else { return }
-        await transport.acknowledge(tag)
+    /// Acknowledges a message, unless cancelled before, for the broker's acknowledgement timeout: its answer takes long, or is not taken. It
+    /// is not delivered again from then on.
+    private func acknowledge(_ tag: DeliveryTag, after patience: Duration) -> Timers.Entry {
+        Timers.shared.schedule(after: patience) { [transport] in Task { await transport.acknowledge(tag) } }
     }
 
     /// Why this server does not handle a request, in the words of oslo.messaging's dispatcher.
@@ -135,10 +136,8 @@ extension RPCServer {
         if let address = request.replyAddress {
             let wait = ReplyWait(place, overdue: overdueReplies, patience: configuration.answerPatience)
             defer { wait.end() }
-            let message = Timers.shared.schedule(after: configuration.replyPatience) { [transport] in
-                Task { await transport.acknowledge(entry.message.tag) }
-            }
-            defer { message.cancel() }
+            let timer = acknowledge(entry.message.tag, after: configuration.replyPatience)
+            defer { timer.cancel() }
             // Derived, not random: a request that is delivered again is answered with the same id, and its caller drops the
             // second.
             let uniqueID = uniqueID ?? UniqueID.derived(from: "reply \(address.messageID) \(request.uniqueID ?? "")")

@@ -157,12 +157,7 @@ extension SwapSteps {
         var plan = plan
         plan.isReleased = true
         guard plan != control.marks.storedPlan else { return }
-        do {
-            try await environment.journal.enter(record.id, .ready, plan: plan)
-            control.marks.noteStored(plan)
-        } catch {
-            logger.warning("journal: could not store that the swap is to pivot: \(error)")
-        }
+        await journal(plan, in: .ready, "the swap is to pivot")
     }
 
     private func ownsDomain(_ plan: SwapPlan) -> Bool {

@@ -66,12 +66,7 @@ extension SwapSteps {
     private func storeOwnPivot(_ plan: SwapPlan, _ warning: String?) async {
         var plan = plan
         if let warning { plan.warnings.append(warning) }
-        do {
-            try await environment.journal.enter(record.id, .pivoting, plan: plan)
-            control.marks.noteStored(plan)
-        } catch {
-            logger.warning("journal: could not store that the guest runs again: \(error)")
-        }
+        await journal(plan, in: .pivoting, "the guest runs again")
     }
 
     /// - Returns: nil until it is known which volume the guest runs on.

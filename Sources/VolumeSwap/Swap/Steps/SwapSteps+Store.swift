@@ -199,12 +199,7 @@ extension SwapSteps {
     private func journalDefinition() async {
         guard var plan = control.plan else { return }
         plan.isDefinedAgain = true
-        do {
-            try await environment.journal.enter(record.id, control.phase, plan: plan)
-            control.marks.noteStored(plan)
-        } catch {
-            logger.warning("journal: could not store that the domain is defined again: \(error)")
-        }
+        await journal(plan, in: control.phase, "the domain is defined again")
     }
 
     /// Defines the domain from its saved definition, updated with what changed while there was no stored configuration.

@@ -88,6 +88,18 @@ final class SwapSteps: Sendable {
         if control.marks.isNews(text, isCause: isCause) { environment.journal.remark(record.id, text) }
     }
 
+    /// Journals news of a plan between two phases. A failure is only logged: the next phase stores it.
+    ///
+    /// - Parameter news: what there is to know, for the log.
+    func journal(_ plan: SwapPlan, in phase: SwapPhase, _ news: String) async {
+        do {
+            try await environment.journal.enter(record.id, phase, plan: plan)
+            control.marks.noteStored(plan)
+        } catch {
+            logger.warning("journal: could not store that \(news): \(error)")
+        }
+    }
+
     /// Frees the slot for other instances after waiting for long.
     private func keepSlot(_ isKept: Bool) {
         patience.withLock { timer in
