@@ -46,15 +46,31 @@ struct RegressionTests {
         #expect(bench.bench.hypervisor.state.withLock { $0.storedSource } == Fixture.newPath)
     }
 
-    @Test("resize_to smaller than an already moved disk is invalid input")
-    func alreadyMovedShrinks() async throws {
+    @Test("A disk that has moved already, and has more than resize_to, is a success: its device may be larger")
+    func alreadyMovedAndLarger() async throws {
         let bench = Bench()
+        bench.hypervisor.set(Fixture.newPath, bytes: 2 << 30)
         bench.hypervisor.change { state in
             state.liveSource = Fixture.newPath
             state.capacity = 2 << 30
         }
-        #expect(try await bench.run(["resize_to": 1])?.failure?.kind == .invalidInput)
+        let result = try #require(try await bench.run(["resize_to": 1])?.result)
+        #expect(result["capacity_bytes"] == .integer(2 << 30))
+        #expect(result["warnings"]?.arrayValue?.first?.stringValue?.hasPrefix("resize_to: ") == true)
         #expect(bench.hypervisor.count("grow") == 0)
+    }
+
+    @Test("A repeat grows a moved disk whose window was dropped, but whose guest was not told")
+    func alreadyMovedWithWindow() async throws {
+        let bench = Bench()
+        bench.hypervisor.set(Fixture.newPath, bytes: 1 << 30)
+        bench.hypervisor.change { state in
+            state.liveSource = Fixture.newPath
+            state.inSource = "<slices><slice type='storage' offset='0' size='67108864'/></slices>"
+            state.capacity = 1 << 30
+        }
+        #expect(try await bench.run(["resize_to": 1])?.result?["resized"] == true)
+        #expect(bench.hypervisor.count("grow") == 1)
     }
 
     @Test(

@@ -2,13 +2,19 @@
 enum SizeCheck {
     /// Sets what the swap does about the sizes: ``SwapPlanFacts/resizeToBytes`` and ``SwapPlanFacts/usesSlice``.
     ///
+    /// - Parameter moved: the disk if it is on the new volume already: the request may repeat one that was carried out in part.
     /// - Throws: ``SwapFailure`` of kind `invalidInput` or `invalidVolume`.
-    static func apply(to plan: inout SwapPlan) throws(SwapFailure) {
+    static func apply(to plan: inout SwapPlan, moved: DiskDescription? = nil) throws(SwapFailure) {
         if let target = plan.resizeToBytes, target < plan.oldBytes {
-            throw .invalidInput(
-                "resize_to: \(target) bytes is less than the disk's current \(plan.oldBytes) bytes; a disk cannot shrink")
+            guard moved != nil else {
+                throw .invalidInput(
+                    "resize_to: \(target) bytes is less than the disk's current \(plan.oldBytes) bytes; a disk cannot shrink")
+            }
+            plan.resizeToBytes = nil
+            plan.warnings.append("resize_to: the disk has moved already, and has \(plan.oldBytes) bytes: more than \(target)")
         }
-        if plan.resizeToBytes == plan.oldBytes { plan.resizeToBytes = nil }
+        // A disk with a window may not have its volume's size yet.
+        if plan.resizeToBytes == plan.oldBytes, moved?.hasSlices != true { plan.resizeToBytes = nil }
         let isSealed = plan.destination.encryption != nil && plan.headerBytes == nil && !plan.destination.location.isOther
         if plan.resizeToBytes != nil, isSealed || plan.destination.format != "raw" {
             let kind = isSealed ? "an encrypted volume whose LUKS header cannot be read" : "a \(plan.destination.format) volume"

@@ -267,7 +267,7 @@ final class SwapPreflight: Sendable {
         draft.withLock { [plan] in $0.plan = plan }
         if try await isOnNew(disk, plan) {
             try await checkTrack(plan)
-            try SizeCheck.apply(to: &plan)
+            try SizeCheck.apply(to: &plan, moved: disk)
             // Under the name that the domain shows, so that later inspections need no other.
             plan.destination.location = sight.current
             if sight.current.path != nil { plan.destination.auth = nil }
