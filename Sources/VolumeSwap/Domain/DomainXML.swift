@@ -59,16 +59,36 @@ package enum DomainXML {
         disk.set("type", type)
         if let driver = disk.first("driver") {
             driver.set("type", format)
-            // libvirt accepts it for qcow2 alone.
-            if format != "qcow2" { driver.remove { $0.name == "metadata_cache" } }
+            // libvirt accepts these for qcow2 alone.
+            if format != "qcow2" {
+                driver.remove { $0.name == "metadata_cache" }
+                driver.set("discard_no_unref", nil)
+            }
         } else {
             disk.add(EditableElement("driver", [("name", "qemu"), ("type", format)]))
         }
     }
 
+    /// Whether a pivot leaves the disk a setting that libvirt refuses for its new source, so that the domain could not be started:
+    /// `startupPolicy`, which a network volume's XML does not even show, and `discard_no_unref`. A definition with the new source drops both.
+    ///
+    /// - Parameters:
+    ///   - savedXML: the stored configuration before the swap.
+    ///   - storedXML: the present one.
+    /// - Throws: ``SwapFailure`` if either string is not a domain's XML.
+    static func keepsRefusedSetting(
+        _ storedXML: String, disk: String, on location: VolumeLocation, savedXML: String
+    ) throws(SwapFailure) -> Bool {
+        let stored = try DomainDocument(xml: storedXML).diskElement(disk)?.first("driver")
+        if stored?.value("discard_no_unref") != nil, stored?.value("type") != "qcow2" { return true }
+        guard case .network = location else { return false }
+        return try DomainDocument(xml: savedXML).diskElement(disk)?.first("source")?.value("startupPolicy") != nil
+    }
+
     /// The metadata element that restores a live domain's definition if the journal is lost.
     ///
-    /// Read-only connections can see it, so it leaves out the console passwords, which the running domain still has.
+    /// Read-only connections can see it, so it leaves out the console passwords and the cookies of volumes, which the running domain
+    /// still has.
     ///
     /// - Parameter liveDevices: what ``devices(_:)`` said of the running domain, if that is known.
     /// - Throws: ``SwapFailure`` if `definition` is not a domain's XML.
@@ -79,6 +99,7 @@ package enum DomainXML {
         for console in stored.consoles {
             for password in passwords { console.set(password, nil) }
         }
+        for disk in stored.diskElements { removeCookies(below: disk) }
         let devices = liveDevices.map { [EditableElement("devices", [], $0.map { text("device", $0) })] } ?? []
         let attributes = [("task", task.text), ("disk", disk), ("autostart", isAutostarted ? "yes" : nil)]
         return EditableElement("swap", attributes, [text("definition", stored.xml)] + devices).xml
@@ -88,7 +109,7 @@ package enum DomainXML {
     package struct RecoveryDefinition {
         package var task: TaskID
         package var disk: String
-        /// The stored configuration, without console passwords.
+        /// The stored configuration, without console passwords and cookies.
         package var definition: String
         package var isAutostarted: Bool
         /// What ``devices(_:)`` said of the running domain; nil if it was not recorded.
@@ -109,16 +130,28 @@ package enum DomainXML {
 
     private static let passwords = ["passwd", "passwdValidTo", "connected"]
 
-    /// A definition from ``recoveryDefinition(metadata:)`` with the console passwords of the running domain.
+    /// Of a disk's source, its mirror's and those of its backing chain.
+    private static func removeCookies(below element: EditableElement) {
+        element.remove { $0.name == "cookies" }
+        for child in element.children { removeCookies(below: child) }
+    }
+
+    /// A definition from ``recoveryDefinition(metadata:)`` with the console passwords and cookies of the running domain.
     ///
     /// - Throws: ``SwapFailure`` if either string is not a domain's XML.
     package static func takingPasswords(_ definition: String, from liveXML: String) throws(SwapFailure) -> String {
-        let stored = try DomainDocument(xml: definition)
-        let live = try DomainDocument(xml: liveXML).consoles
-        for (console, origin) in zip(stored.consoles, live) where console.value("type") == origin.value("type") {
+        let (stored, live) = (try DomainDocument(xml: definition), try DomainDocument(xml: liveXML))
+        for (console, origin) in zip(stored.consoles, live.consoles) where console.value("type") == origin.value("type") {
             for password in passwords {
                 if let value = origin.value(password) { console.set(password, value) }
             }
+        }
+        for disk in stored.diskElements {
+            guard let source = disk.first("source"), source.first("cookies") == nil,
+                let target = disk.first("target")?.value("dev"), let origin = live.diskElement(target)?.first("source"),
+                origin.value("name") == source.value("name"), let cookies = origin.first("cookies")
+            else { continue }
+            source.add(cookies.copy())
         }
         return stored.xml
     }

@@ -142,6 +142,22 @@ struct DomainXMLTests {
         #expect(try XMLTree(parsing: restored) == XMLTree(parsing: Self.console))
     }
 
+    @Test("Nor does it hold cookies, which libvirt shows to privileged clients alone")
+    func cookies() throws {
+        let source = "<source protocol='https' name='a'><cookies><cookie name='t'>sesame</cookie></cookies></source>"
+        let xml =
+            "<domain type='qemu'><name>n</name><devices><disk type='network' device='cdrom'>\(source)<backingStore type='network'>"
+            + "\(source)</backingStore><target dev='sda'/></disk></devices></domain>"
+        let metadata = try DomainXML.recoveryMetadata(task: TaskID("t-1"), disk: "vdb", definition: xml, isAutostarted: false)
+        #expect(!metadata.contains("sesame"))
+        let read = try #require(DomainXML.recoveryDefinition(metadata: metadata))
+        let restored = try DomainDocument(xml: DomainXML.takingPasswords(read.definition, from: xml))
+        #expect(restored.diskElement("sda")?.first("source")?.first("cookies")?.first("cookie")?.text == "sesame")
+        // Not those of another image that is in the drive by now.
+        let changed = xml.replacing("name='a'", with: "name='b'")
+        #expect(try !DomainXML.takingPasswords(read.definition, from: changed).contains("sesame"))
+    }
+
     private static func domain(_ disks: String...) -> String {
         let elements = disks.map {
             "<disk type='file' device='disk'><source file='/\($0)' index='3'/><target dev='\($0)'/><alias name='virtio-\($0)'/></disk>"

@@ -53,6 +53,27 @@ struct StoredConfigurationTests {
         #expect(edited.contains("xmlns=\"urn:other\""))
     }
 
+    @Test("Settings that libvirt refuses for the new source are found, and dropped")
+    func refusedSettings() throws {
+        let network = VolumeLocation.network(NetworkLocation(transport: "nbd", name: "x", hosts: []))
+        func isKept(_ stored: String, on location: VolumeLocation) throws -> Bool {
+            try DomainXML.keepsRefusedSetting(stored, disk: "vdb", on: location, savedXML: StoredDomain.xml)
+        }
+        // libvirt does not show a network volume's startupPolicy.
+        #expect(StoredDomain.xml.contains("startupPolicy"))
+        #expect(try isKept(StoredDomain.xml, on: network))
+        #expect(try !isKept(StoredDomain.xml, on: .file("/volumes/new")))
+
+        let unref = StoredDomain.xml.replacing("iothread='1'/>", with: "iothread='1' discard_no_unref='on'/>")
+        #expect(unref != StoredDomain.xml)
+        #expect(try isKept(unref, on: .file("/volumes/new")))
+        let raw = VolumeSource(location: .file("/volumes/new"), format: "raw")
+        #expect(try !isKept(DomainXML.settingSource(unref, disk: "vdb", to: raw), on: raw.location))
+        let image = VolumeSource(location: .file("/volumes/new"), format: "qcow2")
+        let kept = try DomainXML.settingSource(unref, disk: "vdb", to: image)
+        #expect(try kept.contains("discard_no_unref") && !isKept(kept, on: image.location))
+    }
+
     @Test("An edit is idempotent")
     func idempotent() throws {
         let once = try DomainXML.settingSource(StoredDomain.xml, disk: "vdb", to: Self.destinations[1])
