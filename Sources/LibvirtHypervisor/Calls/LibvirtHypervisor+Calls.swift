@@ -129,7 +129,7 @@ extension LibvirtHypervisor {
         do throws(CancellationError) {
             return try await link.connection()
         } catch {
-            throw HypervisorError(.other, "pivotd is stopping")
+            throw HypervisorError(.busy, "pivotd is stopping")
         }
     }
 }

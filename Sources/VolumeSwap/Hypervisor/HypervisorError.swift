@@ -39,6 +39,9 @@ package struct HypervisorError: Error, Sendable, Hashable, CustomStringConvertib
     /// Whether the error is transient and reveals nothing about the domain, so that the call should be repeated.
     package var isPassing: Bool { code == .connectionLost || code == .busy }
 
+    /// Whether the domain may just have stopped: libvirt's OPERATION_INVALID ("domain is not running") and NO_DOMAIN.
+    var mayShowStop: Bool { code == .operationInvalid || code == .noDomain }
+
     /// Whether the error may be about what was asked, and not about the host, such as its full disk, or the caller's rights: libvirt's
     /// NO_MEMORY, OPERATION_FAILED, OPERATION_DENIED, SYSTEM_ERROR, AUTH_FAILED, OPERATION_TIMEOUT and ACCESS_DENIED.
     var mayBeOfContent: Bool { !isPassing && ![2, 9, 29, 38, 45, 68, 88].contains(number) }

@@ -45,11 +45,14 @@ extension SwapService {
     }
 
     /// Whether there are tasks, and none ends before another request: each is held until `pivot_swap`, or waits for one that is, or
-    /// for `resume_queue`.
+    /// for `resume_queue`, or for a definition that cannot be stored.
     package var isAtRest: Bool {
         let entries = active.withLock { Array($0.values) }
+        let unstored = Set(entries.filter { $0.early.failure?.code == .configurationFailed }.compactMap { $0.ticket?.key })
         return !entries.isEmpty
-            && entries.allSatisfy { $0.control.awaitsPivot || $0.ticket.map(instanceQueue.isStuck) ?? false }
+            && entries.allSatisfy { entry in
+                entry.control.awaitsPivot || entry.ticket.map { unstored.contains($0.key) || instanceQueue.isStuck($0) } ?? false
+            }
     }
 
     /// Adds the swaps that had ended before this start to those that overviews show. Best effort.

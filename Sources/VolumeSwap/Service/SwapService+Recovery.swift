@@ -111,6 +111,8 @@ extension SwapService {
             }
         }
         guard case .failure(let told)? = record.outcome else { return .resume(phase, plan) }
+        // Its guest has moved, and only its definition is still owed.
+        if told.code == .configurationFailed { return .resume(.storing, plan) }
         plan.failure = plan.failure ?? told.withoutRemainder
         return .resume(.rollingBack, plan)
     }
@@ -127,10 +129,10 @@ extension SwapService {
         }
     }
 
-    /// Restores domains left undefined by swaps that are not in the journal. Call once the hypervisor can be reached.
+    /// Restores domains left undefined by swaps that are not in the journal, or over. Call once the hypervisor can be reached.
     package func restoreOrphans() async {
         await OrphanKeeper(environment: environment, instanceQueue: instanceQueue).run { [self] id in
-            active.withLock { $0[id] != nil }
+            active.withLock { $0[id].map { !$0.isHandedOut } ?? false }
         }
     }
 }

@@ -239,7 +239,7 @@ package final class SwapService: Sendable {
         let finished = record
         if case .failure(let failure) = told, case .success = outcome {
             environment.logger.error(
-                "the swap was reported as failed, but the guest is on the new volume after all: someone else pivoted the copy",
+                "the swap was \(failure.successAfterAll)",
                 metadata: record.logMetadata.merging(["told": "\(failure.reason)"]) { $1 })
         }
         await persist("outcome", finished.logMetadata) { [self] () async throws(JournalError) in

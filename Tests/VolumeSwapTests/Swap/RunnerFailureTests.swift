@@ -185,6 +185,27 @@ struct RunnerFailureTests {
         #expect(try await bench.run()?.result != nil)
     }
 
+    @Test("A guest that stops right before its copy is gone, whatever libvirt's refusal says", arguments: ["copy", "rebase"])
+    func stopsBeforeCopy(strategy: String) async throws {
+        var bench = Bench()
+        let hypervisor = bench.hypervisor
+        bench.onPhase = { if $0 == .starting { hypervisor.change { $0.status.isActive = false } } }
+        let refusal = FakeHypervisor.Trouble(error: HypervisorError(.operationInvalid, number: 55, "domain is not running"))
+        hypervisor.fail(strategy == "copy" ? .copy : .rebase, refusal)
+        let failure = try await bench.run(["options": ["strategy": .string(strategy)]])?.failure
+        #expect(failure?.code == .guestGone && failure?.inUse == VolumeInUse.none)
+        #expect(failure?.reason.contains("domain is not running") == true)
+    }
+
+    @Test("A preflight that a stop may have cut off is run once more, and only once", arguments: [1, 2])
+    func stopsInPreflight(refusals: Int) async throws {
+        let bench = Bench()
+        for _ in 0..<refusals {
+            bench.hypervisor.fail(.capacity, .init(error: HypervisorError(.operationInvalid, "not running")))
+        }
+        #expect((try await bench.run()?.result != nil) == (refusals == 1))
+    }
+
     @Test("A pivot that is always refused as too early is rolled back", arguments: ["copy", "rebase"])
     func neverReady(strategy: String) async throws {
         let bench = Bench()

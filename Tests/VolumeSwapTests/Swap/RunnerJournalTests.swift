@@ -101,6 +101,37 @@ struct RunnerJournalTests {
         #expect(bench.hypervisor.state.withLock { $0.storedSource } == Fixture.newPath)
     }
 
+    @Test("A disconnect of the old volume that a stop cuts off is made by the next start")
+    func stopWhileDisconnecting() async throws {
+        var bench = Bench(FakeHypervisor(), connector: FakeConnector(isConfigured: true, disconnectHangs: true))
+        let arguments: JSONObject = [
+            "old_connection_info": [
+                "driver_volume_type": "fibre_channel", "serial": "old-volume", "data": ["device_path": .string(Fixture.oldPath)],
+            ]
+        ]
+        bench.onPhase = { if $0 == .storing { Self.cancelCurrentTask() } }
+        let run = bench
+        #expect(try await Task { try await run.run(arguments) }.value == nil)
+        #expect(bench.connector.log == ["disconnect old-volume"])
+        bench.connector.letDisconnect()
+        bench.onPhase = { _ in }
+        let record = try #require(bench.journal.stored("task-1"))
+        let end = try await bench.run(arguments, from: .resume(record.phase, try #require(record.plan)))
+        #expect(end?.result?["warnings"] == [])
+        #expect(bench.connector.log == ["disconnect old-volume", "disconnect old-volume"])
+    }
+
+    @Test("So is one of a new volume that an earlier process may have attached")
+    func stopWhileReleasing() async throws {
+        let bench = Bench(FakeHypervisor(), connector: FakeConnector(isConfigured: true, disconnectHangs: true))
+        bench.control.refuse(.invalidVolume("too small", .newVolumeTooSmall))
+        let info: JSONValue = ["driver_volume_type": "fibre_channel", "data": [:], "serial": "new-volume"]
+        let task = Task { try await bench.run(["new_connection_info": info], from: .again) }
+        while bench.connector.log.isEmpty { await Task.yield() }
+        task.cancel()
+        #expect(try await task.value == nil)
+    }
+
     @Test("A swap continues where recovery found it", arguments: ["adopt", "finish", "rollBack"])
     func entries(name: String) async throws {
         let bench = Bench()

@@ -7,7 +7,10 @@ extension SwapSteps {
     /// If that takes long, a swap that has not reached its pivot is answered before: its guest is on the old volume.
     func rollBack(_ plan: SwapPlan?, _ cause: SwapFailure) async -> SwapInput {
         environment.budget.endCopy(record.id)
-        guard let plan else { return .rolledBack(cause.inUse ?? .unknown, leftBehind: await releaseAttachment(cause)) }
+        guard let plan else {
+            let leftBehind = await releaseAttachment(cause)
+            return Task.isCancelled ? .interrupted : .rolledBack(cause.inUse ?? .unknown, leftBehind: leftBehind)
+        }
         return await beside({ [self] in await answerInTime(plan, cause) }) { [self] in await undo(plan, cause) }
     }
 

@@ -44,11 +44,15 @@ extension SwapSteps {
     /// Repeats the preflight while the hypervisor gives no answer, which is not a refusal.
     private func inspectAll(_ preflight: SwapPreflight) async -> SwapInput {
         var backoff = Backoff(first: .milliseconds(500), longest: .seconds(60))
+        var isRepeated = false
         while true {
             do {
                 return try await inspect(preflight)
             } catch let failure as SwapFailure {
                 return .failed(failure)
+            } catch let error as HypervisorError where error.mayShowStop && !isRepeated {
+                // If the guest has just stopped, the preflight says so now.
+                isRepeated = true
             } catch let error as HypervisorError where error.isPassing {
                 note(error.description)
                 guard (try? await clock.sleep(for: backoff.pause())) != nil else { return .interrupted }
@@ -207,9 +211,17 @@ extension SwapSteps {
         } catch is CancellationError {
             return .interrupted
         } catch let error as HypervisorError {
-            return .copyEnded(plan, cause: error.description)
+            return await startRefused(plan, error)
         } catch {
             return .failed(plan.failure("\(error)"))
+        }
+    }
+
+    private func startRefused(_ plan: SwapPlan, _ error: HypervisorError) async -> SwapInput {
+        guard error.mayShowStop else { return .copyEnded(plan, cause: error.description) }
+        switch await look(plan) {
+        case .stopped, .missing: return .failed(plan.failure("the guest stopped before the copy began: \(error)", .guestGone))
+        default: return .copyEnded(plan, cause: error.description)
         }
     }
 

@@ -5,7 +5,8 @@ import Logging
 extension SwapSteps {
     /// Updates the stored configuration, reads both configurations back, then releases the old volume.
     ///
-    /// A failed write is retried for `store_retry_s`: the guest is on the new volume, and nothing brings it back.
+    /// A failed write is retried for `store_retry_s`: the guest is on the new volume, and nothing brings it back. A definition that
+    /// pivotd removed is retried for ever: only the journal still has all of it.
     func store(_ plan: SwapPlan) async -> SwapInput {
         guard await takeTurn(plan) else { return .interrupted }
         let began = clock.now
@@ -14,29 +15,42 @@ extension SwapSteps {
             do {
                 try await storeOnce(plan)
                 note(nil)
-                for remainder in await releaseOld(plan) { control.warn(remainder) }
+                let remainders = await releaseOld(plan)
+                // What the stop itself cut off is done by the next start.
+                if Task.isCancelled, !remainders.isEmpty { return .interrupted }
+                for remainder in remainders { control.warn(remainder) }
                 return .done
             } catch let failure as SwapFailure {
                 // Whatever happened to the disk, restore the definition that was removed.
-                if await tryRestoringDefinition(plan) || clock.now - began >= environment.settings.storeRetry {
+                if await tryRestoringDefinition(plan) {
                     if plan.isUndefined { await removeMetadata(plan) }
                     return .failed(failure)
                 }
+                if clock.now - began >= environment.settings.storeRetry { await host.answer(unstored(plan, failure)) }
             } catch {
                 let cause = "moved, but the stored configuration could not be written: \(error)"
                 let isPassing = (error as? HypervisorError)?.isPassing ?? false
-                if !isPassing, clock.now - began >= environment.settings.storeRetry {
-                    var failure = plan.failure(cause, .configurationFailed)
-                    failure.leftBehind = [
-                        "the stored configuration of \(plan.domain.name) is missing, or does not name \(plan.destination.location)"
-                    ]
-                    return .failed(failure)
-                }
                 note(cause)
+                if !isPassing, clock.now - began >= environment.settings.storeRetry {
+                    let failure = unstored(plan, plan.failure(cause, .configurationFailed))
+                    guard control.marks.owesDefinition else { return .failed(failure) }
+                    await host.answer(failure)
+                }
             }
             await wait(plan.disk, atMost: backoff.pause())
             if Task.isCancelled { return .interrupted }
         }
+    }
+
+    /// The failure to report for a configuration that could not be stored in time.
+    private func unstored(_ plan: SwapPlan, _ failure: SwapFailure) -> SwapFailure {
+        let remainder =
+            control.marks.owesDefinition
+            ? "\(plan.domain.name) has no stored configuration yet: pivotd keeps trying; do not stop the guest until it has succeeded"
+            : "the stored configuration of \(plan.domain.name) is missing, or does not name \(plan.destination.location)"
+        var failure = failure.leaving(remainder)
+        failure.inUse = failure.inUse ?? .new
+        return failure
     }
 
     /// - Throws: ``HypervisorError`` if a retry may help, ``SwapFailure`` if not.
@@ -120,7 +134,10 @@ extension SwapSteps {
             return control.warn("the stored configuration of \(plan.domain.name) was removed by someone else and stays removed")
         }
         let agreed = try await agrees(stored, plan, live)
-        if !agreed {
+        let isRefused = try stored.map { (xml) throws(SwapFailure) in
+            try DomainXML.keepsRefusedSetting(xml, disk: plan.disk, on: plan.destination.location, savedXML: savedXML)
+        }
+        if !agreed || isRefused == true {
             if let stored {
                 try await define(try await naming(plan, live, in: stored))
             } else {
@@ -132,7 +149,7 @@ extension SwapSteps {
         if plan.isAutostarted == true { try await hypervisor.setAutostart(plan.domain) }
         let after = try await storedConfiguration(plan)
         if after == nil, !control.marks.owesDefinition { return try await storeDefinition(plan, live) }
-        if agreed, after == stored { return }
+        if agreed, isRefused != true, after == stored { return }
         guard try await agrees(after, plan, live) else {
             throw HypervisorError(.other, "it does not name the new volume after the write")
         }
@@ -243,7 +260,11 @@ extension SwapSteps {
     private func releaseOld(_ plan: SwapPlan) async -> [String] {
         var secret: String?
         if case .network(let network) = plan.oldLocation, let uuid = network.driver?.ownSecret(for: network) {
-            secret = (try? await hypervisor.hasSecret(uuid: uuid)) == true ? uuid : nil
+            do throws(HypervisorError) {
+                secret = try await hypervisor.hasSecret(uuid: uuid) ? uuid : nil
+            } catch {
+                return ["whether libvirt still has the secret of \(plan.oldLocation) could not be determined: \(error)"]
+            }
         }
         let isAtHost = plan.oldLocation.path != nil || plan.oldLocation.isOther
         let isConnected = isAtHost && request.oldConnection.driver.isHostAttached
