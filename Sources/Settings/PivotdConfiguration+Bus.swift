@@ -113,10 +113,10 @@ extension PivotdConfiguration {
             isStreamFanout = reader.boolean(
                 "rabbit_stream_fanout", default: false, "Use one stream instead of fanout queues")
             quorumDeliveryLimit = reader.integer(
-                "rabbit_quorum_delivery_limit", default: 0, 0...Int(Int32.max),
+                "rabbit_quorum_delivery_limit", default: 0, 0...Int.max,
                 "x-delivery-limit of quorum queues; 0 omits it")
             quorumMaxMemoryLength = reader.integer(
-                "rabbit_quorum_max_memory_length", default: 0, 0...Int(Int32.max),
+                "rabbit_quorum_max_memory_length", default: 0, 0...Int.max,
                 "x-max-in-memory-length of quorum queues; 0 omits it")
             quorumMaxMemoryBytes = reader.integer(
                 "rabbit_quorum_max_memory_bytes", default: 0, 0...Int.max,

@@ -41,12 +41,15 @@ package struct OsloRabbitOptions: Sendable, Hashable {
         if streamFanout, !transientQuorumQueue {
             throw OptionsError(message: "rabbit_stream_fanout needs rabbit_transient_quorum_queue")
         }
-        let numbers = [
+        let limits = [
             ("rabbit_quorum_delivery_limit", quorumDeliveryLimit), ("rabbit_quorum_max_memory_length", quorumMaxMemoryLength),
-            ("rabbit_quorum_max_memory_bytes", quorumMaxMemoryBytes), ("rabbit_transient_queues_ttl", transientQueuesTTL),
+            ("rabbit_quorum_max_memory_bytes", quorumMaxMemoryBytes),
         ]
-        for (name, value) in numbers where value < 0 || value > Int(Int32.max) {
-            throw OptionsError(message: "\(name) is \(value), not between 0 and \(Int32.max)")
+        for (name, value) in limits where value < 0 { throw OptionsError(message: "\(name) is \(value), not 0 or more") }
+        // It is sent in milliseconds.
+        guard (0...Int(Int32.max)).contains(transientQueuesTTL) else {
+            throw OptionsError(
+                message: "rabbit_transient_queues_ttl is \(transientQueuesTTL), not between 0 and \(Int32.max)")
         }
     }
 

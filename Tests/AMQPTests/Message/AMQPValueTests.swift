@@ -28,6 +28,16 @@ import Testing
         #expect(try roundTrip(["x-death": .array([death])]) == ["x-death": .array([death])])
     }
 
+    /// As py-amqp sends them.
+    @Test(arguments: [(5, false), (2_147_483_647, false), (2_147_483_648, true), (4_294_967_296, true)] as [(Int64, Bool)])
+    func integersTakeTheBytesThatTheyNeed(_ number: Int64, isLong: Bool) throws {
+        let pool = Pool()
+        let table = try pool.table(["n": .int64(number)])
+        let kind = UInt32(table.entries[0].value.kind)
+        #expect(kind == (isLong ? AMQP_FIELD_KIND_I64 : AMQP_FIELD_KIND_I32).rawValue)
+        withExtendedLifetime(pool) {}
+    }
+
     @Test func unsignedThatFitsBecomesSigned() throws {
         #expect(try roundTrip(["n": .uint64(7)]) == ["n": .int64(7)])
     }

@@ -59,6 +59,27 @@ import Testing
         #expect(topology.queues[2].arguments == limits.merging(["x-expires": 1_800_000]) { $1 })
     }
 
+    @Test func limitsOfQuorumQueuesHaveNoMaximum() throws {
+        var options = OsloRabbitOptions()
+        options.quorumQueue = true
+        let limits: [WritableKeyPath<OsloRabbitOptions, Int>] = [
+            \.quorumDeliveryLimit, \.quorumMaxMemoryLength, \.quorumMaxMemoryBytes,
+        ]
+        for limit in limits {
+            options[keyPath: limit] = 4 << 30
+            #expect(throws: Never.self) { try options.validate() }
+        }
+        let queue = OsloTopology(exchange: "openstack", options: options).server(topic: "pivotd", host: "h").queues[0]
+        #expect(queue.arguments["x-max-in-memory-bytes"] == .int64(4 << 30))
+        for limit in limits {
+            var negative = options
+            negative[keyPath: limit] = -1
+            #expect(throws: OsloRabbitOptions.OptionsError.self) { try negative.validate() }
+        }
+        options.transientQueuesTTL = 4 << 30
+        #expect(throws: OsloRabbitOptions.OptionsError.self) { try options.validate() }
+    }
+
     @Test func streamFanout() throws {
         let topology = topology {
             $0.transientQuorumQueue = true
