@@ -112,6 +112,8 @@ struct ConnectionMachine {
     /// - Throws: The ``AMQPError`` that must end the connection.
     mutating func nextAction() throws(AMQPError) -> Action? {
         while let step = steps.popFirst() {
+            // Each may take a slow broker up to its limits, and a connect has many: all together are no standstill.
+            core.noteTurn()
             switch step {
             case .action(let action): return action
             case .approach(let unit): approach(unit)

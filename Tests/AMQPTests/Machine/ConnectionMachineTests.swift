@@ -63,6 +63,20 @@ import Testing
         #expect(broker.machine.epoch == 2)
     }
 
+    @Test func whileABrokerAnswersSlowlyAConnectIsNoStandstill() throws {
+        let broker = ScriptedBroker(queues: ["a", "b", "c"])
+        broker.whileStarting = { [core = broker.core] in
+            #expect(core.withState(\.standstill) < .seconds(10))
+            core.withState { $0.lastTurn = ContinuousClock.now - .seconds(20) }
+        }
+        broker.core.withState { state in
+            state.phase = .disconnected
+            state.lastTurn = ContinuousClock.now - .seconds(20)
+        }
+        try broker.connect()
+        #expect(broker.core.withState(\.standstill) < .seconds(10))
+    }
+
     @Test func whoStopsWhileAConnectIsUnderWayIsHeard() throws {
         let broker = ScriptedBroker()
         broker.whileStarting = { [core = broker.core] in core.withState { $0.wantsConsuming = false } }
