@@ -116,6 +116,9 @@ package struct AMQPTopology: Sendable, Hashable {
         self.consumers = consumers
     }
 
+    /// Whether its queues, with what is in them, remain while nothing is consumed from them.
+    package var outlivesConsumers: Bool { !queues.contains(where: \.autoDelete) }
+
     /// Checks that every name fits AMQP's short string and every table a frame of `frameMax` bytes.
     ///
     /// - Throws: ``AMQPError`` `invalidArgument` if one does not.

@@ -150,7 +150,7 @@ struct RequestService: Service {
             if trouble?.stored != server.storedCount { trouble = StoreTrouble(server.storedCount) }
             while !Task.isCancelled, var current = trouble {
                 current.bytes = max(current.bytes, server.waitingBytes)
-                if .now - current.began > Self.holdingLimit { await server.release() }
+                if .now - current.heldSince > Self.holdingLimit, await !server.release() { current.heldSince = .now }
                 guard (try? await Task.sleep(for: current.backoff.pause())) != nil else { return }
                 trouble = current
                 do {
@@ -166,7 +166,7 @@ struct RequestService: Service {
     }
 
     private struct StoreTrouble {
-        let began = ContinuousClock.now
+        var heldSince = ContinuousClock.now
         /// Requests stored by then.
         let stored: Int
         /// Size of the largest request that could not be stored.

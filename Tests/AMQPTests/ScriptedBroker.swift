@@ -23,9 +23,13 @@ final class ScriptedBroker {
     private var consumersStarted = 0
     private var log: [String] = []
 
-    init(queues: [String] = ["q"], prefetch: UInt16 = 10, bodyTail: Int = 0, deliveryBytes: Int? = nil, bodyLimit: Int = 1000) {
+    init(
+        queues: [String] = ["q"], autoDelete: Bool = false, arguments: [String: AMQPValue] = [:], prefetch: UInt16 = 10,
+        bodyTail: Int = 0, deliveryBytes: Int? = nil, bodyLimit: Int = 1000
+    ) {
         let topology = AMQPTopology(
-            queues: queues.map { QueueDeclaration(name: $0) }, consumers: queues.map { ConsumerDeclaration(queue: $0) })
+            queues: queues.map { QueueDeclaration(name: $0, autoDelete: autoDelete) },
+            consumers: queues.map { ConsumerDeclaration(queue: $0, arguments: arguments) })
         let continuation: AsyncStream<AMQPConnectionEvent>.Continuation
         (events, continuation) = AsyncStream.makeStream()
         var configuration = AMQPConfiguration(endpoints: [])

@@ -40,7 +40,7 @@ final class ServerHarness: Sendable {
     /// - Parameter outcome: what the broker says to the n-th publish, from 0.
     init(
         methods: Set<String> = ["work"], storedMethods: Set<String> = [], slowMethods: Set<String> = [], limit: Int = 16,
-        answerPatience: Duration = .seconds(60), replyPatience: Duration = .seconds(60),
+        answerPatience: Duration = .seconds(60), replyPatience: Duration = .seconds(60), keepsMessages: Bool = true,
         replyConfiguration: ReplyPublisher.Configuration = .init(
             retryTimeout: .milliseconds(200), retryInterval: .milliseconds(10)),
         outcome: @escaping @Sendable (Int) throws(TransportError) -> PublishOutcome = { _ in .confirmed },
@@ -49,6 +49,7 @@ final class ServerHarness: Sendable {
         let log = Log()
         let publishes = PublishCount()
         transport = InProcessTransport(
+            keepsMessages: keepsMessages,
             onPublish: { (published) async throws(TransportError) -> PublishOutcome in
                 let outcome = try outcome(publishes.next())
                 if outcome == .confirmed, let reply = try? RPCReply(decoding: published.body) { log.add(reply) }

@@ -1,5 +1,6 @@
 import AMQP
 import JSON
+import Logging
 import Synchronization
 import Testing
 
@@ -178,6 +179,37 @@ import Testing
             for _ in 0..<20_000 where harness.events.count < 3 { await harness.server.release() }
         }
         #expect(Set(harness.events) == Set([.settled(1, .requeued), .settled(2, .requeued), .settled(3, .requeued)]))
+    }
+
+    @Test func aServerWhoseQueuesGoWithTheirConsumersConsumesOnWhenItIsReleased() async throws {
+        let disk = Disk()
+        disk.isFull = true
+        disk.thaw()
+        let harness = ServerHarness(methods: ["store"], storedMethods: ["store"], keepsMessages: false) { disk.receive($0) }
+        try await harness.run {
+            deliver(1, to: harness)
+            #expect(await eventually { harness.server.state == .suspended(reason: "disk full") })
+            for _ in 0..<20_000 where harness.events.isEmpty {
+                let stay = await harness.server.release()
+                #expect(!stay)
+            }
+            #expect(harness.events == [.settled(1, .requeued)])
+            #expect(harness.transport.isReady)
+        }
+    }
+
+    @Test func onlyAutoDeleteQueuesAreLostWithoutAConsumer() {
+        func keepsMessages(_ change: (inout OsloRabbitOptions) -> Void = { _ in }) -> Bool {
+            var options = OsloRabbitOptions()
+            change(&options)
+            let topology = OsloTopology(exchange: "openstack", options: options)
+            return AMQPTransport(
+                configuration: AMQPConfiguration(endpoints: []), consuming: topology.server(topic: "pivotd", host: "h"),
+                publishing: topology.requests, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+            ).keepsMessages
+        }
+        #expect(keepsMessages())
+        #expect(!keepsMessages { $0.autoDelete = true })
     }
 
     @Test func whatTheBrokerWillDeliverAgainIsDropped() async throws {

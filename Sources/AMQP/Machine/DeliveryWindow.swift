@@ -2,7 +2,7 @@
 ///
 /// RabbitMQ does not implement prefetch by size (basic.qos's prefetch_size). The window starts narrow, so that even messages of
 /// the maximum size stay within the bound, and widens once messages turn out to be small. A wide window that fills up with large
-/// messages is shut, and reopened narrow when half of the bound is free.
+/// messages is shut, and reopened narrow when half of the bound is free. A fixed one stays narrow.
 struct DeliveryWindow: Equatable {
     enum Width: Equatable {
         case narrow
@@ -17,14 +17,17 @@ struct DeliveryWindow: Equatable {
     private let consumers: Int
     private let narrow: UInt16
     private let wide: UInt16
+    private let isFixed: Bool
     private(set) var width = Width.narrow
 
     /// - Parameters:
     ///   - bytes: Bound for unsettled bodies.
     ///   - bodyLimit: Bytes of the largest possible body.
     ///   - wide: A consumer's prefetch while messages are small.
-    init(bytes: Int, bodyLimit: Int, wide: UInt16, consumers: Int) {
+    ///   - isFixed: Whether it is never turned: that ends the consumers, and some queues are deleted with the last one.
+    init(bytes: Int, bodyLimit: Int, wide: UInt16, consumers: Int, isFixed: Bool = false) {
         self.bytes = bytes
+        self.isFixed = isFixed
         self.consumers = max(1, consumers)
         self.wide = max(1, wide)
         narrow = min(self.wide, UInt16(clamping: max(1, bytes / max(1, bodyLimit) / max(1, consumers))))
@@ -34,11 +37,12 @@ struct DeliveryWindow: Equatable {
     var prefetch: UInt16 { if case .wide(let prefetch) = width { prefetch } else { narrow } }
 
     /// Whether one more delivery would be too much.
-    func isFull(_ held: SettlementLedger.Held) -> Bool { held.bytes > bytes }
+    func isFull(_ held: SettlementLedger.Held) -> Bool { !isFixed && held.bytes > bytes }
 
     /// The width to change to; nil if the current one is right.
     func better(_ held: SettlementLedger.Held) -> Width? {
-        switch width {
+        guard !isFixed else { return nil }
+        return switch width {
         case .narrow: held.count >= Int(narrow) && held.bytes <= bytes / 8 ? widened(held) : nil
         case .wide: isFull(held) ? .shut : nil
         case .shut: held.bytes <= bytes / 2 ? .narrow : nil

@@ -153,11 +153,16 @@ package final class RPCServer: Sendable {
         for lane in lanes { await lane.limit.waitUntilIdle() }
     }
 
-    /// While suspended, stops consuming and requeues what waits to be stored, before the broker's consumer timeout does.
-    package func release() async {
-        guard case .suspended = state else { return }
-        await transport.stopConsuming()
+    /// While suspended, requeues what waits to be stored, before the broker's consumer timeout does, and stops consuming. Where
+    /// messages are lost without a consumer it goes on: they come back at once.
+    ///
+    /// - Returns: Whether they stay with the broker until ``resume()``; otherwise they are held anew.
+    @discardableResult
+    package func release() async -> Bool {
+        guard case .suspended = state else { return true }
+        if transport.keepsMessages { await transport.stopConsuming() }
         for entry in storing.backlog.takeAll() { await giveBack(entry) }
+        return transport.keepsMessages
     }
 
     /// Accepts no more requests and requeues those waiting.

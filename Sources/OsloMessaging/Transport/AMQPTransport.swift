@@ -10,6 +10,7 @@ package final class AMQPTransport: Transport {
     package let consumer: AMQPConnection
     /// The connection that publishes.
     package let publisher: AMQPConnection
+    package let keepsMessages: Bool
     private let bodyLimit: Int
 
     /// - Parameters:
@@ -20,6 +21,7 @@ package final class AMQPTransport: Transport {
         configuration: AMQPConfiguration, consuming: AMQPTopology, publishing: AMQPTopology, prefetch: Int = 256, logger: Logger
     ) {
         bodyLimit = configuration.bodyLimit
+        keepsMessages = consuming.outlivesConsumers
         var publisherConfiguration = configuration
         publisherConfiguration.connectionName += " (publish)"
         consumer = AMQPConnection(configuration: configuration, topology: consuming, deliveryBuffer: prefetch, logger: logger)

@@ -25,6 +25,7 @@ package final class InProcessTransport: Transport {
     }
 
     package let inbound: AsyncStream<InboundMessage>
+    package let keepsMessages: Bool
     private let arrivals: AsyncStream<InboundMessage>.Continuation
     private let onPublish: @Sendable (Published) async throws(TransportError) -> PublishOutcome
     private let onSettle: @Sendable (DeliveryTag, Settlement) async -> Void
@@ -39,13 +40,16 @@ package final class InProcessTransport: Transport {
     }
 
     /// - Parameters:
+    ///   - keepsMessages: Whether the broker's queues would keep them while nothing is consumed.
     ///   - onPublish: Acts as the broker: confirms, returns or refuses a publish.
     ///   - onSettle: Called once for each delivery.
     package init(
+        keepsMessages: Bool = true,
         onPublish: @escaping @Sendable (Published) async throws(TransportError) -> PublishOutcome = { _ in .confirmed },
         onSettle: @escaping @Sendable (DeliveryTag, Settlement) async -> Void = { _, _ in }
     ) {
         (inbound, arrivals) = AsyncStream.makeStream()
+        self.keepsMessages = keepsMessages
         self.onPublish = onPublish
         self.onSettle = onSettle
     }

@@ -56,6 +56,8 @@ package protocol Transport: MessagePublisher {
     var inbound: Inbound { get }
     /// Whether it is consuming and can publish.
     var isReady: Bool { get }
+    /// Whether messages are kept while nothing is consumed. If not, what is requeued must find its consumers.
+    var keepsMessages: Bool { get }
 
     /// Keeps the transport alive until ``close()`` or cancellation.
     ///

@@ -34,6 +34,7 @@ final class RequestObserver: Transport {
     func waitUntilPublishable() async throws(TransportError) { try await base.waitUntilPublishable() }
     var inbound: AMQPTransport.Inbound { base.inbound }
     var isReady: Bool { base.isReady }
+    var keepsMessages: Bool { base.keepsMessages }
     func run() async throws { try await base.run() }
     func startConsuming() async throws(TransportError) { try await base.startConsuming() }
     func stopConsuming() async { await base.stopConsuming() }

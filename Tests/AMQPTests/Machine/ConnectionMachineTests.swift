@@ -21,10 +21,12 @@ import Testing
     }
 
     private func connected(
-        queues: [String] = ["q"], prefetch: UInt16 = 10, bodyTail: Int = 0, deliveryBytes: Int? = nil, bodyLimit: Int = 1000
+        queues: [String] = ["q"], autoDelete: Bool = false, arguments: [String: AMQPValue] = [:], prefetch: UInt16 = 10,
+        bodyTail: Int = 0, deliveryBytes: Int? = nil, bodyLimit: Int = 1000
     ) throws -> ScriptedBroker {
         let broker = ScriptedBroker(
-            queues: queues, prefetch: prefetch, bodyTail: bodyTail, deliveryBytes: deliveryBytes, bodyLimit: bodyLimit)
+            queues: queues, autoDelete: autoDelete, arguments: arguments, prefetch: prefetch, bodyTail: bodyTail,
+            deliveryBytes: deliveryBytes, bodyLimit: bodyLimit)
         try broker.connect()
         _ = broker.written()
         // Long enough for nothing to count as a hot loop.
@@ -169,6 +171,20 @@ import Testing
         for value in 1...4 { #expect(broker.acknowledge(UInt64(value))) }
         try broker.turn()
         #expect(broker.written() == ["ack 4 multiple", "consume q 2"])
+    }
+
+    /// The broker deletes such a queue, and what is in it, with its last consumer.
+    @Test func aConsumerOfAnAutoDeleteQueueIsNeverCancelledForTheWindow() throws {
+        let broker = ScriptedBroker(autoDelete: true, deliveryBytes: 2000)
+        try broker.connect()
+        #expect(broker.written().last == "consume q 2")
+        for value in 1...2 { try broker.deliver(UInt64(value)) }
+        try broker.turn()
+        #expect(broker.written() == [])
+        // Headers count, too.
+        for value in 3...5 { try broker.deliver(UInt64(value), body: 1000) }
+        try broker.turn()
+        #expect(broker.written() == [])
     }
 
     // MARK: Confirms

@@ -44,6 +44,15 @@ import Testing
         #expect(window.prefetch == 32)
     }
 
+    @Test func aFixedOneIsNeverTurned() {
+        let window = DeliveryWindow(
+            bytes: 64 * Self.mebibyte, bodyLimit: Self.mebibyte, wide: 8192, consumers: 2, isFixed: true)
+        #expect(window.prefetch == 32)
+        #expect(window.better(.init(count: 32, bytes: 32_000)) == nil)
+        #expect(!window.isFull(.init(count: 64, bytes: 65 * Self.mebibyte)))
+        #expect(window.better(.init(count: 64, bytes: 65 * Self.mebibyte)) == nil)
+    }
+
     @Test func aSmallPrefetchIsNeverWidened() {
         let window = window(wide: 10)
         #expect(window.prefetch == 10)
