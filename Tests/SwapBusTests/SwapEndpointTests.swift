@@ -67,6 +67,18 @@ struct SwapEndpointTests {
         #expect(record.args == args)
     }
 
+    @Test("A refused request is known by its instance and disk, but is not in the instance's order")
+    func refused() throws {
+        let names: [(JSONValue, String)] = [(.string(Self.uuid), Self.uuid), (["name": "vm"], "name:vm")]
+        for (instance, key) in names {
+            let args: JSONObject = ["instance": instance, "mountpoint": "vdb", "resize_to": "big"]
+            let swap = SwapVolume(try Self.request(args, ["_unique_id": "u1"]), defaults: SwapOptions())
+            #expect(swap.refusal != nil)
+            #expect(swap.record.instanceKey == "refused:\(key)")
+            #expect(swap.record.disk == "vdb")
+        }
+    }
+
     @Test("list_swaps' arguments are read")
     func query() throws {
         #expect(try SwapQuery(args: [:]) == SwapQuery())

@@ -31,10 +31,11 @@ struct SwapVolume {
         let id = token ?? TaskID(uniqueID: request.uniqueID, messageID: request.messageID) ?? TaskID(UniqueID.random())
         let instance = try? InstanceReference(json: request.args["instance"])
         let disk = try? SwapRequest.disk(mountpoint: request.args["mountpoint"])
+        let key = isRefused ? instance?.refusedKey : instance?.key
         let replyTo = request.replyAddress.map { ReplyTo(messageID: $0.messageID, queue: $0.replyQueue, timeout: $0.timeout) }
         return SwapRecord(
-            id: id, instanceKey: isRefused ? "task:\(id)" : instance?.key ?? "task:\(id)", disk: disk ?? "", args: request.args,
-            context: request.context, replyTo: replyTo, acceptedAt: .now)
+            id: id, instanceKey: key ?? "task:\(id)", disk: disk ?? "", args: request.args, context: request.context,
+            replyTo: replyTo, acceptedAt: .now)
     }
 }
 

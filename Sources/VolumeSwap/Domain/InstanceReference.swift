@@ -8,6 +8,8 @@ package struct InstanceReference: Sendable, Hashable, Codable, CustomStringConve
     /// The libvirt domain name, such as `instance-0000002a`.
     package var name: String?
 
+    private static let refusedPrefix = "refused:"
+
     package init(uuid: String?, name: String?) {
         self.uuid = uuid?.lowercased()
         self.name = name
@@ -47,7 +49,13 @@ package struct InstanceReference: Sendable, Hashable, Codable, CustomStringConve
     /// The keys of all that it is called by.
     package var keys: [String] { [uuid, name.map(Self.key(ofName:))].compactMap { $0 } }
 
+    /// The key of a request that is refused at once: it belongs to the instance, but has no place in the instance's queue.
+    package var refusedKey: String { Self.refusedKey(ofKey: key) }
+
     static func key(ofName name: String) -> String { "name:\(name)" }
+    static func refusedKey(ofKey key: String) -> String { "\(refusedPrefix)\(key)" }
+    /// Whether a key is that of a request that was refused at once.
+    package static func isRefused(key: String) -> Bool { key.hasPrefix(refusedPrefix) }
     /// The name that a key stands for; nil for the key of a UUID, or of no instance.
     static func name(ofKey key: String) -> String? { key.hasPrefix("name:") ? String(key.dropFirst(5)) : nil }
 

@@ -51,7 +51,8 @@ extension SwapRecord {
 /// The contents of a ``SwapRecord``. Holds credentials, so it prints only as an outline.
 package struct SwapRecordFacts: Sendable, CustomStringConvertible, CustomReflectable {
     package var id: TaskID
-    /// The key that orders the instance's tasks: its UUID, `name:NAME`, or `task:ID` for a request that is refused at once.
+    /// The key that orders the instance's tasks: its UUID, or `name:NAME`. A request that is refused at once is in no queue: its key
+    /// begins with `refused:`, or is `task:ID` if it names no instance.
     package var instanceKey: String
     /// The disk's target; empty if the arguments name no valid one.
     package var disk: String
@@ -92,8 +93,7 @@ extension SwapRecordFacts {
     /// The instance's UUID or name, as the request gives it; empty if it names none.
     package var instance: String {
         if let name = InstanceReference.name(ofKey: instanceKey) { return name }
-        guard instanceKey.hasPrefix("task:") else { return instanceKey }
-        // Refused, and so in nobody's queue.
+        guard instanceKey.hasPrefix("task:") || InstanceReference.isRefused(key: instanceKey) else { return instanceKey }
         return (try? InstanceReference(json: args["instance"]))?.description ?? ""
     }
 

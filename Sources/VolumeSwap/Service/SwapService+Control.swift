@@ -38,9 +38,14 @@ extension SwapService {
     }
 
     /// The tasks of an instance, whether their requests name it or give its UUID.
-    private func records(_ query: SwapQuery) async throws(JournalError) -> [SwapRecord] {
+    ///
+    /// - Parameter includesRefused: whether those are among them that were refused at once, and so never in the instance's queue.
+    private func records(_ query: SwapQuery, includesRefused: Bool = true) async throws(JournalError) -> [SwapRecord] {
         var query = query
-        if !query.instanceKeys.isEmpty { query.instanceKeys = await aliases(of: query.instanceKeys) }
+        if !query.instanceKeys.isEmpty {
+            let keys = await aliases(of: query.instanceKeys)
+            query.instanceKeys = keys + (includesRefused ? keys.map(InstanceReference.refusedKey(ofKey:)) : [])
+        }
         return try await environment.journal.records(query)
     }
 
@@ -143,10 +148,10 @@ extension SwapService {
             }
             return record
         case .disk(let instance, let disk):
-            // One that has ended must not hide one that is under way.
+            // One that has ended, or is being refused, must not hide one that is under way.
             for states in [SwapPhase.unfinishedStates, nil] {
                 let query = SwapQuery(instanceKeys: instance.keys, disk: disk, states: states, limit: 1)
-                if let record = try await records(query).first { return record }
+                if let record = try await records(query, includesRefused: states == nil).first { return record }
             }
             throw SwapFailure.invalidInput("no swap of disk \(disk) of instance \(instance)")
         }

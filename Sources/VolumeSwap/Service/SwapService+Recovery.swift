@@ -68,7 +68,9 @@ extension SwapService {
     }
 
     private func queue(of id: TaskID, _ instanceKey: String) -> String {
-        instanceKey.isEmpty ? "task:\(id)" : environment.domainLocks.queue(for: instanceKey)
+        // One that was about to be refused is, at once: it is not in its instance's order.
+        let hasQueue = !instanceKey.isEmpty && !InstanceReference.isRefused(key: instanceKey)
+        return hasQueue ? environment.domainLocks.queue(for: instanceKey) : "task:\(id)"
     }
 
     private func takeUp(_ record: SwapRecord, _ groups: InterruptedGroups) {

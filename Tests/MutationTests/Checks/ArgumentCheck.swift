@@ -29,7 +29,8 @@ enum ArgumentCheck {
         guard request.method == SwapVolume.name else { return faults }
         let record = SwapVolume(request, defaults: SwapOptions()).record
         if record.id.text.isEmpty { faults.append("a task without an id") }
-        if refusal != nil, record.instanceKey != "task:\(record.id)" { faults.append("a refused task waits for its instance") }
+        let isRefused = InstanceReference.isRefused(key: record.instanceKey) || record.instanceKey == "task:\(record.id)"
+        if refusal != nil, !isRefused { faults.append("a refused task waits for its instance") }
         guard refusal == nil, let swap = try? SwapRequest(args: request.args, defaults: SwapOptions()) else { return faults }
         let resumed = try? ConnectionInfo(resuming: request.args["new_connection_info"], argument: "new_connection_info")
         if resumed != swap.newConnection { faults.append("read differently after a restart") }

@@ -251,7 +251,7 @@ struct ServiceHangTests {
         let bench = ServiceBench(Bench(FakeHypervisor { _ in }))
         try await bench.running { (service: SwapService) async throws in
             _ = await bench.submit(Fixture.record("running"))
-            let record = Fixture.record("refused", instanceKey: "task:refused")
+            let record = Fixture.record("refused", instanceKey: "refused:\(Fixture.uuid)")
             guard case .accepted = await service.carryOut(service.take(record, refusal: .invalidInput("mountpoint: missing")))
             else {
                 Issue.record("not accepted")

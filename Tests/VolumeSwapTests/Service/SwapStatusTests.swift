@@ -20,7 +20,8 @@ struct SwapStatusTests {
         "An instance that has not been looked up is shown as its request names it",
         arguments: [
             ("name:vm", .null, "vm"), ("task:t", .string(Fixture.uuid), Fixture.uuid), ("task:t", ["name": "vm"], "vm"),
-            ("task:t", 1, ""),
+            ("task:t", 1, ""), ("refused:\(Fixture.uuid)", .string(Fixture.uuid), Fixture.uuid),
+            ("refused:name:vm", ["name": "vm"], "vm"),
         ] as [(String, JSONValue, String)])
     func instances(key: String, argument: JSONValue, shown: String) {
         let record = Fixture.record("t", ["instance": argument], instanceKey: key)

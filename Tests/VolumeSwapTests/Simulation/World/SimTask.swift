@@ -80,7 +80,8 @@ final class SimTask: CustomStringConvertible, @unchecked Sendable {
     /// The task as the endpoint reads it from the message.
     func record(at date: Date, replyTo: ReplyTo?) -> SwapRecord {
         let instance = try? InstanceReference(json: args["instance"])
+        let key = refusal == nil ? instance?.key : instance?.refusedKey
         return SwapRecord(
-            id: id, instanceKey: instance?.key ?? "task:\(id)", disk: disk, args: args, replyTo: replyTo, acceptedAt: date)
+            id: id, instanceKey: key ?? "task:\(id)", disk: disk, args: args, replyTo: replyTo, acceptedAt: date)
     }
 }
