@@ -101,6 +101,16 @@ struct SwapEndpointTests {
         #expect(throws: SwapFailure.self) { try SwapQuery(args: args) }
     }
 
+    @Test("A task is asked for by its id as given")
+    func selector() throws {
+        let id = Self.uuid.uppercased()
+        guard case .task(let task) = try SwapSelector(args: ["task_id": .string(id)]) else {
+            Issue.record("no task is asked for")
+            return
+        }
+        #expect(task.text == id)
+    }
+
     @Test(
         "Arguments without a task are refused",
         arguments: [[:], ["task_id": 1], ["instance": "x"], ["instance": .string(Self.uuid)], ["mountpoint": "vdb"]]

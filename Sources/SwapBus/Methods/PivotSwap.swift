@@ -19,7 +19,7 @@ struct PivotSwap: SwapMethod {
         guard !texts.isEmpty, texts.count <= Self.limit, !texts.contains(nil) else {
             throw argument.invalid("must be a list of 1 to \(Self.limit) task ids")
         }
-        ids = texts.compactMap { $0 }.map { TaskID(InstanceReference.isUUID($0) ? $0.lowercased() : $0) }
+        ids = texts.compactMap { $0 }.map(TaskID.init)
     }
 
     func call(_ service: SwapService, _ failures: NovaFailure) async throws -> JSONValue {

@@ -7,8 +7,7 @@ extension SwapSelector {
     /// - Throws: ``SwapFailure`` of kind `invalidInput` naming the argument.
     init(args: JSONObject) throws(SwapFailure) {
         if let task = Argument(args, "task_id") {
-            let text = try task.string()
-            self = .task(TaskID(InstanceReference.isUUID(text) ? text.lowercased() : text))
+            self = .task(TaskID(try task.string()))
             return
         }
         guard args["instance"] != nil else {

@@ -143,10 +143,10 @@ extension SwapService {
     private func find(_ selector: SwapSelector) async throws -> SwapRecord {
         switch selector {
         case .task(let id):
-            guard let record = try await environment.journal.record(id) else {
-                throw SwapFailure.invalidInput("task_id: no task \(id.text.cut(to: 80))")
+            for id in id.spellings {
+                if let record = try await environment.journal.record(id) { return record }
             }
-            return record
+            throw SwapFailure.invalidInput("task_id: no task \(id.text.cut(to: 80))")
         case .disk(let instance, let disk):
             // One that has ended, or is being refused, must not hide one that is under way.
             for states in [SwapPhase.unfinishedStates, nil] {
@@ -175,5 +175,13 @@ extension SwapService {
         }
         guard entry.control.phase == .accepted, let ticket = entry.ticket else { return nil }
         return instanceQueue.wait(of: ticket)?.rawValue
+    }
+}
+
+extension TaskID {
+    /// The ids that a caller may mean by this one: itself, and a UUID's in lower case, as the task of a `request_token` has it.
+    fileprivate var spellings: [TaskID] {
+        let lowercased = text.lowercased()
+        return InstanceReference.isUUID(text) && lowercased != text ? [self, TaskID(lowercased)] : [self]
     }
 }

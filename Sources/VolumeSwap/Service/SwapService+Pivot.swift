@@ -48,15 +48,16 @@ extension SwapService {
 
     private func held(_ ids: [TaskID]) async throws -> [Held] {
         var tasks: [Held] = []
-        for id in ids where !tasks.contains(where: { $0.id == id }) {
+        for id in ids {
             let (record, entry) = try await underWay(.task(id))
+            guard !tasks.contains(where: { $0.id == record.id }) else { continue }
             let phase = entry.control.phase
             // One that pivots with others may be asked for again meanwhile.
             let isExpected = phase == .ready || (phase == .pivoting && entry.control.group?.isOver == false)
             guard entry.control.isHeld, isExpected, let plan = entry.control.plan ?? record.plan else {
-                throw SwapFailure.invalidInput("task_ids: task \(id) is not held: it is \(phase.publicState)")
+                throw SwapFailure.invalidInput("task_ids: task \(record.id) is not held: it is \(phase.publicState)")
             }
-            tasks.append(Held(id: id, control: entry.control, domain: plan.domain))
+            tasks.append(Held(id: record.id, control: entry.control, domain: plan.domain))
         }
         return tasks
     }

@@ -323,6 +323,20 @@ struct SwapServiceTests {
         try await ServiceBench(bench.bench).running { (service: SwapService) async throws in try await finds(service) }
     }
 
+    @Test("A task is found by its id as given, or by a UUID's in lower case", arguments: [true, false])
+    func idsInCapitals(hasCapitals: Bool) async throws {
+        let bench = ServiceBench(Bench(FakeHypervisor { _ in }))
+        let capitals = Fixture.uuid.uppercased()
+        let id = TaskID(hasCapitals ? capitals : Fixture.uuid)
+        try await bench.running { (service: SwapService) async throws in
+            _ = await bench.submit(Fixture.record(id.text))
+            #expect(try await service.status(.task(TaskID(capitals))).record.id == id)
+            #expect(try await service.setBandwidth(.task(TaskID(capitals)), mibS: 5).record.id == id)
+            _ = try await service.abort(.task(TaskID(capitals)))
+            #expect(try await bench.nextReply().outcome.failure?.isAbort == true)
+        }
+    }
+
     @Test("An instance whose other name libvirt does not tell in time has no swap by it")
     func silentLibvirt() async throws {
         let bench = ServiceBench()
