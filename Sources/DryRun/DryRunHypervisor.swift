@@ -51,15 +51,17 @@ package final class DryRunHypervisor: Hypervisor {
 
     /// Creates the domain that a request names, with the disk on the request's old volume. Call it before the swap is prepared.
     ///
-    /// A disk that is already on the old or the new volume, or is being copied, is left as it is. With a list of domains this
-    /// does nothing.
+    /// A disk that is already on the old or the new volume, or is being copied, is left as it is, and so is any if the request does
+    /// not say where the old volume is. With a list of domains this does nothing.
     package func expect(_ request: SwapRequest) {
-        guard options.domainsFile == nil, let old = place(request.oldConnection, "old_connection_info") else { return }
+        guard options.domainsFile == nil else { return }
+        let old = place(request.oldConnection, "old_connection_info")
         let new = place(request.newConnection, "new_connection_info")
         let serial = request.oldConnection.volumeID ?? request.oldVolumeID
         let disk = DryRunDisk(
             DryRunDiskFacts(
-                target: request.disk, source: old, bytes: options.sizeGiB << 30, serial: serial,
+                target: request.disk, source: old ?? Self.stand(for: request.oldConnection), bytes: options.sizeGiB << 30,
+                serial: serial,
                 volumeIDs: [request.oldVolumeID, request.newVolumeID, serial, request.newConnection.volumeID].compactMap { $0 },
                 keptElements: DryRunDomain.keptElements(request.disk, serial)))
         let identity = Self.identity(request.instance)
@@ -73,7 +75,8 @@ package final class DryRunHypervisor: Hypervisor {
             if let index = domain.index(request.disk) {
                 domain.disks[index].volumeIDs = disk.facts.volumeIDs
                 let known = domain.disks[index].facts.source.location
-                if domain.disks[index].facts.copy == nil, known != old.location, known != new?.location { put(disk, &domain) }
+                let isKept = domain.disks[index].facts.copy != nil || [old?.location ?? known, new?.location].contains(known)
+                if !isKept { put(disk, &domain) }
             } else {
                 put(disk, &domain)
             }
@@ -97,6 +100,11 @@ package final class DryRunHypervisor: Hypervisor {
             return VolumeSource(location: Self.location(path: DryRunConnector.path(connection)), format: format)
         case nil: return nil
         }
+    }
+
+    /// Where the disk is if connection_info does not say: its instance exists, and the preflight says what is missing.
+    private static func stand(for connection: ConnectionInfo) -> VolumeSource {
+        VolumeSource(location: location(path: DryRunConnector.path(connection)), format: "raw")
     }
 
     /// Forgets the least recently used quarter.

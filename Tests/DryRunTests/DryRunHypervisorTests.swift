@@ -275,6 +275,22 @@ struct DryRunHypervisorTests {
         #expect(try await disk(hypervisor, .live)?.location == .file("/v/third"))
     }
 
+    @Test func anInstanceExistsEvenIfItsRequestDoesNotSayWhereTheOldVolumeIs() async throws {
+        let unplaced = try SwapRequest(
+            args: [
+                "instance": .string(Self.uuid), "old_connection_info": ["driver_volume_type": "rbd", "data": [:]],
+                "new_connection_info": ["driver_volume_type": "local", "data": ["device_path": "/v/new"]], "mountpoint": "vdb",
+            ], defaults: SwapOptions())
+        let fresh = try DryRunHypervisor(options: DryRunOptions(uri: "dry-run:"))
+        fresh.expect(unplaced)
+        #expect(try await fresh.lookup(InstanceReference(uuid: Self.uuid, name: nil)) == domain)
+        #expect(try await disk(fresh, .live) != nil)
+
+        let known = try hypervisor()
+        known.expect(unplaced)
+        #expect(try await disk(known, .live)?.location == .file("/v/old"), "it is left as it is")
+    }
+
     @Test func onlySoManyDomainsAreRemembered() async throws {
         let hypervisor = try hypervisor("rate=1")
         _ = try await copy(hypervisor)
