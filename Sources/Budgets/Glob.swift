@@ -1,10 +1,13 @@
 /// A shell pattern in which `*` matches anything, also a `/`, and `?` one character. Compared without regard to case.
 package struct Glob: Sendable, Hashable, CustomStringConvertible {
+    /// As it was written.
+    package let description: String
     private let pattern: [Character]
 
-    package init(_ pattern: String) { self.pattern = Array(pattern.lowercased()) }
-
-    package var description: String { String(pattern) }
+    package init(_ pattern: String) {
+        description = pattern
+        self.pattern = Array(pattern.lowercased())
+    }
 
     /// Whether it matches all of a string. Takes time proportional to both lengths.
     package func matches(_ text: String) -> Bool {

@@ -162,6 +162,15 @@ struct BudgetRuleTests {
         ])
     func refused(text: String) { #expect(BudgetRule.rules(json: text) == nil) }
 
+    @Test("A rule is called what its configuration says")
+    func names() throws {
+        let text = #"[{"match": {"driver": "NFS", "where": "Filer1:/Export*"}, "concurrent": 1}]"#
+        let rules = try #require(BudgetRule.rules(json: text))
+        #expect(rules.map(\.name) == ["either driver=NFS where=Filer1:/Export*"])
+        #expect(BudgetRule.json(rules).contains(#""where":"Filer1:/Export*""#))
+        #expect(rules[0].applies(from: filer, to: ceph))
+    }
+
     @Test(
         "Patterns",
         arguments: [

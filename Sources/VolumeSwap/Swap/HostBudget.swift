@@ -322,16 +322,25 @@ extension SwapEnvironment {
 
 extension ConnectionInfo {
     /// By all that connection_info says of its place, without asking the host.
-    fileprivate func budgetVolume(_ settings: VolumeSettings) -> BudgetVolume {
+    func budgetVolume(_ settings: VolumeSettings) -> BudgetVolume {
         var places = [text("export"), text("name"), text("target_portal"), text("device_path")].compactMap { $0 }
         let target = try? target(mountPointBase: settings.mountPointBase, argument: "connection_info")
         if let location = target?.location {
             places.append("\(location)")
             if case .network(let network) = location {
                 places.append(network.name)
-                places += network.hosts.map { host in host.port.map { "\(host.name):\($0)" } ?? host.name }
+                places += network.hosts.flatMap { $0.places(defaultPort: network.driver?.defaultPort) }
             }
         }
         return BudgetVolume(driver: driverVolumeType, places: places)
+    }
+}
+
+extension NetworkLocation.Host {
+    /// `host:port`, an IPv6 address with brackets and without; if no port is given with the protocol's default, and the host alone.
+    fileprivate func places(defaultPort: Int?) -> [String] {
+        let names = name.contains(":") ? [name, "[\(name)]"] : [name]
+        let full = (port ?? defaultPort).map { port in names.map { "\($0):\(port)" } } ?? []
+        return port == nil ? names + full : full
     }
 }

@@ -1,6 +1,7 @@
 import Basics
 import Budgets
 import Foundation
+import JSON
 import Synchronization
 import Testing
 
@@ -167,6 +168,26 @@ struct HostBudgetTests {
         let later = try #require(budget.admit(TaskID("g"), volumes("nfs"), isBegun: false))
         budget.change(try settings())
         #expect(later.waiter.isResumed)
+    }
+
+    @Test(
+        "The place of a network volume has a port, its protocol's if connection_info states none",
+        arguments: [
+            ("nbd", ["host": "nbd1"], ["nbd1", "nbd1:10809"]), ("nbd", ["host": "nbd1", "port": 9], ["nbd1:9"]),
+            ("rbd", ["name": "pool/v", "hosts": ["fd00::13"]], ["[fd00::13]:6789", "fd00::13:6789", "pool/v"]),
+            ("rbd", ["name": "pool/v", "hosts": ["fd00::13"], "ports": ["3300"]], ["[fd00::13]:3300", "fd00::13:3300"]),
+            (
+                "iscsi", ["target_portal": "[fd00::13]:3260", "target_iqn": "iqn.2010-10.org.openstack:v", "target_lun": 1],
+                ["[fd00::13]:3260", "fd00::13:3260"]
+            ),
+        ] as [(String, JSONValue, [String])])
+    func networkPlaces(type: String, data: JSONValue, places: [String]) throws {
+        let json: JSONValue = ["driver_volume_type": .string(type), "data": data]
+        let connection = try ConnectionInfo(json: json, argument: "new_connection_info")
+        let found = connection.budgetVolume(VolumeSettings(allowedPaths: PathPolicy([]))).places
+        #expect(places.allSatisfy(found.contains), "\(found)")
+        let ports = [9, 3260, 3300, 6789, 10809].filter { port in found.contains { $0.hasSuffix(":\(port)") } }
+        #expect(ports.count == 1, "a stated port is the only one: \(found)")
     }
 
     @Test("A ceiling is one more bound: the least of it, the copy's own limit and its share holds")
