@@ -41,8 +41,7 @@ extension PivotdConfiguration {
         /// udev's links, the device mapper (which LVM's /dev/VG/LV resolves to), mapped network volumes and nova's mounts. Plain
         /// disks (/dev/sd*), loop devices and other files are left out, because they may belong to the host.
         private static let usualPaths = [
-            "/dev/disk/by-id", "/dev/disk/by-path", "/dev/disk/by-uuid", "/dev/disk/by-partuuid", "/dev/disk/by-label",
-            "/dev/mapper", "/dev/dm-*", "/dev/rbd*", "/dev/nbd*", "/dev/nvme*n*", "/var/lib/nova/mnt",
+            "/dev/disk/by-*", "/dev/mapper", "/dev/dm-*", "/dev/rbd*", "/dev/nbd*", "/dev/nvme*n*", "/var/lib/nova/mnt",
         ]
     }
 }

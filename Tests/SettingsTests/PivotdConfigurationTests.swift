@@ -57,7 +57,7 @@ import Testing
         #expect(configuration.bus.queues.isDurable == false)
         #expect(configuration.bus.tls.caFile == nil)
         #expect(configuration.hypervisor.libvirtURI == "qemu:///system")
-        #expect(configuration.hypervisor.allowedPaths.contains("/dev/mapper"))
+        #expect(configuration.hypervisor.allowedPaths.starts(with: ["/dev/disk/by-*", "/dev/mapper"]))
         #expect(!configuration.hypervisor.allowedPaths.contains { $0.hasPrefix("/dev/loop") || $0.hasPrefix("/dev/sd") })
         #expect(configuration.swap.timeout == nil)
         #expect(configuration.swap.stallTimeout == .seconds(300))
