@@ -89,7 +89,8 @@ def test_a_reply_is_its_method_s(lab):
         rpc = Rpc(worker.transport_url, worker.topic)
         told = rpc.call("get_capabilities")
         rpc.close()
-    assert set(told["methods"]) - {"oslo_rpc_server_ping"} == set(METHODS) == set(DOCUMENT["operations"]) - {"notify"}
+    assert set(METHODS) == set(DOCUMENT["operations"]) - {"notify"}
+    assert set(told["methods"]) == {*METHODS, "oslo_rpc_server_ping"}
     reply = {"result": told, "failure": None, "ending": True, "_msg_id": "1", "_unique_id": "2"}
     fitting = [
         name

@@ -15,6 +15,8 @@ struct SwapEndpointTests {
         ]
         #expect(SwapEndpoint.methods == Set(methods))
         #expect(SwapEndpoint.storedMethods == ["swap_volume"])
+        // Which the server answers itself.
+        #expect(GetCapabilities.methods == (methods + ["oslo_rpc_server_ping"]).sorted())
     }
 
     static let uuid = "3c9d8a4e-6d5d-4b35-9b0c-1f0c6f1a0099"
