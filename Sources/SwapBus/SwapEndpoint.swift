@@ -66,7 +66,7 @@ package struct SwapEndpoint: RPCEndpoint {
         case .underWay: return .known
         case .ended(let outcome):
             guard let caller = turn.record.replyTo else { return .known }
-            let reply = SwapReply(turn.record.id, caller, outcome, failures)
+            let reply = SwapReply(turn.record, caller, outcome, failures)
             return .reply(reply.result, uniqueID: reply.uniqueID)
         case .notStored(let error):
             onNotStored()
@@ -88,7 +88,7 @@ package struct SwapEndpoint: RPCEndpoint {
         } catch {
             failure = .rebaseFailed("\(error)", .internal)
         }
-        let remote = failures.failure(failure, task: nil)
+        let remote = failures.failure(failure, task: nil, args: request.args)
         if method.isControl {
             logger.notice("\(method.name) refused: \(remote.message)", metadata: ControlLog.metadata(request))
         }

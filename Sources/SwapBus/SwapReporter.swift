@@ -130,7 +130,7 @@ package final class SwapReporter: SwapObserver {
             emit("end", record, state: "completed", plan: nil, instance: result.instanceUUID, extra: extra)
         case .failure(let failure):
             failed[failure.code]?.increment()
-            let remote = failures.failure(failure, task: record.id.text)
+            let remote = failures.failure(failure, task: record.id.text, args: record.args)
             logger.log(level: log.level, "swap failed: \(remote.message)", metadata: log.metadata)
             guard notifier != nil else { return }
             emit("error", record, state: outcome.phase.rawValue, plan: nil, extra: ["failure": remote.json])

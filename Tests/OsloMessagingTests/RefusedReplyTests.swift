@@ -173,4 +173,15 @@ import Testing
         #expect(Echo.cutWords(of: String(repeating: "a ", count: 100_000)).count <= 2049)
         #expect(Echo.cutWords(of: "disk vdb: as it was") == "disk vdb: as it was")
     }
+
+    @Test("Quoted strings of a request are truncated as a whole, also with blanks in them")
+    func quotations() {
+        let blanks = "/v/" + String(repeating: "a ", count: 2000)
+        let args: JSONObject = ["data": ["paths": ["/v", .string(blanks)], "name": .string(String(blanks.dropLast(2000)))]]
+        let reason = Echo.cut("\(blanks) does not exist, \(blanks)x neither", quoting: args)
+        #expect(reason == "\(Echo.cut(blanks)) does not exist, \(Echo.cut(blanks))x neither")
+        #expect(Echo.cut("/v does not exist", quoting: args) == "/v does not exist")
+        let combined = "\u{301} " + String(repeating: "e\u{301} ", count: 200)
+        #expect(Echo.cut("'\(combined)' is wrong", quoting: ["name": .string(combined)]).unicodeScalars.count < 300)
+    }
 }

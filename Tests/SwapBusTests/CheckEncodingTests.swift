@@ -55,6 +55,16 @@ struct CheckEncodingTests {
         #expect(json["failure"]?["kwargs"]?["in_use"] == "old")
     }
 
+    @Test("A refusal quotes only the beginning of what the request says")
+    func quotation() {
+        let path = "/var/lib/nova/mnt/" + String(repeating: "a ", count: 2000)
+        let refusal = SwapFailure.invalidVolume("the new volume \(path) does not exist on this host", .newVolumeMissing)
+        let args: JSONObject = ["new_connection_info": ["data": ["device_path": .string(path)]]]
+        let check = SwapCheck(disk: "vdb", failure: refusal).json(NovaFailure(), args)
+        let reason = check["failure"]?["kwargs"]?["reason"]?.stringValue ?? ""
+        #expect(reason.hasSuffix("… does not exist on this host") && reason.unicodeScalars.count < 310)
+    }
+
     @Test("A disk that has moved already needs no strategy and no time")
     func moved() {
         let json = Self.json(.alreadyMoved(Self.plan()), Self.plan())

@@ -1,11 +1,13 @@
-import JSON
+package import JSON
 package import OsloMessaging
 package import VolumeSwap
 
 extension NovaFailure {
     /// The nova exception for a failed swap, with details for programs among its keyword arguments.
-    package func failure(_ failure: SwapFailure, task: String?) -> RemoteFailure {
-        let reason = Echo.cutWords(of: failure.reason)
+    ///
+    /// - Parameter args: the arguments of the request that failed, of which the failure may quote only the beginnings.
+    package func failure(_ failure: SwapFailure, task: String?, args: JSONObject = [:]) -> RemoteFailure {
+        let reason = Echo.cut(failure.reason, quoting: args)
         let remote =
             switch failure.kind {
             case .volumeRebaseFailed: volumeRebaseFailed(reason: reason)
@@ -20,7 +22,7 @@ extension NovaFailure {
             "reason_code": .string(failure.code.rawValue),
             "retryable": .bool(failure.code.isRetryable),
             "in_use": .string((failure.inUse ?? .unknown).rawValue),
-            "left_behind": .array(failure.leftBehind.map { .string(Echo.cutWords(of: $0)) }),
+            "left_behind": .array(failure.leftBehind.map { .string(Echo.cut($0, quoting: args)) }),
         ])
     }
 }

@@ -27,7 +27,7 @@ extension SwapStatus {
             "detail": detail.map { .string($0) } ?? .null,
             "progress": progress.json,
             "result": result,
-            "failure": failure.map { failures.failure($0, task: facts.id.text).json } ?? .null,
+            "failure": failure.map { failures.failure($0, task: facts.id.text, args: facts.args).json } ?? .null,
         ]
     }
 

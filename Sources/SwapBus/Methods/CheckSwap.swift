@@ -11,15 +11,19 @@ struct CheckSwap: SwapMethod {
     /// Refuses nothing: arguments that cannot be read are a result, like every other reason to refuse the swap.
     init(args: JSONObject) { self.args = args }
 
-    func call(_ service: SwapService, _ failures: NovaFailure) async -> JSONValue { await service.check(args).json(failures) }
+    func call(_ service: SwapService, _ failures: NovaFailure) async -> JSONValue {
+        await service.check(args).json(failures, args)
+    }
 }
 
 extension SwapCheck {
     /// The result on the bus.
-    func json(_ failures: NovaFailure) -> JSONValue {
+    ///
+    /// - Parameter args: the arguments that were checked.
+    func json(_ failures: NovaFailure, _ args: JSONObject = [:]) -> JSONValue {
         [
             "acceptable": .bool(isAcceptable),
-            "failure": failure.map { failures.failure($0, task: nil).json } ?? .null,
+            "failure": failure.map { failures.failure($0, task: nil, args: args).json } ?? .null,
             "strategy": strategy.map { .string($0.rawValue) } ?? .null,
             "disk": disk.map { .string($0) } ?? .null,
             "old_bytes": oldBytes.map { .integer($0) } ?? .null,

@@ -52,13 +52,13 @@ struct SwapReply {
     let result: Result<JSONValue, RemoteFailure>
     let uniqueID: String
 
-    init(_ task: TaskID, _ replyTo: ReplyTo, _ outcome: SwapOutcome, _ failures: NovaFailure) {
+    init(_ record: SwapRecord, _ replyTo: ReplyTo, _ outcome: SwapOutcome, _ failures: NovaFailure) {
         result =
             switch outcome {
             case .success(let result): .success(result.json)
-            case .failure(let failure): .failure(failures.failure(failure, task: task.text))
+            case .failure(let failure): .failure(failures.failure(failure, task: record.id.text, args: record.args))
             }
-        uniqueID = UniqueID.derived(from: "outcome \(task) \(replyTo.messageID)")
+        uniqueID = UniqueID.derived(from: "outcome \(record.id) \(replyTo.messageID)")
     }
 }
 
@@ -69,7 +69,7 @@ extension ReplyPublisher {
     package func deliver(
         _ record: SwapRecord, _ replyTo: ReplyTo, _ outcome: SwapOutcome, failures: NovaFailure
     ) async -> ReplyFate? {
-        let reply = SwapReply(record.id, replyTo, outcome, failures)
+        let reply = SwapReply(record, replyTo, outcome, failures)
         switch await send(result: reply.result, to: ReplyAddress(replyTo), uniqueID: reply.uniqueID) {
         case .confirmed: return .delivered
         case .gaveUp: return .givenUp
