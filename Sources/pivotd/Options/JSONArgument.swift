@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import JSON
+import VolumeSwap
 
 /// Reads JSON values from the command line or from a file.
 enum JSONArgument {
@@ -27,6 +28,11 @@ enum JSONArgument {
         }
         let text = String(argument[argument.index(after: mark)...])
         return (String(argument[..<mark]), (try? JSONValue(parsing: text)) ?? .string(text))
+    }
+
+    /// An instance as a request names it: a UUID as a string, libvirt's name in an object.
+    static func instance(_ argument: String) -> JSONValue {
+        InstanceReference.isUUID(argument) ? .string(argument) : ["name": .string(argument)]
     }
 
     private static func bytes(_ argument: String, option: String) throws -> Data {

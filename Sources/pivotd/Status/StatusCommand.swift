@@ -16,7 +16,7 @@ struct StatusCommand: AsyncParsableCommand {
     @Argument(help: "A task id, or the beginning of one; without it, swaps are listed.")
     var task: TaskName?
 
-    @Option(help: ArgumentHelp("Show only this instance's swaps.", valueName: "uuid"))
+    @Option(help: ArgumentHelp("Show only the swaps of this instance: its UUID, or libvirt's name for it.", valueName: "uuid"))
     var instance: String?
 
     @Option(help: ArgumentHelp("With --instance: show the newest swap of this disk.", valueName: "target"))

@@ -5,6 +5,7 @@ import VolumeSwap
 struct StatusQuery: Sendable {
     /// The id of the one task to show.
     var task: String?
+    /// Its UUID, or libvirt's name for it.
     var instance: String?
     var disk: String?
     /// nil for all.
@@ -38,17 +39,19 @@ struct StatusQuery: Sendable {
         return ["swaps": .array(swaps)]
     }
 
-    private var selector: JSONObject {
+    /// The arguments of `get_swap`.
+    var selector: JSONObject {
         var args: JSONObject = [:]
         if let task { args["task_id"] = .string(task) }
-        if let instance { args["instance"] = .string(instance) }
+        if let instance { args["instance"] = JSONArgument.instance(instance) }
         if let disk { args["mountpoint"] = .string(disk) }
         return args
     }
 
-    private func filter(_ states: [String]?, _ limit: Int) -> JSONObject {
+    /// The arguments of `list_swaps`.
+    func filter(_ states: [String]?, _ limit: Int) -> JSONObject {
         var args: JSONObject = ["limit": .integer(Int64(limit))]
-        if let instance { args["instance"] = .string(instance) }
+        if let instance { args["instance"] = JSONArgument.instance(instance) }
         if let states { args["states"] = .array(states.map { .string($0) }) }
         if let volume { args["volume_id"] = .string(volume) }
         return args

@@ -1,6 +1,5 @@
 import ArgumentParser
 import JSON
-import VolumeSwap
 
 /// The options of a swap, which become the arguments of `swap_volume`.
 struct SwapArguments: ParsableArguments {
@@ -84,7 +83,7 @@ struct SwapArguments: ParsableArguments {
         let old = try JSONArgument.object(old, option: "--old")
         let new = try JSONArgument.object(new, option: "--new")
         var request: JSONObject = [
-            "instance": instanceReference, "old_connection_info": .object(old), "new_connection_info": .object(new),
+            "instance": JSONArgument.instance(instance), "old_connection_info": .object(old), "new_connection_info": .object(new),
             "mountpoint": .string(disk),
         ]
         if resizeTo > 0 { request["resize_to"] = .integer(resizeTo) }
@@ -94,11 +93,6 @@ struct SwapArguments: ParsableArguments {
         let options = try options()
         if !options.isEmpty { request["options"] = .object(options) }
         return request
-    }
-
-    /// As a request names it: the UUID as a string, libvirt's name in an object.
-    private var instanceReference: JSONValue {
-        InstanceReference.isUUID(instance) ? .string(instance) : ["name": .string(instance)]
     }
 
     private func options() throws -> JSONObject {
