@@ -107,6 +107,8 @@ struct JournalFileTests {
         let error = await openError()
         #expect(error?.code == .unusable)
         #expect(error?.message.contains("damaged") == true)
+        // A backup beside the log of another file would be damaged by it.
+        #expect(error?.message.contains("move it away with its -wal and -shm, then restore a backup") == true)
     }
 
     @Test func aNewerVersionIsRefused() async throws {
@@ -231,6 +233,7 @@ struct JournalFileTests {
             let error = await #expect(throws: JournalError.self) { _ = try await crashed.open() }
             #expect(error?.code == .unusable)
             #expect(error?.message.contains("is empty, but") == true)
+            #expect(error?.message.contains("move both away, and \(crashed.database)-shm, then restore a backup") == true)
             if attempt == 0 { try FileManager.default.removeItem(atPath: crashed.database) }
         }
         #expect(try FileManager.default.attributesOfItem(atPath: crashed.database + "-wal")[.size] as? Int ?? 0 > 0)

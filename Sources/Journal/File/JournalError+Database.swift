@@ -32,11 +32,12 @@ extension JournalError {
         }
     }
 
+    /// The log goes with its file: SQLite would play it into a backup that takes the file's place.
     static func damaged(_ path: String, _ reason: String) -> JournalError {
         JournalError(
             .unusable,
-            "the journal \(path) is damaged (\(reason)); restore it from a backup, or move it away: domains are then restored from "
-                + "their own metadata, but replies still owed are lost")
+            "the journal \(path) is damaged (\(reason)); move it away with its -wal and -shm, then restore a backup, or start over "
+                + "without one: domains are then restored from their own metadata, but replies still owed are lost")
     }
 
     static func closed(_ path: String) -> JournalError { JournalError(.unavailable, "the journal \(path) is closed") }

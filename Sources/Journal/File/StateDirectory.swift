@@ -72,8 +72,8 @@ struct StateDirectory: Sendable {
         }
         throw JournalError(
             .unusable,
-            "\(databasePath) is empty, but \(logPath) beside it holds \(log.st_size) bytes of a journal; restore the file from a "
-                + "backup, or move both away to start over: replies still owed are then lost")
+            "\(databasePath) is empty, but \(logPath) beside it holds \(log.st_size) bytes of a journal; move both away, and "
+                + "\(databasePath)-shm, then restore a backup, or start over without one: replies still owed are then lost")
     }
 
     private func makeDirectories() throws(JournalError) {
