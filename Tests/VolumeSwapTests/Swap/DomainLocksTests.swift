@@ -26,6 +26,15 @@ struct DomainLocksTests {
         func wait(_ count: Int) async { while all.count < count { await Task.yield() } }
     }
 
+    @Test("A group that lets go of its domain does not take it from the next group of the same swaps")
+    func groups() async throws {
+        let locks = DomainLocks()
+        let (first, next) = (PivotGroup(Fixture.domain, [TaskID("a")]), PivotGroup(Fixture.domain, [TaskID("a")]))
+        try await locks.acquire(Self.uuid, for: next.id)
+        locks.release(first.id)
+        #expect(locks.holder(of: Self.uuid) == next.id)
+    }
+
     @Test("Those that a domain is passed on to get it as they want it, before all others")
     func heirs() async throws {
         let (locks, order) = (DomainLocks(), Order())

@@ -28,7 +28,10 @@ final class PivotGroup: Sendable {
         var leavers = Waiters<Void>()
     }
 
-    /// The group's own name in the domain's lock; not that of the next group, which may be made while this one lets go.
+    /// Number of groups of this process so far.
+    private static let count = Atomic(0)
+
+    /// The group's own name in the domain's lock; not that of the next group, which may be made of the same swaps while this one lets go.
     let id: TaskID
     let domain: DomainIdentity
     let members: [TaskID]
@@ -37,7 +40,8 @@ final class PivotGroup: Sendable {
     init(_ domain: DomainIdentity, _ members: [TaskID]) {
         self.domain = domain
         self.members = members
-        id = TaskID("group of \(domain.uuid.lowercased()): \(members.map(\.text).joined(separator: " "))")
+        let number = Self.count.add(1, ordering: .relaxed).newValue
+        id = TaskID("group \(number) of \(domain.uuid.lowercased()): \(members.map(\.text).joined(separator: " "))")
         state = Mutex(State(pivot: GroupPivot(members)))
     }
 
