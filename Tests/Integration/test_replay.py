@@ -13,9 +13,11 @@ from pathlib import Path
 import captures
 import pytest
 from captures import FIXTURES, Capture
+from expectations import assert_moved, swap_arguments
 from lab.daemon import binary, clean_environment
 from lab.processes import Workspace, until
 from lab.rabbit import Rabbit
+from steering import FAST, SLOW, wait_for_copy
 
 
 def test_in_process(tmp_path):
@@ -187,6 +189,20 @@ def test_a_rehearsed_failure(tmp_path):
     file = captures.write(tmp_path / "c.jsonl", [captures.line(captures.request("swap_volume", captures.swap()))])
     done = captures.replay(file, "--libvirt-uri", "dry-run:?fail=pivot")
     assert done.returncode == 0 and "VolumeRebaseFailed" in done.stdout and "1 failed" in done.stdout
+
+
+def test_a_worker_s_rebase_is_left_alone(lab, rpc, guest, tmp_path):
+    """A replay beside a running worker, on the same libvirt: the worker's swaps are in no journal of the replay's."""
+    new = lab.volumes.file()
+    call = rpc.later("swap_volume", **swap_arguments(guest, new, options=SLOW | {"strategy": "rebase"}))
+    task = wait_for_copy(rpc, guest)
+    lines = [captures.line(captures.request("oslo_rpc_server_ping", {}), at=number) for number in range(4)]
+    file = captures.write(tmp_path / "c.jsonl", lines)
+    done = captures.pivotd("replay", "--libvirt-uri", lab.libvirt.uri, file)
+    assert done.returncode == 0 and "4 ok" in done.stdout, done.stdout + done.stderr
+    rpc.call("set_bandwidth", task_id=task, bandwidth_mib_s=FAST)
+    call.result(20)
+    assert_moved(guest, new)
 
 
 def test_remote_brokers_are_refused(tmp_path):

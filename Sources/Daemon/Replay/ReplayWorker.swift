@@ -78,8 +78,8 @@ package struct ReplayWorker: Sendable {
             { [choice] in await choice.link?.run() }, { await replies.run() }, { await service.run() },
         ]) { [self] in
             try await connect()
+            // Domains that a swap has left undefined are a worker's to restore: it may be running, and has the swap in its own journal.
             try await service.recover()
-            await service.restoreOrphans()
             return try await alongside([{ try await server.run() }, { try await giveUpWhatIsStuck(service) }], work)
         }
     }
