@@ -107,8 +107,9 @@ struct HostPaths: Sendable {
         let answer = await own.ask(path, patience: Self.patience) {
             Result { () throws(HypervisorError) in try work() }
         }
-        guard let answer else { throw HypervisorError(.other, "\(path) does not answer") }
-        return try answer.get()
+        if let answer { return try answer.get() }
+        if Task.isCancelled { throw HypervisorError(.busy, "the look at \(path) was given up") }
+        throw HypervisorError(.other, "\(path) does not answer")
     }
 
     private static func look(_ path: String, _ devices: BlockDevices) throws(HypervisorError) -> PathDescription? {

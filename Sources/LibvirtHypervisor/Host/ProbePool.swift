@@ -5,7 +5,7 @@ import Synchronization
 /// Runs probes that may never finish, for example on a dead mount, each on a thread of its own.
 ///
 /// A probe that does not finish in time keeps its thread until it does. The number of such threads is bounded, and neither the
-/// path nor a directory with several of them is probed again meanwhile.
+/// path nor a directory with several of them, as on a dead mount, is probed again meanwhile. Devices hang one by one, though.
 final class ProbePool: Sendable {
     private enum Progress {
         case waiting, running, overdue, done
@@ -28,8 +28,10 @@ final class ProbePool: Sendable {
             self.giveUp = giveUp
         }
 
-        /// The path itself if it has no directory.
-        var directory: String { String(path[..<(path.lastIndex(of: "/") ?? path.endIndex)]) }
+        /// What hangs together: the path itself if it is a device's, or has no directory.
+        var directory: String {
+            path.hasPrefix("/dev/") ? path : String(path[..<(path.lastIndex(of: "/") ?? path.endIndex)])
+        }
     }
 
     private struct State {
@@ -64,10 +66,12 @@ final class ProbePool: Sendable {
     /// - Parameters:
     ///   - patience: From when the probe starts; it may have to wait for others first.
     ///   - work: Blocks its thread.
-    /// - Returns: nil if there was no result in time, or none can be expected.
+    /// - Returns: nil if there was no result in time, or none can be expected, or if the task is cancelled: then nothing is known of
+    ///   the path. A probe that has begun goes on all the same.
     func ask<Value: Sendable>(
         _ path: String, patience: Duration, _ work: @escaping @Sendable () -> Value
     ) async -> Value? {
+        if Task.isCancelled { return nil }
         let answer = Waiter<Value?>()
         let probe = Probe(path: path, patience: patience) { [self] probe in
             let value = work()
@@ -77,7 +81,7 @@ final class ProbePool: Sendable {
         }
         state.withLock { $0.waiting.append(probe) }
         startWaiting()
-        return await answer.value()
+        return await answer.value(ifCancelled: nil)
     }
 
     private func startWaiting() {

@@ -9,14 +9,23 @@ struct LocationComparison: Sendable {
     /// Whether two places are one volume, under any of its names. Equal names need no look at the host.
     ///
     /// A place that cannot be examined counts as different: libvirt shows a destination exactly as it was given.
+    ///
+    /// - Throws: ``HypervisorError`` `busy` if the task is cancelled, and so did not wait for what may show that they are.
     func isSame(_ one: VolumeLocation, _ other: VolumeLocation) async throws(HypervisorError) -> Bool {
         if VolumeIdentity(text: one).meets(VolumeIdentity(text: other)) { return true }
         guard one.canBe(other) else { return false }
-        return await withTaskGroup(of: VolumeIdentity.self) { group in
+        let isShown: Bool = await withTaskGroup(of: VolumeIdentity.self) { group in
             group.addImmediateTask { await identifier.identity(of: one).identity }
             let second = await identifier.identity(of: other).identity
             return await group.next()?.meets(second) ?? false
         }
+        return try waitedFor(isShown)
+    }
+
+    /// What the answers of places have shown, which they cannot have denied to a task that was cancelled.
+    private func waitedFor(_ isShown: Bool) throws(HypervisorError) -> Bool {
+        if !isShown, Task.isCancelled { throw HypervisorError(.busy, "the look at a volume was given up") }
+        return isShown
     }
 
     // MARK: The old volume, strictly
@@ -36,17 +45,17 @@ struct LocationComparison: Sendable {
             if try await isSame(.block(path), current) { return true }
             // QEMU's own initiator may now use a LUN that was attached to the host before.
             guard case .network = current else { return false }
-            return await reaches(connection.identity, current)
+            return try await reaches(connection.identity, current)
         case .network(let network):
             if try await isReached(network, current) { return true }
             guard hasItsSerial else { return false }
-            return await !contradicts(connection, network, current)
+            return try await !contradicts(connection, network, current)
         case .connector:
             let identity = connection.identity
-            if await reaches(identity, current) { return true }
+            if try await reaches(identity, current) { return true }
             // Without a path, only the serial, which Cinder sets to the volume's id, identifies a disk.
             guard hasItsSerial else { return false }
-            guard case .network(let network) = current else { return await !isAnother(current, than: identity) }
+            guard case .network(let network) = current else { return try await !isAnother(current, than: identity) }
             return network.driver == nil
         }
     }
@@ -62,7 +71,9 @@ struct LocationComparison: Sendable {
     }
 
     /// Whether the place is a different image, LUN, export or kind than connection_info says.
-    private func contradicts(_ connection: ConnectionInfo, _ network: NetworkLocation, _ current: VolumeLocation) async -> Bool {
+    private func contradicts(
+        _ connection: ConnectionInfo, _ network: NetworkLocation, _ current: VolumeLocation
+    ) async throws(HypervisorError) -> Bool {
         let identity = VolumeIdentity(text: .network(network))
         switch current {
         case .network(let shown):
@@ -73,21 +84,21 @@ struct LocationComparison: Sendable {
         case .block:
             // Since attached to the host, by os-brick.
             guard network.driver?.hostDevice == .perhapsUnnamed else { return true }
-            return await isAnother(current, than: identity)
+            return try await isAnother(current, than: identity)
         case .file, .other: return true
         }
     }
 
     /// Whether a place has one of these names.
-    func reaches(_ wanted: VolumeIdentity, _ current: VolumeLocation) async -> Bool {
+    func reaches(_ wanted: VolumeIdentity, _ current: VolumeLocation) async throws(HypervisorError) -> Bool {
         guard !wanted.isEmpty else { return false }
-        return await wanted.meets(identifier.identity(of: current).identity)
+        return try waitedFor(await wanted.meets(identifier.identity(of: current).identity))
     }
 
     /// Whether the host identifies a device as a volume of the same kind but a different one.
-    private func isAnother(_ current: VolumeLocation, than wanted: VolumeIdentity) async -> Bool {
+    private func isAnother(_ current: VolumeLocation, than wanted: VolumeIdentity) async throws(HypervisorError) -> Bool {
         guard !wanted.isEmpty else { return false }
-        return await identifier.identity(of: current).identity.contradicts(wanted)
+        return try waitedFor(await identifier.identity(of: current).identity.contradicts(wanted))
     }
 
     /// What connection_info names, for an error; never more than a place.

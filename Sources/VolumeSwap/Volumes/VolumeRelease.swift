@@ -68,6 +68,8 @@ struct VolumeRelease {
             if finding.use == nil { finding.doubts += await doubts(identity, in: domains, except: own) }
         }
         if let stray = await stray(on: identity.union(VolumeIdentity(ids: ids))) { finding.doubts.append(stray) }
+        // A user's other name may not have been waited for.
+        if Task.isCancelled { finding.doubts.append("this was given up") }
         return finding
     }
 

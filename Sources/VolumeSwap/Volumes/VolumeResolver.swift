@@ -84,6 +84,8 @@ struct VolumeResolver {
         else {
             throw SwapFailure.invalidVolume("the new volume \(path) does not exist on this host", .newVolumeMissing)
         }
+        // It may be mounted, and not have been waited for.
+        try Task.checkCancellation()
         if connector.isConfigured { return try await attached(connection, format, ids) }
         throw SwapFailure.invalidVolume(
             """

@@ -80,6 +80,18 @@ struct HostPathsTests {
         }
     }
 
+    @Test("A look that was given up is no answer of the path's")
+    func givenUp() async throws {
+        let task = Task {
+            while !Task.isCancelled { await Task.yield() }
+            #expect(await HostPaths().look(at: "/", of: .swap) == .noAnswer)
+            return try await HostPaths().inspect("/")
+        }
+        task.cancel()
+        let error = await #expect(throws: HypervisorError.self) { try await task.value }
+        #expect(error?.code == .busy)
+    }
+
     @Test("A loop of links is an error, not a hang")
     func loop() async throws {
         try await Self.withDirectory { directory in

@@ -61,6 +61,35 @@ struct ProbePoolTests {
         #expect(await pool.ask("host-c", patience: .seconds(50)) { 1 } == 1)
     }
 
+    @Test("Devices hang one by one, whatever directory names them", arguments: ["/dev/mapper", "/dev/disk/by-id", "/dev"])
+    func devices(directory: String) async throws {
+        let pool = ProbePool()
+        let hang = Hang()
+        defer { hang.end() }
+        for name in ["a", "b", "c"] {
+            #expect(await pool.ask("\(directory)/\(name)", patience: Self.moment) { hang.ask() } == nil)
+        }
+        #expect(await pool.ask("\(directory)/d", patience: .seconds(50)) { 1 } == 1)
+        #expect(await pool.ask("\(directory)/a", patience: .seconds(50)) { 1 } == nil)
+    }
+
+    @Test("A caller that is cancelled does not wait; its probe goes on and keeps its thread")
+    func cancelled() async throws {
+        let pool = ProbePool(threads: 1)
+        let hang = Hang()
+        let caller = Task { await pool.ask("/mnt/a", patience: .seconds(50)) { hang.ask() } }
+        try await Self.waitUntil { hang.asked == 1 }
+        let began = ContinuousClock.now
+        caller.cancel()
+        #expect(await caller.value == nil)
+        #expect(ContinuousClock.now - began < .seconds(40))
+        let next = Task { await pool.ask("/mnt/b", patience: .seconds(50)) { 1 } }
+        try await Task.sleep(for: .milliseconds(100))
+        hang.end()
+        #expect(await next.value == 1)
+        #expect(pool.hung == 0)
+    }
+
     @Test("Many hanging paths use a bounded number of threads, and end")
     func bounded() async throws {
         let pool = ProbePool(threads: 2, hungThreads: 3)

@@ -67,6 +67,19 @@ struct LocationTests {
         #expect(try await !comparison.isSame(.network(Self.network("rbd", "p/j", [])), .block("/dev/rbd0")))
     }
 
+    @Test("A look that was not waited for does not make two names two volumes")
+    func givenUp() async throws {
+        let comparison = LocationComparison(hypervisor: FakeHypervisor())
+        let task = Task {
+            while !Task.isCancelled { await Task.yield() }
+            #expect(try await comparison.isSame(.file("/same"), .file("/same")))
+            return try await comparison.isSame(.file(Fixture.oldPath), .file(Fixture.newPath))
+        }
+        task.cancel()
+        let error = await #expect(throws: HypervisorError.self) { try await task.value }
+        #expect(error?.isPassing == true)
+    }
+
     @Test("Equal names, and kinds that never match, are not examined")
     func untouched() async throws {
         let hypervisor = FakeHypervisor()

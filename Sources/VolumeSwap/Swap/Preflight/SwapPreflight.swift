@@ -295,7 +295,7 @@ final class SwapPreflight: Sendable {
         case .elsewhere:
             // What only the connector could place may still be known by name.
             guard plan.destination.location.isOther,
-                await comparison.reaches(request.newConnection.identity, plan.oldLocation)
+                try await comparison.reaches(request.newConnection.identity, plan.oldLocation)
             else { return false }
             seen.withLock { $0 = .new }
             return true

@@ -65,6 +65,8 @@ extension SwapSteps {
     private func inspect(_ preflight: SwapPreflight) async throws -> SwapInput {
         try await lockDomain()
         let input = try await preflight.run()
+        // Else what has not answered may only not have been waited for.
+        try Task.checkCancellation()
         note(nil)
         switch input {
         case .prepared(let plan):
@@ -231,7 +233,10 @@ extension SwapSteps {
         while true {
             do {
                 let check = InUseCheck(hypervisor: hypervisor, request: request, strays: environment.strays)
-                for doubt in try await check.check(plan) { control.warn(doubt) }
+                let doubts = try await check.check(plan)
+                // As after the preflight.
+                try Task.checkCancellation()
+                for doubt in doubts { control.warn(doubt) }
                 return note(nil)
             } catch let error as HypervisorError {
                 guard error.isPassing else { throw error }
