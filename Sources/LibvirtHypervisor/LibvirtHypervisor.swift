@@ -173,6 +173,8 @@ package struct LibvirtHypervisor: Hypervisor {
 
     package func isHeldByHost(path: String) async throws(HypervisorError) -> Bool { try await host.isHeld(path) }
 
+    package func isUsedByHost(path: String) async throws(HypervisorError) -> Bool { try await host.isUsed(path) }
+
     package func filesInUse() async throws(HypervisorError) -> [HostFile] { try await host.filesInUse() }
 
     package func backingFile(of path: String) async -> BackingAnswer { await host.backingFile(of: path) }

@@ -9,14 +9,29 @@ struct BlockDevices: Sendable {
     /// Adds the device's other names.
     func describe(_ place: inout PathDescription) {
         guard let number = place.deviceNumber else { return }
-        let (major, minor) = (number >> 8 & 0xfff | number >> 32 & ~0xfff, number & 0xff | number >> 12 & ~0xff)
-        let directory = "\(systemDirectory)/dev/block/\(major):\(minor)"
+        let directory = directory(of: number)
         guard let name = FilePaths.resolve(directory)?.split(separator: "/").last.map(String.init) else { return }
         place.loopFile = text("\(directory)/loop/backing_file")
         place.rbdImage = rbdImage(name)
         let paths = paths(directory)
         place.links = links(to: [name] + paths)
         place.wwids = wwids(directory, paths: paths)
+    }
+
+    /// The multipath maps over a device, or a map's partitions; nil if anything else is over it, or nothing.
+    func multipathMaps(over number: UInt64) -> [String]? {
+        let directory = "\(directory(of: number))/holders"
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
+        let areMaps = names.allSatisfy { name in
+            guard let uuid = text("\(directory)/\(name)/dm/uuid") else { return false }
+            return uuid.hasPrefix("mpath-") || uuid.hasPrefix("part") && uuid.contains("-mpath-")
+        }
+        return names.isEmpty || !areMaps ? nil : names.sorted().map { "\(deviceDirectory)/\($0)" }
+    }
+
+    private func directory(of number: UInt64) -> String {
+        let (major, minor) = (number >> 8 & 0xfff | number >> 32 & ~0xfff, number & 0xff | number >> 12 & ~0xff)
+        return "\(systemDirectory)/dev/block/\(major):\(minor)"
     }
 
     /// The devices below a multipath device, all of which are the same LUN.

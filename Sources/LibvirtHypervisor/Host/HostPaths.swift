@@ -67,13 +67,29 @@ struct HostPaths: Sendable {
     ///
     /// - Throws: ``HypervisorError`` if the device cannot be opened for another reason.
     func isHeld(_ path: String) async throws(HypervisorError) -> Bool {
-        try await ask(path) { () throws(HypervisorError) in
-            for _ in 0..<Self.claims {
-                if try Self.claim(path) { return false }
-                usleep(10_000)  // bounded; this blocks the probe's own thread
-            }
-            return true
+        try await ask(path) { () throws(HypervisorError) in try Self.isClaimed(path) }
+    }
+
+    /// Whether a block device is claimed other than by a multipath map that nobody has claimed. One that is not there is not.
+    ///
+    /// - Throws: ``HypervisorError`` if it cannot be opened or examined.
+    func isUsed(_ path: String) async throws(HypervisorError) -> Bool {
+        try await ask(path) { [devices] () throws(HypervisorError) in try Self.isUsed(path, devices) }
+    }
+
+    private static func isUsed(_ path: String, _ devices: BlockDevices) throws(HypervisorError) -> Bool {
+        guard let place = try look(path, devices), try isClaimed(path) else { return false }
+        guard let number = place.deviceNumber, let maps = devices.multipathMaps(over: number) else { return true }
+        for map in maps where try isUsed(map, devices) { return true }
+        return false
+    }
+
+    private static func isClaimed(_ path: String) throws(HypervisorError) -> Bool {
+        for _ in 0..<claims {
+            if try claim(path) { return false }
+            usleep(10_000)  // bounded; this blocks the probe's own thread
         }
+        return true
     }
 
     /// How often to try to claim a device: another check, of a swap or of `check_swap`, holds it for an instant.

@@ -141,6 +141,9 @@ package protocol Hypervisor: Sendable {
     func addresses(ofHost name: String) async -> [String]
     /// Whether the host itself uses a block device, detected with `O_EXCL`: mounted, swap space, or part of a mapped device.
     func isHeldByHost(path: String) async throws(HypervisorError) -> Bool
+    /// Like ``isHeldByHost(path:)``, but a multipath map over the device counts only if it is used itself: detaching the device removes
+    /// the map.
+    func isUsedByHost(path: String) async throws(HypervisorError) -> Bool
     /// The files that the host itself uses: those of loop devices, mounted or not, and of swap space.
     func filesInUse() async throws(HypervisorError) -> [HostFile]
     /// The file that another guest's qcow2 image names as the one below it. Anything but a file or a block device is not opened.

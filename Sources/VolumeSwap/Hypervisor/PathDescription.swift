@@ -89,6 +89,7 @@ extension Hypervisor {
 
     package func addresses(ofHost name: String) async -> [String] { [name] }
     package func isHeldByHost(path: String) async throws(HypervisorError) -> Bool { false }
+    package func isUsedByHost(path: String) async throws(HypervisorError) -> Bool { try await isHeldByHost(path: path) }
     package func filesInUse() async throws(HypervisorError) -> [HostFile] { [] }
     package func backingFile(of path: String) async -> BackingAnswer { .nothing }
     package func luksUUID(path: String) async throws(HypervisorError) -> String? { nil }

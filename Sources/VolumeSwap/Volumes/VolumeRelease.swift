@@ -1,10 +1,11 @@
-/// Releases a volume on the host: disconnects it and removes the secret that pivotd made for it. Never while a domain uses it.
+/// Releases a volume on the host: disconnects it and removes the secret that pivotd made for it. Never while a domain or the host
+/// itself uses it.
 struct VolumeRelease {
     let hypervisor: any Hypervisor
     let connector: any VolumeConnector
     let strays: StrayGuests
 
-    /// Releases a volume unless a domain uses it.
+    /// Releases a volume unless a domain or the host itself uses it.
     ///
     /// - Parameters:
     ///   - location: nil or ``VolumeLocation/other(_:)`` if only the connector knows the place; users are then found by id.
@@ -42,14 +43,30 @@ struct VolumeRelease {
                 remains.append("the secret of \(name) could not be removed: \(error)")
             }
         }
-        if isConnected, finding.use == nil, finding.doubts.isEmpty {
-            do {
-                try await connector.disconnect(connection.at(location?.path))
-            } catch {
-                remains.append("\(name) could not be disconnected: \(error.reason)")
-            }
+        if isConnected, finding.use == nil, finding.doubts.isEmpty, let remainder = await disconnect(connection, location, name) {
+            remains.append(remainder)
         }
         return remains
+    }
+
+    /// Disconnects a volume that no domain uses. A device that the host has mounted would be lost to it: a connector attaches what is
+    /// attached already, and detaches it all the same.
+    ///
+    /// - Returns: why it stays connected; nil if it does not.
+    private func disconnect(_ connection: ConnectionInfo, _ location: VolumeLocation?, _ name: String) async -> String? {
+        if case .block(let path)? = location {
+            do throws(HypervisorError) {
+                if try await hypervisor.isUsedByHost(path: path) { return "\(name) stays connected: the host itself uses it" }
+            } catch {
+                return "\(name) stays connected, since it could not be determined whether the host itself uses it: \(error)"
+            }
+        }
+        do throws(SwapFailure) {
+            try await connector.disconnect(connection.at(location?.path))
+            return nil
+        } catch {
+            return "\(name) could not be disconnected: \(error.reason)"
+        }
     }
 
     private func uses(

@@ -109,6 +109,8 @@ struct VolumeResolver {
     private func place(at path: String, isFromConnector: Bool = false) async throws(SwapFailure) -> PathDescription? {
         let allowedPaths = settings.allowedPaths
         let answer = await hypervisor.look(at: path, of: .swap)
+        // Whoever detaches it has to know whether somebody uses it, also if it is refused here.
+        if isFromConnector, let place = answer.place, place.kind != .other { ledger?.note(Self.location(of: path, place)) }
         guard answer.place.map(allowedPaths.allows) ?? allowedPaths.allows(resolved: path) else {
             let (path, real) = (path.cut(to: 256), answer.place.flatMap { $0.canonicalPath == path ? nil : $0.canonicalPath })
             let named = path + (real.map { " (which is \($0.cut(to: 256)))" } ?? "")
@@ -125,13 +127,17 @@ struct VolumeResolver {
         }
     }
 
+    private static func location(of path: String, _ place: PathDescription) -> VolumeLocation {
+        place.kind == .block ? .block(path) : .file(path)
+    }
+
     private func resolved(
         _ path: String, _ place: PathDescription, _ format: String, _ encryption: SecretReference?, isConnected: Bool
     ) async throws -> Resolved {
         guard place.kind != .other else {
             throw SwapFailure.invalidVolume("the new volume \(path) is neither a file nor a block device", .newVolumeMissing)
         }
-        let location: VolumeLocation = place.kind == .block ? .block(path) : .file(path)
+        let location = Self.location(of: path, place)
         ledger?.note(location)
         let source = VolumeSource(location: location, format: format, encryption: encryption)
         var resolved = Resolved(source: source, bytes: nil, isConnected: isConnected, madeSecret: nil)

@@ -184,12 +184,15 @@ struct HostDevicesTests {
                 let reader = open(device, O_RDWR | O_CLOEXEC)
                 defer { close(reader) }
                 #expect(try await !HostPaths().isHeld(device))
+                #expect(try await !HostPaths().isUsed(device))
+                #expect(try await !HostPaths().isUsed("\(directory)/none"))
                 try RealVolume.run("mkfs.ext4", "-q", "-F", device)
                 let mountPoint = "\(directory)/mount"
                 try FileManager.default.createDirectory(atPath: mountPoint, withIntermediateDirectories: false)
                 try RealVolume.run("mount", device, mountPoint)
                 defer { _ = try? RealVolume.run("umount", mountPoint) }
                 #expect(try await HostPaths().isHeld(device))
+                #expect(try await HostPaths().isUsed(device))
             }
         }
     }

@@ -48,6 +48,34 @@ struct ReleaseTests {
         #expect(bench.connector.log == (inUse ? ["connect new-volume"] : ["connect new-volume", "disconnect new-volume"]))
     }
 
+    @Test(
+        "A device that the host itself has mounted stays connected, whether it is refused for that or for its path",
+        arguments: ["/dev/loop7", "/dev/sda"])
+    func mountedByHost(path: String) async {
+        let bench = Bench(connector: FakeConnector(path: path))
+        bench.hypervisor.set(path, kind: .block)
+        bench.hypervisor.change { $0.heldPaths = [path] }
+        let failure = await SwapPreflightTests.failure(bench, ["new_connection_info": Self.vendor])
+        #expect(failure?.code == (path == "/dev/sda" ? .pathNotAllowed : .newVolumeInUse))
+        #expect(failure?.leftBehind == ["\(path) stays connected: the host itself uses it"])
+        #expect(bench.connector.log == ["connect new-volume"])
+    }
+
+    @Test("An old volume that the host itself uses stays connected, with a warning", arguments: [true, false])
+    func oldVolumeOfHost(isHeld: Bool) async throws {
+        let bench = Bench()
+        bench.hypervisor.set(Fixture.oldPath, kind: .block)
+        bench.hypervisor.change { state in
+            state.diskAttributes = "type='block' device='disk'"
+            state.heldPaths = isHeld ? [Fixture.oldPath] : []
+        }
+        let old = Fixture.connection(Fixture.oldPath, serial: "old-volume", type: "fibre_channel")
+        let result = try #require(try await bench.run(["old_connection_info": old])?.result)
+        let warnings: [JSONValue] = isHeld ? [.string("\(Fixture.oldPath) stays connected: the host itself uses it")] : []
+        #expect(result["warnings"] == .array(warnings))
+        #expect(bench.connector.log == (isHeld ? [] : ["disconnect old-volume"]))
+    }
+
     @Test("A helper's path outside allowed_paths is refused and released")
     func forbidden() async throws {
         let bench = Bench(connector: FakeConnector(path: "/etc/shadow"))
