@@ -40,6 +40,14 @@ package struct VolumeIdentity: Sendable, Hashable {
         return names.contains { kinds.contains($0.kind) } && !meets(other)
     }
 
+    /// Its names within libvirt's network protocols, for an error: `iqn…/1`.
+    var networkNames: [String] {
+        names.compactMap { name in
+            guard case .network = name.kind else { return nil }
+            return String(decoding: name.bytes, as: UTF8.self)
+        }.sorted()
+    }
+
     /// The names of both.
     package func union(_ other: VolumeIdentity) -> VolumeIdentity { VolumeIdentity(names.union(other.names)) }
 }

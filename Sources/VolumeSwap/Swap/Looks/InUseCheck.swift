@@ -19,11 +19,13 @@ struct InUseCheck: Sendable {
         if let trouble = answer.trouble {
             throw SwapFailure.invalidVolume("the new volume \(destination) cannot be examined: \(trouble)", .ioError)
         }
-        let (user, doubts) = try await find(answer.identity, at: destination, uses, except: own)
+        // Where the host does not show it, connection_info may still say which LUN a device is.
+        let volume = answer.identity.union(request.newConnection.identity)
+        let (user, doubts) = try await find(volume, at: destination, uses, except: own)
         if let user {
             throw SwapFailure.invalidVolume("the new volume \(destination) is in use as \(user)", .newVolumeInUse)
         }
-        return try await doubts + checkHost(destination, answer.identity) + checkWriters(plan, uses, own)
+        return try await doubts + checkHost(destination, volume) + checkWriters(plan, uses, own)
     }
 
     /// Refuses a new volume that the host itself uses. A loop device that a guest uses is found before, as that guest's disk.

@@ -145,7 +145,7 @@ final class SwapPreflight: Sendable {
         try checkKind(disk, current, domain)
         let resolved = try await resolve(domain)
         try await checkDistinct(resolved.source.location)
-        try await reserve(resolved.source.location, domain)
+        try checkNames(resolved, try await reserve(resolved.source.location, domain))
         let sight = Sight(
             domain: domain, status: status, description: description, disk: disk, current: current, isOnOld: isOnOld,
             likelyUse: likelyUse)
@@ -170,6 +170,21 @@ final class SwapPreflight: Sendable {
         throw SwapFailure(
             .invalidVolume, "old_connection_info and new_connection_info name the same volume, \(new)", .newVolumeInUse,
             inUse: .old)
+    }
+
+    /// Refuses a path at which the host has another volume than connection_info names: a `device_path` of an earlier attachment.
+    ///
+    /// - Parameter shown: the names that the host knows.
+    private func checkNames(_ resolved: VolumeResolver.Resolved, _ shown: VolumeIdentity) throws(SwapFailure) {
+        let new = request.newConnection
+        // A connector returns the path for what connection_info names.
+        guard let path = resolved.source.location.path, !resolved.isConnected, new.driver.namesAllPaths(of: new),
+            shown.contradicts(new.identity)
+        else { return }
+        let (here, named) = (shown.networkNames.joined(separator: ", "), new.identity.networkNames.joined(separator: ", "))
+        throw .invalidVolume(
+            "new_connection_info.data.device_path: \(path) is another volume on this host (\(here)) than new_connection_info names "
+                + "(\(named))", .newVolumeMissing)
     }
 
     private func domains() async -> Result<[DomainDescription], any Error> {
@@ -244,8 +259,11 @@ final class SwapPreflight: Sendable {
         return try await resolver.destination(request.newConnection, target, ids: request.newVolumeIDs)
     }
 
-    private func reserve(_ location: VolumeLocation, _ domain: DomainIdentity) async throws(SwapFailure) {
-        try reserve(await VolumeIdentifier(hypervisor: hypervisor).identity(of: location).identity, domain)
+    /// - Returns: every name of the place that the host knows.
+    private func reserve(_ location: VolumeLocation, _ domain: DomainIdentity) async throws(SwapFailure) -> VolumeIdentity {
+        let identity = await VolumeIdentifier(hypervisor: hypervisor).identity(of: location).identity
+        try reserve(identity, domain)
+        return identity
     }
 
     /// Without a task this only checks that no other has reserved it or intends to use it.

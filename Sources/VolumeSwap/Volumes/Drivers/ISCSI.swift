@@ -70,6 +70,11 @@ struct ISCSI: NetworkVolumeDriver {
         return VolumeIdentity(names)
     }
 
+    /// With multipath, os-brick asks the portal for targets that connection_info need not list.
+    func namesAllPaths(of connection: ConnectionInfo) -> Bool {
+        connection.text("multipath_id") == nil || connection.data["target_iqns"]?.arrayValue != nil
+    }
+
     func names(of network: NetworkLocation) -> Set<VolumeIdentity.Name> { [name(network.name)] }
 
     func name(ofPath path: String) -> VolumeIdentity.Name? { Self.target(ofLink: path).map(name) }

@@ -133,6 +133,24 @@ struct InUseCheckTests {
         #expect(failure.reason.contains("stored configuration") == !isLive)
     }
 
+    @Test("A device without udev's links is the LUN that connection_info names")
+    func namedByConnection() async throws {
+        let hypervisor = FakeHypervisor()
+        hypervisor.set("/dev/sdx", kind: .block)
+        hypervisor.addDomain(
+            "vm-2", type: "network", "<source protocol='iscsi' name='\(Self.iqn)/1'><host name='b' port='3260'/></source>")
+        for lun: JSONValue in [1, 2] {
+            let data: JSONObject = ["target_portal": "b:3260", "target_iqn": .string(Self.iqn), "target_lun": lun]
+            let new = Fixture.connection("/dev/sdx", data, serial: "new-volume", type: "iscsi")
+            do {
+                _ = try await Self.check(hypervisor, .block("/dev/sdx"), ["new_connection_info": new])
+                #expect(lun == 2)
+            } catch let failure as SwapFailure {
+                #expect(lun == 1 && failure.code == .newVolumeInUse)
+            }
+        }
+    }
+
     @Test("The moved disk does not count, live or stored; another disk of its domain does")
     func ownDisk() async throws {
         let hypervisor = FakeHypervisor()

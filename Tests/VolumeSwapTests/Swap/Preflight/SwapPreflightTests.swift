@@ -416,6 +416,28 @@ struct SwapPreflightTests {
         #expect(bench.connector.log == (isConfigured ? ["connect new-volume"] : []))
     }
 
+    @Test(
+        "A device_path at which the host has another LUN is refused, unless multipath may lead to targets that are not listed",
+        arguments: [
+            ("lun-1", [:], true), ("lun-2", [:], false), ("lun-0x0001000000000000", [:], true),
+            ("lun-2", ["multipath_id": "3600"], true),
+            ("lun-2", ["multipath_id": "3600", "target_iqns": ["iqn.a:b", "iqn.a:c"], "target_luns": [1, 2]], false),
+            ("lun-2", ["target_iqns": ["iqn.a:c", "iqn.a:b"], "target_luns": [1, 2]], true),
+        ] as [(String, JSONObject, Bool)])
+    func staleDevicePath(lun: String, more: JSONObject, isAccepted: Bool) async throws {
+        let bench = Bench()
+        bench.hypervisor.set("/dev/loop4", kind: .block, device: 4)
+        bench.hypervisor.describe("/dev/loop4") { $0.links = ["/dev/disk/by-path/ip-10.0.0.2:3260-iscsi-iqn.A:b-\(lun)"] }
+        var data: JSONObject = ["target_portal": "10.0.0.1:3260", "target_iqn": "iqn.a:b", "target_lun": 1]
+        for (key, value) in more { data[key] = value }
+        let new = Fixture.connection("/dev/loop4", data, serial: "new-volume", type: "iscsi")
+        let failure = await Self.failure(bench, ["new_connection_info": new])
+        #expect((failure == nil) == isAccepted, "\(failure?.description ?? "accepted")")
+        guard let failure else { return }
+        #expect(failure.code == .newVolumeMissing && failure.inUse == .old)
+        #expect(failure.reason.contains("/dev/loop4 is another volume on this host (iqn.a:b/2) than"))
+    }
+
     // MARK: Encryption
 
     @Test("Plain data is not written by omission to a volume with a passphrase")
