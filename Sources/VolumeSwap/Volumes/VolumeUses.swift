@@ -13,9 +13,12 @@ struct VolumeUses: Sendable {
         /// Only the disk's serial is the volume's id; its place has a different name.
         var isBySerial = false
 
+        /// The device as its guest has it.
+        var device: String { "disk \(disk)" }
+
         var description: String {
             let state = isLive ? "" : ", according to its stored configuration"
-            return "disk \(disk) of \(domain)\(isBySerial ? ", whose serial is its id" : "")\(state)"
+            return "\(device) of \(domain)\(isBySerial ? ", whose serial is its id" : "")\(state)"
         }
     }
 

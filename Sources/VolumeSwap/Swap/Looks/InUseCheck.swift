@@ -105,11 +105,11 @@ struct InUseCheck: Sendable {
         }
         guard request.oldConnection.isMultiattach || isShareable else { return [] }
         let identity = await VolumeIdentifier(hypervisor: hypervisor).identity(of: plan.oldLocation).identity
-        let others = VolumeUses(hypervisor: hypervisor, domains: uses.domains.filter { $0.uuid != own.domain })
-        let finding = await others.find(identity, at: plan.oldLocation)
+        let finding = await uses.find(identity, at: plan.oldLocation, except: own)
         if let use = finding.use {
+            let user = use.domain == plan.domain.name ? "the same guest, as \(use.device)" : use.domain
             throw SwapFailure.invalidVolume(
-                "the old volume \(plan.oldLocation) is also attached to \(use.domain): a volume with more than one writer cannot be moved",
+                "the old volume \(plan.oldLocation) is also attached to \(user): a volume with more than one writer cannot be moved",
                 .multiattach)
         }
         return finding.doubts

@@ -163,6 +163,21 @@ struct InUseCheckTests {
         #expect(await Self.failure(hypervisor)?.reason.contains("disk vdc of \(Fixture.domain.name)") == true)
     }
 
+    @Test("Another disk of the same guest is another writer of a shareable volume; the same disk in its stored form is not")
+    func twoDisksOfOneGuest() async throws {
+        let hypervisor = FakeHypervisor()
+        hypervisor.change { $0.besideSource = "<shareable/>" }
+        var stored = try DomainDescription(xml: Fixture.domainXML(source: Fixture.oldPath))
+        stored.isLive = false
+        hypervisor.change { [stored] in $0.others = [stored] }
+        #expect(try await Self.check(hypervisor) == [])
+        let second = try DomainDescription(xml: Fixture.domainXML(source: Fixture.oldPath, target: "vdc"))
+        hypervisor.change { $0.others.append(second) }
+        let failure = await Self.failure(hypervisor)
+        #expect(failure?.code == .multiattach)
+        #expect(failure?.reason.contains("is also attached to the same guest, as disk vdc:") == true)
+    }
+
     @Test("An nbd server without a known address: refused as a destination, a warning for another guest's disk")
     func unknownAddress() async throws {
         let hypervisor = FakeHypervisor()
