@@ -149,8 +149,14 @@ struct VolumeResolver {
         guard let opened = try await hypervisor.inspect(path: path) else {
             throw SwapFailure.invalidVolume("the new volume \(path) does not exist on this host", .newVolumeMissing)
         }
-        resolved.bytes = opened.bytes - (resolved.headerBytes ?? 0)
+        resolved.bytes = Self.guestBytes(opened) - (resolved.headerBytes ?? 0)
         return resolved
+    }
+
+    /// The size that QEMU shows of what is at a path: it counts the last, incomplete sector of a file.
+    private static func guestBytes(_ place: PathDescription) -> Int64 {
+        let (rounded, isTooLarge) = place.bytes.addingReportingOverflow(511)
+        return place.kind == .file && !isTooLarge ? rounded / 512 * 512 : place.bytes
     }
 
     /// The libvirt secret of usage type `volume` whose usage is the volume's id, as nova names it.

@@ -167,6 +167,24 @@ struct SwapPreflightTests {
         #expect(await Self.failure(bench, arguments)?.code == .pathNotAllowed)
     }
 
+    @Test(
+        "A file's size counts in whole sectors, as QEMU counts the old one's",
+        arguments: [(1000, 1024, 1024), (1024, 1024, 1024), (1024, 1025, 1536), (1024, 512, nil)] as [(Int64, Int64, Int64?)])
+    func sectors(old: Int64, new: Int64, counted: Int64?) async throws {
+        let bench = Bench()
+        // What QEMU says of a file of this size.
+        bench.hypervisor.change { $0.capacity = (old + 511) / 512 * 512 }
+        bench.hypervisor.set(Fixture.newPath, bytes: new)
+        guard let counted else {
+            #expect(await Self.failure(bench)?.code == .newVolumeTooSmall)
+            return
+        }
+        let plan = try await Self.plan(bench)
+        #expect(plan?.newBytes == counted && plan?.usesSlice == (counted > 1024))
+        bench.hypervisor.set(Fixture.newPath, bytes: old)
+        #expect(try await Self.plan(bench)?.usesSlice == false, "equal sizes")
+    }
+
     // MARK: One volume, several names
 
     @Test("A disk on the new volume under another name has already moved")
