@@ -64,4 +64,26 @@ import Testing
         let entry = try #require(try await move.value.first)
         #expect(entry.stateName == state && entry.attempt == 2 && workers.sent.withLock(\.self) == sent)
     }
+
+    @Test func aReaderThatStallsStopsNeitherTheMoveNorItsEnd() async throws {
+        let file = FileManager.default.temporaryDirectory.appending(path: "move-\(UUID().uuidString).jsonl")
+        defer { try? FileManager.default.removeItem(at: file) }
+        let (workers, reader) = (Forgetful(), DispatchSemaphore(value: 0))
+        defer { reader.signal() }
+        let schedule = try Self.schedule(opensIn: 0)
+        let move = Task {
+            let display = MoveDisplay(
+                DisplayOutput { _ in
+                    reader.wait()
+                    reader.signal()
+                })
+            var run = MoveRun(
+                schedule, workers, hostTimeout: .seconds(600), report: try MoveReportFile(file.path), display: display)
+            return await run.carryOut()
+        }
+        while workers.sent.withLock(\.isEmpty) { try await Task.sleep(for: .milliseconds(10)) }
+        move.cancel()
+        #expect(try await move.value.first?.stateName == "sent")
+        #expect(Self.state(file) == "sent")
+    }
 }

@@ -3,11 +3,12 @@ import BulkMove
 import Foundation
 import JSON
 
-/// Shows a move on standard output: a table on a terminal, elsewhere a line for each change of state.
+/// Shows a move on standard output: a table on a terminal, elsewhere a line for each change of state. What a reader does not take in time
+/// is left out, and caught up with once it reads again.
 struct MoveDisplay {
     private static let redrawInterval = Duration.milliseconds(200)
 
-    private let output = StandardStream.output
+    private let output: DisplayOutput
     private let isTerminal = StandardStream.output.isTerminal
     /// What was last said of each line.
     private var said: [Int: String] = [:]
@@ -15,6 +16,8 @@ struct MoveDisplay {
     private var silence: [Int: String] = [:]
     private var drawn: (lines: Int, at: ContinuousClock.Instant)?
     private var hasSaidThatItWaits = false
+
+    init(_ output: DisplayOutput = DisplayOutput()) { self.output = output }
 
     mutating func note(_ state: SwapState, of index: Int) {
         progress[index] = state
@@ -31,6 +34,7 @@ struct MoveDisplay {
 
     /// - Parameter isLast: Whether the schedule is over, or this command is.
     mutating func show(_ schedule: MoveSchedule, isLast: Bool) {
+        guard isLast || output.hasRoom else { return }
         let news = news(schedule)
         if isTerminal, let drawn, news.isEmpty, !isLast, .now - drawn.at < Self.redrawInterval { return }
         var text = ""
@@ -38,7 +42,7 @@ struct MoveDisplay {
         for line in news { text += line.escapingControls + "\n" }
         let rows = schedule.entries.indices.map { row(schedule.entries[$0], $0) }
         if isTerminal {
-            let table = MoveTable.lines(rows, columns: output.columns, height: output.rows)
+            let table = MoveTable.lines(rows, columns: StandardStream.output.columns, height: StandardStream.output.rows)
             for line in table { text += line.escapingControls + "\n" }
             drawn = (table.count, .now)
         } else if isLast {
@@ -46,6 +50,9 @@ struct MoveDisplay {
         }
         output.write(text)
     }
+
+    /// Waits for the reader, at the end.
+    func flush() async { await output.flush() }
 
     /// What has changed: on a terminal only what the table has no room for.
     private mutating func news(_ schedule: MoveSchedule) -> [String] {

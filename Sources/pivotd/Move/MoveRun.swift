@@ -27,14 +27,18 @@ struct MoveRun {
     private let hostTimeout: Duration
     private(set) var schedule: MoveSchedule
     private var contacts: [Int: Contact] = [:]
-    private var display = MoveDisplay()
+    private var display: MoveDisplay
     private var report: MoveReportFile?
 
-    init(_ schedule: MoveSchedule, _ workers: any MoveWorkers, hostTimeout: Duration, report: MoveReportFile?) {
+    init(
+        _ schedule: MoveSchedule, _ workers: any MoveWorkers, hostTimeout: Duration, report: MoveReportFile?,
+        display: MoveDisplay = MoveDisplay()
+    ) {
         self.schedule = schedule
         self.workers = workers
         self.hostTimeout = hostTimeout
         self.report = report
+        self.display = display
     }
 
     /// Runs until nothing is left to do, or until it is cancelled; what runs then goes on without it.
@@ -53,12 +57,13 @@ struct MoveRun {
             }
         }
         show(isLast: true)
+        await display.flush()
         return schedule.entries
     }
 
     private mutating func show(isLast: Bool = false) {
-        display.show(schedule, isLast: isLast)
         report?.write(schedule.entries, isLast: isLast)
+        display.show(schedule, isLast: isLast)
     }
 
     private static func tick() async -> Event {
