@@ -72,10 +72,15 @@ final class ScriptedBroker {
         try carryOut()
     }
 
-    func deliver(_ value: UInt64, body: Int = 1, tag: String = "c1", redelivered: Bool = false) throws(AMQPError) {
+    /// - Parameter offset: of a stream.
+    func deliver(
+        _ value: UInt64, body: Int = 1, tag: String = "c1", redelivered: Bool = false, offset: Int64? = nil
+    ) throws(AMQPError) {
         let deliver = IncomingFrame.Deliver(
             consumerTag: tag, deliveryTag: value, redelivered: redelivered, exchange: "", routingKey: "q")
-        try send(.delivered(AMQPMessage(body: Array(repeating: 0, count: body)), deliver))
+        var message = AMQPMessage(body: Array(repeating: 0, count: body))
+        if let offset { message.properties.headers["x-stream-offset"] = .int64(offset) }
+        try send(.delivered(message, deliver))
     }
 
     /// Hands over the commands that callers have posted.
@@ -119,6 +124,11 @@ final class ScriptedBroker {
         return core.post(.acknowledge(tag)) { $0.ledger.claim(tag) }
     }
 
+    func reject(_ value: UInt64, requeue: Bool) -> Bool {
+        let tag = DeliveryTag(epoch: machine.epoch, value: value)
+        return core.post(.reject(tag, requeue: requeue)) { $0.ledger.claim(tag) }
+    }
+
     func stopConsuming() throws(AMQPError) -> Reply<Void> {
         let reply = Reply<Void>()
         core.withState { $0.wantsConsuming = false }
@@ -128,6 +138,14 @@ final class ScriptedBroker {
     }
 
     func lose(_ error: AMQPError = AMQPError(code: .connectionClosed, message: "reset")) { machine.abandon(error) }
+
+    private func start(of consumer: ConnectionMachine.ActiveConsumer) -> String {
+        switch machine.declaration(of: consumer).arguments["x-stream-offset"] {
+        case .int64(let offset): " from \(offset)"
+        case .string(let name): " from \(name)"
+        default: ""
+        }
+    }
 
     private func carryOut() throws(AMQPError) {
         while let action = try machine.nextAction() {
@@ -140,7 +158,7 @@ final class ScriptedBroker {
                 try machine.declared(unit, undeclarable[name].map { .failure($0) } ?? .success([]))
             case .ask(let queue, _): log.append("ask \(queue)")
             case .consume(let consumer, let queue, let prefetch):
-                log.append("consume \(queue) \(prefetch)")
+                log.append("consume \(queue) \(prefetch)\(start(of: consumer))")
                 consumersStarted += 1
                 whileStarting()
                 try machine.started(consumer, unconsumable[queue].map { .failure($0) } ?? .success("c\(consumersStarted)"))

@@ -58,15 +58,17 @@ final class LiveConnection {
         }
     }
 
-    /// Rejects a delivery whose header librabbitmq cannot read, perhaps while it waited for an answer: else it would come again, and end the
-    /// next connection.
+    /// Rejects a delivery whose header librabbitmq cannot read, perhaps while it waited for an answer, or passes over it in its
+    /// stream: else it would come again, and end the next connection.
     func rejectUnreadable(_ error: AMQPError) {
         guard error.code == .protocolViolation else { return }
         // What it had read before comes first.
         while session.hasQueuedFrames, (try? reader.next(session)) != nil {}
-        guard let tag = reader.awaitsHeader, (try? session.reject(tag, requeue: false)) != nil else { return }
+        guard let deliver = reader.awaitsHeader else { return }
+        let isInStream = machine.passUnreadable(deliver)
+        guard isInStream || (try? session.reject(deliver.deliveryTag, requeue: false)) != nil else { return }
         context.logger.error("rejected a delivery", metadata: ["reason": "headers nested too deeply: \(error)"])
-        session.finishWriting(within: .seconds(2))
+        if !isInStream { session.finishWriting(within: .seconds(2)) }
     }
 
     /// Ends the connection's state and fails everything that is waiting.

@@ -10,7 +10,9 @@ extension ConnectionMachine {
         case .acknowledge(let tag):
             acknowledged.append(tag)
         case .reject(let tag, let requeue):
-            if core.withState({ $0.ledger.write(tag) }) { write(.reject(tag.value, requeue: requeue)) }
+            if let isInStream = core.withState({ $0.ledger.write(rejected: tag, requeue: requeue) }) {
+                write(rejection(of: tag.value, requeue: requeue, inStream: isInStream))
+            }
         case .declare(let topology, let isKept, let reply):
             do throws(AMQPError) {
                 try topology.validate(frameMax: frameMax)

@@ -41,13 +41,17 @@ extension ConnectionMachine {
         for unit in registry.units where unavailable[unit.id] == nil && (!unit.isGated || wantsGated && isWindowOpen) {
             guard let index = unit.topology.consumers.indices.first(where: { !isActive(unit, $0) }) else { continue }
             let consumer = ActiveConsumer(unit: unit, index: index)
-            let declaration = consumer.declaration
-            let prefetch = context.prefetch(declaration)
+            let queue = consumer.declaration.queue
             return .consume(
-                consumer, queue: declaration.queue.isEmpty ? queueNames[unit.id]?.last ?? "" : declaration.queue,
-                prefetch: unit.isGated ? window?.prefetch ?? prefetch : prefetch)
+                consumer, queue: queue.isEmpty ? queueNames[unit.id]?.last ?? "" : queue, prefetch: prefetch(of: consumer))
         }
         return nil
+    }
+
+    private func prefetch(of consumer: ActiveConsumer) -> UInt16 {
+        if core.withState({ $0.ledger.careful.contains(consumer.inStream) }) { return 1 }
+        let prefetch = context.prefetch(consumer.declaration)
+        return consumer.unit.isGated ? window?.prefetch ?? prefetch : prefetch
     }
 
     /// The consumer's argument and each message's header.
@@ -57,12 +61,35 @@ extension ConnectionMachine {
     /// came meanwhile might be skipped.
     func declaration(of consumer: ActiveConsumer) -> ConsumerDeclaration {
         var declaration = consumer.declaration
-        if declaration.arguments[Self.streamOffset] != nil,
-            let next = core.withState({ $0.ledger.nextOffsets[consumer.inStream] })
-        {
+        guard consumer.readsStream else { return declaration }
+        let (next, isCareful) = core.withState { state in
+            (state.ledger.nextOffsets[consumer.inStream], state.ledger.careful.contains(consumer.inStream))
+        }
+        if let next {
             declaration.arguments[Self.streamOffset] = .int64(next)
+        } else if isCareful {
+            // The last messages would include what cannot be read.
+            declaration.arguments[Self.streamOffset] = "next"
         }
         return declaration
+    }
+
+    /// Rejects a delivery. A stream has no rejections, and RabbitMQ ends a connection that tries: what was delivered stays in it.
+    func rejection(of value: UInt64, requeue: Bool, inStream: Bool) -> Action {
+        inStream ? .acknowledge(.init(value: value, multiple: false)) : .reject(value, requeue: requeue)
+    }
+
+    /// Passes over a stream's delivery that ends the connection, since it cannot be read.
+    ///
+    /// - Returns: false if it does not come from a stream, and so must be rejected.
+    func passUnreadable(_ deliver: IncomingFrame.Deliver) -> Bool {
+        guard let consumer = consumer(of: deliver), consumer.readsStream else { return false }
+        core.withState { $0.ledger.passUnreadable(of: consumer.inStream) }
+        return true
+    }
+
+    func consumer(of deliver: IncomingFrame.Deliver) -> ActiveConsumer? {
+        consumers[deliver.consumerTag] ?? cancelled[deliver.consumerTag]
     }
 
     /// Handles the result of ``Action/consume(_:queue:prefetch:)``, the consumer's tag.

@@ -8,11 +8,13 @@ extension ConnectionMachine {
         switch frame {
         case .nothing: break
         case .delivered(let message, let deliver): deliverToReader(message, deliver)
-        case .refused(let deliver, let reason, let tail) where context.configuration.bodyTail > 0:
-            deliverToReader(AMQPMessage(body: tail), deliver, refusal: reason)
-        case .refused(let deliver, let reason, _):
+        case .refused(let deliver, let reason, let message) where context.configuration.bodyTail > 0:
+            deliverToReader(message, deliver, refusal: reason)
+        case .refused(let deliver, let reason, let message):
             context.logger.error("rejected a delivery", metadata: ["reason": "\(reason)", "exchange": "\(deliver.exchange)"])
-            write(.reject(deliver.deliveryTag, requeue: false))
+            let position = streamPosition(of: message, deliver)
+            if let position { core.withState { $0.ledger.pass(position) } }
+            write(rejection(of: deliver.deliveryTag, requeue: false, inStream: position != nil))
         case .returned(let message, let returned):
             let isKnown = confirms.markReturned(
                 exchange: returned.exchange, routingKey: returned.routingKey, message: message, replyCode: returned.replyCode,
@@ -43,10 +45,12 @@ extension ConnectionMachine {
     }
 
     private mutating func deliverToReader(_ message: AMQPMessage, _ deliver: IncomingFrame.Deliver, refusal: String? = nil) {
-        let consumer = consumers[deliver.consumerTag] ?? cancelled[deliver.consumerTag]
-        if consumer?.unit.isGated ?? true, !hasRoom() { return write(.reject(deliver.deliveryTag, requeue: true)) }
+        let position = streamPosition(of: message, deliver)
+        if consumer(of: deliver)?.unit.isGated ?? true, !hasRoom() {
+            if let position { core.withState { $0.ledger.postpone(position) } }
+            return write(rejection(of: deliver.deliveryTag, requeue: true, inStream: position != nil))
+        }
         let tag = DeliveryTag(epoch: epoch, value: deliver.deliveryTag)
-        let position = consumer.flatMap { streamPosition(of: message, for: $0) }
         core.withState { $0.ledger.add(deliver.deliveryTag, bytes: message.size, at: position) }
         context.deliveries.yield(
             AMQPDelivery(
@@ -54,8 +58,13 @@ extension ConnectionMachine {
                 consumerTag: deliver.consumerTag, tag: tag, refusal: refusal))
     }
 
-    private func streamPosition(of message: AMQPMessage, for consumer: ActiveConsumer) -> SettlementLedger.StreamPosition? {
-        guard case .int64(let offset) = message.properties.headers[Self.streamOffset] else { return nil }
+    /// Nil if it does not come from a stream, whatever headers its sender has given it.
+    private func streamPosition(
+        of message: AMQPMessage, _ deliver: IncomingFrame.Deliver
+    ) -> SettlementLedger.StreamPosition? {
+        guard let consumer = consumer(of: deliver), consumer.readsStream,
+            case .int64(let offset) = message.properties.headers[Self.streamOffset]
+        else { return nil }
         return .init(consumer: consumer.inStream, offset: offset)
     }
 

@@ -13,6 +13,7 @@ struct ConnectionMachine {
         let index: Int
         var declaration: ConsumerDeclaration { unit.topology.consumers[index] }
         var inStream: SettlementLedger.StreamConsumer { .init(unit: unit.id, index: index) }
+        var readsStream: Bool { declaration.arguments[ConnectionMachine.streamOffset] != nil }
     }
 
     /// Something to write to the broker, named after AMQP's methods.

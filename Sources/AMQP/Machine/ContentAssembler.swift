@@ -3,15 +3,16 @@ struct ContentAssembler<Envelope> {
     enum Outcome {
         case incomplete
         case complete(Envelope, AMQPMessage)
-        /// The body is too large or the headers nested too deeply; all frames have been read, and the body's end is kept.
-        case refused(Envelope, reason: String, tail: [UInt8])
+        /// The body is too large or the headers nested too deeply; all frames have been read. The body's end is kept, and what
+        /// could be read of the properties.
+        case refused(Envelope, reason: String, AMQPMessage)
     }
 
     private enum State {
         case idle
         case expectingHeader(Envelope)
         case collecting(Envelope, AMQPProperties, remaining: UInt64)
-        case discarding(Envelope, reason: String, remaining: UInt64)
+        case discarding(Envelope, AMQPProperties, reason: String, remaining: UInt64)
     }
 
     private let bodyLimit: UInt64
@@ -37,14 +38,19 @@ struct ContentAssembler<Envelope> {
     }
 
     /// Takes the content header; `properties` is nil if they could not be decoded.
-    mutating func header(bodySize: UInt64, properties: AMQPProperties?) throws(AMQPError) -> Outcome {
+    ///
+    /// - Parameter remnant: What could be decoded then.
+    mutating func header(
+        bodySize: UInt64, properties: AMQPProperties?, remnant: AMQPProperties = AMQPProperties()
+    ) throws(AMQPError) -> Outcome {
         guard case .expectingHeader(let envelope) = state else { throw Self.outOfStep("content header") }
         guard let properties else {
-            state = .discarding(envelope, reason: "headers nested too deeply", remaining: bodySize)
+            state = .discarding(envelope, remnant, reason: "headers nested too deeply", remaining: bodySize)
             return finish()
         }
         guard bodySize <= bodyLimit else {
-            state = .discarding(envelope, reason: "body of \(bodySize) bytes, limit \(bodyLimit)", remaining: bodySize)
+            let reason = "body of \(bodySize) bytes, limit \(bodyLimit)"
+            state = .discarding(envelope, properties, reason: reason, remaining: bodySize)
             return .incomplete
         }
         body = []
@@ -60,9 +66,9 @@ struct ContentAssembler<Envelope> {
         case .collecting(let envelope, let properties, let remaining) where size <= remaining:
             unsafe body.append(contentsOf: fragment)
             state = .collecting(envelope, properties, remaining: remaining - size)
-        case .discarding(let envelope, let reason, let remaining) where size <= remaining:
+        case .discarding(let envelope, let properties, let reason, let remaining) where size <= remaining:
             unsafe keepEnd(of: fragment)
-            state = .discarding(envelope, reason: reason, remaining: remaining - size)
+            state = .discarding(envelope, properties, reason: reason, remaining: remaining - size)
         default:
             throw Self.outOfStep("content body")
         }
@@ -75,10 +81,10 @@ struct ContentAssembler<Envelope> {
             state = .idle
             defer { body = [] }
             return .complete(envelope, AMQPMessage(body: body, properties: properties))
-        case .discarding(let envelope, let reason, 0):
+        case .discarding(let envelope, let properties, let reason, 0):
             state = .idle
             defer { body = [] }
-            return .refused(envelope, reason: reason, tail: body)
+            return .refused(envelope, reason: reason, AMQPMessage(body: body, properties: properties))
         default:
             return .incomplete
         }

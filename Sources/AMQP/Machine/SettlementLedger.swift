@@ -35,14 +35,14 @@ struct SettlementLedger {
     private var bytes = 0
     /// Where the consumers of streams go on: behind the last delivery, and in a new epoch at the first that was not settled.
     private(set) var nextOffsets: [StreamConsumer: Int64] = [:]
+    /// The consumers of streams that are delivered one message at a time, since one could not be read.
+    private(set) var careful: Set<StreamConsumer> = []
 
     var held: Held { Held(count: unsettled.count, bytes: bytes) }
 
     mutating func begin(epoch: UInt64) {
         self.epoch = epoch
-        for position in unsettled.values.compactMap(\.position) {
-            nextOffsets[position.consumer] = min(nextOffsets[position.consumer] ?? .max, position.offset)
-        }
+        for position in unsettled.values.compactMap(\.position) { postpone(position) }
         unsettled.removeAll(keepingCapacity: true)
         bytes = 0
     }
@@ -50,11 +50,29 @@ struct SettlementLedger {
     mutating func add(_ value: UInt64, bytes: Int = 0, at position: StreamPosition? = nil) {
         unsettled[value] = Delivery(bytes: bytes, position: position)
         self.bytes += bytes
-        if let position { nextOffsets[position.consumer] = position.offset + 1 }
+        if let position { pass(position) }
+    }
+
+    /// A stream's message need not be delivered again.
+    mutating func pass(_ position: StreamPosition) { nextOffsets[position.consumer] = position.offset + 1 }
+
+    /// A stream's message is to be delivered again once its consumer is started anew.
+    mutating func postpone(_ position: StreamPosition) {
+        nextOffsets[position.consumer] = min(nextOffsets[position.consumer] ?? .max, position.offset)
+    }
+
+    /// A stream's consumer was delivered what cannot be read, not even its offset. The first time others may be on their way
+    /// before it, so they are delivered one by one from then on; the next time it is the one that was due.
+    mutating func passUnreadable(of consumer: StreamConsumer) {
+        guard !careful.insert(consumer).inserted, let offset = nextOffsets[consumer] else { return }
+        nextOffsets[consumer] = offset + 1
     }
 
     /// The broker has cancelled a unit's consumers: its stream may have been deleted, and begin anew.
-    mutating func forgetOffsets(of unit: Int) { nextOffsets = nextOffsets.filter { $0.key.unit != unit } }
+    mutating func forgetOffsets(of unit: Int) {
+        nextOffsets = nextOffsets.filter { $0.key.unit != unit }
+        careful = careful.filter { $0.unit != unit }
+    }
 
     /// Whether a delivery can still be settled; otherwise the broker redelivers it or already has its settlement.
     func awaits(_ tag: DeliveryTag) -> Bool { tag.epoch == epoch && unsettled[tag.value]?.isClaimed == false }
@@ -71,6 +89,16 @@ struct SettlementLedger {
         guard tag.epoch == epoch, let delivery = unsettled.removeValue(forKey: tag.value) else { return false }
         bytes -= delivery.bytes
         return true
+    }
+
+    /// Marks a single claimed tag as rejected.
+    ///
+    /// - Returns: Whether it came from a stream; nil if its epoch has ended meanwhile.
+    mutating func write(rejected tag: DeliveryTag, requeue: Bool) -> Bool? {
+        let position = unsettled[tag.value]?.position
+        guard write(tag) else { return nil }
+        if requeue, let position { postpone(position) }
+        return position != nil
     }
 
     struct Acknowledgement: Equatable {

@@ -13,6 +13,17 @@ extension AMQPValue {
         return values
     }
 
+    /// Copies those fields of a C table that are neither tables nor arrays.
+    static func decodeFlat(_ table: amqp_table_t) -> [String: AMQPValue] {
+        var values: [String: AMQPValue] = [:]
+        for index in unsafe 0..<Int(table.num_entries) {
+            let entry = unsafe table.entries[index]
+            guard let value = unsafe decode(entry.value, depth: maximumDepth + 1) else { continue }
+            unsafe values[String(entry.key)] = value
+        }
+        return values
+    }
+
     private static func decode(_ field: amqp_field_value_t, depth: Int) -> AMQPValue? {
         let value = unsafe field.value
         switch unsafe amqp_field_value_kind_t(rawValue: UInt32(field.kind)) {

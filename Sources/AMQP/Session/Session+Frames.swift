@@ -21,8 +21,8 @@ enum IncomingFrame {
     case notAcknowledged(UInt64, multiple: Bool)
     case delivered(AMQPMessage, Deliver)
     case returned(AMQPMessage, Return)
-    /// A delivery whose content was read and discarded.
-    case refused(Deliver, reason: String, tail: [UInt8])
+    /// A delivery whose content was read and discarded, but for the body's end and the headers that could be read.
+    case refused(Deliver, reason: String, AMQPMessage)
     case consumerCancelled(tag: String, needsAnswer: Bool)
     /// The answer to our own basic.cancel.
     case consumerEnded(tag: String)
@@ -53,7 +53,7 @@ struct FrameReader {
 
     /// The delivery whose header comes next, or could not be read: librabbitmq 0.14 and later gives up on headers that are nested more than
     /// 100 levels deep, and cannot read on.
-    var awaitsHeader: UInt64? { deliveries.awaitsHeader?.deliveryTag }
+    var awaitsHeader: IncomingFrame.Deliver? { deliveries.awaitsHeader }
 
     /// Discards a closed channel's half-read content.
     mutating func reset(_ channel: UInt16) {
@@ -79,9 +79,12 @@ struct FrameReader {
             let size = unsafe frame.payload.properties.body_size
             let decoded = unsafe frame.payload.properties.decoded?.assumingMemoryBound(to: amqp_basic_properties_t.self).pointee
             let properties = unsafe decoded.flatMap { unsafe AMQPProperties($0) }
-            return channel == Session.Channel.consume
-                ? frameOf(try deliveries.header(bodySize: size, properties: properties))
-                : frameOf(try returns.header(bodySize: size, properties: properties))
+            guard channel == Session.Channel.consume else {
+                return frameOf(try returns.header(bodySize: size, properties: properties))
+            }
+            var remnant = AMQPProperties()
+            if properties == nil, let decoded = unsafe decoded { remnant.headers = unsafe AMQPValue.decodeFlat(decoded.headers) }
+            return frameOf(try deliveries.header(bodySize: size, properties: properties, remnant: remnant))
         case AMQP_FRAME_BODY:
             let fragment = unsafe frame.payload.body_fragment
             let bytes = unsafe UnsafeRawBufferPointer(start: fragment.bytes, count: fragment.len)
@@ -96,7 +99,7 @@ struct FrameReader {
         switch outcome {
         case .incomplete: .nothing
         case .complete(let deliver, let message): .delivered(message, deliver)
-        case .refused(let deliver, let reason, let tail): .refused(deliver, reason: reason, tail: tail)
+        case .refused(let deliver, let reason, let message): .refused(deliver, reason: reason, message)
         }
     }
 

@@ -137,10 +137,10 @@ import Testing
     @Test func aBodyThatIsTooLargeIsRejectedOrItsEndDelivered() async throws {
         let deliver = IncomingFrame.Deliver(consumerTag: "c1", deliveryTag: 1, redelivered: false, exchange: "", routingKey: "q")
         let broker = try connected()
-        try broker.send(.refused(deliver, reason: "too large", tail: []))
+        try broker.send(.refused(deliver, reason: "too large", AMQPMessage(body: [])))
         #expect(broker.written() == ["reject 1"])
         let keeping = try connected(bodyTail: 4)
-        try keeping.send(.refused(deliver, reason: "too large", tail: [1, 2]))
+        try keeping.send(.refused(deliver, reason: "too large", AMQPMessage(body: [1, 2])))
         #expect(keeping.written() == [])
         let delivery = try #require(await keeping.deliveries.next())
         #expect(delivery.refusal == "too large" && delivery.message.body == [1, 2])

@@ -60,8 +60,8 @@ import Testing
             _ = try assembler.header(bodySize: 7, properties: AMQPProperties())
             var last: ContentAssembler<String>.Outcome?
             for piece in pieces { last = try body(&assembler, piece) }
-            guard case .refused("e", let reason, let tail) = last else { Issue.record(); return }
-            #expect(tail == [5, 6, 7] && reason.contains("7 bytes"))
+            guard case .refused("e", let reason, let message) = last else { Issue.record(); return }
+            #expect(message.body == [5, 6, 7] && reason.contains("7 bytes"))
         }
     }
 
@@ -69,6 +69,18 @@ import Testing
         var assembler = ContentAssembler<String>(bodyLimit: 3)
         try assembler.begin("e")
         guard case .refused("e", _, _) = try assembler.header(bodySize: 0, properties: nil) else { Issue.record(); return }
+    }
+
+    @Test func headersOfWhatIsRefusedAreKept() throws {
+        let properties = AMQPProperties(headers: ["x-stream-offset": 7])
+        var assembler = ContentAssembler<String>(bodyLimit: 3)
+        try assembler.begin("large")
+        _ = try assembler.header(bodySize: 4, properties: properties)
+        guard case .refused("large", _, let large) = try body(&assembler, [1, 2, 3, 4]) else { Issue.record(); return }
+        try assembler.begin("nested")
+        let outcome = try assembler.header(bodySize: 0, properties: nil, remnant: properties)
+        guard case .refused("nested", _, let nested) = outcome else { Issue.record(); return }
+        #expect(large.properties == properties && nested.properties == properties)
     }
 
     @Test func framesOutOfStepAreErrors() throws {

@@ -52,6 +52,16 @@ import Testing
         #expect(try roundTrip(nested(AMQPValue.maximumDepth + 2)) == nil)
     }
 
+    @Test func whatIsNotNestedCanBeReadNevertheless() throws {
+        let deep = (0..<40).reduce(AMQPValue.void) { value, _ in .array([value]) }
+        let pool = Pool()
+        let table = try pool.table(["deep": deep, "table": .table(["deep": deep]), "x-stream-offset": 7, "text": "t"])
+        let (whole, flat) = (AMQPValue.decode(table), AMQPValue.decodeFlat(table))
+        #expect(whole == nil)
+        #expect(flat == ["x-stream-offset": 7, "text": "t"])
+        withExtendedLifetime(pool) {}
+    }
+
     @Test func encodedSizeIsAnUpperBound() throws {
         let table: [String: AMQPValue] = [
             "a": "text", "b": .array([1, .double(2), .table(["c": .bytes([1, 2, 3])])]), "d": true,
