@@ -64,7 +64,8 @@ package struct Recorder: Sendable {
         var answers = RecordedAnswers()
         var redactor = CaptureRedactor()
         var left = limit
-        for await message in transport.inbound {
+        for await delivered in transport.inbound {
+            let message = delivered.decompressed
             let captured = CaptureLine(message, capturedAt: .now)
             let line = captured.traced ?? captured
             let isAnswer = withReplies && line.exchange.isEmpty

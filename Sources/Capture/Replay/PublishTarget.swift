@@ -112,9 +112,10 @@ package final class PublishTarget: ReplayTarget {
     private func readAnswers(_ transport: some Transport) async {
         for await message in transport.inbound {
             await transport.acknowledge(message.tag)
-            guard let reply = try? RPCReply(decoding: message.body) else { continue }
+            let body = message.decompressed.body
+            guard let reply = try? RPCReply(decoding: body) else { continue }
             state.withLock { $0.lastAnswer = .now }
-            if reply.isFinal { take(reply.messageID)?(.reply(reply.content, body: message.body)) }
+            if reply.isFinal { take(reply.messageID)?(.reply(reply.content, body: body)) }
         }
     }
 

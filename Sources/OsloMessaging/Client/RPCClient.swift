@@ -153,7 +153,7 @@ package final class RPCClient: Sendable {
     private func takeReplies(_ transport: some Transport) async {
         for await message in transport.inbound {
             do {
-                let reply = try RPCReply(decoding: message.body)
+                let reply = try RPCReply(decoding: message.decompressed.body)
                 calls.withLock { $0[reply.messageID] }?.receive(reply)
             } catch {
                 logger.warning("reply cannot be read", metadata: ["reason": "\(error)"])

@@ -87,9 +87,10 @@ extension InboundMessage {
     ///
     /// - Throws: `EnvelopeError`, with the reply address if that could be read.
     func request() throws(EnvelopeError) -> RPCRequest {
-        if let refusal { throw EnvelopeError(code: .refused, message: "the message was refused: \(refusal)") }
         if let inner { return try RPCRequest(inner: inner) }
-        return try RPCRequest(decoding: body)
+        let plain = decompressed
+        if let refusal = plain.refusal { throw EnvelopeError(code: .refused, message: "the message was refused: \(refusal)") }
+        return try RPCRequest(decoding: plain.body)
     }
 }
 

@@ -42,7 +42,7 @@ final class Backlog: Sendable {
         mutating func insert(_ entry: Entry) {
             var entry = entry
             if entry.request != nil {
-                let size = entry.message.body.count
+                let size = entry.message.weight
                 if readBytes + size <= Backlog.readLimit { readBytes += size } else { entry.request = nil }
             }
             guard let last = entries.last, last.number > entry.number else { return entries.append(entry) }
@@ -51,7 +51,7 @@ final class Backlog: Sendable {
 
         mutating func popFirst() -> Entry? {
             guard !isPaused, !isClosed, let entry = entries.popFirst() else { return nil }
-            if entry.request != nil { readBytes -= entry.message.body.count }
+            if entry.request != nil { readBytes -= entry.message.weight }
             return entry
         }
 
@@ -77,8 +77,8 @@ final class Backlog: Sendable {
         }
     }
 
-    /// Bytes of the next request's body; 0 if there is none.
-    var nextBytes: Int { state.withLock { $0.entries.first?.message.body.count ?? 0 } }
+    /// Upper bound of the bytes of the next request's body; 0 if there is none.
+    var nextBytes: Int { state.withLock { $0.entries.first?.message.weight ?? 0 } }
 
     /// Whether waiting requests may be processed.
     var isOpen: Bool { state.withLock { !$0.isPaused && !$0.isClosed } }
@@ -117,7 +117,7 @@ final class Backlog: Sendable {
             let isTaken = { (entry: Entry) in epoch == nil || entry.message.tag.epoch != epoch }
             let taken = state.entries.filter(isTaken)
             state.entries.removeAll(where: isTaken)
-            state.readBytes = state.entries.reduce(0) { $0 + ($1.request == nil ? 0 : $1.message.body.count) }
+            state.readBytes = state.entries.reduce(0) { $0 + ($1.request == nil ? 0 : $1.message.weight) }
             return Array(taken)
         }
     }

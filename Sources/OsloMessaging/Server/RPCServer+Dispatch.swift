@@ -32,7 +32,7 @@ extension RPCServer {
         let entry = Backlog.Entry(message: message, request: request, heartbeats: heartbeats)
         let lane = request.map(lane) ?? answering
         // With nothing ahead of it, it can start without breaking the order.
-        if let place = Place(ifFree: lane.limit, bytes: message.body.count) {
+        if let place = Place(ifFree: lane.limit, bytes: message.weight) {
             if let entry = lane.backlog.pass(entry) { return begin(entry, place) }
             place.release()
         }
@@ -51,7 +51,7 @@ extension RPCServer {
         let (backlog, limit) = (lane.backlog, lane.limit)
         await withDiscardingTaskGroup { group in
             while let entry = await backlog.next() {
-                let place = await Place(limit, bytes: entry.message.body.count)
+                let place = await Place(limit, bytes: entry.message.weight)
                 guard backlog.isOpen else {
                     if !backlog.putBack(entry) { await giveBack(entry) }
                     place.release()
@@ -188,7 +188,8 @@ extension RPCServer {
         await transport.reject(message.tag)
         // Searched here, concurrently with other requests, not in the ordered part.
         let isUnread = [.notJSON, .refused].contains(error.code)
-        if let address = error.replyAddress ?? (isUnread ? MessageEnvelope.address(inUnreadable: message.body) : nil) {
+        let found = isUnread ? MessageEnvelope.address(inUnreadable: message.decompressed.body) : nil
+        if let address = error.replyAddress ?? found {
             place.release()
             let failure = Self.refusal(configuration.failures, error.message)
             let uniqueID = UniqueID.derived(from: "reply \(address.messageID)")

@@ -125,20 +125,11 @@ extension TransportError {
 }
 
 extension InboundMessage {
-    /// - Parameter limit: maximum bytes of a body that was compressed.
-    fileprivate init(delivery: AMQPDelivery, limit: Int) {
-        var (body, properties, refusal) = (delivery.message.body, delivery.message.properties, delivery.refusal)
-        if refusal == nil {
-            switch KombuCompression.decompress(body, properties, limit: limit) {
-            case .plain: break
-            case .decompressed(let plain):
-                body = plain
-                properties.headers[KombuCompression.header] = nil
-            case .unreadable(let reason): refusal = reason
-            }
-        }
+    /// - Parameter limit: maximum bytes of a body that is compressed, without its compression.
+    init(delivery: AMQPDelivery, limit: Int) {
         self.init(
-            body: body, properties: properties, exchange: delivery.exchange, routingKey: delivery.routingKey,
-            redelivered: delivery.redelivered, tag: delivery.tag, refusal: refusal)
+            body: delivery.message.body, properties: delivery.message.properties, exchange: delivery.exchange,
+            routingKey: delivery.routingKey, redelivered: delivery.redelivered, tag: delivery.tag, refusal: delivery.refusal,
+            bodyLimit: limit)
     }
 }

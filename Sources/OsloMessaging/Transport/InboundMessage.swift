@@ -9,11 +9,11 @@ extension AMQPProperties {
 
 /// A message as a transport delivers it.
 package struct InboundMessage: Sendable {
-    /// Empty if ``inner`` is given.
-    package let body: [UInt8]
+    /// As it was delivered, perhaps compressed. Empty if ``inner`` is given.
+    package var body: [UInt8]
     /// The content of the body, if an in-process sender has already opened the envelope.
     package var inner: JSONObject?
-    package let properties: AMQPProperties
+    package var properties: AMQPProperties
     package let exchange: String
     package let routingKey: String
     /// Whether it may have been delivered before.
@@ -22,4 +22,29 @@ package struct InboundMessage: Sendable {
     package let tag: DeliveryTag
     /// Why the transport refused the message; ``body`` is then only the end of the real one.
     package var refusal: String?
+    /// Maximum bytes of the body once it is decompressed.
+    var bodyLimit = 64 << 20
+}
+
+extension InboundMessage {
+    /// The message as it was before its compression, refused if that cannot be read.
+    ///
+    /// Compressed bodies stay compressed while they wait: their size as delivered is what bounds them.
+    package var decompressed: InboundMessage {
+        guard refusal == nil else { return self }
+        var message = self
+        switch KombuCompression.decompress(body, properties, limit: bodyLimit) {
+        case .plain: break
+        case .decompressed(let plain):
+            message.body = plain
+            message.properties.headers[KombuCompression.header] = nil
+        case .unreadable(let reason): message.refusal = reason
+        }
+        return message
+    }
+
+    /// Upper bound of the body's bytes once it is decompressed.
+    var weight: Int {
+        refusal == nil && KombuCompression.isUsed(in: properties) ? max(body.count, bodyLimit) : body.count
+    }
 }

@@ -1,7 +1,7 @@
-import AMQP
 import CZlib
 import Testing
 
+@testable import AMQP
 @testable import OsloMessaging
 
 @Suite struct KombuCompressionTests {
@@ -24,6 +24,41 @@ import Testing
         let read = KombuCompression.decompress(Self.compressed(body), Self.properties("application/x-gzip"), limit: 20_000)
         #expect(read == .decompressed(body))
         #expect(KombuCompression.decompress(body, Self.properties(nil), limit: 20_000) == .plain)
+    }
+
+    private static func message(_ body: [UInt8], _ kind: String? = "application/x-gzip") -> InboundMessage {
+        let delivery = AMQPDelivery(
+            message: AMQPMessage(body: body, properties: properties(kind)), exchange: "", routingKey: "", redelivered: false,
+            consumerTag: "", tag: DeliveryTag(epoch: 1, value: 1), refusal: nil)
+        return InboundMessage(delivery: delivery, limit: 1 << 20)
+    }
+
+    @Test func aCompressedBodyStaysSoWhileItWaitsAndWeighsWhatItMayBecome() throws {
+        let body = ServerHarness.body(id: "m1")
+        let compressed = Self.compressed(body)
+        let message = Self.message(compressed)
+        #expect(message.body == compressed && message.weight == 1 << 20)
+        #expect(message.decompressed.body == body && message.decompressed.weight == body.count)
+        #expect(message.decompressed.properties == .oslo)
+        #expect(try message.request().messageID == "m1")
+        #expect(Self.message(body, nil).weight == body.count)
+        let backlog = Backlog()
+        #expect(backlog.append(Backlog.Entry(message: message, request: try message.request(), heartbeats: nil)))
+        let entry = try #require(backlog.takeAll().first)
+        #expect(entry.request == nil && entry.message.body == compressed)
+    }
+
+    @Test func aCompressedCallIsAnsweredAlsoIfItIsNotJSON() async throws {
+        let harness = ServerHarness { _ in { .reply(.success(1)) } }
+        try await harness.run {
+            let garbage = Array(#"{"method": "work", "args": NaN, "_msg_id": "m2", "_reply_q": "q"}"#.utf8)
+            for body in [ServerHarness.body(id: "m1"), garbage] {
+                harness.transport.deliver(Self.compressed(body), properties: Self.properties("application/x-gzip"))
+            }
+            let events = await harness.events(count: 4)
+            #expect(events.contains(.reply(.result(1), messageID: "m1")))
+            #expect(events.contains { if case .reply(.failure(_), messageID: "m2") = $0 { true } else { false } })
+        }
     }
 
     @Test func whatCannotBeReadIsRefused() {
