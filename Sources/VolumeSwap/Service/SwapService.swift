@@ -143,8 +143,8 @@ package final class SwapService: Sendable {
             let request = try request(of: record)
             if !entry.isFresh { environment.journal.remark(id, "pivotd was restarted") }
             await admit(id, request, control, entry)
-            // Its time-out does not run while it waits.
-            if record.startedAt == nil { record.startedAt = environment.clock.date }
+            // Its time-out does not run while it waits, nor for what a restart has it do again.
+            if record.startedAt == nil || record.plan == nil { record.startedAt = environment.clock.date }
             let started = record
             let host = SwapHost(
                 answer: { [self] in await answerEarly(started, $0) }, giveUpSlot: { [self] in giveUpSlot(started.id) },

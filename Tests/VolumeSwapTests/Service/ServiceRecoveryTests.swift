@@ -46,6 +46,15 @@ struct ServiceRecoveryTests {
         #expect(hypervisor.log == ["copy", "pivot"])
     }
 
+    @Test("The time-out of a swap that starts over runs from when it begins again")
+    func timesOutAnew() async throws {
+        var record = Self.record(.preparing)
+        record.args["options"] = ["strategy": "copy", "timeout_s": 60]
+        record.startedAt = Date.now - 3600
+        let (_, outcome) = try await Self.recover(record) { _ in }
+        #expect(outcome.result != nil, "\(String(describing: outcome.failure))")
+    }
+
     @Test("A limit that set_bandwidth has given is remembered")
     func limited() async throws {
         let (copies, copy) = AsyncStream<Void>.makeStream()
