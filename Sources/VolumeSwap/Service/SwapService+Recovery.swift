@@ -1,3 +1,4 @@
+import Basics
 import JSON
 import Logging
 import Synchronization
@@ -122,13 +123,28 @@ extension SwapService {
     /// Resumes a guest that the ended process may have paused. Until then none of its tasks goes on.
     private func resume(_ domain: DomainIdentity) {
         let (uuid, id) = (domain.uuid.lowercased(), TaskID("resumption of \(domain.uuid.lowercased())"))
-        guard environment.domainLocks.holder(of: uuid) != id else { return }
+        let isFirst = resumptions.withLock { resumptions in
+            guard resumptions[uuid] == nil else { return false }
+            resumptions[uuid] = Waiters()
+            return true
+        }
+        guard isFirst else { return }
         environment.domainLocks.take(uuid, for: id)
         instanceQueue.runAside { [self] in
             environment.logger(of: domain).notice(
                 "pivotd ended while disks of a guest pivoted as a group: the guest is resumed if it is paused")
-            if await GuestPause(environment: environment, domain: domain).end() { environment.domainLocks.release(id) }
+            guard await GuestPause(environment: environment, domain: domain).end() else { return }
+            environment.domainLocks.release(id)
+            resumptions.withLock { resumptions in
+                var waiters = resumptions.removeValue(forKey: uuid)
+                waiters?.resumeAll(())
+            }
         }
+    }
+
+    /// Waits until a guest that the ended process may have paused runs again, or for cancellation.
+    func untilResumed(_ uuid: String) async {
+        await resumptions.withLock { $0[uuid]?.add() }?.value(ifCancelled: ())
     }
 
     /// Restores domains left undefined by swaps that are not in the journal, or over. Call once the hypervisor can be reached.

@@ -56,6 +56,8 @@ package final class SwapService: Sendable {
     let arrivals = Mutex(Arrivals())
     /// Swaps that are being pivoted as a group, by their domain's UUID.
     let pivotGroups = Mutex<[String: PivotGroup]>([:])
+    /// Who waits for guests to be resumed that a crash may have left paused, by the domain's UUID.
+    let resumptions = Mutex<[String: Waiters<Void>]>([:])
     let recent = RecentSwaps()
 
     /// - Parameter deliver: publishes each outcome.
@@ -117,7 +119,11 @@ package final class SwapService: Sendable {
         guard entry.isHeld, let disk = record?.disk else {
             return instanceQueue.fill(ticket) { [self] in await perform(id, control, entry) }
         }
-        instanceQueue.resumeHeld(ticket, disk: disk) { [self] in await perform(id, control, entry) }
+        instanceQueue.resumeHeld(ticket, disk: disk) { [self] in
+            // Only its plan in the journal shows that the guest may be paused.
+            await untilResumed(ticket.key)
+            await perform(id, control, entry)
+        }
     }
 
     /// Drops a task that can no longer be read, and reports that to a waiting caller.

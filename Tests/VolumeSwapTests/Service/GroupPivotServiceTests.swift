@@ -268,6 +268,31 @@ struct GroupPivotServiceTests {
         #expect(bench.pivots.seen == [.pausedOnRequest, .pausedOnRequest] && bench.guest == .running)
     }
 
+    @Test("A start that ends before it could resume the guest leaves that to the next one")
+    func crashTwice() async throws {
+        let bench = GroupBench()
+        bench.putHeld([.ready, .pivoting], PivotGroupMark(members: Self.ids, pauses: true))
+        bench.twin.one.change { ($0.guest, $0.hanging) = (.pausedOnRequest, .resume) }
+        try await bench.service.running { (service: SwapService) async throws in
+            #expect(try await service.recover() == 2)
+            await bench.twin.one.untilHanging()
+            // Long enough for both to go on if they did not wait.
+            for _ in 0..<10_000 { await Task.yield() }
+        }
+        #expect(bench.guest == .pausedOnRequest)
+        for id in Self.ids { #expect(bench.journal.stored(id.text)?.plan?.pivotGroup?.pauses == true) }
+        bench.twin.one.change { $0.hanging = nil }
+        try await ServiceBench(bench.service.bench).running { (service: SwapService) async throws in
+            #expect(try await service.recover() == 2)
+            for id in Self.ids {
+                while bench.journal.stored(id.text)?.plan?.pivotGroup != nil { await Task.yield() }
+                #expect(bench.journal.stored(id.text)?.phase == .ready)
+            }
+            #expect(bench.guest == .running)
+        }
+        #expect(bench.pivots.seen == [])
+    }
+
     @Test("When pivotd stops and cannot resume the guest, the next start does, and the swaps are held again")
     func stopsWithoutLibvirt() async throws {
         let bench = GroupBench(onPause: { while !Task.isCancelled { await Task.yield() } })
