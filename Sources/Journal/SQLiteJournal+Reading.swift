@@ -32,7 +32,7 @@ extension SQLiteJournal {
     private static let selectUnfinished = """
         SELECT id, instance_key, phase, disk, CASE WHEN instr(reply_to, '"timeout"') THEN reply_to END, accepted_at,
             \(argument("new_volume_id")), \(argument("new_connection_info.serial")),
-            \(argument("new_connection_info.data.volume_id"))
+            \(argument("new_connection_info.data.volume_id")), coalesce(is_abort_requested, 0)
         FROM task LEFT JOIN plan USING (sequence) LEFT JOIN request USING (sequence)
         WHERE is_settled = 0 AND (finished_at IS NOT NULL OR NOT \(hasBegun))
         ORDER BY finished_at IS NOT NULL, task.sequence
@@ -51,7 +51,8 @@ extension SQLiteJournal {
         return .waiting(
             TaskID(id), phase, instanceKey: row[1], disk: row[3], acceptedAt: Date(timeIntervalSince1970: row[5]),
             newVolumeIDs: (6...8).compactMap { String.fromDatabaseValue(row[$0] as DatabaseValue) },
-            callers: (found.map { [$0.first].compactMap { $0 } + $0.more } ?? []).filter { $0.timeout != nil })
+            callers: (found.map { [$0.first].compactMap { $0 } + $0.more } ?? []).filter { $0.timeout != nil },
+            isAbortRequested: row[9])
     }
 
     package func record(_ id: TaskID) async throws(JournalError) -> SwapRecord? {

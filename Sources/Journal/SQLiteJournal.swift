@@ -152,6 +152,11 @@ package final class SQLiteJournal: SwapJournal {
         _ = try await writer.submit(.limit(id, mibS: mibS))
     }
 
+    package func abort(_ id: TaskID) async throws(JournalError) {
+        guard memory != nil else { return }  // only a restart needs it
+        _ = try await writer.submit(.abort(id))
+    }
+
     package func forgetReply(_ id: TaskID, _ fate: ReplyFate) async throws(JournalError) {
         guard memory != nil else { return writer.note(.forgetReply(id)) }
         _ = try await writer.submit(.forgetReply(id), history: line(.reply(fate), now()))

@@ -14,6 +14,7 @@ struct TaskRow: Sendable, Decodable, FetchableRecord {
         case finishedAt = "finished_at"
         case isSettled = "is_settled"
         case bandwidthMiBs = "bandwidth_mib_s"
+        case isAbortRequested = "is_abort_requested"
     }
 
     var id: String
@@ -31,6 +32,8 @@ struct TaskRow: Sendable, Decodable, FetchableRecord {
     var failure: String?
     var isSettled: Bool
     var bandwidthMiBs: Int64?
+    /// nil counts as false.
+    var isAbortRequested: Bool?
     /// The task's position among all; nil appends it.
     var sequence: Int64?
 
@@ -90,6 +93,7 @@ struct TaskRow: Sendable, Decodable, FetchableRecord {
             record.finishedAt = finishedAt.map(Date.init(timeIntervalSince1970:))
             record.phase = phase
             record.bandwidthMiBs = bandwidthMiBs
+            record.isAbortRequested = isAbortRequested ?? false
             record.plan = try plan.map { try JournalCoding.value(SwapPlan.self, $0) }
             record.outcome = try JournalCoding.outcome(result: result, failure: failure)
             record.isReplied = isSettled || record.replyTo == nil

@@ -120,6 +120,25 @@ struct JournalFileTests {
         #expect(error?.message.contains("newer pivotd") == true)
     }
 
+    @Test func anOlderVersionIsReadAndBroughtUpToDate() async throws {
+        var journal = try await directory.open()
+        for id in ["t1", "t2"] { _ = try await journal.accept(Sample.record(id)) }
+        try journal.execute(
+            """
+            ALTER TABLE task DROP COLUMN bandwidth_mib_s; ALTER TABLE task DROP COLUMN is_abort_requested;
+            DELETE FROM grdb_migrations WHERE identifier <> 'v1'
+            """)
+        await journal.close()
+        #expect(try await JournalReader(directory: directory.state).tasks(idPrefix: "t", limit: 9).count == 2)
+        journal = try await directory.open()
+        try await journal.abort(TaskID("t2"))
+        try await journal.limit(TaskID("t2"), mibS: 3)
+        let (first, second) = (try await journal.record(TaskID("t1")), try await journal.record(TaskID("t2")))
+        #expect(first?.isAbortRequested == false && first?.bandwidthMiBs == nil)
+        #expect(second?.isAbortRequested == true && second?.bandwidthMiBs == 3)
+        await journal.close()
+    }
+
     @Test func aCrashLosesNothingThatReturned() async throws {
         let journal = try await directory.open()
         let plan = try Sample.plan

@@ -23,8 +23,8 @@ import VolumeSwap
         let tasks = try await journal.unfinished()
         #expect(tasks.map(\.id.text) == ["begun", "told", "waiting", "cast", "over"])
         guard case .begun(let begun) = tasks[0], case .begun(let told) = tasks[1],
-            case .waiting(_, .accepted, let key, _, let acceptedAt, _, let callers) = tasks[2],
-            case .waiting(_, .accepted, _, _, _, _, []) = tasks[3], case .over(_, .completed) = tasks[4]
+            case .waiting(_, .accepted, let key, _, let acceptedAt, _, let callers, false) = tasks[2],
+            case .waiting(_, .accepted, _, _, _, _, [], false) = tasks[3], case .over(_, .completed) = tasks[4]
         else {
             Issue.record("\(tasks)")
             return
@@ -87,7 +87,7 @@ import VolumeSwap
             _ = try await journal.accept(record)
         }
         let ids = try await journal.unfinished().map { task -> [String] in
-            if case .waiting(_, _, _, _, _, let ids, _) = task { ids } else { [] }
+            if case .waiting(_, _, _, _, _, let ids, _, _) = task { ids } else { [] }
         }
         #expect(ids == [["v1", "v2", "v1"], ["v2"], ["v2"]])
         await journal.close()

@@ -38,6 +38,7 @@ enum JournalSchema {
                     """)
         }
         migrator.registerMigration("v2") { db in try db.execute(sql: "ALTER TABLE task ADD COLUMN bandwidth_mib_s INTEGER") }
+        migrator.registerMigration("v3") { db in try db.execute(sql: "ALTER TABLE task ADD COLUMN is_abort_requested INTEGER") }
         return migrator
     }
 

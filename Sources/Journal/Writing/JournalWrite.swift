@@ -15,6 +15,8 @@ indirect enum JournalWrite: Sendable {
     case forgetReply(TaskID)
     /// Of the task's copy.
     case limit(TaskID, mibS: Int64)
+    /// Its abort was requested.
+    case abort(TaskID)
     /// Also removes the secrets.
     case settle(TaskID, Secrets)
     /// Only its entry's lines of history.
@@ -29,7 +31,8 @@ indirect enum JournalWrite: Sendable {
         switch self {
         case .accept(let row): TaskID(row.id)
         case .enter(let id, _, _, _, _), .finish(let id, _, _, _, _, _), .settle(let id, _): id
-        case .answer(let id, _, _), .ask(let id, _), .forgetReply(let id), .limit(let id, _), .remark(let id): id
+        case .answer(let id, _, _), .ask(let id, _), .forgetReply(let id), .limit(let id, _): id
+        case .abort(let id), .remark(let id): id
         case .prune, .probe, .barrier: nil
         }
     }
@@ -64,7 +67,7 @@ indirect enum JournalWrite: Sendable {
     var takesHistory: Bool {
         switch self {
         case .enter, .finish, .forgetReply, .settle, .remark: true
-        case .accept, .answer, .ask, .limit, .prune, .probe, .barrier: false
+        case .accept, .answer, .ask, .limit, .abort, .prune, .probe, .barrier: false
         }
     }
 
@@ -79,7 +82,7 @@ indirect enum JournalWrite: Sendable {
     /// Whether it must survive a power loss, and not only pivotd's death. Any sync also covers the transactions before it.
     var needsSync: Bool {
         switch self {
-        case .accept, .finish, .answer, .ask, .limit, .probe: true
+        case .accept, .finish, .answer, .ask, .limit, .abort, .probe: true
         case .enter(_, _, _, _, let isSynced): isSynced
         case .forgetReply, .settle, .remark, .prune, .barrier: false
         }
@@ -150,6 +153,9 @@ extension JournalWrite {
             return .success(.done)
         case .limit(let id, let mibS):
             try db.run("UPDATE task SET bandwidth_mib_s = ? WHERE id = ?", [mibS, id.text])
+            return .success(.done)
+        case .abort(let id):
+            try db.run("UPDATE task SET is_abort_requested = 1 WHERE id = ?", [id.text])
             return .success(.done)
         case .remark(let id):
             try db.run(Self.remarkSQL, [history, id.text])

@@ -92,6 +92,10 @@ package protocol SwapJournal: Sendable {
     ///
     /// - Throws: ``JournalError`` if that could not be stored.
     func limit(_ id: TaskID, mibS: Int64) async throws(JournalError)
+    /// Stores that the task's abort was requested before its pivot, so that a restart carries it out.
+    ///
+    /// - Throws: ``JournalError`` if that could not be stored.
+    func abort(_ id: TaskID) async throws(JournalError)
     /// Stores that the reply to ``answer(_:_:)`` is delivered or given up, and forgets all callers. Not synced: after a power loss the same reply may be sent again.
     ///
     /// - Throws: ``JournalError`` if that could not be stored.

@@ -75,6 +75,8 @@ package struct SwapRecordFacts: Sendable, CustomStringConvertible, CustomReflect
     package var phase: SwapPhase
     /// The limit that `set_bandwidth` has given its copy since, in MiB/s, 0 for none; nil if it has given none.
     package var bandwidthMiBs: Int64?
+    /// Whether its abort was requested before its pivot.
+    package var isAbortRequested = false
     /// What recovery needs besides the phase; nil until the preflight is over.
     package var plan: SwapPlan?
     /// How the task ended, or was answered ahead of its end.

@@ -7,7 +7,8 @@ package enum UnfinishedTask: Sendable {
     /// It has only its request, of which more than the new volume's ids is read when its turn comes; the callers are those that
     /// want heartbeats.
     case waiting(
-        TaskID, SwapPhase, instanceKey: String, disk: String, acceptedAt: Date, newVolumeIDs: [String], callers: [ReplyTo])
+        TaskID, SwapPhase, instanceKey: String, disk: String, acceptedAt: Date, newVolumeIDs: [String], callers: [ReplyTo],
+        isAbortRequested: Bool)
     /// Only its reply remains to be delivered.
     case over(TaskID, SwapPhase)
 
@@ -21,14 +22,14 @@ package enum UnfinishedTask: Sendable {
             let callers = record.facts.callers.filter { $0.timeout != nil }
             self = .waiting(
                 record.id, record.phase, instanceKey: record.instanceKey, disk: record.disk, acceptedAt: record.acceptedAt,
-                newVolumeIDs: record.newVolumeIDs, callers: callers)
+                newVolumeIDs: record.newVolumeIDs, callers: callers, isAbortRequested: record.isAbortRequested)
         }
     }
 
     package var id: TaskID {
         switch self {
         case .begun(let record): record.id
-        case .waiting(let id, _, _, _, _, _, _), .over(let id, _): id
+        case .waiting(let id, _, _, _, _, _, _, _), .over(let id, _): id
         }
     }
 
@@ -36,7 +37,7 @@ package enum UnfinishedTask: Sendable {
     package var callers: [ReplyTo] {
         switch self {
         case .begun(let record): record.outcome == nil ? record.facts.callers : []
-        case .waiting(_, _, _, _, _, _, let callers): callers
+        case .waiting(_, _, _, _, _, _, let callers, _): callers
         case .over: []
         }
     }

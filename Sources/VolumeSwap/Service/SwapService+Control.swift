@@ -9,7 +9,7 @@ package enum SwapSelector: Sendable {
 }
 
 extension SwapService {
-    /// Maximum time an abort waits for the outcome to be stored before it is answered.
+    /// Maximum time an abort waits to be stored before it is answered.
     private static let abortStoringLimit = Duration.seconds(2)
     /// How long a status waits for libvirt to tell an instance's other name.
     private static let lookupLimit = Duration.seconds(1)
@@ -79,34 +79,48 @@ extension SwapService {
                 ? "it is already being rolled back" : "it has reached its pivot and can no longer be aborted"
             throw SwapFailure.invalidInput("task \(record.id) is \(phase.publicState): \(why)")
         }
-        guard let ticket = entry.ticket, instanceQueue.withdraw(ticket) else { return try await status(.task(record.id)) }
-        if let resumption = entry.resumption {
-            // Undo what it began before a restart now: its turn may be hours away.
-            instanceQueue.runAside { [self] in await perform(record.id, entry.control, resumption) }
-        } else {
+        if entry.resumption == nil, let ticket = entry.ticket, instanceQueue.withdraw(ticket) {
             _ = entry.control.note("storing its abort")
-            guard await concludeAborted(record) else {
-                throw SwapFailure.rebaseFailed(
-                    "task \(record.id) is cancelled, but this cannot be stored now: a restart before it can be stored would carry out the task; "
-                        + "in that case, abort it again", .ioError)
+            environment.observer.ended(record, .failure(.abortedByRequest), duration: .zero, overhead: nil)
+            try await storingAbort(of: record.id) { [self] in
+                if let delivery = await conclude(record, .failure(.abortedByRequest)) { instanceQueue.runAside(delivery) }
+                return !Task.isCancelled
+            }
+        } else {
+            if let resumption = entry.resumption, let ticket = entry.ticket {
+                undoNow(record.id, entry.control, ticket, resumption)
+            }
+            // Else a restart before its roll-back is stored would carry it out.
+            try await storingAbort(of: record.id) { [self] in
+                let stored: Void? = await persist("abort", record.logMetadata) { [self] () async throws(JournalError) in
+                    try await environment.journal.abort(record.id)
+                }
+                return stored != nil
             }
         }
         return try await status(.task(record.id))
     }
 
-    /// Stores the outcome when the journal can; a full disk must not delay the reply to the abort.
+    /// Has an aborted task undo what it began before a restart now, unless it runs already: its turn may be hours away.
+    func undoNow(_ id: TaskID, _ control: SwapControl, _ ticket: InstanceQueue.Ticket, _ resumption: SwapEntry) {
+        guard instanceQueue.withdraw(ticket) else { return }
+        instanceQueue.runAside { [self] in await perform(id, control, resumption) }
+    }
+
+    /// Stores an abort when the journal can; a full disk must not delay the reply to it.
     ///
-    /// - Returns: whether it was stored at once.
-    private func concludeAborted(_ record: SwapRecord) async -> Bool {
-        environment.observer.ended(record, .failure(.abortedByRequest), duration: .zero, overhead: nil)
+    /// - Parameter store: returns false if pivotd stops before.
+    /// - Throws: ``SwapFailure`` if it was not stored at once.
+    private func storingAbort(of id: TaskID, _ store: @escaping @Sendable () async -> Bool) async throws(SwapFailure) {
         let isStored = Waiter<Bool>()
-        instanceQueue.runAside { [self] in
-            if let delivery = await conclude(record, .failure(.abortedByRequest)) { instanceQueue.runAside(delivery) }
-            isStored.resume(true)
-        }
+        instanceQueue.runAside { isStored.resume(await store()) }
         let timer = environment.clock.schedule(after: Self.abortStoringLimit) { isStored.resume(false) }
         defer { timer.cancel() }
-        return await isStored.value(ifCancelled: false)
+        guard await isStored.value(ifCancelled: false) else {
+            throw .rebaseFailed(
+                "task \(id) is cancelled, but this cannot be stored now: a restart before it can be stored would carry out the task; "
+                    + "in that case, abort it again", .ioError)
+        }
     }
 
     /// `set_bandwidth`: limits a task's copy, in MiB/s; 0 is unlimited.

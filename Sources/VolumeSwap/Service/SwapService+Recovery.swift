@@ -24,11 +24,15 @@ extension SwapService {
             onTask(task)
             switch task {
             case .begun(let record): takeUp(record, groups)
-            case .waiting(let id, let phase, let instanceKey, let disk, let acceptedAt, let newVolumeIDs, let callers):
-                let ticket = instanceQueue.reserve(queue(of: id, instanceKey), disk: disk, since: acceptedAt)
+            case .waiting(let id, let phase, let key, let disk, let acceptedAt, let newVolumeIDs, let callers, let isAborted):
+                let ticket = instanceQueue.reserve(queue(of: id, key), disk: disk, since: acceptedAt)
                 environment.reservations.intend(VolumeIdentity(ids: newVolumeIDs), for: id, number: ticket.number)
-                enqueue(id, SwapControl(phase: phase), nil, ticket, .again)
+                let control = SwapControl(phase: phase)
+                // Without a plan, nothing was pivoted, whatever its phase.
+                if isAborted { control.refuse(.abortedByRequest) }
+                enqueue(id, control, nil, ticket, .again)
                 active.withLock { $0[id]?.callers = callers }
+                if isAborted { undoNow(id, control, ticket, .again) }
             case .over(let id, let phase):
                 active.withLock { $0[id] = Entry(control: SwapControl(phase: phase), isHandedOut: true) }
                 owed.append(id)

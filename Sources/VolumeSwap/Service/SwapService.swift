@@ -98,7 +98,10 @@ package final class SwapService: Sendable {
         let control = SwapControl(phase: entry.isHeld ? .ready : record.phase)
         // A task answered as failed before it had a plan only releases what it may have attached.
         if case .failure(let told) = record.outcome, record.plan == nil { control.refuse(told.withoutRemainder) }
+        // Not once a pivot may have been requested.
+        let isAborted = record.isAbortRequested && control.requestAbort()
         enqueue(record.id, control, record, ticket, entry)
+        if isAborted { undoNow(record.id, control, ticket, entry) }
     }
 
     /// - Parameter record: nil to read it when its turn comes.
@@ -280,7 +283,7 @@ package final class SwapService: Sendable {
 
     /// Retries until the journal has stored something, which must happen before it is reported. Survives a full disk.
     @discardableResult
-    private func persist<Value>(
+    func persist<Value>(
         _ what: String, _ task: @autoclosure () -> Logger.Metadata, _ work: @Sendable () async throws(JournalError) -> Value
     ) async -> Value? {
         var backoff = Backoff(first: .milliseconds(200), longest: .seconds(10))

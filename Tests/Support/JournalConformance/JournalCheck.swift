@@ -11,6 +11,7 @@ package enum JournalCheck: String, CaseIterable, Sendable {
     case theFirstOutcomeStays
     case laterCallersAreKept
     case limitsAreKept
+    case abortsAreKept
     case anEarlyAnswerIsTheOutcome
     case onlyWhatIsOverIsSettled
     case secretsLeaveWithTheSettlement
@@ -31,6 +32,7 @@ package enum JournalCheck: String, CaseIterable, Sendable {
         case .theFirstOutcomeStays: try await subject.outcome()
         case .laterCallersAreKept: try await subject.ask()
         case .limitsAreKept: try await subject.limit()
+        case .abortsAreKept: try await subject.abort()
         case .anEarlyAnswerIsTheOutcome: try await subject.answer()
         case .onlyWhatIsOverIsSettled: try await subject.settle()
         case .secretsLeaveWithTheSettlement: try await subject.secrets()
@@ -144,6 +146,22 @@ private struct Subject {
         #expect(try await stored(id).bandwidthMiBs == 0)
     }
 
+    func abort() async throws {
+        for id in ["waiting", "begun", "other"] { try await add(id) }
+        try await journal.enter(TaskID("begun"), .copying, plan: Self.plan)
+        for id in ["waiting", "begun"] { try await journal.abort(TaskID(id)) }
+        #expect(try await stored(TaskID("waiting")).isAbortRequested)
+        #expect(try await !stored(TaskID("other")).isAbortRequested)
+        let requested = try await journal.unfinished().filter { task in
+            switch task {
+            case .begun(let record): record.isAbortRequested
+            case .waiting(_, _, _, _, _, _, _, let isAbortRequested): isAbortRequested
+            case .over: false
+            }
+        }
+        #expect(requested.map(\.id.text) == ["begun", "waiting"])
+    }
+
     func answer() async throws {
         let id = try await add("t1")
         try await journal.enter(id, .rollingBack, plan: Self.plan)
@@ -206,7 +224,7 @@ private struct Subject {
         let kinds = tasks.map { task in
             switch task {
             case .begun: "begun"
-            case .waiting(_, _, let key, let disk, _, let ids, let callers):
+            case .waiting(_, _, let key, let disk, _, let ids, let callers, _):
                 "waiting \(key == Self.instance) \(disk) \(ids) \(callers.map(\.queue))"
             case .over: "over"
             }

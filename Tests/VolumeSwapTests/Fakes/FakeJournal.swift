@@ -135,6 +135,10 @@ final class FakeJournal: SwapJournal {
         try call("limit") { state in state.records[id]?.bandwidthMiBs = mibS }
     }
 
+    func abort(_ id: TaskID) async throws(JournalError) {
+        try call("abort") { state in state.records[id]?.isAbortRequested = true }
+    }
+
     func forgetReply(_ id: TaskID, _ fate: ReplyFate) async throws(JournalError) {
         try call("forgetReply") { state in
             state.note(id, .reply(fate))

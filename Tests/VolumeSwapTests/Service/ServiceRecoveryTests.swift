@@ -55,6 +55,82 @@ struct ServiceRecoveryTests {
         #expect(outcome.result != nil, "\(String(describing: outcome.failure))")
     }
 
+    @Test(
+        "An abort that was taken on is carried out after a restart, whatever phase could be stored",
+        arguments: [SwapPhase.accepted, .preparing, .rollingBack, .undefining, .starting, .copying, .ready], [true, false])
+    func aborted(phase: SwapPhase, isPlanned: Bool) async throws {
+        var record = Self.record(phase)
+        record.isAbortRequested = true
+        record.plan = isPlanned ? Fixture.plan() : nil
+        let (hypervisor, outcome) = try await Self.recover(record) { hypervisor in
+            guard isPlanned, phase == .copying || phase == .ready else { return }
+            hypervisor.startJob(to: Fixture.newPath, ready: true, cursor: 64 << 20)
+        }
+        // With a plan, a roll-back that was stored goes on with the cause stored in it.
+        if !isPlanned || phase != .rollingBack { #expect(outcome.failure?.isAbort == true) }
+        #expect(hypervisor.count("copy") == 0 && hypervisor.count("pivot") == 0)
+        hypervisor.state.withLock { #expect($0.job == nil && $0.liveSource == Fixture.oldPath) }
+    }
+
+    @Test("It is undone at once, though the turn of its instance is another's", arguments: [true, false])
+    func abortedWhileWaiting(isPlanned: Bool) async throws {
+        let bench = ServiceBench()
+        var record = Self.record(isPlanned ? .copying : .preparing)
+        record.isAbortRequested = true
+        bench.bench.journal.put(record)
+        if isPlanned { bench.bench.hypervisor.startJob(to: Fixture.newPath) }
+        let (stops, stop) = AsyncStream<Void>.makeStream()
+        bench.service.instanceQueue.fill(bench.service.instanceQueue.reserve(Fixture.uuid)) { for await _ in stops { break } }
+        try await bench.running { (service: SwapService) async throws in
+            #expect(try await service.recover() == 1)
+            #expect(try await bench.nextReply().outcome.failure?.isAbort == true)
+            stop.yield()
+        }
+    }
+
+    @Test(
+        "A stored abort has no effect once a pivot may have been requested",
+        arguments: [SwapPhase.pivoting, .finishing, .storing])
+    func abortedTooLate(phase: SwapPhase) async throws {
+        var record = Self.record(phase)
+        record.isAbortRequested = true
+        let (hypervisor, outcome) = try await Self.recover(record) { hypervisor in
+            if phase == .pivoting { return hypervisor.startJob(to: Fixture.newPath, ready: true, cursor: 64 << 20) }
+            hypervisor.change { ($0.liveSource, $0.storedSource) = (Fixture.newPath, Fixture.newPath) }
+        }
+        #expect(outcome.result != nil)
+        #expect(hypervisor.count("abort") == 0 && hypervisor.state.withLock { $0.liveSource } == Fixture.newPath)
+    }
+
+    @Test("An abort of a copy that somebody else has pivoted does not undo that", arguments: [SwapPhase.copying, .ready])
+    func abortedAfterAnotherPivot(phase: SwapPhase) async throws {
+        var record = Self.record(phase)
+        record.isAbortRequested = true
+        let (_, outcome) = try await Self.recover(record) { hypervisor in
+            hypervisor.change { ($0.liveSource, $0.storedSource) = (Fixture.newPath, Fixture.newPath) }
+        }
+        #expect(outcome.result != nil)
+    }
+
+    @Test("An abort is stored before it is answered, or says that a restart would carry out the task", arguments: [1, 1_000_000])
+    func storesAborts(failures: Int) async throws {
+        let (copies, copy) = AsyncStream<Void>.makeStream()
+        let bench = ServiceBench(Bench(FakeHypervisor { _ in copy.yield() }))
+        bench.bench.journal.fail("abort", times: failures)
+        try await bench.running { (service: SwapService) async throws in
+            _ = await bench.submit(Fixture.record())
+            for await _ in copies { break }
+            if failures == 1 {
+                _ = try await service.abort(.task(TaskID("task-1")))
+            } else {
+                let failure = await #expect(throws: SwapFailure.self) { try await service.abort(.task(TaskID("task-1"))) }
+                #expect(failure?.code == .ioError && failure?.reason.contains("cannot be stored now") == true)
+            }
+            #expect(bench.bench.journal.stored("task-1")?.isAbortRequested == (failures == 1))
+            #expect(try await bench.nextReply().outcome.failure?.isAbort == true)
+        }
+    }
+
     @Test("A limit that set_bandwidth has given is remembered")
     func limited() async throws {
         let (copies, copy) = AsyncStream<Void>.makeStream()

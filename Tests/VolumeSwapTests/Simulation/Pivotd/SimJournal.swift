@@ -148,6 +148,10 @@ final class SimJournal: SwapJournal, @unchecked Sendable {
         try await write(id) { storage in storage.change(id) { $0.bandwidthMiBs = mibS } }
     }
 
+    func abort(_ id: TaskID) async throws(JournalError) {
+        try await write(id) { storage in storage.change(id) { $0.isAbortRequested = true } }
+    }
+
     func forgetReply(_ id: TaskID, _ fate: ReplyFate) async throws(JournalError) {
         try await write(id, isSynced: false) { storage in
             storage.change(id) { record in

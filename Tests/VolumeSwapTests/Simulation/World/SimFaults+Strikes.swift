@@ -139,7 +139,6 @@ extension SimFaults {
                 guard pivotd.life.isAlive else { return }
                 world.note("client", "aborts \(task.id)")
                 task.abortedAt = world.loop.now
-                task.abortedInLife = pivotd.life.number
             } catch {
                 world.note("client", "cannot abort \(task.id): \(error)")
             }

@@ -36,10 +36,8 @@ final class SimTask: CustomStringConvertible, @unchecked Sendable {
     var repliedAt: SimLoop.Time?
     /// Since when its copy has stalled, and when it must have been answered for that.
     var answerBy: (from: SimLoop.Time, SimLoop.Time)?
-    /// Time of an accepted `abort_swap`.
+    /// Time of an accepted `abort_swap`, which outlives the pivotd that accepted it.
     var abortedAt: SimLoop.Time?
-    /// Which incarnation of pivotd accepted it; the next one does not know about it.
-    var abortedInLife = 0
 
     init(
         number: Int, domain: SimDomain, disk: String, old: SimVolume, new: SimVolume, args: JSONObject, isCall: Bool,
