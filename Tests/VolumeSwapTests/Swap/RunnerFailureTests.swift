@@ -232,6 +232,22 @@ struct RunnerFailureTests {
         }
     }
 
+    @Test("A pivot that fails has QEMU's reason, which may have come before it was requested", arguments: [true, false])
+    func pivotReason(isBefore: Bool) async throws {
+        let fail: @Sendable (FakeHypervisor) -> Void = { hypervisor in
+            hypervisor.post(.jobError(disk: "vda", message: "of another disk"))
+            hypervisor.post(.jobError(disk: "vdb", message: "No space left on device"))
+            hypervisor.post(.failed)
+        }
+        var bench = Bench(FakeHypervisor(onPivot: { hypervisor throws(HypervisorError) in fail(hypervisor) }))
+        let hypervisor = bench.hypervisor
+        if isBefore { bench.onPhase = { if $0 == .pivoting { fail(hypervisor) } } }
+        let failure = try #require(try await bench.run(["options": ["strategy": "copy"]])?.failure)
+        #expect(failure.code == .noSpace && failure.inUse == .old)
+        #expect(failure.reason.contains("No space left on device") && !failure.reason.contains("of another disk"))
+        Self.expectUntouched(bench)
+    }
+
     @Test("A failed resize is a success with a warning, with both configurations on the new volume")
     func resizeFails() async throws {
         let bench = Bench()

@@ -97,8 +97,7 @@ struct MirrorWatch {
             reportedEnd = (status, looks)
             return true
         case .jobError(plan.disk, let message):
-            // QEMU first reports the failed operation, then the final error.
-            cause = cause.map { $0 == message ? message : "\(message) (\($0))" } ?? message
+            cause = Self.cause(message, after: cause)
             return false
         case .stopped(let reason):
             cause = "the guest went away during the copy: \(reason)"
@@ -106,6 +105,11 @@ struct MirrorWatch {
         case .blockJob, .jobError, .recheck:
             return false
         }
+    }
+
+    /// Why a job has failed: QEMU first reports the failed operation, then the final error.
+    static func cause(_ message: String, after earlier: String?) -> String {
+        earlier.map { $0 == message ? message : "\(message) (\($0))" } ?? message
     }
 
     mutating func judge(_ sample: Sample, now: ContinuousClock.Instant) -> Verdict {

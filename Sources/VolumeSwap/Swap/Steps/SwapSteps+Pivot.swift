@@ -4,42 +4,50 @@ import Logging
 extension SwapSteps {
     /// How long to wait for the event that reports a job's end when the guest is gone.
     private static let grace = Duration.seconds(3)
+    /// How long to wait for QEMU's reason when the job is gone: a guest may be paused meanwhile.
+    private static let shortGrace = Duration.milliseconds(500)
 
     /// Requests the pivot and finds out the result. There is no time limit: until the result is known, nobody is answered.
     func pivot(_ plan: SwapPlan) async -> SwapInput {
         if let refusal = await refusal(plan) { return refusal }
         var group = control.enteredGroup
-        var cause = "the pivot failed"
+        var news = PivotNews()
         do {
             try await hypervisor.blockJobAbort(plan.domain, disk: plan.disk, pivot: true)
         } catch {
             if error.code == .notReady { return .notReady(plan.failure("the copy was not ready for the pivot: \(error)")) }
             // The disk will show whether libvirt received the request.
-            cause += ": \(error)"
+            news.error = error
         }
         var backoff = Backoff(first: .milliseconds(100))
-        var end: BlockJobStatus?
         var goneSince: ContinuousClock.Instant?
         while !Task.isCancelled {
             let event = await wait(plan.disk, atMost: backoff.pause())
-            if case .blockJob(_, let status, _) = event, status != .ready { end = status }
+            news.take(event)
             if group?.isOver == true {
                 await storeOwnPivot(plan, group?.warning)
                 group = nil
             }
             let sight = await look(plan)
-            if end == nil, sight.isGone || sight == .onOldUnverified {
-                // The event that reports how the job ended may still arrive.
+            if let limit = grace(sight, news) {
+                // The events that report how and why the job ended may still arrive.
                 let since = goneSince ?? clock.now
                 goneSince = since
-                if clock.now - since < Self.grace { continue }
+                if clock.now - since < limit { continue }
             }
-            if let input = afterPivot(plan, sight, cause, end) {
+            if let input = afterPivot(plan, sight, news) {
                 note(nil)
                 return input
             }
         }
         return .interrupted
+    }
+
+    /// How long to wait for events before the disk's state counts; nil if it does at once.
+    private func grace(_ sight: DiskSight, _ news: PivotNews) -> Duration? {
+        if news.end == nil, sight.isGone || sight == .onOldUnverified { return Self.grace }
+        let isOver = sight == .onOld || sight == .onOldUnverified || sight == .forgottenMirror
+        return isOver && news.reason == nil ? Self.shortGrace : nil
     }
 
     /// Waits for what the pivot needs: the instance's turn, or, in a group, the guest's pause.
@@ -70,13 +78,14 @@ extension SwapSteps {
     }
 
     /// - Returns: nil until it is known which volume the guest runs on.
-    private func afterPivot(_ plan: SwapPlan, _ sight: DiskSight, _ cause: String, _ end: BlockJobStatus?) -> SwapInput? {
+    private func afterPivot(_ plan: SwapPlan, _ sight: DiskSight, _ news: PivotNews) -> SwapInput? {
+        let cause = news.cause
         switch sight {
         case .onNew, .stopped(stored: .new): return .foundOnNew
         case .onOld, .forgottenMirror: return .foundOnOld(plan.failure(cause))
         case .onOldUnverified:
             // With such an event the pivot has failed; otherwise libvirt may have lost track of it.
-            let isTold = end == .failed || end == .canceled
+            let isTold = news.end == .failed || news.end == .canceled
             return .foundOnOld(isTold ? plan.failure(cause) : plan.failure(cause).inDoubt)
         case .copying: return .notReady(plan.failure(cause))
         case .pivotedUnnoticed: return .pivotedUnnoticed(plan.failure(cause))
@@ -84,7 +93,7 @@ extension SwapSteps {
             return .foundOnOld(plan.failure("\(cause); the copy is gone"))
         case .stopped, .missing:
             // The event shows that it had pivoted before it went away.
-            if end == .completed { return .foundOnNew }
+            if news.end == .completed { return .foundOnNew }
             return .foundOnOld(
                 plan.failure("\(cause); the guest has since gone from libvirt, and \(SwapFailure.keepBoth)", .guestGone))
         case .ending:
@@ -138,5 +147,30 @@ extension SwapSteps {
             return .notResized(
                 bytes, "the guest keeps \(bytes) bytes; it could not be given the requested \(target) bytes: \(error)")
         }
+    }
+}
+
+/// What libvirt and QEMU have said about a pivot. Which volume the guest is on, only the disk shows.
+private struct PivotNews {
+    /// libvirt's answer to the request, unless it has taken it.
+    var error: HypervisorError?
+    /// How the job ended.
+    private(set) var end: BlockJobStatus?
+    /// Why, in QEMU's words.
+    private(set) var reason: String?
+
+    mutating func take(_ event: HypervisorEvent?) {
+        switch event {
+        case .blockJob(_, let status, _): if status != .ready { end = status }
+        case .jobError(_, let message): reason = MirrorWatch.cause(message, after: reason)
+        case .stopped(let why): reason = reason ?? "the guest went away: \(why)"
+        case .recheck, nil: break
+        }
+    }
+
+    /// Why the pivot failed, if it did.
+    var cause: String {
+        let reasons = [error?.description, reason].compactMap(\.self)
+        return reasons.isEmpty ? "the pivot failed" : "the pivot failed: \(reasons.joined(separator: "; "))"
     }
 }

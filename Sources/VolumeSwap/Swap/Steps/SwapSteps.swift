@@ -140,7 +140,7 @@ final class SwapSteps: Sendable {
         defer { timer.cancel() }
         for await event in events {
             switch event {
-            case .blockJob(disk, _, _), .stopped: return event
+            case .blockJob(disk, _, _), .jobError(disk, _), .stopped: return event
             case .recheck: return nil
             case .blockJob, .jobError: continue
             }
