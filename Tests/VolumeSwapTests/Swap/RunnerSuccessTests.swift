@@ -116,6 +116,26 @@ struct RunnerSuccessTests {
         #expect(bench.hypervisor.log == ["abort", "copy", "pivot"])
     }
 
+    @Test("Somebody's pivot of a copy onto another volume is waited for, not broken off")
+    func pivotOfOthers() async throws {
+        var bench = Bench(FakeHypervisor(forces: true))
+        let hypervisor = bench.hypervisor
+        let clock = bench.clock
+        hypervisor.startJob(to: "/volumes/stale", ready: true, cursor: 64 << 20)
+        hypervisor.change { $0.isEnding = "pivot" }
+        bench.onPhase = { phase in
+            guard phase == .starting else { return }
+            hypervisor.onLooks(2) { hypervisor in
+                clock.jump(.seconds(60))
+                hypervisor.onLooks(2) { $0.finishPivot() }
+            }
+        }
+        let failure = try #require(try await bench.run()?.failure)
+        #expect(failure.code == .oldVolumeMismatch)
+        #expect(hypervisor.count("abort") == 0 && hypervisor.count("force") == 0)
+        #expect(hypervisor.state.withLock { $0.liveSource } == "/volumes/stale")
+    }
+
     @Test("A larger volume without resize_to gets a slice and a warning")
     func larger() async throws {
         let bench = Bench()

@@ -35,7 +35,7 @@ struct DiskInspector {
         guard let job else { return try await withoutJob(plan, disk) }
         guard let mirror = disk.mirror else { return try await withoutMirror(plan, job) }
         guard job.isCopy, try await self.place(of: mirror.location, plan) == .new else {
-            return .foreignJob(isCopy: job.isCopy)
+            return .foreignJob(isCopy: job.isCopy, isPivoting: job.isCopy && mirror.ready == "pivot")
         }
         switch mirror.ready {
         case "pivot": return .ending(pivot: true)

@@ -20,8 +20,9 @@ package enum DiskSight: Sendable, Hashable {
     case ending(pivot: Bool)
     /// On the old volume, with a running copy whose destination libvirt does not know, because libvirtd died while starting it.
     case unnamedCopy
-    /// On the old volume, with a job that is not ours: a copy onto another volume, or a different kind of job.
-    case foreignJob(isCopy: Bool)
+    /// On the old volume, with a job that is not ours: a copy onto another volume, which may be being pivoted, or a different kind of
+    /// job.
+    case foreignJob(isCopy: Bool, isPivoting: Bool = false)
     /// On neither volume, with a running copy onto the new one: someone moved the disk just as the copy began.
     case strayCopy
     /// QEMU runs a different volume from the one in libvirt's live configuration: libvirt has lost track of a pivot.

@@ -34,8 +34,10 @@ struct CopyEnder {
         case .copying, .unnamedCopy, .strayCopy:
             if let failure { steps.note("the copy could not be cancelled: \(failure)") }
             await cancel(sight)
-        case .foreignJob(isCopy: true) where endsForeign:
-            // The state of a foreign copy does not show whether it is being ended.
+        case .foreignJob(isCopy: true, isPivoting: true) where endsForeign:
+            steps.note("somebody else's pivot of the disk is under way; its result is not known yet")
+        case .foreignJob(isCopy: true, isPivoting: false) where endsForeign:
+            // The state of a foreign copy does not show whether it is being cancelled.
             if isEnding { await force() } else { await cancel(sight) }
         case .ending(pivot: false): await force()
         case .ending(pivot: true): steps.note("a pivot is under way; its result is not known yet")
