@@ -5,17 +5,27 @@ package import VolumeSwap
 
 /// Repairs, behind libvirt's back, a disk that QEMU runs on another volume than libvirt describes.
 extension LibvirtHypervisor {
-    /// Compares `query-block` with the live configuration, twice, a second apart.
+    /// Compares `query-block` with the live configuration, twice, a second apart. A node that libvirt has not numbered shows nothing.
     package func hasPivotedUnnoticed(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Bool? {
-        guard allowsMonitorCommands else { return nil }
-        guard let found = try await running(domain, disk), !found.isDescribed else { return false }
+        guard allowsMonitorCommands, let found = try await running(domain, disk) else { return nil }
+        if found.isDescribed { return false }
         // Somebody else may just have pivoted, and libvirt may be about to notice.
         try? await Task.sleep(for: .seconds(1))
-        return try await running(domain, disk).map { !$0.isDescribed } ?? false
+        return try await running(domain, disk).map { !$0.isDescribed }
     }
 
     private func running(_ domain: DomainIdentity, _ disk: String) async throws(HypervisorError) -> RunningNode? {
-        RunningNode(try await live(domain, disk), devices: try await monitor(domain, .queryBlock))
+        let described = try await live(domain, disk)
+        let devices = try await monitor(domain, .queryBlock)
+        if let found = RunningNode(described, devices: devices) { return found }
+        do throws(HypervisorError) {
+            // QEMU may change this command, or drop it.
+            let graph = BlockGraph(try await monitor(domain, .queryBlockGraph))
+            return RunningNode(described, devices: devices, graph: graph)
+        } catch {
+            guard error.code == .other else { throw error }
+            return nil
+        }
     }
 
     /// Sends what ``MirrorBack`` returns and waits for the job's next event, until libvirt and QEMU agree.

@@ -10,19 +10,28 @@ struct RunningNode: Sendable, Equatable {
 
     var isDescribed: Bool { index == described }
 
-    /// - Parameter devices: The answer to `query-block`.
+    /// - Parameters:
+    ///   - devices: The answer to `query-block`.
+    ///   - graph: To find the node below libvirt's filters, such as that of `copy_on_read`; without it only the topmost node counts.
     /// - Returns: nil if either node is not numbered by libvirt.
-    init?(_ disk: LiveDisk, devices: JSONValue) {
+    init?(_ disk: LiveDisk, devices: JSONValue, graph: BlockGraph? = nil) {
         guard let described = disk.index, let alias = disk.alias else { return nil }
         let device = devices.arrayValue?.first {
             $0["qdev"]?.stringValue?.split(separator: "/").contains(Substring(alias)) == true
         }
-        guard let node = device?["inserted"]?["node-name"]?.stringValue else { return nil }
+        guard let top = device?["inserted"]?["node-name"]?.stringValue else { return nil }
+        let chain = graph?.chain(from: top) ?? [top]
+        guard let node = chain.first(where: { Self.index(of: $0) != nil }), let index = Self.index(of: node) else { return nil }
+        self.node = node
+        self.index = index
+        self.described = described
+    }
+
+    /// libvirt numbers its filters, too, but not as it numbers volumes.
+    private static func index(of node: String) -> String? {
         let parts = node.split(separator: "-")
         guard parts.count >= 3, parts[0] == "libvirt", Int(parts[1]) != nil else { return nil }
-        self.node = node
-        index = String(parts[1])
-        self.described = described
+        return ["format", "slice", "storage"].contains(parts[2]) ? String(parts[1]) : nil
     }
 }
 

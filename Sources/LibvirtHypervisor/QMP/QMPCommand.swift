@@ -40,6 +40,7 @@ struct QMPCommand: Sendable, Equatable {
     }
 
     static let queryBlock = QMPCommand("query-block")
+    static let queryBlockGraph = QMPCommand("x-debug-query-block-graph")
     static let queryBlockJobs = QMPCommand("query-block-jobs")
     static let queryCommands = QMPCommand("query-commands")
     static let queryJobs = QMPCommand("query-jobs")

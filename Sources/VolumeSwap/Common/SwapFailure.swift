@@ -103,7 +103,9 @@ package struct SwapFailure: Error, Sendable, Hashable, Codable, CustomStringConv
 
     /// The failure when it cannot be determined which volume the guest runs on.
     var inDoubt: SwapFailure {
-        adding("without allow_monitor_commands it cannot be determined whether the guest moved").keepingBoth
+        adding(
+            "it cannot be determined whether the guest moved: QEMU does not show its volume, or may not be asked (allow_monitor_commands)"
+        ).keepingBoth
     }
 
     /// The failure when it is unknown which volume the guest runs on.

@@ -99,7 +99,8 @@ package protocol Hypervisor: Sendable {
     /// Lets QEMU handle the guest's discards and zeroes as the disk's configuration says, after the pivot of a copy that
     /// ``unmapZeroes(_:disk:sliceBytes:)`` changed.
     func restoreZeroHandling(_ domain: DomainIdentity, disk: String) async throws(HypervisorError)
-    /// Whether QEMU runs the disk on a different volume from the one that libvirt names; nil without monitor access.
+    /// Whether QEMU runs the disk on a different volume from the one that libvirt names; nil without monitor access, or where
+    /// QEMU does not show it.
     ///
     /// A libvirtd that dies between QEMU's pivot and its own record of it comes back with the old volume in its configuration.
     func hasPivotedUnnoticed(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Bool?

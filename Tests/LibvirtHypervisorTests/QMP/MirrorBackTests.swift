@@ -64,6 +64,34 @@ import VolumeSwap
         #expect(error?.message == "QEMU does not report the node of disk vdb")
     }
 
+    /// As QEMU shows a disk with `copy_on_read='on'`, whose topmost node is libvirt's filter.
+    @Test(arguments: ["4", "5"])
+    func theNodeBelowAFilterIsFound(index: String) throws {
+        let (sight, _) = try #require(sights("old volume still open").first)
+        let devices: JSONValue = [
+            ["qdev": "/machine/peripheral/virtio-disk1/virtio-backend", "inserted": ["node-name": "libvirt-CoR-vdb"]]
+        ]
+        let graph = BlockGraph([
+            "nodes": [
+                ["id": 1, "type": "block-backend", "name": "libvirt-CoR-vdb"],
+                ["id": 2, "type": "block-driver", "name": .string("libvirt-\(index)-storage")],
+                ["id": 3, "type": "block-driver", "name": .string("libvirt-\(index)-format")],
+                ["id": 4, "type": "block-driver", "name": "libvirt-9-filter"],
+                ["id": 5, "type": "block-driver", "name": "libvirt-CoR-vdb"],
+                ["id": 6, "type": "block-driver", "name": "libvirt-7-format"],
+            ],
+            "edges": [
+                ["parent": 1, "child": 5, "name": "root"], ["parent": 5, "child": 4, "name": "file"],
+                ["parent": 4, "child": 3, "name": "file"], ["parent": 3, "child": 2, "name": "file"],
+                ["parent": 3, "child": 6, "name": "backing"],
+            ],
+        ])
+        let found = try #require(RunningNode(sight.disk, devices: devices, graph: graph))
+        #expect(found.node == "libvirt-\(index)-format" && found.isDescribed == (index == "4"))
+        #expect(RunningNode(sight.disk, devices: devices) == nil)
+        #expect(RunningNode(sight.disk, devices: devices, graph: BlockGraph(["nodes": [], "edges": []])) == nil)
+    }
+
     @Test func onlyRawFilesAndBlockDevicesAreOpenedAgain() throws {
         var (sight, _) = try #require(sights("old volume closed by libvirt").first)
         sight.disk = LiveDisk(
