@@ -68,6 +68,14 @@ struct RunnerLatencyTests {
         #expect(speeds.contains(Self.mib) && speeds.suffix(3) == [2, 4, 8].map { $0 * Self.mib })
     }
 
+    @Test("Where the stall time-out comes before that helps, convergence acts at half of it")
+    func shortStall() async throws {
+        let bench = bench(milliseconds: 20, looks: 100)
+        let options: JSONObject = ["guest_latency_budget": 10, "convergence": "auto", "stall_timeout_s": 20]
+        #expect(try await bench.run(["options": .object(options)])?.result != nil)
+        #expect(bench.hypervisor.count("change") == 1)
+    }
+
     @Test("The last bytes are copied without the limit, so that a guest that never rests does not keep it from being in sync")
     func last() async throws {
         let bench = bench(milliseconds: 20)

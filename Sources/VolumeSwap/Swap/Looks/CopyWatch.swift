@@ -7,7 +7,8 @@ struct CopyWatch {
     private let stallTimeout: Duration?
     /// The fewest bytes ever left; nil until QEMU has reported any.
     private(set) var leastRemaining: Int64?
-    private var lastShrink: ContinuousClock.Instant
+    /// When what remains last became less than ever before.
+    private(set) var lastShrink: ContinuousClock.Instant
     /// What remained over the last window, oldest first.
     private var trend: [(at: ContinuousClock.Instant, remaining: Int64)] = []
     private let window: Duration

@@ -195,6 +195,13 @@ struct MirrorWatch {
         return true
     }
 
+    /// Whether letting a copy that is held back run faster has not helped for half of the stall time-out: something else must be done
+    /// before it stalls.
+    func hasHurriedInVain(now: ContinuousClock.Instant) -> Bool {
+        let stall = plan.options.stallTimeoutS
+        return stall > 0 && now - copy.lastShrink >= .seconds(stall / 2)
+    }
+
     /// What keeps the copy from getting on, for an operator; nil if nothing does.
     func standstill(now: ContinuousClock.Instant) -> String? {
         guard readyAt == nil, let time = copy.standstill(now: now) else { return nil }

@@ -104,7 +104,7 @@ extension SwapSteps {
     private func hurries(_ governor: inout LatencyGovernor?, _ watch: inout MirrorWatch) -> Bool {
         guard governor?.holdsBack == true else { return false }
         if watch.mustHurry(now: clock.now) { governor?.hurry() }
-        return true
+        return !watch.hasHurriedInVain(now: clock.now)
     }
 
     private func pace(_ isSteered: Bool) -> Duration {
