@@ -80,6 +80,45 @@ struct HoldRaceTests {
         }
     }
 
+    @Test("a new volume that hangs once the turn has come is not waited for without end")
+    func hangs() async throws {
+        var bench = Bench()
+        bench.rollBackPatience = .milliseconds(50)
+        let (hypervisor, clock, journal) = (bench.hypervisor, bench.clock, bench.journal)
+        let service = ServiceBench(bench)
+        try await service.running { (swaps: SwapService) async throws in
+            _ = await service.submit(HoldTests.record(["stall_timeout_s": 30]))
+            try await HoldTests.untilHeld(swaps)
+            hypervisor.change { $0.job = BlockJobInfo(type: "copy", cursor: 5, end: 10) }
+            let pivot = Task { try await swaps.pivot([Self.id]) }
+            let isRolledBack = await becomes {
+                clock.jump(.seconds(10))
+                hypervisor.post(.recheck)
+                return journal.stored("task-1")?.phase == .rollingBack
+            }
+            #expect(isRolledBack && hypervisor.count("pivot") == 0)
+            #expect(try await service.nextReply().outcome.failure?.code == .stalled)
+            pivot.cancel()
+            _ = try? await pivot.value
+        }
+    }
+
+    @Test("a copy that the guest has outrun while it was held is made to converge before it pivots")
+    func outrun() async throws {
+        let service = ServiceBench(
+            Bench(FakeHypervisor(onChange: { $0.change { $0.job = BlockJobInfo(type: "copy", cursor: 9, end: 9) } })))
+        let hypervisor = service.bench.hypervisor
+        try await service.running { (swaps: SwapService) async throws in
+            _ = await service.submit(HoldTests.record(["convergence": "auto"]))
+            try await HoldTests.untilHeld(swaps)
+            hypervisor.change { $0.job = BlockJobInfo(type: "copy", cursor: 9, end: 1 << 40) }
+            RunnerConvergenceTests.write(hypervisor, service.bench.clock)
+            _ = try await swaps.pivot([Self.id])
+            #expect(try await service.nextReply().outcome.result != nil)
+        }
+        #expect(hypervisor.log.filter { ["copy", "change", "pivot"].contains($0) } == ["copy", "change", "pivot"])
+    }
+
     @Test("a copy that fails while it waits for its turn is reported")
     func failsWaiting() async throws {
         try await Self.holding { bench, service in

@@ -118,6 +118,32 @@ struct RunnerConvergenceTests {
         #expect(bench.hypervisor.log == ["copy", "change", "pivot"])
     }
 
+    /// From now on the guest writes 1 MiB, as much as is copied, in the half second from look to look.
+    @Sendable static func write(_ hypervisor: FakeHypervisor, _ clock: JumpingClock) {
+        clock.jump(.milliseconds(500))
+        hypervisor.change { $0.job = $0.job?.moved(by: 1 << 20) }
+        hypervisor.onLooks(1) { write($0, clock) }
+    }
+
+    @Test("A copy that was in sync, and that the guest has outrun since, is changed, else goes on; it is not begun again")
+    func outrunInSync() async throws {
+        for canChange in [true, false] {
+            var bench = Bench(FakeHypervisor(onChange: { $0.change { $0.job = BlockJobInfo(type: "copy", cursor: 9, end: 9) } }))
+            let (hypervisor, clock) = (bench.hypervisor, bench.clock)
+            hypervisor.startJob(to: Fixture.newPath, ready: true)
+            hypervisor.change { state in
+                state.job?.end = 1 << 40
+                state.canChange = canChange
+            }
+            bench.onPhase = { if $0 == .copying { Self.write(hypervisor, clock) } }
+            let outcome = try await bench.run(["options": ["convergence": "auto", "stall_timeout_s": 60]])
+            #expect(canChange ? outcome?.result?["attempts"] == 1 : outcome?.failure?.code == .stalled)
+            #expect(hypervisor.count("pivot") == (canChange ? 1 : 0))
+            #expect(hypervisor.count("change") == 1 && hypervisor.count("copy") == 0)
+            #expect(bench.observer.log.contains(canChange ? "changed" : "impossible"))
+        }
+    }
+
     @Test("A copy that does not move is not outrun: its destination may hang, and the guest must not wait for it")
     func hungDestination() async throws {
         let bench = Bench(Self.outrun(canChange: true))

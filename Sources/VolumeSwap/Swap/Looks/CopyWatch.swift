@@ -56,6 +56,12 @@ struct CopyWatch {
         trend = []
     }
 
+    /// Measures standstills from now on: how little remained before does not count.
+    mutating func restart(now: ContinuousClock.Instant) {
+        leastRemaining = trend.last?.remaining
+        pause(now: now)
+    }
+
     private mutating func follow(_ remaining: Int64, _ now: ContinuousClock.Instant) {
         // At most so many are kept: of those that follow one another closely, the first and the latest.
         if trend.count > 1, now - trend[trend.count - 2].at < window / 32 { trend.removeLast() }

@@ -13,9 +13,9 @@ struct MirrorWatch {
 
     /// How the copy stands.
     enum Verdict {
-        /// The copy goes on. With a pause, inspect again after it: the mirror is in sync, but writes may hang.
+        /// The copy goes on. With a pause, inspect again after it: the mirror was in sync, but writes may hang, or much is left.
         case copies(nextLook: Duration?)
-        /// In sync, and the new volume takes writes: ready to pivot.
+        /// In sync, the new volume takes writes, and little is left: ready to pivot.
         case inStep
         /// Nothing is known, for this reason.
         case unclear(String)
@@ -34,7 +34,16 @@ struct MirrorWatch {
         }
     }
 
-    /// With fewer bytes left the mirror may already be in sync, which READY reports only once.
+    /// Why a mirror that has been in sync must not be pivoted now.
+    private enum Lag {
+        /// The new volume takes no writes. If they hang there, a pivot stops the whole guest, and a libvirtd restart kills it.
+        case takesNothing
+        /// Too much is left. QEMU pivots only once nothing is left for a moment, which a guest that writes faster than the new volume
+        /// takes can put off for ever; until then libvirt neither pivots nor cancels.
+        case behind
+    }
+
+    /// With fewer bytes left the mirror may already be in sync, which READY reports only once; and one that is may pivot.
     private static let fewBytes: Int64 = 64 << 20
     /// How long to wait for the events that explain a job's end: libvirt reports a killed QEMU up to two seconds late.
     private static let grace = Duration.seconds(3)
@@ -50,8 +59,10 @@ struct MirrorWatch {
     private var hurriedAt: ContinuousClock.Instant?
     /// When READY arrived, or an inspection found the mirror in sync.
     private(set) var readyAt: ContinuousClock.Instant?
-    /// The cursor at the last inspection since READY.
-    private var cursorInStep: Int64?
+    /// The job at the last inspection since READY.
+    private var jobInStep: BlockJobInfo?
+    /// Why it was not to be pivoted then; nil if it was.
+    private var lag: Lag?
     private var backoffInStep = Backoff(first: .milliseconds(100), longest: .seconds(2))
     /// The end of a job as its event reported it, and the number of inspections begun by then.
     private var reportedEnd: (status: BlockJobStatus, looks: Int)?
@@ -139,18 +150,32 @@ struct MirrorWatch {
         guard isReady else { return .copies(nextLook: nil) }
         readyAt = readyAt ?? now
         guard let job else { return .copies(nextLook: nil) }
-        guard isTaking(job) else { return .copies(nextLook: backoffInStep.pause()) }
-        copy.finish(atLeast: plan.oldBytes)
-        return .inStep
+        let before = lag
+        lag = lagNow(of: job)
+        guard lag != nil else {
+            copy.finish(atLeast: plan.oldBytes)
+            return .inStep
+        }
+        // Nothing was left at READY: by that measure it would never get on again.
+        if before == nil { copy.restart(now: now) }
+        return .copies(nextLook: backoffInStep.pause())
     }
 
-    /// Has it shown anew that the new volume takes writes: the last look may be long ago.
-    mutating func forgetCursor() { cursorInStep = nil }
+    /// The turn of a held swap has come: it shows anew that the new volume takes writes, since the last look may be long ago, and what
+    /// keeps it from its pivot counts from now on.
+    mutating func beginTurn(now: ContinuousClock.Instant) {
+        jobInStep = nil
+        copy.restart(now: now)
+    }
 
-    /// Whether the new volume takes writes. If they hang there, a pivot stops the whole guest, and a libvirtd restart kills it.
-    private mutating func isTaking(_ job: BlockJobInfo) -> Bool {
-        defer { cursorInStep = job.cursor }
-        return job.remaining == 0 || cursorInStep.map { $0 != job.cursor } ?? false
+    private mutating func lagNow(of job: BlockJobInfo) -> Lag? {
+        defer { jobInStep = job }
+        guard job.remaining > 0 else { return nil }
+        guard let before = jobInStep, before.cursor != job.cursor else { return .takesNothing }
+        if job.remaining <= Self.fewBytes { return nil }
+        // A fast volume copies more than that in a second.
+        let isSoonCopied = job.remaining <= before.remaining && Double(job.remaining) <= copy.progress.rate ?? 0
+        return isSoonCopied ? nil : .behind
     }
 
     private mutating func gone(_ now: ContinuousClock.Instant) -> Verdict {
@@ -184,7 +209,7 @@ struct MirrorWatch {
 
     /// Whether the copy does not converge, and something can be done about it. Call it right after a sample.
     func mustConverge(now: ContinuousClock.Instant) -> Bool {
-        plan.mayConverge && readyAt == nil && copy.isOutrun(for: window, now: now)
+        plan.mayConverge && (readyAt == nil || lag == .behind) && copy.isOutrun(for: window, now: now)
     }
 
     /// Whether a copy that is held back must be let run faster: once in each half of the window in which the guest outruns it.
@@ -203,10 +228,13 @@ struct MirrorWatch {
     }
 
     /// What keeps the copy from getting on, for an operator; nil if nothing does.
-    func standstill(now: ContinuousClock.Instant) -> String? {
-        guard readyAt == nil, let time = copy.standstill(now: now) else { return nil }
+    ///
+    /// - Parameter isHeld: whether the stall time-out does not count.
+    func standstill(now: ContinuousClock.Instant, isHeld: Bool = false) -> String? {
+        guard readyAt == nil || lag != nil, let time = copy.standstill(now: now) else { return nil }
         let limit = plan.options.stallTimeoutS
-        let end = limit > 0 ? "; the swap fails after stall_timeout_s, \(Quantity.number(limit)) seconds" : ""
+        let end = limit > 0 && !isHeld ? "; the swap fails after stall_timeout_s, \(Quantity.number(limit)) seconds" : ""
+        if lag == .takesNothing { return "the new volume takes no writes (for \(time)): check its storage\(end)" }
         return copy.isMoving
             ? "the guest writes as fast as the copy runs: for \(time) what remains has not become less\(end)"
             : "the copy has not advanced for \(time): check the storage of the new volume and of the old one\(end)"

@@ -35,6 +35,10 @@ extension SwapSteps {
                 return .interrupted
             }
             let why = "\(error)"
+            // That would take as long as the first time, for one that lacks little.
+            guard control.marks.readyAt == nil else {
+                return .cannotConverge("\(why), and a copy that has been in sync is not begun again")
+            }
             guard let obstacle = await obstacleToBeginningAgain(plan) else {
                 logger.notice(
                     "the running copy cannot be changed, so it is ended and begun again with synchronous writes: \(why)")

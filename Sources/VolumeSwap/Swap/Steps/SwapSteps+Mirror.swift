@@ -11,7 +11,8 @@ extension SwapSteps {
     /// Inspections run in parallel, since they may hang with libvirt or QEMU; time-outs and aborts do not wait for them.
     func awaitMirror(_ plan: SwapPlan) async -> SwapInput {
         await subscribe(plan.domain)
-        let isAdopted = control.marks.copyBegan == nil
+        // One that has been in sync is looked at as closely as an adopted one.
+        let isAdopted = control.marks.copyBegan == nil || control.marks.readyAt != nil
         let first = await untilInterrupted(plan) { [self] in
             if let refusal = await checkGrownSize(plan) { return .failed(refusal) }
             if environment.budget.speed(of: record.id) == nil { await limitAdopted(plan) }
@@ -55,23 +56,22 @@ extension SwapSteps {
         for await event in events {
             if watch.take(event) { isWanted = true }
             if let interruption = interruption(plan) { return .failed(interruption) }
-            if !hasTurn, isTakingTurn ? ownsDomain(plan) : control.group?.isGathering == true {
-                hasTurn = true
-                watch.forgetCursor()
-            }
+            let isItsTurn = isTakingTurn ? ownsDomain(plan) : control.group?.isGathering == true
+            if isItsTurn, !hasTurn { watch.beginTurn(now: clock.now) }
+            hasTurn = isItsTurn
             if let sample = latest.take() {
                 isLooking = false
                 steer(&governor, sample)
                 watch.guestLatency = governor?.latency
                 let verdict = watch.judge(sample, now: clock.now)
                 lookAt = verdict.nextLook.map { clock.now + $0 }
-                if let input = follow(verdict, watch, plan) { return input }
-                if !control.isHeld, !hurries(&governor, &watch), watch.mustConverge(now: clock.now) { return .notConverging }
+                if let input = follow(verdict, watch, plan, rests: rests(hasTurn)) { return input }
+                if !rests(hasTurn), !hurries(&governor, &watch), watch.mustConverge(now: clock.now) { return .notConverging }
             } else if event == .recheck {
                 isWanted = true
             }
             if !hypervisor.isConnected { watch.noConnection(now: clock.now) }
-            if !control.isHeld, let stall = watch.stall(now: clock.now) { return .failed(stall) }
+            if !rests(hasTurn), let stall = watch.stall(now: clock.now) { return .failed(stall) }
             if control.isReleased, !isTakingTurn {
                 // Another swap of the instance may be under way: the copy is watched until it has ended.
                 isTakingTurn = true
@@ -91,7 +91,7 @@ extension SwapSteps {
             }
             ticker?.cancel()
             // This paces progress reports and time-outs, not the copy: READY comes as an event.
-            let pause = control.isHeld ? Self.heldInterval : pace(governor != nil)
+            let pause = rests(hasTurn) ? Self.heldInterval : pace(governor != nil)
             let early = lookAt.map { max(.zero, $0 - clock.now) } ?? pause
             ticker = clock.schedule(after: min(pause, early)) { [events] in events.post(.recheck) }
         }
@@ -102,21 +102,25 @@ extension SwapSteps {
     ///
     /// - Returns: whether the copy is held back, so that nothing else need be done about it yet.
     private func hurries(_ governor: inout LatencyGovernor?, _ watch: inout MirrorWatch) -> Bool {
-        guard governor?.holdsBack == true else { return false }
+        guard !control.isHeld, governor?.holdsBack == true else { return false }
         if watch.mustHurry(now: clock.now) { governor?.hurry() }
         return !watch.hasHurriedInVain(now: clock.now)
     }
+
+    /// Whether the swap is held and its pivot has to wait: nothing is done about its copy meanwhile, and no time-out counts.
+    private func rests(_ hasTurn: Bool) -> Bool { control.isHeld && !hasTurn }
 
     private func pace(_ isSteered: Bool) -> Duration {
         let settings = environment.settings
         return isSteered ? min(settings.latencyInterval, settings.sampleInterval) : settings.sampleInterval
     }
 
-    private func follow(_ verdict: MirrorWatch.Verdict, _ watch: MirrorWatch, _ plan: SwapPlan) -> SwapInput? {
+    private func follow(_ verdict: MirrorWatch.Verdict, _ watch: MirrorWatch, _ plan: SwapPlan, rests: Bool) -> SwapInput? {
         switch verdict {
         case .copies:
             control.group?.note(record.id, .copying)
-            note(watch.standstill(now: clock.now), keepsSlot: true)
+            if control.isHeld, watch.readyAt != nil { liftShare(plan) }
+            note(watch.standstill(now: clock.now, isHeld: rests), keepsSlot: true)
             control.update(watch.progress)
             environment.observer.progressed(record, plan, watch.progress, in: control.phase)
             return nil

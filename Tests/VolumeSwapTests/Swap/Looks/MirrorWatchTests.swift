@@ -103,6 +103,75 @@ struct MirrorWatchTests {
         #expect(!watch.mustConverge(now: Self.start + .seconds(12)))
     }
 
+    /// What is left of a mirror that was in sync, in MiB at each second; it copies so much of it a second.
+    ///
+    /// - Returns: whether it was ready to pivot then.
+    private static func verdicts(_ remaining: [Int64], rate: Int64, _ watch: inout MirrorWatch) -> [Bool] {
+        var verdicts: [Bool] = []
+        for (second, left) in remaining.enumerated() {
+            let cursor = Int64(second) * rate << 20
+            let sample = MirrorWatch.Sample(sight: .copying(isReady: true), job: job(cursor, cursor + left << 20))
+            let isInStep = if case .inStep = watch.judge(sample, now: start + .seconds(second)) { true } else { false }
+            verdicts.append(isInStep)
+        }
+        return verdicts
+    }
+
+    @Test("A mirror that was in sync is not ready while more is left than is soon copied, and shows how much")
+    mutating func behind() {
+        let whileFar = Self.verdicts([5000, 5000, 5000], rate: 100, &watch)
+        #expect(whileFar == [false, false, false] && watch.progress.remainingBytes == 5000 << 20)
+        var small = MirrorWatch(Self.plan, isAdopted: true, now: Self.start)
+        let whileNear = Self.verdicts([64, 64], rate: 1, &small)
+        #expect(whileNear == [false, true])
+        var fast = MirrorWatch(Self.plan, isAdopted: true, now: Self.start)
+        let whileFast = Self.verdicts([100, 200, 300, 200], rate: 500, &fast)
+        #expect(whileFast == [false, false, false, true] && fast.progress.remainingBytes == 0)
+    }
+
+    @Test("One that the guest has outrun since it was in sync is made to converge, and else stalls, in times that begin then")
+    func outrunInSync() {
+        var plan = Self.plan
+        plan.options.convergence = .auto
+        plan.options.stallTimeoutS = 40
+        var watch = MirrorWatch(plan, isAdopted: true, window: .seconds(10), now: Self.start)
+        _ = watch.judge(.init(sight: .copying(isReady: true), job: Self.job(9, 9)), now: Self.start)
+        var (converges, stalls): ([Int], [Int]) = ([], [])
+        for second in 100...150 {
+            let now = Self.start + .seconds(second)
+            let cursor = Int64(second) << 20
+            let job = Self.job(cursor, cursor + 5000 << 20)
+            _ = watch.judge(.init(sight: .copying(isReady: true), job: job), now: now)
+            if watch.mustConverge(now: now) { converges.append(second) }
+            if watch.stall(now: now) != nil { stalls.append(second) }
+        }
+        #expect(converges.first == 110 && stalls.first == 140)
+        let outrun = "the guest writes as fast as the copy runs: for over 30 s "
+        #expect(watch.standstill(now: Self.start + .seconds(150))?.hasPrefix(outrun) == true)
+    }
+
+    @Test("When a held swap's turn comes, it shows anew that its volume takes writes, and its stall time-out begins")
+    func turn() {
+        var plan = Self.plan
+        plan.options.stallTimeoutS = 300
+        var watch = MirrorWatch(plan, isAdopted: false, now: Self.start)
+        let job = Self.job(5, 9)
+        _ = watch.judge(.init(sight: .copying(isReady: true), job: Self.job(4, 9)), now: Self.start)
+        _ = watch.judge(.init(sight: .copying(isReady: true), job: job), now: Self.start + .seconds(1))
+        let turn = Self.start + .seconds(86_400)
+        watch.beginTurn(now: turn)
+        for second in [0, 1, 299] {
+            let verdict = watch.judge(.init(sight: .copying(isReady: true), job: job), now: turn + .seconds(second))
+            guard case .copies = verdict else { return #expect(Bool(false), "\(verdict)") }
+            #expect(watch.stall(now: turn + .seconds(second)) == nil)
+        }
+        let told = watch.standstill(now: turn + .seconds(299))
+        #expect(told?.hasPrefix("the new volume takes no writes (for over 4 min): ") == true)
+        #expect(told?.contains("stall_timeout_s") == true)
+        #expect(watch.standstill(now: turn + .seconds(299), isHeld: true)?.contains("stall_timeout_s") == false)
+        #expect(watch.stall(now: turn + .seconds(301))?.code == .stalled)
+    }
+
     @Test("What keeps a copy from getting on is told until it is in sync")
     mutating func standstill() {
         _ = watch.judge(.init(sight: .copying(isReady: false), job: Self.job(5, 900)), now: Self.start)
