@@ -59,7 +59,7 @@ extension RPCServer {
                 }
                 // The broker redelivers what can no longer be settled.
                 guard transport.awaitsSettlement(entry.message.tag) else {
-                    await endHeartbeats(entry)
+                    await endHeartbeats(entry.heartbeats)
                     place.release()
                     continue
                 }
@@ -72,24 +72,25 @@ extension RPCServer {
         }
     }
 
-    /// Passes a request to the endpoint; returns the remaining work.
+    /// Passes a request to the endpoint; returns the remaining work, which keeps no request while its reply waits for the broker.
     private func begin(_ entry: Backlog.Entry, _ place: Place) -> @Sendable () async -> Void {
         let request: RPCRequest
         do throws(EnvelopeError) {
             request = if let read = entry.request { read } else { try entry.message.request() }
         } catch {
-            return { await self.refuse(entry.message, error, place) }
+            let message = Held(entry.message)
+            return { await self.refuse(message, error, place) }
         }
-        if let refusal = refusal(of: request) { return { await self.answer(entry, request, .failure(refusal), in: place) } }
-        if request.method == Self.pingMethod { return { await self.answer(entry, request, .success("pong"), in: place) } }
-        let work = receive(request)
-        if configuration.storedMethods.contains(request.method) {
-            return { await self.conclude(entry, request, await work(), place) }
-        }
+        let receipt = Receipt(entry, request)
+        if let refusal = refusal(of: request) { return { await self.answer(receipt, .failure(refusal), in: place) } }
+        if request.method == Self.pingMethod { return { await self.answer(receipt, .success("pong"), in: place) } }
+        let isStored = configuration.storedMethods.contains(request.method)
+        let work = Held(Work(entry: entry, isStored: isStored, carryOut: receive(request)))
+        if isStored { return { await self.conclude(work, receipt, place) } }
         return {
-            let timer = self.acknowledge(entry.message.tag, after: self.configuration.answerPatience)
+            let timer = self.acknowledge(receipt.tag, after: self.configuration.answerPatience)
             defer { timer.cancel() }
-            await self.conclude(entry, request, await work(), place)
+            await self.conclude(work, receipt, place)
         }
     }
 
@@ -109,51 +110,55 @@ extension RPCServer {
         return isKnown ? nil : .noSuchMethod(request.method)
     }
 
-    private func conclude(_ entry: Backlog.Entry, _ request: RPCRequest, _ disposition: RPCDisposition, _ place: Place) async {
-        switch disposition {
-        case .reply(let result, let uniqueID): return await answer(entry, request, result, uniqueID, in: place)
+    private func conclude(_ work: Held<Work>, _ receipt: Receipt, _ place: Place) async {
+        guard let (result, uniqueID) = await carryOut(work, receipt, place) else { return }
+        await answer(receipt, result, uniqueID, in: place)
+    }
+
+    /// Carries out a request, and returns what to reply, with its `_unique_id`; nil if the endpoint replies later, or not at all.
+    private func carryOut(
+        _ held: Held<Work>, _ receipt: Receipt, _ place: Place
+    ) async -> (Result<JSONValue, RemoteFailure>, String?)? {
+        guard let work = held.take() else { return nil }
+        switch await work.carryOut() {
+        case .reply(let result, let uniqueID): return (result, uniqueID)
         case .stored:
             stored.add(1, ordering: .relaxed)
             isTrying.withLock { $0 = false }
-            await transport.acknowledge(entry.message.tag)
             // The final reply ends the heartbeats.
-            return place.release()
-        case .known: await transport.acknowledge(entry.message.tag)
+            await transport.acknowledge(receipt.tag)
+        case .known:
+            await transport.acknowledge(receipt.tag)
+            await endHeartbeats(receipt.heartbeats)
         case .notStored(let reason):
             suspend(reason: reason)
-            let waits = configuration.storedMethods.contains(request.method) && storing.backlog.putBack(entry)
-            if !waits { await giveBack(entry) }
-            return place.release()
+            let waits = work.isStored && storing.backlog.putBack(work.entry)
+            if !waits { await giveBack(work.entry) }
         }
-        await endHeartbeats(entry)
         place.release()
+        return nil
     }
 
     private func answer(
-        _ entry: Backlog.Entry, _ request: RPCRequest, _ result: Result<JSONValue, RemoteFailure>, _ uniqueID: String? = nil,
-        in place: Place
+        _ receipt: Receipt, _ result: Result<JSONValue, RemoteFailure>, _ uniqueID: String? = nil, in place: Place
     ) async {
-        if let address = request.replyAddress {
+        if let address = receipt.address {
             let wait = ReplyWait(place, overdue: overdueReplies, patience: configuration.answerPatience)
             defer { wait.end() }
-            let timer = acknowledge(entry.message.tag, after: configuration.replyPatience)
+            let timer = acknowledge(receipt.tag, after: configuration.replyPatience)
             defer { timer.cancel() }
-            // Derived, not random: a request that is delivered again is answered with the same id, and its caller drops the
-            // second.
-            let uniqueID = uniqueID ?? UniqueID.derived(from: "reply \(address.messageID) \(request.uniqueID ?? "")")
-            _ = await replies.send(result: result, to: address, uniqueID: uniqueID) {
-                await self.transport.acknowledge(entry.message.tag)
+            _ = await replies.send(result: result, to: address, uniqueID: uniqueID ?? receipt.replyID) {
+                await self.transport.acknowledge(receipt.tag)
                 // A reply whose caller is gone is retried for a minute, which must not hold up other requests.
                 place.release()
             }
         } else {
             if case .failure(let failure) = result {
-                logger.info(
-                    "cast failed", metadata: ["method": "\(Echo.cut(request.method))", "failure": "\(failure.className)"])
+                logger.info("cast failed", metadata: ["method": "\(receipt.method)", "failure": "\(failure.className)"])
             }
-            await transport.acknowledge(entry.message.tag)
+            await transport.acknowledge(receipt.tag)
         }
-        await endHeartbeats(entry)
+        await endHeartbeats(receipt.heartbeats)
         place.release()
     }
 
@@ -175,7 +180,19 @@ extension RPCServer {
         logger.error("requests cannot be stored: they wait", metadata: ["reason": "\(reason)"])
     }
 
-    private func refuse(_ message: InboundMessage, _ error: EnvelopeError, _ place: Place) async {
+    private func refuse(_ message: Held<InboundMessage>, _ error: EnvelopeError, _ place: Place) async {
+        if let address = await reject(message, error) {
+            place.release()
+            let failure = Self.refusal(configuration.failures, error.message)
+            let uniqueID = UniqueID.derived(from: "reply \(address.messageID)")
+            _ = await replies.send(result: .failure(failure), to: address, uniqueID: uniqueID)
+        }
+        place.release()
+    }
+
+    /// Rejects what is not a request, and returns where its caller waits; nil if there is none, or it is not known.
+    private func reject(_ held: Held<InboundMessage>, _ error: EnvelopeError) async -> ReplyAddress? {
+        guard let message = held.take() else { return nil }
         let count = rejected.increment()
         // Only the first few, then samples: a flood of garbage must not flood the log.
         let level: Logger.Level = count <= 10 || count.isMultiple(of: 1000) ? .warning : .debug
@@ -188,13 +205,6 @@ extension RPCServer {
         await transport.reject(message.tag)
         // Searched here, concurrently with other requests, not in the ordered part.
         let isUnread = [.notJSON, .refused].contains(error.code)
-        let found = isUnread ? MessageEnvelope.address(inUnreadable: message.decompressed.body) : nil
-        if let address = error.replyAddress ?? found {
-            place.release()
-            let failure = Self.refusal(configuration.failures, error.message)
-            let uniqueID = UniqueID.derived(from: "reply \(address.messageID)")
-            _ = await replies.send(result: .failure(failure), to: address, uniqueID: uniqueID)
-        }
-        place.release()
+        return error.replyAddress ?? (isUnread ? MessageEnvelope.address(inUnreadable: message.decompressed.body) : nil)
     }
 }

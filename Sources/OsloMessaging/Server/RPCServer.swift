@@ -174,17 +174,17 @@ package final class RPCServer: Sendable {
     }
 
     func giveBack(_ entry: Backlog.Entry) async {
-        await endHeartbeats(entry)
+        await endHeartbeats(entry.heartbeats)
         await requeue(entry.message)
     }
 
-    func endHeartbeats(_ entry: Backlog.Entry) async {
-        if let heartbeats = entry.heartbeats { await replies.stopHeartbeats(heartbeats) }
+    func endHeartbeats(_ heartbeats: HeartbeatToken?) async {
+        if let heartbeats { await replies.stopHeartbeats(heartbeats) }
     }
 
     /// The broker redelivers what an earlier connection or channel left unsettled.
     func forgetDeliveries(before epoch: UInt64) async {
-        for entry in lanes.flatMap({ $0.backlog.takeAll(except: epoch) }) { await endHeartbeats(entry) }
+        for entry in lanes.flatMap({ $0.backlog.takeAll(except: epoch) }) { await endHeartbeats(entry.heartbeats) }
     }
 
     func requeue(_ message: InboundMessage) async {

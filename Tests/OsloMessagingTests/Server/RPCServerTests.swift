@@ -239,6 +239,33 @@ import Testing
         #expect(harness.replies.returned.count == 3)
     }
 
+    /// Says when nothing refers to it any more.
+    private final class Trace: Sendable {
+        private let onEnd: @Sendable () -> Void
+        init(onEnd: @escaping @Sendable () -> Void) { self.onEnd = onEnd }
+        deinit { onEnd() }
+    }
+
+    @Test(arguments: [[], ["work"]] as [Set<String>])
+    func aReplyThatWaitsForItsCallerKeepsNothingOfItsRequest(storedMethods: Set<String>) async throws {
+        let isGone = Mutex(false)
+        let patient = ReplyPublisher.Configuration(retryTimeout: .seconds(600), retryInterval: .milliseconds(10))
+        let harness = ServerHarness(
+            storedMethods: storedMethods, replyConfiguration: patient, outcome: { _ in .returned }
+        ) { _ in
+            let trace = Trace { isGone.withLock { $0 = true } }
+            return { () async -> RPCDisposition in
+                withExtendedLifetime(trace) {}
+                return .reply(.success(1))
+            }
+        }
+        try await harness.run {
+            harness.transport.deliver(ServerHarness.body(id: "m"))
+            #expect(await eventually { harness.replies.returned.count > 1 })
+            #expect(await eventually { isGone.withLock { $0 } })
+        }
+    }
+
     @Test func aReplyWhoseCallerIsGoneIsGivenUp() async throws {
         let harness = ServerHarness(outcome: { _ in .returned }) { _ in { .stored } }
         let address = ReplyAddress(messageID: "m", replyQueue: "q")
