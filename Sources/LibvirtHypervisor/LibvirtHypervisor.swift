@@ -167,6 +167,8 @@ package struct LibvirtHypervisor: Hypervisor {
         try await host.luksPayloadOffset(path)
     }
 
+    package func imageBytes(path: String) async throws(HypervisorError) -> Int64? { try await host.imageBytes(path) }
+
     package func look(at path: String, of owner: PathOwner) async -> PathAnswer { await host.look(at: path, of: owner) }
 
     package func addresses(ofHost name: String) async -> [String] { await HostAddresses().addresses(of: name) }
@@ -176,6 +178,14 @@ package struct LibvirtHypervisor: Hypervisor {
     package func isUsedByHost(path: String) async throws(HypervisorError) -> Bool { try await host.isUsed(path) }
 
     package func filesInUse() async throws(HypervisorError) -> [HostFile] { try await host.filesInUse() }
+
+    package func hostDevices(of networkProtocol: String) async throws(HypervisorError) -> [String] {
+        try await host.networkDevices(of: networkProtocol)
+    }
+
+    package func scsiDisk(at address: SCSIAddress) async throws(HypervisorError) -> String? {
+        try await host.scsiDisk(at: address)
+    }
 
     package func backingFile(of path: String) async -> BackingAnswer { await host.backingFile(of: path) }
 

@@ -21,12 +21,39 @@ struct BlockDevices: Sendable {
     /// The multipath maps over a device, or a map's partitions; nil if anything else is over it, or nothing.
     func multipathMaps(over number: UInt64) -> [String]? {
         let directory = "\(directory(of: number))/holders"
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
+        let names = names(in: directory)
         let areMaps = names.allSatisfy { name in
             guard let uuid = text("\(directory)/\(name)/dm/uuid") else { return false }
             return uuid.hasPrefix("mpath-") || uuid.hasPrefix("part") && uuid.contains("-mpath-")
         }
-        return names.isEmpty || !areMaps ? nil : names.sorted().map { "\(deviceDirectory)/\($0)" }
+        return names.isEmpty || !areMaps ? nil : names.map { "\(deviceDirectory)/\($0)" }
+    }
+
+    /// Mapped rbd images, by the kernel's names; iSCSI LUNs and their partitions, by udev's.
+    func ofNetworkVolumes(_ networkProtocol: String) -> [String] {
+        let byPath = "\(deviceDirectory)/disk/by-path"
+        return switch networkProtocol {
+        case "rbd": names(in: "\(systemDirectory)/block").filter { $0.hasPrefix("rbd") }.map { "\(deviceDirectory)/\($0)" }
+        case "iscsi": names(in: byPath).filter { $0.contains("-iscsi-") }.map { "\(byPath)/\($0)" }
+        default: []
+        }
+    }
+
+    private func names(in directory: String) -> [String] {
+        ((try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []).sorted()
+    }
+
+    /// The disk at a SCSI address; nil if nothing is there, or something that is not a disk.
+    ///
+    /// - Throws: ``HypervisorError`` if sysfs cannot be read.
+    func scsiDisk(at address: SCSIAddress) throws(HypervisorError) -> String? {
+        let directory = "\(systemDirectory)/bus/scsi/devices/\(address)/block"
+        guard FileManager.default.fileExists(atPath: directory) else { return nil }
+        do {
+            return try FileManager.default.contentsOfDirectory(atPath: directory).first.map { "\(deviceDirectory)/\($0)" }
+        } catch {
+            throw HypervisorError(.other, "cannot read \(directory): \(error.localizedDescription)")
+        }
     }
 
     private func directory(of number: UInt64) -> String {

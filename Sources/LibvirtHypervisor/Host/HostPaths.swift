@@ -63,6 +63,18 @@ struct HostPaths: Sendable {
         try await ask(files.systemDirectory) { [files] () throws(HypervisorError) in files.inUse() }
     }
 
+    /// The devices that may be volumes of a network protocol. Only their names are read.
+    func networkDevices(of networkProtocol: String) async throws(HypervisorError) -> [String] {
+        try await ask(devices.systemDirectory) { [devices] () throws(HypervisorError) in
+            devices.ofNetworkVolumes(networkProtocol)
+        }
+    }
+
+    /// The disk at a SCSI address. Only sysfs is read.
+    func scsiDisk(at address: SCSIAddress) async throws(HypervisorError) -> String? {
+        try await ask(devices.systemDirectory) { [devices] () throws(HypervisorError) in try devices.scsiDisk(at: address) }
+    }
+
     /// Whether a block device is claimed exclusively, as by a mount, swap, LVM, md or multipath. QEMU claims nothing.
     ///
     /// - Throws: ``HypervisorError`` if the device cannot be opened for another reason.
@@ -110,6 +122,11 @@ struct HostPaths: Sendable {
     /// The payload offset of a LUKS 1 header in bytes; nil if there is no readable one.
     func luksPayloadOffset(_ path: String) async throws(HypervisorError) -> Int64? {
         try await ask(path) { LUKSHeader(path: path)?.payloadOffset }
+    }
+
+    /// The size in a qcow2 header in bytes; nil if there is no readable one.
+    func imageBytes(_ path: String) async throws(HypervisorError) -> Int64? {
+        try await ask(path) { QCOW2Header.guestBytes(ofImage: path) }
     }
 
     /// The UUID in a LUKS header; nil if there is no readable one.

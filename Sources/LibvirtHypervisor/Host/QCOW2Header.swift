@@ -1,7 +1,7 @@
 import SystemPackage
 import VolumeSwap
 
-/// Where a qcow2 image names its backing file: QEMU's `docs/interop/qcow2.rst`. All numbers are big-endian.
+/// Where a qcow2 image names its backing file, and the size of its guest's disk: QEMU's `docs/interop/qcow2.rst`. All numbers are big-endian.
 struct QCOW2Header: Equatable {
     /// Offset and number of the name's bytes.
     var nameOffset: Int64
@@ -16,7 +16,7 @@ struct QCOW2Header: Equatable {
     /// - Parameter bytes: the image's first, as many as there are.
     /// - Returns: nil if this is not the header of a qcow2 image with a backing file.
     init?(_ bytes: [UInt8]) {
-        guard bytes.count >= 72, bytes.starts(with: Array("QFI".utf8) + [0xFB]) else { return nil }
+        guard Self.isImage(bytes) else { return nil }
         let version = Self.number(bytes[4..<8])
         let (offset, size) = (Self.number(bytes[8..<16]), Self.number(bytes[16..<20]))
         guard version >= 2, let nameOffset = Int64(exactly: offset), offset > 0, 1...Self.longestName ~= size else { return nil }
@@ -25,6 +25,15 @@ struct QCOW2Header: Equatable {
         // Version 2 has no field for the header's length.
         let length = version == 2 ? 72 : bytes.count < 104 ? nil : Int(Self.number(bytes[100..<104]))
         if let length { backingFormat = Self.format(bytes, from: length) }
+    }
+
+    /// The size in bytes that a guest sees, whole sectors as QEMU counts them; nil if this is not a qcow2 image's header.
+    static func guestBytes(_ header: [UInt8]) -> Int64? {
+        isImage(header) ? Int64(exactly: number(header[24..<32])).map { $0 / 512 * 512 } : nil
+    }
+
+    private static func isImage(_ bytes: [UInt8]) -> Bool {
+        bytes.count >= 72 && bytes.starts(with: Array("QFI".utf8) + [0xFB])
     }
 
     /// Finds the header extension with the backing file's format.
@@ -45,6 +54,14 @@ struct QCOW2Header: Equatable {
 }
 
 extension QCOW2Header {
+    /// Reads the size of an image in a file or block device.
+    static func guestBytes(ofImage path: String) -> Int64? {
+        guard let file = try? FileDescriptor.open(FilePath(path), .readOnly, options: [.closeOnExec, .nonBlocking]),
+            let header = try? file.closeAfter({ try read(file, at: 0, bytes) })
+        else { return nil }
+        return guestBytes(header)
+    }
+
     /// Reads what is below an image in a file or block device; nothing else is opened.
     static func backingFile(ofImage path: String) -> BackingAnswer {
         do {

@@ -57,13 +57,19 @@ package struct DomainDescription: Sendable, Hashable {
     package var hasTPM: Bool
     /// Whether this is the running configuration, not the stored one.
     package var isLive: Bool
+    /// LUNs that the guest has besides its disks.
+    package var passedThrough: [PassedThroughLUN]
 
-    package init(uuid: String, name: String, disks: [DiskDescription], hasTPM: Bool, isLive: Bool = true) {
+    package init(
+        uuid: String, name: String, disks: [DiskDescription], hasTPM: Bool, isLive: Bool = true,
+        passedThrough: [PassedThroughLUN] = []
+    ) {
         self.uuid = uuid
         self.name = name
         self.disks = disks
         self.hasTPM = hasTPM
         self.isLive = isLive
+        self.passedThrough = passedThrough
     }
 
     /// The disk with this target name.

@@ -14,7 +14,8 @@ extension DomainDescription {
         self.init(
             uuid: root.first("uuid")?.text.lowercased() ?? "", name: root.first("name")?.text ?? "",
             disks: devices?.all("disk").compactMap { DiskFacts(element: $0).map { DiskDescription($0) } } ?? [],
-            hasTPM: devices?.first("tpm")?.first("backend")?.value("type") == "emulator")
+            hasTPM: devices?.first("tpm")?.first("backend")?.value("type") == "emulator",
+            passedThrough: devices?.all("hostdev").compactMap { PassedThroughLUN(element: $0) } ?? [])
     }
 }
 

@@ -133,6 +133,8 @@ package protocol Hypervisor: Sendable {
     func inspect(path: String) async throws(HypervisorError) -> PathDescription?
     /// Offset in bytes of the guest's data in a LUKS1 volume, the version that QEMU opens; nil without a readable header.
     func luksPayloadOffset(path: String) async throws(HypervisorError) -> Int64?
+    /// The size in bytes that the header of a qcow2 image states, the guest's; nil without a readable header.
+    func imageBytes(path: String) async throws(HypervisorError) -> Int64?
 
     // MARK: Which volume is which
 
@@ -147,6 +149,10 @@ package protocol Hypervisor: Sendable {
     func isUsedByHost(path: String) async throws(HypervisorError) -> Bool
     /// The files that the host itself uses: those of loop devices, mounted or not, and of swap space.
     func filesInUse() async throws(HypervisorError) -> [HostFile]
+    /// The host's own block devices that may be volumes of one of libvirt's network protocols: mapped rbd images, iSCSI LUNs.
+    func hostDevices(of networkProtocol: String) async throws(HypervisorError) -> [String]
+    /// The host's disk at a SCSI address; nil if there is none.
+    func scsiDisk(at address: SCSIAddress) async throws(HypervisorError) -> String?
     /// The file that another guest's qcow2 image names as the one below it. Anything but a file or a block device is not opened.
     func backingFile(of path: String) async -> BackingAnswer
     /// The UUID in the LUKS header at the start of a path, empty if the header has none; nil without a header.

@@ -17,7 +17,7 @@ package struct SwapPlanFacts: Sendable, Hashable, Codable, CustomStringConvertib
     package var destination: VolumeSource
     /// The size in bytes that the guest sees before the swap.
     package var oldBytes: Int64
-    /// The size in bytes that the new volume offers a guest; nil if only QEMU knows it (network and qcow2 volumes).
+    /// The size in bytes that the new volume offers a guest; nil if only QEMU knows it (network volumes).
     package var newBytes: Int64?
     /// Size in bytes of the new volume's LUKS header, which precedes the guest's data.
     package var headerBytes: Int64?

@@ -86,9 +86,9 @@ extension NetworkVolumeDriver {
 /// Whether a network volume can be a block device of the host.
 enum HostDevice: Sendable {
     case never
-    /// It can, and the device's names always identify the volume.
+    /// It can, once somebody maps it for use, and the device's names always identify the volume.
     case named
-    /// It can, and the device's names may not identify the volume: multipath.
+    /// It can, also without a use: the host is logged in. The device's names may not identify the volume: multipath.
     case perhapsUnnamed
 }
 

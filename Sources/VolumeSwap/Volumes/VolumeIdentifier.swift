@@ -16,12 +16,8 @@ struct VolumeIdentifier: Sendable {
         var answer = Answer(identity: VolumeIdentity(text: location).union(VolumeIdentity(ids: ids)))
         switch location {
         case .file(let path), .block(let path):
-            switch await hypervisor.look(at: path, of: owner) {
-            case .found(let place): answer.identity = answer.identity.union(VolumeIdentity(place: place))
-            case .nothing: break
-            case .failed(let reason): answer.trouble = reason
-            case .noAnswer: answer.trouble = "\(path) does not answer"
-            }
+            // The file behind a loop device has other names, too, by a bind mount or a hard link.
+            if let file = await add(path, to: &answer) { _ = await add(file, to: &answer) }
         case .network(let network):
             guard let driver = network.driver, driver.isNamedByServer else { break }
             var resolved = network
@@ -35,6 +31,21 @@ struct VolumeIdentifier: Sendable {
         case .other: break
         }
         return answer
+    }
+
+    /// Adds the names of what is at a path.
+    ///
+    /// - Returns: the file behind it, if it is a loop device.
+    private func add(_ path: String, to answer: inout Answer) async -> String? {
+        switch await hypervisor.look(at: path, of: owner) {
+        case .found(let place):
+            answer.identity = answer.identity.union(VolumeIdentity(place: place))
+            return place.loopFile
+        case .nothing: break
+        case .failed(let reason): answer.trouble = reason
+        case .noAnswer: answer.trouble = "\(path) does not answer"
+        }
+        return nil
     }
 
     /// The answers for many places, asked in parallel, a few at a time.

@@ -111,6 +111,10 @@ struct VolumeRelease {
                 users[place] = "disk \(disk.target) of \(domain.name)"
             }
         }
+        let running = VolumeUses(hypervisor: hypervisor, domains: domains.filter(\.isLive))
+        for (place, use) in await running.passedThrough().uses where users[place] == nil {
+            if case .block = place { users[place] = use.description }
+        }
         let answers = await VolumeIdentifier(hypervisor: hypervisor, owner: .another).identities(of: Set(users.keys))
         return answers.compactMap { place, answer in
             answer.identity.contradicts(identity) ? nil : users[place].map { "\($0) is on \(place), which may be this volume" }

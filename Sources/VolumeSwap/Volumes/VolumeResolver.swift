@@ -141,7 +141,10 @@ struct VolumeResolver {
         ledger?.note(location)
         let source = VolumeSource(location: location, format: format, encryption: encryption)
         var resolved = Resolved(source: source, bytes: nil, isConnected: isConnected, madeSecret: nil)
-        guard format == "raw" else { return resolved }
+        guard format == "raw" else {
+            resolved.bytes = try await hypervisor.imageBytes(path: path)
+            return resolved
+        }
         if encryption != nil {
             guard let header = try await hypervisor.luksPayloadOffset(path: path) else { return resolved }
             resolved.headerBytes = header

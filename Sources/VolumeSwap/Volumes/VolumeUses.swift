@@ -12,9 +12,11 @@ struct VolumeUses: Sendable {
         var isLive: Bool
         /// Only the disk's serial is the volume's id; its place has a different name.
         var isBySerial = false
+        /// It is a LUN that the guest has passed through; `disk` is its address.
+        var isPassedThrough = false
 
         /// The device as its guest has it.
-        var device: String { "disk \(disk)" }
+        var device: String { isPassedThrough ? "the SCSI device \(disk)" : "disk \(disk)" }
 
         var description: String {
             let state = isLive ? "" : ", according to its stored configuration"
@@ -61,9 +63,36 @@ struct VolumeUses: Sendable {
                 }
             }
         }
+        let luns = await passedThrough()
+        for (place, use) in luns.uses {
+            if known.meets(VolumeIdentity(text: place)) { return Finding(use: use) }
+            if let location, Self.isToBeAsked(place, for: location), toAsk[place] == nil { toAsk[place] = use }
+        }
         var finding = await ask(toAsk, known)
-        finding.doubts = (finding.doubts + chainDoubts).sorted()
+        finding.doubts = (finding.doubts + chainDoubts + luns.doubts).sorted()
         return finding
+    }
+
+    /// The places of LUNs that guests have passed through, and why that of another is not known, for a warning.
+    func passedThrough() async -> (uses: [(place: VolumeLocation, use: Use)], doubts: [String]) {
+        var uses: [(place: VolumeLocation, use: Use)] = []
+        var doubts: [String] = []
+        for domain in domains {
+            for lun in domain.passedThrough {
+                let use = Use(disk: lun.description, domain: domain.name, isLive: domain.isLive, isPassedThrough: true)
+                switch lun {
+                case .network(let network): uses.append((place: .network(network), use: use))
+                case .host(let address):
+                    do throws(HypervisorError) {
+                        guard let path = try await hypervisor.scsiDisk(at: address) else { continue }
+                        uses.append((place: .block(path), use: use))
+                    } catch {
+                        doubts.append("\(use) was assumed to be another volume: \(error)")
+                    }
+                }
+            }
+        }
+        return (uses, doubts)
     }
 
     /// Where a disk's bytes are; of the disk that is moved, only what is below it.

@@ -105,6 +105,31 @@ struct BlockDevicesTests {
         }
     }
 
+    @Test("The host's devices that may be network volumes")
+    func networkVolumes() async throws {
+        try await Self.withDisks([]) { devices in
+            for name in ["rbd12", "rbd3", "sdb", "loop0"] {
+                try Self.write("1", to: "\(devices.systemDirectory)/block/\(name)/size")
+            }
+            let byPath = "\(devices.deviceDirectory)/disk/by-path"
+            let lun = "ip-10.0.0.1:3260-iscsi-iqn.a:b-lun-1"
+            for name in [lun, "\(lun)-part1", "pci-0000:00:1f.2-ata-1"] { try Self.write("", to: "\(byPath)/\(name)") }
+            #expect(devices.ofNetworkVolumes("rbd") == ["rbd12", "rbd3"].map { "\(devices.deviceDirectory)/\($0)" })
+            #expect(devices.ofNetworkVolumes("iscsi") == [lun, "\(lun)-part1"].map { "\(byPath)/\($0)" })
+            #expect(devices.ofNetworkVolumes("nbd").isEmpty)
+        }
+    }
+
+    @Test("The disk at a SCSI address, if one is there")
+    func scsiDisk() async throws {
+        try await Self.withDisks([("8:16", "sdb", [:])]) { devices in
+            try Self.write("8:16", to: "\(devices.systemDirectory)/bus/scsi/devices/2:0:0:1/block/sdb/dev")
+            try Self.write("tape", to: "\(devices.systemDirectory)/bus/scsi/devices/2:0:0:2/type")
+            let disks = try (1...3).map { try devices.scsiDisk(at: SCSIAddress(host: 2, bus: 0, target: 0, unit: $0)) }
+            #expect(disks == ["\(devices.deviceDirectory)/sdb", nil, nil])
+        }
+    }
+
     @Test("An NVMe namespace over two controllers without the kernel's own multipathing")
     func namespaces() async throws {
         let uuid = "uuid.f1a3cb5e-5c3e-4b8a-9d0c-3b0f4d1d2a6e"

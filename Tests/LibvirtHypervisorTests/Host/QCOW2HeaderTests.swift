@@ -50,6 +50,23 @@ struct QCOW2HeaderTests {
         #expect(QCOW2Header(Array(image.prefix(8)) + [UInt8](repeating: 0xFF, count: 96)) == nil)
     }
 
+    @Test("The size of the guest's disk, in whole sectors, with and without a backing file")
+    func size() async throws {
+        try await HostPathsTests.withDirectory { directory in
+            let path = "\(directory)/image"
+            for name in ["", "/base"] {
+                var image = Self.image(Array(name.utf8))
+                image.replaceSubrange(24..<32, with: Self.bytes(UInt64(3 << 30 | 513)))
+                try Data(image).write(to: URL(filePath: path))
+                #expect(try await HostPaths().imageBytes(path) == 3 << 30 | 512)
+                image.replaceSubrange(24..<32, with: Self.bytes(UInt64.max))
+                #expect(QCOW2Header.guestBytes(image) == nil && QCOW2Header.guestBytes([0] + image) == nil)
+                #expect(QCOW2Header.guestBytes(Array(image.prefix(71))) == nil)
+            }
+            #expect(try await HostPaths().imageBytes("\(directory)/none") == nil)
+        }
+    }
+
     @Test("Extensions that are cut off or lie about their length")
     func damaged() {
         let long = Self.bytes(UInt32(0xE279_2ACA)) + Self.bytes(UInt32.max)

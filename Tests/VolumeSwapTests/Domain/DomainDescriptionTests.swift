@@ -25,6 +25,23 @@ struct DomainDescriptionTests {
         #expect(try !DomainDescription(xml: Fixture.domainXML(source: "/a")).hasTPM)
     }
 
+    @Test("LUNs passed through, by initiator and by adapter; other devices and forms are left out")
+    func passedThrough() throws {
+        let sources = [
+            "type='scsi'><source protocol='iscsi' name='iqn.a:b/1'><host name='h' port='3260'/></source>",
+            "type='scsi'><source><adapter name='scsi_host12'/><address bus='0' target='3' unit='1'/></source>",
+            "type='scsi'><source><adapter name='vendor'/><address bus='0' target='3' unit='1'/></source>",
+            "type='scsi'><source><adapter name='scsi_host1'/><address bus='0' unit='1'/></source>",
+            "type='pci'><source><address domain='0' bus='0' slot='1' function='0'/></source>",
+        ]
+        let devices = sources.map { "<hostdev mode='subsystem' \($0)</hostdev>" }.joined()
+        let description = try DomainDescription(xml: Fixture.domainXML(source: "/a", extra: devices))
+        let network = NetworkLocation(transport: "iscsi", name: "iqn.a:b/1", hosts: [.init(name: "h", port: 3260)])
+        #expect(
+            description.passedThrough == [.network(network), .host(SCSIAddress(host: 12, bus: 0, target: 3, unit: 1))])
+        #expect(description.disks.map(\.target) == ["vdb"])
+    }
+
     @Test("A mirror", arguments: [nil, "yes", "abort", "pivot"])
     func mirror(ready: String?) throws {
         let attribute = ready.map { " ready='\($0)'" } ?? ""

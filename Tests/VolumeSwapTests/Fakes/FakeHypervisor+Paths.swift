@@ -14,11 +14,25 @@ extension FakeHypervisor {
         }
     }
 
+    func imageBytes(path: String) async throws(HypervisorError) -> Int64? { state.withLock { $0.imageBytes[path] } }
+
     func addresses(ofHost name: String) async -> [String] { state.withLock { $0.addresses[name] ?? [name] } }
 
     func isHeldByHost(path: String) async throws(HypervisorError) -> Bool { state.withLock { $0.heldPaths.contains(path) } }
 
     func filesInUse() async throws(HypervisorError) -> [HostFile] { state.withLock { $0.filesInUse } }
+
+    func hostDevices(of networkProtocol: String) async throws(HypervisorError) -> [String] {
+        state.withLock { $0.hostDevices[networkProtocol] ?? [] }
+    }
+
+    func scsiDisk(at address: SCSIAddress) async throws(HypervisorError) -> String? {
+        switch state.withLock({ $0.scsiDisks[address.description] }) {
+        case .some(.some(let path)): return path
+        case .some(.none): throw HypervisorError(.other, "sysfs cannot be read")
+        case .none: return nil
+        }
+    }
 
     func backingFile(of path: String) async -> BackingAnswer {
         state.withLock { state in
@@ -37,6 +51,17 @@ extension FakeHypervisor {
                 state.paths[path] = place
             }
         }
+    }
+
+    /// Another domain with a LUN passed through, whose `<source>` has these attributes and content.
+    func addDomain(passingThrough source: String, isLive: Bool = true) {
+        let xml = """
+            <domain><name>vm-2</name><uuid>00000000-0000-4000-8000-000000000002</uuid><devices>\
+            <hostdev mode='subsystem' type='scsi' managed='no'><source\(source)</source></hostdev></devices></domain>
+            """
+        guard var other = try? DomainDescription(xml: xml) else { return }
+        other.isLive = isLive
+        change { $0.others.append(other) }
     }
 
     /// Another domain with one disk, whose `<disk>` has this type and content.

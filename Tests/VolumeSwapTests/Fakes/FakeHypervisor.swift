@@ -64,6 +64,8 @@ final class FakeHypervisor: Hypervisor {
         var slice: Int64?
         /// Payload offsets of LUKS volumes.
         var headers: [String: Int64] = [:]
+        /// Sizes in the qcow2 headers of paths.
+        var imageBytes: [String: Int64] = [:]
         /// UUIDs in the LUKS headers of paths.
         var luksUUIDs: [String: String] = [:]
         /// Paths that never answer, and paths that answer with an error.
@@ -73,6 +75,10 @@ final class FakeHypervisor: Hypervisor {
         var heldPaths: Set<String> = []
         /// Files of loop devices and swap space.
         var filesInUse: [HostFile] = []
+        /// Block devices that may be network volumes, by protocol.
+        var hostDevices: [String: [String]] = [:]
+        /// Disks by their SCSI address; one that cannot be read has none.
+        var scsiDisks: [String: String?] = [:]
         /// What is below images.
         var backingFiles: [String: BackingAnswer] = [:]
         var addresses: [String: [String]] = [:]

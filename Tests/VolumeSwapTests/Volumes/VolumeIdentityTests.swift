@@ -95,6 +95,25 @@ struct VolumeIdentityTests {
         #expect(await nobody.meets(identifier.identity(of: Self.network("nbd", "x", "nobody", 1)).identity))
     }
 
+    @Test("The file behind a loop device by its inode; one that does not answer keeps its name, with a warning")
+    func behindLoop() async {
+        let hypervisor = FakeHypervisor()
+        hypervisor.set("/dev/loop7", kind: .block, device: 7)
+        hypervisor.describe("/dev/loop7") { $0.loopFile = "/bound/v1" }
+        for path in ["/bound/v1", "/images/v1"] {
+            hypervisor.set(path)
+            hypervisor.describe(path) { $0.fileID = .init(device: 1, inode: 2) }
+        }
+        let identifier = VolumeIdentifier(hypervisor: hypervisor)
+        let file = await identifier.identity(of: .file("/images/v1")).identity
+        let loop = await identifier.identity(of: .block("/dev/loop7"))
+        #expect(loop.identity.meets(file) && loop.trouble == nil)
+        hypervisor.change { $0.hungPaths = ["/bound/v1"] }
+        let hung = await identifier.identity(of: .block("/dev/loop7"))
+        #expect(!hung.identity.meets(file) && hung.identity.meets(VolumeIdentity(text: .file("/bound/v1"))))
+        #expect(hung.trouble == "/bound/v1 does not answer")
+    }
+
     @Test("A path that does not answer keeps its own name, with a warning")
     func hung() async {
         let hypervisor = FakeHypervisor()

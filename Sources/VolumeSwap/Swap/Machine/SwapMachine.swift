@@ -183,6 +183,12 @@ package enum SwapMachine: ~Copyable {
         case .sizesDiffer(let failure):
             // Only QEMU knows a network volume's size: the second attempt shows it a window of the old size.
             guard plan.strategy == .copy, !plan.usesSlice, plan.newBytes == nil else { return rollBack(plan, failure) }
+            // A window shows an image's own bytes, not its guest's.
+            guard plan.destination.format == "raw" else {
+                var refusal = failure.adding("a \(plan.destination.format) image must have the old volume's size")
+                refusal.code = .notSupported
+                return rollBack(plan, refusal)
+            }
             var second = plan
             second.usesSlice = true
             second.attempts += 1

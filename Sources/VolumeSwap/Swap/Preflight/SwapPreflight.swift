@@ -145,13 +145,15 @@ final class SwapPreflight: Sendable {
         try checkKind(disk, current, domain)
         let resolved = try await resolve(domain)
         try await checkDistinct(resolved.source.location)
-        try checkNames(resolved, try await reserve(resolved.source.location, domain))
+        let shown = try await reserve(resolved.source.location, domain)
+        try checkNames(resolved, shown)
         let sight = Sight(
             domain: domain, status: status, description: description, disk: disk, current: current, isOnOld: isOnOld,
             likelyUse: likelyUse)
         var input = try await judge(resolved, sight)
         switch input {
         case .prepared(var plan):
+            try checkWindow(plan)
             plan.warnings += try await inUse.check(plan, domains: try await all.get())
             try await checkHeader(plan, disk)
             input = .prepared(plan)
@@ -185,6 +187,16 @@ final class SwapPreflight: Sendable {
         throw .invalidVolume(
             "new_connection_info.data.device_path: \(path) is another volume on this host (\(here)) than new_connection_info names "
                 + "(\(named))", .newVolumeMissing)
+    }
+
+    /// Refuses a larger volume that QEMU cannot be shown the first bytes of: those of an image are not those that its guest sees.
+    private func checkWindow(_ plan: SwapPlan) throws(SwapFailure) {
+        let destination = plan.destination
+        guard plan.usesSlice, destination.format != "raw" else { return }
+        let size = plan.newBytes.map { " of \($0) bytes" } ?? ""
+        throw .invalidVolume(
+            "the new volume \(destination.location) is a \(destination.format) image\(size), the old one has \(plan.oldBytes): only a raw "
+                + "volume may be larger. Make an image of the old one's size, or a raw volume", .notSupported)
     }
 
     private func domains() async -> Result<[DomainDescription], any Error> {

@@ -151,6 +151,36 @@ struct InUseCheckTests {
         }
     }
 
+    static let initiator = " protocol='iscsi' name='\(iqn)/1'><host name='b' port='3260'/>"
+    static let adapter = "><adapter name='scsi_host2'/><address bus='0' target='0' unit='1'/>"
+
+    @Test(
+        "A LUN that another guest has passed through is in use, running or only stored", arguments: [initiator, adapter],
+        [VolumeLocation.block("/dev/dm-4"), network("iscsi", "\(iqn)/1", "a", 3260)])
+    func passedThrough(source: String, destination: VolumeLocation) async throws {
+        for isLive in [true, false] {
+            let hypervisor = Self.host()
+            hypervisor.addDomain(passingThrough: source, isLive: isLive)
+            hypervisor.change { $0.scsiDisks = ["2:0:0:1": "/tmp/node"] }
+            hypervisor.describe("/tmp/node") { $0.links = ["/dev/disk/by-path/ip-10.0.0.1:3260-iscsi-\(Self.iqn)-lun-1"] }
+            let failure = await Self.failure(hypervisor, destination)
+            #expect(failure?.code == .newVolumeInUse)
+            #expect(failure?.reason.contains("is in use as the SCSI device") == true)
+            #expect(failure?.reason.contains("of vm-2") == true)
+            #expect(try await Self.check(hypervisor, .block("/dev/sdd")) == [])
+        }
+    }
+
+    @Test("A LUN whose disk the host does not tell counts as another volume, with a warning; one that is not there does not")
+    func unknownLUN() async throws {
+        let hypervisor = FakeHypervisor()
+        hypervisor.addDomain(passingThrough: Self.adapter)
+        #expect(try await Self.check(hypervisor) == [])
+        hypervisor.change { $0.scsiDisks = ["2:0:0:1": nil] }
+        let warnings = try await Self.check(hypervisor)
+        #expect(warnings == ["the SCSI device 2:0:0:1 of vm-2 was assumed to be another volume: sysfs cannot be read"])
+    }
+
     @Test("The moved disk does not count, live or stored; another disk of its domain does")
     func ownDisk() async throws {
         let hypervisor = FakeHypervisor()
@@ -226,6 +256,34 @@ struct InUseCheckTests {
         let warnings = try await Self.check(hypervisor)
         #expect(warnings.count == 1)
         #expect(warnings.first?.contains("/mnt/dead/image, which the loop device /dev/loop9 is on") == true)
+    }
+
+    @Test("An rbd image that the host has mapped")
+    func mappedImage() async throws {
+        let hypervisor = Self.host()
+        hypervisor.set("/dev/rbd1", kind: .block, device: 2)
+        hypervisor.change { $0.hostDevices = ["rbd": ["/dev/rbd1", "/dev/rbd0"]] }
+        let failure = await Self.failure(hypervisor, Self.network("rbd", "p/i", "a", 6789))
+        #expect(failure?.code == .newVolumeInUse)
+        #expect(failure?.reason.hasSuffix("is in use by the host itself, as /dev/rbd0") == true)
+        #expect(try await Self.check(hypervisor, Self.network("rbd", "p/j", "a", 6789)) == [])
+        hypervisor.change { $0.hungPaths = ["/dev/rbd1"] }
+        let warnings = try await Self.check(hypervisor, Self.network("rbd", "p/j", "a", 6789))
+        #expect(warnings == ["/dev/rbd1, which the host has, was assumed to be another volume: /dev/rbd1 does not answer"])
+    }
+
+    @Test("A LUN that the host is logged in to and has mounted; logged in alone is no use", arguments: [true, false])
+    func mountedLUN(isHeld: Bool) async throws {
+        let hypervisor = FakeHypervisor()
+        let devices = (1...2).map { "/dev/disk/by-path/ip-10.0.0.1:3260-iscsi-\(Self.iqn)-lun-\($0)" }
+        hypervisor.change { state in
+            state.hostDevices = ["iscsi": devices]
+            state.heldPaths = isHeld ? Set(devices) : []
+        }
+        let failure = await Self.failure(hypervisor, Self.network("iscsi", "\(Self.iqn)/1", "a", 3260))
+        #expect(failure?.code == (isHeld ? .newVolumeInUse : nil))
+        #expect(try await Self.check(hypervisor, Self.network("iscsi", "\(Self.iqn)/3", "a", 3260)) == [])
+        #expect(hypervisor.touches.isEmpty, "udev's names say it")
     }
 
     @Test("What is below a stopped domain's image, by whatever name", arguments: [Fixture.newPath, "/volumes/link", "link"])

@@ -107,6 +107,15 @@ struct SwapMachineTests {
         }
     }
 
+    @Test("There is no second attempt for an image: a window would show its own bytes")
+    func noSecondAttemptForImage() {
+        let image = VolumeSource(location: .network(NetworkLocation(transport: "nbd", name: "x", hosts: [])), format: "qcow2")
+        var machine = SwapMachine.copying(Fixture.plan(newBytes: nil, destination: image))
+        let action = machine.handle(.sizesDiffer(.rebaseFailed("sizes", .newVolumeTooSmall)), pivotTries: 3)
+        #expect(action.label == "rollBack" && action.failure?.code == .notSupported)
+        #expect(action.failure?.reason == "sizes; a qcow2 image must have the old volume's size")
+    }
+
     @Test("A failed resize is a warning, and the result has the disk's true size", arguments: [true, false])
     func resizeAfterPivot(isResized: Bool) {
         var machine = SwapMachine.finishing(Fixture.plan(resizeTo: 1 << 30))

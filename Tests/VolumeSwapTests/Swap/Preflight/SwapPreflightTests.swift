@@ -185,6 +185,24 @@ struct SwapPreflightTests {
         #expect(try await Self.plan(bench)?.usesSlice == false, "equal sizes")
     }
 
+    @Test(
+        "A qcow2 image counts with the size in its header: it may be neither smaller nor larger than the old volume",
+        arguments: [(32, .newVolumeTooSmall), (64, nil), (128, .notSupported)] as [(Int64, ReasonCode?)])
+    func imageSize(mebibytes: Int64, code: ReasonCode?) async throws {
+        let bench = Bench()
+        bench.hypervisor.set(Fixture.newPath, bytes: 1 << 16)
+        bench.hypervisor.change { $0.imageBytes = [Fixture.newPath: mebibytes * Fixture.mebibyte] }
+        let new = Fixture.connection(Fixture.newPath, ["format": "qcow2"], serial: "new-volume")
+        let failure = await Self.failure(bench, ["new_connection_info": new])
+        #expect(failure?.code == code)
+        guard let failure else {
+            #expect(try await Self.plan(bench, ["new_connection_info": new])?.newBytes == 64 * Fixture.mebibyte)
+            return
+        }
+        #expect(failure.kind == .invalidVolume && failure.inUse == .old)
+        #expect(failure.reason.contains("\(mebibytes * Fixture.mebibyte) bytes"))
+    }
+
     // MARK: One volume, several names
 
     @Test("A disk on the new volume under another name has already moved")
