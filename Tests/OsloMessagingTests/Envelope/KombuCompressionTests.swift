@@ -1,4 +1,5 @@
 import CZlib
+import JSON
 import Testing
 
 @testable import AMQP
