@@ -85,7 +85,7 @@ extension SwapService {
             key = plan.domain.uuid.lowercased()
             environment.domainLocks.learn(plan.domain.name, key)
             entry = resumption(record, plan, groups)
-            if entry.isHeld {
+            if entry.isAside {
                 environment.domainLocks.hold(key, disk: plan.disk, for: record.id)
             } else {
                 environment.domainLocks.take(key, for: record.id)

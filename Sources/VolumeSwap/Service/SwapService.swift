@@ -95,7 +95,7 @@ package final class SwapService: Sendable {
     func enqueue(_ record: SwapRecord, _ ticket: InstanceQueue.Ticket, _ entry: SwapEntry) {
         let volume = record.facts.newVolume(mountPointBase: environment.settings.volumes.mountPointBase)
         environment.reservations.intend(volume, for: record.id, number: ticket.number)
-        let control = SwapControl(phase: entry.isHeld ? .ready : record.phase)
+        let control = SwapControl(phase: entry.phase ?? record.phase)
         // A task answered as failed before it had a plan only releases what it may have attached.
         if case .failure(let told) = record.outcome, record.plan == nil { control.refuse(told.withoutRemainder) }
         // Not once a pivot may have been requested.
@@ -115,11 +115,11 @@ package final class SwapService: Sendable {
             active[id] = Entry(
                 control: control, ticket: ticket, record: isHeld ? record : nil, early: early, resumption: resumption)
         }
-        if entry.isHeld {
+        if entry.isAside {
             _ = control.hold()
             if entry.isReleased { _ = control.release() }
         }
-        guard entry.isHeld, let disk = record?.disk else {
+        guard entry.isAside, let disk = record?.disk else {
             return instanceQueue.fill(ticket) { [self] in await perform(id, control, entry) }
         }
         instanceQueue.resumeHeld(ticket, disk: disk) { [self] in

@@ -1,3 +1,4 @@
+import Basics
 import Foundation
 import JSON
 import Logging
@@ -34,9 +35,7 @@ struct SwapRunner {
         defer { control.onWake(nil) }
         defer { control.group?.note(id, .stayed("its swap has ended")) }
         control.marks.takeUp(entry)
-        if !entry.isHeld, case .resume(_, let plan) = entry {
-            guard (try? await environment.domainLocks.acquire(plan.domain.uuid.lowercased(), for: id)) != nil else { return nil }
-        }
+        if !entry.isAside, case .resume(_, let plan) = entry, await !takeTurn(plan.domain.uuid.lowercased()) { return nil }
         let first = SwapMachine.begin(entry)
         var action = first.action
         var machine = first.next
@@ -84,6 +83,23 @@ struct SwapRunner {
             action = machine.handle(input, pivotTries: environment.settings.pivotTries)
             await tellGroup(before, action)
         }
+    }
+
+    /// Waits for the domain, as another task may have it since before the restart. An aborted swap does not wait: like a held one, it takes
+    /// its turn once it needs it.
+    ///
+    /// - Returns: false if pivotd is stopping.
+    private func takeTurn(_ uuid: String) async -> Bool {
+        let hasTurn = await first(of: [
+            { @Sendable [environment, id] in (try? await environment.domainLocks.acquire(uuid, for: id)) != nil },
+            { @Sendable [control] in
+                await control.untilAborted()
+                return false
+            },
+        ])
+        if Task.isCancelled { return false }
+        if hasTurn != true { _ = control.hold() }
+        return true
     }
 
     /// Tells the swaps that this one was to pivot with how that ended, and waits until the guest runs again: its journal shows until

@@ -132,6 +132,44 @@ struct HoldTests {
         #expect(bench.bench.hypervisor.log.filter { !$0.hasPrefix("speed") } == ["pivot"])
     }
 
+    @Test("After a restart a held swap's roll-back that hangs does not hold up the instance's other swaps")
+    func rollsBackAside() async throws {
+        let bench = GroupBench()
+        bench.putHeld([.rollingBack, .copying], nil)
+        var (one, two) = (try #require(bench.journal.stored("task-b")), try #require(bench.journal.stored("task-c")))
+        one.plan?.failure = .rebaseFailed("stalled", .stalled)
+        two.plan?.options.hold = false
+        bench.journal.put(one)
+        bench.journal.put(two)
+        for _ in 0..<100_000 { bench.twin.one.fail(.abort, ServiceHangTests.busy) }
+        try await bench.service.running { (service: SwapService) async throws in
+            #expect(try await service.recover() == 2)
+            let first = try await bench.service.nextReply()
+            #expect(first.id == TaskID("task-c") && first.outcome.result != nil)
+            bench.twin.one.change { $0.troubles[.abort] = [] }
+            let second = try await bench.service.nextReply()
+            #expect(second.id == TaskID("task-b") && second.outcome.failure?.code == .stalled)
+        }
+    }
+
+    @Test("After a restart an abort does not wait for a task that has the domain")
+    func abortedBehindAnother() async throws {
+        let bench = ServiceBench()
+        var record = Self.held()
+        record.phase = .copying
+        record.plan?.options.hold = false
+        bench.bench.hypervisor.startJob(to: Fixture.newPath)
+        bench.bench.journal.put(record)
+        try await bench.running { (service: SwapService) async throws in
+            service.environment.domainLocks.take(Fixture.uuid, for: TaskID("other"))
+            #expect(try await service.recover() == 1)
+            while service.environment.domainLocks.waiting(Fixture.uuid) == 0 { await Task.yield() }
+            _ = try await service.abort(.task(Self.id))
+            let failure = try await bench.nextReply().outcome.failure
+            #expect(failure?.isAbort == true && failure?.inUse == .old)
+        }
+    }
+
     @Test("A pivot that waits for its instance's turn is remembered over a restart")
     func released() async throws {
         let other = TaskID("other")

@@ -15,6 +15,15 @@ package enum SwapEntry: Sendable {
         return plan.options.hold
     }
 
+    /// Whether it goes on beside the instance's other swaps: it is held, or was, and its roll-back needs no turn either.
+    var isAside: Bool {
+        guard case .resume(.rollingBack, let plan) = self else { return isHeld }
+        return plan.options.hold && !plan.isUndefined && plan.isMirroredBack == nil && plan.mayHavePivoted != true
+    }
+
+    /// The phase to go on from; nil for a task that begins.
+    var phase: SwapPhase? { if case .resume(let phase, _) = self { phase } else { nil } }
+
     /// Whether it had been told to pivot, and was waiting for its instance's turn.
     var isReleased: Bool {
         guard case .resume(.ready, let plan) = self else { return false }
