@@ -17,11 +17,16 @@ extension LibvirtHypervisor {
     private func running(_ domain: DomainIdentity, _ disk: String) async throws(HypervisorError) -> RunningNode? {
         let described = try await live(domain, disk)
         let devices = try await monitor(domain, .queryBlock)
-        if let found = RunningNode(described, devices: devices) { return found }
+        return RunningNode(described, devices: devices, graph: try await graph(domain, described, devices))
+    }
+
+    /// What is below the disk's filter; nil if it has none, or QEMU does not say: it may change this command, or drop it.
+    private func graph(
+        _ domain: DomainIdentity, _ disk: LiveDisk, _ devices: JSONValue
+    ) async throws(HypervisorError) -> BlockGraph? {
+        guard RunningNode(disk, devices: devices) == nil else { return nil }
         do throws(HypervisorError) {
-            // QEMU may change this command, or drop it.
-            let graph = BlockGraph(try await monitor(domain, .queryBlockGraph))
-            return RunningNode(described, devices: devices, graph: graph)
+            return BlockGraph(try await monitor(domain, .queryBlockGraph))
         } catch {
             guard error.code == .other else { throw error }
             return nil
@@ -36,8 +41,9 @@ extension LibvirtHypervisor {
         while true {
             let connection = try await read("events") { (connection) throws(LibvirtError) in connection }
             let events = connection.events(domainUUID: domain.uuid, limit: 64)
+            let (described, devices) = (try await live(domain, disk), try await monitor(domain, .queryBlock))
             let sight = MirrorBack.Sight(
-                disk: try await live(domain, disk), devices: try await monitor(domain, .queryBlock),
+                disk: described, devices: devices, graph: try await graph(domain, described, devices),
                 jobs: try await monitor(domain, .queryJobs), nodes: BlockNodes(try await monitor(domain, .queryNodes)))
             switch try machine.next(sight) {
             case .send(let commands):

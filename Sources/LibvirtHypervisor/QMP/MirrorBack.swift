@@ -43,6 +43,8 @@ struct MirrorBack {
         var disk: LiveDisk
         /// The answer to `query-block`.
         var devices: JSONValue
+        /// What is below a filter; nil if there is none.
+        var graph: BlockGraph?
         /// The answer to `query-jobs`.
         var jobs: JSONValue
         var nodes: BlockNodes
@@ -71,7 +73,7 @@ struct MirrorBack {
 
     /// - Throws: `other` if QEMU does not report the disk's node, `unsupported` if the old volume cannot be reopened.
     mutating func next(_ sight: Sight) throws(HypervisorError) -> Step {
-        guard let found = RunningNode(sight.disk, devices: sight.devices) else {
+        guard let found = RunningNode(sight.disk, devices: sight.devices, graph: sight.graph) else {
             throw HypervisorError(.other, "QEMU does not report the node of disk \(disk)")
         }
         let top = sight.nodes.top(ofVolume: found.described, as: found.node)

@@ -34,6 +34,8 @@ package struct DiskFacts: Sendable, Hashable, Codable {
     package var isShareable: Bool
     /// Whether it is read-only (`<readonly/>`).
     package var isReadOnly: Bool
+    /// Whether the driver's `copy_on_read` is on.
+    package var isCopiedOnRead = false
     /// The driver's `discard`: `unmap` or `ignore`; nil if not set.
     package var discard: String?
     /// The serial that the guest sees; nova sets it to the volume's id.

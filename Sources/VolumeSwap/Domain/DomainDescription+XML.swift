@@ -37,6 +37,7 @@ extension DiskFacts {
         hasSlices = source?.first("slices") != nil
         isShareable = element.first("shareable") != nil
         isReadOnly = element.first("readonly") != nil
+        isCopiedOnRead = element.first("driver")?.value("copy_on_read") == "on"
         discard = element.first("driver")?.value("discard")
         serial = element.first("serial")?.text
         mirror = element.first("mirror").flatMap(Mirror.init(element:))

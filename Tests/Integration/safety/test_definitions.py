@@ -149,7 +149,7 @@ def test_one_instance_whatever_it_is_called(lab, rpc, guest):
 
 
 def test_a_malformed_swap_of_a_busy_instance_is_answered_at_once(lab, rpc, guest):
-    """It waits for nobody, and it is no task."""
+    """It waits for nobody, and it does not hide the swap that is under way."""
     new = lab.volumes.file()
     call = rpc.later("swap_volume", **swap_arguments(guest, new, options=SLOW))
     task = wait_for_copy(rpc, guest)
@@ -157,7 +157,7 @@ def test_a_malformed_swap_of_a_busy_instance_is_answered_at_once(lab, rpc, guest
         rpc.call("swap_volume", timeout=20, **swap_arguments(guest, lab.volumes.file(), options={"strategy": "teleport"}))
     assert_outcome(raised.value.kwargs, "invalid_argument", in_use="unknown")
     assert not call.done()
-    assert rpc.call("list_swaps", instance=guest.uuid, limit=1)["swaps"][0]["task_id"] == task
+    assert rpc.call("get_swap", instance=guest.uuid, mountpoint="/dev/vdb")["task_id"] == task
     rpc.call("set_bandwidth", task_id=task, bandwidth_mib_s=FAST)
     call.result()
     assert_runs_on(guest, new)

@@ -70,6 +70,7 @@ struct RunnerDefinitionTests {
                     // Once a look has shown the device.
                     hypervisor.onLooks(1, Self.stop)
                 }, beside: { view in view == .live ? plugged.withLock { $0 } : "" }))
+        bench.clock.stop()
         let failure = try #require(try await bench.run(Self.rebase)?.failure)
         #expect(failure.code == .guestGone && failure.leftBehind == [])
         let definition = try #require(bench.hypervisor.state.withLock { $0.definitions.last })
@@ -79,6 +80,7 @@ struct RunnerDefinitionTests {
     @Test("A guest that stops at once is not said to have lost anything")
     func stoppedAtOnce() async throws {
         let bench = Bench(FakeHypervisor(onCopy: Self.stop))
+        bench.clock.stop()
         let failure = try #require(try await bench.run(Self.rebase)?.failure)
         #expect(failure.code == .guestGone && failure.leftBehind == [] && bench.hypervisor.count("define") == 1)
     }

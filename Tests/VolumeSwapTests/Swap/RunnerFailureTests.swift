@@ -197,6 +197,27 @@ struct RunnerFailureTests {
         #expect(failure?.reason.contains("domain is not running") == true)
     }
 
+    @Test("There is no success if QEMU runs another volume than libvirt names", arguments: ["copy", "rebase"])
+    func pivotedElsewhere(strategy: String) async throws {
+        let bench = Bench(
+            FakeHypervisor(onPivot: { hypervisor throws(HypervisorError) in
+                hypervisor.finishPivot()
+                hypervisor.change { $0.hasPivotedUnnoticed = true }
+            }))
+        let failure = try await bench.run(["options": ["strategy": .string(strategy)]])?.failure
+        #expect(failure?.code == .configurationFailed && failure?.inUse == .unknown)
+        #expect(bench.hypervisor.state.withLock { $0.status.isPersistent })
+    }
+
+    @Test("A disk that is copied on read is refused")
+    func copiedOnRead() async throws {
+        let bench = Bench()
+        bench.hypervisor.change { $0.format = "raw' copy_on_read='on" }
+        let failure = try await bench.run()?.failure
+        #expect(failure?.kind == .invalidVolume && failure?.code == .diskNotMovable && failure?.inUse == .old)
+        #expect(bench.hypervisor.log.isEmpty)
+    }
+
     @Test("A preflight that a stop may have cut off is run once more, and only once", arguments: [1, 2])
     func stopsInPreflight(refusals: Int) async throws {
         let bench = Bench()

@@ -154,6 +154,8 @@ struct MirrorWatch {
         lag = lagNow(of: job)
         guard lag != nil else {
             copy.finish(atLeast: plan.oldBytes)
+            // It may wait for others, and less than nothing cannot be left.
+            copy.pause(now: now)
             return .inStep
         }
         // Nothing was left at READY: by that measure it would never get on again.

@@ -255,6 +255,10 @@ final class SwapPreflight: Sendable {
             throw .invalidVolume(
                 "\(name) is a passed-through LUN (device='lun'): QEMU refuses the guest's writes while it is copied")
         }
+        if disk.isCopiedOnRead {
+            throw .invalidVolume(
+                "\(name) has copy_on_read='on': QEMU's filter for it hides the volume below, and libvirt may pivot another one")
+        }
         guard disk.device == "disk" else { throw .invalidVolume("\(name) is a \(disk.device), not a disk") }
         if case .other(let source) = current {
             throw .invalidVolume("\(name) is on a \(source): sources of this type cannot be moved")

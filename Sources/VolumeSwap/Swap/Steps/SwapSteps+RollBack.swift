@@ -33,7 +33,7 @@ extension SwapSteps {
     }
 
     /// Does the work, and something else until it has ended.
-    private func beside<Value: Sendable>(
+    func beside<Value: Sendable>(
         _ other: @escaping @Sendable () async -> Void, _ work: @escaping @Sendable () async -> Value
     ) async -> Value {
         await withTaskGroup { group in

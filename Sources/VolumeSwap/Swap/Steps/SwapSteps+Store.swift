@@ -9,6 +9,14 @@ extension SwapSteps {
     /// pivotd removed is retried for ever: only the journal still has all of it.
     func store(_ plan: SwapPlan) async -> SwapInput {
         guard await takeTurn(plan) else { return .interrupted }
+        let (answers, answer) = AsyncStream<SwapFailure>.makeStream()
+        // The journal may be unable to store an answer, which must not keep libvirt's configuration from being stored.
+        return await beside({ [host] in for await failure in answers { return await host.answer(failure) } }) { [self] in
+            await storeInTime(plan) { answer.yield($0) }
+        }
+    }
+
+    private func storeInTime(_ plan: SwapPlan, _ answer: (SwapFailure) -> Void) async -> SwapInput {
         let began = clock.now
         var backoff = Backoff(first: .seconds(1), longest: .seconds(60))
         while true {
@@ -20,26 +28,27 @@ extension SwapSteps {
                 if Task.isCancelled, !remainders.isEmpty { return .interrupted }
                 for remainder in remainders { control.warn(remainder) }
                 return .done
-            } catch let failure as SwapFailure {
-                // Whatever happened to the disk, restore the definition that was removed.
-                if await tryRestoringDefinition(plan) {
-                    if plan.isUndefined { await removeMetadata(plan) }
-                    return .failed(failure)
-                }
-                if clock.now - began >= environment.settings.storeRetry { await host.answer(unstored(plan, failure)) }
             } catch {
+                let final = error as? SwapFailure
+                // Whatever happened to the disk, restore the definition that was removed.
+                if let final, await tryRestoringDefinition(plan) { return await givenUp(plan, final) }
                 let cause = "moved, but the stored configuration could not be written: \(error)"
+                if final == nil { note(cause) }
                 let isPassing = (error as? HypervisorError)?.isPassing ?? false
-                note(cause)
                 if !isPassing, clock.now - began >= environment.settings.storeRetry {
-                    let failure = unstored(plan, plan.failure(cause, .configurationFailed))
-                    guard control.marks.owesDefinition else { return .failed(failure) }
-                    await host.answer(failure)
+                    let failure = unstored(plan, final ?? plan.failure(cause, .configurationFailed))
+                    guard control.marks.owesDefinition else { return await givenUp(plan, failure) }
+                    answer(failure)
                 }
             }
             await wait(plan.disk, atMost: backoff.pause())
             if Task.isCancelled { return .interrupted }
         }
+    }
+
+    private func givenUp(_ plan: SwapPlan, _ failure: SwapFailure) async -> SwapInput {
+        if plan.isUndefined { await removeMetadata(plan) }
+        return .failed(failure)
     }
 
     /// The failure to report for a configuration that could not be stored in time.
@@ -49,6 +58,7 @@ extension SwapSteps {
             ? "\(plan.domain.name) has no stored configuration yet: pivotd keeps trying; do not stop the guest until it has succeeded"
             : "the stored configuration of \(plan.domain.name) is missing, or does not name \(plan.destination.location)"
         var failure = failure.leaving(remainder)
+        failure.code = .configurationFailed
         failure.inUse = failure.inUse ?? .new
         return failure
     }
@@ -103,6 +113,10 @@ extension SwapSteps {
         case .onNew:
             guard let disk = try await hypervisor.description(plan.domain, .live).disk(plan.disk) else {
                 throw HypervisorError(.busy, "the disk went away between two checks")
+            }
+            if try await hypervisor.hasPivotedUnnoticed(plan.domain, disk: plan.disk) == true {
+                let cause = "libvirt names the new volume, but QEMU runs the disk on another one"
+                throw plan.failure(cause, .configurationFailed).keepingBoth
             }
             warnOfDifferences(plan, disk)
             return disk

@@ -117,6 +117,21 @@ struct MirrorWatchTests {
         return verdicts
     }
 
+    @Test("A mirror in sync that waits for others does not stall")
+    func waits() {
+        var plan = Self.plan
+        plan.options.stallTimeoutS = 10
+        var watch = MirrorWatch(plan, isAdopted: true, now: Self.start)
+        watch.beginTurn(now: Self.start)
+        for second in 0...30 {
+            let now = Self.start + .seconds(second)
+            _ = watch.judge(.init(sight: .copying(isReady: true), job: Self.job(10, 10)), now: now)
+            #expect(watch.stall(now: now) == nil)
+        }
+        // Nothing is known of it any more.
+        #expect(watch.stall(now: Self.start + .seconds(41)) != nil)
+    }
+
     @Test("A mirror that was in sync is not ready while more is left than is soon copied, and shows how much")
     mutating func behind() {
         let whileFar = Self.verdicts([5000, 5000, 5000], rate: 100, &watch)
