@@ -62,9 +62,9 @@ extension ConnectionMachine {
     private func streamPosition(
         of message: AMQPMessage, _ deliver: IncomingFrame.Deliver
     ) -> SettlementLedger.StreamPosition? {
-        guard let consumer = consumer(of: deliver), consumer.readsStream,
-            case .int64(let offset) = message.properties.headers[Self.streamOffset]
-        else { return nil }
+        guard let consumer = consumer(of: deliver), consumer.readsStream else { return nil }
+        var offset: Int64?
+        if case .int64(let stated) = message.properties.headers[Self.streamOffset] { offset = stated }
         return .init(consumer: consumer.inStream, offset: offset)
     }
 

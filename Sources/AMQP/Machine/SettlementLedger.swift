@@ -21,7 +21,8 @@ struct SettlementLedger {
     /// A stream's message.
     struct StreamPosition {
         let consumer: StreamConsumer
-        let offset: Int64
+        /// Nil if the message does not state it readably.
+        let offset: Int64?
     }
 
     private struct Delivery {
@@ -54,11 +55,14 @@ struct SettlementLedger {
     }
 
     /// A stream's message need not be delivered again.
-    mutating func pass(_ position: StreamPosition) { nextOffsets[position.consumer] = position.offset + 1 }
+    mutating func pass(_ position: StreamPosition) {
+        if let offset = position.offset { nextOffsets[position.consumer] = offset + 1 }
+    }
 
     /// A stream's message is to be delivered again once its consumer is started anew.
     mutating func postpone(_ position: StreamPosition) {
-        nextOffsets[position.consumer] = min(nextOffsets[position.consumer] ?? .max, position.offset)
+        guard let offset = position.offset else { return }
+        nextOffsets[position.consumer] = min(nextOffsets[position.consumer] ?? .max, offset)
     }
 
     /// A stream's consumer was delivered what cannot be read, not even its offset. The first time others may be on their way

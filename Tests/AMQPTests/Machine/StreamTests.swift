@@ -36,6 +36,18 @@ import Testing
         #expect(try reconnect(broker) == "consume q 10 from 11")
     }
 
+    @Test func whatStatesNoOffsetIsAcknowledgedToo() throws {
+        let broker = try connected()
+        try broker.deliver(1, offset: 10)
+        for value in 2...3 { try broker.deliver(UInt64(value)) }
+        #expect(broker.reject(2, requeue: false))
+        #expect(broker.reject(3, requeue: true))
+        try broker.turn()
+        try broker.send(.refused(deliver(4), reason: "too large", AMQPMessage(body: [])))
+        #expect(broker.written() == ["ack 2", "ack 3", "ack 4"])
+        #expect(try reconnect(broker) == "consume q 10 from 10")
+    }
+
     @Test func theSenderOfAnotherQueuesMessageCannotHaveItTakenForAStreams() throws {
         let broker = ScriptedBroker()
         try broker.connect()
