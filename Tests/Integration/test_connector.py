@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import copy
 import json
+import runpy
 import sys
+from pathlib import Path
 
 import pytest
 from expectations import assert_moved, assert_outcome, assert_runs_on, assert_stayed, swap_arguments
 from lab.processes import until
 from nova import exception
 from steering import swaps_of, wait_for_state
+
+SHIPPED = Path(__file__).parents[2] / "deploy" / "connector" / "pivotd-os-brick"
 
 HELPER = """\
 #!{python}
@@ -171,3 +175,28 @@ def test_a_helper_in_trouble(lab, guest, second_worker, fabric, data, told):
     assert_outcome(raised.value.kwargs, "connector_failed")
     assert [call[:2] for call in calls()] == [["connect", new.id], ["disconnect", new.id]]
     assert_stayed(guest, new)
+
+
+@pytest.mark.parametrize(
+    ("device", "links", "found"),
+    [
+        ("sdb", {"by-path/ip-192.0.2.1:3260-iscsi-iqn.2010-10.org.openstack:1-lun-1": "sdb"}, True),
+        ("dm-3", {"by-id/dm-name-mpatha": "dm-3", "by-id/dm-uuid-mpath-36001405": "dm-3"}, True),
+        ("nvme1n1", {"by-id/nvme-Linux_0123456789": "nvme1n1", "by-id/nvme-uuid.1b4e28ba": "nvme1n1"}, True),
+        ("nvme1n2", {"by-id/nvme-eui.0025388b": "nvme1n1", "by-id/nvme-nvme.1d0f-4c69-00000002": "nvme1n2"}, True),
+        ("nvme1n1", {"by-id/nvme-Linux_0123456789": "nvme1n1"}, False),
+        ("nvme1n1", {"by-id/nvme-eui.0025388b-part1": "nvme1n1p1"}, False),
+        ("vdb", {"by-id/virtio-1": "vdb", "by-path/virtio-pci-0000:00:04.0": "vdb"}, False),
+    ],
+)
+def test_the_shipped_helper_names_a_device_by_what_stays_with_its_volume(tmp_path, device, links, found):
+    """The last link is the one, where there is one."""
+    for directory in ("by-path", "by-id"):
+        (tmp_path / "disk" / directory).mkdir(parents=True)
+    for link, target in links.items():
+        (tmp_path / target).touch()
+        (tmp_path / "disk" / link).symlink_to(tmp_path / target)
+    path = tmp_path / device
+    path.touch()
+    name = runpy.run_path(str(SHIPPED))["stable"](str(path), devices=str(tmp_path), tries=1)
+    assert name == str(tmp_path / "disk" / list(links)[-1] if found else path)
