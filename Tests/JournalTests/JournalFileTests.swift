@@ -203,9 +203,14 @@ struct JournalFileTests {
         let journal = try await directory.open()
         _ = try await journal.accept(Sample.record("t1"))
         try FileManager.default.removeItem(atPath: directory.database)
-        for call in 0..<2 {
+        for call in 0..<4 {
             let error = await #expect(throws: JournalError.self) {
-                if call == 0 { _ = try await journal.accept(Sample.record("t2")) } else { try await journal.probe() }
+                switch call {
+                case 0: _ = try await journal.accept(Sample.record("t2"))
+                case 1: try await journal.probe()
+                case 2: try await journal.abort(TaskID("t1"))
+                default: try await journal.limit(TaskID("t1"), mibS: 7)
+                }
             }
             #expect(error?.code == .unusable)
             #expect(error?.message.contains("deleted or replaced") == true)
@@ -228,12 +233,14 @@ struct JournalFileTests {
         #expect(error?.code == .unusable)
         #expect(error?.message.contains("-wal was deleted") == true)
         try await journal.enter(TaskID("t1"), .copying, plan: nil)
+        try await journal.abort(TaskID("t1"))
 
         // The files that a killed process leaves.
         let crashed = try TemporaryDirectory()
         try FileManager.default.copyItem(atPath: directory.state, toPath: crashed.state)
         let again = try await crashed.open()
         #expect(try await again.unfinishedRecords().map(\.phase) == [.copying])
+        #expect(try await again.record(TaskID("t1"))?.isAbortRequested == true)
         _ = try await again.accept(Sample.record("t2"))
         await again.close()
         await journal.close()

@@ -213,7 +213,7 @@ final class GroupCommit: Sendable {
                         results.append(.failure(refusal))
                         continue
                     }
-                    if let missing, entry.write.needsFileInPlace {
+                    if let missing, entry.write.needs(missing) {
                         results.append(.failure(missing.error(path)))
                         continue
                     }

@@ -92,10 +92,12 @@ indirect enum JournalWrite: Sendable {
     var isProbe: Bool { if case .probe = self { true } else { false } }
     var isSettlement: Bool { if case .settle = self { true } else { false } }
 
-    /// Whether it makes a promise that must survive a restart.
-    var needsFileInPlace: Bool {
+    /// Whether it makes a promise that must survive a restart, and that it would not keep without this file.
+    func needs(_ missing: JournalFiles.Missing) -> Bool {
         switch self {
         case .accept, .probe: true
+        // If only the log is gone, what is written to it is brought into the database at once.
+        case .limit, .abort: missing == .database
         default: false
         }
     }

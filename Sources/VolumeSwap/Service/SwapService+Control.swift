@@ -9,8 +9,6 @@ package enum SwapSelector: Sendable {
 }
 
 extension SwapService {
-    /// Maximum time an abort waits to be stored before it is answered.
-    private static let abortStoringLimit = Duration.seconds(2)
     /// How long a status waits for libvirt to tell an instance's other name.
     private static let lookupLimit = Duration.seconds(1)
 
@@ -114,7 +112,7 @@ extension SwapService {
     private func storingAbort(of id: TaskID, _ store: @escaping @Sendable () async -> Bool) async throws(SwapFailure) {
         let isStored = Waiter<Bool>()
         instanceQueue.runAside { isStored.resume(await store()) }
-        let timer = environment.clock.schedule(after: Self.abortStoringLimit) { isStored.resume(false) }
+        let timer = environment.clock.schedule(after: environment.settings.abortStoringLimit) { isStored.resume(false) }
         defer { timer.cancel() }
         guard await isStored.value(ifCancelled: false) else {
             throw .rebaseFailed(

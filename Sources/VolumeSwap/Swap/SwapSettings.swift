@@ -22,6 +22,8 @@ package struct SwapSettings: Sendable {
     package var storeRetry: Duration = .seconds(3600)
     /// How long a guest stays paused at most while several of its disks pivot as a group.
     package var groupPauseLimit: Duration = .seconds(10)
+    /// How long an abort waits to be stored before it is answered as not stored: longer than a slow disk takes to sync.
+    package var abortStoringLimit: Duration = .seconds(10)
     /// How long a caller waits for a roll-back before it is answered without it.
     package var rollBackPatience: Duration = .seconds(15)
     /// Maximum time for an answer that needs the hypervisor: longer than a call to a hung domain, shorter than oslo.messaging's

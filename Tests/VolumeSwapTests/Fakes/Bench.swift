@@ -92,6 +92,7 @@ struct Bench {
     var storeRetry = Duration.seconds(60)
     var rollBackPatience = Duration.seconds(60)
     var answerLimit = Duration.seconds(60)
+    var abortStoringLimit = Duration.seconds(60)
     var maxConcurrentSwaps = 8
     var rules: [BudgetRule] = []
     var onPhase: @Sendable (SwapPhase) async -> Void = { _ in }
@@ -110,6 +111,7 @@ struct Bench {
         settings.storeRetry = storeRetry
         settings.rollBackPatience = rollBackPatience
         settings.answerLimit = answerLimit
+        settings.abortStoringLimit = abortStoringLimit
         settings.groupPauseLimit = groupPauseLimit
         settings.maxConcurrentSwaps = maxConcurrentSwaps
         settings.budget.rules = rules

@@ -115,7 +115,9 @@ struct ServiceRecoveryTests {
     @Test("An abort is stored before it is answered, or says that a restart would carry out the task", arguments: [1, 1_000_000])
     func storesAborts(failures: Int) async throws {
         let (copies, copy) = AsyncStream<Void>.makeStream()
-        let bench = ServiceBench(Bench(FakeHypervisor { _ in copy.yield() }))
+        var inner = Bench(FakeHypervisor { _ in copy.yield() })
+        if failures > 1 { inner.abortStoringLimit = .milliseconds(20) }
+        let bench = ServiceBench(inner)
         bench.bench.journal.fail("abort", times: failures)
         try await bench.running { (service: SwapService) async throws in
             _ = await bench.submit(Fixture.record())
