@@ -49,10 +49,11 @@ extension SQLiteJournal {
         if phase.isFinal { return .over(TaskID(id), phase) }
         let found = try? JournalCoding.callers(callers)
         return .waiting(
-            TaskID(id), phase, instanceKey: row[1], disk: row[3], acceptedAt: Date(timeIntervalSince1970: row[5]),
-            newVolumeIDs: (6...8).compactMap { String.fromDatabaseValue(row[$0] as DatabaseValue) },
-            callers: (found.map { [$0.first].compactMap { $0 } + $0.more } ?? []).filter { $0.timeout != nil },
-            isAbortRequested: row[9])
+            UnfinishedTask.Waiting(
+                id: TaskID(id), phase: phase, instanceKey: row[1], disk: row[3], acceptedAt: Date(timeIntervalSince1970: row[5]),
+                newVolumeIDs: (6...8).compactMap { String.fromDatabaseValue(row[$0] as DatabaseValue) },
+                callers: (found.map { [$0.first].compactMap { $0 } + $0.more } ?? []).filter { $0.timeout != nil },
+                isAbortRequested: row[9]))
     }
 
     package func record(_ id: TaskID) async throws(JournalError) -> SwapRecord? {
@@ -79,9 +80,8 @@ extension SQLiteJournal {
         var conditions: [String] = []
         var arguments: [any DatabaseValueConvertible] = []
         if !query.instanceKeys.isEmpty {
-            let keys = query.instanceKeys.flatMap { [$0, $0.lowercased(), "name:\($0)"] }
-            conditions.append("instance_key IN (\(keys.map { _ in "?" }.joined(separator: ", ")))")
-            arguments += keys
+            conditions.append("instance_key IN (\(query.instanceKeys.map { _ in "?" }.joined(separator: ", ")))")
+            arguments += query.instanceKeys
         }
         if let disk = query.disk {
             conditions.append("disk = ?")

@@ -23,15 +23,15 @@ import VolumeSwap
         let tasks = try await journal.unfinished()
         #expect(tasks.map(\.id.text) == ["begun", "told", "waiting", "cast", "over"])
         guard case .begun(let begun) = tasks[0], case .begun(let told) = tasks[1],
-            case .waiting(_, .accepted, let key, _, let acceptedAt, _, let callers, false) = tasks[2],
-            case .waiting(_, .accepted, _, _, _, _, [], false) = tasks[3], case .over(_, .completed) = tasks[4]
+            case .waiting(let waiting) = tasks[2], case .waiting(let cast) = tasks[3], case .over(_, .completed) = tasks[4]
         else {
             Issue.record("\(tasks)")
             return
         }
-        #expect(begun.plan != nil && told.outcome != nil && key == Sample.instance)
-        #expect(acceptedAt == Sample.record("waiting").acceptedAt)
-        #expect(callers == [ReplyTo(messageID: "m-waiting", queue: "reply_1", timeout: 60)])
+        #expect(begun.plan != nil && told.outcome != nil && waiting.instanceKey == Sample.instance)
+        for task in [waiting, cast] { #expect(task.phase == .accepted && !task.isAbortRequested) }
+        #expect(waiting.acceptedAt == Sample.record("waiting").acceptedAt && cast.callers == [])
+        #expect(waiting.callers == [ReplyTo(messageID: "m-waiting", queue: "reply_1", timeout: 60)])
         #expect(tasks.map { !$0.callers.isEmpty } == [true, false, true, false, false])
         await journal.close()
     }
@@ -87,7 +87,7 @@ import VolumeSwap
             _ = try await journal.accept(record)
         }
         let ids = try await journal.unfinished().map { task -> [String] in
-            if case .waiting(_, _, _, _, _, let ids, _, _) = task { ids } else { [] }
+            if case .waiting(let waiting) = task { waiting.newVolumeIDs } else { [] }
         }
         #expect(ids == [["v1", "v2", "v1"], ["v2"], ["v2"]])
         await journal.close()

@@ -27,11 +27,16 @@ import Testing
     @Test func aCancelledCommandDoesNotWaitForAReaderThatStalls() async {
         let reader = DispatchSemaphore(value: 0)
         defer { reader.signal() }
-        let output = DisplayOutput { _ in reader.wait() }
+        let isRead = Mutex(false)
+        let output = DisplayOutput { _ in
+            // Or else a command that waits would do so for ever.
+            _ = reader.wait(timeout: .now() + 60)
+            isRead.withLock { $0 = true }
+        }
         output.write("a")
         let flush = Task { await output.flush() }
         flush.cancel()
         await flush.value
-        #expect(output.hasRoom)
+        #expect(!isRead.withLock(\.self))
     }
 }

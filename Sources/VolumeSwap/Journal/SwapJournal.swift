@@ -12,7 +12,7 @@ package enum Acceptance: Sendable {
 
 /// A selection of tasks, as for `list_swaps`.
 package struct SwapQuery: Sendable, Hashable {
-    /// The UUIDs and names that the instance goes by; empty for all.
+    /// The instance's keys, whole as its tasks have them (``InstanceReference/keys``); empty for all.
     package var instanceKeys: [String]
     /// The disk's target; nil for all.
     package var disk: String?

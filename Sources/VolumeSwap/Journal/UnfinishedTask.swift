@@ -4,13 +4,37 @@ package import Foundation
 package enum UnfinishedTask: Sendable {
     /// It has a plan, or an outcome that was reported before it was over.
     case begun(SwapRecord)
-    /// It has only its request, of which more than the new volume's ids is read when its turn comes; the callers are those that
-    /// want heartbeats.
-    case waiting(
-        TaskID, SwapPhase, instanceKey: String, disk: String, acceptedAt: Date, newVolumeIDs: [String], callers: [ReplyTo],
-        isAbortRequested: Bool)
+    /// It has only its request.
+    case waiting(Waiting)
     /// Only its reply remains to be delivered.
     case over(TaskID, SwapPhase)
+
+    /// What is needed at once of a task that has only its request; the rest is read when its turn comes.
+    package struct Waiting: Sendable {
+        package let id: TaskID
+        package let phase: SwapPhase
+        package let instanceKey: String
+        package let disk: String
+        package let acceptedAt: Date
+        package let newVolumeIDs: [String]
+        /// Those that want heartbeats.
+        package let callers: [ReplyTo]
+        package let isAbortRequested: Bool
+
+        package init(
+            id: TaskID, phase: SwapPhase, instanceKey: String, disk: String, acceptedAt: Date, newVolumeIDs: [String],
+            callers: [ReplyTo], isAbortRequested: Bool
+        ) {
+            self.id = id
+            self.phase = phase
+            self.instanceKey = instanceKey
+            self.disk = disk
+            self.acceptedAt = acceptedAt
+            self.newVolumeIDs = newVolumeIDs
+            self.callers = callers
+            self.isAbortRequested = isAbortRequested
+        }
+    }
 
     /// The unfinished form of a record.
     package init(_ record: SwapRecord) {
@@ -21,15 +45,18 @@ package enum UnfinishedTask: Sendable {
         } else {
             let callers = record.facts.callers.filter { $0.timeout != nil }
             self = .waiting(
-                record.id, record.phase, instanceKey: record.instanceKey, disk: record.disk, acceptedAt: record.acceptedAt,
-                newVolumeIDs: record.newVolumeIDs, callers: callers, isAbortRequested: record.isAbortRequested)
+                Waiting(
+                    id: record.id, phase: record.phase, instanceKey: record.instanceKey, disk: record.disk,
+                    acceptedAt: record.acceptedAt, newVolumeIDs: record.newVolumeIDs, callers: callers,
+                    isAbortRequested: record.isAbortRequested))
         }
     }
 
     package var id: TaskID {
         switch self {
         case .begun(let record): record.id
-        case .waiting(let id, _, _, _, _, _, _, _), .over(let id, _): id
+        case .waiting(let task): task.id
+        case .over(let id, _): id
         }
     }
 
@@ -37,7 +64,7 @@ package enum UnfinishedTask: Sendable {
     package var callers: [ReplyTo] {
         switch self {
         case .begun(let record): record.outcome == nil ? record.facts.callers : []
-        case .waiting(_, _, _, _, _, _, let callers, _): callers
+        case .waiting(let task): task.callers
         case .over: []
         }
     }

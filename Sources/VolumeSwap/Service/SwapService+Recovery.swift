@@ -24,15 +24,7 @@ extension SwapService {
             onTask(task)
             switch task {
             case .begun(let record): takeUp(record, groups)
-            case .waiting(let id, let phase, let key, let disk, let acceptedAt, let newVolumeIDs, let callers, let isAborted):
-                let ticket = instanceQueue.reserve(queue(of: id, key), disk: disk, since: acceptedAt)
-                environment.reservations.intend(VolumeIdentity(ids: newVolumeIDs), for: id, number: ticket.number)
-                let control = SwapControl(phase: phase)
-                // Without a plan, nothing was pivoted, whatever its phase.
-                if isAborted { control.refuse(.abortedByRequest) }
-                enqueue(id, control, nil, ticket, .again)
-                active.withLock { $0[id]?.callers = callers }
-                if isAborted { undoNow(id, control, ticket, .again) }
+            case .waiting(let task): takeUp(task)
             case .over(let id, let phase):
                 active.withLock { $0[id] = Entry(control: SwapControl(phase: phase), isHandedOut: true) }
                 owed.append(id)
@@ -76,6 +68,17 @@ extension SwapService {
         // One that was about to be refused is, at once: it is not in its instance's order.
         let hasQueue = !instanceKey.isEmpty && !InstanceReference.isRefused(key: instanceKey)
         return hasQueue ? environment.domainLocks.queue(for: instanceKey) : "task:\(id)"
+    }
+
+    private func takeUp(_ task: UnfinishedTask.Waiting) {
+        let ticket = instanceQueue.reserve(queue(of: task.id, task.instanceKey), disk: task.disk, since: task.acceptedAt)
+        environment.reservations.intend(VolumeIdentity(ids: task.newVolumeIDs), for: task.id, number: ticket.number)
+        let control = SwapControl(phase: task.phase)
+        // Without a plan, nothing was pivoted, whatever its phase.
+        if task.isAbortRequested { control.refuse(.abortedByRequest) }
+        enqueue(task.id, control, nil, ticket, .again)
+        active.withLock { $0[task.id]?.callers = task.callers }
+        if task.isAbortRequested { undoNow(task.id, control, ticket, .again) }
     }
 
     private func takeUp(_ record: SwapRecord, _ groups: InterruptedGroups) {

@@ -187,8 +187,7 @@ final class FakeJournal: SwapJournal {
             return Array(
                 all.filter { record in
                     (!query.isStranded || record.isStranded)
-                        && (query.instanceKeys.isEmpty
-                            || query.instanceKeys.contains { [$0, $0.lowercased(), "name:\($0)"].contains(record.instanceKey) })
+                        && (query.instanceKeys.isEmpty || query.instanceKeys.contains(record.instanceKey))
                         && (query.disk.map { $0 == record.disk } ?? true)
                         && (query.idPrefix.map { record.id.text.hasPrefix($0) } ?? true)
                         && (query.volumeID.map { record.volumeIDs.contains($0) } ?? true)
