@@ -93,7 +93,7 @@ import Testing
             let message = InboundMessage(
                 body: ServerHarness.body("store", id: id), properties: .oslo, exchange: "", routingKey: "", redelivered: false,
                 tag: DeliveryTag(epoch: id == "old" ? 1 : 2, value: 1))
-            return Backlog.Entry(message: message, request: try message.request(), heartbeats: nil)
+            return Backlog.Entry(message: message, request: try message.request(), bytes: message.body.count, heartbeats: nil)
         }
         var passed: [Backlog.Entry] = []
         for id in ["a", "b", "c"] {

@@ -16,11 +16,6 @@ enum KombuCompression {
         case unreadable(String)
     }
 
-    /// Whether the properties name a compression.
-    static func isUsed(in properties: AMQPProperties) -> Bool {
-        if case .some(.string) = properties.headers[header] { true } else { false }
-    }
-
     /// The body as it was before its compression.
     ///
     /// - Parameter limit: maximum bytes of the body then.

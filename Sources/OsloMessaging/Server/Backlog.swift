@@ -14,11 +14,14 @@ final class Backlog: Sendable {
         let message: InboundMessage
         /// Nil if the message must be decoded again, because many wait or it cannot be decoded.
         fileprivate(set) var request: RPCRequest?
+        /// Bytes of the body once it is decompressed: what working on it costs.
+        let bytes: Int
         let heartbeats: HeartbeatToken?
 
-        init(message: InboundMessage, request: RPCRequest?, heartbeats: HeartbeatToken?) {
+        init(message: InboundMessage, request: RPCRequest?, bytes: Int, heartbeats: HeartbeatToken?) {
             self.message = message
             self.request = request
+            self.bytes = bytes
             self.heartbeats = heartbeats
         }
     }
@@ -42,7 +45,7 @@ final class Backlog: Sendable {
         mutating func insert(_ entry: Entry) {
             var entry = entry
             if entry.request != nil {
-                let size = entry.message.weight
+                let size = entry.bytes
                 if readBytes + size <= Backlog.readLimit { readBytes += size } else { entry.request = nil }
             }
             guard let last = entries.last, last.number > entry.number else { return entries.append(entry) }
@@ -51,7 +54,7 @@ final class Backlog: Sendable {
 
         mutating func popFirst() -> Entry? {
             guard !isPaused, !isClosed, let entry = entries.popFirst() else { return nil }
-            if entry.request != nil { readBytes -= entry.message.weight }
+            if entry.request != nil { readBytes -= entry.bytes }
             return entry
         }
 
@@ -77,8 +80,8 @@ final class Backlog: Sendable {
         }
     }
 
-    /// Upper bound of the bytes of the next request's body; 0 if there is none.
-    var nextBytes: Int { state.withLock { $0.entries.first?.message.weight ?? 0 } }
+    /// Bytes of the next request's body once it is decompressed; 0 if there is none.
+    var nextBytes: Int { state.withLock { $0.entries.first?.bytes ?? 0 } }
 
     /// Whether waiting requests may be processed.
     var isOpen: Bool { state.withLock { !$0.isPaused && !$0.isClosed } }
@@ -117,7 +120,7 @@ final class Backlog: Sendable {
             let isTaken = { (entry: Entry) in epoch == nil || entry.message.tag.epoch != epoch }
             let taken = state.entries.filter(isTaken)
             state.entries.removeAll(where: isTaken)
-            state.readBytes = state.entries.reduce(0) { $0 + ($1.request == nil ? 0 : $1.message.weight) }
+            state.readBytes = state.entries.reduce(0) { $0 + ($1.request == nil ? 0 : $1.bytes) }
             return Array(taken)
         }
     }

@@ -26,13 +26,14 @@ extension RPCServer {
             await requeue(message)
             return nil
         }
-        let request = try? message.request()
+        let plain = message.decompressed
+        let request = try? plain.request()
         if request != nil { decoded.increment() }
         let heartbeats = request?.replyAddress.flatMap { replies.startHeartbeats(for: $0) }
-        let entry = Backlog.Entry(message: message, request: request, heartbeats: heartbeats)
+        let entry = Backlog.Entry(message: message, request: request, bytes: plain.body.count, heartbeats: heartbeats)
         let lane = request.map(lane) ?? answering
         // With nothing ahead of it, it can start without breaking the order.
-        if let place = Place(ifFree: lane.limit, bytes: message.weight) {
+        if let place = Place(ifFree: lane.limit, bytes: entry.bytes) {
             if let entry = lane.backlog.pass(entry) { return begin(entry, place) }
             place.release()
         }
@@ -51,7 +52,7 @@ extension RPCServer {
         let (backlog, limit) = (lane.backlog, lane.limit)
         await withDiscardingTaskGroup { group in
             while let entry = await backlog.next() {
-                let place = await Place(limit, bytes: entry.message.weight)
+                let place = await Place(limit, bytes: entry.bytes)
                 guard backlog.isOpen else {
                     if !backlog.putBack(entry) { await giveBack(entry) }
                     place.release()

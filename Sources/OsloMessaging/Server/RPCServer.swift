@@ -142,7 +142,7 @@ package final class RPCServer: Sendable {
         if isServing { try await transport.startConsuming() }
     }
 
-    /// Upper bound of the bytes of the next request to be stored; 0 if none waits.
+    /// Bytes of the next request to be stored, once it is decompressed; 0 if none waits.
     package var waitingBytes: Int { storing.backlog.nextBytes }
 
     /// Stops consuming, waits until everything started has been answered or stored, and requeues the rest.

@@ -42,9 +42,4 @@ extension InboundMessage {
         }
         return message
     }
-
-    /// Upper bound of the body's bytes once it is decompressed.
-    var weight: Int {
-        refusal == nil && KombuCompression.isUsed(in: properties) ? max(body.count, bodyLimit) : body.count
-    }
 }

@@ -1,5 +1,6 @@
 import CZlib
 import JSON
+import Synchronization
 import Testing
 
 @testable import AMQP
@@ -34,19 +35,42 @@ import Testing
         return InboundMessage(delivery: delivery, limit: 1 << 20)
     }
 
-    @Test func aCompressedBodyStaysSoWhileItWaitsAndWeighsWhatItMayBecome() throws {
-        let body = ServerHarness.body(id: "m1")
-        let compressed = Self.compressed(body)
-        let message = Self.message(compressed)
-        #expect(message.body == compressed && message.weight == 1 << 20)
-        #expect(message.decompressed.body == body && message.decompressed.weight == body.count)
-        #expect(message.decompressed.properties == .oslo)
-        #expect(try message.request().messageID == "m1")
-        #expect(Self.message(body, nil).weight == body.count)
+    @Test func aCompressedBodyStaysSoWhileItWaitsAndItsRequestIsKeptIfItIsSmallWithoutItsCompression() throws {
         let backlog = Backlog()
-        #expect(backlog.append(Backlog.Entry(message: message, request: try message.request(), heartbeats: nil)))
-        let entry = try #require(backlog.takeAll().first)
-        #expect(entry.request == nil && entry.message.body == compressed)
+        let small = ServerHarness.body(id: "m1")
+        let bodies = [small, ServerHarness.body(id: "m2") + [UInt8](repeating: 32, count: 300 << 10)]
+        for body in bodies {
+            let message = Self.message(Self.compressed(body))
+            let plain = message.decompressed
+            #expect(plain.body == body && plain.properties == .oslo)
+            let request = try message.request()
+            #expect(backlog.append(Backlog.Entry(message: message, request: request, bytes: body.count, heartbeats: nil)))
+        }
+        #expect(backlog.nextBytes == small.count)
+        let entries = backlog.takeAll()
+        #expect(entries.map { $0.request?.messageID } == ["m1", nil])
+        #expect(entries.map(\.message.body) == bodies.map(Self.compressed))
+    }
+
+    @Test func smallCompressedRequestsAreStoredTogether() async throws {
+        let (gates, gate) = AsyncStream<Void>.makeStream()
+        let received = Mutex(0)
+        let harness = ServerHarness(methods: ["store"], storedMethods: ["store"]) { _ in
+            received.withLock { $0 += 1 }
+            return {
+                for await _ in gates {}
+                return .stored
+            }
+        }
+        try await harness.run {
+            for index in 0..<16 {
+                let body = Self.compressed(ServerHarness.body("store", id: "\(index)"))
+                harness.transport.deliver(body, properties: Self.properties("application/x-gzip"))
+            }
+            #expect(await eventually { received.withLock { $0 } == 16 })
+            gate.finish()
+            #expect(await harness.events(count: 16).count == 16)
+        }
     }
 
     @Test func aCompressedCallIsAnsweredAlsoIfItIsNotJSON() async throws {
