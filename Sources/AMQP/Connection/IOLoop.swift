@@ -23,7 +23,7 @@ struct IOContext: Sendable {
         let consumers = topology.consumers
         return DeliveryWindow(
             bytes: bytes, bodyLimit: configuration.bodyLimit, wide: consumers.map(prefetch).max() ?? defaultPrefetch,
-            consumers: consumers.count, isFixed: !topology.outlivesConsumers)
+            consumers: consumers.count, mayShut: topology.outlivesConsumers)
     }
 
     func finish() {

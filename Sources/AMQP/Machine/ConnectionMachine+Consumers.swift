@@ -12,6 +12,10 @@ extension ConnectionMachine {
         // Otherwise it would overtake one that was requeued before it.
         if window.width == .shut { return false }
         guard window.isFull(core.withState(\.ledger.held)) else { return true }
+        guard window.mayShut else {
+            if window.width != .narrow { turnWindow(to: .narrow) }
+            return true
+        }
         turnWindow(to: .shut)
         return false
     }
@@ -27,12 +31,26 @@ extension ConnectionMachine {
     private mutating func turnWindow(to width: DeliveryWindow.Width) {
         context.logger.debug("deliveries ahead: \(width)")
         window?.turn(to: width)
+        if window?.mayShut == false { return replaceConsumers() }
         mayHaveToStart = true
         for (tag, consumer) in consumers where consumer.unit.isGated {
             write(.requestCancel(tag: tag))
             ending.insert(tag)
             retire(tag)
         }
+    }
+
+    /// Starts consumers with the new prefetch before those that they replace are cancelled: no queue is without one. All are on one
+    /// channel, so the messages still come in order. A stream's would come twice.
+    private mutating func replaceConsumers() {
+        var replaced: [String] = []
+        for (tag, consumer) in consumers
+        where consumer.unit.isGated && unavailable[consumer.unit.id] == nil && !consumer.readsStream {
+            replaced.append(tag)
+            retire(tag)
+        }
+        steps.append(.startConsumers)
+        for tag in replaced { write(.requestCancel(tag: tag)) }
     }
 
     /// Starts the first consumer that should run but does not; nil if there is none.

@@ -2,7 +2,8 @@
 ///
 /// RabbitMQ does not implement prefetch by size (basic.qos's prefetch_size). The window starts narrow, so that even messages of
 /// the maximum size stay within the bound, and widens once messages turn out to be small. A wide window that fills up with large
-/// messages is shut, and reopened narrow when half of the bound is free. A fixed one stays narrow.
+/// messages is shut, and reopened narrow when half of the bound is free. One that may not shut becomes narrow instead, and exceeds the
+/// bound by what is on its way then.
 struct DeliveryWindow: Equatable {
     enum Width: Equatable {
         case narrow
@@ -17,17 +18,17 @@ struct DeliveryWindow: Equatable {
     private let consumers: Int
     private let narrow: UInt16
     private let wide: UInt16
-    private let isFixed: Bool
+    let mayShut: Bool
     private(set) var width = Width.narrow
 
     /// - Parameters:
     ///   - bytes: Bound for unsettled bodies.
     ///   - bodyLimit: Bytes of the largest possible body.
     ///   - wide: A consumer's prefetch while messages are small.
-    ///   - isFixed: Whether it is never turned: that ends the consumers, and some queues are deleted with the last one.
-    init(bytes: Int, bodyLimit: Int, wide: UInt16, consumers: Int, isFixed: Bool = false) {
+    ///   - mayShut: Whether there may be no consumer for a while: some queues are deleted with the last one.
+    init(bytes: Int, bodyLimit: Int, wide: UInt16, consumers: Int, mayShut: Bool = true) {
         self.bytes = bytes
-        self.isFixed = isFixed
+        self.mayShut = mayShut
         self.consumers = max(1, consumers)
         self.wide = max(1, wide)
         narrow = min(self.wide, UInt16(clamping: max(1, bytes / max(1, bodyLimit) / max(1, consumers))))
@@ -37,14 +38,13 @@ struct DeliveryWindow: Equatable {
     var prefetch: UInt16 { if case .wide(let prefetch) = width { prefetch } else { narrow } }
 
     /// Whether one more delivery would be too much.
-    func isFull(_ held: SettlementLedger.Held) -> Bool { !isFixed && held.bytes > bytes }
+    func isFull(_ held: SettlementLedger.Held) -> Bool { held.bytes > bytes }
 
     /// The width to change to; nil if the current one is right.
     func better(_ held: SettlementLedger.Held) -> Width? {
-        guard !isFixed else { return nil }
-        return switch width {
+        switch width {
         case .narrow: held.count >= Int(narrow) && held.bytes <= bytes / 8 ? widened(held) : nil
-        case .wide: isFull(held) ? .shut : nil
+        case .wide: isFull(held) ? (mayShut ? .shut : .narrow) : nil
         case .shut: held.bytes <= bytes / 2 ? .narrow : nil
         }
     }

@@ -174,17 +174,32 @@ import Testing
     }
 
     /// The broker deletes such a queue, and what is in it, with its last consumer.
-    @Test func aConsumerOfAnAutoDeleteQueueIsNeverCancelledForTheWindow() throws {
-        let broker = ScriptedBroker(autoDelete: true, deliveryBytes: 2000)
-        try broker.connect()
-        #expect(broker.written().last == "consume q 2")
+    @Test func aConsumerOfAnAutoDeleteQueueIsReplacedBeforeItIsCancelled() throws {
+        let broker = try connected(autoDelete: true, deliveryBytes: 2000)
         for value in 1...2 { try broker.deliver(UInt64(value)) }
         try broker.turn()
+        #expect(broker.written() == ["consume q 10", "cancel c1"])
+        #expect(broker.core.withState(\.isConsuming))
+        try broker.send(.consumerEnded(tag: "c1"))
+        for value in 3...5 { try broker.deliver(UInt64(value), body: 900, tag: "c2") }
         #expect(broker.written() == [])
-        // Headers count, too.
-        for value in 3...5 { try broker.deliver(UInt64(value), body: 1000) }
+        try broker.deliver(6, body: 900, tag: "c2")
+        #expect(broker.written() == ["consume q 2", "cancel c2"])
+        // What comes after it must not overtake what is on its way to the one before.
+        for (value, tag) in [(7, "c2"), (8, "c3"), (9, "c2")] { try broker.deliver(UInt64(value), body: 900, tag: tag) }
         try broker.turn()
-        #expect(broker.written() == [])
+        #expect(broker.written() == [] && broker.core.withState(\.isConsuming))
+        for value in 1...9 { #expect(broker.acknowledge(UInt64(value))) }
+        try broker.turn()
+        #expect(broker.written() == ["ack 9 multiple"])
+    }
+
+    @Test func whoeverStopsIsNotGivenAnotherConsumer() throws {
+        let broker = try connected(autoDelete: true, deliveryBytes: 2000)
+        for value in 1...2 { try broker.deliver(UInt64(value)) }
+        broker.core.withState { $0.wantsConsuming = false }
+        try broker.turn()
+        #expect(broker.written() == ["cancel c1"])
     }
 
     // MARK: Confirms

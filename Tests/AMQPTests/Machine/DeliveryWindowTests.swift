@@ -44,13 +44,15 @@ import Testing
         #expect(window.prefetch == 32)
     }
 
-    @Test func aFixedOneIsNeverTurned() {
-        let window = DeliveryWindow(
-            bytes: 64 * Self.mebibyte, bodyLimit: Self.mebibyte, wide: 8192, consumers: 2, isFixed: true)
+    @Test func oneThatMayNotShutBecomesNarrowInstead() {
+        var window = DeliveryWindow(
+            bytes: 64 * Self.mebibyte, bodyLimit: Self.mebibyte, wide: 8192, consumers: 2, mayShut: false)
+        #expect(window.better(.init(count: 32, bytes: 32_000)) == .wide(8192))
+        window.turn(to: .wide(8192))
+        #expect(window.better(.init(count: 100, bytes: 64 * Self.mebibyte + 1)) == .narrow)
+        window.turn(to: .narrow)
         #expect(window.prefetch == 32)
-        #expect(window.better(.init(count: 32, bytes: 32_000)) == nil)
-        #expect(!window.isFull(.init(count: 64, bytes: 65 * Self.mebibyte)))
-        #expect(window.better(.init(count: 64, bytes: 65 * Self.mebibyte)) == nil)
+        #expect(window.better(.init(count: 100, bytes: 64 * Self.mebibyte + 1)) == nil)
     }
 
     @Test func aSmallPrefetchIsNeverWidened() {

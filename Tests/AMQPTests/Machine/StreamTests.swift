@@ -82,6 +82,15 @@ import Testing
         #expect(broker.written() == ["ack 3 multiple", "consume q 2 from 4"])
     }
 
+    @Test func aStreamBesideAutoDeleteQueuesIsNotConsumedTwice() throws {
+        let broker = ScriptedBroker(autoDelete: true, arguments: ["x-stream-offset": "last"], deliveryBytes: 2000)
+        try broker.connect()
+        _ = broker.written()
+        for value in 1...2 { try broker.deliver(UInt64(value), offset: Int64(value)) }
+        try broker.turn()
+        #expect(broker.written() == [])
+    }
+
     @Test func whatCannotBeReadIsPassedOverAndNothingElse() throws {
         let broker = try connected()
         try broker.deliver(1, offset: 5)
