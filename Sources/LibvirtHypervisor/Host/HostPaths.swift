@@ -9,24 +9,28 @@ struct HostPaths: Sendable {
     private static let foreign = ProbePool()
     /// Separate, as opening a file may hang where its name is still found.
     private static let headers = ProbePool()
+    /// Separate, as no storage is touched: these answer however many paths hang.
+    private static let system = ProbePool()
     /// How long examining a swap's own volume may take.
     private static let patience = Duration.seconds(30)
 
     private let own: ProbePool
     private let foreign: ProbePool
     private let headers: ProbePool
+    private let system: ProbePool
     private let devices: BlockDevices
     private let files: HostFiles
 
     init(
         devices: BlockDevices = BlockDevices(), files: HostFiles = HostFiles(), own: ProbePool = Self.own,
-        foreign: ProbePool = Self.foreign, headers: ProbePool = Self.headers
+        foreign: ProbePool = Self.foreign, headers: ProbePool = Self.headers, system: ProbePool = Self.system
     ) {
         self.devices = devices
         self.files = files
         self.own = own
         self.foreign = foreign
         self.headers = headers
+        self.system = system
     }
 
     /// Describes a path; opens a block device to get its size.
@@ -60,19 +64,21 @@ struct HostPaths: Sendable {
 
     /// The files that the host itself uses. Only their names are read; they themselves may be on a dead mount.
     func filesInUse() async throws(HypervisorError) -> [HostFile] {
-        try await ask(files.systemDirectory) { [files] () throws(HypervisorError) in files.inUse() }
+        try await ask(files.systemDirectory, from: system) { [files] () throws(HypervisorError) in files.inUse() }
     }
 
     /// The devices that may be volumes of a network protocol. Only their names are read.
     func networkDevices(of networkProtocol: String) async throws(HypervisorError) -> [String] {
-        try await ask(devices.systemDirectory) { [devices] () throws(HypervisorError) in
+        try await ask(devices.systemDirectory, from: system) { [devices] () throws(HypervisorError) in
             devices.ofNetworkVolumes(networkProtocol)
         }
     }
 
     /// The disk at a SCSI address. Only sysfs is read.
     func scsiDisk(at address: SCSIAddress) async throws(HypervisorError) -> String? {
-        try await ask(devices.systemDirectory) { [devices] () throws(HypervisorError) in try devices.scsiDisk(at: address) }
+        try await ask(devices.systemDirectory, from: system) { [devices] () throws(HypervisorError) in
+            try devices.scsiDisk(at: address)
+        }
     }
 
     /// Whether a block device is claimed exclusively, as by a mount, swap, LVM, md or multipath. QEMU claims nothing.
@@ -135,9 +141,9 @@ struct HostPaths: Sendable {
     }
 
     private func ask<Value: Sendable>(
-        _ path: String, _ work: @escaping @Sendable () throws(HypervisorError) -> Value
+        _ path: String, from pool: ProbePool? = nil, _ work: @escaping @Sendable () throws(HypervisorError) -> Value
     ) async throws(HypervisorError) -> Value {
-        let answer = await own.ask(path, patience: Self.patience) {
+        let answer = await (pool ?? own).ask(path, patience: Self.patience) {
             Result { () throws(HypervisorError) in try work() }
         }
         if let answer { return try answer.get() }

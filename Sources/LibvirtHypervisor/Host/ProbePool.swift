@@ -5,7 +5,8 @@ import Synchronization
 /// Runs probes that may never finish, for example on a dead mount, each on a thread of its own.
 ///
 /// A probe that does not finish in time keeps its thread until it does. The number of such threads is bounded, and neither the
-/// path nor a directory with several of them, as on a dead mount, is probed again meanwhile. Devices hang one by one, though.
+/// path nor a directory with several of them, as on a dead mount, is probed again meanwhile. Devices hang one by one, though, many of a
+/// dead array at a time, and so may not take all of those threads.
 final class ProbePool: Sendable {
     private enum Progress {
         case waiting, running, overdue, done
@@ -28,10 +29,9 @@ final class ProbePool: Sendable {
             self.giveUp = giveUp
         }
 
+        var isDevice: Bool { path.hasPrefix("/dev/") }
         /// What hangs together: the path itself if it is a device's, or has no directory.
-        var directory: String {
-            path.hasPrefix("/dev/") ? path : String(path[..<(path.lastIndex(of: "/") ?? path.endIndex)])
-        }
+        var directory: String { isDevice ? path : String(path[..<(path.lastIndex(of: "/") ?? path.endIndex)]) }
     }
 
     private struct State {
@@ -41,23 +41,28 @@ final class ProbePool: Sendable {
         var hungPaths: [String: Int] = [:]
         var hungDirectories: [String: Int] = [:]
         var hung = 0
+        var hungDevices = 0
 
-        func isHopeless(_ probe: Probe, limit: Int) -> Bool {
-            hung >= limit || hungPaths[probe.path] != nil || hungDirectories[probe.directory, default: 0] > 1
+        func isHopeless(_ probe: Probe, limit: Int, deviceLimit: Int) -> Bool {
+            hung >= limit || probe.isDevice && hungDevices >= deviceLimit || hungPaths[probe.path] != nil
+                || hungDirectories[probe.directory, default: 0] > 1
         }
     }
 
     private let state = Mutex(State())
     private let threads: Int
     private let hungThreads: Int
+    private let hungDevices: Int
     private let queue = DispatchQueue(label: "pivotd.probes", attributes: .concurrent)
 
     /// - Parameters:
     ///   - threads: Maximum concurrent probes.
     ///   - hungThreads: Maximum additional probes that hang.
-    init(threads: Int = 8, hungThreads: Int = 16) {
+    ///   - hungDevices: How many of those may be probes of paths below /dev.
+    init(threads: Int = 8, hungThreads: Int = 16, hungDevices: Int = 12) {
         self.threads = threads
         self.hungThreads = hungThreads
+        self.hungDevices = hungDevices
     }
 
     /// How many probes hang.
@@ -90,7 +95,7 @@ final class ProbePool: Sendable {
         state.withLock { state in
             var rest: [Probe] = []
             for probe in state.waiting {
-                if state.isHopeless(probe, limit: hungThreads) {
+                if state.isHopeless(probe, limit: hungThreads, deviceLimit: hungDevices) {
                     toGiveUp.append(probe)
                 } else if state.running < threads {
                     state.running += 1
@@ -119,6 +124,7 @@ final class ProbePool: Sendable {
             }
             if wasOverdue {
                 state.hung -= 1
+                if probe.isDevice { state.hungDevices -= 1 }
                 Self.subtract(probe.path, from: &state.hungPaths)
                 Self.subtract(probe.directory, from: &state.hungDirectories)
             } else {
@@ -140,6 +146,7 @@ final class ProbePool: Sendable {
             guard isOverdue else { return false }
             state.running -= 1
             state.hung += 1
+            if probe.isDevice { state.hungDevices += 1 }
             state.hungPaths[probe.path, default: 0] += 1
             state.hungDirectories[probe.directory, default: 0] += 1
             return true

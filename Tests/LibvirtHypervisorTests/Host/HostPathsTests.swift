@@ -145,6 +145,19 @@ struct HostPathsTests {
         }
     }
 
+    @Test("What the kernel lists is read however many paths hang")
+    func systemAnswers() async throws {
+        let pool = ProbePool(threads: 1, hungThreads: 1)
+        let hang = ProbePoolTests.Hang()
+        defer { hang.end() }
+        #expect(await pool.ask("/mnt/dead/disk", patience: ProbePoolTests.moment) { hang.ask() } == nil)
+        let host = HostPaths(own: pool)
+        await #expect(throws: HypervisorError.self) { try await host.inspect("/") }
+        #expect(try await host.networkDevices(of: "nbd").isEmpty)
+        #expect(try await host.scsiDisk(at: SCSIAddress(host: 9999, bus: 0, target: 0, unit: 1)) == nil)
+        _ = try await host.filesInUse()
+    }
+
     @Test("Many concurrent probes")
     func manyAtOnce() async throws {
         try await Self.withDirectory { directory in

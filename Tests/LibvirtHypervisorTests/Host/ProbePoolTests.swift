@@ -73,6 +73,19 @@ struct ProbePoolTests {
         #expect(await pool.ask("\(directory)/a", patience: .seconds(50)) { 1 } == nil)
     }
 
+    @Test("However many devices hang, as those of a dead array, other paths are probed")
+    func manyDevices() async throws {
+        let pool = ProbePool(threads: 2, hungThreads: 4, hungDevices: 3)
+        let hang = Hang()
+        for number in 0..<10 { #expect(await pool.ask("/dev/dm-\(number)", patience: Self.moment) { hang.ask() } == nil) }
+        #expect(pool.hung == 3)
+        #expect(await pool.ask("/dev/sda", patience: .seconds(50)) { 1 } == nil)
+        #expect(await pool.ask("/mnt/share/disk", patience: .seconds(50)) { 1 } == 1)
+        hang.end()
+        try await Self.waitUntil { pool.hung == 0 }
+        #expect(await pool.ask("/dev/sda", patience: .seconds(50)) { 1 } == 1)
+    }
+
     @Test("A caller that is cancelled does not wait; its probe goes on and keeps its thread")
     func cancelled() async throws {
         let pool = ProbePool(threads: 1)
