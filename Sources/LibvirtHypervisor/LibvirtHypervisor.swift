@@ -175,7 +175,7 @@ package struct LibvirtHypervisor: Hypervisor {
 
     package func isHeldByHost(path: String) async throws(HypervisorError) -> Bool { try await host.isHeld(path) }
 
-    package func isUsedByHost(path: String) async throws(HypervisorError) -> Bool { try await host.isUsed(path) }
+    package func hostUse(path: String) async throws(HypervisorError) -> HostUse? { try await host.use(of: path) }
 
     package func filesInUse() async throws(HypervisorError) -> [HostFile] { try await host.filesInUse() }
 

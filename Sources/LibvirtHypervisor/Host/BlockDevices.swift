@@ -18,17 +18,6 @@ struct BlockDevices: Sendable {
         place.wwids = wwids(directory, paths: paths)
     }
 
-    /// The multipath maps over a device, or a map's partitions; nil if anything else is over it, or nothing.
-    func multipathMaps(over number: UInt64) -> [String]? {
-        let directory = "\(directory(of: number))/holders"
-        let names = names(in: directory)
-        let areMaps = names.allSatisfy { name in
-            guard let uuid = text("\(directory)/\(name)/dm/uuid") else { return false }
-            return uuid.hasPrefix("mpath-") || uuid.hasPrefix("part") && uuid.contains("-mpath-")
-        }
-        return names.isEmpty || !areMaps ? nil : names.map { "\(deviceDirectory)/\($0)" }
-    }
-
     /// Mapped rbd images, by the kernel's names; iSCSI LUNs and their partitions, by udev's.
     func ofNetworkVolumes(_ networkProtocol: String) -> [String] {
         let byPath = "\(deviceDirectory)/disk/by-path"
@@ -39,7 +28,7 @@ struct BlockDevices: Sendable {
         }
     }
 
-    private func names(in directory: String) -> [String] {
+    func names(in directory: String) -> [String] {
         ((try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []).sorted()
     }
 
@@ -56,7 +45,7 @@ struct BlockDevices: Sendable {
         }
     }
 
-    private func directory(of number: UInt64) -> String {
+    func directory(of number: UInt64) -> String {
         let (major, minor) = (number >> 8 & 0xfff | number >> 32 & ~0xfff, number & 0xff | number >> 12 & ~0xff)
         return "\(systemDirectory)/dev/block/\(major):\(minor)"
     }
@@ -94,7 +83,7 @@ struct BlockDevices: Sendable {
         }
     }
 
-    private func text(_ path: String) -> String? {
+    func text(_ path: String) -> String? {
         guard let data = FileManager.default.contents(atPath: path) else { return nil }
         let text = String(decoding: data, as: UTF8.self).trimmingCharacters(in: .newlines)
         return text.isEmpty ? nil : text

@@ -36,15 +36,20 @@ struct HostFiles: Sendable {
 /// The text of `/proc/swaps`.
 enum SwapList {
     /// The paths of swap files; swap on devices claims them.
-    static func files(_ text: String) -> [String] {
+    static func files(_ text: String) -> [String] { paths(text, type: "file") }
+
+    /// The paths of devices that are swap space.
+    static func devices(_ text: String) -> [String] { paths(text, type: "partition") }
+
+    private static func paths(_ text: String, type: String) -> [String] {
         text.split(separator: "\n").dropFirst().compactMap { line in
             let fields = line.split { $0 == " " || $0 == "\t" }
-            return fields.count > 1 && fields[1] == "file" ? unescaped(fields[0]) : nil
+            return fields.count > 1 && fields[1] == type ? unescaped(fields[0]) : nil
         }
     }
 
     /// Undoes the kernel's octal escapes of white space and backslashes (`seq_file_path`): `\040`.
-    private static func unescaped(_ field: Substring) -> String {
+    static func unescaped(_ field: Substring) -> String {
         var rest = ArraySlice(field.utf8)
         var bytes: [UInt8] = []
         while let byte = rest.popFirst() {

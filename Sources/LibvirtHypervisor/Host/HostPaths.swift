@@ -19,6 +19,7 @@ struct HostPaths: Sendable {
     private let headers: ProbePool
     private let system: ProbePool
     private let devices: BlockDevices
+    private let uses: DeviceUses
     private let files: HostFiles
 
     init(
@@ -26,6 +27,7 @@ struct HostPaths: Sendable {
         foreign: ProbePool = Self.foreign, headers: ProbePool = Self.headers, system: ProbePool = Self.system
     ) {
         self.devices = devices
+        self.uses = DeviceUses(devices: devices)
         self.files = files
         self.own = own
         self.foreign = foreign
@@ -85,43 +87,25 @@ struct HostPaths: Sendable {
     ///
     /// - Throws: ``HypervisorError`` if the device cannot be opened for another reason.
     func isHeld(_ path: String) async throws(HypervisorError) -> Bool {
-        try await ask(path) { () throws(HypervisorError) in try Self.isClaimed(path) }
+        try await ask(path) { [uses] () throws(HypervisorError) in try uses.isHeld(path) }
     }
 
-    /// Whether a block device is claimed other than by a multipath map that nobody has claimed. One that is not there is not.
+    /// What the host itself does with a block device; nil if it does nothing, or if the device is not there.
     ///
-    /// - Throws: ``HypervisorError`` if it cannot be opened or examined.
-    func isUsed(_ path: String) async throws(HypervisorError) -> Bool {
-        try await ask(path) { [devices] () throws(HypervisorError) in try Self.isUsed(path, devices) }
-    }
-
-    private static func isUsed(_ path: String, _ devices: BlockDevices) throws(HypervisorError) -> Bool {
-        guard let place = try look(path, devices), try isClaimed(path) else { return false }
-        guard let number = place.deviceNumber, let maps = devices.multipathMaps(over: number) else { return true }
-        for map in maps where try isUsed(map, devices) { return true }
-        return false
-    }
-
-    private static func isClaimed(_ path: String) throws(HypervisorError) -> Bool {
-        for _ in 0..<claims {
-            if try claim(path) { return false }
-            usleep(10_000)  // bounded; this blocks the probe's own thread
+    /// A LUN whose paths are down makes an open wait in its driver, past the claim; then the kernel's lists are all there is to ask.
+    ///
+    /// - Throws: ``HypervisorError`` if it cannot be determined.
+    func use(of path: String) async throws(HypervisorError) -> HostUse? {
+        let claimed = try await answer(path, from: own) { [devices, uses] () throws(HypervisorError) -> HostUse? in
+            guard let number = try Self.look(path, devices)?.deviceNumber else { return nil }
+            return try uses.find(at: path, number: number)
         }
-        return true
-    }
-
-    /// How often to try to claim a device: another check, of a swap or of `check_swap`, holds it for an instant.
-    private static let claims = 5
-
-    /// - Returns: whether nobody has claimed the device.
-    private static func claim(_ path: String) throws(HypervisorError) -> Bool {
-        do {
-            try FileDescriptor.open(FilePath(path), .readOnly, options: [.exclusiveCreate, .closeOnExec, .nonBlocking]).close()
-            return true
-        } catch Errno.resourceBusy {
-            return false
-        } catch {
-            throw HypervisorError(.other, "cannot open \(path): \(error)")
+        if let claimed { return claimed }
+        // Elsewhere the name itself may hang.
+        guard path.hasPrefix("\(devices.deviceDirectory)/") else { throw Self.silence(path) }
+        return try await ask(path, from: system) { [devices, uses] () throws(HypervisorError) -> HostUse? in
+            guard let number = try Self.look(path, devices)?.deviceNumber else { return nil }
+            return try uses.findListed(number)
         }
     }
 
@@ -143,13 +127,23 @@ struct HostPaths: Sendable {
     private func ask<Value: Sendable>(
         _ path: String, from pool: ProbePool? = nil, _ work: @escaping @Sendable () throws(HypervisorError) -> Value
     ) async throws(HypervisorError) -> Value {
-        let answer = await (pool ?? own).ask(path, patience: Self.patience) {
+        if let value = try await answer(path, from: pool ?? own, work) { return value }
+        throw Self.silence(path)
+    }
+
+    /// - Returns: nil if the path does not answer.
+    private func answer<Value: Sendable>(
+        _ path: String, from pool: ProbePool, _ work: @escaping @Sendable () throws(HypervisorError) -> Value
+    ) async throws(HypervisorError) -> Value? {
+        let answer = await pool.ask(path, patience: Self.patience) {
             Result { () throws(HypervisorError) in try work() }
         }
         if let answer { return try answer.get() }
         if Task.isCancelled { throw HypervisorError(.busy, "the look at \(path) was given up") }
-        throw HypervisorError(.other, "\(path) does not answer")
+        return nil
     }
+
+    private static func silence(_ path: String) -> HypervisorError { HypervisorError(.other, "\(path) does not answer") }
 
     private static func look(_ path: String, _ devices: BlockDevices) throws(HypervisorError) -> PathDescription? {
         guard let canonical = FilePaths.resolve(path) else {

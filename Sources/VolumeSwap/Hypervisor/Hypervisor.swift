@@ -144,9 +144,10 @@ package protocol Hypervisor: Sendable {
     func addresses(ofHost name: String) async -> [String]
     /// Whether the host itself uses a block device, detected with `O_EXCL`: mounted, swap space, or part of a mapped device.
     func isHeldByHost(path: String) async throws(HypervisorError) -> Bool
-    /// Like ``isHeldByHost(path:)``, but a multipath map over the device counts only if it is used itself: detaching the device removes
-    /// the map.
-    func isUsedByHost(path: String) async throws(HypervisorError) -> Bool
+    /// The use that keeps a device from being detached; nil if there is none. Differs from ``isHeldByHost(path:)``: a multipath map over
+    /// the device counts only if it is used itself, since detaching the device removes the map, and a device that is offline or hangs
+    /// counts only if the kernel shows its use.
+    func hostUse(path: String) async throws(HypervisorError) -> HostUse?
     /// The files that the host itself uses: those of loop devices, mounted or not, and of swap space.
     func filesInUse() async throws(HypervisorError) -> [HostFile]
     /// The host's own block devices that may be volumes of one of libvirt's network protocols: mapped rbd images, iSCSI LUNs.

@@ -90,7 +90,9 @@ extension Hypervisor {
     package func imageBytes(path: String) async throws(HypervisorError) -> Int64? { nil }
     package func addresses(ofHost name: String) async -> [String] { [name] }
     package func isHeldByHost(path: String) async throws(HypervisorError) -> Bool { false }
-    package func isUsedByHost(path: String) async throws(HypervisorError) -> Bool { try await isHeldByHost(path: path) }
+    package func hostUse(path: String) async throws(HypervisorError) -> HostUse? {
+        try await isHeldByHost(path: path) ? HostUse() : nil
+    }
     package func filesInUse() async throws(HypervisorError) -> [HostFile] { [] }
     package func hostDevices(of networkProtocol: String) async throws(HypervisorError) -> [String] { [] }
     package func scsiDisk(at address: SCSIAddress) async throws(HypervisorError) -> String? { nil }

@@ -56,7 +56,7 @@ struct VolumeRelease {
     private func disconnect(_ connection: ConnectionInfo, _ location: VolumeLocation?, _ name: String) async -> String? {
         if case .block(let path)? = location {
             do throws(HypervisorError) {
-                if try await hypervisor.isUsedByHost(path: path) { return "\(name) stays connected: the host itself uses it" }
+                if let use = try await hypervisor.hostUse(path: path) { return "\(name) stays connected: \(use)" }
             } catch {
                 return "\(name) stays connected, since it could not be determined whether the host itself uses it: \(error)"
             }

@@ -89,22 +89,6 @@ struct BlockDevicesTests {
         }
     }
 
-    @Test("Over a LUN, a multipath map and a map's partitions are told from everything else, and from nothing")
-    func multipathMaps() async throws {
-        try await Self.withDisks([
-            ("8:16", "sdb", ["holders/dm-4/dm/uuid": "mpath-3600"]), ("8:32", "sdc", [:]),
-            ("8:48", "sdd", ["holders/dm-7/dm/uuid": "LVM-abc"]), ("8:64", "sde", ["holders/md0/md/level": "raid1"]),
-            ("253:4", "dm-4", ["holders/dm-6/dm/uuid": "part2-mpath-3600", "holders/dm-5/dm/uuid": "part1-mpath-3600"]),
-            ("253:8", "dm-8", ["holders/dm-5/dm/uuid": "part1-mpath-3600", "holders/dm-7/dm/uuid": "LVM-abc"]),
-        ]) { devices in
-            #expect(devices.multipathMaps(over: 8 << 8 | 16) == ["\(devices.deviceDirectory)/dm-4"])
-            #expect(devices.multipathMaps(over: 253 << 8 | 4) == ["dm-5", "dm-6"].map { "\(devices.deviceDirectory)/\($0)" })
-            for other in [8 << 8 | 32, 8 << 8 | 48, 8 << 8 | 64, 253 << 8 | 8] as [UInt64] {
-                #expect(devices.multipathMaps(over: other) == nil)
-            }
-        }
-    }
-
     @Test("The host's devices that may be network volumes")
     func networkVolumes() async throws {
         try await Self.withDisks([]) { devices in

@@ -18,6 +18,7 @@ struct HostFilesTests {
             """
         #expect(SwapList.files(text) == ["/swapfile", "/a b\\\u{e4}\t", "/odd\\9\\77"])
         #expect(SwapList.files("") == [])
+        #expect(SwapList.devices(text) == ["/dev/dm-1"])
     }
 
     @Test("Files of loop devices, also of removed names; devices without a file are left out")

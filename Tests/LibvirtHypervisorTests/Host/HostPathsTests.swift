@@ -197,15 +197,23 @@ struct HostDevicesTests {
                 let reader = open(device, O_RDWR | O_CLOEXEC)
                 defer { close(reader) }
                 #expect(try await !HostPaths().isHeld(device))
-                #expect(try await !HostPaths().isUsed(device))
-                #expect(try await !HostPaths().isUsed("\(directory)/none"))
+                #expect(try await HostPaths().use(of: device) == nil)
+                #expect(try await HostPaths().use(of: "\(directory)/none") == nil)
+                let pool = ProbePool()
+                let hang = ProbePoolTests.Hang()
+                defer { hang.end() }
+                #expect(await pool.ask(device, patience: ProbePoolTests.moment) { hang.ask() } == nil)
+                let host = HostPaths(own: pool)
+                await #expect(throws: HypervisorError.self) { try await host.isHeld(device) }
+                #expect(try await host.use(of: device) == nil)
                 try RealVolume.run("mkfs.ext4", "-q", "-F", device)
                 let mountPoint = "\(directory)/mount"
                 try FileManager.default.createDirectory(atPath: mountPoint, withIntermediateDirectories: false)
                 try RealVolume.run("mount", device, mountPoint)
                 defer { _ = try? RealVolume.run("umount", mountPoint) }
                 #expect(try await HostPaths().isHeld(device))
-                #expect(try await HostPaths().isUsed(device))
+                #expect(try await HostPaths().use(of: device) == HostUse())
+                #expect(try await host.use(of: device) == HostUse(), "also if an open does not answer")
             }
         }
     }

@@ -20,6 +20,12 @@ extension FakeHypervisor {
 
     func isHeldByHost(path: String) async throws(HypervisorError) -> Bool { state.withLock { $0.heldPaths.contains(path) } }
 
+    func hostUse(path: String) async throws(HypervisorError) -> HostUse? {
+        try call(.hostUse) { state throws(HypervisorError) in
+            state.heldPaths.contains(path) ? HostUse(holders: state.holders[path] ?? []) : nil
+        }
+    }
+
     func filesInUse() async throws(HypervisorError) -> [HostFile] { state.withLock { $0.filesInUse } }
 
     func hostDevices(of networkProtocol: String) async throws(HypervisorError) -> [String] {

@@ -9,7 +9,7 @@ final class FakeHypervisor: Hypervisor {
         case lookup, status, xml, define, undefine, save, setMetadata, metadata, rebase, copy, jobInfo, abort, pivot, setSpeed,
             change,
             statistics, capacity
-        case grow, mirrorBack, domains, subscribe, secret, makeSecret, removeSecret, inspect, guestState, suspend, resume
+        case grow, mirrorBack, domains, subscribe, secret, makeSecret, removeSecret, inspect, hostUse, guestState, suspend, resume
     }
 
     struct Trouble: Sendable {
@@ -73,6 +73,8 @@ final class FakeHypervisor: Hypervisor {
         var brokenPaths: [String: String] = [:]
         /// Block devices that the host has mounted.
         var heldPaths: Set<String> = []
+        /// What the host has over them.
+        var holders: [String: [String]] = [:]
         /// Files of loop devices and swap space.
         var filesInUse: [HostFile] = []
         /// Block devices that may be network volumes, by protocol.

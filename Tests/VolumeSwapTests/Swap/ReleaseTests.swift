@@ -76,6 +76,27 @@ struct ReleaseTests {
         #expect(bench.connector.log == (isHeld ? [] : ["disconnect old-volume"]))
     }
 
+    static func release(_ bench: Bench, _ json: JSONValue, at location: VolumeLocation?) async throws -> [String] {
+        let connection = try ConnectionInfo(resuming: json, argument: "new_connection_info")
+        return await bench.environment.release.release(connection, location, isConnected: true, madeSecret: nil)
+    }
+
+    @Test("What stays connected is named with what the host has over it; so it does if the host's use cannot be determined")
+    func useByHost() async throws {
+        let bench = Bench()
+        bench.hypervisor.set("/dev/loop7", kind: .block)
+        bench.hypervisor.change { ($0.heldPaths, $0.holders) = (["/dev/loop7"], ["/dev/loop7": ["vg0-root", "md0"]]) }
+        let used = "/dev/loop7 stays connected: the host itself uses it, through vg0-root, md0"
+        #expect(try await Self.release(bench, Self.vendor, at: .block("/dev/loop7")) == [used])
+        bench.hypervisor.fail(.hostUse, .init(error: HypervisorError(.other, "cannot open /dev/loop7: EACCES")))
+        let unknown = try await Self.release(bench, Self.vendor, at: .block("/dev/loop7"))
+        #expect(unknown.count == 1 && unknown.first?.contains("whether the host itself uses it: cannot open /dev/loop7") == true)
+        #expect(bench.connector.log == [])
+        bench.hypervisor.change { $0.heldPaths = [] }
+        #expect(try await Self.release(bench, Self.vendor, at: .block("/dev/loop7")) == [])
+        #expect(bench.connector.log == ["disconnect new-volume"])
+    }
+
     @Test("A helper's path outside allowed_paths is refused and released")
     func forbidden() async throws {
         let bench = Bench(connector: FakeConnector(path: "/etc/shadow"))

@@ -63,7 +63,7 @@ struct InUseCheck: Sendable {
         for path in paths {
             let place = VolumeLocation.block(path)
             guard (answers[place]?.identity ?? VolumeIdentity(text: place)).meets(volume) else { continue }
-            if driver.hostDevice == .perhapsUnnamed, try await !hypervisor.isUsedByHost(path: path) { continue }
+            if driver.hostDevice == .perhapsUnnamed, try await hypervisor.hostUse(path: path) == nil { continue }
             throw SwapFailure.invalidVolume(
                 "the new volume \(network) is in use by the host itself, as \(path)", .newVolumeInUse)
         }
