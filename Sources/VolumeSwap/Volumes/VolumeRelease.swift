@@ -54,12 +54,10 @@ struct VolumeRelease {
     ///
     /// - Returns: why it stays connected; nil if it does not.
     private func disconnect(_ connection: ConnectionInfo, _ location: VolumeLocation?, _ name: String) async -> String? {
-        if case .block(let path)? = location {
-            do throws(HypervisorError) {
-                if let use = try await hypervisor.hostUse(path: path) { return "\(name) stays connected: \(use)" }
-            } catch {
-                return "\(name) stays connected, since it could not be determined whether the host itself uses it: \(error)"
-            }
+        do throws(HypervisorError) {
+            if let use = try await hostUse(of: connection, at: location) { return "\(name) stays connected: \(use)" }
+        } catch {
+            return "\(name) stays connected, since it could not be determined whether the host itself uses it: \(error)"
         }
         do throws(SwapFailure) {
             try await connector.disconnect(connection.at(location?.path))
@@ -67,6 +65,20 @@ struct VolumeRelease {
         } catch {
             return "\(name) could not be disconnected: \(error.reason)"
         }
+    }
+
+    /// The host's own use of a volume. If its place is not known, of each device that has one of the volume's names.
+    private func hostUse(
+        of connection: ConnectionInfo, at location: VolumeLocation?
+    ) async throws(HypervisorError) -> HostUse? {
+        if case .block(let path)? = location { return try await hypervisor.hostUse(path: path) }
+        guard location?.isOther ?? true, let driver = connection.driver as? any NetworkVolumeDriver else { return nil }
+        let devices = try await HostDevices(hypervisor: hypervisor).find(connection.identity, of: driver)
+        if let doubt = devices.doubts.first { throw HypervisorError(.other, doubt) }
+        for path in devices.paths {
+            if let use = try await hypervisor.hostUse(path: path) { return use }
+        }
+        return nil
     }
 
     private func uses(

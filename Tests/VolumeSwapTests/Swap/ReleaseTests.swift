@@ -97,6 +97,37 @@ struct ReleaseTests {
         #expect(bench.connector.log == ["disconnect new-volume"])
     }
 
+    @Test(
+        "A LUN whose place is not known stays connected while the host itself uses it, by whatever portal",
+        arguments: [nil, .other("volume new-volume")] as [VolumeLocation?])
+    func placelessLUN(location: VolumeLocation?) async throws {
+        let bench = Bench()
+        let devices = (1...2).map { "/dev/disk/by-path/ip-10.0.0.2:3260-iscsi-iqn.A:b-lun-\($0)" }
+        bench.hypervisor.change { ($0.hostDevices, $0.heldPaths) = (["iscsi": devices], [devices[0]]) }
+        #expect(
+            try await Self.release(bench, Self.chap, at: location)
+                == ["volume new-volume stays connected: the host itself uses it"])
+        bench.hypervisor.fail(.hostUse, .init(error: HypervisorError(.other, "EACCES")))
+        #expect(try await Self.release(bench, Self.chap, at: location).count == 1)
+        #expect(bench.connector.log == [])
+        // Another LUN is no reason.
+        bench.hypervisor.change { $0.heldPaths = [devices[1]] }
+        #expect(try await Self.release(bench, Self.chap, at: location) == [])
+        #expect(bench.connector.log == ["disconnect new-volume"])
+    }
+
+    @Test("A connect that failed is not undone at a LUN that the host itself has mounted", arguments: [true, false])
+    func failedConnect(isHeld: Bool) async throws {
+        let trouble = SwapFailure.invalidVolume("it was killed", .connectorFailed)
+        let bench = Bench(connector: FakeConnector(isConfigured: true, trouble: trouble))
+        let device = "/dev/disk/by-path/ip-10.0.0.1:3260-iscsi-iqn.a:b-lun-1"
+        bench.hypervisor.change { ($0.hostDevices, $0.heldPaths) = (["iscsi": [device]], isHeld ? [device] : []) }
+        let failure = await SwapPreflightTests.failure(bench, ["new_connection_info": Self.chap])
+        #expect(failure?.code == .connectorFailed)
+        #expect(failure?.leftBehind == (isHeld ? ["volume new-volume stays connected: the host itself uses it"] : []))
+        #expect(bench.connector.log == ["connect new-volume"] + (isHeld ? [] : ["disconnect new-volume"]))
+    }
+
     @Test("A helper's path outside allowed_paths is refused and released")
     func forbidden() async throws {
         let bench = Bench(connector: FakeConnector(path: "/etc/shadow"))

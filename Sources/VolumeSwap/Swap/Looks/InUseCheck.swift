@@ -55,21 +55,14 @@ struct InUseCheck: Sendable {
 
     /// Refuses a network volume that is also a block device of the host, which uses it.
     private func checkDevices(_ network: NetworkLocation, _ volume: VolumeIdentity) async throws -> [String] {
-        guard let driver = network.driver, driver.hostDevice != .never else { return [] }
-        let paths = try await hypervisor.hostDevices(of: driver.networkProtocol)
-        // udev's names say all that is needed.
-        let unnamed = paths.filter { driver.name(ofPath: $0) == nil }.map { VolumeLocation.block($0) }
-        let answers = await VolumeIdentifier(hypervisor: hypervisor, owner: .another).identities(of: Set(unnamed))
-        for path in paths {
-            let place = VolumeLocation.block(path)
-            guard (answers[place]?.identity ?? VolumeIdentity(text: place)).meets(volume) else { continue }
+        guard let driver = network.driver else { return [] }
+        let devices = try await HostDevices(hypervisor: hypervisor).find(volume, of: driver)
+        for path in devices.paths {
             if driver.hostDevice == .perhapsUnnamed, try await hypervisor.hostUse(path: path) == nil { continue }
             throw SwapFailure.invalidVolume(
                 "the new volume \(network) is in use by the host itself, as \(path)", .newVolumeInUse)
         }
-        return unnamed.compactMap { place in
-            answers[place]?.trouble.map { "\(place), which the host has, was assumed to be another volume: \($0)" }
-        }
+        return devices.doubts
     }
 
     /// Checks a volume that no connector has attached yet, by its ids and the names that its driver knows.
