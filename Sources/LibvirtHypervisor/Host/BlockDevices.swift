@@ -13,7 +13,8 @@ struct BlockDevices: Sendable {
         guard let name = FilePaths.resolve(directory)?.split(separator: "/").last.map(String.init) else { return }
         place.loopFile = text("\(directory)/loop/backing_file")
         place.rbdImage = rbdImage(name)
-        let paths = paths(directory)
+        place.isMultipath = isMap(directory)
+        let paths = place.isMultipath ? names(in: "\(directory)/slaves") : []
         place.links = links(to: [name] + paths)
         place.wwids = wwids(directory, paths: paths)
     }
@@ -50,11 +51,8 @@ struct BlockDevices: Sendable {
         return "\(systemDirectory)/dev/block/\(major):\(minor)"
     }
 
-    /// The devices below a multipath device, all of which are the same LUN.
-    private func paths(_ directory: String) -> [String] {
-        guard text("\(directory)/dm/uuid")?.hasPrefix("mpath-") == true else { return [] }
-        return (try? FileManager.default.contentsOfDirectory(atPath: "\(directory)/slaves")) ?? []
-    }
+    /// Whether it is a multipath device: all devices below are the same LUN. A partition of one is none.
+    private func isMap(_ directory: String) -> Bool { text("\(directory)/dm/uuid")?.hasPrefix("mpath-") == true }
 
     /// The identifiers of the LUN or namespace: the device's own, or those of a multipath device and its paths. A partition has none,
     /// as sysfs shows its disk's at the disk alone.

@@ -29,6 +29,8 @@ package struct PathDescription: Sendable, Hashable {
     package var fileID: FileID?
     /// udev's links in `/dev/disk/by-path` to a block device and to each path of a multipath device.
     package var links: [String] = []
+    /// Whether it is a multipath device.
+    package var isMultipath = false
     /// The world wide identifiers of a LUN or an NVMe namespace, the same by whichever path: `naa.6001405…`; only such as are unique.
     package var wwids: [String] = []
     /// The `POOL/IMAGE` or `POOL/NAMESPACE/IMAGE` of a mapped RBD device.

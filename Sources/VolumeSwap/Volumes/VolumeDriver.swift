@@ -24,11 +24,13 @@ protocol VolumeDriver: Sendable {
     /// The names that connection_info gives the volume itself, whatever host path leads to it.
     func identity(of connection: ConnectionInfo) -> VolumeIdentity
     /// Whether these are all names that a host may show, so that a device with others is certainly another volume.
-    func namesAllPaths(of connection: ConnectionInfo) -> Bool
+    ///
+    /// - Parameter isMultipath: whether it is a multipath device.
+    func namesAllPaths(of connection: ConnectionInfo, isMultipath: Bool) -> Bool
 }
 
 extension VolumeDriver {
-    func namesAllPaths(of connection: ConnectionInfo) -> Bool { true }
+    func namesAllPaths(of connection: ConnectionInfo, isMultipath: Bool) -> Bool { true }
 
     var isOnShare: Bool { false }
 

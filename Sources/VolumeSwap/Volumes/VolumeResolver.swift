@@ -19,6 +19,7 @@ struct VolumeResolver {
         var headerBytes: Int64?
         var isConnected: Bool
         var madeSecret: String?
+        var isMultipath = false
     }
 
     private var context: DriverContext {
@@ -140,7 +141,8 @@ struct VolumeResolver {
         let location = Self.location(of: path, place)
         ledger?.note(location)
         let source = VolumeSource(location: location, format: format, encryption: encryption)
-        var resolved = Resolved(source: source, bytes: nil, isConnected: isConnected, madeSecret: nil)
+        var resolved = Resolved(
+            source: source, bytes: nil, isConnected: isConnected, madeSecret: nil, isMultipath: place.isMultipath)
         guard format == "raw" else {
             resolved.bytes = try await hypervisor.imageBytes(path: path)
             return resolved

@@ -40,6 +40,7 @@ struct BlockDevicesTests {
             #expect(describe(252, 0).rbdImage == "volumes/v-1")
             #expect(describe(253, 4).links == ["\(byPath)/iscsi-b"])
             #expect(describe(253, 5).links.isEmpty)
+            #expect(describe(253, 4).isMultipath && !describe(253, 5).isMultipath)
             try Self.write("ns", to: "\(system)/bus/rbd/devices/3/pool_ns")
             #expect(describe(252, 0).rbdImage == "volumes/ns/v-1")
         }

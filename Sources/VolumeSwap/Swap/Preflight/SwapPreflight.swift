@@ -180,8 +180,8 @@ final class SwapPreflight: Sendable {
     private func checkNames(_ resolved: VolumeResolver.Resolved, _ shown: VolumeIdentity) throws(SwapFailure) {
         let new = request.newConnection
         // A connector returns the path for what connection_info names.
-        guard let path = resolved.source.location.path, !resolved.isConnected, new.driver.namesAllPaths(of: new),
-            shown.contradicts(new.identity)
+        guard let path = resolved.source.location.path, !resolved.isConnected,
+            new.driver.namesAllPaths(of: new, isMultipath: resolved.isMultipath), shown.contradicts(new.identity)
         else { return }
         let (here, named) = (shown.networkNames.joined(separator: ", "), new.identity.networkNames.joined(separator: ", "))
         throw .invalidVolume(

@@ -71,8 +71,8 @@ struct ISCSI: NetworkVolumeDriver {
     }
 
     /// With multipath, os-brick asks the portal for targets that connection_info need not list.
-    func namesAllPaths(of connection: ConnectionInfo) -> Bool {
-        connection.text("multipath_id") == nil || connection.data["target_iqns"]?.arrayValue != nil
+    func namesAllPaths(of connection: ConnectionInfo, isMultipath: Bool) -> Bool {
+        !isMultipath && connection.text("multipath_id") == nil || connection.data["target_iqns"]?.arrayValue != nil
     }
 
     func names(of network: NetworkLocation) -> Set<VolumeIdentity.Name> { [name(network.name)] }

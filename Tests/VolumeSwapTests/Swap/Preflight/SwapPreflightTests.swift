@@ -474,6 +474,25 @@ struct SwapPreflightTests {
         #expect(failure.reason.contains("/dev/loop4 is another volume on this host (iqn.a:b/2) than"))
     }
 
+    @Test(
+        "A multipath device may lead to targets that connection_info does not list, unless it lists several",
+        arguments: [
+            ([:], true), (["target_iqns": ["iqn.a:b", "iqn.a:c"], "target_luns": [1, 1]], false),
+        ] as [(JSONObject, Bool)])
+    func multipathDevicePath(more: JSONObject, isAccepted: Bool) async throws {
+        let bench = Bench()
+        bench.hypervisor.set("/dev/loop4", kind: .block, device: 4)
+        bench.hypervisor.describe("/dev/loop4") { place in
+            place.links = ["/dev/disk/by-path/ip-10.0.0.2:3260-iscsi-iqn.a:other-lun-1"]
+            place.isMultipath = true
+        }
+        var data: JSONObject = ["target_portal": "10.0.0.1:3260", "target_iqn": "iqn.a:b", "target_lun": 1]
+        for (key, value) in more { data[key] = value }
+        let new = Fixture.connection("/dev/loop4", data, serial: "new-volume", type: "iscsi")
+        let failure = await Self.failure(bench, ["new_connection_info": new])
+        #expect(failure?.code == (isAccepted ? nil : .newVolumeMissing), "\(failure?.description ?? "accepted")")
+    }
+
     // MARK: Encryption
 
     @Test("Plain data is not written by omission to a volume with a passphrase")
