@@ -5,6 +5,7 @@ import VolumeSwap
 struct BlockDevices: Sendable {
     var deviceDirectory = "/dev"
     var systemDirectory = "/sys"
+    let udev = DeviceLinks()
 
     /// Adds the device's other names.
     func describe(_ place: inout PathDescription) {
@@ -73,12 +74,8 @@ struct BlockDevices: Sendable {
     }
 
     private func links(to devices: [String]) -> [String] {
-        let directory = "\(deviceDirectory)/disk/by-path"
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
-        return names.map { "\(directory)/\($0)" }.filter { link in
-            guard let target = FilePaths.link(link)?.split(separator: "/").last else { return false }
-            return devices.contains { $0 == target }
-        }
+        let links = udev.links(in: "\(deviceDirectory)/disk/by-path")
+        return devices.flatMap { links[$0] ?? [] }
     }
 
     func text(_ path: String) -> String? {

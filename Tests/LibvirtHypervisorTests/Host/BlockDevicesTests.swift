@@ -46,6 +46,30 @@ struct BlockDevicesTests {
         }
     }
 
+    @Test("udev's links are read again only once their directory has changed, and as long as it may change within one tick")
+    func linksAreKept() async throws {
+        try await HostPathsTests.withDirectory { directory in
+            let links = DeviceLinks()
+            func touch(_ date: Date) throws {
+                try FileManager.default.setAttributes([.modificationDate: date], ofItemAtPath: directory)
+            }
+            try HostPathsTests.link("\(directory)/a", to: "../../sdb")
+            try HostPathsTests.link("\(directory)/broken", to: "/")
+            #expect(links.links(in: directory) == ["sdb": ["\(directory)/a"]])
+            try HostPathsTests.link("\(directory)/b", to: "../../sdb")
+            #expect(links.links(in: directory) == ["sdb": ["\(directory)/a", "\(directory)/b"]])
+            let past = Date(timeIntervalSince1970: 1_000_000_000)
+            try touch(past)
+            #expect(links.links(in: directory)["sdc"] == nil)
+            try HostPathsTests.link("\(directory)/c", to: "../../sdc")
+            try touch(past)
+            #expect(links.links(in: directory)["sdc"] == nil, "it was not read")
+            try touch(past + 1)
+            #expect(links.links(in: directory)["sdc"] == ["\(directory)/c"])
+            #expect(links.links(in: "\(directory)/none").isEmpty)
+        }
+    }
+
     /// A sysfs with these disks, by device number, and the text of files below the disk's directory.
     static func withDisks(
         _ disks: [(number: String, name: String, files: [String: String])], _ body: (BlockDevices) throws -> Void
