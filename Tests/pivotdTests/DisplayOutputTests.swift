@@ -37,6 +37,7 @@ import Testing
         let flush = Task { await output.flush() }
         flush.cancel()
         await flush.value
-        #expect(!isRead.withLock(\.self))
+        let hasWaited = isRead.withLock { $0 }
+        #expect(!hasWaited)
     }
 }

@@ -72,7 +72,7 @@ struct DeviceUsesTests {
 
     @Test("Claims are a use, other than those of multipath maps that have none themselves", arguments: cases)
     func claims(example: Case) async throws {
-        try await BlockDevicesTests.withDisks(Self.disks) { devices in
+        try await BlockDevicesTests.withDisks(Self.disks) { (devices) throws in
             let uses = Self.uses(devices, Dictionary(uniqueKeysWithValues: example.claimed.map { ($0, EBUSY) }))
             let path = "\(devices.deviceDirectory)/\(example.name)"
             #expect(try uses.find(at: path, number: Self.number(example.number)) == example.use)
@@ -81,7 +81,7 @@ struct DeviceUsesTests {
 
     @Test("A device that is offline or gone is not claimed; one that may not be opened may be", arguments: ["sde", "sdc"])
     func errors(name: String) async throws {
-        try await BlockDevicesTests.withDisks(Self.disks) { devices in
+        try await BlockDevicesTests.withDisks(Self.disks) { (devices) throws in
             let path = "\(devices.deviceDirectory)/\(name)"
             let number = Self.number(name == "sde" ? "8:64" : "8:32")
             // Of the map, if there is one over the device.
@@ -99,7 +99,7 @@ struct DeviceUsesTests {
 
     @Test("Without an open: holders, mounts and swap space, those of partitions and of multipath maps included")
     func lists() async throws {
-        try await BlockDevicesTests.withDisks(Self.disks) { devices in
+        try await BlockDevicesTests.withDisks(Self.disks) { (devices) throws in
             var uses = Self.uses(devices, [:])
             uses.mountList = "\(devices.systemDirectory)/mountinfo"
             uses.swapList = "\(devices.systemDirectory)/swaps"
