@@ -30,9 +30,12 @@ struct DeliveryWindow: Equatable {
         self.bytes = bytes
         self.mayShut = mayShut
         self.consumers = max(1, consumers)
-        self.wide = max(1, wide)
-        narrow = min(self.wide, UInt16(clamping: max(1, bytes / max(1, bodyLimit) / max(1, consumers))))
+        narrow = min(max(1, wide), UInt16(clamping: max(1, bytes / max(1, bodyLimit) / max(1, consumers))))
+        self.wide = mayShut ? max(1, wide) : min(max(1, wide), UInt16(clamping: Int(narrow) * Self.excess))
     }
+
+    /// How many times the bound one may exceed that does not shut.
+    private static let excess = 16
 
     /// Maximum unsettled deliveries per consumer.
     var prefetch: UInt16 { if case .wide(let prefetch) = width { prefetch } else { narrow } }
@@ -44,16 +47,19 @@ struct DeliveryWindow: Equatable {
     func better(_ held: SettlementLedger.Held) -> Width? {
         switch width {
         case .narrow: held.count >= Int(narrow) && held.bytes <= bytes / 8 ? widened(held) : nil
-        case .wide: isFull(held) ? (mayShut ? .shut : .narrow) : nil
+        case .wide where isFull(held): mayShut ? .shut : .narrow
+        // Once the first ones, which it went by, are settled.
+        case .wide(let prefetch):
+            !mayShut && held.count >= Int(prefetch) && held.bytes <= bytes / 8 ? widened(held, from: prefetch) : nil
         case .shut: held.bytes <= bytes / 2 ? .narrow : nil
         }
     }
 
     /// As wide as holds messages twice as large as those held: what does not fit is requeued, and a queue may limit how often.
-    private func widened(_ held: SettlementLedger.Held) -> Width? {
+    private func widened(_ held: SettlementLedger.Held, from present: UInt16? = nil) -> Width? {
         let average = max(1, held.bytes / max(1, held.count))
         let prefetch = min(wide, UInt16(clamping: bytes / 2 / average / consumers))
-        return prefetch > narrow ? .wide(prefetch) : nil
+        return prefetch > present ?? narrow ? .wide(prefetch) : nil
     }
 
     mutating func turn(to width: Width) { self.width = width }

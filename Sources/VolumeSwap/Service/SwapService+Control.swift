@@ -80,21 +80,15 @@ extension SwapService {
         if entry.resumption == nil, let ticket = entry.ticket, instanceQueue.withdraw(ticket) {
             _ = entry.control.note("storing its abort")
             environment.observer.ended(record, .failure(.abortedByRequest), duration: .zero, overhead: nil)
-            try await storingAbort(of: record.id) { [self] in
+            try await storingAbort(of: record) { [self] in
                 if let delivery = await conclude(record, .failure(.abortedByRequest)) { instanceQueue.runAside(delivery) }
-                return !Task.isCancelled
             }
         } else {
             if let resumption = entry.resumption, let ticket = entry.ticket {
                 undoNow(record.id, entry.control, ticket, resumption)
             }
             // Else a restart before its roll-back is stored would carry it out.
-            try await storingAbort(of: record.id) { [self] in
-                let stored: Void? = await persist("abort", record.logMetadata) { [self] () async throws(JournalError) in
-                    try await environment.journal.abort(record.id)
-                }
-                return stored != nil
-            }
+            try await storingAbort(of: record)
         }
         return try await status(.task(record.id))
     }
@@ -107,19 +101,46 @@ extension SwapService {
 
     /// Stores an abort when the journal can; a full disk must not delay the reply to it.
     ///
-    /// - Parameter store: returns false if pivotd stops before.
-    /// - Throws: ``SwapFailure`` if it was not stored at once.
-    private func storingAbort(of id: TaskID, _ store: @escaping @Sendable () async -> Bool) async throws(SwapFailure) {
-        let isStored = Waiter<Bool>()
-        instanceQueue.runAside { isStored.resume(await store()) }
-        let timer = environment.clock.schedule(after: environment.settings.abortStoringLimit) { isStored.resume(false) }
+    /// - Parameter end: what follows once it is stored, or never can be.
+    /// - Throws: ``SwapFailure`` if it was not stored in time.
+    private func storingAbort(
+        of record: SwapRecord, then end: @escaping @Sendable () async -> Void = {}
+    ) async throws(SwapFailure) {
+        let obstacle = Waiter<String?>()
+        instanceQueue.runAside { [self] in
+            await storeAbort(of: record, or: obstacle)
+            await end()
+            obstacle.resume(Task.isCancelled ? "pivotd is stopping" : nil)
+        }
+        let limit = environment.settings.abortStoringLimit
+        let timer = environment.clock.schedule(after: limit) { obstacle.resume("the journal has not answered in time") }
         defer { timer.cancel() }
-        guard await isStored.value(ifCancelled: false) else {
-            throw .rebaseFailed(
-                "task \(id) is cancelled, but this cannot be stored now: a restart before it can be stored would carry out the task; "
-                    + "in that case, abort it again", .ioError)
+        guard let why = await obstacle.value(ifCancelled: "the call was given up") else { return }
+        throw .rebaseFailed(
+            "task \(record.id) is cancelled, but this cannot be stored now (\(why)): a restart before it can be stored would carry out the "
+                + "task; in that case, abort it again", .ioError)
+    }
+
+    /// - Parameter obstacle: is told the journal's error if that does not pass soon; the slow sync of a good disk takes longer.
+    private func storeAbort(of record: SwapRecord, or obstacle: Waiter<String?>) async {
+        do throws(JournalError) {
+            try await environment.journal.abort(record.id)
+        } catch {
+            environment.logger.error("journal: abort failed: \(error)", metadata: record.logMetadata)
+            guard error.code == .unavailable else {
+                obstacle.resume(error.message)
+                return
+            }
+            let timer = environment.clock.schedule(after: Self.journalPatience) { obstacle.resume(error.message) }
+            defer { timer.cancel() }
+            await persist("abort", record.logMetadata) { [self] () async throws(JournalError) in
+                try await environment.journal.abort(record.id)
+            }
         }
     }
+
+    /// How long an abort waits for a journal that has failed.
+    private static let journalPatience = Duration.seconds(2)
 
     /// `set_bandwidth`: limits a task's copy, in MiB/s; 0 is unlimited.
     ///

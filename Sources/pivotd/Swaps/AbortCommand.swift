@@ -17,6 +17,8 @@ struct AbortCommand: AsyncParsableCommand {
 
     func run() async throws {
         let configuration = try options.load()
+        // The worker may wait for its disk.
+        let reply = reply.lasting(30)
         let (task, answer) = try await BusSession.with(configuration, timeout: reply.duration) { session in
             let task = try await self.task.resolved(session, reply)
             return (task, try await reply.call("abort_swap", ["task_id": .string(task)], session))

@@ -47,8 +47,13 @@ import Testing
     @Test func oneThatMayNotShutBecomesNarrowInstead() {
         var window = DeliveryWindow(
             bytes: 64 * Self.mebibyte, bodyLimit: Self.mebibyte, wide: 8192, consumers: 2, mayShut: false)
-        #expect(window.better(.init(count: 32, bytes: 32_000)) == .wide(8192))
-        window.turn(to: .wide(8192))
+        #expect(window.better(.init(count: 32, bytes: 7 * Self.mebibyte)) == .wide(73))
+        window.turn(to: .wide(73))
+        // Smaller ones have come since.
+        #expect(window.better(.init(count: 72, bytes: 72_000)) == nil)
+        #expect(window.better(.init(count: 73, bytes: 73_000)) == .wide(512))
+        window.turn(to: .wide(512))
+        #expect(window.better(.init(count: 600, bytes: 600)) == nil)
         #expect(window.better(.init(count: 100, bytes: 64 * Self.mebibyte + 1)) == .narrow)
         window.turn(to: .narrow)
         #expect(window.prefetch == 32)
