@@ -59,7 +59,7 @@ final class ProbePool: Sendable {
     ///   - threads: Maximum concurrent probes.
     ///   - hungThreads: Maximum additional probes that hang.
     ///   - hungDevices: How many of those may be probes of paths below /dev.
-    init(threads: Int = 8, hungThreads: Int = 16, hungDevices: Int = 12) {
+    init(threads: Int = 8, hungThreads: Int = 32, hungDevices: Int = 28) {
         self.threads = threads
         self.hungThreads = hungThreads
         self.hungDevices = hungDevices

@@ -40,6 +40,20 @@ struct OwedDefinitionTests {
         }
     }
 
+    @Test("It is stored also while the journal cannot store its caller's answer")
+    func journalFails() async throws {
+        var inner = Bench()
+        inner.storeRetry = .zero
+        for _ in 0..<3 { inner.hypervisor.fail(.define, Self.full) }
+        let bench = ServiceBench(inner)
+        bench.bench.journal.fail("answer", times: 1_000_000)
+        try await bench.running { (service: SwapService) async throws in
+            _ = await bench.submit(Fixture.record("task-1", ["options": ["strategy": "rebase"]]))
+            #expect(try await bench.nextReply().outcome.result != nil)
+        }
+        #expect(inner.hypervisor.state.withLock { $0.status.isPersistent && $0.storedSource == Fixture.newPath })
+    }
+
     @Test("After a restart it names the volume that the guest has moved to, also if the guest is gone", arguments: [true, false])
     func restart(isThere: Bool) async throws {
         let bench = ServiceBench()

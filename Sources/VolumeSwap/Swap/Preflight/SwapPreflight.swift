@@ -255,10 +255,6 @@ final class SwapPreflight: Sendable {
             throw .invalidVolume(
                 "\(name) is a passed-through LUN (device='lun'): QEMU refuses the guest's writes while it is copied")
         }
-        if disk.isCopiedOnRead {
-            throw .invalidVolume(
-                "\(name) has copy_on_read='on': QEMU's filter for it hides the volume below, and libvirt may pivot another one")
-        }
         guard disk.device == "disk" else { throw .invalidVolume("\(name) is a \(disk.device), not a disk") }
         if case .other(let source) = current {
             throw .invalidVolume("\(name) is on a \(source): sources of this type cannot be moved")
@@ -310,6 +306,11 @@ final class SwapPreflight: Sendable {
         }
         try checkOld(sight)
         seen.withLock { $0 = .old }
+        if disk.isCopiedOnRead {
+            throw SwapFailure.invalidVolume(
+                "\(plan.disk) of \(domain.name) has copy_on_read='on': libvirt may then copy the volume below QEMU's filter, not the guest's"
+            )
+        }
         let isAdopted = try await checkJob(disk, plan)
         try SizeCheck.apply(to: &plan)
         let saved = try await hypervisor.savedStates(domain)

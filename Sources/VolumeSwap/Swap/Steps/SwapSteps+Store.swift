@@ -115,7 +115,10 @@ extension SwapSteps {
                 throw HypervisorError(.busy, "the disk went away between two checks")
             }
             if try await hypervisor.hasPivotedUnnoticed(plan.domain, disk: plan.disk) == true {
-                let cause = "libvirt names the new volume, but QEMU runs the disk on another one"
+                let cause = """
+                    libvirt names the new volume, but QEMU runs the disk on another one: stop the guest, and correct its stored configuration, \
+                    as the new volume lacks its latest writes
+                    """
                 throw plan.failure(cause, .configurationFailed).keepingBoth
             }
             warnOfDifferences(plan, disk)
