@@ -11,7 +11,7 @@ struct BlockDevices: Sendable {
     func describe(_ place: inout PathDescription) {
         guard let number = place.deviceNumber else { return }
         let directory = directory(of: number)
-        guard let name = FilePaths.resolve(directory)?.split(separator: "/").last.map(String.init) else { return }
+        guard let name = device(number)?.name else { return }
         place.loopFile = text("\(directory)/loop/backing_file")
         place.rbdImage = rbdImage(name)
         place.isMultipath = isMap(directory)
@@ -53,7 +53,7 @@ struct BlockDevices: Sendable {
     }
 
     /// Whether it is a multipath device: all devices below are the same LUN. A partition of one is none.
-    private func isMap(_ directory: String) -> Bool { text("\(directory)/dm/uuid")?.hasPrefix("mpath-") == true }
+    func isMap(_ directory: String) -> Bool { text("\(directory)/dm/uuid")?.hasPrefix("mpath-") == true }
 
     /// The identifiers of the LUN or namespace: the device's own, or those of a multipath device and its paths. A partition has none,
     /// as sysfs shows its disk's at the disk alone.
