@@ -63,11 +63,11 @@ protocol NetworkVolumeDriver: VolumeDriver {
     /// The name that the kernel gives a host device; nil if it is not one of this driver's.
     func name(ofDevice place: PathDescription) -> VolumeIdentity.Name?
 
-    /// What QEMU needs to log in. Makes a libvirt secret if the volume needs its own.
+    /// What QEMU needs to log in, without making anything.
     ///
     /// - Throws: ``SwapFailure`` for missing or unknown credentials; ``HypervisorError`` if libvirt does not answer.
     func credentials(
-        of connection: ConnectionInfo, _ network: NetworkLocation, _ secrets: VolumeSecrets
+        of connection: ConnectionInfo, _ network: NetworkLocation, _ hypervisor: any Hypervisor
     ) async throws -> VolumeCredentials
     /// The UUID of the libvirt secret that pivotd makes for such a volume; nil if it makes none.
     func ownSecret(for network: NetworkLocation) -> String?
@@ -81,7 +81,7 @@ extension NetworkVolumeDriver {
     func ownSecret(for network: NetworkLocation) -> String? { nil }
 
     func credentials(
-        of connection: ConnectionInfo, _ network: NetworkLocation, _ secrets: VolumeSecrets
+        of connection: ConnectionInfo, _ network: NetworkLocation, _ hypervisor: any Hypervisor
     ) async throws -> VolumeCredentials { VolumeCredentials() }
 }
 
@@ -106,29 +106,24 @@ struct DriverContext: Sendable {
     var argument: String
 }
 
-/// Finds and creates the libvirt secrets of one volume.
-struct VolumeSecrets: Sendable {
-    let hypervisor: any Hypervisor
-    /// Records what has to be undone; nil to only look, which creates nothing.
-    let ledger: AttachmentLedger?
-
-    /// Creates a secret of the volume at a place.
-    ///
-    /// - Throws: ``HypervisorError`` if libvirt refuses it or does not answer.
-    func make(
-        xml: String, uuid: String, value: [UInt8], for network: NetworkLocation
-    ) async throws(HypervisorError) {
-        guard let ledger else { return }
-        ledger.note(.network(network))
-        ledger.note(madeSecret: uuid)
-        try await hypervisor.makeSecret(xml: xml, uuid: uuid, value: value)
-    }
-}
-
 struct VolumeCredentials: Sendable {
     var auth: VolumeSource.Auth?
-    /// The UUID of the libvirt secret made for the volume.
-    var madeSecret: String?
+    /// The volume's own libvirt secret, which is yet to be made.
+    var secret: VolumeSecret?
+}
+
+/// A libvirt secret of pivotd's own for one volume. Its value is never printed.
+///
+/// Whoever uses the volume logs in with it, so it is made, or given another value, only once nobody else is known to use the volume.
+struct VolumeSecret: Sendable, CustomStringConvertible, CustomReflectable {
+    let uuid: String
+    /// libvirt's definition of it.
+    let xml: String
+    let value: [UInt8]
+    let network: NetworkLocation
+
+    var description: String { "secret \(uuid)" }
+    var customMirror: Mirror { Mirror(self, children: ["uuid": uuid]) }
 }
 
 /// Every kind of volume that pivotd knows.

@@ -18,7 +18,8 @@ struct VolumeResolver {
         /// Size in bytes of the LUKS header, if there is one and it could be read.
         var headerBytes: Int64?
         var isConnected: Bool
-        var madeSecret: String?
+        /// What QEMU logs in with, which ``makeSecret(_:)`` makes.
+        var secret: VolumeSecret?
         var isMultipath = false
     }
 
@@ -47,13 +48,22 @@ struct VolumeResolver {
             return try await resolved(path, place, format, encryption, isConnected: false)
         case .network(let network):
             let encryption = try await passphrase(connection, ids)
-            let secrets = VolumeSecrets(hypervisor: hypervisor, ledger: ledger)
-            let login = try await network.driver?.credentials(of: connection, network, secrets)
+            let login = try await network.driver?.credentials(of: connection, network, hypervisor)
             let source = VolumeSource(location: .network(network), format: format, auth: login?.auth, encryption: encryption)
-            return Resolved(source: source, bytes: nil, isConnected: false, madeSecret: login?.madeSecret)
+            return Resolved(source: source, bytes: nil, isConnected: false, secret: login?.secret)
         case .connector:
             return try await attached(connection, format, ids)
         }
+    }
+
+    /// Makes the secret of a volume, unless this only looks.
+    ///
+    /// - Throws: ``HypervisorError`` if libvirt refuses it or does not answer.
+    func makeSecret(_ secret: VolumeSecret) async throws(HypervisorError) {
+        guard let ledger else { return }
+        ledger.note(.network(secret.network))
+        ledger.note(madeSecret: secret.uuid)
+        try await hypervisor.makeSecret(xml: secret.xml, uuid: secret.uuid, value: secret.value)
     }
 
     private func attached(_ connection: ConnectionInfo, _ format: String, _ ids: [String]) async throws -> Resolved {
@@ -142,7 +152,7 @@ struct VolumeResolver {
         ledger?.note(location)
         let source = VolumeSource(location: location, format: format, encryption: encryption)
         var resolved = Resolved(
-            source: source, bytes: nil, isConnected: isConnected, madeSecret: nil, isMultipath: place.isMultipath)
+            source: source, bytes: nil, isConnected: isConnected, isMultipath: place.isMultipath)
         guard format == "raw" else {
             resolved.bytes = try await hypervisor.imageBytes(path: path)
             return resolved

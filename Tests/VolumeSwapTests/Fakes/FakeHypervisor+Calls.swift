@@ -49,6 +49,10 @@ extension FakeHypervisor {
             return Fixture.domainXML(
                 source: state.storedSource ?? state.liveSource, extra: more, format: state.format, target: disk)
         }
+        guard state.isPlugged else {
+            return
+                "<domain type='qemu'><name>\(Fixture.domain.name)</name><uuid>\(Fixture.uuid)</uuid><devices>\(more)</devices></domain>"
+        }
         let mirror = state.mirror.map {
             let ready = state.isEnding ?? ($0.isReady ? "yes" : nil)
             return "<mirror type='file' job='copy'\(ready.map { " ready='\($0)'" } ?? "")>"
@@ -56,7 +60,7 @@ extension FakeHypervisor {
         }
         return Fixture.domainXML(
             source: state.liveSource, mirror: (mirror ?? "") + state.besideSource, extra: more, format: state.format,
-            attributes: state.diskAttributes, inSource: state.inSource, target: disk)
+            attributes: state.diskAttributes, place: state.place, inSource: state.inSource, target: disk)
     }
 
     func define(xml: String) async throws(HypervisorError) {
@@ -167,6 +171,7 @@ extension FakeHypervisor {
 
     func blockJobInfo(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> BlockJobInfo? {
         let job = try call(.jobInfo) { state throws(HypervisorError) -> BlockJobInfo? in
+            guard state.isPlugged else { throw HypervisorError(.other, number: 8, "disk '\(disk)' not found in domain") }
             // A guest that writes as fast as the copy copies.
             if state.mirror?.isReady == false, state.isEnding == nil, !state.isStuck { state.job = state.job?.moved(by: 1) }
             return state.job
@@ -278,7 +283,10 @@ extension FakeHypervisor {
     }
 
     func makeSecret(xml: String, uuid: String, value: [UInt8]) async throws(HypervisorError) {
-        try call(.makeSecret, "make secret") { state throws(HypervisorError) in state.secrets["made:\(uuid)"] = uuid }
+        try call(.makeSecret, "make secret") { state throws(HypervisorError) in
+            state.secrets["made:\(uuid)"] = uuid
+            state.secretValues[uuid] = String(decoding: value, as: UTF8.self)
+        }
     }
 
     func removeSecret(uuid: String) async throws(HypervisorError) {

@@ -28,8 +28,12 @@ final class FakeHypervisor: Hypervisor {
         var format = "raw"
         /// More of the disk's element: its attributes, and what is inside and beside its source.
         var diskAttributes = "type='file' device='disk'"
+        /// The attributes of the live disk's source, if it is not ``liveSource``.
+        var place: String?
         var inSource = ""
         var besideSource = ""
+        /// Whether the running domain has the disk.
+        var isPlugged = true
         /// Whether the stored configuration has the disk.
         var isDiskStored = true
         var mirror: (path: String, isReady: Bool)?
@@ -88,6 +92,8 @@ final class FakeHypervisor: Hypervisor {
         var touches: [String] = []
         var others: [DomainDescription] = []
         var secrets: [String: String] = [:]
+        /// Values of secrets, by UUID.
+        var secretValues: [String: String] = [:]
         /// From this call of `domains` on, configurations cannot be read.
         var domainsFailFrom: Int?
         var domainsCalls = 0

@@ -59,12 +59,12 @@ enum Fixture {
     /// A domain of one disk, as libvirt shows it.
     static func domainXML(
         source: String, mirror: String = "", extra: String = "", format: String = "raw",
-        attributes: String = "type='file' device='disk'", inSource: String = "", target: String = "vdb"
+        attributes: String = "type='file' device='disk'", place: String? = nil, inSource: String = "", target: String = "vdb"
     ) -> String {
         """
         <domain type='qemu'><name>\(domain.name)</name><uuid>\(uuid)</uuid><devices>\
         <disk \(attributes)><driver name='qemu' type='\(format)' cache='none'/>\
-        <source file='\(source)' dev='\(source)'>\(inSource)</source>\(mirror)\
+        <source \(place ?? "file='\(source)' dev='\(source)'")>\(inSource)</source>\(mirror)\
         <target dev='\(target)' bus='virtio'/><serial>old-volume</serial></disk>\(extra)</devices></domain>
         """
     }

@@ -1,4 +1,5 @@
 import JSON
+import Synchronization
 import Testing
 
 @testable import VolumeSwap
@@ -176,6 +177,49 @@ struct ReleaseTests {
         _ = try await bench.run(["new_connection_info": Self.chap])
         #expect(bench.hypervisor.count("remove secret") == 0)
         #expect(InstanceReference.isUUID(CHAPSecret.uuid(network)))
+    }
+
+    /// libvirt's secret of the LUN in ``chap``, with the password of a guest that uses it.
+    private static func makeSecret(_ bench: Bench) -> String {
+        let network = NetworkLocation(transport: "iscsi", name: "iqn.a:b/1", hosts: [.init(name: "10.0.0.1", port: 3260)])
+        let uuid = CHAPSecret.uuid(network)
+        bench.hypervisor.change { state in
+            state.secrets["iscsi:\(CHAPSecret.usage(network))"] = uuid
+            state.secretValues[uuid] = "good"
+        }
+        return uuid
+    }
+
+    private static let lun = "<source protocol='iscsi' name='iqn.a:b/1'><host name='10.0.0.1' port='3260'/></source>"
+
+    @Test("A refused swap does not change the CHAP secret of the guest that uses the volume", arguments: [true, false])
+    func refusedSwapKeepsPassword(isLive: Bool) async throws {
+        let bench = Bench()
+        let uuid = Self.makeSecret(bench)
+        bench.hypervisor.addDomain(type: "network", Self.lun, isLive: isLive)
+        let failure = try await bench.run(["new_connection_info": Self.chap])?.failure
+        #expect(failure?.code == .newVolumeInUse)
+        #expect(bench.hypervisor.state.withLock { $0.secretValues } == [uuid: "good"])
+        #expect(bench.hypervisor.log == [])
+    }
+
+    @Test(
+        "A disk that is on the volume already keeps its CHAP secret; one is made only if there is none", arguments: [true, false])
+    func movedDiskKeepsPassword(isThere: Bool) async throws {
+        let bench = Bench()
+        if isThere { _ = Self.makeSecret(bench) }
+        bench.hypervisor.change { state in
+            state.diskAttributes = "type='network' device='disk'"
+            state.place = "protocol='iscsi' name='iqn.a:b/1'"
+            state.inSource = "<host name='10.0.0.1' port='3260'/>"
+        }
+        let request = try SwapRequest(args: Fixture.arguments(["new_connection_info": Self.chap]), defaults: SwapOptions())
+        let input = try await SwapPreflight(environment: bench.environment, request: request, task: TaskID("task-1")).run()
+        guard case .alreadyMoved = input else {
+            Issue.record("\(input)")
+            return
+        }
+        #expect(Array(bench.hypervisor.state.withLock { $0.secretValues }.values) == [isThere ? "good" : "p"])
     }
 
     @Test("Failures, printed plans and journaled plans contain no password")

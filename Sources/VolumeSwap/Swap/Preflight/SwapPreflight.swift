@@ -162,7 +162,18 @@ final class SwapPreflight: Sendable {
             input = .adopted(plan)
         default: break
         }
+        try await makeSecret(resolved.secret, input)
         return input
+    }
+
+    /// Makes the new volume's secret, now that no other user of the volume was found. A guest that already runs on the volume may have
+    /// logged in with it, and needs it again at its next start: then it is only made if there is none.
+    private func makeSecret(_ secret: VolumeSecret?, _ input: SwapInput) async throws(HypervisorError) {
+        guard let secret else { return }
+        if case .alreadyMoved(let plan) = input {
+            guard plan.destination.auth != nil, try await !hypervisor.hasSecret(uuid: secret.uuid) else { return }
+        }
+        try await environment.resolver(ledger).makeSecret(secret)
     }
 
     /// Refuses two names for one volume: whoever deletes the old one afterwards would delete what the guest runs on.
@@ -292,7 +303,8 @@ final class SwapPreflight: Sendable {
             oldBytes: try await hypervisor.capacity(domain, disk: request.disk), newBytes: resolved.bytes,
             headerBytes: resolved.headerBytes, resizeToBytes: request.resizeToBytes, usesSlice: false,
             wasPersistent: sight.status.isPersistent, savedXML: savedXML, isNewConnected: resolved.isConnected,
-            madeSecret: resolved.madeSecret, options: request.options, keptElements: disk.keptElements, attempts: 1, warnings: [])
+            madeSecret: resolved.secret?.uuid, options: request.options, keptElements: disk.keptElements, attempts: 1,
+            warnings: [])
         var plan = SwapPlan(facts)
         draft.withLock { [plan] in $0.plan = plan }
         if try await isOnNew(disk, plan) {

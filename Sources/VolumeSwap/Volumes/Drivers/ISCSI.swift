@@ -105,19 +105,19 @@ struct ISCSI: NetworkVolumeDriver {
 
     // MARK: CHAP
 
-    /// Creates libvirt's secret for CHAP once per target; it is kept while a VM uses it.
+    /// libvirt's secret for CHAP, one per LUN; it is kept while a VM uses it.
     func credentials(
-        of connection: ConnectionInfo, _ network: NetworkLocation, _ secrets: VolumeSecrets
+        of connection: ConnectionInfo, _ network: NetworkLocation, _ hypervisor: any Hypervisor
     ) async throws -> VolumeCredentials {
         guard let user = connection.text("auth_username"), let password = connection.text("auth_password") else {
             return VolumeCredentials()
         }
         let usage = CHAPSecret.usage(network)
-        let uuid = try await secrets.hypervisor.secret(usageType: .iscsi, usage: usage) ?? CHAPSecret.uuid(network)
+        let uuid = try await hypervisor.secret(usageType: .iscsi, usage: usage) ?? CHAPSecret.uuid(network)
         let xml = DomainXML.secret(uuid: uuid, usageType: .iscsi, usage: usage, description: CHAPSecret.mark)
-        try await secrets.make(xml: xml, uuid: uuid, value: Array(password.utf8), for: network)
         return VolumeCredentials(
-            auth: .init(username: user, secret: SecretReference(type: "iscsi", uuid: uuid)), madeSecret: uuid)
+            auth: .init(username: user, secret: SecretReference(type: "iscsi", uuid: uuid)),
+            secret: VolumeSecret(uuid: uuid, xml: xml, value: Array(password.utf8), network: network))
     }
 
     func ownSecret(for network: NetworkLocation) -> String? { CHAPSecret.uuid(network) }

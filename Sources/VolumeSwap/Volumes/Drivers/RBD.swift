@@ -44,7 +44,7 @@ struct RBD: NetworkVolumeDriver {
 
     /// The operator provides the secret of the cluster's user; nova needs it too.
     func credentials(
-        of connection: ConnectionInfo, _ network: NetworkLocation, _ secrets: VolumeSecrets
+        of connection: ConnectionInfo, _ network: NetworkLocation, _ hypervisor: any Hypervisor
     ) async throws -> VolumeCredentials {
         guard connection.data["auth_enabled"]?.boolValue ?? false else { return VolumeCredentials() }
         let user = try connection.requiredText("auth_username", "new_connection_info")
@@ -52,7 +52,7 @@ struct RBD: NetworkVolumeDriver {
         guard InstanceReference.isUUID(uuid) else {
             throw SwapFailure.invalidInput("new_connection_info.data.secret_uuid: not a UUID")
         }
-        guard try await secrets.hypervisor.hasSecret(uuid: uuid) else {
+        guard try await hypervisor.hasSecret(uuid: uuid) else {
             throw SwapFailure.invalidVolume(
                 "libvirt has no secret \(uuid), which the new volume \(network) needs", .secretMissing)
         }
