@@ -68,6 +68,17 @@ struct RunnerHangTests {
         #expect(hypervisor.count("abort") == 1)
     }
 
+    @Test("The cancel of a copy that takes writes says nothing else of it")
+    func destinationTakesWrites() async throws {
+        var bench = Bench(FakeHypervisor(onCopy: { _ in }))
+        let control = bench.control
+        bench.onPhase = { if $0 == .copying { _ = control.requestAbort() } }
+        #expect(try await bench.run()?.failure?.isAbort == true)
+        let history = try await bench.journal.history(TaskID("task-1")).map { "\($0)" }
+        #expect(!history.isEmpty)
+        #expect(history.filter { $0.contains("takes no writes") } == [])
+    }
+
     @Test("The caller is answered before a long roll-back, which goes on")
     func answeredEarly() async throws {
         var bench = Bench(FakeHypervisor(onCopy: { _ in }, cancels: false, forces: false))

@@ -54,7 +54,10 @@ struct CopyEnder {
     private mutating func cancel(_ sight: DiskSight) async {
         if askedAt == nil { askedAt = steps.clock.now }
         if !endsForeign, forcedAt == nil, plan.destination.location.canBeYanked { await drop() }
+        let compared = cursor
         guard await canBeCancelled(sight) else {
+            // The first look has nothing to compare with.
+            guard compared != nil else { return }
             return steps.note(
                 "the new volume takes no writes: cancelling the copy now would stop the guest, so it is cancelled once writes go on"
             )
