@@ -115,6 +115,9 @@ package struct SwapFailure: Error, Sendable, Hashable, Codable, CustomStringConv
         return failure
     }
 
+    /// Whether it is unknown which volume the guest runs on.
+    var isInDoubt: Bool { inUse == .unknown }
+
     /// The failure with more appended to its reason.
     func adding(_ more: String) -> SwapFailure {
         var failure = self

@@ -197,6 +197,16 @@ extension Hypervisor {
             throw error
         }
     }
+
+    /// The job on a disk of a running domain; nil if there is none. libvirt refuses the question for a disk that has been detached.
+    func job(of disk: String, in domain: DomainIdentity) async throws(HypervisorError) -> BlockJobInfo? {
+        do {
+            return try await blockJobInfo(domain, disk: disk)
+        } catch {
+            guard !error.isPassing, try await description(domain, .live).disk(disk) == nil else { throw error }
+            return nil
+        }
+    }
 }
 
 /// A domain by UUID, and its name for messages.

@@ -79,7 +79,7 @@ struct OrphanKeeper {
         }
         if orphan.isAutostarted { try await hypervisor.setAutostart(domain) }
         let holder = environment.domainLocks.holder(of: orphan.disk, of: domain.uuid.lowercased())
-        if holder == nil, try await hypervisor.blockJobInfo(domain, disk: orphan.disk)?.isCopy == true {
+        if holder == nil, try await hypervisor.job(of: orphan.disk, in: domain)?.isCopy == true {
             try await hypervisor.blockJobAbort(domain, disk: orphan.disk, pivot: false)
         }
         try await hypervisor.setRecoveryMetadata(domain, nil)

@@ -25,7 +25,7 @@ struct DiskInspector {
             return .stopped(stored: status.isPersistent ? try await storedPlace(plan) : nil)
         }
         // Ask for the job before reading the configuration: a restarted libvirtd answers only once it knows of the job's end.
-        let job = try await hypervisor.blockJobInfo(plan.domain, disk: plan.disk)
+        let job = try await hypervisor.job(of: plan.disk, in: plan.domain)
         guard let disk = try await hypervisor.description(plan.domain, .live).disk(plan.disk), let location = disk.location else {
             return .elsewhere
         }
@@ -74,7 +74,7 @@ struct DiskInspector {
             case .other: return .elsewhere
             case .old: hasMirror = disk.mirror != nil
             }
-            if try await hypervisor.blockJobInfo(plan.domain, disk: plan.disk) != nil {
+            if try await hypervisor.job(of: plan.disk, in: plan.domain) != nil {
                 return .unknown("a job began between two checks")
             }
             if wasFree, !hasMirror { return isVerified ? .onOld : .onOldUnverified }
@@ -85,7 +85,7 @@ struct DiskInspector {
 
     private func withoutMirror(_ plan: SwapPlan, _ job: BlockJobInfo) async throws(HypervisorError) -> DiskSight {
         guard job.isCopy else { return .foreignJob(isCopy: false) }
-        guard try await hypervisor.blockJobInfo(plan.domain, disk: plan.disk) != nil else {
+        guard try await hypervisor.job(of: plan.disk, in: plan.domain) != nil else {
             return .unknown("the copy ended between two checks")
         }
         return .unnamedCopy

@@ -69,6 +69,8 @@ struct MirrorWatch {
     private var looks = 0
     /// Why the job ended, in QEMU's words.
     private var cause: String?
+    /// Whether the guest went away meanwhile. It may have been started again since.
+    private var hasStopped = false
     /// When the job was first found gone; its events may still arrive.
     private var goneSince: ContinuousClock.Instant?
 
@@ -112,6 +114,7 @@ struct MirrorWatch {
             return false
         case .stopped(let reason):
             cause = "the guest went away during the copy: \(reason)"
+            hasStopped = true
             return true
         case .blockJob, .jobError, .recheck:
             return false
@@ -126,7 +129,8 @@ struct MirrorWatch {
     mutating func judge(_ sample: Sample, now: ContinuousClock.Instant) -> Verdict {
         switch sample.sight {
         case .copying(let isReady): return copying(sample.job, isReady: isReady, now)
-        case .onNew, .stopped(stored: .new): return .ended(.foundOnNew)
+        case .onNew where !hasStopped: return .ended(.foundOnNew)
+        case .onNew, .stopped(stored: .new): return afterStopOnNew(now)
         case .pivotedUnnoticed:
             return .ended(.pivotedUnnoticed(plan.failure(cause ?? "libvirt has lost track of the copy")))
         case .onOld, .onOldUnverified, .forgottenMirror: return gone(now)
@@ -198,6 +202,14 @@ struct MirrorWatch {
     private mutating func guestGone(_ now: ContinuousClock.Instant) -> Verdict {
         guard cause != nil || isOver(now) else { return .gone(nextLook: .milliseconds(500)) }
         return .ended(.foundOnOld(plan.failure(cause ?? "the guest went away during the copy", .guestGone)))
+    }
+
+    /// The guest went away, and its configuration names the new volume: by somebody else's pivot, of which there was an event, or because
+    /// somebody has edited it. Then the new volume is half copied.
+    private mutating func afterStopOnNew(_ now: ContinuousClock.Instant) -> Verdict {
+        if reportedEnd?.status == .completed { return .ended(.foundOnNew) }
+        guard isOver(now) else { return .gone(nextLook: .milliseconds(500)) }
+        return .ended(.failed(plan.namedWithoutPivot))
     }
 
     private mutating func isOver(_ now: ContinuousClock.Instant) -> Bool {

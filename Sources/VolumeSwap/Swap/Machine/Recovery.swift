@@ -39,9 +39,11 @@ package enum RecoveryDecision: Sendable, Equatable {
 /// | on the old volume, no job | any other | roll back: the copy ended unseen |
 /// | on the old volume, no job, but a `<mirror>` | any | roll back |
 /// | on the old volume, another job | preparing, undefining, starting | restart |
+/// | on neither, because it was detached or moved again | finishing, storing | finish |
 /// | on neither, or another job | any other | roll back |
 /// | stopped after the disk was mirrored back, or while it was | any | roll back |
-/// | stopped, the stored configuration names the new volume | any | finish |
+/// | stopped, the stored configuration names the new volume | pivoting and later, or rolling back a pivot | finish |
+/// | stopped, the stored configuration names the new volume | any other | roll back: nobody is known to have pivoted |
 /// | stopped, missing | finishing, storing | finish |
 /// | stopped, missing | any other | roll back: the guest went away |
 package enum Recovery {
@@ -79,6 +81,7 @@ package enum Recovery {
         case .forgottenMirror: copyEnded(plan, isInDoubt: false)
         case .foreignJob where phase == .preparing || phase == .undefining || phase == .starting: .restart
         case .foreignJob: rollBack(plan, "another block job was on the disk after pivotd restarted", .foreignJob)
+        case .elsewhere where phase == .finishing || phase == .storing: .finish
         case .elsewhere, .strayCopy:
             rollBack(plan, "the disk was on neither volume after pivotd restarted", .hypervisorRefused)
         case .stopped(let stored): afterStop(phase, plan, stored)
@@ -96,7 +99,11 @@ package enum Recovery {
             let reason = "the guest went away \(isBack ? "after" : "while") its disk was mirrored back to the old volume"
             return rollBack(plan, isBack ? reason : "\(reason); \(SwapFailure.keepBoth)", .guestGone)
         }
-        if stored == .new || phase == .finishing || phase == .storing { return .finish }
+        if phase == .finishing || phase == .storing { return .finish }
+        if stored == .new {
+            let mayHavePivoted = phase == .pivoting || plan.mayHavePivoted == true
+            return mayHavePivoted ? .finish : .rollBack(plan.failure ?? plan.namedWithoutPivot)
+        }
         if phase == .pivoting {
             let reason = "the guest went away during the pivot, while pivotd was down; \(SwapFailure.keepBoth)"
             return rollBack(plan, reason, .guestGone)

@@ -323,6 +323,8 @@ final class SwapPreflight: Sendable {
                 "\(plan.disk) of \(domain.name) has copy_on_read='on': libvirt may then copy the volume below QEMU's filter, not the guest's"
             )
         }
+        let stored = try savedXML.map { (xml) throws(SwapFailure) in try DomainDescription(xml: xml) }
+        try await checkStored(stored, plan)
         let isAdopted = try await checkJob(disk, plan)
         try SizeCheck.apply(to: &plan)
         let saved = try await hypervisor.savedStates(domain)
@@ -331,7 +333,6 @@ final class SwapPreflight: Sendable {
         if plan.usesSlice, plan.resizeToBytes != nil, case .unsupported(let why) = try await hypervisor.growSupport(of: domain) {
             throw SwapFailure.rebaseFailed("disk \(plan.disk) cannot be grown here: \(why)", .notSupported)
         }
-        let stored = try savedXML.map { (xml) throws(SwapFailure) in try DomainDescription(xml: xml) }
         plan.warnings = SwapWarnings.all(request, disk, saved, plan, isStored: stored?.disk(plan.disk) != nil)
         return isAdopted ? .adopted(plan) : .prepared(plan)
     }
@@ -392,6 +393,18 @@ final class SwapPreflight: Sendable {
             throw .invalidInput(
                 "new_volume_id: \(new.cut(to: 80)) is also the old volume's id, but the disk is not at the new volume's place")
         }
+    }
+
+    /// Refuses if a guest that stopped during the copy would start on the new volume, half copied.
+    private func checkStored(_ stored: DomainDescription?, _ plan: SwapPlan) async throws {
+        guard let place = stored?.disk(plan.disk)?.location, place != plan.oldLocation,
+            try await comparison.isSame(place, plan.destination.location)
+        else { return }
+        throw SwapFailure.invalidVolume(
+            """
+            the stored configuration of \(plan.domain.name) has disk \(plan.disk) on the new volume already, but the guest runs on \
+            \(plan.oldLocation): if it stopped during the copy, it would start on half of it. Correct the stored configuration first
+            """, .oldVolumeMismatch)
     }
 
     /// Whether this very copy is already running. The swap's start ends a copy onto another volume or in another format.

@@ -4,6 +4,16 @@ extension SwapPlan {
         .rebaseFailed(
             "disk \(self.disk), \(self.oldLocation) to \(self.destination.location): \(cause)", code ?? ReasonCode(cause: cause))
     }
+
+    /// The failure of a guest that went away during the copy, while its configuration names the new volume, although nobody is known to
+    /// have pivoted.
+    var namedWithoutPivot: SwapFailure {
+        failure(
+            "the guest went away during the copy, and its configuration names the new volume, which may be half copied",
+            .guestGone
+        )
+        .keepingBoth
+    }
 }
 
 extension SwapInput {

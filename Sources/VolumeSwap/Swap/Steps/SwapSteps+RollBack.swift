@@ -107,9 +107,13 @@ extension SwapSteps {
         var leftBehind: [String] = []
         let inUse: VolumeInUse
         switch sight {
-        case .onNew: return .foundOnNew
-        case .stopped(stored: .new) where plan.isMirroredBack == nil: return .foundOnNew
-        case .pivotedUnnoticed where cause.inUse != .unknown: return .pivotedUnnoticed(cause)
+        case .onNew where !cause.isInDoubt || plan.mayHavePivoted == true: return .foundOnNew
+        case .stopped(stored: .new) where plan.isMirroredBack == nil && plan.mayHavePivoted == true: return .foundOnNew
+        case .onNew: inUse = .unknown
+        case .stopped(stored: .new) where plan.isMirroredBack == nil:
+            inUse = .unknown
+            if !cause.isInDoubt { leftBehind.append(plan.namedWithoutPivot.reason) }
+        case .pivotedUnnoticed where !cause.isInDoubt: return .pivotedUnnoticed(cause)
         case .pivotedUnnoticed: inUse = .unknown
         case .forgottenMirror:
             leftBehind.append(DiskInspector.adviceOnForgottenMirror(plan))
@@ -118,7 +122,7 @@ extension SwapSteps {
         case .onOld, .onOldUnverified, .foreignJob, .copying, .ending, .unnamedCopy, .unknown: inUse = .old
         }
         if plan.isUndefined { await removeMetadata(plan) }
-        leftBehind += await releaseNew(plan, isInDoubt: cause.inUse == .unknown)
+        leftBehind += await releaseNew(plan, isInDoubt: cause.isInDoubt || inUse == .unknown)
         return Task.isCancelled ? .interrupted : .rolledBack(inUse, leftBehind: leftBehind)
     }
 

@@ -66,7 +66,7 @@ extension SwapSteps {
     /// - Throws: ``HypervisorError`` if a retry may help, ``SwapFailure`` if not.
     private func storeOnce(_ plan: SwapPlan) async throws {
         let live = try await liveDisk(plan)
-        if plan.wasPersistent { try await storeDefinition(plan, live) }
+        try await storeDefinition(plan, live)
         if live != nil, plan.isUndefined { try await hypervisor.setRecoveryMetadata(plan.domain, nil) }
         if live != nil {
             try await dropSlice(plan)
@@ -127,11 +127,17 @@ extension SwapSteps {
             throw HypervisorError(.busy, why)
         case .pivotedUnnoticed:
             // The live configuration is wrong then, and the stored one must name what QEMU runs.
-            if plan.wasPersistent { try await storeDefinition(plan, nil) }
+            try await storeDefinition(plan, nil)
             let cause = "the guest runs on the new volume, but libvirt names the old one; keep both volumes"
             throw plan.failure(cause, .configurationFailed)
         case .onOld, .forgottenMirror, .copying, .unnamedCopy: throw hasLeft(plan, .old)
-        case .ending, .foreignJob, .onOldUnverified, .elsewhere, .strayCopy: throw hasLeft(plan, .unknown)
+        case .elsewhere:
+            // A disk that was detached from the running domain alone comes back at its next start.
+            if try await hypervisor.description(plan.domain, .live).disk(plan.disk) == nil {
+                try await storeDefinition(plan, nil)
+            }
+            throw hasLeft(plan, .unknown)
+        case .ending, .foreignJob, .onOldUnverified, .strayCopy: throw hasLeft(plan, .unknown)
         }
     }
 
@@ -141,14 +147,16 @@ extension SwapSteps {
         return failure
     }
 
+    /// Writes the disk's new volume to the stored configuration, also to one that the domain has only been given since the preflight.
     private func storeDefinition(_ plan: SwapPlan, _ live: DiskDescription?) async throws {
-        guard let savedXML = plan.savedXML else {
-            throw plan.failure("the domain's configuration was not saved", .configurationFailed)
-        }
         let stored = try await storedConfiguration(plan)
         guard stored != nil || control.marks.owesDefinition else {
+            guard plan.wasPersistent else { return }
             // pivotd only defines what it undefined, and only once.
             return control.warn("the stored configuration of \(plan.domain.name) was removed by someone else and stays removed")
+        }
+        guard let savedXML = plan.savedXML ?? stored else {
+            throw plan.failure("the domain's configuration was not saved", .configurationFailed)
         }
         let agreed = try await agrees(stored, plan, live)
         let isRefused = try stored.map { (xml) throws(SwapFailure) in

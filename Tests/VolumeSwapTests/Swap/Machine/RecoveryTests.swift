@@ -58,6 +58,8 @@ struct RecoveryTests {
         guard row.decision == "finish" else { return }
         switch row.sight {
         case .onNew, .stopped, .missing: break
+        // Detached, or moved on: the store step reports that.
+        case .elsewhere: #expect(row.phase == .finishing || row.phase == .storing)
         default: Issue.record("finished")
         }
     }
@@ -79,9 +81,23 @@ struct RecoveryTests {
         #expect(![.onNew, .pivotedUnnoticed, .elsewhere, .missing].contains(row.sight))
     }
 
-    @Test("A task whose stopped domain is stored on the new volume is finished", arguments: RecoveryRow.phases)
-    func storedNewIsFinished(phase: SwapPhase) {
-        #expect(RecoveryRow(phase: phase, sight: .stopped(stored: .new)).decision == "finish")
+    @Test(
+        "A task whose stopped domain is stored on the new volume is finished only if a pivot was requested: somebody may have edited it",
+        arguments: RecoveryRow.phases)
+    func storedNew(phase: SwapPhase) {
+        let mayHavePivoted = [.pivoting, .finishing, .storing].contains(phase)
+        #expect(RecoveryRow(phase: phase, sight: .stopped(stored: .new)).decision == (mayHavePivoted ? "finish" : "rollBack"))
+        var plan = Fixture.plan()
+        if !mayHavePivoted {
+            guard case .rollBack(let failure) = Recovery.decide(phase: phase, plan: plan, .stopped(stored: .new)) else {
+                Issue.record("not rolled back")
+                return
+            }
+            #expect(failure.inUse == .unknown)
+            #expect(failure.code == .guestGone)
+        }
+        plan.mayHavePivoted = true
+        #expect(Recovery.decide(phase: phase, plan: plan, .stopped(stored: .new)) == .finish)
     }
 
     @Test("After the pivot a guest that went away is stored on the new volume", arguments: [SwapPhase.finishing, .storing])
@@ -171,9 +187,9 @@ struct RecoveryTests {
             case .onOld, .onOldUnverified:
                 [.accepted, .preparing, .undefining, .starting].contains(phase) ? "restart" : "rollBack"
             case .foreignJob: [.preparing, .undefining, .starting].contains(phase) ? "restart" : "rollBack"
-            case .forgottenMirror, .elsewhere, .strayCopy: "rollBack"
-            case .stopped(stored: .new): "finish"
-            case .stopped, .missing: phase == .finishing || phase == .storing ? "finish" : "rollBack"
+            case .forgottenMirror, .strayCopy: "rollBack"
+            case .stopped(stored: .new): [.pivoting, .finishing, .storing].contains(phase) ? "finish" : "rollBack"
+            case .stopped, .missing, .elsewhere: phase == .finishing || phase == .storing ? "finish" : "rollBack"
             }
         #expect(row.decision == expected)
     }
