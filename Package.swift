@@ -81,7 +81,7 @@ let package = Package(
         module("Capture", ["Basics", "CZlib", "JSON", "AMQP", "OsloMessaging", .collections, .logging]),
         module("SwapBus", ["Basics", "JSON", "OsloMessaging", "VolumeSwap", "Observability", .logging, .metrics]),
         module("Observability", ["Basics", "JSON", .logging, .metrics, .nioCore, .nioHTTP1, .nioPosix]),
-        module("Settings", ["Budgets", "Observability", .yams, .logging]),
+        module("Settings", ["Basics", "Budgets", "Observability", .yams, .logging]),
         module("LibvirtHypervisor", ["Basics", "JSON", "Libvirt", "VolumeSwap", .logging, .metrics, .system]),
         module("DryRun", ["Basics", "JSON", "VolumeSwap", "Settings"]),
         module(

@@ -1,3 +1,4 @@
+import Basics
 import Budgets
 import Foundation
 import Observability
@@ -33,6 +34,8 @@ extension ConfigurationKey {
         case (.boolean, .text(let text)): Self.boolean(text.trimmingCharacters(in: .whitespaces))
         case (.integer(let range), .text(let text)):
             Int(text.trimmingCharacters(in: .whitespaces)).flatMap { range.contains($0) ? $0 : nil }
+        case (.powerOfTwo(let limit), .text(let text)):
+            Int(text.trimmingCharacters(in: .whitespaces)).flatMap { $0 == 0 || $0.isPowerOfTwo && $0 <= limit ? $0 : nil }
         case (.number(let range), .text(let text)):
             Double(text.trimmingCharacters(in: .whitespaces)).flatMap { $0.isFinite && range.contains($0) ? $0 : nil }
         }

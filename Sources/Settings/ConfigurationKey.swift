@@ -10,6 +10,8 @@ package struct ConfigurationKey: Sendable, Equatable {
         case path
         case boolean
         case integer(ClosedRange<Int>)
+        /// A power of two up to a limit, or 0.
+        case powerOfTwo(Int)
         /// Seconds (or the unit in the key's name); fractions are allowed.
         case number(ClosedRange<Double>)
         case choice([String])
@@ -60,6 +62,7 @@ extension ConfigurationKey.Kind {
         switch self {
         case .text, .secret: "string"
         case .boolean: "bool"
+        case .powerOfTwo: "power of two"
         case .absolutePaths: "list"
         case .listenAddress: "host:port"
         case .rules: "json"
@@ -78,6 +81,7 @@ extension ConfigurationKey.Kind {
         case .boolean: "true or false"
         case .integer(let range):
             range.upperBound == .max ? "integer from \(range.lowerBound)" : "integer \(range.lowerBound)…\(range.upperBound)"
+        case .powerOfTwo(let limit): "power of two up to \(limit), or 0"
         case .number(let range):
             range.upperBound == .infinity
                 ? "number from \(Self.short(range.lowerBound))"

@@ -54,6 +54,11 @@ struct ConfigurationReader {
         read(name, .integer(range), default: value, reloads: reloads, help)
     }
 
+    /// 0 by default.
+    mutating func powerOfTwo(_ name: String, upTo limit: Int, reloads: Bool = false, _ help: String) -> Int {
+        read(name, .powerOfTwo(limit), default: 0, reloads: reloads, help)
+    }
+
     /// A time in seconds.
     mutating func seconds(
         _ name: String, default value: Int, _ range: ClosedRange<Double>, reloads: Bool = false, _ help: String

@@ -10,7 +10,7 @@ extension PivotdConfiguration {
     package struct SwapDefaults: Sendable {
         /// MiB/s; 0 for no limit.
         package var bandwidthMiBPerSecond: Int
-        /// KiB; 0 for QEMU's default.
+        /// KiB, a power of two; 0 for QEMU's default.
         package var granularityKiB: Int
         /// MiB; 0 for QEMU's default, or 8 with `detectZeroes`.
         package var bufferMiB: Int
@@ -33,8 +33,8 @@ extension PivotdConfiguration {
             reader.section = .swap
             bandwidthMiBPerSecond = reader.integer(
                 "bandwidth_mib_s", default: 0, 0...8_388_607, reloads: true, "Bandwidth of a copy in MiB/s; 0 for no limit")
-            granularityKiB = reader.integer(
-                "granularity_kib", default: 0, 0...65_536, reloads: true,
+            granularityKiB = reader.powerOfTwo(
+                "granularity_kib", upTo: 65_536, reloads: true,
                 "Granularity of the copy's dirty bitmap in KiB; 0 for QEMU's default")
             bufferMiB = reader.integer(
                 "buffer_mib", default: 0, 0...4095, reloads: true,

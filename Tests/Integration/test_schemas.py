@@ -265,7 +265,14 @@ def test_configuration_is_in_step():
 
 @pytest.mark.parametrize(
     "broken",
-    [{"no_such_key": 1}, {"max_concurrent_swaps": 0}, {"log_format": "xml"}, {"prefetch": "many"}, {"allowed_paths": ["x"]}],
+    [
+        {"no_such_key": 1},
+        {"max_concurrent_swaps": 0},
+        {"log_format": "xml"},
+        {"prefetch": "many"},
+        {"allowed_paths": ["x"]},
+        {"granularity_kib": 3},
+    ],
     ids=lambda broken: next(iter(broken)),
 )
 def test_broken_configurations_are_refused(broken, tmp_path):

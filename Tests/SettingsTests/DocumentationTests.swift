@@ -44,6 +44,9 @@ import Testing
             case .integer(let range):
                 #expect(type == "integer" && lowest == Double(range.lowerBound), "\(key.name)")
                 #expect(highest == (range.upperBound == .max ? nil : Double(range.upperBound)), "\(key.name)")
+            case .powerOfTwo(let limit):
+                let allowed: [Int64] = [0] + (0...limit.trailingZeroBitCount).map { 1 << $0 }
+                #expect(property?["enum"] == JSONValue.array(allowed.map(JSONValue.integer)), "\(key.name)")
             case .number(let range):
                 #expect(type == "number" && lowest == range.lowerBound && highest == range.upperBound, "\(key.name)")
             case .boolean: #expect(type == "boolean", "\(key.name)")

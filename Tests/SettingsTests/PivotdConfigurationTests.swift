@@ -88,6 +88,14 @@ import Testing
         }
     }
 
+    @Test func aGranularityIsAPowerOfTwo() throws {
+        for value in [0, 1, 64, 65_536] { #expect(try load("granularity_kib: \(value)").swap.granularityKiB == value) }
+        for value in ["3", "-4", "131072", "0.5", "64k"] {
+            let found = try problems("granularity_kib: \(value)")
+            #expect(found.first?.contains("granularity_kib must be: power of two up to 65536, or 0; given: \"\(value)\"") == true)
+        }
+    }
+
     @Test func aLatencyBudgetIsMillisecondsOrAFactor() throws {
         #expect(try load("").swap.guestLatencyBudget == nil)
         #expect(try load("guest_latency_budget: 0").swap.guestLatencyBudget == nil)

@@ -123,7 +123,7 @@ package struct SwapOptions: Sendable, Hashable, Codable {
 
     private static func granularity(_ option: Argument) throws(SwapFailure) -> Int64 {
         let number = try option.integer(0...65536)
-        guard number & (number - 1) == 0 || number == 0 else { throw option.invalid("\(number) is not a power of two") }
+        guard number == 0 || number.isPowerOfTwo else { throw option.invalid("\(number) is not a power of two") }
         return number
     }
 }

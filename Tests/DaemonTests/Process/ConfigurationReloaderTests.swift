@@ -31,7 +31,7 @@ import Testing
     }
 
     @Test func eachReloadableKeyIsTaken() throws {
-        let given = ["true", "7", "critical", "/x", "off"]
+        let given = ["true", "4", "critical", "/x", "off"]
         for key in PivotdConfiguration.keys where key.name != "transport_url_file" {
             guard let value = given.first(where: { key.parse(.text($0)) != nil }), value != key.defaultText else { continue }
             var running = try load()
