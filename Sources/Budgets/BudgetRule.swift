@@ -63,7 +63,7 @@ package struct BudgetVolume: Sendable, Hashable {
 extension BudgetRule {
     /// Reads `[{"match": {"side", "driver", "where"}, "bandwidth_mib_s", "concurrent"}]`.
     ///
-    /// - Returns: nil for anything else, also for an unknown member.
+    /// - Returns: nil for anything else, also for an unknown member or a rule without a limit.
     package static func rules(json text: String) -> [BudgetRule]? {
         try? JSONDecoder().decode([BudgetRule].self, from: Data(text.utf8))
     }
@@ -108,8 +108,13 @@ extension BudgetRule {
             self.match.driver = try match.decodeIfPresent(String.self, forKey: .driver).map(Glob.init)
             self.match.place = try match.decodeIfPresent(String.self, forKey: .place).map(Glob.init)
         }
-        bandwidthMiBs = try Self.number(values, .bandwidth, atMost: 8_388_607)
-        concurrent = Int(try Self.number(values, .concurrent, atMost: 100_000))
+        let bandwidth = try Self.number(values, .bandwidth, atMost: 8_388_607)
+        let concurrent = try Self.number(values, .concurrent, atMost: 100_000)
+        guard bandwidth != nil || concurrent != nil else {
+            throw DecodingError.dataCorrupted(.init(codingPath: decoder.codingPath, debugDescription: "limits nothing"))
+        }
+        bandwidthMiBs = bandwidth ?? 0
+        self.concurrent = Int(concurrent ?? 0)
     }
 
     /// - Throws: `EncodingError`, which no rule causes.
@@ -125,8 +130,8 @@ extension BudgetRule {
 
     private static func number(
         _ values: KeyedDecodingContainer<Key>, _ key: Key, atMost limit: Int64
-    ) throws -> Int64 {
-        let number = try values.decodeIfPresent(Int64.self, forKey: key) ?? 0
+    ) throws -> Int64? {
+        guard let number = try values.decodeIfPresent(Int64.self, forKey: key) else { return nil }
         guard (0...limit).contains(number) else {
             throw DecodingError.dataCorruptedError(forKey: key, in: values, debugDescription: "out of range")
         }

@@ -89,7 +89,7 @@ extension ConfigurationKey.Kind {
         case .choice(let choices): choices.joined(separator: "|")
         case .absolutePaths: "list of absolute paths and globs"
         case .listenAddress: "HOST:PORT, or empty"
-        case .rules: "list of {match: {side, driver, where}, bandwidth_mib_s, concurrent}"
+        case .rules: "list of {match: {side, driver, where}, bandwidth_mib_s, concurrent}, each with at least one of the last two"
         case .schedule: "HH:MM MIB/S or HH:MM pause; …, or empty"
         case .latencyBudget: "milliseconds, or a factor such as 2x"
         }

@@ -53,7 +53,7 @@ struct ConfigurationLayer {
         switch value {
         case .text(let text): return "; given: \"\(text.prefix(200))\""
         case .list(let members): return "; given: the list [\(members.joined(separator: ", ").prefix(200))]"
-        case .nested(_): return "; given: a mapping or a list of lists"
+        case .nested(_): return "; given: nested mappings or lists"
         }
     }
 

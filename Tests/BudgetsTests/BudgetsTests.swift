@@ -159,6 +159,8 @@ struct BudgetRuleTests {
         arguments: [
             "", "{}", "[1]", #"[{"matches": {}}]"#, #"[{"match": {"host": "x"}}]"#, #"[{"match": {"side": "both"}}]"#,
             #"[{"concurrent": -1}]"#, #"[{"concurrent": 1.5}]"#, #"[{"bandwidth_mib_s": "9"}]"#,
+            // They limit nothing.
+            "[{}]", #"[{"match": {"driver": "rbd"}}]"#, #"[{"concurrent": 1}, {"concurrent": null}]"#,
         ])
     func refused(text: String) { #expect(BudgetRule.rules(json: text) == nil) }
 

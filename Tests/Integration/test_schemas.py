@@ -272,6 +272,7 @@ def test_configuration_is_in_step():
         {"prefetch": "many"},
         {"allowed_paths": ["x"]},
         {"granularity_kib": 3},
+        {"limits": [{"match": {"side": "source"}}]},
     ],
     ids=lambda broken: next(iter(broken)),
 )

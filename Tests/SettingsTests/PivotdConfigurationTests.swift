@@ -96,6 +96,13 @@ import Testing
         }
     }
 
+    @Test func eachOfTheLimitsLimitsSomething() throws {
+        let rules = try load("limits: [{concurrent: 2}, {match: {driver: rbd}, bandwidth_mib_s: 300}]").budget.rules
+        #expect(rules.map(\.concurrent) == [2, 0] && rules.map(\.bandwidthMiBs) == [0, 300])
+        let found = try problems("limits:\n  - {match: {side: source}}\n")
+        #expect(found.first?.contains("concurrent}, each with at least one of the last two; given: ") == true)
+    }
+
     @Test func aLatencyBudgetIsMillisecondsOrAFactor() throws {
         #expect(try load("").swap.guestLatencyBudget == nil)
         #expect(try load("guest_latency_budget: 0").swap.guestLatencyBudget == nil)
