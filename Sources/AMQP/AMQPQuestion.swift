@@ -8,6 +8,8 @@ package enum AMQPQuestion: Sendable, Hashable {
     case binding(QueueBinding)
     /// May the queue be consumed from?
     case consumer(ConsumerDeclaration)
+    /// How many consumers does the queue have?
+    case consumers(queue: String)
     /// May messages be published to the exchange with this key?
     case publish(exchange: String, routingKey: String)
 
@@ -17,6 +19,7 @@ package enum AMQPQuestion: Sendable, Hashable {
         case .queue(let queue): queue.name
         case .binding(let binding): binding.queue
         case .consumer(let consumer): consumer.queue
+        case .consumers(let queue): queue
         case .exchange, .publish: nil
         }
     }
@@ -26,6 +29,8 @@ package enum AMQPQuestion: Sendable, Hashable {
 package enum AMQPAnswer: Sendable {
     /// Permitted, or it already exists as declared.
     case yes
+    /// A number that was asked for.
+    case count(Int)
     /// The object does not exist yet; nothing is known to forbid it.
     case notThereYet
     /// Refused, or it exists with other options.

@@ -46,7 +46,7 @@ extension PivotdConfiguration {
             topic = reader.text("topic", default: "pivotd", "The topic to serve")
             host = reader.text(
                 "host", default: Self.hostName, shown: "the machine's host name",
-                "The server name, used in the queue TOPIC.HOST and in publisher_id")
+                "The server name, used in the queue TOPIC.HOST and in publisher_id; each worker of a topic has its own")
             prefetch = reader.integer(
                 "prefetch", default: 8192, 1...65_535,
                 "Unacknowledged messages that the broker may deliver per queue; fewer if they are large: 64 MiB in all")

@@ -28,6 +28,10 @@ extension Session {
         case .consumer(let consumer):
             return try answer(Channel.consume, complaint: "x-priority") { () throws(AMQPError) in try consumeImpossibly(consumer)
             }
+        case .consumers(let queue):
+            var count = 0
+            let answer = try answer(Channel.topology) { () throws(AMQPError) in count = try consumers(of: queue) }
+            return if case .yes = answer { .count(count) } else { answer }
         case .publish(let exchange, let routingKey):
             return try answer(Channel.publish) { () throws(AMQPError) in try publishInVain(exchange, routingKey) }
         }
@@ -38,7 +42,7 @@ extension Session {
     ) throws(AMQPError) -> AMQPAnswer {
         switch try answer(Channel.topology, { () throws(AMQPError) in _ = try declare(passive) }) {
         case .no(let error): return .no(error)
-        case .yes:
+        case .yes, .count:
             // It exists, so this creates nothing: the broker compares, and refuses what differs.
             return try answer(Channel.topology) { () throws(AMQPError) in _ = try declare(active) }
         case .notThereYet:
@@ -81,6 +85,14 @@ extension Session {
         var consumer = consumer
         consumer.arguments["x-priority"] = "not a number"
         try cancel(tag: try consume(consumer, queue: consumer.queue, prefetch: 1))
+    }
+
+    /// The answer to a passive declaration has their number.
+    private func consumers(of queue: String) throws(AMQPError) -> Int {
+        defer { pool.recycle() }
+        let reply = unsafe amqp_queue_declare(state, Channel.topology, try pool.bytes(queue), 1, 0, 0, 0, amqp_empty_table)
+        try checkLastReply()
+        return unsafe reply.map { unsafe Int($0.pointee.consumer_count) } ?? 0
     }
 
     /// Publishes in a transaction that is rolled back.

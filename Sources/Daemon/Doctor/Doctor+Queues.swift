@@ -17,22 +17,39 @@ extension Doctor {
     /// takes or sends no message.
     func queues(_ probe: AMQPProbe, _ settings: BrokerSettings, within limit: Duration) async -> [Finding] {
         let needs = needs(settings)
+        let own = "\(configuration.bus.topic).\(configuration.bus.host)"
         do {
-            let answers = try await probe.ask(needs.flatMap(\.questions), within: limit)
-            var rest = answers[...]
+            let answers = try await probe.ask([AMQPQuestion.consumers(queue: own)] + needs.flatMap(\.questions), within: limit)
+            var rest = answers.dropFirst()
             let answered = needs.map { need in
                 defer { rest = rest.dropFirst(need.questions.count) }
                 return (need: need, answers: Array(rest.prefix(need.questions.count)))
             }
             let isServed = answered.contains { need, answers in need.isConsumed && !answers.contains(where: \.isNo) }
-            return answered.flatMap { need, answers in
+            let findings = answered.flatMap { need, answers in
                 Self.findings(
                     need, answers, obstacle: Self.obstacle(to: need, answered, exchange: configuration.bus.exchange),
                     isServed: isServed, virtualHost: settings.url.virtualHost)
             }
+            guard case .count(let consumers)? = answers.first, consumers > 0 else { return findings }
+            return findings + [Self.sharing(own, consumers: consumers, hasWorker: mayHaveWorker)].compactMap(\.self)
         } catch {
             return [.failure("broker", "\(probe.endpoint): \(error)", remedy: "check RabbitMQ's log")]
         }
+    }
+
+    /// Warns of consumers of the worker's own queue besides the worker: of two with one name, each gets requests for the other's host.
+    ///
+    /// - Parameter hasWorker: Whether the worker of this host may be one of them. It consumes the queue once.
+    static func sharing(_ queue: String, consumers: Int, hasWorker: Bool) -> Finding? {
+        guard consumers > (hasWorker ? 1 : 0) else { return nil }
+        let detail =
+            hasWorker
+            ? "has \(consumers) consumers, and this host's worker is only one of them"
+            : "is consumed, although no worker has this state_dir open"
+        return .warning(
+            "queue \(queue)", detail,
+            remedy: "give each worker a host of its own; a connection that was lost counts until RabbitMQ notices")
     }
 
     /// Publishes come last, because a broker that blocks publishers answers nothing after one.
@@ -142,6 +159,7 @@ extension AMQPQuestion {
         case .exchange, .queue: "it cannot be declared"
         case .binding(let binding): "it cannot be bound to exchange \(binding.exchange) with key \(binding.routingKey)"
         case .consumer: "it cannot be consumed"
+        case .consumers: "its consumers cannot be counted"
         case .publish(let exchange, let key):
             exchange.isEmpty ? "nothing can be published to reply queues" : "\(key) cannot be published to exchange \(exchange)"
         }
@@ -154,6 +172,7 @@ extension AMQPQuestion {
         case .queue(let queue): "give the user the configure permission for \(queue.name)"
         case .binding(let binding): "give the user write for \(binding.queue) and read for \(binding.exchange)"
         case .consumer(let consumer): "give the user the read permission for \(consumer.queue)"
+        case .consumers(let queue): "give the user the configure permission for \(queue)"
         case .publish(let exchange, _): "give the user the write permission for \(exchange.isEmpty ? "amq.default" : exchange)"
         }
     }

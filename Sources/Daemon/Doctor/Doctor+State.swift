@@ -47,6 +47,14 @@ extension Doctor {
         }
     }
 
+    /// Whether a worker has the journal open, or that cannot be told.
+    var mayHaveWorker: Bool {
+        switch journal().state {
+        case .missing?, .sound?: false
+        case .inUse?, nil: true
+        }
+    }
+
     private func space(_ path: String) -> Finding? {
         let name = "state_dir"
         guard let space = FreeSpace(path) else { return nil }

@@ -42,6 +42,15 @@ import Testing
         #expect(statuses(Self.isDown, Self.isRefused, Self.isDown) == [.failure, .failure, .failure])
     }
 
+    @Test("consumers of the worker's own queue besides the worker are a warning")
+    func sharing() {
+        #expect(Doctor.sharing("pivotd.h1", consumers: 1, hasWorker: true) == nil)
+        let two = Doctor.sharing("pivotd.h1", consumers: 2, hasWorker: true)
+        #expect(two?.status == .warning && two?.name == "queue pivotd.h1" && two?.detail.contains("has 2 consumers") == true)
+        let elsewhere = Doctor.sharing("pivotd.h1", consumers: 1, hasWorker: false)
+        #expect(elsewhere?.status == .warning && elsewhere?.detail.contains("is consumed, although no worker") == true)
+    }
+
     @Test("a worker's readiness, quoting its page")
     func readiness() {
         let ready = Doctor.readiness(.init(status: 200, body: "ok\nlibvirt: vm1 does not answer\n"), "process 7")

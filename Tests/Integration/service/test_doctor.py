@@ -188,6 +188,24 @@ def test_a_worker_that_runs(lab):
         assert reason in Report(worker).failure("worker")
 
 
+def test_two_workers_with_one_host(lab):
+    """Each gets requests for the other: a warning on both hosts, and where the second one is yet to start."""
+    with dry_worker(lab) as worker:
+        own = f"queue {worker.topic}.{worker.host}"
+        twin = lab.daemon(f"dry{len(lab.daemons)}", libvirt_uri="dry-run:", topic=worker.topic)
+        twin.state.chmod(0o700)
+        report = Report(twin)
+        assert report.code == 0 and report.of("warn") == [own], report.text
+        assert "is consumed, although no worker has this state_dir open" in str(report.checks[own])
+        twin.start()
+        for each in (worker, twin):
+            report = Report(each)
+            assert report.code == 0 and report.of("warn") == [own], report.text
+            assert "has 2 consumers" in str(report.checks[own])
+        twin.stop()
+        until(lambda: not Report(worker).of("warn"), 10, lambda: Report(worker).text)
+
+
 def test_an_address_that_cannot_be_listened_on(lab, idle):
     daemon = idle()
     with socket.create_server(("127.0.0.1", daemon.http)):
