@@ -22,6 +22,8 @@ let testSettings: [SwiftSetting] = [
 
 extension Target.Dependency {
     static let argumentParser = product(name: "ArgumentParser", package: "swift-argument-parser")
+    static let asyncAlgorithms = product(name: "AsyncAlgorithms", package: "swift-async-algorithms")
+    static let atomics = product(name: "Atomics", package: "swift-atomics")
     static let collections = product(name: "OrderedCollections", package: "swift-collections")
     static let heap = product(name: "HeapModule", package: "swift-collections")
     static let deque = product(name: "DequeModule", package: "swift-collections")
@@ -52,6 +54,9 @@ let package = Package(
     products: [.executable(name: "pivotd", targets: ["pivotd"])],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+        // This and swift-atomics are what other packages use: without a version of their own here they would be the newest.
+        .package(url: "https://github.com/apple/swift-async-algorithms", exact: "1.1.4"),
+        .package(url: "https://github.com/apple/swift-atomics", exact: "1.3.0"),
         .package(url: "https://github.com/apple/swift-collections", exact: "1.6.0"),
         .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
         .package(url: "https://github.com/apple/swift-metrics", exact: "2.13.0"),
@@ -96,6 +101,8 @@ let package = Package(
             dependencies: [
                 "Basics", "JSON", "AMQP", "OsloMessaging", "VolumeSwap", "BulkMove", "Capture", "Observability", "Settings",
                 "Daemon", .argumentParser, .logging, .serviceLifecycle, .unixSignals,
+                // Not imported: SwiftPM warns of a package that no target uses.
+                .asyncAlgorithms, .atomics,
             ],
             swiftSettings: settings),
 
