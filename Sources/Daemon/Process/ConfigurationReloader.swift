@@ -41,7 +41,7 @@ final class ConfigurationReloader: Sendable {
         do throws(ConfigurationError) {
             new = try load()
         } catch {
-            logger.error("the configuration is invalid and was not reloaded:\n\(error)")
+            for problem in error.problems { logger.error("the configuration is invalid and was not reloaded: \(problem)") }
             return
         }
         let (change, configuration, apply) = state.withLock { state in

@@ -60,4 +60,39 @@ import Testing
         reloader.reload()
         #expect(seen.withLock { $0 } == [3, 4])
     }
+
+    @Test func eachProblemOfARefusedReloadIsALogLine() throws {
+        let log = CollectedLog()
+        let logger = Logger(label: "test") { _ in log }
+        let reloader = ConfigurationReloader(try load(), logger: logger) {
+            () throws(ConfigurationError) -> PivotdConfiguration in
+            throw ConfigurationError(problems: ["a is wrong", "b is wrong"])
+        }
+        reloader.reload()
+        let said = "error the configuration is invalid and was not reloaded:"
+        #expect(log.lines == ["\(said) a is wrong", "\(said) b is wrong"])
+    }
+}
+
+/// Keeps what is logged.
+private final class CollectedLog: LogHandler, Sendable {
+    private let kept = Mutex<[String]>([])
+
+    var lines: [String] { kept.withLock { $0 } }
+    var metadata: Logger.Metadata {
+        get { [:] }
+        set {}
+    }
+    var logLevel: Logger.Level {
+        get { .trace }
+        set {}
+    }
+    subscript(metadataKey _: String) -> Logger.Metadata.Value? {
+        get { nil }
+        set {}
+    }
+
+    func log(event: LogEvent) {
+        kept.withLock { $0.append("\(event.level) \(event.message)") }
+    }
 }

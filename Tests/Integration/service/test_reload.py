@@ -57,8 +57,9 @@ def test_allowed_paths(lab, second_worker, guest):
 
 def test_a_configuration_that_is_wrong_changes_nothing(lab):
     with dry_worker(lab) as worker, contextlib.closing(Rpc(worker.transport_url, worker.topic)) as rpc:
-        told = hang_up(worker, max_concurrent_swaps=0, log_level="debug")
-        assert "not reloaded" in told and "max_concurrent_swaps" in told
+        told = hang_up(worker, max_concurrent_swaps=0, prefetch=0, log_level="debug")
+        assert "not reloaded" in told and "max_concurrent_swaps" in told and "prefetch" not in told, "a line for each"
+        until(lambda: "prefetch must be" in worker.log(), 10, worker.log)
         assert rpc.call("list_swaps") == {"swaps": []}
         assert "secret" not in told and lab.rabbit.url not in worker.log()
-        assert "log_level=debug" in hang_up(worker, max_concurrent_swaps=4)
+        assert "log_level=debug" in hang_up(worker, max_concurrent_swaps=4, prefetch=7)
