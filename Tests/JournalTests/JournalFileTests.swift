@@ -117,7 +117,7 @@ struct JournalFileTests {
         await journal.close()
         let error = await openError()
         #expect(error?.code == .unusable)
-        #expect(error?.message.contains("newer pivotd") == true)
+        #expect(error?.message.contains("newer pivotd; reinstall that version, or move it away with its -wal and -shm") == true)
     }
 
     @Test func anOlderVersionIsReadAndBroughtUpToDate() async throws {

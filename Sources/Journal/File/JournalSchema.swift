@@ -100,8 +100,8 @@ enum JournalSchema {
         if try migrator.hasBeenSuperseded(db) {
             throw JournalError(
                 .unusable,
-                "\(path) was written by a newer pivotd; reinstall that version, or move the file away when no swap is "
-                    + "unfinished")
+                "\(path) was written by a newer pivotd; reinstall that version, or move it away with its -wal and -shm when "
+                    + "no swap is unfinished")
         }
         guard isRead else { return }
         let verdict = try String.fetchOne(db, sql: "PRAGMA quick_check(1)") ?? "ok"
