@@ -64,8 +64,8 @@ struct ConfigurationFileOption: ParsableArguments {
         name: .customLong("config"),
         help: ArgumentHelp(
             "The configuration file, YAML or JSON (default: \(PivotdConfiguration.defaultFile), which may be missing).",
-            discussion: "Each flag of the groups above is also a key of this file (state_dir) and an environment variable "
-                + "(PIVOTD_STATE_DIR). Flags override the environment, which overrides the file.",
+            discussion: "Each flag of the groups above is also a key of this file (ssl_ca_file) and an environment variable "
+                + "(PIVOTD_SSL_CA_FILE). Flags override the environment, which overrides the file.",
             valueName: "file"),
         completion: .file(extensions: ["yaml", "yml", "json"]))
     var config: String?
