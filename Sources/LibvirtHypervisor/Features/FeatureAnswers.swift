@@ -20,10 +20,12 @@ enum FeatureAnswers {
     /// - Parameters:
     ///   - commands: The answer to `query-commands`.
     ///   - schema: The answer to `query-qmp-schema`.
-    static func qemu(commands: JSONValue, schema: JSONValue) -> [HypervisorFeature: Bool] {
+    ///   - version: The answer to `query-version`.
+    static func qemu(commands: JSONValue, schema: JSONValue, version: JSONValue) -> [HypervisorFeature: Bool] {
         [
             .blockdevReopen: QMPCommand.isKnown("blockdev-reopen", in: commands),
             .blockJobChange: CopyMode.canChange(commands),
+            .writeBlocking: CopyMode.isSafe(version),
             .targetIsZero: QMPSchema(schema).has("target-is-zero", in: "blockdev-mirror"),
         ]
     }

@@ -30,15 +30,13 @@ extension LibvirtHypervisor {
 
     package func keepsTPMState() async throws(HypervisorError) -> Bool { try await libvirtHas(.keepTPM) }
 
-    package func supportsSynchronousWrites() async throws(HypervisorError) -> Bool { try await libvirtHas(.synchronousWrites) }
-
     /// Involves no QEMU, unlike ``features()``.
-    private func libvirtHas(_ feature: HypervisorFeature) async throws(HypervisorError) -> Bool {
+    func libvirtHas(_ feature: HypervisorFeature) async throws(HypervisorError) -> Bool {
         if let isKnown = FeatureAnswers.libvirt(try await knownFlags())[feature] { return isKnown }
         let version = try await read("getLibVersion") { (connection) throws(LibvirtError) in
             try await connection.libraryVersion()
         }
-        return version >= feature.since
+        return feature.isIn(version)
     }
 
     private func knownFlags() async throws(HypervisorError) -> [LibvirtFlag: Bool] {
@@ -58,7 +56,9 @@ extension LibvirtHypervisor {
             do throws(HypervisorError) {
                 let commands = try await monitor(guest.domain, .queryCommands, within: Self.answerLimit)
                 let schema = try await monitor(guest.domain, .querySchema, within: Self.answerLimit)
-                let answer = QEMUAnswer(guest: guest, supported: FeatureAnswers.qemu(commands: commands, schema: schema))
+                let version = try await monitor(guest.domain, .queryVersion, within: Self.answerLimit)
+                let supported = FeatureAnswers.qemu(commands: commands, schema: schema, version: version)
+                let answer = QEMUAnswer(guest: guest, supported: supported)
                 lastAnswer.known = answer
                 return answer
             } catch {

@@ -1,4 +1,5 @@
 import JSON
+import VolumeSwap
 
 /// Commands that change how a running copy treats the guest's writes.
 enum CopyMode {
@@ -7,6 +8,15 @@ enum CopyMode {
     /// - Parameter commands: The answer to `query-commands`.
     static func canChange(_ commands: JSONValue) -> Bool {
         QMPCommand.isKnown("block-job-change", in: commands)
+    }
+
+    /// Whether QEMU survives a copy whose guest's writes go to both volumes.
+    ///
+    /// - Parameter version: The answer to `query-version`.
+    static func isSafe(_ version: JSONValue) -> Bool {
+        let numbers = ["major", "minor", "micro"].compactMap { version["qemu"]?[$0]?.integerValue }
+        guard numbers.count == 3, numbers.allSatisfy({ (0..<1000).contains($0) }) else { return false }
+        return HypervisorFeature.writeBlocking.isIn(numbers.reduce(0) { $0 * 1000 + UInt($1) })
     }
 
     /// Has the guest's writes go to both volumes of libvirt's copy of a disk.

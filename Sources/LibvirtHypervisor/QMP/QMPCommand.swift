@@ -46,5 +46,6 @@ struct QMPCommand: Sendable, Equatable {
     static let queryJobs = QMPCommand("query-jobs")
     static let queryNodes = QMPCommand("query-named-block-nodes", ["flat": true])
     static let querySchema = QMPCommand("query-qmp-schema")
+    static let queryVersion = QMPCommand("query-version")
     static let queryYank = QMPCommand("query-yank")
 }

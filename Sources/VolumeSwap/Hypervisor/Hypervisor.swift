@@ -75,10 +75,12 @@ package protocol Hypervisor: Sendable {
     /// Has the guest's writes wait for both volumes of the running copy, so that it converges: QEMU's `block-job-change` to
     /// `write-blocking`. Repeating the call has no effect.
     ///
-    /// - Throws: ``HypervisorError`` of code `unsupported` before QEMU 8.2 or without monitor access.
+    /// - Throws: ``HypervisorError`` of code `unsupported` before QEMU 8.2, without monitor access, or if QEMU could abort in such a copy.
     func makeCopySynchronous(_ domain: DomainIdentity, disk: String) async throws(HypervisorError)
-    /// Whether a copy can begin with synchronous writes (`VIR_DOMAIN_BLOCK_COPY_SYNCHRONOUS_WRITES`).
-    func supportsSynchronousWrites() async throws(HypervisorError) -> Bool
+    /// Why a copy cannot begin with synchronous writes (`VIR_DOMAIN_BLOCK_COPY_SYNCHRONOUS_WRITES`); nil if it can.
+    ///
+    /// - Parameter domain: whose QEMU is asked.
+    func obstacleToSynchronousWrites(of domain: DomainIdentity) async throws(HypervisorError) -> String?
     /// What the guest has done with the disk since it started (`virDomainBlockStatsFlags`); the copy's own work is not in it.
     func blockStatistics(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> DiskStatistics
     /// The size the guest sees, in bytes (`virDomainGetBlockInfo`'s capacity).
@@ -182,7 +184,7 @@ extension Hypervisor {
     package func makeCopySynchronous(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) {
         throw HypervisorError(.unsupported, "\(kind) cannot change a running copy")
     }
-    package func supportsSynchronousWrites() async throws(HypervisorError) -> Bool { true }
+    package func obstacleToSynchronousWrites(of domain: DomainIdentity) async throws(HypervisorError) -> String? { nil }
     package func forceAbort(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) {}
     package func dropSlice(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Bool { false }
     package func hasPivotedUnnoticed(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Bool? { false }

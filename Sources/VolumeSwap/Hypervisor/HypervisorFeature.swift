@@ -12,6 +12,8 @@ package enum HypervisorFeature: String, Sendable, Hashable, CaseIterable {
     case blockdevReopen = "blockdev_reopen"
     /// QEMU's `block-job-change`
     case blockJobChange = "block_job_change"
+    /// Copies whose guest's writes go to both volumes, which do not abort QEMU.
+    case writeBlocking = "write_blocking"
     /// The argument `target-is-zero` of QEMU's `blockdev-mirror`
     case targetIsZero = "target_is_zero"
 
@@ -24,7 +26,7 @@ package enum HypervisorFeature: String, Sendable, Hashable, CaseIterable {
     package var program: Program {
         switch self {
         case .transientJob, .synchronousWrites, .keepTPM, .resizeDropsSlices: .libvirt
-        case .blockdevReopen, .blockJobChange, .targetIsZero: .qemu
+        case .blockdevReopen, .blockJobChange, .writeBlocking, .targetIsZero: .qemu
         }
     }
 
@@ -37,8 +39,18 @@ package enum HypervisorFeature: String, Sendable, Hashable, CaseIterable {
         case .resizeDropsSlices: 10_000_000
         case .blockdevReopen: 7_000_000
         case .blockJobChange: 8_002_000
+        case .writeBlocking: 3_000_000
         case .targetIsZero: 10_001_000
         }
+    }
+
+    /// Versions of QEMU that abort, and the guest with them, at its WRITE ZEROES of less than a granule during a write-blocking copy:
+    /// from commit 7e277545b9 until commit 4a7b1bd18d.
+    private static let abortingQEMU: Range<UInt> = 10_001_000..<11_000_000
+
+    /// Whether this version of the program has it.
+    package func isIn(_ version: UInt) -> Bool {
+        version >= since && !(self == .writeBlocking && Self.abortingQEMU.contains(version))
     }
 
     /// Its name in libvirt or QEMU.
@@ -50,6 +62,7 @@ package enum HypervisorFeature: String, Sendable, Hashable, CaseIterable {
         case .resizeDropsSlices: "resize drops slices"
         case .blockdevReopen: "blockdev-reopen"
         case .blockJobChange: "block-job-change"
+        case .writeBlocking: "write-blocking"
         case .targetIsZero: "target-is-zero"
         }
     }
@@ -63,6 +76,7 @@ package enum HypervisorFeature: String, Sendable, Hashable, CaseIterable {
         case .resizeDropsSlices: "install the hook pivotd-slices"
         case .blockdevReopen: "no resize_to, no detect_zeroes"
         case .blockJobChange: "a copy is begun again to converge"
+        case .writeBlocking: "no convergence, no synchronous_writes"
         case .targetIsZero: "nothing changes: pivotd never uses it"
         }
     }

@@ -30,11 +30,11 @@ package struct HypervisorFeatures: Sendable, Hashable {
     /// Nothing is known.
     package init() {}
 
-    /// What is to be expected of these versions (see ``HypervisorFeature/since``); nothing of a version that is nil.
+    /// What is to be expected of these versions (see ``HypervisorFeature/isIn(_:)``); nothing of a version that is nil.
     package init(libvirt: UInt?, qemu: UInt?) {
         for feature in HypervisorFeature.allCases {
             guard let version = feature.program == .libvirt ? libvirt : qemu else { continue }
-            answers[feature] = Answer(version >= feature.since, .version)
+            answers[feature] = Answer(feature.isIn(version), .version)
         }
     }
 

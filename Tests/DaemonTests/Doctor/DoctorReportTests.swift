@@ -8,7 +8,9 @@ import VolumeSwap
     private static func debian12(_ domain: DomainIdentity? = nil) -> HypervisorFeatures {
         var features = HypervisorFeatures(libvirt: 9_000_000, qemu: 7_002_000)
         features.learn([.transientJob: true, .synchronousWrites: true, .keepTPM: true], .asked)
-        if domain != nil { features.learn([.blockdevReopen: true, .blockJobChange: false, .targetIsZero: false], .asked) }
+        if domain != nil {
+            features.learn([.blockdevReopen: true, .blockJobChange: false, .writeBlocking: true, .targetIsZero: false], .asked)
+        }
         features.domain = domain
         return features
     }
@@ -26,6 +28,7 @@ import VolumeSwap
                 "resize drops slices  no       version  install the hook pivotd-slices",
                 "blockdev-reopen      yes      asking   no resize_to, no detect_zeroes",
                 "block-job-change     no       asking   a copy is begun again to converge",
+                "write-blocking       yes      asking   no convergence, no synchronous_writes",
                 "target-is-zero       no       asking   nothing changes: pivotd never uses it",
                 "QEMU: as asked of domain instance-0000002a; others may run an older one",
             ])
@@ -71,7 +74,7 @@ import VolumeSwap
         #expect(plain.lines == ["FAIL x: y — z"] && !plain.isHealthy)
         #expect(plain.json["features"] == .null && plain.json["healthy"] == false && plain.json["checks"]?.arrayValue?.count == 1)
         let whole = DoctorReport([.ok("x", "y")], Self.debian12(Self.guest))
-        #expect(whole.lines.count == 2 + 9 && whole.lines[1].isEmpty && whole.isHealthy)
+        #expect(whole.lines.count == 2 + 10 && whole.lines[1].isEmpty && whole.isHealthy)
         #expect(whole.json["features"]?["keep_tpm"] == ["supported": true, "basis": "asked"])
         #expect(whole.json["features"]?["resize_drops_slices"] == ["supported": false, "basis": "version"])
         let unknown = DoctorReport([], .init())

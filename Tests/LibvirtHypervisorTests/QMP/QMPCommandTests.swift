@@ -50,6 +50,27 @@ import VolumeSwap
         #expect(!CopyMode.canChange(nil))
     }
 
+    @Test func qemuSaysByItsVersionWhetherItSurvivesACopy() {
+        func isSafe(_ major: Int64, _ minor: Int64, _ micro: Int64) -> Bool {
+            let version: JSONValue = ["major": .integer(major), "minor": .integer(minor), "micro": .integer(micro)]
+            return CopyMode.isSafe(["qemu": version, "package": "Debian 1:10.1"])
+        }
+        #expect(QMPCommand.queryVersion.text == #"{"execute":"query-version"}"#)
+        for version: (Int64, Int64, Int64) in [(7, 2, 22), (10, 0, 13), (11, 0, 0), (11, 1, 2)] {
+            #expect(isSafe(version.0, version.1, version.2), "\(version)")
+        }
+        for version: (Int64, Int64, Int64) in [(10, 1, 0), (10, 1, 3), (10, 2, 0), (10, 2, 94)] {
+            #expect(!isSafe(version.0, version.1, version.2), "\(version)")
+        }
+    }
+
+    @Test func anUnreadableVersionIsNotSafe() {
+        let huge: JSONValue = ["qemu": ["major": 1_000_000, "minor": 0, "micro": -1]]
+        for answer: JSONValue in [nil, [], ["qemu": ["major": 11, "minor": 0]], huge] {
+            #expect(!CopyMode.isSafe(answer), "\(answer)")
+        }
+    }
+
     @Test func onlyTheDisksOwnRunningCopyIsChanged() {
         func change(_ id: String, _ status: String) -> QMPCommand? {
             CopyMode.writeBlocking(disk: "vdb", [["id": .string(id), "status": .string(status), "type": "mirror"]])

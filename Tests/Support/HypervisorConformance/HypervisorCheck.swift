@@ -183,13 +183,15 @@ extension HypervisorCheck.Subject {
         for feature in HypervisorFeature.allCases {
             #expect(features[feature].isSupported != nil && features[feature].basis != nil, "\(feature)")
         }
-        #expect(try await hypervisor.supportsSynchronousWrites() == features[.synchronousWrites].isSupported)
         #expect(try await hypervisor.features() == features)
         #expect(try await hypervisor.status(domain) == before)
     }
 
     func synchronousWrites() async throws {
-        _ = try await hypervisor.supportsSynchronousWrites()
+        let features = try await hypervisor.features()
+        let isPossible = [HypervisorFeature.synchronousWrites, .writeBlocking].allSatisfy { features[$0].isSupported == true }
+        let obstacle = try await hypervisor.obstacleToSynchronousWrites(of: domain)
+        #expect((obstacle == nil) == isPossible, "\(obstacle ?? "")")
         let error = await #expect(throws: HypervisorError.self) {
             try await hypervisor.makeCopySynchronous(domain, disk: disk)
         }

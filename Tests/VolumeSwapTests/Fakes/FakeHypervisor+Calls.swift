@@ -225,7 +225,9 @@ extension FakeHypervisor {
         onChange(self)
     }
 
-    func supportsSynchronousWrites() async throws(HypervisorError) -> Bool { state.withLock { $0.supportsSynchronousWrites } }
+    func obstacleToSynchronousWrites(of domain: DomainIdentity) async throws(HypervisorError) -> String? {
+        state.withLock { $0.obstacleToSynchronousWrites }
+    }
 
     func blockStatistics(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> DiskStatistics {
         try await pass(.statistics)

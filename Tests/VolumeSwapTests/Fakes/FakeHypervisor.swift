@@ -47,7 +47,7 @@ final class FakeHypervisor: Hypervisor {
         /// Whether QEMU can change a running copy, and the last copy's synchronous writes.
         var canChange = true
         var isSynchronous = false
-        var supportsSynchronousWrites = true
+        var obstacleToSynchronousWrites: String?
         /// The end of the next copy.
         var copyEnd = 64 * Fixture.mebibyte
         /// The guest's counters, and by how much each query raises them.

@@ -92,10 +92,10 @@ struct RunnerConvergenceTests {
         #expect(result["strategy"] == "copy")
     }
 
-    @Test("Without synchronous writes in libvirt the copy goes on, and stalls in its own time")
-    func oldLibvirt() async throws {
+    @Test("Where libvirt has no synchronous writes, or QEMU could abort, the copy goes on, and stalls in its own time")
+    func noSynchronousWrites() async throws {
         let bench = Bench(Self.outrun(canChange: false))
-        bench.hypervisor.change { $0.supportsSynchronousWrites = false }
+        bench.hypervisor.change { $0.obstacleToSynchronousWrites = "QEMU 10.1 can abort" }
         let clock = bench.clock
         bench.hypervisor.onLooks(8) { hypervisor in
             clock.jump(.seconds(60))
@@ -105,6 +105,8 @@ struct RunnerConvergenceTests {
         let failure = try await bench.run(["options": .object(options)])?.failure
         #expect(failure?.code == .stalled)
         #expect(bench.hypervisor.log == ["copy", "change", "abort"])
+        let warnings = try #require(bench.control.plan).warnings
+        #expect(warnings.contains { $0.hasSuffix("this QEMU has no block-job-change, and QEMU 10.1 can abort") }, "\(warnings)")
     }
 
     @Test("Convergence comes before the stall time-out")

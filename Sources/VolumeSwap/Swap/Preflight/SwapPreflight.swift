@@ -333,6 +333,14 @@ final class SwapPreflight: Sendable {
         if plan.usesSlice, plan.resizeToBytes != nil, case .unsupported(let why) = try await hypervisor.growSupport(of: domain) {
             throw SwapFailure.rebaseFailed("disk \(plan.disk) cannot be grown here: \(why)", .notSupported)
         }
+        // One that is adopted goes on as it is.
+        if plan.options.synchronousWrites, !isAdopted,
+            let why = try await hypervisor.obstacleToSynchronousWrites(of: domain)
+        {
+            throw SwapFailure.rebaseFailed(
+                "disk \(plan.disk) cannot be copied with synchronous_writes or convergence always here: \(why). Say convergence auto",
+                .notSupported)
+        }
         plan.warnings = SwapWarnings.all(request, disk, saved, plan, isStored: stored?.disk(plan.disk) != nil)
         return isAdopted ? .adopted(plan) : .prepared(plan)
     }

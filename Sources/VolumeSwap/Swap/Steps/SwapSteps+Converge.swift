@@ -44,7 +44,7 @@ extension SwapSteps {
                     "the running copy cannot be changed, so it is ended and begun again with synchronous writes: \(why)")
                 return .mustBeginAgain
             }
-            return .cannotConverge("\(why), and \(obstacle)")
+            return .cannotConverge(why == obstacle ? why : "\(why), and \(obstacle)")
         }
     }
 
@@ -52,10 +52,9 @@ extension SwapSteps {
     private func obstacleToBeginningAgain(_ plan: SwapPlan) async -> String? {
         if plan.options.strategy == .rebase { return "the request demands the strategy rebase, which has no synchronous writes" }
         do {
-            guard try await hypervisor.supportsSynchronousWrites() else { return "this libvirt has no synchronous writes" }
-            return nil
+            return try await hypervisor.obstacleToSynchronousWrites(of: plan.domain)
         } catch {
-            return "it is not known whether libvirt has synchronous writes: \(error)"
+            return "it is not known whether it could begin again with synchronous writes: \(error)"
         }
     }
 

@@ -72,8 +72,6 @@ extension SimHypervisor {
         }
     }
 
-    func supportsSynchronousWrites() async throws(HypervisorError) -> Bool { true }
-
     func blockStatistics(_ identity: DomainIdentity, disk: String) async throws(HypervisorError) -> DiskStatistics {
         let domain = try domain(identity)
         return try await call("blockStats", domain, .monitor) { [world] in

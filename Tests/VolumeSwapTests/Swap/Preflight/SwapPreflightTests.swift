@@ -113,6 +113,14 @@ struct SwapPreflightTests {
             name: "no secret", code: .secretMissing, inUse: .old,
             arguments: ["new_connection_info": Fixture.connection(Fixture.newPath, ["encrypted": true])]),
         Refusal(
+            name: "synchronous writes that libvirt or QEMU cannot do", code: .notSupported, inUse: .old,
+            arguments: ["options": ["synchronous_writes": true]],
+            script: { $0.change { $0.obstacleToSynchronousWrites = "QEMU 10.1 can abort" } }),
+        Refusal(
+            name: "convergence always where QEMU can abort", code: .notSupported, inUse: .old,
+            arguments: ["options": ["convergence": "always"]],
+            script: { $0.change { $0.obstacleToSynchronousWrites = "QEMU 10.1 can abort" } }),
+        Refusal(
             name: "on the new volume, read otherwise", code: .diskNotMovable, inUse: .new,
             script: { hypervisor in
                 hypervisor.change { state in
@@ -134,6 +142,13 @@ struct SwapPreflightTests {
         #expect(failure?.inUse == refusal.inUse)
         #expect(bench.hypervisor.log.isEmpty)
         #expect(bench.connector.log.isEmpty)
+    }
+
+    @Test("What keeps a copy from beginning with synchronous writes keeps no other from beginning")
+    func convergenceAuto() async throws {
+        let bench = Bench()
+        bench.hypervisor.change { $0.obstacleToSynchronousWrites = "QEMU 10.1 can abort" }
+        #expect(try await Self.plan(bench, ["options": ["convergence": "auto"]])?.mayConverge == true)
     }
 
     @Test("A domain that cannot be read is named")
