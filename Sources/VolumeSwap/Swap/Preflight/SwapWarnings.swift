@@ -7,7 +7,8 @@ enum SwapWarnings {
         isStored: Bool
     ) -> [String] {
         [
-            unapplied(request.newConnection, disk), dropped(disk), flattened(disk, saved, plan), checkpoints(saved, plan),
+            unapplied(request.newConnection, disk), dropped(disk), flattened(disk, plan), snapshots(disk, saved, plan),
+            checkpoints(saved, plan),
             plan.wasPersistent && !isStored
                 ? "disk \(plan.disk) is only in the running domain: it is not added to the stored configuration" : nil,
         ].compactMap { $0 }
@@ -32,10 +33,18 @@ enum SwapWarnings {
         return "the old source's \(disk.droppedElements.joined(separator: ", ")) is not carried over to the new volume"
     }
 
-    private static func flattened(_ disk: DiskDescription, _ saved: SavedStates, _ plan: SwapPlan) -> String? {
+    private static func flattened(_ disk: DiskDescription, _ plan: SwapPlan) -> String? {
         guard !disk.backing.isEmpty else { return nil }
-        let snapshots = saved.hasSnapshots ? "; the domain's snapshots stay listed, and cannot be reverted to for this disk" : ""
-        return "the chain below \(plan.oldLocation) (\(disk.backing.count) more) is flattened into the new volume\(snapshots)"
+        return "the chain below \(plan.oldLocation) (\(disk.backing.count) more) is flattened into the new volume"
+    }
+
+    /// A qcow2 volume has snapshots in itself, a chain is made of them.
+    private static func snapshots(_ disk: DiskDescription, _ saved: SavedStates, _ plan: SwapPlan) -> String? {
+        guard saved.hasSnapshots, disk.format == "qcow2" || !disk.backing.isEmpty else { return nil }
+        return """
+            the snapshots of \(plan.domain.name) stay listed, but cannot be reverted to for disk \(plan.disk): those inside the old volume \
+            are not copied; keep it, if they are needed
+            """
     }
 
     private static func checkpoints(_ saved: SavedStates, _ plan: SwapPlan) -> String? {

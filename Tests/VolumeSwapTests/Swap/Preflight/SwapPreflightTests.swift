@@ -575,11 +575,25 @@ struct SwapPreflightTests {
             state.saved.hasSnapshots = true
         }
         let warnings = try await Self.plan(bench)?.warnings.joined(separator: "\n") ?? ""
-        for part in ["reservations, seclabel", "(1 more) is flattened", "snapshots stay listed", "keeps no bitmaps"] {
+        for part in ["reservations, seclabel", "(1 more) is flattened", "snapshots of", "keeps no bitmaps"] {
             #expect(warnings.contains(part), "\(part)")
         }
         bench.hypervisor.change { $0.isDiskStored = false }
         #expect(try await Self.plan(bench)?.warnings.last?.contains("only in the running domain") == true)
+    }
+
+    @Test(
+        "Snapshots inside a qcow2 volume are not copied, and a warning says so",
+        arguments: [("qcow2", true, true), ("qcow2", false, false), ("raw", true, false)])
+    func innerSnapshots(format: String, hasSnapshots: Bool, isWarned: Bool) async throws {
+        let bench = Bench()
+        bench.hypervisor.change { state in
+            state.format = format
+            state.saved.hasSnapshots = hasSnapshots
+        }
+        let warnings = try #require(try await Self.plan(bench)).warnings
+        #expect(warnings.count == (isWarned ? 1 : 0), "\(warnings)")
+        #expect(warnings.allSatisfy { $0.contains("those inside the old volume are not copied; keep it") })
     }
 
     @Test("The disk's own backing file counts as in use")
