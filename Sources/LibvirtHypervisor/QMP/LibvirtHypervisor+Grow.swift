@@ -73,7 +73,8 @@ extension LibvirtHypervisor {
     }
 
     /// libvirt before 10.0 keeps `<slices>` in the live configuration no matter what (on 9.0 neither `virDomainUpdateDeviceFlags`
-    /// nor restarting libvirtd helps); from 10.0 on `virDomainBlockResize` drops them.
+    /// nor restarting libvirtd helps); from 10.0 on `virDomainBlockResize` drops those of a raw volume. Nothing else does, so they stay if
+    /// ``grow(_:disk:toBytes:)`` was not asked for, had QEMU resize an encrypted volume, or was refused.
     package func dropSlice(_ domain: DomainIdentity, disk: String) async throws(HypervisorError) -> Bool {
         let before = try await live(domain, disk)
         guard before.hasSlice else { return false }

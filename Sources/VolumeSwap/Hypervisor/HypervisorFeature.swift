@@ -6,7 +6,7 @@ package enum HypervisorFeature: String, Sendable, Hashable, CaseIterable {
     case synchronousWrites = "synchronous_writes"
     /// `VIR_DOMAIN_UNDEFINE_KEEP_TPM`
     case keepTPM = "keep_tpm"
-    /// `virDomainBlockResize` removes `<slices>` from the live configuration.
+    /// `virDomainBlockResize` removes the `<slices>` of a raw volume from the live configuration; nothing else does.
     case resizeDropsSlices = "resize_drops_slices"
     /// QEMU's `blockdev-reopen`
     case blockdevReopen = "blockdev_reopen"
@@ -73,7 +73,7 @@ package enum HypervisorFeature: String, Sendable, Hashable, CaseIterable {
         case .transientJob: "no copy works, only rebase"
         case .synchronousWrites: "swaps with synchronous_writes fail"
         case .keepTPM: "no rebase of a domain with a vTPM"
-        case .resizeDropsSlices: "install the hook pivotd-slices"
+        case .resizeDropsSlices: "grown disks need hook pivotd-slices, too"
         case .blockdevReopen: "no resize_to, no detect_zeroes"
         case .blockJobChange: "a copy is begun again to converge"
         case .writeBlocking: "no convergence, no synchronous_writes"

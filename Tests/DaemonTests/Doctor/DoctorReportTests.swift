@@ -25,7 +25,7 @@ import VolumeSwap
                 "TRANSIENT_JOB        yes      asking   no copy works, only rebase",
                 "SYNCHRONOUS_WRITES   yes      asking   swaps with synchronous_writes fail",
                 "KEEP_TPM             yes      asking   no rebase of a domain with a vTPM",
-                "resize drops slices  no       version  install the hook pivotd-slices",
+                "resize drops slices  no       version  grown disks need hook pivotd-slices, too",
                 "blockdev-reopen      yes      asking   no resize_to, no detect_zeroes",
                 "block-job-change     no       asking   a copy is begun again to converge",
                 "write-blocking       yes      asking   no convergence, no synchronous_writes",
