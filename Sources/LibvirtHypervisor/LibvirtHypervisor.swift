@@ -70,6 +70,16 @@ package struct LibvirtHypervisor: Hypervisor {
         }
     }
 
+    /// `virDomainGetID`, which begins again with the host: the kernel's `boot_id` tells its boots apart, unless it is another one.
+    package func life(_ domain: DomainIdentity) async throws(HypervisorError) -> String? {
+        // Known handles keep the id of their look-up.
+        let id = try await read("domainLookup") { (connection) throws(LibvirtError) in
+            try await connection.domain(uuid: domain.uuid).id
+        }
+        guard let id else { return nil }
+        return isOnThisHost ? "\(id) in boot \(HostFiles.bootID)" : "\(id)"
+    }
+
     /// `virDomainHasManagedSaveImage`, `virDomainSnapshotNum`, `virDomainListAllCheckpoints`
     package func savedStates(_ domain: DomainIdentity) async throws(HypervisorError) -> SavedStates {
         try await reading(domain, "snapshotNum") { (domain) throws(LibvirtError) in

@@ -54,6 +54,25 @@ import Testing
         }
     }
 
+    @Test func eachLifeOfAGuestIsToldFromTheOthers() async throws {
+        try await connected { hypervisor, connection in
+            let uuid = UUID().uuidString.lowercased()
+            let identity = DomainIdentity(uuid: uuid, name: "host-\(uuid)")
+            let domain = try await connection.defineDomain(xml: xml(uuid, "/v/\(uuid)"))
+            #expect(try await hypervisor.life(identity) == nil)
+            var lives: [String?] = []
+            for _ in 0..<2 {
+                try await domain.create()
+                let life = try await hypervisor.life(identity)
+                #expect(try await hypervisor.life(identity) == life)
+                lives.append(life)
+                try await domain.destroy()
+            }
+            #expect(lives.allSatisfy { $0 != nil } && lives[0] != lives[1])
+            try await domain.undefine()
+        }
+    }
+
     @Test func callsOfManyDomainsGoSideBySide() async throws {
         try await connected { hypervisor, connection in
             let uuids = (0..<60).map { _ in UUID().uuidString.lowercased() }

@@ -6,6 +6,11 @@ struct HostFiles: Sendable {
     var systemDirectory = "/sys"
     var swapList = "/proc/swaps"
 
+    /// The kernel's own name of this boot of the host, which no other one has.
+    static let bootID = String(
+        decoding: FileManager.default.contents(atPath: "/proc/sys/kernel/random/boot_id") ?? Data(), as: UTF8.self
+    ).trimmingCharacters(in: .whitespacesAndNewlines)
+
     /// The files in use, by the kernel's names.
     func inUse() -> [HostFile] {
         let swap = text(swapList).map { SwapList.files($0) } ?? []

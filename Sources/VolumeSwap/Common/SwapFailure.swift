@@ -108,6 +108,17 @@ package struct SwapFailure: Error, Sendable, Hashable, Codable, CustomStringConv
         ).keepingBoth
     }
 
+    /// What is said if the guest was started again before the result of a pivot was seen.
+    static let startedAgain = "the guest has since been started again on the old volume, and \(keepBoth)"
+
+    /// The failure if the guest was started again before the result of a pivot was seen: the volume that it runs on now may lack its last
+    /// writes.
+    var afterRestart: SwapFailure {
+        var failure = adding(Self.startedAgain)
+        failure.inUse = .unknown
+        return failure
+    }
+
     /// The failure when it is unknown which volume the guest runs on.
     var keepingBoth: SwapFailure {
         var failure = adding("keep both volumes")

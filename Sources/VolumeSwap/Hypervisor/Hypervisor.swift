@@ -26,6 +26,9 @@ package protocol Hypervisor: Sendable {
     ///
     /// - Throws: ``HypervisorError`` of code `noDomain` if it no longer exists.
     func status(_ domain: DomainIdentity) async throws(HypervisorError) -> DomainStatus
+    /// What tells the domain's running guest from those before and after it, also over restarts of libvirt and of its host; nil if none
+    /// runs, or they cannot be told apart.
+    func life(_ domain: DomainIdentity) async throws(HypervisorError) -> String?
     /// What libvirt has saved of the domain.
     func savedStates(_ domain: DomainIdentity) async throws(HypervisorError) -> SavedStates
     /// `virDomainGetXMLDesc` with `VIR_DOMAIN_XML_SECURE`: passwords are included.
@@ -174,6 +177,7 @@ extension Hypervisor {
         }
     }
 
+    package func life(_ domain: DomainIdentity) async throws(HypervisorError) -> String? { nil }
     package func versions() async throws(HypervisorError) -> HypervisorVersions { HypervisorVersions() }
     package func features() async throws(HypervisorError) -> HypervisorFeatures { .simulated }
     package func isAutostarted(_ domain: DomainIdentity) async throws(HypervisorError) -> Bool { false }

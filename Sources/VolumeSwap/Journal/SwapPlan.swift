@@ -47,6 +47,8 @@ package struct SwapPlanFacts: Sendable, Hashable, Codable, CustomStringConvertib
     package var failure: SwapFailure?
     /// Set in a roll-back after a pivot was requested: the caller is answered only once an inspection has shown the old volume.
     package var mayHavePivoted: Bool?
+    /// The guest's life in which a pivot was requested whose result is not known; nil before, and if it cannot be told from others.
+    package var pivotLife: String?
     /// Set while the disk is mirrored back after libvirt lost track of a pivot, and true once it is back. From then on, a stored
     /// configuration that names the new volume does not show where the guest last wrote.
     package var isMirroredBack: Bool?

@@ -16,6 +16,9 @@ final class SwapMarks: Sendable {
         var liveXMLLook: ContinuousClock.Instant?
         var copyBegan: ContinuousClock.Instant?
         var readyAt: ContinuousClock.Instant?
+        /// The guest's lives in which the copy was watched, and its pivot was requested.
+        var copyLife: String?
+        var pivotLife: String?
         /// The last remark, without digits, and how many there were.
         var remark = (bytes: [UInt8](), count: 0)
     }
@@ -53,6 +56,12 @@ final class SwapMarks: Sendable {
     /// When the mirror was in sync.
     var readyAt: ContinuousClock.Instant? { state.withLock { $0.readyAt } }
     func noteReady(at time: ContinuousClock.Instant?) { state.withLock { $0.readyAt = time } }
+
+    /// The guest's life that has the copy, which ends with it.
+    func note(life: String) { state.withLock { $0.copyLife = life } }
+    /// See ``SwapPlanFacts/pivotLife``.
+    var pivotLife: String? { state.withLock { $0.pivotLife } }
+    func notePivot() { state.withLock { $0.pivotLife = $0.copyLife ?? $0.pivotLife } }
 
     /// Maximum number of remarks of a run.
     private static let remarkLimit = 20
@@ -98,6 +107,7 @@ final class SwapMarks: Sendable {
                 state.owesDefinition =
                     plan.isUndefined && plan.isDefinedAgain != true && phase != .accepted && phase != .preparing
                 state.isKnownOld = false
+                state.pivotLife = plan.pivotLife
             }
         }
     }
@@ -105,7 +115,11 @@ final class SwapMarks: Sendable {
     /// Records the result of an inspection, unless it is unknown.
     func note(_ sight: DiskSight) {
         if case .unknown = sight { return }
-        state.withLock { $0.seen = sight }
+        state.withLock { state in
+            state.seen = sight
+            // Whatever becomes of this life, its pivot has failed.
+            if sight == .onOld { state.pivotLife = nil }
+        }
     }
 
     /// Whether the guest was last seen on the new volume, or about to move there.
@@ -130,7 +144,8 @@ final class SwapMarks: Sendable {
             case .onNew: .new
             case .pivotedUnnoticed, .ending(pivot: true), .unknown: .unknown
             case .elsewhere, .strayCopy, .stopped, .missing: .none
-            case .onOld, .onOldUnverified, .forgottenMirror, .copying, .ending, .unnamedCopy, .foreignJob: .old
+            case .onOld, .onOldUnverified, .restartedOnOld, .forgottenMirror, .copying, .ending, .unnamedCopy, .foreignJob:
+                .old
             }
         }
     }

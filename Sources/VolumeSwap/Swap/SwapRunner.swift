@@ -121,6 +121,7 @@ struct SwapRunner {
         var plan = plan
         if case .undefine = action {} else if plan.isUndefined, control.marks.hasDefinedAgain { plan.isDefinedAgain = true }
         if control.isReleased { plan.isReleased = true }
+        plan.pivotLife = control.marks.pivotLife
         guard let group = control.enteredGroup else { return plan }
         if case .pivot = action, let mark = group.openMark { plan.pivotGroup = mark }
         if let warning = group.warning { plan.warnings.append(warning) }
@@ -153,6 +154,7 @@ struct SwapRunner {
         if control.isHeld, phase == .copying { phase = .ready }
         if case .pivot(_, let pause) = action {
             guard control.enterPivot() else { return control.reasonToStop }
+            control.marks.notePivot()
             // Later a group's swaps would be taken for held ones.
             if pause == .zero, steps.record.phase != .pivoting {
                 environment.journal.note(id, .ready)

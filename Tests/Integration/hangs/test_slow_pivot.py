@@ -1,9 +1,12 @@
 """The new volume's flush hangs while the disk is pivoted: nobody knows which volume it will be, so nobody is told one."""
 
+import signal
+from contextlib import nullcontext
+
 import pytest
 from expectations import assert_outcome
 from lab.hangs import hung
-from lab.processes import until
+from lab.processes import end, until
 
 
 @pytest.fixture
@@ -72,3 +75,26 @@ def test_the_guest_dies_in_it(lab, pivoting):
     assert_outcome(failure["kwargs"], "guest_gone", in_use="none")
     assert guest.disks["vdb"].named_by(guest.disk(inactive=True))
     assert not guest.disks["vdb"].missing_writes(guest.written()), "writes are lost with the guest"
+
+
+@pytest.mark.parametrize("pivotd_lives", [True, False])
+def test_a_guest_that_has_moved_unseen_is_started_again(lab, stage, pool, pivoting, pivotd_lives):
+    """Its writes since the pivot are on the new volume alone, and it runs on the old one: nobody may delete either."""
+    guest, new = pivoting.guest, pivoting.new
+    qemu = guest.qemu_pid()
+    lab.libvirt.kill()
+    if not pivotd_lives:
+        stage.daemon.kill()
+    with hung(stage.daemon.process.pid) if pivotd_lives else nullcontext():
+        new.gate.open()
+        guest.write_on("vdb", 200)
+        end(qemu, signal.SIGKILL)
+        lab.libvirt.start()
+        lab.libvirt.virsh("start", guest.uuid, timeout=120)
+    if not pivotd_lives:
+        stage.daemon.start()
+    failure = pivoting.refusal()
+    assert_outcome(failure["kwargs"], "guest_gone", in_use="unknown")
+    assert "keep both volumes" in failure["message"]
+    assert guest.disks["vdb"].named_by(guest.disk()), "the guest does not run on the old volume"
+    pool.retire(guest)  # its disk lacks writes

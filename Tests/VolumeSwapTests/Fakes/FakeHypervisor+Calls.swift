@@ -27,6 +27,7 @@ extension FakeHypervisor {
         }
     }
 
+    func life(_ domain: DomainIdentity) async throws(HypervisorError) -> String? { state.withLock { $0.life } }
     func savedStates(_ domain: DomainIdentity) async throws(HypervisorError) -> SavedStates { state.withLock { $0.saved } }
 
     func xml(_ domain: DomainIdentity, _ view: XMLView) async throws(HypervisorError) -> String {

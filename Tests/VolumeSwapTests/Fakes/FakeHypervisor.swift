@@ -58,6 +58,8 @@ final class FakeHypervisor: Hypervisor {
         /// QEMU has pivoted without libvirt's knowledge.
         var hasPivotedUnnoticed: Bool? = false
         var metadata: String?
+        /// Which of the guest's lives this is.
+        var life: String? = "first"
         /// Calls of this kind wait until this changes, or their task is cancelled.
         var hanging: Call?
         /// Happens to the domain when its metadata is next set.

@@ -10,9 +10,17 @@ struct DiskInspector {
     let clock: any SwapClock
 
     /// The disk's state; ``DiskSight/unknown(_:)`` if it cannot be determined.
-    func look(_ plan: SwapPlan) async -> DiskSight {
+    ///
+    /// - Parameter life: the guest's life in which a pivot was requested whose result is not known.
+    func look(_ plan: SwapPlan, pivotedIn life: String? = nil) async -> DiskSight {
         do {
-            return try await see(plan)
+            let sight = try await see(plan)
+            guard let life, sight.isSettledOnOld else { return sight }
+            // Asked last: what was seen is then of this life, or of one that is over.
+            guard let present = try await hypervisor.life(plan.domain) else {
+                return .unknown("the guest stopped between two checks")
+            }
+            return present == life ? sight : .restartedOnOld
         } catch {
             return .unknown(error.description)
         }

@@ -11,6 +11,9 @@ package enum DiskSight: Sendable, Hashable {
     case onOld
     /// Like ``onOld``, but only according to libvirt: pivotd cannot ask QEMU to confirm it.
     case onOldUnverified
+    /// On the old volume without a copy of ours, in a later life of the guest than the one in which the pivot was requested: whether that
+    /// one had moved, nothing shows.
+    case restartedOnOld
     /// On the old volume without a job, but libvirt still shows a `<mirror>`: it dropped a job that QEMU ended while libvirtd
     /// was down, and refuses every further job on the disk (error 83) until the guest is restarted.
     case forgottenMirror
@@ -35,6 +38,14 @@ package enum DiskSight: Sendable, Hashable {
     case missing
     /// The inspection failed, or was overtaken by events: the reason.
     case unknown(String)
+
+    /// Whether it is on the old volume, without a copy of ours.
+    var isSettledOnOld: Bool {
+        switch self {
+        case .onOld, .onOldUnverified, .forgottenMirror, .foreignJob: true
+        default: false
+        }
+    }
 
     /// Whether the guest is gone and nothing stored shows that it moved.
     var isGone: Bool {

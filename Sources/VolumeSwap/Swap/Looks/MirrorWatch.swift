@@ -133,7 +133,7 @@ struct MirrorWatch {
         case .onNew, .stopped(stored: .new): return afterStopOnNew(now)
         case .pivotedUnnoticed:
             return .ended(.pivotedUnnoticed(plan.failure(cause ?? "libvirt has lost track of the copy")))
-        case .onOld, .onOldUnverified, .forgottenMirror: return gone(now)
+        case .onOld, .onOldUnverified, .restartedOnOld, .forgottenMirror: return gone(now)
         case .stopped, .missing: return guestGone(now)
         case .foreignJob:
             return .ended(.foundOnOld(plan.failure("another job has taken the place of the copy", .foreignJob)))

@@ -37,6 +37,8 @@ package enum RecoveryDecision: Sendable, Equatable {
 /// | on the old volume, no job | preparing, undefining, starting | restart |
 /// | on the old volume, no job | rolling back | roll back with the first cause |
 /// | on the old volume, no job | any other | roll back: the copy ended unseen |
+/// | on the old volume, in a later life of the guest | pivoting, finishing, storing | roll back: keep both volumes |
+/// | on the old volume, in a later life of the guest | any other | as on the old volume, no job |
 /// | on the old volume, no job, but a `<mirror>` | any | roll back |
 /// | on the old volume, another job | preparing, undefining, starting | restart |
 /// | on neither, because it was detached or moved again | finishing, storing | finish |
@@ -49,6 +51,7 @@ package enum RecoveryDecision: Sendable, Equatable {
 package enum Recovery {
     /// The decision for a task in this phase, with this plan, whose disk is in this state.
     package static func decide(phase: SwapPhase, plan: SwapPlan, _ sight: DiskSight) -> RecoveryDecision {
+        if sight == .restartedOnOld, !phase.isFromPivotOn { return decide(phase: phase, plan: plan, .onOld) }
         if phase == .copying, plan.convergence == .ending, sight.isOfEndingCopy { return .beginAgain }
         return judge(phase, plan, sight)
     }
@@ -78,6 +81,9 @@ package enum Recovery {
             case .accepted, .preparing, .undefining, .starting: .restart
             default: copyEnded(plan, isInDoubt: sight == .onOldUnverified && phase == .pivoting)
             }
+        case .restartedOnOld:
+            .rollBack(
+                (plan.failure ?? plan.failure("the guest went away while pivotd was down", .guestGone)).afterRestart)
         case .forgottenMirror: copyEnded(plan, isInDoubt: false)
         case .foreignJob where phase == .preparing || phase == .undefining || phase == .starting: .restart
         case .foreignJob: rollBack(plan, "another block job was on the disk after pivotd restarted", .foreignJob)

@@ -42,7 +42,8 @@ struct CopyEnder {
         case .ending(pivot: false): await force()
         case .ending(pivot: true): steps.note("a pivot is under way; its result is not known yet")
         case .unknown(let why): steps.note(why)
-        case .onNew, .onOld, .onOldUnverified, .forgottenMirror, .foreignJob, .pivotedUnnoticed, .elsewhere, .stopped, .missing:
+        case .onNew, .onOld, .onOldUnverified, .restartedOnOld, .forgottenMirror, .foreignJob, .pivotedUnnoticed, .elsewhere,
+            .stopped, .missing:
             steps.note(nil)
             return sight
         }

@@ -16,6 +16,7 @@ extension SwapSteps {
         let first = await untilInterrupted(plan) { [self] in
             if let refusal = await checkGrownSize(plan) { return .failed(refusal) }
             if environment.budget.speed(of: record.id) == nil { await limitAdopted(plan) }
+            if let life = try? await hypervisor.life(plan.domain) { control.marks.note(life: life) }
             return .done
         }
         guard case .done = first else { return first }

@@ -82,11 +82,12 @@ extension SwapSteps {
         let cause = news.cause
         switch sight {
         case .onNew, .stopped(stored: .new): return .foundOnNew
+        case .onOld where news.isOfEarlierLife, .forgottenMirror where news.isOfEarlierLife, .restartedOnOld:
+            return .foundOnOld(plan.failure(cause, .guestGone).afterRestart)
         case .onOld, .forgottenMirror: return .foundOnOld(plan.failure(cause))
         case .onOldUnverified:
-            // With such an event the pivot has failed; otherwise libvirt may have lost track of it.
-            let isTold = news.end == .failed || news.end == .canceled
-            return .foundOnOld(isTold ? plan.failure(cause) : plan.failure(cause).inDoubt)
+            // Otherwise libvirt may have lost track of it.
+            return .foundOnOld(news.hasFailed ? plan.failure(cause) : plan.failure(cause).inDoubt)
         case .copying: return .notReady(plan.failure(cause))
         case .pivotedUnnoticed: return .pivotedUnnoticed(plan.failure(cause))
         case .unnamedCopy, .strayCopy, .foreignJob, .elsewhere:
@@ -158,12 +159,20 @@ private struct PivotNews {
     private(set) var end: BlockJobStatus?
     /// Why, in QEMU's words.
     private(set) var reason: String?
+    private var hasStopped = false
+
+    /// Whether the job's end shows that the pivot has failed.
+    var hasFailed: Bool { end == .failed || end == .canceled }
+    /// Whether a guest that runs has been started again since, and may have moved before.
+    var isOfEarlierLife: Bool { hasStopped && !hasFailed }
 
     mutating func take(_ event: HypervisorEvent?) {
         switch event {
         case .blockJob(_, let status, _): if status != .ready { end = status }
         case .jobError(_, let message): reason = MirrorWatch.cause(message, after: reason)
-        case .stopped(let why): reason = reason ?? "the guest went away: \(why)"
+        case .stopped(let why):
+            hasStopped = true
+            reason = reason ?? "the guest went away: \(why)"
         case .recheck, nil: break
         }
     }

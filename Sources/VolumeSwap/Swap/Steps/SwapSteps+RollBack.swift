@@ -58,6 +58,8 @@ extension SwapSteps {
             \(control.detail.map { " (\($0))" } ?? ""): pivotd keeps trying; do not use the new volume until it has succeeded
             """
         var failure = cause.leaving(remainder)
+        // Which volume has the guest's last writes, a look at where it runs now does not show.
+        if cause.inUse == .unknown { return failure }
         failure.inUse = control.marks.lastInUse
         if failure.inUse == .unknown {
             failure = failure.adding("the disk has not been seen since pivotd restarted").keepingBoth
@@ -119,10 +121,13 @@ extension SwapSteps {
             leftBehind.append(DiskInspector.adviceOnForgottenMirror(plan))
             inUse = .old
         case .stopped, .missing, .elsewhere, .strayCopy: inUse = .none
-        case .onOld, .onOldUnverified, .foreignJob, .copying, .ending, .unnamedCopy, .unknown: inUse = .old
+        case .restartedOnOld where plan.mayHavePivoted == true:
+            if !cause.reason.contains(SwapFailure.keepBoth) { leftBehind.append(SwapFailure.startedAgain) }
+            inUse = .unknown
+        case .onOld, .onOldUnverified, .restartedOnOld, .foreignJob, .copying, .ending, .unnamedCopy, .unknown: inUse = .old
         }
         if plan.isUndefined { await removeMetadata(plan) }
-        leftBehind += await releaseNew(plan, isInDoubt: cause.isInDoubt || inUse == .unknown)
+        leftBehind += await releaseNew(plan, isInDoubt: (cause.isInDoubt || inUse == .unknown) && sight != .restartedOnOld)
         return Task.isCancelled ? .interrupted : .rolledBack(inUse, leftBehind: leftBehind)
     }
 

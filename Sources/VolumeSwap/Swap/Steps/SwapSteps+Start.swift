@@ -255,7 +255,8 @@ extension SwapSteps {
         while true {
             switch await ender.step() {
             case .elsewhere: throw plan.failure("the disk has left the old volume since the preflight", .oldVolumeMismatch)
-            case .onOld, .onOldUnverified, .stopped, .missing: return nil  // libvirt refuses the start itself if it must
+            case .onOld, .onOldUnverified, .restartedOnOld, .stopped, .missing:
+                return nil  // libvirt refuses the start itself if it must
             case .onNew: return .foundOnNew
             case .pivotedUnnoticed: throw plan.failure(DiskInspector.adviceOnUnnoticedPivot, .hypervisorRefused).keepingBoth
             case .forgottenMirror: throw plan.failure(DiskInspector.adviceOnForgottenMirror(plan), .hypervisorRefused)

@@ -139,6 +139,7 @@ extension SwapSteps {
             }
             throw hasLeft(plan, .unknown)
         case .ending, .foreignJob, .onOldUnverified, .strayCopy: throw hasLeft(plan, .unknown)
+        case .restartedOnOld: throw hasLeft(plan, .old).afterRestart
         }
     }
 

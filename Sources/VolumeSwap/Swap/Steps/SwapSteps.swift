@@ -48,7 +48,7 @@ final class SwapSteps: Sendable {
 
     /// The disk's state; ``DiskSight/unknown(_:)`` if it cannot be determined.
     func look(_ plan: SwapPlan) async -> DiskSight {
-        let sight = await inspector.look(plan)
+        let sight = await inspector.look(plan, pivotedIn: control.marks.pivotLife)
         control.marks.note(sight)
         return sight
     }
@@ -92,6 +92,8 @@ final class SwapSteps: Sendable {
     ///
     /// - Parameter news: what there is to know, for the log.
     func journal(_ plan: SwapPlan, in phase: SwapPhase, _ news: String) async {
+        var plan = plan
+        plan.pivotLife = control.marks.pivotLife
         do {
             try await environment.journal.enter(record.id, phase, plan: plan)
             control.marks.noteStored(plan)

@@ -9,6 +9,8 @@ final class SimDomain: @unchecked Sendable {
     /// nil for a transient domain.
     var stored: SimConfiguration?
     var qemu: SimQEMU?
+    /// How often its guest was started since the beginning.
+    var starts = 0
     /// pivotd's element on the live domain.
     var metadata: String?
     /// What each disk's sectors should hold according to the guest, whatever it runs on.

@@ -79,6 +79,7 @@ struct SimPeople {
         domain.history.isPausedByPeople = false
         domain.live = stored
         domain.qemu = qemu
+        domain.starts += 1
         qemu.write()
     }
 }

@@ -94,6 +94,11 @@ final class SimHypervisor: Hypervisor, @unchecked Sendable {
         return try await call("status", domain, .nothing) { [libvirt] () throws(HypervisorError) in try libvirt.status(domain) }
     }
 
+    func life(_ identity: DomainIdentity) async throws(HypervisorError) -> String? {
+        let domain = try domain(identity)
+        return try await call("life", domain, .nothing) { domain.live.map { _ in "\(domain.starts)" } }
+    }
+
     func xml(_ identity: DomainIdentity, _ view: XMLView) async throws(HypervisorError) -> String {
         let domain = try domain(identity)
         return try await call("XML", domain, .nothing) { [libvirt] () throws(HypervisorError) in

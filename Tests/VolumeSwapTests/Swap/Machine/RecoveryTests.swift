@@ -16,7 +16,7 @@ struct RecoveryRow: Sendable, CustomTestStringConvertible {
         .onNew, .onOld, .forgottenMirror, .copying(isReady: false), .copying(isReady: true), .ending(pivot: true),
         .ending(pivot: false), .unnamedCopy, .foreignJob(isCopy: true), .foreignJob(isCopy: false), .strayCopy, .pivotedUnnoticed,
         .elsewhere,
-        .onOldUnverified,
+        .onOldUnverified, .restartedOnOld,
         .stopped(stored: nil), .stopped(stored: .old), .stopped(stored: .new), .stopped(stored: .other), .missing,
         .unknown("no answer"),
     ]
@@ -139,6 +139,13 @@ struct RecoveryTests {
         #expect(failure.inUse == .unknown)
     }
 
+    @Test("After a pivot, the old volume of a guest that was started again is not reported as old", arguments: RecoveryRow.phases)
+    func restarted(phase: SwapPhase) {
+        guard case .rollBack(let failure) = Recovery.decide(phase: phase, plan: Fixture.plan(), .restartedOnOld) else { return }
+        #expect((failure.inUse == .unknown) == phase.isFromPivotOn)
+        #expect(failure.reason.contains("keep both volumes") == phase.isFromPivotOn)
+    }
+
     @Test("A roll-back keeps its first cause")
     func firstCause() {
         var plan = Fixture.plan()
@@ -165,7 +172,7 @@ struct RecoveryTests {
         plan.convergence = .ending
         let isEnded =
             switch row.sight {
-            case .copying, .ending(pivot: false), .unnamedCopy, .onOld, .onOldUnverified: true
+            case .copying, .ending(pivot: false), .unnamedCopy, .onOld, .onOldUnverified, .restartedOnOld: true
             default: false
             }
         let decision = Recovery.decide(phase: row.phase, plan: plan, row.sight)
@@ -184,7 +191,7 @@ struct RecoveryTests {
             case .copying: isUndoing ? "rollBack" : phase == .pivoting ? "pivot" : "adopt"
             case .pivotedUnnoticed: [.accepted, .preparing, .undefining, .starting].contains(phase) ? "rollBack" : "mirrorBack"
             case .unnamedCopy: isUndoing ? "rollBack" : "restart"
-            case .onOld, .onOldUnverified:
+            case .onOld, .onOldUnverified, .restartedOnOld:
                 [.accepted, .preparing, .undefining, .starting].contains(phase) ? "restart" : "rollBack"
             case .foreignJob: [.preparing, .undefining, .starting].contains(phase) ? "restart" : "rollBack"
             case .forgottenMirror, .strayCopy: "rollBack"
