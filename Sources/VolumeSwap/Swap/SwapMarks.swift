@@ -5,6 +5,7 @@ final class SwapMarks: Sendable {
     private struct Marks {
         var storedPlan: SwapPlan?
         var owesDefinition = false
+        var surelyOwesDefinition = false
         var mayBeUndefining = false
         var mayHaveAttached = false
         /// The last conclusive inspection.
@@ -89,7 +90,11 @@ final class SwapMarks: Sendable {
     /// Whether pivotd has, or may have, removed the domain's definition without restoring it. If not, a missing definition was
     /// removed by someone else on purpose.
     var owesDefinition: Bool { state.withLock { $0.owesDefinition } }
-    func oweDefinition(_ isOwed: Bool) { state.withLock { $0.owesDefinition = isOwed } }
+    /// Whether it surely has removed it, so that nobody else did.
+    var surelyOwesDefinition: Bool { state.withLock { $0.surelyOwesDefinition } }
+    func oweDefinition(_ isOwed: Bool, surely isSure: Bool = false) {
+        state.withLock { ($0.owesDefinition, $0.surelyOwesDefinition) = (isOwed, isSure) }
+    }
     /// Whether the journal says that the definition is restored, and it has not been removed since.
     var hasDefinedAgain: Bool { state.withLock { $0.storedPlan?.isDefinedAgain == true && !$0.owesDefinition } }
 
@@ -106,6 +111,8 @@ final class SwapMarks: Sendable {
             case .resume(let phase, let plan):
                 state.owesDefinition =
                     plan.isUndefined && plan.isDefinedAgain != true && phase != .accepted && phase != .preparing
+                // A roll-back may have begun before the definition was removed.
+                state.surelyOwesDefinition = state.owesDefinition && phase != .undefining && phase != .rollingBack
                 state.isKnownOld = false
                 state.pivotLife = plan.pivotLife
             }

@@ -129,6 +129,31 @@ struct RunnerDefinitionTests {
         #expect(bench.hypervisor.count("define") == 1)
     }
 
+    @Test("A guest that ends in a rebase and is created anew gets its definition back, though its new life lacks our metadata")
+    func createdAnew() async throws {
+        let bench = Bench(FakeHypervisor(onCopy: Self.createAnew))
+        #expect(try await bench.run(Self.rebase)?.failure != nil)
+        let isPersistent = bench.hypervisor.state.withLock { $0.status.isPersistent }
+        #expect(bench.hypervisor.count("define") == 1 && isPersistent)
+    }
+
+    @Test("Also after a restart, unless it had come no further than to the undefine", arguments: RecoveryRow.phases)
+    func createdAnewMeanwhile(phase: SwapPhase) async throws {
+        let bench = Bench()
+        Self.createAnew(bench.hypervisor)
+        bench.hypervisor.change { ($0.status.isPersistent, $0.storedSource) = (false, nil) }
+        var plan = Fixture.plan(strategy: .rebase)
+        plan.failure = .abortedByRequest
+        _ = try await bench.run(from: .resume(phase, plan))
+        let isTaken = ![.accepted, .preparing, .undefining, .rollingBack].contains(phase)
+        #expect(bench.hypervisor.count("define") == (isTaken ? 1 : 0))
+    }
+
+    /// The guest has gone, and another tool has created the domain, transient, before pivotd looks.
+    private static func createAnew(_ hypervisor: FakeHypervisor) {
+        hypervisor.change { ($0.mirror, $0.job, $0.metadata) = (nil, nil, nil) }
+    }
+
     @Test("After a disk was mirrored back, its stored configuration names the old volume again")
     func storedAfterReturn() async throws {
         let bench = Bench(

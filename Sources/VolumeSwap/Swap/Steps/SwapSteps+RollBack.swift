@@ -193,8 +193,11 @@ extension SwapSteps {
         return try DomainXML.takingSource(xml, disk: plan.disk, from: try await hypervisor.xml(plan.domain, .live))
     }
 
-    /// Whether pivotd removed the definition: it first puts a copy on the running domain. Without one, someone else did.
+    /// Whether pivotd removed the definition. If that is not known, the running domain shows it: pivotd first puts a copy on it. Without one,
+    /// someone else did.
     private func hasTakenDefinition(_ plan: SwapPlan) async throws -> Bool {
+        // The guest that has the copy may have ended, and another been created.
+        if control.marks.surelyOwesDefinition { return true }
         guard try await hypervisor.statusIfKnown(plan.domain)?.isActive == true else { return true }
         if try await hypervisor.recoveryMetadata(plan.domain) != nil { return true }
         // It may have stopped meanwhile.

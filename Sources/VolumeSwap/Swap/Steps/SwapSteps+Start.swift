@@ -188,6 +188,7 @@ extension SwapSteps {
         } isDone: { () async throws(HypervisorError) in
             try await !hypervisor.status(plan.domain).isPersistent
         }
+        control.marks.oweDefinition(true, surely: true)
     }
 
     /// Subscribes to events, ends a stale copy, then starts ours.
