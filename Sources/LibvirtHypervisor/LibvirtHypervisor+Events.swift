@@ -60,8 +60,8 @@ extension LibvirtHypervisor {
     /// The meaning of a `virDomainEventStoppedDetailType`.
     private static func stopReason(_ detail: Int32) -> String {
         let reasons = [
-            "shut down by the guest", "destroyed from the host", "QEMU crashed or was killed", "migrated away", "saved to a file",
-            "QEMU failed", "reverted to a snapshot",
+            "shut down by the guest", "destroyed from the host", "QEMU crashed or was killed", HypervisorEvent.migratedAway,
+            "saved to a file", "QEMU failed", "reverted to a snapshot",
         ]
         return reasons.indices.contains(Int(detail)) ? reasons[Int(detail)] : "stopped (\(detail))"
     }

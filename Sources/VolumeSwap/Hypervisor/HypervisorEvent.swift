@@ -8,6 +8,9 @@ package enum HypervisorEvent: Sendable, Hashable {
     case stopped(reason: String)
     /// Recheck the job: events may have been lost, time has passed, or someone has made a request.
     case recheck
+
+    /// The reason of a guest that has stopped here, since it runs on another host now (`VIR_DOMAIN_EVENT_STOPPED_MIGRATED`).
+    package static let migratedAway = "migrated away"
 }
 
 /// The status in libvirt's block job event (`VIR_DOMAIN_BLOCK_JOB_*`).

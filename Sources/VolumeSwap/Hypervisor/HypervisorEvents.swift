@@ -11,6 +11,7 @@ package final class HypervisorEvents: Sendable, AsyncSequence {
         var reader: Waiter<HypervisorEvent?>?
         var isClosed = false
         var isTaken = false
+        var hasMigrated = false
         var onClose: (@Sendable () -> Void)?
     }
 
@@ -24,6 +25,7 @@ package final class HypervisorEvents: Sendable, AsyncSequence {
     package func post(_ event: HypervisorEvent) {
         state.withLock { state in
             if state.isClosed { return }
+            if event == .stopped(reason: HypervisorEvent.migratedAway) { state.hasMigrated = true }
             if let reader = state.reader {
                 state.reader = nil
                 if reader.resume(event) { return }
@@ -36,6 +38,9 @@ package final class HypervisorEvents: Sendable, AsyncSequence {
             }
         }
     }
+
+    /// Whether the guest was reported to have migrated to another host, whether or not that event was read.
+    var hasMigrated: Bool { state.withLock { $0.hasMigrated } }
 
     /// The next event; nil once the mailbox is closed or the waiting task is cancelled.
     package func next() async -> HypervisorEvent? {

@@ -154,6 +154,46 @@ struct RunnerDefinitionTests {
         hypervisor.change { ($0.mirror, $0.job, $0.metadata) = (nil, nil, nil) }
     }
 
+    @Test(
+        "The definition of a guest that has migrated away is restored without autostart, which is said",
+        arguments: [HypervisorEvent.migratedAway, "crashed"], [SwapPhase.starting, .copying, .storing])
+    func migratedAway(reason: String, phase: SwapPhase) async throws {
+        var bench = Bench(FakeHypervisor(onCopy: { if phase != .copying { $0.post(.ready) } }))
+        let hypervisor = bench.hypervisor
+        hypervisor.change { $0.isAutostarted = true }
+        bench.onPhase = { entered in
+            guard entered == phase else { return }
+            hypervisor.change { state in
+                (state.isKnown, state.status.isActive, state.mirror, state.job) = (false, false, nil, nil)
+            }
+            hypervisor.post(.stopped(reason: reason))
+        }
+        // In the phase starting the copy is refused, as the domain is gone.
+        let refusal = HypervisorError(.noDomain, number: 42, "Domain not found")
+        if phase == .starting { hypervisor.fail(.rebase, .init(error: refusal)) }
+        let outcome = try await bench.run(Self.rebase)
+        let warnings = outcome?.result?["warnings"]?.arrayValue?.compactMap(\.stringValue) ?? []
+        let remainders = outcome?.failure?.leftBehind ?? warnings
+        #expect((outcome?.result != nil) == (phase == .storing))
+        let hasMigrated = reason == HypervisorEvent.migratedAway
+        #expect(remainders.contains { $0.contains("has migrated to another host") } == hasMigrated)
+        let isAutostarted = hypervisor.state.withLock { $0.isAutostarted }
+        #expect(hypervisor.count("define") == 1 && isAutostarted == !hasMigrated)
+    }
+
+    @Test("A guest that has migrated away and is back is started with the host again")
+    func migratedBack() async throws {
+        let bench = Bench(
+            FakeHypervisor(onCopy: { hypervisor in
+                hypervisor.change { ($0.mirror, $0.job) = (nil, nil) }
+                hypervisor.post(.stopped(reason: HypervisorEvent.migratedAway))
+            }))
+        bench.hypervisor.change { $0.isAutostarted = true }
+        let failure = try #require(try await bench.run(Self.rebase)?.failure)
+        let isAutostarted = bench.hypervisor.state.withLock { $0.isAutostarted }
+        #expect(isAutostarted && failure.leftBehind == [])
+    }
+
     @Test("After a disk was mirrored back, its stored configuration names the old volume again")
     func storedAfterReturn() async throws {
         let bench = Bench(

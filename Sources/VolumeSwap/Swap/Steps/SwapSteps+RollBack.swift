@@ -214,11 +214,25 @@ extension SwapSteps {
                 guard control.marks.owesDefinition, try await hasTakenDefinition(plan) else { return true }
                 try await defineAgain(savedXML, plan) { try await asRunning($0, plan) }
             }
-            if plan.isAutostarted == true { try await hypervisor.setAutostart(plan.domain) }
+            try await restoreAutostart(plan)
             return true
         } catch {
             note("the domain's stored configuration could not be restored yet: \(error)")
             return false
         }
+    }
+
+    /// Has the domain start with the host again, unless its guest has migrated: two hosts would run it then.
+    func restoreAutostart(_ plan: SwapPlan) async throws(HypervisorError) {
+        guard plan.isAutostarted == true else { return }
+        let isHere = try await hypervisor.statusIfKnown(plan.domain)?.isActive == true
+        // The event of its end may still arrive.
+        if !isHere, !events.hasMigrated { try? await clock.sleep(for: .seconds(1)) }
+        if isHere || !events.hasMigrated { return try await hypervisor.setAutostart(plan.domain) }
+        let remainder = """
+            \(plan.domain.name) has migrated to another host: its stored configuration is kept here too, without autostart; undefine it \
+            unless the guest is to come back
+            """
+        control.marks.leave([remainder])
     }
 }

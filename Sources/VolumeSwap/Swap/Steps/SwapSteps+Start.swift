@@ -143,6 +143,8 @@ extension SwapSteps {
 
     private func undefineAll(_ plan: SwapPlan) async -> SwapInput {
         guard let savedXML = plan.savedXML else { return .failed(plan.failure("the domain's configuration was not saved")) }
+        // A guest that migrates away from now on must not be started here as well.
+        await subscribe(plan.domain)
         do {
             guard try await hypervisor.status(plan.domain).isPersistent else {
                 return .failed(plan.failure("someone else has undefined the domain meanwhile"))

@@ -173,7 +173,7 @@ extension SwapSteps {
         } else if stored != nil {
             try await hypervisor.saveDefinition(plan.domain)
         }
-        if plan.isAutostarted == true { try await hypervisor.setAutostart(plan.domain) }
+        try await restoreAutostart(plan)
         let after = try await storedConfiguration(plan)
         if after == nil, !control.marks.owesDefinition { return try await storeDefinition(plan, live) }
         if agreed, isRefused != true, after == stored { return }
