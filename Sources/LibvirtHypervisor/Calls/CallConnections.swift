@@ -6,9 +6,10 @@ import VolumeSwap
 
 /// Connections for calls that may hang, separate from the one for look-ups and events.
 ///
-/// libvirtd handles 5 calls of a connection at a time (`max_client_requests`), so five hung calls would block a connection. It
-/// has 20 workers for all clients (`max_workers`), so the connections are few: even if every call here hangs, some workers remain
-/// for others.
+/// Each has one call at a time. The thread whose call is out reads the answers for all threads of its connection, and libvirt's client
+/// (seen with 9.0) can lose the wake-up by which another one asks it to send: then a call waits for as long as that one hangs.
+/// libvirtd has 20 workers for all clients (`max_workers`), so the connections are few: even if every call here hangs, some workers
+/// remain for others.
 final class CallConnections: Sendable {
     /// The right to make one call on a connection.
     struct Lease: Sendable {
@@ -36,13 +37,13 @@ final class CallConnections: Sendable {
 
     /// How much may be outstanding at once.
     struct Capacity {
-        /// How many connections, and calls on each: at most one below libvirtd's limit, which leaves room for the watchdog's question.
-        let connections, callsEach: Int
+        /// How many connections, each with one call.
+        let connections: Int
         /// Maximum concurrent calls to an embedded driver, which has no limit itself but blocks threads of this process.
         let unservedCalls: Int
 
-        static let calls = Capacity(connections: 3, callsEach: 4, unservedCalls: 20)
-        static let configurations = Capacity(connections: 2, callsEach: 3, unservedCalls: 6)
+        static let calls = Capacity(connections: 12, unservedCalls: 20)
+        static let configurations = Capacity(connections: 6, unservedCalls: 6)
     }
 
     private let uri: String
@@ -109,7 +110,7 @@ final class CallConnections: Sendable {
         case full(CallAnswer<Lease>)
     }
 
-    private var most: Int { isServed ? capacity.connections * capacity.callsEach : capacity.unservedCalls }
+    private var most: Int { isServed ? capacity.connections : capacity.unservedCalls }
 
     private func take(_ state: inout State, _ primary: LibvirtConnection) -> Place {
         if !isServed, state.slots.first?.connection !== primary {
@@ -128,7 +129,7 @@ final class CallConnections: Sendable {
     }
 
     private func free(_ state: inout State) -> Lease? {
-        let limit = isServed ? capacity.callsEach : capacity.unservedCalls
+        let limit = isServed ? 1 : capacity.unservedCalls
         for index in state.slots.indices where state.slots[index].calls < limit {
             guard let connection = state.slots[index].connection else { continue }
             state.slots[index].calls += 1
@@ -156,7 +157,7 @@ final class CallConnections: Sendable {
                 return true
             }
             guard isWanted else { return await connection.close() }
-            for _ in 0..<capacity.callsEach { hand(state.withLock { grant(&$0) }) }
+            hand(state.withLock { grant(&$0) })
         } catch {
             state.withLock { $0.slots.removeAll { $0.number == number } }
             throw HypervisorError(error)

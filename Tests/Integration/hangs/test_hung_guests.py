@@ -77,3 +77,17 @@ def test_one_that_is_asked_for_a_swap(lab, own_stage, pool):
     again = stage.scene(guest).send()
     again.succeed()
     scene.new.close()
+
+
+def test_one_keeps_no_call_of_another_s(own_stage, pool):
+    """libvirt's client may not send a call of one thread while another's on the same connection is out: each has a connection of its own."""
+    stage = own_stage()
+    sick, well = pool.take(2)
+    copying = stage.scene(sick, strategy="copy", bandwidth_mib_s=MIDDLING).send().wait_copying()
+    with hung(sick.qemu_pid()):
+        until(lambda: f"domain {sick.name} does not answer" in stage.daemon.log(), 60, "no call of the hung guest is out")
+        for _ in range(3):
+            stage.scene(well).send().succeed()
+        log = stage.daemon.log()
+    copying.succeed()
+    assert f"domain {well.name} does not answer" not in log, "a healthy guest is called hung"
