@@ -34,7 +34,6 @@ struct CommandFailure: Error {
         switch error {
         case let failure as CommandFailure: self = failure
         case let failure as RemoteFailure: self.init(.failure, failure.description.escapingControls)
-        case RPCClientError.unroutable(let target): self.init(.noAnswer, "no answer: no pivotd listens on \(target)")
         case let error as RPCClientError:
             self.init(.noAnswer, "no answer: \(error)" + (hint.map { "\n\($0)" } ?? ""))
         default: self.init(.failure, "\(error)")

@@ -6,12 +6,11 @@ import Logging
 import Observability
 import OsloMessaging
 import Settings
-import VolumeSwap
 
 /// A command's connection to the bus, and the worker it talks to.
 struct BusSession: Sendable {
     private let client: RPCClient
-    private let observer: RequestObserver
+    private let observer: RequestObserver<AMQPTransport>
     let target: RPCClient.Target
 
     /// Connects, does the work, and disconnects whatever the outcome.
@@ -48,8 +47,8 @@ struct BusSession: Sendable {
         BusSession(client: client, observer: observer, target: RPCClient.Target(topic: target.topic, host: host))
     }
 
-    /// The task of this session's swap, once the broker has accepted the request.
-    var taskID: TaskID? { observer.taskID }
+    /// This session's swap, from when its request is sent.
+    var sent: SentSwap? { observer.sent }
 
     /// - Parameters:
     ///   - timeout: nil to wait for as long as heartbeats arrive.

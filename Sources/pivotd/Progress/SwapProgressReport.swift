@@ -43,8 +43,8 @@ struct SwapProgressReport: Sendable {
         _ session: BusSession, every interval: Duration, _ states: AsyncStream<SwapState>.Continuation
     ) async {
         while (try? await Task.sleep(for: interval)) != nil {
-            guard let task = session.taskID else { continue }
-            let answer = try? await session.call("get_swap", ["task_id": .string(task.text)], timeout: .seconds(5))
+            guard let sent = session.sent, sent.isConfirmed else { continue }
+            let answer = try? await session.call("get_swap", ["task_id": .string(sent.task.text)], timeout: .seconds(5))
             if let answer { states.yield(SwapState(answer)) }
         }
     }

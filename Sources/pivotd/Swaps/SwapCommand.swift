@@ -79,9 +79,9 @@ struct SwapCommand: AsyncParsableCommand {
         do {
             try await session.cast("swap_volume", request, timeout: timeout)
         } catch {
-            throw CommandFailure(error)
+            throw failure(error, session)
         }
-        return session.taskID?.text ?? ""
+        return session.sent?.task.text ?? ""
     }
 
     private func call(_ request: JSONObject, _ session: BusSession, _ timeout: Duration?) async throws -> String {
@@ -93,9 +93,13 @@ struct SwapCommand: AsyncParsableCommand {
             }
             return (showSecrets ? result : result.redacted()).serialized(indent: 2)
         } catch {
-            throw CommandFailure(
-                error, hint: session.taskID.map { "The outcome of the swap is unknown; check it with: pivotd status \($0)" })
+            throw failure(error, session)
         }
+    }
+
+    private func failure(_ error: any Error, _ session: BusSession) -> CommandFailure {
+        CommandFailure(
+            error, hint: session.sent.map { "The outcome of the swap is unknown; check it with: pivotd status \($0.task)" })
     }
 
     /// Runs the work until it ends or Ctrl-C is pressed, in which case the swap itself continues.
@@ -103,15 +107,20 @@ struct SwapCommand: AsyncParsableCommand {
         _ interrupts: UnixSignalsSequence, _ session: BusSession, _ work: @escaping @Sendable () async throws -> String
     ) async throws -> String {
         let interruption: @Sendable () async throws -> Void = {
-            for await _ in interrupts {
-                guard let task = session.taskID else { throw CommandFailure(.interrupted, "\nnothing was sent") }
-                throw CommandFailure(
-                    .interrupted,
-                    "\nThe swap continues as task \(task).\n  watch it:  pivotd status \(task) --watch\n"
-                        + "  abort it:  pivotd abort \(task)")
-            }
+            for await _ in interrupts { throw CommandFailure(.interrupted, Self.farewell(session.sent)) }
             throw CancellationError()
         }
         return try await alongside([interruption], work)
+    }
+
+    /// What an interrupted command says about its swap.
+    static func farewell(_ sent: SentSwap?) -> String {
+        guard let sent else { return "\nnothing was sent" }
+        let task = sent.task
+        let fate =
+            sent.isConfirmed
+            ? "The swap continues as task \(task)."
+            : "The broker has not confirmed the request; if it has it, the swap runs as task \(task)."
+        return "\n\(fate)\n  watch it:  pivotd status \(task) --watch\n  abort it:  pivotd abort \(task)"
     }
 }
