@@ -2,18 +2,23 @@
 
 import json
 import os
+import re
+import signal
 import subprocess
 import time
 import uuid
+from pathlib import Path
 
 import captures
-from bus.dry import dry_swap
+import pytest
+from bus.dry import SETTINGS, dry_swap
 from expectations import assert_moved, assert_stayed, swap_arguments
 from lab.daemon import binary, clean_environment, run_client
+from lab.processes import until
 from nova import exception
 from steering import SLOW, swaps_of, wait_for_copy, wait_for_state
 
-SUCCESS, FAILURE, USAGE, NO_ANSWER, READER_GONE = 0, 1, 2, 3, 141
+SUCCESS, FAILURE, USAGE, NO_ANSWER, INTERRUPTED, READER_GONE = 0, 1, 2, 3, 130, 141
 
 
 def swap_words(guest, new) -> list[str]:
@@ -23,6 +28,20 @@ def swap_words(guest, new) -> list[str]:
     return [
         "--instance", guest.uuid, "--disk", "vdb", "--old", json.dumps(guest.disks["vdb"].info), "--new", f"@{info}",
     ]  # fmt: skip
+
+
+def dry_words(arguments: dict) -> list[str]:
+    """The arguments of `pivotd swap` for a swap on `dry-run:`."""
+    words = ["--instance", arguments["instance"], "--disk", "vdb"]
+    for name in ("old", "new"):
+        words += [f"--{name}", json.dumps(arguments[f"{name}_connection_info"])]
+    return words
+
+
+def client(argv: list[str]) -> subprocess.Popen:
+    """A command at work."""
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(argv, **pipes, text=True, env=clean_environment())
 
 
 def test_swap(lab, worker, guest):
@@ -72,10 +91,7 @@ def test_a_request_that_nobody_waits_for_is_not_carried_out(lab, second_worker):
     settings = {"amqp_durable_queues": True, "exchange": "expiring", "allowed_paths": ["/dev/disk/by-id"]}
     worker, rpc = second_worker(settings, libvirt_uri="dry-run:")
     worker.terminate()
-    arguments = dry_swap()
-    words = ["--instance", arguments["instance"], "--disk", "vdb"]
-    for name in ("old", "new"):
-        words += [f"--{name}", json.dumps(arguments[f"{name}_connection_info"])]
+    words = dry_words(dry_swap())
     assert worker.command("swap", *words, "--timeout", "2")[0] == NO_ANSWER
     assert worker.command("abort", str(uuid.uuid4()), "--timeout", "2")[0] == NO_ANSWER
     assert worker.command("swap", *words, "--timeout", "2", "--cast")[0] == SUCCESS
@@ -134,6 +150,45 @@ def test_no_answer(lab, worker, guest):
     code, _, errors = nobody.command("swap", *words)
     assert code == NO_ANSWER and errors
     assert_stayed(guest, new)
+
+
+def test_ctrl_c_while_the_confirm_is_late(lab, second_worker):
+    """The broker has stopped reading: the request may be with it, and the command does not wait until it confirms."""
+    worker, _ = second_worker(SETTINGS, libvirt_uri="dry-run:")
+    task = str(uuid.uuid4())
+    lab.rabbit.control("set_vm_memory_high_watermark", "0.000001")
+    try:
+        swap = client(worker.client_argv("swap", *dry_words(dry_swap()), "--request-token", task))
+
+        def is_sent() -> bool:
+            """The broker blocks a connection once it publishes."""
+            connections = lab.rabbit.control("list_connections", "state", "client_properties", "--no-table-headers")
+            return bool(re.search(r"^blocked\b.*pivotd command line", connections, re.M))
+
+        until(is_sent, 60, lambda: lab.rabbit.control("list_connections", "state", "client_properties"))
+        swap.send_signal(signal.SIGINT)
+        _, errors = swap.communicate(timeout=60)
+    finally:
+        lab.rabbit.control("set_vm_memory_high_watermark", "absolute", "2GB")
+    assert swap.returncode == INTERRUPTED, errors
+    assert "has not confirmed" in errors and f"pivotd status {task} --watch" in errors, errors
+
+
+@pytest.mark.parametrize("words, farewell", [(["swap", *dry_words(dry_swap())], "nothing was sent"), (["status", "--watch"], "")])
+def test_ctrl_c_while_connecting(lab, words, farewell):
+    """To a broker that does not answer; the signal is sent once the command catches it."""
+    argv = lab.daemon("nobody-to-connect-to").client_argv(*words)
+    lab.rabbit.freeze()
+    try:
+        command = client(argv)
+        status = Path(f"/proc/{command.pid}/status")
+        caught = 1 << signal.SIGINT - 1
+        until(lambda: int(re.search(r"SigCgt:\s*(\S+)", status.read_text())[1], 16) & caught, 30, "SIGINT is not caught")
+        command.send_signal(signal.SIGINT)
+        _, errors = command.communicate(timeout=60)
+    finally:
+        lab.rabbit.thaw()
+    assert (command.returncode, errors.strip()) == (INTERRUPTED, farewell)
 
 
 def test_status_bandwidth_abort(lab, worker, rpc, guest):

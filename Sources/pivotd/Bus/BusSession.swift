@@ -15,9 +15,11 @@ struct BusSession: Sendable {
 
     /// Connects, does the work, and disconnects whatever the outcome.
     ///
-    /// - Parameter timeout: For the connection, if shorter than pivotd's own limit.
+    /// - Parameters:
+    ///   - timeout: For the connection, if shorter than pivotd's own limit.
+    ///   - interruption: Ends it all, also while it connects.
     static func with<Value: Sendable>(
-        _ configuration: PivotdConfiguration, timeout: Duration? = nil,
+        _ configuration: PivotdConfiguration, timeout: Duration? = nil, until interruption: Interruption? = nil,
         _ work: @escaping @Sendable (BusSession) async throws -> Value
     ) async throws -> Value {
         let (amqp, topology) = try ConfigurationOptions.checking {
@@ -36,7 +38,9 @@ struct BusSession: Sendable {
             try await session.client.run()
             throw RPCClientError.closed
         }
-        return try await alongside([client]) {
+        var others = [client]
+        if let interruption { others.append { try await interruption.wait(session) } }
+        return try await alongside(others) {
             try await BrokerWatch(transport).waitUntilConnected(endpoints: amqp.endpoints.count, within: timeout)
             return try await work(session)
         }

@@ -69,13 +69,11 @@ struct MoveCommand: AsyncParsableCommand {
         if try self.report.map({ try MoveReportFile($0) })?.isFile(plan) == true {
             throw CommandFailure(.usage, "--report: is the plan itself")
         }
-        let interrupts = await UnixSignalsSequence(trapping: .sigint, .sigterm)
         let left = MoveLeftover()
+        let interruption = await Interruption(.sigint, .sigterm) { _ in left.text }
         do {
-            try await BusSession.with(configuration) { session in
-                try await alongside([{ try await Self.interruption(interrupts) }]) {
-                    try await move(lines, MoveBus(session: session), left)
-                }
+            try await BusSession.with(configuration, until: interruption) { session in
+                try await move(lines, MoveBus(session: session), left)
             }
         } catch let failure as CommandFailure where failure.status == .interrupted {
             throw CommandFailure(.interrupted, left.text)
@@ -145,11 +143,6 @@ struct MoveCommand: AsyncParsableCommand {
         StandardStream.output.write(line: "\(rows.count) of \(Quantity.count(lines.count, "line")) not acceptable:")
         StandardStream.output.write(line: StatusTable.aligned([["LINE", "HOST", "INSTANCE/DISK", "CAUSE", "MESSAGE"]] + rows))
         return true
-    }
-
-    private static func interruption(_ interrupts: UnixSignalsSequence) async throws {
-        for await _ in interrupts { throw CommandFailure(.interrupted, "") }
-        throw CancellationError()
     }
 }
 

@@ -1,5 +1,4 @@
 import ArgumentParser
-import Basics
 import Foundation
 import JSON
 import Settings
@@ -57,18 +56,8 @@ struct StatusCommand: AsyncParsableCommand {
 
     func run() async throws {
         let configuration = try options.load()
-        guard watch else { return try await show(configuration) }
-        // In order, so that the reply queue goes.
-        let interrupts = await UnixSignalsSequence(trapping: .sigint, .sigterm)
-        let interruption: @Sendable () async throws -> Void = {
-            for await _ in interrupts { throw CommandFailure(.interrupted, "") }
-            throw CancellationError()
-        }
-        try await alongside([interruption]) { try await show(configuration) }
-    }
-
-    private func show(_ configuration: PivotdConfiguration) async throws {
-        try await BusSession.with(configuration, timeout: reply.duration) { session in
+        let interruption: Interruption? = if watch { await Interruption(.sigint, .sigterm) } else { nil }
+        try await BusSession.with(configuration, timeout: reply.duration, until: interruption) { session in
             let query = StatusQuery(
                 task: try await task?.resolved(session, reply), instance: instance, disk: disk, states: states, volume: volume,
                 limit: limit, isInOrderOfArrival: json)

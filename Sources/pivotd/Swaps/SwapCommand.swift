@@ -1,5 +1,4 @@
 import ArgumentParser
-import Basics
 import JSON
 import OsloMessaging
 import Settings
@@ -54,11 +53,9 @@ struct SwapCommand: AsyncParsableCommand {
         let request = try arguments.request()
         let timeout = timeout.map { Duration.seconds($0) }
         if check { return try await check(request, configuration, timeout ?? Self.checkTimeout) }
-        let interrupts = await UnixSignalsSequence(trapping: .sigint)
-        let output = try await BusSession.with(configuration, timeout: timeout) { session in
-            try await Self.interruptible(interrupts, session) {
-                cast ? try await send(request, session, timeout) : try await call(request, session, timeout)
-            }
+        let interruption = await Interruption(.sigint) { Self.farewell($0) }
+        let output = try await BusSession.with(configuration, timeout: timeout, until: interruption) { session in
+            cast ? try await send(request, session, timeout) : try await call(request, session, timeout)
         }
         StandardStream.output.write(line: output)
     }
@@ -102,18 +99,7 @@ struct SwapCommand: AsyncParsableCommand {
             error, hint: session.sent.map { "The outcome of the swap is unknown; check it with: pivotd status \($0.task)" })
     }
 
-    /// Runs the work until it ends or Ctrl-C is pressed, in which case the swap itself continues.
-    private static func interruptible(
-        _ interrupts: UnixSignalsSequence, _ session: BusSession, _ work: @escaping @Sendable () async throws -> String
-    ) async throws -> String {
-        let interruption: @Sendable () async throws -> Void = {
-            for await _ in interrupts { throw CommandFailure(.interrupted, Self.farewell(session.sent)) }
-            throw CancellationError()
-        }
-        return try await alongside([interruption], work)
-    }
-
-    /// What an interrupted command says about its swap.
+    /// What Ctrl-C leaves behind: the swap itself continues.
     static func farewell(_ sent: SentSwap?) -> String {
         guard let sent else { return "\nnothing was sent" }
         let task = sent.task
