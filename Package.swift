@@ -131,7 +131,7 @@ let package = Package(
         tests("CaptureTests", ["Capture", "AMQP", "OsloMessaging", "JSON"]),
         tests("ObservabilityTests", ["Observability", "JSON", .logging, .metrics]),
         tests("SettingsTests", ["Settings", "Budgets", "JSON"]),
-        tests("pivotdTests", ["pivotd", "Basics", "BulkMove", "JSON", "OsloMessaging", "VolumeSwap"]),
+        tests("pivotdTests", ["pivotd", "Basics", "BulkMove", "JSON", "OsloMessaging", "VolumeSwap", .argumentParser]),
         tests(
             "LibvirtHypervisorTests",
             ["LibvirtHypervisor", "HypervisorConformance", "Libvirt", "VolumeSwap", "JSON", .logging]),

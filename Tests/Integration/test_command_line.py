@@ -92,7 +92,9 @@ def test_a_request_that_nobody_waits_for_is_not_carried_out(lab, second_worker):
     worker, rpc = second_worker(settings, libvirt_uri="dry-run:")
     worker.terminate()
     words = dry_words(dry_swap())
-    assert worker.command("swap", *words, "--timeout", "2")[0] == NO_ANSWER
+    code, _, errors = worker.command("swap", *words, "--timeout", "2")
+    assert code == NO_ANSWER, errors
+    assert re.search(rf"pivotd status \S+ --config {worker.config} .*--host {worker.host}$", errors, re.M), errors
     assert worker.command("abort", str(uuid.uuid4()), "--timeout", "2")[0] == NO_ANSWER
     assert worker.command("swap", *words, "--timeout", "2", "--cast")[0] == SUCCESS
     time.sleep(2.5)
@@ -171,7 +173,7 @@ def test_ctrl_c_while_the_confirm_is_late(lab, second_worker):
     finally:
         lab.rabbit.control("set_vm_memory_high_watermark", "absolute", "2GB")
     assert swap.returncode == INTERRUPTED, errors
-    assert "has not confirmed" in errors and f"pivotd status {task} --watch" in errors, errors
+    assert "has not confirmed" in errors and f"pivotd status {task} --watch --config {worker.config}" in errors, errors
 
 
 @pytest.mark.parametrize("words, farewell", [(["swap", *dry_words(dry_swap())], "nothing was sent"), (["status", "--watch"], "")])

@@ -22,16 +22,18 @@ import VolumeSwap
                 try? await Task.sleep(for: .seconds(3600))
                 return .confirmed
             }))
-        #expect(SwapCommand.farewell(observer.sent) == "\nnothing was sent")
+        #expect(SwapCommand.farewell(observer.sent, " --host h") == "\nnothing was sent")
         let sending = Task { try await Self.send(observer) }
         for await _ in publishing {}
-        let late = SwapCommand.farewell(observer.sent)
-        #expect(late.contains("has not confirmed") && late.contains("pivotd abort \(Self.task)"))
+        let late = SwapCommand.farewell(observer.sent, " --host h")
+        #expect(late.contains("has not confirmed") && late.contains("pivotd abort \(Self.task) --host h"))
         sending.cancel()
         let outcome = try await sending.value
         #expect(outcome == .confirmed)
         #expect(observer.sent == SentSwap(task: TaskID(Self.task), isConfirmed: true))
-        #expect(SwapCommand.farewell(observer.sent).hasPrefix("\nThe swap continues as task \(Self.task).\n"))
+        let confirmed = SwapCommand.farewell(observer.sent, " --host h")
+        #expect(confirmed.hasPrefix("\nThe swap continues as task \(Self.task).\n"))
+        #expect(confirmed.contains("pivotd status \(Self.task) --watch --host h\n"))
     }
 
     @Test(

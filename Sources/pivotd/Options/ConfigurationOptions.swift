@@ -52,9 +52,23 @@ struct ClientOptions: ParsableArguments {
     @OptionGroup var file: ConfigurationFileOption
     @OptionGroup(title: BusSection.section.rawValue) var bus: KeyOptions<BusSection>
 
+    private var given: [String: String] { file.given.merging(bus.given) { first, _ in first } }
+
     /// - Throws: A usage error that lists every problem.
-    func load() throws -> PivotdConfiguration {
-        try ConfigurationOptions.load(file.given.merging(bus.given) { first, _ in first })
+    func load() throws -> PivotdConfiguration { try ConfigurationOptions.load(given) }
+
+    /// The flags given, each with a blank before it, for a command line that asks the same worker; without the broker's URL.
+    var repeated: String {
+        let keys = PivotdConfiguration.keys.filter { !$0.isSecret }
+        return ([("config", "config")] + keys.map { ($0.name, $0.flag) }).compactMap { name, flag in
+            given[name].map { " --\(flag) \(Self.quoted($0))" }
+        }.joined()
+    }
+
+    /// As a word for a shell.
+    private static func quoted(_ text: String) -> String {
+        let isPlain = !text.isEmpty && text.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "_-./:,@%+=".contains($0)) }
+        return isPlain ? text : "'\(text.replacing("'", with: "'\\''"))'"
     }
 }
 

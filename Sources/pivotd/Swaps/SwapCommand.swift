@@ -53,7 +53,8 @@ struct SwapCommand: AsyncParsableCommand {
         let request = try arguments.request()
         let timeout = timeout.map { Duration.seconds($0) }
         if check { return try await check(request, configuration, timeout ?? Self.checkTimeout) }
-        let interruption = await Interruption(.sigint) { Self.farewell($0) }
+        let flags = options.repeated
+        let interruption = await Interruption(.sigint) { Self.farewell($0, flags) }
         let output = try await BusSession.with(configuration, timeout: timeout, until: interruption) { session in
             cast ? try await send(request, session, timeout) : try await call(request, session, timeout)
         }
@@ -95,18 +96,22 @@ struct SwapCommand: AsyncParsableCommand {
     }
 
     private func failure(_ error: any Error, _ session: BusSession) -> CommandFailure {
-        CommandFailure(
-            error, hint: session.sent.map { "The outcome of the swap is unknown; check it with: pivotd status \($0.task)" })
+        let hint = session.sent.map {
+            "The outcome of the swap is unknown; check it with: pivotd status \($0.task)\(options.repeated)"
+        }
+        return CommandFailure(error, hint: hint)
     }
 
     /// What Ctrl-C leaves behind: the swap itself continues.
-    static func farewell(_ sent: SentSwap?) -> String {
+    ///
+    /// - Parameter flags: Those by which other commands reach the same worker.
+    static func farewell(_ sent: SentSwap?, _ flags: String) -> String {
         guard let sent else { return "\nnothing was sent" }
         let task = sent.task
         let fate =
             sent.isConfirmed
             ? "The swap continues as task \(task)."
             : "The broker has not confirmed the request; if it has it, the swap runs as task \(task)."
-        return "\n\(fate)\n  watch it:  pivotd status \(task) --watch\n  abort it:  pivotd abort \(task)"
+        return "\n\(fate)\n  watch it:  pivotd status \(task) --watch\(flags)\n  abort it:  pivotd abort \(task)\(flags)"
     }
 }
