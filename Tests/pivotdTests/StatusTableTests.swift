@@ -89,6 +89,28 @@ import Testing
         #expect(whole.contains("\n  \(detail)\n") && whole.hasSuffix("waits for limit: \(detail)"))
     }
 
+    @Test func aTerminalsHeightKeepsTheFirstTasksAndCountsTheOthers() {
+        let ended = (10..<50).map { second in
+            Self.swap("e\(second)", "completed", at: second, ["finished_at": .string("2023-11-14T22:05:\(second)Z")])
+        }
+        let running = Self.swap("r1", "copying", at: 15, ["detail": .string(String(repeating: "the copy waits ", count: 10))])
+        var table = table
+        table.height = 12
+        let lines = table.list(ended + [running]).split(separator: "\n").map(String.init)
+        #expect(lines.count == 12 && lines[0].hasPrefix("TASK") && lines[1].hasPrefix("r1") && lines[2].hasPrefix("  the copy"))
+        #expect(lines[4].hasPrefix("e49") && lines[11] == "and 33 more")
+        table.height = 42
+        #expect(table.list(ended).split(separator: "\n").count == 41, "all fit")
+        table.height = 12
+        table.columns = 40
+        #expect(table.list([running]).split(separator: "\n").allSatisfy { $0.count <= 40 })
+        table.hasFullIDs = true
+        let wide = table.list(ended).split(separator: "\n")
+        #expect(wide.count == 6 && wide[5] == "and 36 more", "the header takes three lines of this terminal, a task two")
+        table.height = 1
+        #expect(table.list([running]).split(separator: "\n").map { $0.prefix(4) } == ["TASK", "and "])
+    }
+
     @Test func detailsShowTheLimitAndFit() {
         guard case .object(var swap) = Self.copying else { return }
         swap["detail"] = .string(String(repeating: "the domain does not respond ", count: 10))

@@ -37,7 +37,9 @@ struct StatusScreen {
         silentSince = since
         let message = "The worker has not answered since \(Quantity.timeOfDay(since)) UTC, trying again: \(reason)"
         if isOnTerminal {
-            draw((last.map(text) ?? "") + "\n\n" + Wrapping.lines(message, width: table.columns).joined(separator: "\n"))
+            let lines = Wrapping.lines(message, width: StandardStream.output.columns)
+            let list = last.map { text($0, below: lines.count + 1) } ?? ""
+            draw(([list, ""] + lines).joined(separator: "\n"))
         } else if isNew {
             StandardStream.error.write(line: message)
         }
@@ -45,13 +47,14 @@ struct StatusScreen {
 
     private var isOnTerminal: Bool { !isJSON && isRedrawn && StandardStream.output.isTerminal }
 
-    private var table: StatusTable {
+    /// - Parameter below: Lines that follow.
+    private func text(_ answer: JSONValue, below: Int = 0) -> String {
         let output = StandardStream.output
-        return StatusTable(columns: output.columns, hasFullIDs: hasFullIDs, isFitted: output.isTerminal)
-    }
-
-    private func text(_ answer: JSONValue) -> String {
-        isOne ? table.details(answer) : table.list(answer["swaps"]?.arrayValue ?? [])
+        // The cursor stands below the text.
+        let table = StatusTable(
+            columns: output.columns, height: isOnTerminal ? output.rows - 2 - below : nil, hasFullIDs: hasFullIDs,
+            isFitted: output.isTerminal)
+        return isOne ? table.details(answer) : table.list(answer["swaps"]?.arrayValue ?? [])
     }
 
     private func draw(_ text: String) {

@@ -6,6 +6,8 @@ import JSON
 struct StatusTable {
     /// Width of the output in columns.
     var columns = 80
+    /// Lines that a list may take; nil for any number.
+    var height: Int?
     /// Whether ids are shown in full, however wide that is.
     var hasFullIDs = false
     /// Whether the list's lines fit the width; a file or a pipe gets them whole.
@@ -24,20 +26,39 @@ struct StatusTable {
         let header = ["TASK", "INSTANCE", "DISK", "STATE", "AGE", "COPIED", "RATE/s", "LIMIT/s", "LEFT"]
         // A remark takes the place of the copy's cells, so it must not widen their columns.
         let widths = Self.widths(of: [header] + rows)
-        var lines = [Self.line(header, widths)]
-        for (state, row) in zip(states, rows) {
-            guard state.isQueued || state.isFinal else {
-                lines.append(Self.line(row, widths))
-                if let detail = state.detail {
-                    lines += (isFitted ? Wrapping.lines(detail, width: columns - 2) : [detail]).map { "  \($0)" }
-                }
-                continue
-            }
-            let head = Self.line(row, widths)
-            lines.append(
-                head + String(repeating: " ", count: max(0, widths.prefix(5).reduce(10, +) - head.count)) + remark(state))
+        var lines = [cut(Self.line(header, widths))]
+        let blocks = zip(states, rows).map { state, row in block(state, Self.line(row, widths), widths) }
+        let shown = fitting(blocks, below: lines)
+        for block in shown { lines += block }
+        if shown.count < blocks.count { lines.append("and \(blocks.count - shown.count) more") }
+        return lines.joined(separator: "\n")
+    }
+
+    /// The lines of a task.
+    private func block(_ state: SwapState, _ line: String, _ widths: [Int]) -> [String] {
+        guard state.isQueued || state.isFinal else {
+            let detail = state.detail.map { isFitted ? Wrapping.lines($0, width: columns - 2) : [$0] } ?? []
+            return ([line] + detail.map { "  \($0)" }).map { cut($0) }
         }
-        return lines.map { cut($0) }.joined(separator: "\n")
+        let gap = String(repeating: " ", count: max(0, widths.prefix(5).reduce(10, +) - line.count))
+        return [cut(line + gap + remark(state))]
+    }
+
+    /// The first tasks, as many as there is room for with the number of the others.
+    private func fitting(_ blocks: [[String]], below header: [String]) -> ArraySlice<[String]> {
+        guard let height else { return blocks[...] }
+        var room = height - rows(of: header)
+        guard blocks.reduce(0, { $0 + rows(of: $1) }) > room else { return blocks[...] }
+        room -= 1
+        return blocks.prefix { block in
+            room -= rows(of: block)
+            return room >= 0
+        }
+    }
+
+    /// What the lines take of the terminal: with ids in full they may be longer than it is wide.
+    private func rows(of lines: [String]) -> Int {
+        lines.reduce(0) { $0 + max(1, ($1.count + columns - 1) / columns) }
     }
 
     /// All details of one task, one per line.
