@@ -1,3 +1,4 @@
+import Basics
 import Foundation
 
 /// All problems of a configuration, found in one pass.
@@ -60,15 +61,15 @@ extension PivotdConfiguration {
     private static func fileLayer(
         _ path: String, mayBeMissing: Bool
     ) throws(ConfigurationError) -> ConfigurationLayer? {
-        let data: Data
-        do {
-            data = try Data(contentsOf: URL(fileURLWithPath: path))
-        } catch CocoaError.fileReadNoSuchFile where mayBeMissing {
+        let bytes: [UInt8]
+        do throws(ReadFailure) {
+            bytes = try readAll(path)
+        } catch ReadFailure.missing where mayBeMissing {
             return nil
         } catch {
-            throw ConfigurationError(problems: ["configuration file \(path): \(readFailure(error))"])
+            throw ConfigurationError(problems: ["configuration file \(path): \(error)"])
         }
-        guard let yaml = String(data: data, encoding: .utf8) else {
+        guard let yaml = String(bytes: bytes, encoding: .utf8) else {
             throw ConfigurationError(problems: ["configuration file \(path): not UTF-8"])
         }
         do {
@@ -95,22 +96,17 @@ extension PivotdConfiguration {
 
     private static func transportURL(file: String, directory: String?) throws(ConfigurationError) -> Secret {
         let path = transportURLPath(file, directory: directory)
-        let text: String
-        do {
-            text = try String(contentsOf: URL(fileURLWithPath: path), encoding: .utf8)
+        let bytes: [UInt8]
+        do throws(ReadFailure) {
+            bytes = try readAll(path)
         } catch {
-            throw ConfigurationError(problems: ["transport_url_file \(path): \(readFailure(error))"])
+            throw ConfigurationError(problems: ["transport_url_file \(path): \(error)"])
+        }
+        guard let text = String(bytes: bytes, encoding: .utf8) else {
+            throw ConfigurationError(problems: ["transport_url_file \(path): not UTF-8"])
         }
         let url = text.trimmingCharacters(in: .whitespacesAndNewlines)
         guard !url.isEmpty else { throw ConfigurationError(problems: ["transport_url_file \(path): is empty"]) }
         return Secret(url)
-    }
-
-    private static func readFailure(_ error: any Error) -> String {
-        switch (error as? CocoaError)?.code {
-        case .fileReadNoSuchFile, .fileNoSuchFile: "does not exist"
-        case .fileReadNoPermission: "may not be read"
-        default: "cannot be read"
-        }
     }
 }

@@ -103,6 +103,34 @@ def test_a_request_that_nobody_waits_for_is_not_carried_out(lab, second_worker):
     assert worker.metrics()['pivotd_messages_total{kind="received"}'] == 1
 
 
+def test_files_that_are_pipes(second_worker, tmp_path):
+    """As a shell makes them of <(...) and of a pipeline."""
+    worker, rpc = second_worker(SETTINGS, libvirt_uri="dry-run:")
+    swap = dry_swap()
+    contents = {
+        "old": json.dumps(swap["old_connection_info"]),
+        "new": json.dumps(swap["new_connection_info"]),
+        "plan": json.dumps({"host": worker.host, **swap}),
+        "url": worker.transport_url,
+        "config": worker.config.read_text(),
+    }
+    pipes = {}
+    for name, content in contents.items():
+        (tmp_path / name).write_text(content)
+        pipes[name] = f"<(cat {tmp_path / name})"
+    bus = f"--config {pipes['config']} --transport-url-file {pipes['url']} --topic {worker.topic} --host {worker.host}"
+    disk = f"--instance {swap['instance']} --disk vdb --old @{pipes['old']} --new @{pipes['new']}"
+    pivotd = " ".join(binary())
+    for line in (
+        f"{pivotd} swap {disk} --check {bus}",
+        f"{pivotd} move {pipes['plan']} {bus}",
+        f"cat {tmp_path / 'plan'} | {pivotd} move /dev/stdin {bus}",
+    ):
+        done = run_client(["bash", "-c", line])
+        assert done.returncode == SUCCESS, done.stdout + done.stderr
+    assert [task["state"] for task in rpc.call("list_swaps")["swaps"]] == ["completed"]
+
+
 def test_swap_that_fails(lab, worker, guest):
     new = lab.volumes.file(size=guest.disks["vdb"].size // 2)
     code, output, errors = worker.command("swap", *swap_words(guest, new))

@@ -244,6 +244,22 @@ import Testing
         #expect(try problems("transport_url_file: \(empty)") == ["transport_url_file \(empty): is empty"])
     }
 
+    @Test func pipesAreReadOnce() throws {
+        func pipe(_ text: String) throws -> (handle: FileHandle, path: String) {
+            let pipe = Pipe()
+            try pipe.fileHandleForWriting.write(contentsOf: Data(text.utf8))
+            try pipe.fileHandleForWriting.close()
+            return (pipe.fileHandleForReading, "/dev/fd/\(pipe.fileHandleForReading.fileDescriptor)")
+        }
+        let (url, file) = (try pipe("rabbit://piped@h/\n"), try pipe("topic: piped"))
+        let configuration = try load(flags: ["config": file.path, "transport_url_file": url.path])
+        #expect(configuration.bus.topic == "piped" && configuration.bus.transportURL.reveal() == "rabbit://piped@h/")
+        // As a reload does: what is empty now must not count as a file without settings.
+        #expect(try problems(flags: ["config": file.path]) == ["configuration file \(file.path): is an empty pipe"])
+        try url.handle.close()
+        try file.handle.close()
+    }
+
     @Test func limitsHoldInEveryLayer() throws {
         let problem = "max_concurrent_swaps must be: integer 1…1024; given: \"0\""
         #expect(try problems("max_concurrent_swaps: 0").map { $0.hasSuffix(problem) } == [true])

@@ -82,16 +82,14 @@ struct MoveCommand: AsyncParsableCommand {
 
     /// - Throws: ``CommandFailure`` with status `usage` that names every faulty line.
     private func readPlan() throws -> MovePlan {
-        let data: Data
-        do {
-            data =
-                plan == "-"
-                ? try FileHandle.standardInput.readToEnd() ?? Data() : try Data(contentsOf: URL(fileURLWithPath: plan))
+        let text: [UInt8]
+        do throws(ReadFailure) {
+            text = try FileArgument.read(plan)
         } catch {
-            throw CommandFailure(.usage, "\(plan): cannot be read")
+            throw CommandFailure(.usage, "\(plan): \(error)")
         }
         do {
-            return try MovePlan(data)
+            return try MovePlan(text)
         } catch {
             let problems = "\(error)".split(separator: "\n").map { "\n" + String($0).escapingControls }
             throw CommandFailure(.usage, "\(plan): has errors, nothing was sent" + problems.joined())

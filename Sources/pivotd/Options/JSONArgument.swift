@@ -1,5 +1,5 @@
 import ArgumentParser
-import Foundation
+import Basics
 import JSON
 import VolumeSwap
 
@@ -35,14 +35,21 @@ enum JSONArgument {
         InstanceReference.isUUID(argument) ? .string(argument) : ["name": .string(argument)]
     }
 
-    private static func bytes(_ argument: String, option: String) throws -> Data {
-        guard argument.hasPrefix("@") else { return Data(argument.utf8) }
+    private static func bytes(_ argument: String, option: String) throws -> [UInt8] {
+        guard argument.hasPrefix("@") else { return Array(argument.utf8) }
         let path = String(argument.dropFirst())
         do {
-            if path == "-" { return try FileHandle.standardInput.readToEnd() ?? Data() }
-            return try Data(contentsOf: URL(fileURLWithPath: path))
+            return try FileArgument.read(path)
         } catch {
-            throw ValidationError("\(option): \(path): cannot be read")
+            throw ValidationError("\(option): \(path): \(error)")
         }
+    }
+}
+
+/// A file that is named on the command line.
+enum FileArgument {
+    /// Reads all of it; of standard input for `-`.
+    static func read(_ path: String) throws(ReadFailure) -> [UInt8] {
+        path == "-" ? try readAll(from: 0) : try readAll(path)
     }
 }
