@@ -18,6 +18,12 @@ struct DecodeCommand: AsyncParsableCommand {
     @Flag(help: "Print request contexts in full.")
     var contexts = false
 
+    @Option(
+        name: .customLong("config"),
+        help: ArgumentHelp("Taken as by every command, and not read: decode has no settings.", valueName: "file"),
+        completion: .file(extensions: ["yaml", "yml", "json"]))
+    var config: String?
+
     func run() async throws {
         let filters = try input.parsedFilters()
         var text = MessageText(showsContexts: contexts)
