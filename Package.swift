@@ -131,7 +131,9 @@ let package = Package(
         tests("CaptureTests", ["Capture", "AMQP", "OsloMessaging", "JSON"]),
         tests("ObservabilityTests", ["Observability", "JSON", .logging, .metrics]),
         tests("SettingsTests", ["Settings", "Budgets", "JSON"]),
-        tests("pivotdTests", ["pivotd", "Basics", "BulkMove", "JSON", "OsloMessaging", "VolumeSwap", .argumentParser]),
+        tests(
+            "pivotdTests",
+            ["pivotd", "AMQP", "Basics", "BulkMove", "JSON", "OsloMessaging", "VolumeSwap", .argumentParser, .logging]),
         tests(
             "LibvirtHypervisorTests",
             ["LibvirtHypervisor", "HypervisorConformance", "Libvirt", "VolumeSwap", "JSON", .logging]),

@@ -6,8 +6,8 @@ package import Logging
 package enum AMQPConnectionEvent: Sendable {
     /// Established and the topology declared; delivery tags now carry this `epoch`.
     case connected(epoch: UInt64, endpoint: AMQPEndpoint)
-    /// A connect failed, or the connection ended.
-    case disconnected(AMQPError)
+    /// A connect to the endpoint failed, or the connection ended.
+    case disconnected(AMQPError, endpoint: AMQPEndpoint)
     /// The broker stopped reading publishes (memory or disk alarm); they are held until `unblocked`.
     case blocked(reason: String)
     /// The broker reads publishes again.

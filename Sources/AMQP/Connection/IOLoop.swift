@@ -99,11 +99,11 @@ final class IOLoop {
         }
         _ = context.silence.release()
         live.abandon(.closedByUs)
-        context.events.yield(.disconnected(.closedByUs))
+        context.events.yield(.disconnected(.closedByUs, endpoint: endpoint))
     }
 
     private func report(_ error: AMQPError, endpoint: AMQPEndpoint) {
-        context.events.yield(.disconnected(error))
+        context.events.yield(.disconnected(error, endpoint: endpoint))
         guard let repeated = repeats.pass("\(endpoint) \(error)", at: .now) else { return }
         var metadata: Logger.Metadata = ["endpoint": "\(endpoint)", "reason": "\(error.message)"]
         if let replyCode = error.replyCode { metadata["reply_code"] = "\(replyCode)" }

@@ -100,7 +100,7 @@ final class BusHealth: Sendable {
             events.withLock { events in
                 switch event {
                 case .connected: events.failures[side] = nil
-                case .disconnected(let error): events.failures[side] = error
+                case .disconnected(let error, _): events.failures[side] = error
                 case .blocked(let reason): events.blockedReason = reason
                 case .unblocked: events.blockedReason = nil
                 case .consumerCancelled: break

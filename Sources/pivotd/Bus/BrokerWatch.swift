@@ -1,4 +1,5 @@
 import AMQP
+import Basics
 import OsloMessaging
 
 /// Waits for the first connection to the broker, and gives up early if none can be expected.
@@ -19,10 +20,10 @@ struct BrokerWatch: Sendable {
     private static let limit = Duration.seconds(10)
 
     /// - Parameters:
-    ///   - endpoints: how many addresses the broker has.
+    ///   - endpoints: the broker's addresses.
     ///   - timeout: for the connection, if shorter than pivotd's own limit.
     /// - Throws: ``CommandFailure`` with status `noAnswer`.
-    func waitUntilConnected(endpoints: Int, within timeout: Duration? = nil) async throws {
+    func waitUntilConnected(to endpoints: [AMQPEndpoint], within timeout: Duration? = nil) async throws {
         let limit = min(timeout ?? Self.limit, Self.limit)
         try await withThrowingTaskGroup { group in
             group.addTask {
@@ -31,26 +32,30 @@ struct BrokerWatch: Sendable {
             for connection in watched {
                 group.addTask {
                     var (failures, refusals) = (0, 0)
+                    var errors: [AMQPEndpoint: AMQPError] = [:]
                     for await event in connection.events {
-                        guard case .disconnected(let error) = event else { continue }
+                        guard case .disconnected(let error, let endpoint) = event else { continue }
+                        errors[endpoint] = error
                         failures += 1
                         if !error.isRetriable { refusals += 1 }
                         // Each address may have another password.
-                        if refusals >= endpoints || failures >= Self.rounds * endpoints { throw Self.failure(error) }
+                        if refusals >= endpoints.count || failures >= Self.rounds * endpoints.count {
+                            throw Self.failure(endpoints.compactMap { address in errors[address].map { "\(address) (\($0))" } })
+                        }
                     }
                     try await Task.sleep(for: limit)
                 }
             }
             group.addTask {
                 try await Task.sleep(for: limit)
-                throw CommandFailure(.noAnswer, "no connection to the broker within \(limit / .seconds(1)) s")
+                throw Self.failure(endpoints.map(\.description), " within \(Quantity.number(limit / .seconds(1))) s")
             }
             try await group.next()
             group.cancelAll()
         }
     }
 
-    private static func failure(_ error: AMQPError) -> CommandFailure {
-        CommandFailure(.noAnswer, "no connection to the broker: \(error)")
+    private static func failure(_ addresses: [String], _ more: String = "") -> CommandFailure {
+        CommandFailure(.noAnswer, "no connection to the broker at \(addresses.joined(separator: ", "))\(more)")
     }
 }

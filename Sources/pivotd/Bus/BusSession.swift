@@ -41,7 +41,7 @@ struct BusSession: Sendable {
         var others = [client]
         if let interruption { others.append { try await interruption.wait(session) } }
         return try await alongside(others) {
-            try await BrokerWatch(transport).waitUntilConnected(endpoints: amqp.endpoints.count, within: timeout)
+            try await BrokerWatch(transport).waitUntilConnected(to: amqp.endpoints, within: timeout)
             return try await work(session)
         }
     }

@@ -57,7 +57,7 @@ struct CaptureTap {
             await transport.close()
         }
         try await alongside([transport.run, { await gaps.follow(transport.consumer.events) }, stop]) {
-            try await BrokerWatch(transport, watchesConsumer: false).waitUntilConnected(endpoints: amqp.endpoints.count)
+            try await BrokerWatch(transport, watchesConsumer: false).waitUntilConnected(to: amqp.endpoints)
             try await tap(transport)
             let writer = try CaptureWriter(path: path)
             onReady(text)

@@ -37,10 +37,10 @@ final class CaptureGaps: Sendable {
             case (.connected, _):
                 state = .recording
                 return nil
-            case (.disconnected(let error), .recording) where error.code != .connectionClosed || error.isRetriable:
+            case (.disconnected(let error, _), .recording) where error.code != .connectionClosed || error.isRetriable:
                 state = .away(since: .now, error)
                 return "the connection to the broker was lost, reconnecting: \(error)"
-            case (.disconnected(let error), .away(let start, _)) where error.code != .connectionClosed || error.isRetriable:
+            case (.disconnected(let error, _), .away(let start, _)) where error.code != .connectionClosed || error.isRetriable:
                 state = .away(since: start, error)
                 return error.isRetriable ? nil : "\(error)"
             case (.consumerCancelled, .recording):

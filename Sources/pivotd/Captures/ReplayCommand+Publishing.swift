@@ -8,7 +8,7 @@ import Settings
 
 /// A replay's connection to a broker.
 struct ReplayPublishing: Sendable {
-    private let endpoints: Int
+    private let endpoints: [AMQPEndpoint]
     private let transport: AMQPTransport
     private let target: PublishTarget
 
@@ -21,7 +21,7 @@ struct ReplayPublishing: Sendable {
             (try bus.amqpConfiguration(name: "pivotd replay"), try bus.topology())
         }
         let replyQueue = RPCClient.makeReplyQueueName()
-        endpoints = amqp.endpoints.count
+        endpoints = amqp.endpoints
         transport = AMQPTransport(
             configuration: amqp, consuming: topology.replies(queue: replyQueue), publishing: AMQPTopology(), logger: logger)
         target = PublishTarget(
@@ -31,7 +31,7 @@ struct ReplayPublishing: Sendable {
     /// Connects, does the work, and disconnects.
     func with(_ work: @escaping @Sendable (PublishTarget) async throws -> Void) async throws {
         try await alongside([transport.run, target.run]) {
-            try await BrokerWatch(transport).waitUntilConnected(endpoints: endpoints)
+            try await BrokerWatch(transport).waitUntilConnected(to: endpoints)
             try await transport.startConsuming()
             try await work(target)
         }

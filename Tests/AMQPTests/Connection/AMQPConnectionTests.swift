@@ -47,8 +47,8 @@ import Testing
         let waiting = Task { try await connection.waitUntilConnected() }
         async let delivery = connection.deliveries.first { _ in true }
         var events = connection.events.makeAsyncIterator()
-        guard case .disconnected(let error) = await events.next() else { Issue.record(); return }
-        #expect(error.code == .connectFailed && error.isRetriable)
+        guard case .disconnected(let error, let endpoint) = await events.next() else { Issue.record(); return }
+        #expect(error.code == .connectFailed && error.isRetriable && "\(endpoint)" == "127.0.0.1:1")
         await connection.close()
         try await run
         await #expect(throws: AMQPError.self) { try await waiting.value }
