@@ -1,4 +1,5 @@
 import ArgumentParser
+import Foundation
 import Testing
 
 @testable import pivotd
@@ -17,5 +18,15 @@ import Testing
             names.insert(type(of: command).configuration.commandName ?? "")
         }
         #expect(names == Set(Pivotd.configuration.subcommands.map { $0.configuration.commandName ?? "" }))
+    }
+
+    @Test func eachLineOfHelpIsWholeAndNamesADefaultOnce() {
+        for command in Pivotd.configuration.subcommands {
+            for line in command.helpMessage(includeHidden: true, columns: 10_000).split(separator: "\n") {
+                let (opened, closed) = (line.count { $0 == "(" }, line.count { $0 == ")" })
+                let defaults = line.components(separatedBy: "(default").count - 1
+                #expect(opened == closed && defaults <= 1, "\(line)")
+            }
+        }
     }
 }

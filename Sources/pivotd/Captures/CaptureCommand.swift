@@ -31,7 +31,7 @@ struct CaptureCommand: AsyncParsableCommand {
     var replies = false
 
     @Option(
-        help: ArgumentHelp("The file; compressed if its name ends in .gz (default: -, standard output).", valueName: "file"),
+        help: ArgumentHelp("The file, compressed if its name ends in .gz; - is standard output.", valueName: "file"),
         completion: .file(extensions: ["jsonl", "gz"]))
     var out = "-"
 

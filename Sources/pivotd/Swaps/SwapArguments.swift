@@ -24,7 +24,7 @@ struct SwapArguments: ParsableArguments {
     @Option(help: ArgumentHelp("The new volume's id (default: from its connection_info).", valueName: "id"))
     var newVolumeID: String?
 
-    @Option(help: ArgumentHelp("The new size of the disk in GiB (default: 0, which keeps it).", valueName: "gib"))
+    @Option(help: ArgumentHelp("The new size of the disk in GiB; 0 keeps it.", valueName: "gib"))
     var resizeTo: Int64 = 0
 
     @Option(

@@ -24,8 +24,8 @@ struct SwapCommand: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Seconds to wait for the outcome (default: as long as the worker sends heartbeats); with --cast, seconds after "
-                + "which the request expires in its queue; with --check, 60).", valueName: "s"))
+            "Seconds to wait for the outcome (default: as long as the worker sends heartbeats; with --check, 60); with --cast, "
+                + "seconds after which the request expires in its queue.", valueName: "s"))
     var timeout: Double?
 
     @Flag(help: "Print the secrets in the result's connection_info, which are masked otherwise.")
