@@ -64,8 +64,30 @@ extension BudgetRule {
     /// Reads `[{"match": {"side", "driver", "where"}, "bandwidth_mib_s", "concurrent"}]`.
     ///
     /// - Returns: nil for anything else, also for an unknown member or a rule without a limit.
-    package static func rules(json text: String) -> [BudgetRule]? {
-        try? JSONDecoder().decode([BudgetRule].self, from: Data(text.utf8))
+    package static func rules(json text: String) -> [BudgetRule]? { try? decode(text) }
+
+    /// What ``rules(json:)`` does not read, and why: `limits[0].match.side must be source, destination or either`.
+    ///
+    /// - Parameter name: What the rules are called.
+    /// - Returns: nil if it reads all.
+    package static func fault(json text: String, of name: String) -> String? {
+        func place(_ context: DecodingError.Context) -> String {
+            name + context.codingPath.map { key in key.intValue.map { "[\($0)]" } ?? ".\(key.stringValue)" }.joined()
+        }
+        do {
+            _ = try decode(text)
+            return nil
+        } catch DecodingError.dataCorrupted(let context) where !context.codingPath.isEmpty {
+            return "\(place(context)) \(context.debugDescription)"
+        } catch DecodingError.typeMismatch(_, let context), DecodingError.valueNotFound(_, let context) {
+            return "\(place(context)) must be a \(context.codingPath.isEmpty ? "list" : "mapping")"
+        } catch {
+            return "\(name) is not JSON"
+        }
+    }
+
+    private static func decode(_ text: String) throws -> [BudgetRule] {
+        try JSONDecoder().decode([BudgetRule].self, from: Data(text.utf8))
     }
 
     /// The rules as ``rules(json:)`` reads them; empty without any.
@@ -104,14 +126,14 @@ extension BudgetRule {
         if values.contains(.match) {
             try Self.check(try values.superDecoder(forKey: .match), MatchKey.self)
             let match = try values.nestedContainer(keyedBy: MatchKey.self, forKey: .match)
-            self.match.side = try match.decodeIfPresent(Side.self, forKey: .side) ?? .either
-            self.match.driver = try match.decodeIfPresent(String.self, forKey: .driver).map(Glob.init)
-            self.match.place = try match.decodeIfPresent(String.self, forKey: .place).map(Glob.init)
+            self.match.side = try Self.read(match, .side, Side.self, "source, destination or either") ?? .either
+            self.match.driver = try Self.read(match, .driver, String.self, "a string").map(Glob.init)
+            self.match.place = try Self.read(match, .place, String.self, "a string").map(Glob.init)
         }
         let bandwidth = try Self.number(values, .bandwidth, atMost: 8_388_607)
         let concurrent = try Self.number(values, .concurrent, atMost: 100_000)
         guard bandwidth != nil || concurrent != nil else {
-            throw DecodingError.dataCorrupted(.init(codingPath: decoder.codingPath, debugDescription: "limits nothing"))
+            throw DecodingError.dataCorrupted(.init(codingPath: decoder.codingPath, debugDescription: "must have bandwidth_mib_s or concurrent"))
         }
         bandwidthMiBs = bandwidth ?? 0
         self.concurrent = Int(concurrent ?? 0)
@@ -131,17 +153,26 @@ extension BudgetRule {
     private static func number(
         _ values: KeyedDecodingContainer<Key>, _ key: Key, atMost limit: Int64
     ) throws -> Int64? {
-        guard let number = try values.decodeIfPresent(Int64.self, forKey: key) else { return nil }
-        guard (0...limit).contains(number) else {
-            throw DecodingError.dataCorruptedError(forKey: key, in: values, debugDescription: "out of range")
+        try read(values, key, Int64.self, "an integer from 0 to \(limit)") { (0...limit).contains($0) }
+    }
+
+    /// - Returns: nil if there is no such member.
+    /// - Throws: `DecodingError` that says what it must be.
+    private static func read<Name: CodingKey, Value: Decodable>(
+        _ values: KeyedDecodingContainer<Name>, _ key: Name, _ type: Value.Type, _ wanted: String,
+        _ isAllowed: (Value) -> Bool = { _ in true }
+    ) throws -> Value? {
+        let result = Result { try values.decodeIfPresent(type, forKey: key) }
+        guard case .success(let value) = result, value.map(isAllowed) ?? true else {
+            throw DecodingError.dataCorruptedError(forKey: key, in: values, debugDescription: "must be \(wanted)")
         }
-        return number
+        return value
     }
 
     private static func check<Known: CodingKey & CaseIterable>(_ decoder: any Decoder, _ known: Known.Type) throws {
         let names = Set(Known.allCases.map(\.stringValue))
         for key in try decoder.container(keyedBy: AnyKey.self).allKeys where !names.contains(key.stringValue) {
-            throw DecodingError.dataCorrupted(.init(codingPath: decoder.codingPath, debugDescription: "unknown member"))
+            throw DecodingError.dataCorrupted(.init(codingPath: decoder.codingPath + [key], debugDescription: "is not known"))
         }
     }
 }

@@ -1,3 +1,5 @@
+import Budgets
+
 /// The parsed settings of one source: flags, environment or file.
 struct ConfigurationLayer {
     /// By key, as returned by ``ConfigurationKey/parse(_:)``.
@@ -50,10 +52,12 @@ struct ConfigurationLayer {
 
     private static func shown(_ value: RawValue, _ key: ConfigurationKey) -> String {
         guard !key.isSecret else { return "" }
-        switch value {
-        case .text(let text): return "; given: \"\(text.prefix(200))\""
-        case .list(let members): return "; given: the list [\(members.joined(separator: ", ").prefix(200))]"
-        case .nested(_): return "; given: nested mappings or lists"
+        switch (key.kind, value) {
+        case (.rules, .text(let json)), (.rules, .nested(let json?)):
+            return BudgetRule.fault(json: json, of: key.name).map { "; \($0)" } ?? ""
+        case (_, .text(let text)): return "; given: \"\(text.prefix(200))\""
+        case (_, .list(let members)): return "; given: the list [\(members.joined(separator: ", ").prefix(200))]"
+        case (_, .nested): return "; given: a mapping or a list of lists"
         }
     }
 

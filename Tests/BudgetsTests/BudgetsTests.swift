@@ -164,6 +164,20 @@ struct BudgetRuleTests {
         ])
     func refused(text: String) { #expect(BudgetRule.rules(json: text) == nil) }
 
+    @Test(
+        "What is wrong is named with its place",
+        arguments: [
+            (#"[{}, {"match": {"side": "sources"}}]"#, "limits[1].match.side must be source, destination or either"),
+            (#"[{"match": {"driver": 1}}]"#, "limits[0].match.driver must be a string"),
+            (#"[{"match": {"host": "x"}}]"#, "limits[0].match.host is not known"),
+            (#"[{"match": "nfs"}]"#, "limits[0].match must be a mapping"),
+            (#"[{"concurrent": 1.5}]"#, "limits[0].concurrent must be an integer from 0 to 100000"),
+            (#"[{"bandwidth_mib_s": -1}]"#, "limits[0].bandwidth_mib_s must be an integer from 0 to 8388607"),
+            ("[1]", "limits[0] must be a mapping"), ("{}", "limits must be a list"), ("[", "limits is not JSON"),
+            (#"[{"match": {"side": "source"}, "concurrent": 1}]"#, nil),
+        ] as [(String, String?)])
+    func fault(text: String, fault: String?) { #expect(BudgetRule.fault(json: text, of: "limits") == fault) }
+
     @Test("A rule is called what its configuration says")
     func names() throws {
         let text = #"[{"match": {"driver": "NFS", "where": "Filer1:/Export*"}, "concurrent": 1}]"#

@@ -273,6 +273,16 @@ import Testing
         #expect(try problems("prefetch: 0", flags: ["prefetch": "5"]).count == 1)
     }
 
+    @Test func theMemberOfLimitsThatIsWrongIsNamed() throws {
+        let allowed = "limits must be: list of {match: {side, driver, where}, bandwidth_mib_s, concurrent}"
+        let side = "limits[0].match.side must be source, destination or either"
+        let problem = try #require(try problems("topic: t\nlimits: [{match: {side: sources}}]").first)
+        #expect(problem.hasSuffix("pivotd.yaml:2: \(allowed); \(side)"))
+        let flags = ["limits": #"[{"match": {"side": "sources"}}]"#]
+        #expect(try problems(flags: flags) == ["--\(allowed); \(side)"])
+        #expect(try problems("limits: [nfs]").first?.hasSuffix("\(allowed); given: the list [nfs]") == true)
+    }
+
     @Test func keysAreUniqueAndTheirDefaultsAreAllowed() throws {
         let keys = PivotdConfiguration.keys
         #expect(Set(keys.map(\.name)).count == keys.count)
