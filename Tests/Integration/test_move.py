@@ -174,6 +174,7 @@ def test_an_unacceptable_line(lab, worker, rpc, pool, tmp_path):
     started = len(rpc.call("list_swaps", limit=10_000)["swaps"])
     code, output, errors = worker.command("move", plan, "--report", told, "--host-timeout", "2")
     assert code == FAILURE and "nothing was started" in errors, output + errors
+    assert output.startswith("2 of 3 lines are not acceptable:\n"), output
     assert re.search(rf"^4 +{worker.host} .* new_volume_too_small +Invalid volume", output, re.M), output
     assert re.search(r"^5 +nowhere .* no pivotd listens", output, re.M), output
     assert [line["state"] for line in report(told)] == ["pending", "refused", "unreachable"]

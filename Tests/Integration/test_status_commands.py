@@ -158,7 +158,7 @@ def test_what_happened_to_a_swap(lab, worker, rpc, guest):
     assert code == SUCCESS, errors
     assert all(len(line) <= 80 or "/" in line for line in output.splitlines()), output
     expected = [
-        f"task      {task}", f"vdb of instance {guest.uuid}", "request req-", "copy, 1 attempt", "aborted: aborted",
+        f"task      {task}", f"vdb of instance {guest.uuid}", "request req-", "copy, 1 attempt", "state     aborted\n",
         "runs on the old volume", "delivered to reply_", "accepted", "preparing", f"vdb of {guest.name}:", "starting", "copying",
         "limited to 2 MiB/s by request", "abort requested", "rolls back: aborted by request", "rolling_back", "aborted",
         "reply delivered", "aborted by request",

@@ -61,6 +61,13 @@ import Testing
         #expect(lines[7].hasSuffix("no_space, on the old volume"))
     }
 
+    @Test func aVolumeInUseThatIsUnknownIsSaidToBe() {
+        let failed = Self.swap(
+            "9f1d1c0a7b5e4a7e8c2d3b4a5f607182", "failed", at: 10,
+            ["finished_at": "2023-11-14T22:05:00Z", "reason_code": "invalid_argument", "in_use": "unknown"])
+        #expect(table.list([failed, Self.swap("t", "completed", at: 11)]).contains("  invalid_argument, in use: unknown\n"))
+    }
+
     @Test func idsAreAsLongAsTheyHaveToBe() {
         let list = table.list([Self.swap("12345678-a", "copying", at: 10), Self.swap("12345678-b", "copying", at: 11)])
         #expect(list.contains("\n12345678-a ") && list.contains("\n12345678-b "))

@@ -70,6 +70,12 @@ import Testing
         #expect(!text.contains("guest "))
     }
 
+    @Test func anAbortedSwapsStateIsNamedOnce() {
+        var status = Self.failed
+        status.merge(["state": "aborted", "reason_code": "aborted"])
+        #expect(text(status).contains("\nstate     aborted\n"))
+    }
+
     @Test func longTextsAreWrappedAndEscapesRemoved() {
         var status = Self.failed
         status["history"] = [Self.event("00.300", "note", String(repeating: "word ", count: 60) + "\u{1B}[2J")]

@@ -138,7 +138,8 @@ struct MoveCommand: AsyncParsableCommand {
             }
         }
         guard !rows.isEmpty else { return false }
-        StandardStream.output.write(line: "\(rows.count) of \(Quantity.count(lines.count, "line")) not acceptable:")
+        let count = "\(rows.count) of \(Quantity.count(lines.count, "line"))"
+        StandardStream.output.write(line: "\(count) \(rows.count == 1 ? "is" : "are") not acceptable:")
         StandardStream.output.write(line: StatusTable.aligned([["LINE", "HOST", "INSTANCE/DISK", "CAUSE", "MESSAGE"]] + rows))
         return true
     }

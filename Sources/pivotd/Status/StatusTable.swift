@@ -112,7 +112,7 @@ struct StatusTable {
         let place =
             switch state.inUse {
             case "old"?, "new"?: ", on the \(state.inUse ?? "") volume"
-            case "unknown"?: ", unknown volume"
+            case "unknown"?: ", in use: unknown"
             default: ""
             }
         return (state.reasonCode ?? "") + place

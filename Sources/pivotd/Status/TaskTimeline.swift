@@ -69,7 +69,7 @@ struct TaskTimeline {
     }
 
     private var outcome: String {
-        if let reason = state.reasonCode { return "\(state.name): \(reason)" }
+        if let reason = state.reasonCode, reason != state.name { return "\(state.name): \(reason)" }
         guard !state.isFinal else { return state.name }
         return ([state.name] + [state.waitsFor.map { "waits for \($0)" }, state.detail].compactMap(\.self)).joined(
             separator: ", ")
