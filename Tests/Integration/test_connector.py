@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import runpy
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -200,3 +203,69 @@ def test_the_shipped_helper_names_a_device_by_what_stays_with_its_volume(tmp_pat
     path.touch()
     name = runpy.run_path(str(SHIPPED))["stable"](str(path), devices=str(tmp_path), tries=1)
     assert name == str(tmp_path / "disk" / list(links)[-1] if found else path)
+
+
+NOBODY = 12345
+
+
+@pytest.fixture
+def places(tmp_path):
+    """Where any user may make directories, and where only root may."""
+    own = Path("/run") / f"pivotd-test-{os.getpid()}"
+    own.mkdir(mode=0o755)
+    tmp_path.chmod(0o1777)
+    yield {"any user's": tmp_path, "root's": own}
+    shutil.rmtree(own)
+
+
+def make_locks(locks, target, kind, mode):
+    """A directory for locks as a user may have prepared it; None for none."""
+    target.mkdir()
+    if kind == "link":
+        locks.symlink_to(target)
+    elif kind is not None:
+        locks.mkdir()
+        locks.chmod(mode)
+        os.chown(locks, NOBODY if kind == "foreign" else 0, -1)
+
+
+@pytest.mark.parametrize(
+    ("place", "kind", "mode", "is_safe"),
+    [
+        ("any user's", None, 0, True),
+        ("any user's", "own", 0o700, True),
+        ("any user's", "own", 0o1777, False),
+        ("any user's", "foreign", 0o755, False),
+        ("any user's", "link", 0, False),
+        ("root's", "foreign", 0o755, True),  # as nova's own
+        ("root's", "foreign", 0o777, False),
+        ("root's", "link", 0, False),
+    ],
+)
+def test_the_shipped_helper_keeps_no_locks_where_a_user_may_have_put_links(tmp_path, places, place, kind, mode, is_safe):
+    locks, config, device = places[place] / "locks", tmp_path / "os-brick.conf", tmp_path / "device"
+    make_locks(locks, tmp_path / "target", kind, mode)
+    config.write_text(f"[os_brick]\nlock_path = {locks}\n")
+    device.touch()
+    info = {"driver_volume_type": "local", "data": {"device_path": str(device)}}
+    for request in ({"action": "check"}, {"action": "connect", "connection_info": info}):
+        argv = [sys.executable, SHIPPED, "--config-file", config]
+        done = subprocess.run(argv, input=json.dumps(request), capture_output=True, text=True, timeout=60)
+        assert (done.returncode == 0) is is_safe, f"{request['action']}: {done.stderr}"
+        assert is_safe or f"{locks}, for the locks" in done.stderr
+    assert list((tmp_path / "target").iterdir()) == []
+    if kind is None:
+        assert locks.stat().st_mode & 0o777 == 0o700
+
+
+def test_the_shipped_helper_keeps_its_own_locks_to_itself(places):
+    """Those that it is not told to share: below /run, where only root makes directories, and in none of another user's."""
+    helper = runpy.run_path(str(SHIPPED))
+    assert helper["LOCKS"] == "/run/pivotd-os-brick"
+    locks = places["root's"] / "locks"
+    locks.mkdir(mode=0o700)
+    helper["require_trusted"].__globals__["LOCKS"] = str(locks)
+    helper["require_trusted"](str(locks))
+    os.chown(locks, NOBODY, -1)
+    with pytest.raises(PermissionError, match="another user's"):
+        helper["require_trusted"](str(locks))

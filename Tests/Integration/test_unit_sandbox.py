@@ -79,7 +79,7 @@ def share(lab):
 @pytest.fixture
 def brick(lab):
     """os-brick's settings: its locks are where they are on a host, below /run."""
-    locks = Path("/run/lock") / lab.workspace.root.name
+    locks = Path("/run") / lab.workspace.root.name
     file = lab.workspace.path("os-brick.conf")
     file.write_text(f"[os_brick]\nlock_path = {locks}\n")
     yield file
