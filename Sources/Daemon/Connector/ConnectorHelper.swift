@@ -30,6 +30,7 @@ package struct ConnectorHelper: VolumeConnector {
     let executable: String
     let timeout: Duration
     private let logger: Logger
+    private let asking = SharedRun<Result<ConnectorProperties, SwapFailure>>()
 
     /// - Parameters:
     ///   - executable: An absolute path.
@@ -64,10 +65,17 @@ package struct ConnectorHelper: VolumeConnector {
         _ = try await run(.disconnect, volume)
     }
 
-    /// Runs the helper's `properties`.
+    /// Runs the helper's `properties`, once for all who ask meanwhile.
     ///
     /// - Throws: ``SwapFailure`` `connectorFailed` if the helper fails, is late or prints no object.
     package func properties() async throws(SwapFailure) -> ConnectorProperties {
+        let interrupted = failure(.properties, nil, "it was interrupted")
+        return try await asking.value(ifCancelled: .failure(interrupted)) { [self] in
+            do throws(SwapFailure) { return .success(try await askProperties()) } catch { return .failure(error) }
+        }.get()
+    }
+
+    private func askProperties() async throws(SwapFailure) -> ConnectorProperties {
         let reply = try await run(.properties, nil)
         guard let properties = (try? JSONValue(parsing: reply))?.objectValue else {
             throw failure(.properties, nil, "its answer is not an object")

@@ -51,6 +51,32 @@ struct ConnectorHelperTests {
         }
     }
 
+    @Test("all who ask for the properties meanwhile share one run, which does not end with the first of them")
+    func sharedProperties() async throws {
+        let directory = try HelperDirectory()
+        let (starts, go) = ("\(directory.path)/starts", "\(directory.path)/go")
+        let helper = try directory.helper(
+            "echo >> \(starts); cat >/dev/null; while [ ! -e \(go) ]; do sleep 0.02; done; echo '{\"host\": \"h\"}'")
+        let first = Task { try await helper.properties() }
+        while !FileManager.default.fileExists(atPath: starts) { try await Task.sleep(for: .milliseconds(5)) }
+        let answers = try await withThrowingTaskGroup(of: ConnectorProperties.self) { group in
+            for _ in 0..<64 { group.addImmediateTask { try await helper.properties() } }
+            first.cancel()
+            let failure = await #expect(throws: SwapFailure.self) { try await first.value }
+            #expect(failure?.reason.contains("interrupted") == true)
+            try Data().write(to: URL(fileURLWithPath: go))
+            var answers: [ConnectorProperties] = []
+            for try await answer in group { answers.append(answer) }
+            return answers
+        }
+        #expect(answers.count == 64 && answers.allSatisfy { $0.json == ["host": "h"] })
+        let runs = try String(contentsOf: URL(fileURLWithPath: starts), encoding: .utf8)
+        #expect(runs == "\n")
+        _ = try await helper.properties()
+        let laterRuns = try String(contentsOf: URL(fileURLWithPath: starts), encoding: .utf8)
+        #expect(laterRuns == "\n\n", "who asks later gets a new answer")
+    }
+
     @Test("a failure is InvalidVolume with the helper's own words, secrets masked")
     func fails() async throws {
         let directory = try HelperDirectory()
