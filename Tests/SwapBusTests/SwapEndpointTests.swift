@@ -96,7 +96,7 @@ struct SwapEndpointTests {
         "list_swaps' invalid arguments are refused",
         arguments: [
             ["limit": 0], ["limit": 10001], ["limit": "5"], ["limit": 1.5], ["states": ["moving"]], ["states": [1]],
-            ["states": 1], ["volume_id": 1], ["task_id_prefix": []],
+            ["states": 1], ["volume_id": 1], ["task_id_prefix": []], ["volume_id": "v1\u{0}"], ["task_id_prefix": "\u{0}"],
             ["instance": "vm"],
         ] as [JSONObject])
     func badQuery(args: JSONObject) {
@@ -115,11 +115,20 @@ struct SwapEndpointTests {
 
     @Test(
         "Arguments without a task are refused",
-        arguments: [[:], ["task_id": 1], ["instance": "x"], ["instance": .string(Self.uuid)], ["mountpoint": "vdb"]]
-            as [JSONObject])
+        arguments: [
+            [:], ["task_id": 1], ["task_id": "t1\u{0}"], ["instance": "x"], ["instance": .string(Self.uuid)],
+            ["mountpoint": "vdb"],
+        ] as [JSONObject])
     func badSelectors(args: JSONObject) {
         #expect(throws: SwapFailure.self) { try SwapSelector(args: args) }
         #expect(throws: SwapFailure.self) { try GetSwap(args: args) }
+    }
+
+    @Test(
+        "pivot_swap takes a list of task ids",
+        arguments: [nil, 1, "t1", [], [1], ["t1", nil], ["t1\u{0}"], .array(Array(repeating: "t1", count: 1001))] as [JSONValue])
+    func badTasks(tasks: JSONValue) {
+        #expect(throws: SwapFailure.self) { try PivotSwap(args: ["task_ids": tasks]) }
     }
 
     @Test(

@@ -15,11 +15,11 @@ struct PivotSwap: SwapMethod {
         guard let argument = Argument(args, "task_ids") else {
             throw .invalidInput("task_ids: missing; it is a list of task ids")
         }
-        let texts = argument.value.arrayValue?.map(\.stringValue) ?? []
-        guard !texts.isEmpty, texts.count <= Self.limit, !texts.contains(nil) else {
+        let tasks = argument.value.arrayValue ?? []
+        guard (1...Self.limit).contains(tasks.count) else {
             throw argument.invalid("must be a list of 1 to \(Self.limit) task ids")
         }
-        ids = texts.compactMap { $0 }.map(TaskID.init)
+        ids = try tasks.map { task throws(SwapFailure) in TaskID(try Argument(value: task, "task_ids").string()) }
     }
 
     func call(_ service: SwapService, _ failures: NovaFailure) async throws -> JSONValue {

@@ -26,13 +26,13 @@ package struct Argument: Sendable {
     /// A failure of kind `invalidInput` that names the argument.
     package func invalid(_ reason: String) -> SwapFailure { .invalidInput("\(name): \(reason)") }
 
-    /// The string.
+    /// The string. It has no control characters: libvirt and SQLite would take one with a NUL for the part before it.
     ///
     /// - Parameter limit: maximum length in code points, as JSON Schema counts.
-    /// - Throws: ``SwapFailure`` of kind `invalidInput` if it is not a string, or too long.
-    package func string(limit: Int? = nil) throws(SwapFailure) -> String {
+    /// - Throws: ``SwapFailure`` of kind `invalidInput` if it is not a string, too long, or has control characters.
+    package func string(limit: Int = .max) throws(SwapFailure) -> String {
         guard let text = value.stringValue else { throw invalid("must be a string") }
-        if let limit { try Self.checkLength(text, name, limit: limit) }
+        try Self.checkText(text, name, limit: limit)
         return text
     }
 

@@ -30,9 +30,8 @@ package struct InstanceReference: Sendable, Hashable, Codable, CustomStringConve
                 members = data
             }
             let uuid = try Argument(members, "uuid", in: "instance.")?.string()
-            let name = try Argument(members, "name", in: "instance.")?.string()
+            let name = try Argument(members, "name", in: "instance.")?.string(limit: 255)
             if let uuid, !Self.isUUID(uuid) { throw .invalidInput("instance: uuid '\(uuid.cut(to: 80))' is not a UUID") }
-            if let name { try Argument.checkText(name, "instance.name", limit: 255) }
             guard uuid != nil || !(name ?? "").isEmpty else {
                 throw .invalidInput("instance: neither a uuid nor a name is given")
             }

@@ -91,7 +91,8 @@ struct SwapRequestTests {
     @Test("Volume ids", arguments: ["old_volume_id", "new_volume_id"])
     func volumeIDs(key: String) throws {
         _ = try Self.request([key: nil])
-        for bad in [1, [], .string(String(repeating: "i", count: 256))] as [JSONValue] {
+        let tooLong = JSONValue.string(String(repeating: "i", count: 256))
+        for bad in [1, [], tooLong, "volume-1\u{0}", "volume-1\n", "\u{7f}"] as [JSONValue] {
             let failure = Fixture.failure { _ = try Self.request([key: bad]) }
             #expect(failure?.kind == .invalidInput)
             #expect(failure?.reason.hasPrefix(key) == true)
@@ -121,7 +122,7 @@ struct InstanceReferenceTests {
         arguments: [
             nil, .null, 1, true, [], [:], "", "vm", ["uuid": "vm"], ["name": ""], ["uuid": nil], ["nova_object.data": [:]],
             ["nova_object.data": nil, "uuid": .string(Fixture.uuid)], ["uuid": 7, "name": "vm"],
-            ["uuid": .string(Fixture.uuid), "name": 7],
+            ["uuid": .string(Fixture.uuid), "name": 7], ["name": "vm\u{0}"],
             "3c9d8a4e-6d5d-4b35-9b0c-1f0c6f1a000", "3c9d8a4e_6d5d_4b35_9b0c_1f0c6f1a0099", "3c9d8a4e-6d5d-4b35-9b0c-1f0c6f1a00gg",
             .string(String(repeating: "a", count: 1 << 20)),
         ] as [JSONValue?])
