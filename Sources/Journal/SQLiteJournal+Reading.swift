@@ -14,7 +14,7 @@ extension SQLiteJournal {
         let others = try await read { db in
             try Array(
                 Row.fetchCursor(db.cachedStatement(sql: Self.selectUnfinished)).map { row in
-                    (id: row[0] as String, task: Self.task(row))
+                    (id: TaskRow.id(row), task: try? Self.task(row))
                 })
         }
         for (id, task) in others where task == nil { unreadable.report(id, logger) }
@@ -43,27 +43,31 @@ extension SQLiteJournal {
         "CASE WHEN finished_at IS NULL AND json_valid(args) THEN json_extract(args, '$.\(path)') END"
     }
 
-    private static func task(_ row: Row) -> UnfinishedTask? {
-        guard let phase = SwapPhase(rawValue: row[2]) else { return nil }
-        let (id, callers): (String, String?) = (row[0], row[4])
-        if phase.isFinal { return .over(TaskID(id), phase) }
-        let found = try? JournalCoding.callers(callers)
+    /// Not by subscripts, which trap where a column does not hold what was written.
+    private static func task(_ row: Row) throws -> UnfinishedTask? {
+        guard let phase = SwapPhase(rawValue: try row.decode(String.self, atIndex: 2)) else { return nil }
+        let id = TaskID(try row.decode(String.self, atIndex: 0))
+        if phase.isFinal { return .over(id, phase) }
+        let found = try? JournalCoding.callers(row[4] as String?)
         return .waiting(
             UnfinishedTask.Waiting(
-                id: TaskID(id), phase: phase, instanceKey: row[1], disk: row[3], acceptedAt: Date(timeIntervalSince1970: row[5]),
+                id: id, phase: phase, instanceKey: try row.decode(String.self, atIndex: 1),
+                disk: try row.decode(String.self, atIndex: 3),
+                acceptedAt: Date(timeIntervalSince1970: try row.decode(Double.self, atIndex: 5)),
                 newVolumeIDs: (6...8).compactMap { String.fromDatabaseValue(row[$0] as DatabaseValue) },
                 callers: (found.map { [$0.first].compactMap { $0 } + $0.more } ?? []).filter { $0.timeout != nil },
-                isAbortRequested: row[9]))
+                isAbortRequested: try row.decode(Bool.self, atIndex: 9)))
     }
 
     package func record(_ id: TaskID) async throws(JournalError) -> SwapRecord? {
-        guard let row = try await read({ db in try TaskRow.fetch(db, id: id.text) }) else { return nil }
-        do throws(JournalError) {
-            return try row.record(path: path)
-        } catch {
-            unreadable.report(id.text, logger)
-            throw error
+        let path = path
+        let found = try await read { db in
+            try TaskRow.fetch(db, id: id.text).map { row in
+                Result { () throws(JournalError) in try TaskRow.record(row, path: path) }
+            }
         }
+        if case .failure? = found { unreadable.report(id.text, logger) }
+        return try found?.get()
     }
 
     /// Reads what has happened to a task, in order; empty if there is none with this id.
@@ -115,9 +119,10 @@ extension SQLiteJournal {
     private func records(sql: String, arguments: StatementArguments) async throws(JournalError) -> [SwapRecord] {
         let path = path
         let results = try await read { db in
-            try TaskRow.fetchAll(db.cachedStatement(sql: sql), arguments: arguments).map { row in
-                (id: row.id, record: try? row.record(path: path))
-            }
+            try Array(
+                Row.fetchCursor(db.cachedStatement(sql: sql), arguments: arguments).map { row in
+                    (id: TaskRow.id(row), record: try? TaskRow.record(row, path: path))
+                })
         }
         // One unreadable task must not hide all others or keep the worker from starting.
         return results.compactMap { id, record in

@@ -76,34 +76,42 @@ struct TaskRow: Sendable, Decodable, FetchableRecord {
         return true
     }
 
-    static func fetch(_ db: Database, id: String) throws -> TaskRow? {
-        try fetchOne(db.cachedStatement(sql: select + " WHERE id = ?"), arguments: [id])
+    /// A row of ``select``, for ``record(_:path:)``.
+    static func fetch(_ db: Database, id: String) throws -> Row? {
+        try Row.fetchOne(db.cachedStatement(sql: select + " WHERE id = ?"), arguments: [id])
     }
 
+    /// The task's id, from a row whose other columns may not be readable.
+    static func id(_ row: Row) -> String { String.fromDatabaseValue(row["id"] as DatabaseValue) ?? "?" }
+
+    /// The task of a row of ``select``.
+    ///
     /// - Throws: ``JournalError`` of code `unusable` if the row does not hold what was written.
-    func record(path: String) throws(JournalError) -> SwapRecord {
+    static func record(_ row: Row, path: String) throws(JournalError) -> SwapRecord {
         do {
-            guard let phase = SwapPhase(rawValue: phase) else { throw JournalError.damaged(path, "unknown phase \(self.phase)") }
-            var record = SwapRecord(
-                id: TaskID(id), instanceKey: instanceKey, disk: disk, args: try JournalCoding.object(args),
-                context: try JournalCoding.object(context),
-                replyTo: nil, acceptedAt: Date(timeIntervalSince1970: acceptedAt))
-            (record.replyTo, record.askers) = try JournalCoding.callers(replyTo)
-            record.startedAt = startedAt.map(Date.init(timeIntervalSince1970:))
-            record.finishedAt = finishedAt.map(Date.init(timeIntervalSince1970:))
-            record.phase = phase
-            record.bandwidthMiBs = bandwidthMiBs
-            record.isAbortRequested = isAbortRequested ?? false
-            record.plan = try plan.map { try JournalCoding.value(SwapPlan.self, $0) }
-            record.outcome = try JournalCoding.outcome(result: result, failure: failure)
-            record.isReplied = isSettled || record.replyTo == nil
-            return record
-        } catch let error as JournalError {
-            throw error
+            return try TaskRow(row: row).record()
         } catch {
             // Without the underlying error, which may quote the data.
-            throw JournalError.damaged(path, "the row of task \(id) cannot be read")
+            throw JournalError.damaged(path, "the row of task \(id(row)) cannot be read")
         }
+    }
+
+    private func record() throws -> SwapRecord {
+        guard let phase = SwapPhase(rawValue: phase) else { throw CocoaError(.coderReadCorrupt) }
+        var record = SwapRecord(
+            id: TaskID(id), instanceKey: instanceKey, disk: disk, args: try JournalCoding.object(args),
+            context: try JournalCoding.object(context),
+            replyTo: nil, acceptedAt: Date(timeIntervalSince1970: acceptedAt))
+        (record.replyTo, record.askers) = try JournalCoding.callers(replyTo)
+        record.startedAt = startedAt.map(Date.init(timeIntervalSince1970:))
+        record.finishedAt = finishedAt.map(Date.init(timeIntervalSince1970:))
+        record.phase = phase
+        record.bandwidthMiBs = bandwidthMiBs
+        record.isAbortRequested = isAbortRequested ?? false
+        record.plan = try plan.map { try JournalCoding.value(SwapPlan.self, $0) }
+        record.outcome = try JournalCoding.outcome(result: result, failure: failure)
+        record.isReplied = isSettled || record.replyTo == nil
+        return record
     }
 }
 

@@ -77,6 +77,16 @@ enum Sample {
         }
     }
 
+    /// SQL that takes from a task's row what every row has, as a damaged page may lack it.
+    static func losing(_ column: String, of id: String) -> String {
+        """
+        PRAGMA writable_schema = ON;
+        UPDATE sqlite_master SET sql = replace(sql, ' NOT NULL', '') WHERE name = 'task';
+        PRAGMA writable_schema = RESET;
+        UPDATE task SET \(column) = NULL WHERE id = '\(id)'
+        """
+    }
+
     static let result = result(password: argsSecret)
     /// The form in which a settled record keeps it.
     static let maskedResult = result(password: "***")

@@ -93,6 +93,17 @@ import VolumeSwap
         await journal.close()
     }
 
+    @Test(
+        "A row without what every task has does not hold up others", arguments: ["instance_key", "disk", "accepted_at", "phase"])
+    func incomplete(column: String) async throws {
+        let journal = try await directory.open()
+        for id in ["a", "b", "c"] { _ = try await journal.accept(Sample.record(id)) }
+        try await journal.finish(TaskID("c"), .success(Sample.result), at: .now)
+        try journal.execute(Sample.losing(column, of: "a"))
+        #expect(try await journal.unfinished().map(\.id.text) == ["b", "c"])
+        await journal.close()
+    }
+
     @Test("An unreadable request does not hold up others")
     func damaged() async throws {
         let journal = try await directory.open()

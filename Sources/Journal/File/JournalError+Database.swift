@@ -9,7 +9,8 @@ extension JournalError {
             return
         }
         guard let error = error as? DatabaseError else {
-            self.init(.unavailable, "the journal \(path) failed: \(error)")
+            // Only its type: GRDB's RowDecodingError prints the whole row, with its secrets.
+            self.init(.unavailable, "the journal \(path) failed: \(type(of: error))")
             return
         }
         let text = error.message ?? "SQLite error \(error.extendedResultCode.rawValue)"

@@ -35,8 +35,8 @@ package struct JournalReader: Sendable {
 
     private static func tasks(_ db: Database, _ prefix: String, _ limit: Int, _ path: String) throws -> [Task] {
         let sql = TaskRow.select + " WHERE id >= ? AND id < ? || char(1114111) ORDER BY id = ? DESC, task.sequence DESC LIMIT ?"
-        return try TaskRow.fetchAll(db, sql: sql, arguments: [prefix, prefix, prefix, limit]).map { row in
-            Task(record: try row.record(path: path), history: try HistoryText.entries(db, of: row.id))
+        return try Row.fetchAll(db, sql: sql, arguments: [prefix, prefix, prefix, limit]).map { row in
+            Task(record: try TaskRow.record(row, path: path), history: try HistoryText.entries(db, of: TaskRow.id(row)))
         }
     }
 

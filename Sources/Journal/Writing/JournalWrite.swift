@@ -130,7 +130,7 @@ extension JournalWrite {
         case .accept(let row):
             if try row.insert(db) { return .success(.acceptance(.new)) }
             guard let stored = try TaskRow.fetch(db, id: row.id) else { return .success(.acceptance(.new)) }
-            let known = try? stored.record(path: path)
+            let known = try? TaskRow.record(stored, path: path)
             return .success(.acceptance(known.map { .duplicate($0) } ?? .unreadable))
         case .enter(let id, let phase, let plan, let time, _):
             try db.run(Self.enterSQL, [phase.rawValue, phase == .accepted ? nil : time, history, id.text])

@@ -51,9 +51,9 @@ struct Masked: Sendable {
 
     init(result: JSONValue) { self.result = Self.text(result) }
 
-    init(stored args: String, _ context: String, _ result: String?) {
-        self.args = Self.text(stored: args)
-        self.context = Self.text(stored: context)
+    init(stored args: String?, _ context: String?, _ result: String?) {
+        self.args = args.flatMap(Self.text(stored:))
+        self.context = context.flatMap(Self.text(stored:))
         self.result = result.flatMap(Self.text(stored:))
     }
 

@@ -64,6 +64,16 @@ import VolumeSwap
         await restarted.close()
     }
 
+    @Test func aTaskThatCannotBeReadIsNamedWithoutItsSecrets() async throws {
+        let journal = try await directory.open()
+        try await fill(journal)
+        try journal.execute(Sample.losing("disk", of: "ab2"))
+        let error = await #expect(throws: JournalError.self) { try await ids("ab2") }
+        #expect(error?.message.contains("the row of task ab2 cannot be read") == true)
+        #expect(error?.message.contains(Sample.argsSecret) == false)
+        await journal.close()
+    }
+
     @Test func aMissingJournalIsNamed() async throws {
         let error = await #expect(throws: JournalError.self) { try await ids("a") }
         #expect(error?.message == "there is no journal in \(directory.state); name the worker's state_dir")
