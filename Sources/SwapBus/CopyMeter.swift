@@ -15,33 +15,17 @@ final class CopyMeter: Sendable {
         var guestLatency: Double?
     }
 
-    private struct Key: Hashable {
-        let driver: String
-        let strategy: SwapStrategy
-    }
-
-    private struct State {
-        var copies: [TaskID: Copy] = [:]
-        var counters: [Key: Counter] = [:]
-    }
-
-    private let state = Mutex(State())
+    private let copies = Mutex<[TaskID: Copy]>([:])
 
     /// Adds a swap whose copy is about to start.
     func begin(_ record: SwapRecord, by strategy: SwapStrategy) {
-        state.withLock { Self.begin(record, strategy, counted: 0, &$0) }
+        copies.withLock { $0[record.id] = Self.copy(of: record, strategy, counted: 0) }
     }
 
-    private static func begin(_ record: SwapRecord, _ strategy: SwapStrategy, counted: Int64, _ state: inout State) {
-        let key = Key(driver: driver(record), strategy: strategy)
-        let bytes = state.counters[key] ?? counter(key)
-        state.counters[key] = bytes
-        state.copies[record.id] = Copy(bytes: bytes, counted: counted)
-    }
-
-    private static func counter(_ key: Key) -> Counter {
-        Counter(
-            label: "pivotd_copied_bytes_total", dimensions: [("driver", key.driver), ("strategy", key.strategy.rawValue)])
+    /// The registry has one counter for all copies of a driver and strategy, and limits their number.
+    private static func copy(of record: SwapRecord, _ strategy: SwapStrategy, counted: Int64) -> Copy {
+        let dimensions = [("driver", driver(record)), ("strategy", strategy.rawValue)]
+        return Copy(bytes: Counter(label: "pivotd_copied_bytes_total", dimensions: dimensions), counted: counted)
     }
 
     /// The new volume's `driver_volume_type`.
@@ -56,10 +40,9 @@ final class CopyMeter: Sendable {
     func sample(
         _ record: SwapRecord, by strategy: SwapStrategy, _ progress: SwapProgress, at now: ContinuousClock.Instant
     ) -> Int64 {
-        state.withLock { state in
+        copies.withLock { copies in
             let copied = progress.copiedBytes
-            if state.copies[record.id] == nil { Self.begin(record, strategy, counted: copied, &state) }
-            guard var copy = state.copies[record.id] else { return 0 }
+            var copy = copies[record.id] ?? Self.copy(of: record, strategy, counted: copied)
             // Another attempt starts from zero.
             let new = copied < copy.counted ? copied : copied - copy.counted
             copy.counted = copied
@@ -67,28 +50,28 @@ final class CopyMeter: Sendable {
             let isDone = progress.totalBytes > 0 && progress.remainingBytes == 0
             copy.advancedAt = isDone ? nil : new > 0 ? now : copy.advancedAt ?? now
             copy.guestLatency = isDone ? nil : progress.guestLatency
-            state.copies[record.id] = copy
+            copies[record.id] = copy
             return new
         }
     }
 
     /// The swap is in another phase than copying.
     func rest(_ id: TaskID) {
-        state.withLock { state in
-            state.copies[id]?.advancedAt = nil
-            state.copies[id]?.guestLatency = nil
+        copies.withLock { copies in
+            copies[id]?.advancedAt = nil
+            copies[id]?.guestLatency = nil
         }
     }
 
     /// The longest mean request time in milliseconds of a guest whose copy is steered by it; 0 if there is none.
-    var guestLatency: Double { state.withLock { $0.copies.values.compactMap(\.guestLatency).max() ?? 0 } }
+    var guestLatency: Double { copies.withLock { $0.values.compactMap(\.guestLatency).max() ?? 0 } }
 
     /// The swap is over.
-    func end(_ id: TaskID) { state.withLock { $0.copies[id] = nil } }
+    func end(_ id: TaskID) { copies.withLock { $0[id] = nil } }
 
     /// How many copies run, and how long the one that has been still for longest has not advanced.
     func standstill(at now: ContinuousClock.Instant) -> (copies: Int, longest: Duration) {
-        let advances = state.withLock { state in state.copies.values.compactMap(\.advancedAt) }
+        let advances = copies.withLock { $0.values.compactMap(\.advancedAt) }
         return (advances.count, advances.min()?.duration(to: now) ?? .zero)
     }
 }
