@@ -16,6 +16,7 @@ RING = {
     "iscsi with CHAP": lambda volumes: volumes.iscsi(chap=True),
     "luks": lambda volumes: volumes.luks(),
     "luks from luks": lambda volumes: volumes.luks(),
+    "luks behind nbd": lambda volumes: volumes.luks_over_nbd(),
     "rbd": lambda volumes: volumes.rbd(),
     "file": lambda volumes: volumes.file(),
 }

@@ -48,6 +48,17 @@ def test_a_larger_volume_that_is_not_to_grow(lab, rpc, pool, guest, kind):
     pool.retire(guest)
 
 
+@pytest.mark.parametrize("resize_to", [0, 1])
+def test_a_larger_encrypted_volume_of_the_network(lab, rpc, guest, resize_to):
+    """Only QEMU can read how long its header is, so no window onto the guest's part of it can be made."""
+    new = lab.volumes.luks_over_nbd(size=GIB)
+    refused = exception.InvalidVolume if resize_to else exception.VolumeRebaseFailed
+    with pytest.raises(refused, match="must leave the guest exactly") as raised:
+        rpc.call("swap_volume", **swap_arguments(guest, new, resize_to=resize_to))
+    assert raised.value.kwargs["reason_code"] == "not_supported", raised.value.kwargs
+    assert_stayed(guest, new)
+
+
 def test_shrinking(lab, rpc):
     guest = lab.guest({"vdb": lab.volumes.file(size=2 * GIB)}).wait_ready()
     new = lab.volumes.file(size=2 * GIB)

@@ -78,6 +78,9 @@ package struct SwapPlanFacts: Sendable, Hashable, Codable, CustomStringConvertib
     /// Whether something may still be done if the copy does not converge.
     package var mayConverge: Bool { options.convergence == .auto && !options.synchronousWrites && convergence == nil }
 
+    /// Whether only QEMU can read the new volume's LUKS header, as over the network: where a window would have to end is not known.
+    package var isSealed: Bool { destination.encryption != nil && headerBytes == nil && !destination.location.isOther }
+
     /// Size in bytes of the window of the new volume that QEMU is shown.
     package var sliceBytes: Int64? { usesSlice ? (headerBytes ?? 0) + oldBytes : nil }
 

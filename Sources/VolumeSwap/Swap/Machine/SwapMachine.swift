@@ -192,9 +192,13 @@ package enum SwapMachine: ~Copyable {
         case .sizesDiffer(let failure):
             // Only QEMU knows a network volume's size: the second attempt shows it a window of the old size.
             guard plan.strategy == .copy, !plan.usesSlice, plan.newBytes == nil else { return rollBack(plan, failure) }
-            // A window shows an image's own bytes, not its guest's.
-            guard plan.destination.format == "raw" else {
-                var refusal = failure.adding("a \(plan.destination.format) image must have the old volume's size")
+            // A window shows an image's own bytes, not its guest's; and without the size of a LUKS header it would end too early.
+            guard plan.destination.format == "raw", !plan.isSealed else {
+                let need =
+                    plan.isSealed
+                    ? "an encrypted volume over the network must leave the guest exactly \(plan.oldBytes) bytes beside its LUKS header"
+                    : "a \(plan.destination.format) image must have the old volume's size"
+                var refusal = failure.adding(need)
                 refusal.code = .notSupported
                 return rollBack(plan, refusal)
             }

@@ -15,11 +15,14 @@ enum SizeCheck {
         }
         // A disk with a window may not have its volume's size yet.
         if plan.resizeToBytes == plan.oldBytes, moved?.hasSlices != true { plan.resizeToBytes = nil }
-        let isSealed = plan.destination.encryption != nil && plan.headerBytes == nil && !plan.destination.location.isOther
-        if plan.resizeToBytes != nil, isSealed || plan.destination.format != "raw" {
-            let kind = isSealed ? "an encrypted volume whose LUKS header cannot be read" : "a \(plan.destination.format) volume"
+        if plan.resizeToBytes != nil, plan.isSealed || plan.destination.format != "raw" {
+            let kind =
+                plan.isSealed ? "an encrypted volume whose LUKS header cannot be read" : "a \(plan.destination.format) volume"
             throw .invalidVolume(
-                "resize_to: \(kind) cannot be grown while it is moved; move it with resize_to 0 first", .notSupported)
+                """
+                resize_to: \(kind) cannot be grown while it is moved, and must leave the guest exactly the old volume's \(plan.oldBytes) \
+                bytes. Move to one that does with resize_to 0, and extend it afterwards
+                """, .notSupported)
         }
         guard let size = plan.newBytes else {
             // Only QEMU knows this volume's size, but growing requires a larger one.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import secrets
 
 from ..processes import MIB, LabError, run
@@ -36,6 +37,22 @@ class LuksVolumes:
         source = f"<source file='{path}'>{encryption}</source>"
         names, reader = (str(path), "luks"), [*key, "--image-opts", image]
         return self.keep(Volume("luks", size, info, "file", source, names, image=reader, on_close=close))
+
+    def luks_over_nbd(self, size: int = 32 * MIB) -> Volume:
+        """A LUKS volume behind an NBD server, which opens the file anew for each client."""
+        luks, nbd = self.luks(size), self.nbd()
+        luks.path.replace(nbd.raw)
+
+        def close() -> None:
+            nbd.close()
+            luks.close()
+
+        info = copy.deepcopy(nbd.info)
+        info["serial"], info["data"]["encrypted"] = luks.id, True
+        source = nbd.source.replace("</source>", luks.source.partition(">")[2])
+        reader = [argument.replace(str(luks.path), str(nbd.raw)) for argument in luks.image]
+        names = (*nbd.names, "luks")
+        return self.keep(Volume("luks", size, info, "network", source, names, image=reader, on_close=close))
 
     @staticmethod
     def _format(key: list[str], path, size: int) -> None:

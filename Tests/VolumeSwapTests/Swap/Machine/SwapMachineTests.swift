@@ -116,6 +116,17 @@ struct SwapMachineTests {
         #expect(action.failure?.reason == "sizes; a qcow2 image must have the old volume's size")
     }
 
+    @Test("There is no second attempt for a LUKS header that only QEMU can read: a window would cut the guest's last bytes off")
+    func noSecondAttemptForSealed() {
+        let sealed = VolumeSource(
+            location: .network(NetworkLocation(transport: "nbd", name: "x", hosts: [])), format: "raw",
+            encryption: SecretReference(type: "passphrase"))
+        var machine = SwapMachine.copying(Fixture.plan(newBytes: nil, destination: sealed))
+        let action = machine.handle(.sizesDiffer(.rebaseFailed("sizes", .newVolumeTooSmall)), pivotTries: 3)
+        #expect(action.label == "rollBack" && action.failure?.code == .notSupported)
+        #expect(action.failure?.reason.contains("must leave the guest exactly \(64 * Fixture.mebibyte) bytes") == true)
+    }
+
     @Test("A failed resize is a warning, and the result has the disk's true size", arguments: [true, false])
     func resizeAfterPivot(isResized: Bool) {
         var machine = SwapMachine.finishing(Fixture.plan(resizeTo: 1 << 30))

@@ -218,6 +218,18 @@ struct SwapPreflightTests {
         #expect(failure.reason.contains("\(mebibytes * Fixture.mebibyte) bytes"))
     }
 
+    @Test("resize_to onto an encrypted volume of the network is refused, with the size that it must have")
+    func growSealed() async throws {
+        let bench = Bench()
+        bench.hypervisor.change { $0.secrets["volume:new-volume"] = "11111111-1111-4111-8111-111111111111" }
+        let data: JSONValue = ["host": "127.0.0.1", "port": 10809, "export": "vol", "encrypted": true]
+        let new: JSONValue = ["driver_volume_type": "nbd", "serial": "new-volume", "data": data]
+        let failure = await Self.failure(bench, ["new_connection_info": new, "resize_to": 1])
+        #expect(failure?.kind == .invalidVolume && failure?.code == .notSupported)
+        #expect(failure?.reason.contains("exactly the old volume's \(64 * Fixture.mebibyte) bytes") == true)
+        #expect(try await Self.plan(bench, ["new_connection_info": new])?.isSealed == true)
+    }
+
     // MARK: One volume, several names
 
     @Test("A disk on the new volume under another name has already moved")
