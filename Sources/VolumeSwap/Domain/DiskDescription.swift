@@ -12,6 +12,8 @@ package struct DiskFacts: Sendable, Hashable, Codable {
         package var location: VolumeLocation
         package var format: String?
         package var isEncrypted = false
+        /// Whether it is limited to a window (`<slices>`).
+        package var hasSlices = false
         /// The secret of the encryption.
         package var passphrase: SecretReference?
     }

@@ -83,6 +83,7 @@ extension DiskFacts.Mirror {
         self.init(
             job: element.value("job") ?? "copy", ready: element.value("ready"), location: location,
             format: element.first("format")?.value("type"))
+        hasSlices = source.first("slices") != nil
         if let encryption = source.first("encryption") {
             isEncrypted = true
             passphrase = SecretReference(encryption: encryption)

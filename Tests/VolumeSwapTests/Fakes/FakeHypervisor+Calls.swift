@@ -56,8 +56,9 @@ extension FakeHypervisor {
         }
         let mirror = state.mirror.map {
             let ready = state.isEnding ?? ($0.isReady ? "yes" : nil)
+            let slices = state.slice.map { "<slices><slice type='storage' offset='0' size='\($0)'/></slices>" } ?? ""
             return "<mirror type='file' job='copy'\(ready.map { " ready='\($0)'" } ?? "")>"
-                + "<format type='\(state.mirrorFormat)'/><source file='\($0.path)'/></mirror>"
+                + "<format type='\(state.mirrorFormat)'/><source file='\($0.path)'>\(slices)</source></mirror>"
         }
         return Fixture.domainXML(
             source: state.liveSource, mirror: (mirror ?? "") + state.besideSource, extra: more, format: state.format,

@@ -2,9 +2,13 @@
 enum SizeCheck {
     /// Sets what the swap does about the sizes: ``SwapPlanFacts/resizeToBytes`` and ``SwapPlanFacts/usesSlice``.
     ///
-    /// - Parameter moved: the disk if it is on the new volume already: the request may repeat one that was carried out in part.
+    /// - Parameters:
+    ///   - moved: the disk if it is on the new volume already: the request may repeat one that was carried out in part.
+    ///   - copy: the copy to the new volume if it runs already.
     /// - Throws: ``SwapFailure`` of kind `invalidInput` or `invalidVolume`.
-    static func apply(to plan: inout SwapPlan, moved: DiskDescription? = nil) throws(SwapFailure) {
+    static func apply(
+        to plan: inout SwapPlan, moved: DiskDescription? = nil, copy: DiskFacts.Mirror? = nil
+    ) throws(SwapFailure) {
         if let target = plan.resizeToBytes, target < plan.oldBytes {
             guard moved != nil else {
                 throw .invalidInput(
@@ -25,8 +29,8 @@ enum SizeCheck {
                 """, .notSupported)
         }
         guard let size = plan.newBytes else {
-            // Only QEMU knows this volume's size, but growing requires a larger one.
-            plan.usesSlice = plan.resizeToBytes != nil
+            // Only QEMU knows this volume's size, but growing requires a larger one, and an earlier attempt may have found that it is.
+            plan.usesSlice = plan.resizeToBytes != nil || moved?.hasSlices == true || copy?.hasSlices == true
             return
         }
         guard size >= plan.oldBytes else {

@@ -326,7 +326,7 @@ final class SwapPreflight: Sendable {
         let stored = try savedXML.map { (xml) throws(SwapFailure) in try DomainDescription(xml: xml) }
         try await checkStored(stored, plan)
         let isAdopted = try await checkJob(disk, plan)
-        try SizeCheck.apply(to: &plan)
+        try SizeCheck.apply(to: &plan, copy: isAdopted ? disk.mirror : nil)
         let saved = try await hypervisor.savedStates(domain)
         plan.strategy = try StrategyChoice(plan: plan, saved: saved, hasTPM: sight.description.hasTPM).strategy(
             keepsTPMState: try await hypervisor.keepsTPMState())

@@ -559,6 +559,30 @@ struct SwapPreflightTests {
         #expect(isAdopted == (format == "raw"))
     }
 
+    @Test(
+        "The window of an earlier attempt is dropped where only QEMU knows the volume's size: of a copy and of a moved disk",
+        arguments: [nil, 64 * Fixture.mebibyte] as [Int64?])
+    func earlierWindow(bytes: Int64?) async throws {
+        let image = RunnerSuccessTests.image
+        let bench = Bench()
+        bench.hypervisor.startJob(to: image.path)
+        bench.hypervisor.change { $0.slice = bytes }
+        guard case .adopted(let plan) = try await Self.run(bench, ["new_connection_info": image.connection]) else {
+            Issue.record("not adopted")
+            return
+        }
+        #expect(plan.usesSlice == (bytes != nil))
+        bench.hypervisor.finishPivot()
+        if let bytes {
+            bench.hypervisor.change { $0.inSource = "<slices><slice type='storage' offset='0' size='\(bytes)'/></slices>" }
+        }
+        guard case .alreadyMoved(let moved) = try await Self.run(bench, ["new_connection_info": image.connection]) else {
+            Issue.record("not moved already")
+            return
+        }
+        #expect(moved.usesSlice == (bytes != nil))
+    }
+
     // MARK: Warnings
 
     @Test("A warning names the members that would change the disk and are not applied")
