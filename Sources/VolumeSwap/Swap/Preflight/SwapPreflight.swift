@@ -440,20 +440,23 @@ final class SwapPreflight: Sendable {
 
     /// Refuses to write plain data over a LUKS volume that is not declared as encrypted.
     ///
-    /// A guest may use LUKS on its own disk; then an earlier attempt has copied that header, and the old volume has it too.
+    /// A guest may use LUKS on its own disk; then an earlier attempt has copied that header, and the old volume has it too. Where that
+    /// cannot be compared, `encrypted: false` decides if it is stated.
     private func checkHeader(_ plan: SwapPlan, _ disk: DiskDescription) async throws {
         guard plan.destination.encryption == nil, let path = plan.destination.location.path,
             let header = try await hypervisor.luksUUID(path: path)
         else { return }
-        if !header.isEmpty, !disk.isEncrypted, let old = plan.oldLocation.path,
-            try await hypervisor.luksUUID(path: old) == header
-        {
-            return
+        var remedy = "Say true, or wipe the header"
+        if let old = plan.oldLocation.path, disk.format == "raw", !disk.isEncrypted {
+            if !header.isEmpty, try await hypervisor.luksUUID(path: old) == header { return }
+        } else {
+            if request.newConnection.saysEncrypted { return }
+            remedy += "; or say false if it is the guest's own, copied by an earlier attempt"
         }
         throw SwapFailure.invalidVolume(
             """
             the new volume \(path) begins with a LUKS header, but new_connection_info.data.encrypted is not true: plain data would be \
-            written over it. Say true, or wipe the header
+            written over it. \(remedy)
             """)
     }
 }

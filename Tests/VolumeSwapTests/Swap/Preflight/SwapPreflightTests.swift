@@ -547,6 +547,20 @@ struct SwapPreflightTests {
         #expect(await Self.failure(bench) != nil)
     }
 
+    @Test(
+        "Where the old volume's first bytes are not the guest's, only an explicit false writes over a LUKS header",
+        arguments: ["qcow2", "encrypted"])
+    func headerWithoutComparison(kind: String) async throws {
+        let bench = Bench()
+        bench.hypervisor.change { state in
+            state.luksUUIDs = [Fixture.oldPath: "u-1", Fixture.newPath: "u-1"]
+            if kind == "qcow2" { state.format = "qcow2" } else { state.inSource = "<encryption format='luks'/>" }
+        }
+        #expect(await Self.failure(bench)?.reason.contains("say false if it is the guest's own") == true)
+        let plain = Fixture.connection(Fixture.newPath, ["encrypted": false], serial: "new-volume")
+        #expect(try await Self.plan(bench, ["new_connection_info": plain]) != nil)
+    }
+
     // MARK: Adoption
 
     @Test("A copy in another format is not adopted", arguments: ["raw", "qcow2"])
