@@ -111,7 +111,7 @@ struct HostPaths: Sendable {
 
     /// The payload offset of a LUKS 1 header in bytes; nil if there is no readable one.
     func luksPayloadOffset(_ path: String) async throws(HypervisorError) -> Int64? {
-        try await ask(path) { LUKSHeader(path: path)?.payloadOffset }
+        try await ask(path) { (try? LUKSHeader(path: path))?.payloadOffset }
     }
 
     /// The size in a qcow2 header in bytes; nil if there is no readable one.
@@ -119,9 +119,19 @@ struct HostPaths: Sendable {
         try await ask(path) { QCOW2Header.guestBytes(ofImage: path) }
     }
 
-    /// The UUID in a LUKS header; nil if there is no readable one.
+    /// The UUID in a LUKS header; nil if there is none.
+    ///
+    /// - Throws: ``HypervisorError`` if that cannot be read, `denied` if QEMU may be allowed to: root on a share may not.
     func luksUUID(_ path: String) async throws(HypervisorError) -> String? {
-        try await ask(path) { LUKSHeader(path: path)?.uuid }
+        try await ask(path) { () throws(HypervisorError) -> String? in
+            do {
+                return try LUKSHeader(path: path)?.uuid
+            } catch Errno.permissionDenied, Errno.notPermitted {
+                throw HypervisorError(.denied, "pivotd may not read \(path)")
+            } catch {
+                throw HypervisorError(.other, "cannot read \(path): \(error)")
+            }
+        }
     }
 
     private func ask<Value: Sendable>(
@@ -225,12 +235,17 @@ struct LUKSHeader {
     var payloadOffset: Int64?
     var uuid: String
 
-    init?(path: String) {
-        guard let file = try? FileDescriptor.open(FilePath(path), .readOnly, options: [.closeOnExec, .nonBlocking]) else {
+    /// - Returns: nil if nothing is there, or no header.
+    /// - Throws: `Errno` if it cannot be read.
+    init?(path: String) throws {
+        let file: FileDescriptor
+        do {
+            file = try FileDescriptor.open(FilePath(path), .readOnly, options: [.closeOnExec, .nonBlocking])
+        } catch Errno.noSuchFileOrDirectory {
             return nil
         }
         var header = [UInt8](repeating: 0, count: 208)
-        let count = try? file.closeAfter {
+        let count = try file.closeAfter {
             unsafe try header.withUnsafeMutableBytes { unsafe try file.read(fromAbsoluteOffset: 0, into: $0) }
         }
         guard count == header.count, header.starts(with: Array("LUKS".utf8) + [0xBA, 0xBE]) else { return nil }

@@ -162,6 +162,8 @@ package protocol Hypervisor: Sendable {
     /// The file that another guest's qcow2 image names as the one below it. Anything but a file or a block device is not opened.
     func backingFile(of path: String) async -> BackingAnswer
     /// The UUID in the LUKS header at the start of a path, empty if the header has none; nil without a header.
+    ///
+    /// - Throws: ``HypervisorError`` of code `denied` if pivotd may not read it.
     func luksUUID(path: String) async throws(HypervisorError) -> String?
     /// Whether libvirt has a secret of usage type `volume` for this volume.
     func hasPassphrase(volumeID: String) async throws(HypervisorError) -> Bool

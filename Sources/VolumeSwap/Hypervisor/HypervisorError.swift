@@ -19,6 +19,8 @@ package struct HypervisorError: Error, Sendable, Hashable, CustomStringConvertib
         case busy
         /// `VIR_ERR_OPERATION_INVALID` with "block job … is still being ended": a cancel or pivot is under way.
         case stillEnding
+        /// pivotd may not read a path that QEMU perhaps may.
+        case denied
         /// Any other error.
         case other
     }

@@ -142,6 +142,14 @@ struct HostPathsTests {
                 #expect(try await HostPaths().luksUUID(path) == nil)
             }
             #expect(try await HostPaths().luksUUID("\(directory)/none") == nil)
+            let unreadable = await #expect(throws: HypervisorError.self) { try await HostPaths().luksUUID(directory) }
+            #expect(unreadable?.code == .other && unreadable?.message.contains("Is a directory") == true)
+            // Root may read everything.
+            guard geteuid() != 0 else { return }
+            try #require(chmod(path, 0) == 0)
+            let denied = await #expect(throws: HypervisorError.self) { try await HostPaths().luksUUID(path) }
+            #expect(denied?.code == .denied)
+            #expect(try await HostPaths().luksPayloadOffset(path) == nil)
         }
     }
 

@@ -47,7 +47,10 @@ extension FakeHypervisor {
         }
     }
 
-    func luksUUID(path: String) async throws(HypervisorError) -> String? { state.withLock { $0.luksUUIDs[path] } }
+    func luksUUID(path: String) async throws(HypervisorError) -> String? {
+        if let error = state.withLock({ $0.headerErrors[path] }) { throw error }
+        return state.withLock { $0.luksUUIDs[path] }
+    }
 
     /// Adds to what the host knows about a path.
     func describe(_ path: String, _ change: (inout PathDescription) -> Void) {

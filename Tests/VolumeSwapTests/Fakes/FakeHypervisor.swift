@@ -74,6 +74,8 @@ final class FakeHypervisor: Hypervisor {
         var imageBytes: [String: Int64] = [:]
         /// UUIDs in the LUKS headers of paths.
         var luksUUIDs: [String: String] = [:]
+        /// Paths whose headers cannot be read.
+        var headerErrors: [String: HypervisorError] = [:]
         /// Paths that never answer, and paths that answer with an error.
         var hungPaths: Set<String> = []
         var brokenPaths: [String: String] = [:]

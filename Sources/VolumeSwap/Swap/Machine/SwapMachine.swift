@@ -196,7 +196,7 @@ package enum SwapMachine: ~Copyable {
             guard plan.destination.format == "raw", !plan.isSealed else {
                 let need =
                     plan.isSealed
-                    ? "an encrypted volume over the network must leave the guest exactly \(plan.oldBytes) bytes beside its LUKS header"
+                    ? "an encrypted volume whose LUKS header only QEMU can read must leave the guest exactly \(plan.oldBytes) bytes"
                     : "a \(plan.destination.format) image must have the old volume's size"
                 var refusal = failure.adding(need)
                 refusal.code = .notSupported

@@ -155,7 +155,7 @@ final class SwapPreflight: Sendable {
         case .prepared(var plan):
             try checkWindow(plan)
             plan.warnings += try await inUse.check(plan, domains: try await all.get())
-            try await checkHeader(plan, disk)
+            plan.warnings += try await checkHeader(plan, disk)
             input = .prepared(plan)
         case .adopted(var plan):
             plan.warnings += try await inUse.check(plan, domains: try await all.get())
@@ -442,15 +442,26 @@ final class SwapPreflight: Sendable {
     ///
     /// A guest may use LUKS on its own disk; then an earlier attempt has copied that header, and the old volume has it too. Where that
     /// cannot be compared, `encrypted: false` decides if it is stated.
-    private func checkHeader(_ plan: SwapPlan, _ disk: DiskDescription) async throws {
-        guard plan.destination.encryption == nil, let path = plan.destination.location.path,
-            let header = try await hypervisor.luksUUID(path: path)
-        else { return }
+    ///
+    /// - Returns: a warning if pivotd may not read the new volume.
+    private func checkHeader(_ plan: SwapPlan, _ disk: DiskDescription) async throws -> [String] {
+        guard let path = plan.destination.location.path else { return [] }
+        let header: String?
+        do throws(HypervisorError) {
+            header = try await hypervisor.luksUUID(path: path)
+        } catch {
+            if error.isPassing { throw error }
+            guard error.code == .denied else {
+                throw SwapFailure.invalidVolume("the new volume \(path) cannot be examined: \(error)", .ioError)
+            }
+            return ["\(error): the new volume was not checked for a LUKS header"]
+        }
+        guard plan.destination.encryption == nil, let header else { return [] }
         var remedy = "Say true, or wipe the header"
-        if let old = plan.oldLocation.path, disk.format == "raw", !disk.isEncrypted {
-            if !header.isEmpty, try await hypervisor.luksUUID(path: old) == header { return }
+        if let own = try await ownHeader(plan, disk) {
+            if !header.isEmpty, own == header { return [] }
         } else {
-            if request.newConnection.saysEncrypted { return }
+            if request.newConnection.saysEncrypted { return [] }
             remedy += "; or say false if it is the guest's own, copied by an earlier attempt"
         }
         throw SwapFailure.invalidVolume(
@@ -458,5 +469,16 @@ final class SwapPreflight: Sendable {
             the new volume \(path) begins with a LUKS header, but new_connection_info.data.encrypted is not true: plain data would be \
             written over it. \(remedy)
             """)
+    }
+
+    /// The UUID in the header that the guest itself has on the old volume, empty if it has none; nil if it cannot be seen.
+    private func ownHeader(_ plan: SwapPlan, _ disk: DiskDescription) async throws(HypervisorError) -> String? {
+        guard let path = plan.oldLocation.path, disk.format == "raw", !disk.isEncrypted else { return nil }
+        do {
+            return try await hypervisor.luksUUID(path: path) ?? ""
+        } catch {
+            guard error.code == .denied else { throw error }
+            return nil
+        }
     }
 }

@@ -561,6 +561,23 @@ struct SwapPreflightTests {
         #expect(try await Self.plan(bench, ["new_connection_info": plain]) != nil)
     }
 
+    @Test("What pivotd may not read is a warning, as QEMU may be allowed to; what cannot be read at all is refused")
+    func unreadableHeader() async throws {
+        let bench = Bench()
+        let denied = HypervisorError(.denied, "pivotd may not read it")
+        bench.hypervisor.change { $0.headerErrors[Fixture.newPath] = denied }
+        let warnings = try await Self.plan(bench)?.warnings
+        #expect(warnings == ["pivotd may not read it: the new volume was not checked for a LUKS header"])
+        bench.hypervisor.change { $0.headerErrors[Fixture.newPath] = HypervisorError(.other, "Input/output error") }
+        let failure = await Self.failure(bench)
+        #expect(failure?.kind == .invalidVolume && failure?.code == .ioError && failure?.inUse == .old)
+        bench.hypervisor.change { state in
+            state.headerErrors = [Fixture.oldPath: denied]
+            state.luksUUIDs[Fixture.newPath] = "u-1"
+        }
+        #expect(await Self.failure(bench)?.reason.contains("say false") == true)
+    }
+
     // MARK: Adoption
 
     @Test("A copy in another format is not adopted", arguments: ["raw", "qcow2"])
