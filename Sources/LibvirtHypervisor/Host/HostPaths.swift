@@ -59,7 +59,7 @@ struct HostPaths: Sendable {
         return answer ?? .noAnswer
     }
 
-    /// The file below another guest's qcow2 image, from the image's header.
+    /// The file below a qcow2 image, from the image's header.
     func backingFile(of path: String) async -> BackingAnswer {
         await headers.ask(path, patience: PathOwner.another.patience) { QCOW2Header.backingFile(ofImage: path) } ?? .noAnswer
     }

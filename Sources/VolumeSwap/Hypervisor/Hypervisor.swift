@@ -159,7 +159,7 @@ package protocol Hypervisor: Sendable {
     func hostDevices(of networkProtocol: String) async throws(HypervisorError) -> [String]
     /// The host's disk at a SCSI address; nil if there is none.
     func scsiDisk(at address: SCSIAddress) async throws(HypervisorError) -> String?
-    /// The file that another guest's qcow2 image names as the one below it. Anything but a file or a block device is not opened.
+    /// The file that a qcow2 image names as the one below it. Anything but a file or a block device is not opened.
     func backingFile(of path: String) async -> BackingAnswer
     /// The UUID in the LUKS header at the start of a path, empty if the header has none; nil without a header.
     ///

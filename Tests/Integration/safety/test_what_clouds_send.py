@@ -52,6 +52,14 @@ def test_an_encrypted_volume_that_is_not_said_to_be(lab, rpc, guest, sign):
     assert_stayed(guest, new)
 
 
+def test_an_image_over_another(lab, rpc, guest):
+    """Where the copy leaves zeroes out, the guest would read the other's bytes."""
+    new = lab.volumes.overlay()
+    with pytest.raises(exception.InvalidVolume, match="without a backing file"):
+        rpc.call("swap_volume", **swap_arguments(guest, new))
+    assert_stayed(guest, new)
+
+
 def test_a_share_that_is_not_mounted(lab, rpc, guest):
     """The answer says where it was looked for: where nova mounts it."""
     new, base = lab.volumes.file(), lab.volumes.directory / "mnt"

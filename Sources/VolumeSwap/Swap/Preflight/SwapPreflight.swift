@@ -155,7 +155,7 @@ final class SwapPreflight: Sendable {
         case .prepared(var plan):
             try checkWindow(plan)
             plan.warnings += try await inUse.check(plan, domains: try await all.get())
-            plan.warnings += try await checkHeader(plan, disk)
+            plan.warnings += try await checkHeader(plan, disk) + checkBacking(plan)
             input = .prepared(plan)
         case .adopted(var plan):
             plan.warnings += try await inUse.check(plan, domains: try await all.get())
@@ -469,6 +469,26 @@ final class SwapPreflight: Sendable {
             the new volume \(path) begins with a LUKS header, but new_connection_info.data.encrypted is not true: plain data would be \
             written over it. \(remedy)
             """)
+    }
+
+    /// Refuses a new image over another: the copy may leave its zeroes out, and QEMU shows the other's bytes there after the next start.
+    ///
+    /// - Returns: a warning if its header cannot be read.
+    private func checkBacking(_ plan: SwapPlan) async throws(SwapFailure) -> [String] {
+        guard plan.destination.format == "qcow2", let path = plan.destination.location.path else { return [] }
+        let trouble: String
+        switch await hypervisor.backingFile(of: path) {
+        case .nothing: return []
+        case .found(let file):
+            throw .invalidVolume(
+                """
+                the new volume \(path) is a qcow2 image over \(file.name.cut(to: 256)), whose bytes its guest would read where the copy has \
+                zeroes. Create the image without a backing file
+                """)
+        case .failed(let reason): trouble = reason
+        case .noAnswer: trouble = "\(path) does not answer"
+        }
+        return ["\(trouble): the new volume was not checked for a backing file"]
     }
 
     /// The UUID in the header that the guest itself has on the old volume, empty if it has none; nil if it cannot be seen.

@@ -218,6 +218,23 @@ struct SwapPreflightTests {
         #expect(failure.reason.contains("\(mebibytes * Fixture.mebibyte) bytes"))
     }
 
+    @Test("A new qcow2 image must have nothing below it; one whose header cannot be read is a warning")
+    func backing() async throws {
+        let bench = Bench()
+        bench.hypervisor.change { state in
+            state.imageBytes = [Fixture.newPath: 64 * Fixture.mebibyte]
+            state.backingFiles = [Fixture.newPath: .found(BackingFile(name: "/volumes/base"))]
+        }
+        let new = Fixture.connection(Fixture.newPath, ["format": "qcow2"], serial: "new-volume")
+        let failure = await Self.failure(bench, ["new_connection_info": new])
+        #expect(failure?.kind == .invalidVolume && failure?.inUse == .old)
+        #expect(failure?.reason.contains("a qcow2 image over /volumes/base") == true)
+        bench.hypervisor.change { $0.backingFiles = [Fixture.newPath: .failed("cannot read it")] }
+        let warnings = try await Self.plan(bench, ["new_connection_info": new])?.warnings
+        #expect(warnings == ["cannot read it: the new volume was not checked for a backing file"])
+        #expect(try await Self.plan(bench)?.warnings == [], "a raw volume's bytes are its guest's")
+    }
+
     @Test("resize_to onto an encrypted volume of the network is refused, with the size that it must have")
     func growSealed() async throws {
         let bench = Bench()
