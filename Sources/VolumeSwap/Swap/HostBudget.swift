@@ -50,9 +50,49 @@ package final class HostBudget: Sendable {
         var bound: Int64 { [limit, ceiling].filter { $0 > 0 }.min() ?? 0 }
     }
 
+    /// A swap, and the rules that it is subject to.
+    private struct Subject {
+        private let volumes: Volumes
+        /// Indexes of the rules, in order.
+        private(set) var rules: [Int] = []
+
+        init(_ volumes: @escaping Volumes, to rules: [BudgetRule]) {
+            self.volumes = volumes
+            match(rules)
+        }
+
+        /// Finds the rules that it is subject to: once for each set of rules, since matching takes long.
+        mutating func match(_ rules: [BudgetRule]) {
+            guard !rules.isEmpty else { return self.rules = [] }
+            let known = volumes()
+            self.rules = rules.indices.filter { known.matches(rules[$0]) }
+        }
+    }
+
+    /// The number of swaps under each rule that come before another one.
+    private struct Tally {
+        private let rules: [BudgetRule]
+        private var counts: [Int]
+
+        init(of swaps: some Sequence<Subject>, under rules: [BudgetRule]) {
+            self.rules = rules
+            counts = Array(repeating: 0, count: rules.count)
+            for swap in swaps { add(swap) }
+        }
+
+        mutating func add(_ swap: Subject) {
+            for rule in swap.rules { counts[rule] += 1 }
+        }
+
+        /// The first rule under which there is no place.
+        func obstacle(to swap: Subject) -> BudgetRule? {
+            swap.rules.first { rules[$0].concurrent > 0 && counts[$0] >= rules[$0].concurrent }.map { rules[$0] }
+        }
+    }
+
     private struct Waiting {
         let task: TaskID
-        let volumes: Volumes
+        var swap: Subject
         let waiter: Waiter<Void>
     }
 
@@ -60,8 +100,8 @@ package final class HostBudget: Sendable {
         var settings = BudgetSettings()
         /// Whether copies share anything; else each runs at its own limit.
         var isShared = false
-        /// Running swaps, and their volumes.
-        var admitted: [TaskID: Volumes] = [:]
+        /// Running swaps.
+        var admitted: [TaskID: Subject] = [:]
         /// In order of arrival.
         var waiting: [Waiting] = []
         var copies: [TaskID: Copy] = [:]
@@ -84,6 +124,10 @@ package final class HostBudget: Sendable {
     /// Applies new settings to all copies. Swaps that already run stay admitted.
     func change(_ settings: BudgetSettings) {
         state.withLock { state in
+            if settings.rules != state.settings.rules {
+                for task in state.admitted.keys { state.admitted[task]?.match(settings.rules) }
+                for index in state.waiting.indices { state.waiting[index].swap.match(settings.rules) }
+            }
             state.settings = settings
             state.isShared = settings.limitsBandwidth
             for (task, copy) in state.copies where !state.isShared { apply(copy.bound, to: task, &state) }
@@ -116,14 +160,16 @@ package final class HostBudget: Sendable {
     /// - Returns: nil if it is admitted; else it will be when the waiter is resumed.
     func admit(_ task: TaskID, _ volumes: @escaping Volumes, isBegun: Bool) -> Wait? {
         state.withLock { state in
-            let ahead = state.waiting.filter { !$0.waiter.isResumed }.map(\.volumes)
-            guard !isBegun, let rule = Self.obstacle(volumes, state, ahead: ahead) else {
-                state.admitted[task] = volumes
+            let swap = Subject(volumes, to: state.settings.rules)
+            var tally = Tally(of: state.admitted.values, under: state.settings.rules)
+            for entry in state.waiting where !entry.waiter.isResumed { tally.add(entry.swap) }
+            guard !isBegun, let rule = tally.obstacle(to: swap) else {
+                state.admitted[task] = swap
                 return nil
             }
             let waiter = Waiter<Void>()
-            state.waiting.append(Waiting(task: task, volumes: volumes, waiter: waiter))
-            return Wait(rule: rule, waiter: waiter)
+            state.waiting.append(Waiting(task: task, swap: swap, waiter: waiter))
+            return Wait(rule: rule.name, waiter: waiter)
         }
     }
 
@@ -139,24 +185,19 @@ package final class HostBudget: Sendable {
     }
 
     private func admitWaiting(_ state: inout State) {
+        var tally = Tally(of: state.admitted.values, under: state.settings.rules)
         var left: [Waiting] = []
         for entry in state.waiting where !entry.waiter.isResumed {
-            if Self.obstacle(entry.volumes, state, ahead: left.map(\.volumes)) == nil {
-                state.admitted[entry.task] = entry.volumes
+            if tally.obstacle(to: entry.swap) == nil {
+                state.admitted[entry.task] = entry.swap
                 entry.waiter.resume()
             } else {
                 left.append(entry)
             }
+            // Also one that waits on: those who came earlier go first.
+            tally.add(entry.swap)
         }
         state.waiting = left
-    }
-
-    /// The first rule under which there is no place: those who came earlier go first.
-    private static func obstacle(_ volumes: Volumes, _ state: State, ahead: [Volumes]) -> String? {
-        let rules = state.settings.rules.filter { $0.concurrent > 0 }
-        guard !rules.isEmpty else { return nil }
-        let (mine, others) = (volumes(), (state.admitted.values + ahead).map { $0() })
-        return rules.first { rule in mine.matches(rule) && others.count { $0.matches(rule) } >= rule.concurrent }?.name
     }
 
     // MARK: Bandwidth
@@ -224,7 +265,7 @@ package final class HostBudget: Sendable {
         let newcomer = TaskID("")
         return state.withLock { state in
             var state = state
-            state.admitted[newcomer] = volumes
+            state.admitted[newcomer] = Subject(volumes, to: state.settings.rules)
             state.copies[newcomer] = Copy(limit: limit, ceiling: 0, speed: limit, apply: { _ in })
             return shares(state)[newcomer].flatMap { $0 } ?? 0
         }
@@ -252,10 +293,10 @@ package final class HostBudget: Sendable {
         }
         var sharers: [TaskID: BandwidthDivision.Copy] = [:]
         for (task, copy) in state.copies {
-            let volumes = state.admitted[task]?()
+            let rules = state.admitted[task]?.rules ?? []
             sharers[task] = BandwidthDivision.Copy(
                 limit: copy.bound > 0 ? copy.bound : nil,
-                budgets: budgets.keys.filter { $0 == Self.host || volumes?.matches(settings.rules[$0]) ?? false })
+                budgets: budgets.keys.filter { $0 == Self.host || rules.contains($0) })
         }
         return BandwidthDivision.shares(of: sharers, budgets: budgets)
     }

@@ -63,6 +63,20 @@ struct HostBudgetTests {
         subscript(_ name: String) -> Int64? { state.withLock { $0[name] } }
     }
 
+    /// Counts how often swaps are matched with rules, for which their volumes are read.
+    private final class Matches: Sendable {
+        private let state = Mutex(0)
+
+        var count: Int { state.withLock { $0 } }
+
+        func counted(_ volumes: @escaping HostBudget.Volumes) -> HostBudget.Volumes {
+            { [self] in
+                state.withLock { $0 += 1 }
+                return volumes()
+            }
+        }
+    }
+
     private func volumes(_ from: String, _ to: String = "rbd") -> HostBudget.Volumes {
         { BudgetVolumes(source: BudgetVolume(driver: from, places: []), destination: BudgetVolume(driver: to, places: [])) }
     }
@@ -168,6 +182,32 @@ struct HostBudgetTests {
         let later = try #require(budget.admit(TaskID("g"), volumes("nfs"), isBegun: false))
         budget.change(try settings())
         #expect(later.waiter.isResumed)
+    }
+
+    @Test("However many wait, each is matched with the rules once, and a place goes to the first that may have it")
+    func crowd() throws {
+        let count = 2000
+        let budget = try budget(
+            #"[{"match": {"driver": "nfs"}, "concurrent": 2}, {"match": {"driver": "lvm"}, "concurrent": 1}]"#)
+        let matches = Matches()
+        let waits = (0..<count).map { index in
+            let volumes = matches.counted(volumes(index.isMultiple(of: 2) ? "nfs" : "lvm"))
+            return budget.admit(TaskID("\(index)"), volumes, isBegun: false)
+        }
+        func admitted() -> [Int] { waits.indices.filter { waits[$0]?.waiter.isResumed ?? true } }
+        #expect(admitted() == [0, 1, 2])
+        budget.leave(TaskID("1"))
+        #expect(admitted() == [0, 1, 2, 3])
+        budget.leave(TaskID("0"))
+        #expect(admitted() == [0, 1, 2, 3, 4] && budget.waiting == count - 5)
+        #expect(matches.count == count)
+        let rules = #"[{"match": {"driver": "nfs"}, "concurrent": 4}]"#
+        budget.change(try settings(rules))
+        #expect(admitted() == Array(0..<9) + stride(from: 9, to: count, by: 2))
+        // Those that have left are not matched again, nor any because of what is no rule.
+        #expect(matches.count == 2 * count - 2)
+        budget.change(try settings(bandwidth: 10, rules))
+        #expect(matches.count == 2 * count - 2)
     }
 
     @Test(
