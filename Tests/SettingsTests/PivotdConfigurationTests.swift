@@ -100,7 +100,7 @@ import Testing
         let rules = try load("limits: [{concurrent: 2}, {match: {driver: rbd}, bandwidth_mib_s: 300}]").budget.rules
         #expect(rules.map(\.concurrent) == [2, 0] && rules.map(\.bandwidthMiBs) == [0, 300])
         let found = try problems("limits:\n  - {match: {side: source}}\n")
-        #expect(found.first?.contains("concurrent}, each with at least one of the last two; given: ") == true)
+        #expect(found.first?.contains("concurrent}, each with at least one of the last two; limits[0] must have ") == true)
     }
 
     @Test func aLatencyBudgetIsMillisecondsOrAFactor() throws {
@@ -274,7 +274,7 @@ import Testing
     }
 
     @Test func theMemberOfLimitsThatIsWrongIsNamed() throws {
-        let allowed = "limits must be: list of {match: {side, driver, where}, bandwidth_mib_s, concurrent}"
+        let allowed = "limits must be: list of {match: {side, driver, where}, bandwidth_mib_s, concurrent}, each with at least one of the last two"
         let side = "limits[0].match.side must be source, destination or either"
         let problem = try #require(try problems("topic: t\nlimits: [{match: {side: sources}}]").first)
         #expect(problem.hasSuffix("pivotd.yaml:2: \(allowed); \(side)"))
