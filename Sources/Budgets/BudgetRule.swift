@@ -133,7 +133,8 @@ extension BudgetRule {
         let bandwidth = try Self.number(values, .bandwidth, atMost: 8_388_607)
         let concurrent = try Self.number(values, .concurrent, atMost: 100_000)
         guard bandwidth != nil || concurrent != nil else {
-            throw DecodingError.dataCorrupted(.init(codingPath: decoder.codingPath, debugDescription: "must have bandwidth_mib_s or concurrent"))
+            throw DecodingError.dataCorrupted(
+                .init(codingPath: decoder.codingPath, debugDescription: "must have bandwidth_mib_s or concurrent"))
         }
         bandwidthMiBs = bandwidth ?? 0
         self.concurrent = Int(concurrent ?? 0)

@@ -167,7 +167,10 @@ struct BudgetRuleTests {
     @Test(
         "What is wrong is named with its place",
         arguments: [
-            (#"[{"concurrent": 1}, {"match": {"side": "sources"}}]"#, "limits[1].match.side must be source, destination or either"),
+            (
+                #"[{"concurrent": 1}, {"match": {"side": "sources"}}]"#,
+                "limits[1].match.side must be source, destination or either"
+            ),
             (#"[{"match": {"side": "source"}}]"#, "limits[0] must have bandwidth_mib_s or concurrent"),
             (#"[{"match": {"driver": 1}}]"#, "limits[0].match.driver must be a string"),
             (#"[{"match": {"host": "x"}}]"#, "limits[0].match.host is not known"),

@@ -274,7 +274,8 @@ import Testing
     }
 
     @Test func theMemberOfLimitsThatIsWrongIsNamed() throws {
-        let allowed = "limits must be: list of {match: {side, driver, where}, bandwidth_mib_s, concurrent}, each with at least one of the last two"
+        let allowed =
+            "limits must be: list of {match: {side, driver, where}, bandwidth_mib_s, concurrent}, each with at least one of the last two"
         let side = "limits[0].match.side must be source, destination or either"
         let problem = try #require(try problems("topic: t\nlimits: [{match: {side: sources}}]").first)
         #expect(problem.hasSuffix("pivotd.yaml:2: \(allowed); \(side)"))
