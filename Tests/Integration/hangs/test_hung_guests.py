@@ -80,7 +80,7 @@ def test_one_that_is_asked_for_a_swap(lab, own_stage, pool):
 
 
 def test_one_keeps_no_call_of_another_s(own_stage, pool):
-    """libvirt's client may not send a call of one thread while another's on the same connection is out: each has a connection of its own."""
+    """libvirt's client may not send one thread's call while another's is out: each has a connection of its own."""
     stage = own_stage()
     sick, well = pool.take(2)
     copying = stage.scene(sick, strategy="copy", bandwidth_mib_s=MIDDLING).send().wait_copying()
