@@ -69,7 +69,6 @@ import Testing
         "Failed to get secret for volume 457eb676-33da-42ec-9a8c-9293d545c337: Secret not found",
         "Secret '457eb676-33da-42ec-9a8c-9293d545c337' not found", "could not get secret from libvirt: Secret not found",
         "/var/lib/nova/secrets/volume-1234 does not exist", "(using password: YES)", "No key available with this passphrase.",
-        "libvirt's secret 457eb676-33da-42ec-9a8c-9293d545c337 holds the old volume's passphrase under the id v-1, which",
         "'auth_token': None, password_set=false", "lacks: ['auth_password', 'target_iqn']",
         "Token expired at 2026-11-28T10:00:00Z",
         "auth_method: CHAP, auth_username: cinder, target_portal: 10.0.0.1:3260",

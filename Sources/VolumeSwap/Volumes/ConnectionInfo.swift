@@ -88,18 +88,13 @@ package struct ConnectionInfo: Sendable, Hashable, CustomStringConvertible, Cust
         var connection = json
         var data = data
         if let devicePath { data["device_path"] = .string(devicePath) }
-        if let id = old.idToKeep(oldVolumeID) {
+        if let id = old.json["serial"]?.stringValue ?? oldVolumeID ?? old.text("volume_id") {
             connection["serial"] = .string(id)
             if data["volume_id"]?.isNull == false { data["volume_id"] = .string(id) }
         }
         connection["data"] = .object(data)
         return connection
     }
-
-    /// The id of this, the old volume, which the new one takes over.
-    ///
-    /// - Parameter volumeID: the id to use if it has no `serial`.
-    func idToKeep(_ volumeID: String?) -> String? { json["serial"]?.stringValue ?? volumeID ?? text("volume_id") }
 
     /// With the path at which the host has an encrypted volume, if it names none: os-brick makes that path itself, and removes it only if it
     /// is told. With any other it would flush the device first, which a dead one does not survive.

@@ -174,24 +174,6 @@ struct RunnerSuccessTests {
         #expect(result["capacity_bytes"] == .integer(grown))
     }
 
-    @Test(
-        "A warning names the secret that has the old volume's passphrase under the id that the new volume takes over",
-        arguments: [true, false])
-    func oldPassphrase(isNewEncrypted: Bool) async throws {
-        let bench = Bench()
-        bench.hypervisor.change { state in
-            state.secrets["volume:old-volume"] = "11111111-2222-4333-8444-555555555555"
-            state.secrets["volume:new-volume"] = "66666666-7777-4888-8999-000000000000"
-        }
-        let new = Fixture.connection(Fixture.newPath, ["encrypted": .bool(isNewEncrypted)], serial: "new-volume")
-        let result = try #require(try await bench.run(["new_connection_info": new])?.result)
-        let warnings = result["warnings"]?.arrayValue?.compactMap(\.stringValue) ?? []
-        let named = warnings.filter { $0.contains("secret 11111111-2222-4333-8444-555555555555 holds") }
-        #expect(named.count == 1 && named[0].contains("the id old-volume,"), "\(warnings)")
-        #expect(named.first?.contains("give it the new volume's passphrase") == isNewEncrypted)
-        #expect(!warnings.contains { $0.contains("66666666") })
-    }
-
     /// An rbd image, and its path where the host would have it mapped: the fake's disks have paths.
     static let image: (connection: JSONValue, path: String) = (
         ["driver_volume_type": "rbd", "serial": "new-volume", "data": ["name": "p/i"]], "/dev/rbd/p/i"

@@ -73,7 +73,6 @@ extension SwapSteps {
             try await restoreZeroHandling(plan)
         }
         warnOfSize(plan)
-        try await warnOfPassphrase(plan)
     }
 
     /// Removes the window that the copy was shown, and warns if libvirt keeps it in its running configuration.
@@ -230,26 +229,6 @@ extension SwapSteps {
         control.warn(
             "the new volume\(size) is larger than the old one: the guest keeps \(plan.oldBytes) bytes until it is resized or started again"
         )
-    }
-
-    /// nova finds a volume's passphrase by its id, and the new volume takes over that of the old one.
-    private func warnOfPassphrase(_ plan: SwapPlan) async throws(HypervisorError) {
-        guard let id = request.oldConnection.idToKeep(request.oldVolumeID) else { return }
-        do throws(HypervisorError) {
-            // A dry run has a secret for any id, but no passphrase.
-            guard try await hypervisor.hasPassphrase(volumeID: id),
-                let secret = try await hypervisor.secret(usageType: .volume, usage: id)
-            else { return }
-            let remedy = plan.destination.encryption == nil ? "remove it" : "remove it, or give it the new volume's passphrase,"
-            control.warn(
-                """
-                libvirt's secret \(secret) holds the old volume's passphrase under the id \(id), which the new volume takes over: \
-                \(remedy) before nova starts the guest again
-                """)
-        } catch {
-            if error.isPassing { throw error }
-            logger.warning("libvirt's secrets cannot be searched for the old volume's passphrase: \(error)")
-        }
     }
 
     func define(_ xml: String) async throws(HypervisorError) {
