@@ -211,7 +211,9 @@ extension Hypervisor {
         do {
             return try await blockJobInfo(domain, disk: disk)
         } catch {
-            guard !error.isPassing, !error.mayShowStop, try await description(domain, .live).disk(disk) == nil else { throw error }
+            guard !error.isPassing, !error.mayShowStop, try await description(domain, .live).disk(disk) == nil else {
+                throw error
+            }
             return nil
         }
     }
