@@ -53,8 +53,11 @@ import Testing
         defer { try? FileManager.default.removeItem(at: file) }
         let workers = Forgetful()
         let schedule = try Self.schedule(opensIn: hours)
+        let states = Mutex<[[String]]>([])
         let move = Task {
-            var run = MoveRun(schedule, workers, hostTimeout: .seconds(600), report: try MoveReportFile(file.path))
+            var run = MoveRun(
+                schedule, workers, hostTimeout: .seconds(600), report: try MoveReportFile(file.path),
+                onChange: { entries in states.withLock { $0.append(entries.map(\.stateName)) } })
             return await run.carryOut()
         }
         while workers.sent.withLock(\.isEmpty), [nil, "copying"].contains(Self.state(file)) {
@@ -63,6 +66,9 @@ import Testing
         move.cancel()
         let entry = try #require(try await move.value.first)
         #expect(entry.stateName == state && entry.attempt == 2 && workers.sent.withLock(\.self) == sent)
+        // What an interrupted command says is left runs.
+        let told = states.withLock(\.self)
+        #expect(told.last == [state] && told.contains(["copying"]))
     }
 
     @Test func aReaderThatStallsStopsNeitherTheMoveNorItsEnd() async throws {

@@ -106,10 +106,8 @@ struct MoveCommand: AsyncParsableCommand {
             report?.write(schedule.entries, isLast: true)
             throw CommandFailure(.failure, "nothing was started; --skip-unacceptable moves the others")
         }
-        var run = MoveRun(schedule, bus, hostTimeout: .seconds(hostTimeout), report: report)
-        left.note(schedule.entries)
+        var run = MoveRun(schedule, bus, hostTimeout: .seconds(hostTimeout), report: report, onChange: left.note)
         let entries = await run.carryOut()
-        left.note(entries)
         if let failure = report?.failure { throw failure }
         try Task.checkCancellation()
         guard entries.allSatisfy(\.isSuccess) else { throw CommandFailure(.failure, "") }

@@ -29,16 +29,19 @@ struct MoveRun {
     private var contacts: [Int: Contact] = [:]
     private var display: MoveDisplay
     private var report: MoveReportFile?
+    private let onChange: ([MoveEntry]) -> Void
 
+    /// - Parameter onChange: is told the lines as they are, whenever they may have changed.
     init(
         _ schedule: MoveSchedule, _ workers: any MoveWorkers, hostTimeout: Duration, report: MoveReportFile?,
-        display: MoveDisplay = MoveDisplay()
+        display: MoveDisplay = MoveDisplay(), onChange: @escaping ([MoveEntry]) -> Void = { _ in }
     ) {
         self.schedule = schedule
         self.workers = workers
         self.hostTimeout = hostTimeout
         self.report = report
         self.display = display
+        self.onChange = onChange
     }
 
     /// Runs until nothing is left to do, or until it is cancelled; what runs then goes on without it.
@@ -62,6 +65,7 @@ struct MoveRun {
     }
 
     private mutating func show(isLast: Bool = false) {
+        onChange(schedule.entries)
         report?.write(schedule.entries, isLast: isLast)
         display.show(schedule, isLast: isLast)
     }
