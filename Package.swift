@@ -115,6 +115,8 @@ let package = Package(
         .executableTarget(
             name: "Allocations", dependencies: ["JSON", "Journal", "OsloMessaging", "SwapBus", "VolumeSwap"],
             path: "Tests/Bench/Allocations", swiftSettings: testSettings),
+        .target(
+            name: "CollectedLog", dependencies: [.logging], path: "Tests/Support/CollectedLog", swiftSettings: testSettings),
         .target(name: "SeededRandom", path: "Tests/Support/SeededRandom", swiftSettings: testSettings),
         tests("BasicsTests", ["Basics"]),
         tests("BudgetsTests", ["Budgets"]),
@@ -136,7 +138,7 @@ let package = Package(
             ["pivotd", "AMQP", "Basics", "BulkMove", "JSON", "OsloMessaging", "VolumeSwap", .argumentParser, .logging]),
         tests(
             "LibvirtHypervisorTests",
-            ["LibvirtHypervisor", "HypervisorConformance", "Libvirt", "VolumeSwap", "JSON", .logging]),
+            ["LibvirtHypervisor", "CollectedLog", "HypervisorConformance", "Libvirt", "VolumeSwap", "JSON", .logging]),
         tests("DryRunTests", ["DryRun", "HypervisorConformance", "Settings", "VolumeSwap", "JSON"]),
         tests(
             "MutationTests",
@@ -147,8 +149,9 @@ let package = Package(
         tests(
             "DaemonTests",
             [
-                "Daemon", "Settings", "AMQP", "Capture", "Journal", "VolumeSwap", "OsloMessaging", "Observability", "JSON",
-                .logging,
+                "Daemon", "Settings", "AMQP", "Capture", "CollectedLog", "Journal", "VolumeSwap", "OsloMessaging",
+                "Observability",
+                "JSON", .logging,
             ]),
     ]
 )

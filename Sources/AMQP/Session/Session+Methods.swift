@@ -44,7 +44,7 @@ extension Session {
         }
         for queue in topology.queues {
             do throws(AMQPError) {
-                let name = try declare(queue)
+                let name = try declare(queue).name
                 if queue.name.isEmpty { names.append(name) }
             } catch { throw error.prefixed("queue '\(queue.name)'") }
         }
@@ -65,13 +65,15 @@ extension Session {
         try checkLastReply()
     }
 
-    private func declare(_ queue: QueueDeclaration) throws(AMQPError) -> String {
+    /// - Returns: Its name, which the broker may have chosen, and how many consumers it has.
+    func declare(_ queue: QueueDeclaration) throws(AMQPError) -> (name: String, consumers: Int) {
         defer { pool.recycle() }
         let reply = unsafe amqp_queue_declare(
             state, Channel.topology, try pool.bytes(queue.name), queue.passive ? 1 : 0, queue.durable ? 1 : 0,
             queue.exclusive ? 1 : 0, queue.autoDelete ? 1 : 0, try pool.table(queue.arguments))
         try checkLastReply()
-        return unsafe reply.map { unsafe String($0.pointee.queue) } ?? queue.name
+        guard let reply = unsafe reply?.pointee else { return (queue.name, 0) }
+        return unsafe (String(reply.queue), Int(reply.consumer_count))
     }
 
     /// Sends a passive queue.declare without waiting: the answer is a frame, and may take the broker minutes.

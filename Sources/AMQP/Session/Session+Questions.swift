@@ -30,7 +30,9 @@ extension Session {
             }
         case .consumers(let queue):
             var count = 0
-            let answer = try answer(Channel.topology) { () throws(AMQPError) in count = try consumers(of: queue) }
+            let answer = try answer(Channel.topology) { () throws(AMQPError) in
+                count = try declare(QueueDeclaration(name: queue, passive: true)).consumers
+            }
             return if case .yes = answer { .count(count) } else { answer }
         case .publish(let exchange, let routingKey):
             return try answer(Channel.publish) { () throws(AMQPError) in try publishInVain(exchange, routingKey) }
@@ -85,14 +87,6 @@ extension Session {
         var consumer = consumer
         consumer.arguments["x-priority"] = "not a number"
         try cancel(tag: try consume(consumer, queue: consumer.queue, prefetch: 1))
-    }
-
-    /// The answer to a passive declaration has their number.
-    private func consumers(of queue: String) throws(AMQPError) -> Int {
-        defer { pool.recycle() }
-        let reply = unsafe amqp_queue_declare(state, Channel.topology, try pool.bytes(queue), 1, 0, 0, 0, amqp_empty_table)
-        try checkLastReply()
-        return unsafe reply.map { unsafe Int($0.pointee.consumer_count) } ?? 0
     }
 
     /// Publishes in a transaction that is rolled back.

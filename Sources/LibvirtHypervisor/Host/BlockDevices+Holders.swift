@@ -34,9 +34,8 @@ extension BlockDevices {
 
     /// Whether it is a multipath map, or a partition of one.
     func isMultipath(_ device: Device) -> Bool {
-        if isMap(device.directory) { return true }
-        guard let uuid = text("\(device.directory)/dm/uuid") else { return false }
-        return uuid.hasPrefix("part") && uuid.contains("-mpath-")
+        let uuid = mapID(device.directory)
+        return Self.isMultipath(uuid) || uuid.hasPrefix("part") && uuid.contains("-mpath-")
     }
 
     /// `major:minor`

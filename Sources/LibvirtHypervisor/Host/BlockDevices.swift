@@ -14,7 +14,7 @@ struct BlockDevices: Sendable {
         guard let name = device(number)?.name else { return }
         place.loopFile = text("\(directory)/loop/backing_file")
         place.rbdImage = rbdImage(name)
-        place.isMultipath = isMap(directory)
+        place.isMultipath = Self.isMultipath(mapID(directory))
         let paths = place.isMultipath ? names(in: "\(directory)/slaves") : []
         place.links = links(to: [name] + paths)
         place.wwids = wwids(directory, paths: paths)
@@ -53,7 +53,10 @@ struct BlockDevices: Sendable {
     }
 
     /// Whether it is a multipath device: all devices below are the same LUN. A partition of one is none.
-    func isMap(_ directory: String) -> Bool { text("\(directory)/dm/uuid")?.hasPrefix("mpath-") == true }
+    static func isMultipath(_ mapID: String) -> Bool { mapID.hasPrefix("mpath-") }
+
+    /// Device mapper's UUID; empty for a device that is not one of its own.
+    func mapID(_ directory: String) -> String { text("\(directory)/dm/uuid") ?? "" }
 
     /// The identifiers of the LUN or namespace: the device's own, or those of a multipath device and its paths. A partition has none,
     /// as sysfs shows its disk's at the disk alone.

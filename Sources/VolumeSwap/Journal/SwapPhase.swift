@@ -28,7 +28,10 @@ package enum SwapPhase: String, Sendable, Hashable, Codable, CaseIterable {
     package var isFinal: Bool { self == .completed || self == .failed || self == .aborted }
 
     /// Whether the copy is done: the pivot has been requested, and not failed.
-    var isFromPivotOn: Bool { self == .pivoting || self == .finishing || self == .storing }
+    var isFromPivotOn: Bool { self == .pivoting || isAfterPivot }
+
+    /// Whether the guest has moved.
+    var isAfterPivot: Bool { self == .finishing || self == .storing }
 
     /// The state that `get_swap` shows.
     package var publicState: String {

@@ -1,3 +1,4 @@
+import CollectedLog
 import Logging
 import Synchronization
 import Testing
@@ -71,28 +72,5 @@ import Testing
         reloader.reload()
         let said = "error the configuration is invalid and was not reloaded:"
         #expect(log.lines == ["\(said) a is wrong", "\(said) b is wrong"])
-    }
-}
-
-/// Keeps what is logged.
-private final class CollectedLog: LogHandler, Sendable {
-    private let kept = Mutex<[String]>([])
-
-    var lines: [String] { kept.withLock { $0 } }
-    var metadata: Logger.Metadata {
-        get { [:] }
-        set {}
-    }
-    var logLevel: Logger.Level {
-        get { .trace }
-        set {}
-    }
-    subscript(metadataKey _: String) -> Logger.Metadata.Value? {
-        get { nil }
-        set {}
-    }
-
-    func log(event: LogEvent) {
-        kept.withLock { $0.append("\(event.level) \(event.message)") }
     }
 }

@@ -1,3 +1,4 @@
+import CollectedLog
 import Foundation
 import Logging
 import Synchronization
@@ -202,27 +203,4 @@ private final class Gate: Sendable {
     func reached() async { for await _ in arrival.stream {} }
 
     func open() { way.continuation.finish() }
-}
-
-/// Keeps what is logged.
-private final class CollectedLog: LogHandler, Sendable {
-    private let kept = Mutex<[String]>([])
-
-    var lines: [String] { kept.withLock { $0 } }
-    var metadata: Logger.Metadata {
-        get { [:] }
-        set {}
-    }
-    var logLevel: Logger.Level {
-        get { .trace }
-        set {}
-    }
-    subscript(metadataKey _: String) -> Logger.Metadata.Value? {
-        get { nil }
-        set {}
-    }
-
-    func log(event: LogEvent) {
-        kept.withLock { $0.append("\(event.level) \(event.message)") }
-    }
 }

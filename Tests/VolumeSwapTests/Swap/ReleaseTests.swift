@@ -15,6 +15,10 @@ struct ReleaseTests {
         ],
     ]
 
+    /// Its LUN.
+    private static let network = NetworkLocation(
+        transport: "iscsi", name: "iqn.a:b/1", hosts: [.init(name: "10.0.0.1", port: 3260)])
+
     @Test("A connected new volume stays connected after success")
     func success() async throws {
         let bench = Bench()
@@ -171,20 +175,18 @@ struct ReleaseTests {
     func usedSecret() async throws {
         let bench = Bench()
         bench.hypervisor.addDomain(using: "/volumes/z")
-        let network = NetworkLocation(transport: "iscsi", name: "iqn.a:b/1", hosts: [.init(name: "10.0.0.1", port: 3260)])
-        bench.hypervisor.change { $0.others[0].disks[0].secretUUIDs = [CHAPSecret.uuid(network)] }
+        bench.hypervisor.change { $0.others[0].disks[0].secretUUIDs = [CHAPSecret.uuid(Self.network)] }
         bench.hypervisor.fail(.copy, .init(error: HypervisorError(.other, "cannot connect")))
         _ = try await bench.run(["new_connection_info": Self.chap])
         #expect(bench.hypervisor.count("remove secret") == 0)
-        #expect(InstanceReference.isUUID(CHAPSecret.uuid(network)))
+        #expect(InstanceReference.isUUID(CHAPSecret.uuid(Self.network)))
     }
 
     /// libvirt's secret of the LUN in ``chap``, with the password of a guest that uses it.
     private static func makeSecret(_ bench: Bench) -> String {
-        let network = NetworkLocation(transport: "iscsi", name: "iqn.a:b/1", hosts: [.init(name: "10.0.0.1", port: 3260)])
-        let uuid = CHAPSecret.uuid(network)
+        let uuid = CHAPSecret.uuid(Self.network)
         bench.hypervisor.change { state in
-            state.secrets["iscsi:\(CHAPSecret.usage(network))"] = uuid
+            state.secrets["iscsi:\(CHAPSecret.usage(Self.network))"] = uuid
             state.secretValues[uuid] = "good"
         }
         return uuid

@@ -87,7 +87,7 @@ package enum Recovery {
         case .forgottenMirror: copyEnded(plan, isInDoubt: false)
         case .foreignJob where phase == .preparing || phase == .undefining || phase == .starting: .restart
         case .foreignJob: rollBack(plan, "another block job was on the disk after pivotd restarted", .foreignJob)
-        case .elsewhere where phase == .finishing || phase == .storing: .finish
+        case .elsewhere where phase.isAfterPivot: .finish
         case .elsewhere, .strayCopy:
             rollBack(plan, "the disk was on neither volume after pivotd restarted", .hypervisorRefused)
         case .stopped(let stored): afterStop(phase, plan, stored)
@@ -105,7 +105,7 @@ package enum Recovery {
             let reason = "the guest went away \(isBack ? "after" : "while") its disk was mirrored back to the old volume"
             return rollBack(plan, isBack ? reason : "\(reason); \(SwapFailure.keepBoth)", .guestGone)
         }
-        if phase == .finishing || phase == .storing { return .finish }
+        if phase.isAfterPivot { return .finish }
         if stored == .new {
             let mayHavePivoted = phase == .pivoting || plan.mayHavePivoted == true
             return mayHavePivoted ? .finish : .rollBack(plan.failure ?? plan.namedWithoutPivot)

@@ -59,9 +59,9 @@ extension SwapSteps {
             """
         var failure = cause.leaving(remainder)
         // Which volume has the guest's last writes, a look at where it runs now does not show.
-        if cause.inUse == .unknown { return failure }
+        if cause.isInDoubt { return failure }
         failure.inUse = control.marks.lastInUse
-        if failure.inUse == .unknown {
+        if failure.isInDoubt {
             failure = failure.adding("the disk has not been seen since pivotd restarted").keepingBoth
         }
         return failure
